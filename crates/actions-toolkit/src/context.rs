@@ -1,0 +1,119 @@
+//! What an action is given to work with.
+
+use std::fmt::Display;
+use std::path::{Component, Path, PathBuf};
+
+use tokio::sync::watch;
+
+use crate::{BadInput, Cancelled, Env, GithubEnv, Inputs, Log, Report};
+
+/// Inputs, environment, log and report of one run of an action.
+pub struct Context {
+    env: Env,
+    inputs: Inputs,
+    log: Log,
+    report: Report,
+    stop: watch::Receiver<Option<&'static str>>,
+    http: std::sync::OnceLock<reqwest::Client>,
+}
+
+impl Context {
+    /// A context of the given parts; `stop` turns to the name of the signal that ends the run.
+    pub fn new(
+        env: Env,
+        inputs: Inputs,
+        log: Log,
+        stop: watch::Receiver<Option<&'static str>>,
+    ) -> Self {
+        Self {
+            env,
+            inputs,
+            log,
+            report: Report::default(),
+            stop,
+            http: std::sync::OnceLock::new(),
+        }
+    }
+
+    /// The environment as it was at the start.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The inputs.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The outputs and the summary.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// What the runner says of the run.
+    pub fn github(&self) -> GithubEnv<'_> {
+        GithubEnv(&self.env)
+    }
+
+    /// Set an output.
+    pub fn output(&self, name: &'static str, value: impl Display) {
+        self.report.output(name, value);
+    }
+
+    /// Add Markdown, already escaped, to the job summary.
+    pub fn summary(&self, markdown: impl AsRef<str>) {
+        self.report.summary(markdown);
+    }
+
+    /// The shared HTTP client, made at the first call.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be loaded.
+    pub fn http(&self) -> anyhow::Result<&reqwest::Client> {
+        if let Some(client) = self.http.get() {
+            return Ok(client);
+        }
+        let client = crate::http_client()?;
+        Ok(self.http.get_or_init(|| client))
+    }
+
+    /// Resolves when the run is to stop (SIGTERM or SIGINT). An action that holds something which
+    /// must be given back races its work against this, cleans up, and returns the error. There are
+    /// about seven seconds until the runner kills the process.
+    pub async fn cancelled(&self) -> Cancelled {
+        let mut stop = self.stop.clone();
+        match stop.wait_for(Option::is_some).await {
+            Ok(signal) => Cancelled(signal.unwrap_or("a signal")),
+            // The sender is gone: nothing can stop the run any more.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The path that the input `name` gives, resolved in the workspace.
+    ///
+    /// # Errors
+    /// [`BadInput`] when there is no value, or when it leads out of the workspace by `..`.
+    pub fn path(&self, name: &str) -> Result<PathBuf, BadInput> {
+        let given = Path::new(self.inputs.required(name)?);
+        if given.components().any(|part| part == Component::ParentDir) {
+            return Err(BadInput::of(
+                name,
+                format!("`{}` must not have `..` in it", given.display()),
+            ));
+        }
+        Ok(self.github().workspace()?.join(given))
+    }
+
+    /// A folder for files that the step needs only while it runs: `RUNNER_TEMP`, or the system's.
+    pub fn temp_dir(&self) -> PathBuf {
+        match self.env.get("RUNNER_TEMP").map(PathBuf::from) {
+            Some(path) if path.is_dir() => path,
+            _ => std::env::temp_dir(),
+        }
+    }
+}

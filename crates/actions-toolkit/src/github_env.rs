@@ -1,0 +1,116 @@
+//! The default variables of a workflow run and its event.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::{BadInput, Env};
+
+/// What the runner says of the run, as `GITHUB_*` variables
+/// (docs.github.com/actions/reference/workflows-and-actions/variables).
+#[derive(Debug, Clone)]
+pub struct GithubEnv<'a>(pub(crate) &'a Env);
+
+impl<'a> GithubEnv<'a> {
+    /// Owner and name of the repository, `octo-org/app`.
+    pub fn repository(&self) -> Option<&'a str> {
+        self.0.get("GITHUB_REPOSITORY")
+    }
+
+    /// The commit that triggered the run, 40 hex digits.
+    pub fn sha(&self) -> Option<&'a str> {
+        self.0.get("GITHUB_SHA")
+    }
+
+    /// The full ref, `refs/heads/main` or `refs/pull/7/merge`.
+    pub fn git_ref(&self) -> Option<&'a str> {
+        self.0.get("GITHUB_REF")
+    }
+
+    /// The name of the event, `push`, `pull_request`, `schedule`.
+    pub fn event_name(&self) -> Option<&'a str> {
+        self.0.get("GITHUB_EVENT_NAME")
+    }
+
+    /// The base of the REST API: GitHub's own, or a server's.
+    pub fn api_url(&self) -> &'a str {
+        self.0
+            .get("GITHUB_API_URL")
+            .unwrap_or("https://api.github.com")
+    }
+
+    /// The base of the web pages.
+    pub fn server_url(&self) -> &'a str {
+        self.0
+            .get("GITHUB_SERVER_URL")
+            .unwrap_or("https://github.com")
+    }
+
+    /// The path of the workflow file, from `GITHUB_WORKFLOW_REF`
+    /// (`octo-org/app/.github/workflows/ci.yml@refs/heads/main`).
+    pub fn workflow_path(&self) -> Option<&'a str> {
+        let reference = self.0.get("GITHUB_WORKFLOW_REF")?;
+        let path = reference
+            .split_once('@')
+            .map_or(reference, |(path, _)| path);
+        path.splitn(3, '/').nth(2)
+    }
+
+    /// The key of the job in the workflow file.
+    pub fn job(&self) -> Option<&'a str> {
+        self.0.get("GITHUB_JOB")
+    }
+
+    /// The web page of the run.
+    pub fn run_url(&self) -> Option<String> {
+        let id = self.0.get("GITHUB_RUN_ID")?;
+        Some(format!(
+            "{}/{}/actions/runs/{id}",
+            self.server_url(),
+            self.repository()?
+        ))
+    }
+
+    /// The folder of the checkout: `GITHUB_WORKSPACE`, or the current folder outside GitHub.
+    ///
+    /// # Errors
+    /// [`BadInput`] when neither can be had.
+    pub fn workspace(&self) -> Result<PathBuf, BadInput> {
+        match self.0.get("GITHUB_WORKSPACE").map(PathBuf::from) {
+            Some(path) if path.is_dir() => Ok(path),
+            // A step container may see the workspace only as its working folder.
+            _ => std::env::current_dir()
+                .map_err(|e| BadInput(format!("the current folder cannot be used: {e}"))),
+        }
+    }
+
+    /// The webhook payload of the event; `null` outside GitHub.
+    ///
+    /// # Errors
+    /// When the file is there but can't be read or is no JSON.
+    pub fn event(&self) -> anyhow::Result<serde_json::Value> {
+        let Some(path) = self.0.get("GITHUB_EVENT_PATH") else {
+            return Ok(serde_json::Value::Null);
+        };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("while reading the event `{path}`"))?;
+        serde_json::from_str(&text).with_context(|| format!("while reading the event `{path}`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workflow_path_needs_no_call_to_the_api() {
+        let env = Env::of([(
+            "GITHUB_WORKFLOW_REF",
+            "o/r/.github/workflows/ci.yml@refs/heads/a/b",
+        )]);
+        assert_eq!(
+            GithubEnv(&env).workflow_path(),
+            Some(".github/workflows/ci.yml")
+        );
+    }
+}

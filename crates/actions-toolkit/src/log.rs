@@ -1,0 +1,299 @@
+//! The job log: lines, groups, annotations and masks.
+//!
+//! On the runner these are workflow commands (wire format by `actions-rs`); outside GitHub they are
+//! plain lines that a person reads on a terminal.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actions_rs::{Annotation, AnnotationKind, WorkflowCommand};
+
+use crate::text;
+
+/// Where the log goes. Cheap to clone; every clone writes to the same place.
+#[derive(Clone)]
+pub struct Log {
+    on_runner: bool,
+    debug: bool,
+    out: Arc<Mutex<Box<dyn Write + Send>>>,
+}
+
+/// How loud an annotation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// For information.
+    Notice,
+    /// Something to look at; the step goes on.
+    Warning,
+    /// The reason of a failure.
+    Error,
+}
+
+/// The place in the repository that an annotation points to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Location {
+    /// Path relative to the repository's root.
+    pub file: String,
+    /// First line, counted from 1.
+    pub line: Option<u32>,
+    /// Last line, counted from 1.
+    pub end_line: Option<u32>,
+}
+
+impl Log {
+    /// A log on standard output. `on_runner` chooses workflow commands over plain lines; `debug`
+    /// shows debug lines outside the runner (on the runner, it hides them itself).
+    pub fn stdout(on_runner: bool, debug: bool) -> Self {
+        Self::to(on_runner, debug, io::stdout())
+    }
+
+    /// A log into `out`.
+    pub fn to(on_runner: bool, debug: bool, out: impl Write + Send + 'static) -> Self {
+        Self {
+            on_runner,
+            debug,
+            out: Arc::new(Mutex::new(Box::new(out))),
+        }
+    }
+
+    /// A log that nobody sees, for tests of code that logs on the way.
+    pub fn sink() -> Self {
+        Self::to(false, false, io::sink())
+    }
+
+    fn out(&self) -> MutexGuard<'_, Box<dyn Write + Send>> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // A closed standard output cannot be reported anywhere: the outcome of a write is dropped.
+    fn line(&self, line: &str) {
+        let mut out = self.out();
+        let _ = writeln!(out, "{line}");
+        let _ = out.flush();
+    }
+
+    fn command(&self, command: &WorkflowCommand) {
+        self.line(&command.to_string());
+    }
+
+    /// Write text, line by line; a line from outside cannot become a workflow command.
+    pub fn info(&self, message: impl AsRef<str>) {
+        for line in message.as_ref().lines() {
+            self.line(&text::log_line(line));
+        }
+    }
+
+    /// Write a line that is shown only when debugging is on.
+    pub fn debug(&self, message: impl AsRef<str>) {
+        if self.on_runner {
+            self.command(&WorkflowCommand::new("debug").message(message.as_ref()));
+        } else if self.debug {
+            self.line(&format!("debug: {}", message.as_ref()));
+        }
+    }
+
+    /// Annotate the run: for information.
+    pub fn notice(&self, message: impl AsRef<str>) {
+        self.annotate(Level::Notice, None, message);
+    }
+
+    /// Annotate the run: something to look at.
+    pub fn warning(&self, message: impl AsRef<str>) {
+        self.annotate(Level::Warning, None, message);
+    }
+
+    /// Annotate the run: the reason of a failure.
+    pub fn error(&self, message: impl AsRef<str>) {
+        self.annotate(Level::Error, None, message);
+    }
+
+    /// Annotate the run, or a place in the repository.
+    pub fn annotate(&self, level: Level, place: Option<&Location>, message: impl AsRef<str>) {
+        let message = message.as_ref();
+        if !self.on_runner {
+            let level = match level {
+                Level::Notice => "notice",
+                Level::Warning => "warning",
+                Level::Error => "error",
+            };
+            let place = place.map(|p| match p.line {
+                Some(line) => format!("{}:{line}: ", p.file),
+                None => format!("{}: ", p.file),
+            });
+            return self.info(format!("{level}: {}{message}", place.unwrap_or_default()));
+        }
+        let mut annotation = Annotation::new();
+        if let Some(place) = place {
+            annotation = annotation.file(&place.file);
+            if let Some(line) = place.line {
+                annotation = annotation.line(line);
+            }
+            if let Some(end) = place.end_line {
+                annotation = annotation.end_line(end);
+            }
+        }
+        let kind = match level {
+            Level::Notice => AnnotationKind::Notice,
+            Level::Warning => AnnotationKind::Warning,
+            Level::Error => AnnotationKind::Error,
+        };
+        self.command(&annotation.command(kind, message));
+    }
+
+    /// Hide `value` from the log from here on. The runner warns of an empty mask and masks only
+    /// whole values, so each non-blank line of a value is masked by itself as well.
+    pub fn mask(&self, value: &str) {
+        if !self.on_runner || value.trim().is_empty() {
+            return;
+        }
+        self.command(&WorkflowCommand::new("add-mask").message(value));
+        if value.trim().contains('\n') {
+            for line in value.lines().map(str::trim).filter(|line| !line.is_empty()) {
+                self.command(&WorkflowCommand::new("add-mask").message(line));
+            }
+        }
+    }
+
+    /// Open a group; it closes when the guard is dropped.
+    pub fn group(&self, title: impl AsRef<str>) -> Group {
+        if self.on_runner {
+            self.command(&WorkflowCommand::new("group").message(title.as_ref()));
+        } else {
+            self.info(format!("── {}", title.as_ref()));
+        }
+        Group(self.clone())
+    }
+
+    /// Stop the runner from reading commands until the guard is dropped: for the raw output of a
+    /// child process.
+    pub fn stop_commands(&self) -> StopCommands {
+        let token = random_token();
+        if self.on_runner {
+            self.command(&WorkflowCommand::new("stop-commands").message(token.clone()));
+        }
+        StopCommands {
+            log: self.clone(),
+            token,
+        }
+    }
+}
+
+/// An open group of log lines.
+#[must_use = "the group closes when this guard is dropped"]
+pub struct Group(Log);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.0.on_runner {
+            self.0.command(&WorkflowCommand::new("endgroup"));
+        }
+    }
+}
+
+/// A stretch of the log in which no workflow command is read.
+#[must_use = "commands are read again when this guard is dropped"]
+pub struct StopCommands {
+    log: Log,
+    token: String,
+}
+
+impl StopCommands {
+    /// Write a line of a child's output as it came.
+    pub fn raw(&self, line: &str) {
+        self.log.line(line);
+    }
+}
+
+impl Drop for StopCommands {
+    fn drop(&mut self) {
+        if self.log.on_runner {
+            self.log.line(&format!("::{}::", self.token));
+        }
+    }
+}
+
+// A child must not be able to guess the token; the hasher keys of the standard library come from
+// the operating system's random source.
+fn random_token() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let word = || RandomState::new().hash_one(std::process::id());
+    format!("stop-{:016x}{:016x}", word(), word())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A buffer that a log writes to and a test reads.
+    #[derive(Clone, Default)]
+    pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Buffer {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(on_runner: bool, write: impl FnOnce(&Log)) -> String {
+        let buffer = Buffer::default();
+        write(&Log::to(on_runner, false, buffer.clone()));
+        buffer.text()
+    }
+
+    fn story(log: &Log) {
+        let group = log.group("Scan `app:dev`");
+        log.info("::set-env name=PATH::/evil");
+        log.mask("s3cret");
+        drop(group);
+        let place = Location {
+            file: "app/Dockerfile".into(),
+            line: Some(3),
+            end_line: None,
+        };
+        log.annotate(Level::Warning, Some(&place), "100% old,\nsay so");
+        log.error("no engine");
+    }
+
+    #[test]
+    fn on_the_runner_the_log_is_commands() {
+        insta::assert_snapshot!(logged(true, story), @"
+        ::group::Scan `app:dev`
+        :\u{200b}:set-env name=PATH::/evil
+        ::add-mask::s3cret
+        ::endgroup::
+        ::warning file=app/Dockerfile,line=3::100%25 old,%0Asay so
+        ::error::no engine
+        ");
+    }
+
+    #[test]
+    fn on_a_terminal_the_log_is_text() {
+        insta::assert_snapshot!(logged(false, story), @"
+        ── Scan `app:dev`
+        :\u{200b}:set-env name=PATH::/evil
+        warning: app/Dockerfile:3: 100% old,
+        say so
+        error: no engine
+        ");
+    }
+
+    #[test]
+    fn a_childs_commands_are_inert_until_the_guard_ends() {
+        let text = logged(true, |log| log.stop_commands().raw("::error::from a tool"));
+        let lines: Vec<_> = text.lines().collect();
+        let token = lines[0].strip_prefix("::stop-commands::").unwrap();
+        assert_eq!(
+            lines[1..],
+            ["::error::from a tool".to_owned(), format!("::{token}::")]
+        );
+    }
+}

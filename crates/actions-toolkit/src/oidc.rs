@@ -1,0 +1,72 @@
+//! The identity token of the run.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use crate::{BadInput, Context, Secret};
+
+#[derive(Deserialize)]
+struct Answer {
+    value: String,
+}
+
+impl Context {
+    /// A new OIDC token for `audience`, masked. It lives five minutes: ask anew for each use.
+    ///
+    /// Protocol: `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=…` with
+    /// `$ACTIONS_ID_TOKEN_REQUEST_TOKEN` as bearer
+    /// (docs.github.com/actions/reference/security/oidc).
+    ///
+    /// # Errors
+    /// [`BadInput`] when the job may not ask for a token; otherwise what the service answered.
+    pub async fn oidc_token(&self, audience: &str) -> anyhow::Result<Secret> {
+        let (Some(url), Some(token)) = (
+            self.env().get("ACTIONS_ID_TOKEN_REQUEST_URL"),
+            self.env().get("ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+        ) else {
+            return Err(BadInput(
+                "the job cannot get an OIDC token; add `permissions: id-token: write` to the job"
+                    .into(),
+            )
+            .into());
+        };
+        let bearer = Secret::new(token, self.log());
+        let mut url = url::Url::parse(url).context("while reading ACTIONS_ID_TOKEN_REQUEST_URL")?;
+        url.query_pairs_mut().append_pair("audience", audience);
+        let mut wait = Duration::from_secs(1);
+        for attempt in 1.. {
+            let answer = self
+                .http()?
+                .get(url.clone())
+                .bearer_auth(bearer.expose())
+                .header("accept", "application/json; api-version=2.0")
+                .timeout(Duration::from_secs(30))
+                .send()
+                .await;
+            match answer {
+                Ok(answer) if answer.status().is_success() => {
+                    let answer: Answer = answer
+                        .json()
+                        .await
+                        .context("while reading the OIDC token")?;
+                    return Ok(Secret::new(answer.value, self.log()));
+                }
+                Ok(answer) if attempt == 3 || answer.status().is_client_error() => {
+                    bail!(
+                        "GitHub's OIDC service answered {} to the request for a token",
+                        answer.status()
+                    );
+                }
+                Err(e) if attempt == 3 => {
+                    return Err(anyhow::Error::new(e.without_url())
+                        .context("while asking GitHub for an OIDC token"));
+                }
+                _ => tokio::time::sleep(wait).await,
+            }
+            wait *= 2;
+        }
+        unreachable!("the third attempt returns")
+    }
+}

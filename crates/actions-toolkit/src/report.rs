@@ -1,0 +1,90 @@
+//! What a step leaves behind for the steps after it and for its reader: outputs and summary.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::{Action, Env, Log, text};
+
+/// The runner drops a summary of more than 1 MiB whole (`Runner.Worker/FileCommandManager.cs`).
+const SUMMARY_LIMIT: usize = 1024 * 1024;
+const CUT_NOTE: &str = "\n\n> This summary was cut at GitHub's limit of 1 MiB.\n";
+
+/// Outputs and summary, gathered while the action runs and written once at its end, whatever the end.
+#[derive(Debug, Default)]
+pub struct Report(Mutex<Content>);
+
+#[derive(Debug, Default)]
+struct Content {
+    outputs: BTreeMap<&'static str, String>,
+    summary: String,
+}
+
+impl Report {
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Set the output `name`; the last value wins.
+    pub fn output(&self, name: &'static str, value: impl Display) {
+        self.content().outputs.insert(name, value.to_string());
+    }
+
+    /// Add Markdown to the summary. The text must already be escaped.
+    pub fn summary(&self, markdown: impl AsRef<str>) {
+        let mut content = self.content();
+        content.summary.push_str(markdown.as_ref());
+        if !content.summary.ends_with('\n') {
+            content.summary.push('\n');
+        }
+    }
+
+    /// Write every declared output (empty where nothing was set) and the summary.
+    pub(crate) fn write(&self, action: &Action, env: &Env, log: &Log) {
+        let content = self.content();
+        let value = |name| content.outputs.get(name).map_or("", String::as_str);
+        if env.get("GITHUB_OUTPUT").is_some() {
+            for output in action.outputs {
+                if let Err(e) = actions_rs::output::set_output(output.name, value(output.name)) {
+                    log.error(format!("while writing output `{}`: {e}", output.name));
+                }
+            }
+        } else {
+            for output in action.outputs.iter().filter(|o| !value(o.name).is_empty()) {
+                log.info(format!("{}: {}", output.name, value(output.name)));
+            }
+        }
+        if env.get("GITHUB_STEP_SUMMARY").is_some() && !content.summary.is_empty() {
+            let mut summary = actions_rs::Summary::new();
+            summary.raw(within_limit(&content.summary), false);
+            if let Err(e) = summary.write() {
+                log.warning(format!("while writing the job summary: {e}"));
+            }
+        }
+    }
+}
+
+// Cut at a line, so that no table row or tag is left half open.
+fn within_limit(summary: &str) -> String {
+    if summary.len() <= SUMMARY_LIMIT {
+        return summary.to_owned();
+    }
+    let head = text::cut(summary, SUMMARY_LIMIT - CUT_NOTE.len());
+    let head = head.rfind('\n').map_or(head, |end| &head[..end]);
+    format!("{head}{CUT_NOTE}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_summary_is_cut_at_a_line_and_says_so() {
+        let long = "| a row of a table |\n".repeat(60_000);
+        let cut = within_limit(&long);
+        assert!(cut.len() <= SUMMARY_LIMIT);
+        assert!(cut.ends_with(CUT_NOTE));
+        assert!(cut[..cut.len() - CUT_NOTE.len()].ends_with("| a row of a table |"));
+        assert_eq!(within_limit("short"), "short");
+    }
+}

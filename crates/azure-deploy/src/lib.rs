@@ -1,0 +1,1 @@
+//! The azure-deploy action: push, deploy, prove, or roll back.

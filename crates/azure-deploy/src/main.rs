@@ -1,0 +1,2 @@
+//! The `azure-deploy` binary.
+fn main() {}

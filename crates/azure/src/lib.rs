@@ -1,0 +1,1 @@
+//! Azure: Entra tokens, Resource Manager, container registry and cluster credentials.

@@ -1,0 +1,1 @@
+//! The ci action: build, test and smoke-test an image.

@@ -1,0 +1,2 @@
+//! The `ci` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The copacetic-patch action: a patch proven before it is promoted.

@@ -1,0 +1,2 @@
+//! The `copacetic-patch` binary.
+fn main() {}

@@ -1,0 +1,307 @@
+//! Child processes: an argv, an environment allow-list, output streamed to the log, a limit.
+//!
+//! A tool is never started through a shell, and it sees only the variables that it was given: the
+//! runner hands an action tokens (`ACTIONS_*`, `INPUT_*TOKEN`) that no scanner has a use for.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use actions_toolkit::{Env, Log};
+use anyhow::{Context as _, bail};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::Command;
+
+/// Variables that any tool may see: where programs and files are, how to reach the network, whom
+/// to trust. None of them holds a credential of the run.
+const HARMLESS: &[&str] = &[
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Lines of output that are kept for an error message.
+const TAIL: usize = 200;
+
+/// A program with its arguments and everything it may see.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(String, OsString)>,
+    folder: Option<PathBuf>,
+    limit: Duration,
+}
+
+/// How a tool ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit status.
+    pub status: ExitStatus,
+    /// The standard output, if it was captured.
+    pub stdout: Vec<u8>,
+    /// The last lines of what was streamed (of both streams, or of standard error alone).
+    pub tail: Vec<String>,
+}
+
+impl Finished {
+    /// The exit code; a tool that a signal ended has none.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// How it ended, in words: `exit code 2`, `signal: 9 (SIGKILL)`.
+    pub fn ending(&self) -> String {
+        match self.status.code() {
+            Some(code) => format!("exit code {code}"),
+            None => self.status.to_string(),
+        }
+    }
+}
+
+impl Tool {
+    /// `program` (a path, or a name looked up in `PATH`), limited to ten minutes, with the harmless
+    /// variables of `env`.
+    pub fn new(program: impl Into<PathBuf>, env: &Env) -> Self {
+        let seen = HARMLESS
+            .iter()
+            .filter_map(|name| Some((*name, env.get(name)?)));
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: seen
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect(),
+            folder: None,
+            limit: Duration::from_mins(10),
+        }
+    }
+
+    /// Add an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Add arguments.
+    #[must_use]
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Let the tool see the variable `name` with `value`.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.retain(|(given, _)| given != name);
+        self.env.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Run in `folder`.
+    #[must_use]
+    pub fn folder(mut self, folder: impl AsRef<Path>) -> Self {
+        self.folder = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Kill the tool after `limit`.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The program's name and arguments: what a test compares.
+    pub fn argv(&self) -> Vec<String> {
+        let program = self.program.to_string_lossy().into_owned();
+        std::iter::once(program)
+            .chain(
+                self.args
+                    .iter()
+                    .map(|arg| arg.to_string_lossy().into_owned()),
+            )
+            .collect()
+    }
+
+    /// The program's name, for messages.
+    pub fn name(&self) -> String {
+        let name = self.program.file_name().unwrap_or(self.program.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Run it; both streams go to `log` inside a group called `title`, where workflow commands are
+    /// inert.
+    ///
+    /// # Errors
+    /// When it can't be started or runs into its limit. A non-zero exit code is no error here.
+    pub async fn stream(&self, log: &Log, title: &str) -> anyhow::Result<Finished> {
+        let _group = log.group(title);
+        self.run(log, false).await
+    }
+
+    /// Run it; standard output is captured, and standard error goes to `log` inside a group.
+    ///
+    /// # Errors
+    /// As [`Tool::stream`].
+    pub async fn capture(&self, log: &Log, title: &str) -> anyhow::Result<Finished> {
+        let _group = log.group(title);
+        self.run(log, true).await
+    }
+
+    async fn run(&self, log: &Log, capture: bool) -> anyhow::Result<Finished> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .process_group(0);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        let name = self.name();
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("while starting `{name}`: is it installed and in PATH?"))?;
+        let (Some(mut stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            bail!("while starting `{name}`: its output could not be connected");
+        };
+
+        let stopped = log.stop_commands();
+        let lines = std::sync::Mutex::new(VecDeque::with_capacity(TAIL));
+        let show = |line: String| {
+            stopped.raw(&line);
+            let mut lines = lines
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if lines.len() == TAIL {
+                lines.pop_front();
+            }
+            lines.push_back(line);
+        };
+        let mut captured = Vec::new();
+        let work = async {
+            let out = async {
+                if capture {
+                    stdout.read_to_end(&mut captured).await.map(drop)
+                } else {
+                    each_line(&mut stdout, &show).await
+                }
+            };
+            let (out, err) = tokio::join!(out, each_line(stderr, &show));
+            out.and(err)
+                .with_context(|| format!("while reading the output of `{name}`"))?;
+            child
+                .wait()
+                .await
+                .with_context(|| format!("while waiting for `{name}`"))
+        };
+        let status = match tokio::time::timeout(self.limit, work).await {
+            Ok(status) => status?,
+            Err(_) => bail!(
+                "`{name}` was still running after {} s and was stopped",
+                self.limit.as_secs()
+            ),
+        };
+        let tail = lines
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(Finished {
+            status,
+            stdout: captured,
+            tail: tail.into(),
+        })
+    }
+}
+
+// Output that is not UTF-8 is shown with replacement characters rather than lost.
+async fn each_line(stream: impl AsyncRead + Unpin, show: &impl Fn(String)) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).await? > 0 {
+        show(
+            String::from_utf8_lossy(&line)
+                .trim_end_matches(['\n', '\r'])
+                .to_owned(),
+        );
+        line.clear();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path() -> Env {
+        Env::of([
+            ("PATH", "/usr/bin:/bin"),
+            ("ACTIONS_RUNTIME_TOKEN", "t"),
+            ("INPUT_TOKEN", "t"),
+        ])
+    }
+
+    #[tokio::test]
+    async fn a_child_sees_only_what_it_was_given() {
+        let tool = Tool::new("env", &path()).env("TRIVY_CACHE_DIR", "/c");
+        let done = tool.capture(&Log::sink(), "env").await.unwrap();
+        let mut seen: Vec<_> = std::str::from_utf8(&done.stdout).unwrap().lines().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, ["PATH=/usr/bin:/bin", "TRIVY_CACHE_DIR=/c"]);
+    }
+
+    #[tokio::test]
+    async fn an_exit_code_is_an_answer_and_the_last_lines_are_kept() {
+        let tool =
+            Tool::new("sh", &path()).args(["-c", "echo out; echo E: no package >&2; exit 100"]);
+        let done = tool.capture(&Log::sink(), "sh").await.unwrap();
+        assert_eq!(
+            (done.code(), done.ending().as_str()),
+            (Some(100), "exit code 100")
+        );
+        assert_eq!(done.tail, ["E: no package"]);
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_hangs_is_stopped() {
+        let tool = Tool::new("sleep", &path())
+            .arg("60")
+            .limit(Duration::from_millis(50));
+        let error = tool.stream(&Log::sink(), "sleep").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`sleep` was still running after 0 s and was stopped"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_missing_tool_is_named() {
+        let error = Tool::new("no-such-tool", &path())
+            .stream(&Log::sink(), "x")
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "while starting `no-such-tool`: is it installed and in PATH?"
+        );
+    }
+}

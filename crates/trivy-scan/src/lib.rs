@@ -1,0 +1,1 @@
+//! The trivy-scan action: one scan, every answer.

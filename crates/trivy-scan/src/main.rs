@@ -1,0 +1,2 @@
+//! The `trivy-scan` binary.
+fn main() {}

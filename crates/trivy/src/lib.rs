@@ -1,0 +1,1 @@
+//! Trivy: its argv, its JSON report and its database.
