@@ -41,6 +41,7 @@ impl Input {
     }
 
     /// Refuse to start without a value.
+    #[must_use]
     pub const fn required(self) -> Self {
         Self {
             required: true,
@@ -49,6 +50,7 @@ impl Input {
     }
 
     /// Take `value` when the input is absent or empty.
+    #[must_use]
     pub const fn default(self, value: &'static str) -> Self {
         Self {
             default: Some(value),
@@ -57,6 +59,7 @@ impl Input {
     }
 
     /// Mask the value before anything else happens.
+    #[must_use]
     pub const fn secret(self) -> Self {
         Self {
             secret: true,

@@ -246,7 +246,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let table: [(&[&str], &[(&str, &str)], &str); 6] = [
+        type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+        let table: [Case; 6] = [
             (
                 &[],
                 &[],

@@ -18,6 +18,7 @@ const CLEAN_UP: Duration = Duration::from_secs(7);
 ///
 /// Reads the inputs, masks the secrets, runs `body`, and then writes every declared output and the
 /// summary, whichever way `body` ended; an error becomes one `::error` with its whole chain.
+#[allow(clippy::needless_pass_by_value)] // a call reads `run(&ACTION, run)`, not `&run`
 pub fn run<F>(action: &'static Action, body: F) -> ExitCode
 where
     F: AsyncFn(&Context) -> anyhow::Result<Done>,

@@ -1,1 +1,27 @@
-//! Images: references, the engine (build, inspect, save, push), a registry client and server.
+//! Images and containers: what the four actions share.
+//!
+//! - [`ImageRef`]: a reference, parsed and checked;
+//! - [`Engine`]: the Docker Engine over its socket: build, inspect, run, tag, push;
+//! - [`Registry`]: a client of the OCI distribution API;
+//! - [`EngineRegistry`]: images of the engine served, read-only, to a BuildKit beside us.
+//!
+//! This crate knows nothing of the runner.
+
+mod build;
+mod container;
+mod engine;
+mod ignore;
+mod image;
+pub mod netns;
+mod registry;
+mod serve;
+
+pub use build::{BuildError, BuildEvent, BuildRequest};
+pub use container::{Container, ContainerSpec, ExecOutput, ExecStream};
+pub use engine::{Credentials, Engine, ImageConfig, ImageInfo};
+pub use image::{Digest, ImageRef, ParseImageError};
+pub use registry::{Auth, Manifest, Registry};
+pub use serve::EngineRegistry;
+
+/// The label that every container we start carries; its value is the run's own id.
+pub const RUN_LABEL: &str = "dev.drydock.run";

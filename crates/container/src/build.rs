@@ -1,0 +1,270 @@
+//! Building an image with the engine's BuildKit.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use bollard::models::{BuildInfo, BuildInfoAux};
+use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+use crate::{Engine, ImageInfo, ImageRef, ignore};
+
+/// Lines of a failed step that its error keeps.
+const TAIL: usize = 40;
+
+/// What to build.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// The folder of the build context.
+    pub context: PathBuf,
+    /// The Dockerfile's path in the context.
+    pub dockerfile: String,
+    /// The stage to build; the last one if `None`.
+    pub target: Option<String>,
+    /// The name of the result.
+    pub image: ImageRef,
+    /// Build arguments.
+    pub build_args: Vec<(String, String)>,
+    /// Labels added to the result.
+    pub labels: Vec<(String, String)>,
+}
+
+/// What happens during a build.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BuildEvent {
+    /// A step began.
+    Started {
+        /// As BuildKit writes it: `[build 2/3] RUN pip install …`.
+        step: String,
+    },
+    /// A step ended well.
+    Done {
+        /// The step.
+        step: String,
+        /// How long it took, in seconds.
+        seconds: f64,
+        /// Whether its result was in the cache.
+        cached: bool,
+    },
+    /// A line that a step printed.
+    Line(String),
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The Dockerfile was built, and a step of it failed.
+    #[error("the build failed at `{step}`: {reason}")]
+    Failed {
+        /// The step.
+        step: String,
+        /// BuildKit's reason.
+        reason: String,
+        /// The last lines that the step printed.
+        tail: Vec<String>,
+    },
+    /// The build could not be carried out.
+    #[error(transparent)]
+    Engine(#[from] anyhow::Error),
+}
+
+impl Engine {
+    /// Build an image. `on_event` is told of every step.
+    ///
+    /// # Errors
+    /// [`BuildError::Failed`] when a step fails, [`BuildError::Engine`] when the engine does.
+    pub async fn build(
+        &self,
+        request: &BuildRequest,
+        mut on_event: impl FnMut(BuildEvent),
+    ) -> Result<ImageInfo, BuildError> {
+        let map = |pairs: &[(String, String)]| pairs.iter().cloned().collect::<HashMap<_, _>>();
+        let session = uuid::Uuid::new_v4().to_string();
+        let mut options = BuildImageOptionsBuilder::default()
+            .dockerfile(&request.dockerfile)
+            .t(&request.image.to_string())
+            .buildargs(&map(&request.build_args))
+            .labels(&map(&request.labels))
+            .version(BuilderVersion::BuilderBuildKit)
+            .session(&session);
+        if let Some(target) = &request.target {
+            options = options.target(target);
+        }
+        let (context, sent) = stream_context(request);
+        let mut trace = Trace::default();
+        let mut refused = None;
+        {
+            let mut answers = self.docker.build_image(
+                options.build(),
+                None,
+                Some(bollard::body_try_stream(context)),
+            );
+            while let Some(answer) = answers.next().await {
+                match answer {
+                    Ok(BuildInfo {
+                        aux: Some(BuildInfoAux::BuildKit(status)),
+                        ..
+                    }) => {
+                        trace.read(status, &mut on_event);
+                    }
+                    Ok(_) => {}
+                    Err(e) => {
+                        refused = Some(e);
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(error) = refused {
+            if let Ok(Err(e)) = sent.await {
+                return Err(e.into());
+            }
+            return Err(trace.failure(&error.to_string()).unwrap_or_else(|| {
+                let error = anyhow::Error::new(error);
+                BuildError::Engine(error.context(format!("while building `{}`", request.image)))
+            }));
+        }
+        let built = self.inspect(&request.image).await?;
+        built.ok_or_else(|| {
+            let step = format!("the export of `{}`", request.image);
+            trace.failure("").unwrap_or_else(|| {
+                BuildError::Engine(anyhow::anyhow!("the engine ended the build without {step}"))
+            })
+        })
+    }
+}
+
+type Sent = tokio::task::JoinHandle<anyhow::Result<()>>;
+
+// The context goes out while it is read: it is never in memory as a whole.
+fn stream_context(
+    request: &BuildRequest,
+) -> (
+    impl futures_util::Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
+    Sent,
+) {
+    struct Pipe(mpsc::Sender<Result<Bytes, io::Error>>);
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+            sent.map(|()| bytes.len())
+                .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (pipe, mut chunks) = mpsc::channel(16);
+    let (context, dockerfile) = (request.context.clone(), request.dockerfile.clone());
+    let sent = tokio::task::spawn_blocking(move || {
+        let mut out = io::BufWriter::with_capacity(64 * 1024, Pipe(pipe.clone()));
+        let written =
+            ignore::write_context(&context, &dockerfile, &mut out).and_then(|()| Ok(out.flush()?));
+        if let Err(e) = &written {
+            // The engine must not take half a context for a whole one.
+            let _ = pipe.blocking_send(Err(io::Error::other(format!("{e:#}"))));
+        }
+        written
+    });
+    let stream = futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx));
+    (stream, sent)
+}
+
+// The steps so far, as BuildKit's status messages tell of them.
+#[derive(Default)]
+struct Trace {
+    steps: HashMap<String, Step>,
+    failed: Option<(String, String)>,
+}
+
+#[derive(Default)]
+struct Step {
+    name: String,
+    started: bool,
+    done: bool,
+    tail: Vec<String>,
+    partial: Vec<u8>,
+}
+
+impl Trace {
+    fn read(
+        &mut self,
+        status: bollard::moby::buildkit::v1::StatusResponse,
+        on_event: &mut impl FnMut(BuildEvent),
+    ) {
+        for vertex in status.vertexes {
+            let step = self.steps.entry(vertex.digest.clone()).or_default();
+            step.name.clone_from(&vertex.name);
+            if !vertex.error.is_empty() {
+                self.failed = Some((vertex.digest, vertex.error));
+                continue;
+            }
+            let internal = vertex.name.starts_with("[internal]");
+            if vertex.started.is_some() && !step.started {
+                step.started = true;
+                if !internal {
+                    on_event(BuildEvent::Started {
+                        step: vertex.name.clone(),
+                    });
+                }
+            }
+            if let (Some(started), Some(done), false) =
+                (&vertex.started, &vertex.completed, step.done)
+            {
+                step.done = true;
+                if !internal {
+                    #[allow(clippy::cast_precision_loss)] // a build does not last for 2^52 seconds
+                    let seconds = (done.seconds - started.seconds) as f64
+                        + f64::from(done.nanos - started.nanos) / 1e9;
+                    on_event(BuildEvent::Done {
+                        step: vertex.name,
+                        seconds,
+                        cached: vertex.cached,
+                    });
+                }
+            }
+        }
+        for log in status.logs {
+            let step = self.steps.entry(log.vertex).or_default();
+            step.partial.extend(&log.msg);
+            while let Some(end) = step.partial.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = step.partial.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                if step.tail.len() == TAIL {
+                    step.tail.remove(0);
+                }
+                step.tail.push(line.clone());
+                on_event(BuildEvent::Line(line));
+            }
+        }
+    }
+
+    fn failure(&self, message: &str) -> Option<BuildError> {
+        if let Some((digest, reason)) = &self.failed {
+            let step = self.steps.get(digest);
+            return Some(BuildError::Failed {
+                step: step.map(|s| s.name.clone()).unwrap_or_default(),
+                reason: reason.clone(),
+                tail: step.map(|s| s.tail.clone()).unwrap_or_default(),
+            });
+        }
+        // A Dockerfile that can't be read fails before there is any step.
+        let frontend = [
+            "dockerfile parse error",
+            "failed to solve",
+            "failed to create LLB",
+            "target stage",
+        ];
+        frontend
+            .iter()
+            .any(|sign| message.contains(sign))
+            .then(|| BuildError::Failed {
+                step: "reading the Dockerfile".into(),
+                reason: message.to_owned(),
+                tail: Vec::new(),
+            })
+    }
+}

@@ -1,0 +1,346 @@
+//! Image references, as the OCI distribution specification and the engine's CLI write them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What is wrong with a reference.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseImageError {
+    /// There is no repository in it.
+    #[error("it names no repository; write it as `repository:tag`")]
+    Empty,
+    /// A part of the repository's path is malformed.
+    #[error(
+        "`{0}` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them"
+    )]
+    Repository(String),
+    /// The tag is malformed.
+    #[error(
+        "`{0}` is no tag: up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`"
+    )]
+    Tag(String),
+    /// The digest is malformed.
+    #[error("`{0}` is no digest: `sha256:` and 64 hex digits")]
+    Digest(String),
+    /// The registry's host or port is malformed.
+    #[error("`{0}` is no registry host")]
+    Registry(String),
+}
+
+/// The sha256 digest of a blob or manifest, `sha256:` and 64 lower-case hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(String);
+
+impl Digest {
+    /// The whole digest, `sha256:…`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The hex digits alone.
+    pub fn hex(&self) -> &str {
+        &self.0["sha256:".len()..]
+    }
+
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::{Digest as _, Sha256};
+        use std::fmt::Write as _;
+        let mut text = "sha256:".to_owned();
+        for byte in Sha256::digest(bytes) {
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ParseImageError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hex = text.strip_prefix("sha256:").unwrap_or_default();
+        let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if hex.len() == 64 && hex.bytes().all(digit) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ParseImageError::Digest(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A reference to an image: an optional registry, a repository, and a tag or digest or both.
+///
+/// It is shown as it was written; [`ImageRef::registry`] knows the default that the engine assumes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ImageRef {
+    registry: Option<String>,
+    path: String,
+    tag: Option<String>,
+    digest: Option<Digest>,
+}
+
+impl ImageRef {
+    /// The registry's host (and port), if it was written.
+    pub fn registry(&self) -> Option<&str> {
+        self.registry.as_deref()
+    }
+
+    /// The repository's path in its registry, as written.
+    pub fn repository(&self) -> &str {
+        &self.path
+    }
+
+    /// The last part of the repository's path: the image's name.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// The tag, if it was written.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The digest, if it was written.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
+    }
+
+    /// The same repository with another tag and no digest.
+    ///
+    /// # Errors
+    /// When `tag` is malformed.
+    pub fn with_tag(&self, tag: &str) -> Result<Self, ParseImageError> {
+        check_tag(tag)?;
+        Ok(Self {
+            tag: Some(tag.to_owned()),
+            digest: None,
+            ..self.clone()
+        })
+    }
+
+    /// The same repository by digest alone.
+    #[must_use]
+    pub fn with_digest(&self, digest: &Digest) -> Self {
+        Self {
+            tag: None,
+            digest: Some(digest.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// The same repository, tag and digest in another registry and under another path.
+    ///
+    /// # Errors
+    /// When `registry` or `path` is malformed.
+    pub fn moved_to(&self, registry: &str, path: &str) -> Result<Self, ParseImageError> {
+        let moved: Self = format!("{registry}/{path}").parse()?;
+        Ok(Self {
+            tag: self.tag.clone(),
+            digest: self.digest.clone(),
+            ..moved
+        })
+    }
+
+    /// Registry and repository, without tag and digest.
+    pub fn without_version(&self) -> String {
+        match &self.registry {
+            Some(registry) => format!("{registry}/{}", self.path),
+            None => self.path.clone(),
+        }
+    }
+
+    /// What names a version: the digest, else the tag, else `latest`.
+    pub fn reference(&self) -> &str {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => digest.as_str(),
+            (None, Some(tag)) => tag,
+            (None, None) => "latest",
+        }
+    }
+}
+
+// Grammar: github.com/distribution/reference.
+fn check_path_part(part: &str) -> bool {
+    let bytes = part.as_bytes();
+    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends = bytes.first().zip(bytes.last());
+    if !ends.is_some_and(|(first, last)| alphanumeric(*first) && alphanumeric(*last)) {
+        return false;
+    }
+    part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        .all(|separator| {
+            matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-')
+        })
+}
+
+fn check_tag(tag: &str) -> Result<(), ParseImageError> {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let first = tag.bytes().next().is_some_and(word);
+    if first && tag.len() <= 128 && tag.bytes().all(|b| word(b) || b == b'.' || b == b'-') {
+        Ok(())
+    } else {
+        Err(ParseImageError::Tag(tag.to_owned()))
+    }
+}
+
+fn check_registry(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (host, None),
+    };
+    let name_ok = !name.is_empty()
+        && name.split('.').all(|label| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        });
+    name_ok && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+impl FromStr for ImageRef {
+    type Err = ParseImageError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest.parse()?)),
+            None => (text, None),
+        };
+        // The first part is a registry if it can't be part of a name on Docker Hub.
+        let (registry, rest) = match rest.split_once('/') {
+            Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => {
+                if !check_registry(host) {
+                    return Err(ParseImageError::Registry(host.to_owned()));
+                }
+                (Some(host.to_owned()), rest)
+            }
+            _ => (None, rest),
+        };
+        let (path, tag) = match rest.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => {
+                check_tag(tag)?;
+                (path, Some(tag.to_owned()))
+            }
+            _ => (rest, None),
+        };
+        if path.is_empty() {
+            return Err(ParseImageError::Empty);
+        }
+        if let Some(bad) = path.split('/').find(|part| !check_path_part(part)) {
+            return Err(ParseImageError::Repository(bad.to_owned()));
+        }
+        Ok(Self {
+            registry,
+            path: path.to_owned(),
+            tag,
+            digest,
+        })
+    }
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.without_version())?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn references_of_every_form() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let table = [
+            ("app", None, "app", None),
+            ("app:dev", None, "app", Some("dev")),
+            ("team/app:1.2_3-x", None, "team/app", Some("1.2_3-x")),
+            ("localhost:5000/a:1", Some("localhost:5000"), "a", Some("1")),
+            ("localhost/a", Some("localhost"), "a", None),
+            (
+                "drydock.azurecr.io/flask-app:f00-patched",
+                Some("drydock.azurecr.io"),
+                "flask-app",
+                Some("f00-patched"),
+            ),
+        ];
+        for (text, registry, path, tag) in table {
+            let image: ImageRef = text.parse().unwrap();
+            assert_eq!(
+                (image.registry(), image.repository(), image.tag()),
+                (registry, path, tag)
+            );
+            let pinned: ImageRef = format!("{text}@{digest}").parse().unwrap();
+            assert_eq!(pinned.reference(), digest);
+        }
+    }
+
+    #[test]
+    fn mistakes_name_the_bad_part() {
+        let table = [
+            ("", "it names no repository; write it as `repository:tag`"),
+            (":1", "it names no repository; write it as `repository:tag`"),
+            (
+                "App:1",
+                "`App` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them",
+            ),
+            (
+                "a:b+c",
+                "`b+c` is no tag: up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
+            ),
+            (
+                "a@sha256:12",
+                "`sha256:12` is no digest: `sha256:` and 64 hex digits",
+            ),
+            ("-x.io/a", "`-x.io` is no registry host"),
+        ];
+        for (text, message) in table {
+            assert_eq!(
+                text.parse::<ImageRef>().unwrap_err().to_string(),
+                message,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_tag_another_place() {
+        let image: ImageRef = "localhost:5000/a:1".parse().unwrap();
+        assert_eq!(
+            image.with_tag("1-patched").unwrap().to_string(),
+            "localhost:5000/a:1-patched"
+        );
+        assert_eq!(
+            image
+                .moved_to("drydock.azurecr.io", "b")
+                .unwrap()
+                .to_string(),
+            "drydock.azurecr.io/b:1"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_display_is_its_inverse(text in "[a-zA-Z0-9:/@._-]{0,60}") {
+            if let Ok(image) = text.parse::<ImageRef>() {
+                prop_assert_eq!(image.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A client of the OCI distribution API: just what deploying needs.
+//!
+//! Protocol: github.com/opencontainers/distribution-spec (v1.1); tokens:
+//! distribution.github.io/distribution/spec/auth/token.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use reqwest::{Method, Response, StatusCode};
+use serde::Deserialize;
+
+use crate::{Credentials, Digest};
+
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ATTEMPTS: u32 = 4;
+
+/// How to sign in to a registry.
+#[derive(Clone)]
+pub enum Auth {
+    /// Not at all.
+    Anonymous,
+    /// By user name and password, at the registry or at the token service that it names.
+    Basic(Credentials),
+}
+
+/// A registry.
+pub struct Registry {
+    http: reqwest::Client,
+    host: String,
+    auth: Auth,
+}
+
+/// A manifest as the registry holds it.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes: the digest is theirs.
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Registry {
+    /// The registry at `host` (with its port, if any).
+    pub fn new(http: reqwest::Client, host: &str, auth: Auth) -> Self {
+        Self {
+            http,
+            host: host.to_owned(),
+            auth,
+        }
+    }
+
+    /// The manifest of `repository` under `reference` (a tag or digest); `None` if there is none.
+    ///
+    /// # Errors
+    /// With what the registry answered, when that is neither a manifest nor "not found".
+    pub async fn manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+    ) -> anyhow::Result<Option<Manifest>> {
+        let what = format!("while reading `{}/{repository}:{reference}`", self.host);
+        let path = format!("{repository}/manifests/{reference}");
+        let answer = self
+            .send(Method::GET, &path, repository, "pull", None)
+            .await
+            .context(what.clone())?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let answer = checked(answer, &self.host).await.context(what.clone())?;
+        let media_type = header(answer.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
+        let bytes = answer.bytes().await.context(what)?.to_vec();
+        Ok(Some(Manifest {
+            digest: Digest::of(&bytes),
+            media_type,
+            bytes,
+        }))
+    }
+
+    /// Let `tag` of `repository` point to `manifest`, which the repository has already.
+    ///
+    /// # Errors
+    /// With what the registry answered.
+    pub async fn tag(
+        &self,
+        repository: &str,
+        tag: &str,
+        manifest: &Manifest,
+    ) -> anyhow::Result<()> {
+        let what = format!("while tagging `{}/{repository}:{tag}`", self.host);
+        let path = format!("{repository}/manifests/{tag}");
+        let answer = self
+            .send(Method::PUT, &path, repository, "pull,push", Some(manifest))
+            .await
+            .context(what.clone())?;
+        checked(answer, &self.host).await.context(what)?;
+        Ok(())
+    }
+
+    // Send; on a challenge sign in and send again; on 429 and 5xx wait and send again.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        repository: &str,
+        actions: &str,
+        body: Option<&Manifest>,
+    ) -> anyhow::Result<Response> {
+        let url = format!("{}/v2/{path}", base(&self.host));
+        let mut authorization: Option<String> = None;
+        let mut attempt = 1;
+        loop {
+            let mut request = self
+                .http
+                .request(method.clone(), &url)
+                .header(ACCEPT, MANIFESTS)
+                .timeout(ANSWER_LIMIT);
+            if let Some(authorization) = &authorization {
+                request = request.header(AUTHORIZATION, authorization);
+            }
+            if let Some(manifest) = body {
+                request = request
+                    .header(CONTENT_TYPE, &manifest.media_type)
+                    .body(manifest.bytes.clone());
+            }
+            let answer = request.send().await;
+            let wait = match answer {
+                Ok(answer)
+                    if answer.status() == StatusCode::UNAUTHORIZED && authorization.is_none() =>
+                {
+                    let challenge =
+                        header(answer.headers(), WWW_AUTHENTICATE.as_str()).unwrap_or_default();
+                    authorization = Some(self.sign_in(&challenge, repository, actions).await?);
+                    continue;
+                }
+                Ok(answer) if attempt < ATTEMPTS && is_passing(answer.status()) => {
+                    header(answer.headers(), RETRY_AFTER.as_str())
+                        .and_then(|text| text.parse().ok())
+                }
+                Err(e)
+                    if attempt < ATTEMPTS
+                        && (e.is_connect() || e.is_timeout() || e.is_request()) =>
+                {
+                    None
+                }
+                answer => return Ok(answer?),
+            };
+            let wait = wait.map_or(Duration::from_millis(500 << attempt), |s: u64| {
+                Duration::from_secs(s.min(60))
+            });
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    async fn sign_in(
+        &self,
+        challenge: &str,
+        repository: &str,
+        actions: &str,
+    ) -> anyhow::Result<String> {
+        use base64::Engine as _;
+        let (scheme, rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
+        if scheme.eq_ignore_ascii_case("basic") {
+            let Auth::Basic(credentials) = &self.auth else {
+                bail!("`{}` wants a user name and password", self.host);
+            };
+            let pair = format!("{}:{}", credentials.username, credentials.password);
+            return Ok(format!(
+                "Basic {}",
+                base64::engine::general_purpose::STANDARD.encode(pair)
+            ));
+        }
+        let parameter = |name: &str| {
+            let (_, rest) = rest.split_once(&format!("{name}=\""))?;
+            Some(rest.split_once('"')?.0.to_owned())
+        };
+        let Some(realm) = parameter("realm").filter(|_| scheme.eq_ignore_ascii_case("bearer"))
+        else {
+            bail!(
+                "`{}` asks for a kind of sign-in that is not known: `{challenge}`",
+                self.host
+            );
+        };
+        let mut query = vec![("scope", format!("repository:{repository}:{actions}"))];
+        query.extend(parameter("service").map(|service| ("service", service)));
+        let mut request = self.http.get(&realm).query(&query).timeout(ANSWER_LIMIT);
+        if let Auth::Basic(credentials) = &self.auth {
+            request = request.basic_auth(&credentials.username, Some(&credentials.password));
+        }
+        let answer = request
+            .send()
+            .await
+            .with_context(|| format!("while signing in at `{realm}`"))?;
+        let answer = checked(answer, &self.host)
+            .await
+            .with_context(|| format!("while signing in at `{realm}`"))?;
+        let token: Token = answer
+            .json()
+            .await
+            .with_context(|| format!("while signing in at `{realm}`"))?;
+        let token = token
+            .token
+            .or(token.access_token)
+            .context("the token service answered without a token")?;
+        Ok(format!("Bearer {token}"))
+    }
+}
+
+// Plain HTTP is for this machine alone.
+fn base(host: &str) -> String {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let local = name == "localhost"
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
+    format!("{}://{host}", if local { "http" } else { "https" })
+}
+
+fn is_passing(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
+}
+
+async fn checked(answer: Response, host: &str) -> anyhow::Result<Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let body = answer.text().await.unwrap_or_default();
+    let said = serde_json::from_str::<serde_json::Value>(&body)
+        .ok()
+        .and_then(|json| {
+            json.pointer("/errors/0/message")?
+                .as_str()
+                .map(ToOwned::to_owned)
+        })
+        .map_or_else(String::new, |message| format!(": {message}"));
+    let cure = match status {
+        StatusCode::UNAUTHORIZED => "; check the registry's credentials",
+        StatusCode::FORBIDDEN => {
+            "; the identity lacks the right to this repository (role AcrPush or AcrPull)"
+        }
+        _ => "",
+    };
+    bail!("`{host}` answered {status}{said}{cure}")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn plain_http_is_for_this_machine_alone() {
+        assert_eq!(super::base("127.0.0.1:5000"), "http://127.0.0.1:5000");
+        assert_eq!(super::base("localhost:5000"), "http://localhost:5000");
+        assert_eq!(super::base("10.0.0.1:5000"), "https://10.0.0.1:5000");
+        assert_eq!(
+            super::base("drydock.azurecr.io"),
+            "https://drydock.azurecr.io"
+        );
+    }
+}
