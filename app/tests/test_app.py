@@ -1,0 +1,67 @@
+import json
+
+
+def test_health_says_which_version_answers(client):
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json["status"] == "ok"
+    assert (answer.json["version"], answer.json["commit"]) == ("7", "f00d")
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_ready(client):
+    assert client.get("/ready").json == {"status": "ready"}
+
+
+def test_the_page_shows_the_pipeline_and_the_commit(client):
+    page = client.get("/").get_data(as_text=True)
+    assert "f00d" in page
+    assert page.index("Code") < page.index("Build") < page.index("Serve")
+
+
+def test_every_answer_is_hardened(client):
+    for path in ("/", "/health", "/missing"):
+        headers = client.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
+def test_an_unknown_page_is_a_problem_document(client):
+    answer = client.get("/missing", headers={"X-Request-ID": "abc-1"})
+    assert answer.status_code == 404
+    assert answer.mimetype == "application/problem+json"
+    assert json.loads(answer.data)["request_id"] == "abc-1"
+
+
+def test_a_wrong_method_names_the_right_ones(client):
+    answer = client.post("/health")
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["Allow"]
+
+
+def test_an_error_shows_no_stack_trace(client, capsys):
+    @client.application.get("/broken")
+    def broken():
+        raise RuntimeError("secret detail")
+
+    answer = client.get("/broken")
+    assert answer.status_code == 500
+    assert "secret detail" not in answer.get_data(as_text=True)
+    assert "secret detail" in capsys.readouterr().out
+
+
+def test_a_request_id_is_kept_only_if_it_is_sound(client):
+    assert client.get("/", headers={"X-Request-ID": "a-1"}).headers["X-Request-ID"] == "a-1"
+    forged = client.get("/", headers={"X-Request-ID": 'x" , "level":"'})
+    assert forged.headers["X-Request-ID"] != 'x" , "level":"'
+
+
+def test_a_request_is_logged_as_json(client, capsys):
+    client.get("/?q=1")
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/", 200)
+
+
+def test_probes_are_not_logged(client, capsys):
+    client.get("/health")
+    assert capsys.readouterr().out == ""

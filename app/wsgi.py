@@ -1,0 +1,5 @@
+"""The entry point for gunicorn."""
+
+from flask_app import create_app
+
+app = create_app()
