@@ -39,7 +39,7 @@ def test_a_wrong_method_names_the_right_ones(client):
     assert "GET" in answer.headers["Allow"]
 
 
-def test_an_error_shows_no_stack_trace(client, capsys):
+def test_an_error_shows_no_stack_trace(client, log):
     @client.application.get("/broken")
     def broken():
         raise RuntimeError("secret detail")
@@ -47,7 +47,7 @@ def test_an_error_shows_no_stack_trace(client, capsys):
     answer = client.get("/broken")
     assert answer.status_code == 500
     assert "secret detail" not in answer.get_data(as_text=True)
-    assert "secret detail" in capsys.readouterr().out
+    assert "secret detail" in log.getvalue()
 
 
 def test_a_request_id_is_kept_only_if_it_is_sound(client):
@@ -56,12 +56,12 @@ def test_a_request_id_is_kept_only_if_it_is_sound(client):
     assert forged.headers["X-Request-ID"] != 'x" , "level":"'
 
 
-def test_a_request_is_logged_as_json(client, capsys):
+def test_a_request_is_logged_as_json(client, log):
     client.get("/?q=1")
-    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    line = json.loads(log.getvalue().splitlines()[-1])
     assert (line["method"], line["path"], line["status"]) == ("GET", "/", 200)
 
 
-def test_probes_are_not_logged(client, capsys):
+def test_probes_are_not_logged(client, log):
     client.get("/health")
-    assert capsys.readouterr().out == ""
+    assert log.getvalue() == ""
