@@ -1,2 +1,5 @@
 //! The `ci` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    actions_toolkit::run(&ci::ACTION, ci::run)
+}

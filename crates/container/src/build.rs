@@ -199,7 +199,7 @@ impl Trace {
             let step = self.steps.entry(vertex.digest.clone()).or_default();
             step.name.clone_from(&vertex.name);
             if !vertex.error.is_empty() {
-                self.failed = Some((vertex.digest, vertex.error));
+                self.fail(vertex.digest, vertex.error);
                 continue;
             }
             let internal = vertex.name.starts_with("[internal]");
@@ -242,6 +242,15 @@ impl Trace {
         }
     }
 
+    // When one step fails, the steps beside it are cancelled: the first real failure is the cause.
+    fn fail(&mut self, digest: String, reason: String) {
+        let cancelled = |reason: &str| reason.contains("context canceled");
+        let known = self.failed.as_ref();
+        if known.is_none_or(|(_, known)| cancelled(known) && !cancelled(&reason)) {
+            self.failed = Some((digest, reason));
+        }
+    }
+
     fn failure(&self, message: &str) -> Option<BuildError> {
         if let Some((digest, reason)) = &self.failed {
             let step = self.steps.get(digest);
@@ -266,5 +275,37 @@ impl Trace {
                 reason: message.to_owned(),
                 tail: Vec::new(),
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
+
+    #[test]
+    fn a_step_that_was_cancelled_is_not_the_cause() {
+        let step = |name: &str, error: &str| Vertex {
+            digest: name.into(),
+            name: name.into(),
+            error: error.into(),
+            ..Default::default()
+        };
+        for order in [
+            ["exit code: 9", "context canceled"],
+            ["context canceled", "exit code: 9"],
+        ] {
+            let mut trace = Trace::default();
+            let vertexes = vec![step("a", order[0]), step("b", order[1])];
+            trace.read(
+                StatusResponse {
+                    vertexes,
+                    ..Default::default()
+                },
+                &mut |_| {},
+            );
+            let failure = trace.failure("").unwrap().to_string();
+            assert!(failure.ends_with("exit code: 9"), "{failure}");
+        }
     }
 }

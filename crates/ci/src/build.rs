@@ -1,0 +1,282 @@
+//! Building a stage: its log, its times, and whose fault it is when there is no image.
+
+use std::time::{Duration, Instant};
+
+use actions_toolkit::{Context, PolicyFailure, StopCommands, text};
+use anyhow::anyhow;
+use container::{BuildError, BuildEvent, BuildRequest, Engine, ImageInfo, ImageRef};
+
+use crate::limit::within;
+use crate::proof::{Evidence, Proof};
+use crate::request::Request;
+
+/// One build and its stages.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Build {
+    /// What was built: a stage's name or an image's.
+    pub(crate) title: String,
+    /// How long it took, from start to end.
+    pub(crate) time: Duration,
+    /// The stages that it went through, in the order in which they ended.
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// The steps of one stage of a build.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stage {
+    /// Its name in the Dockerfile; `stage-2` if it has none.
+    pub(crate) name: String,
+    /// How many steps it had.
+    pub(crate) steps: usize,
+    /// How many of them were in the cache.
+    pub(crate) cached: usize,
+    /// How long its steps took, in seconds; stages run side by side where they can.
+    pub(crate) seconds: f64,
+}
+
+/// Build `target` under the name `image`, and add what was done to `proof`.
+///
+/// # Errors
+/// A [`PolicyFailure`] when a step fails; another error when the build could not be carried out.
+pub(crate) async fn build(
+    ctx: &Context,
+    engine: &Engine,
+    request: &Request,
+    (target, image): (Option<&str>, &ImageRef),
+    proof: &mut Proof,
+) -> anyhow::Result<ImageInfo> {
+    let title = match target {
+        Some(stage) => format!("stage `{stage}`"),
+        None => format!("image `{image}`"),
+    };
+    let order = BuildRequest {
+        context: request.context.clone(),
+        dockerfile: request.dockerfile.clone(),
+        target: target.map(ToOwned::to_owned),
+        image: image.clone(),
+        build_args: request.build_args.clone(),
+        labels: request.labels.clone(),
+    };
+    let start = Instant::now();
+    let mut build = Build {
+        title: title.clone(),
+        ..Build::default()
+    };
+    let outcome = {
+        let _group = ctx.log().group(format!("Build {title}"));
+        let lines = ctx.log().stop_commands();
+        let mut headed = None;
+        let limit = ("build-timeout", request.build_timeout);
+        let work = engine.build(&order, |event| build.hear(event, &lines, &mut headed));
+        within(ctx.log(), &format!("the build of {title}"), limit, work).await
+    };
+    build.time = start.elapsed();
+    proof.builds.push(build);
+    outcome?.map_err(|e| proof.blame(e))
+}
+
+impl Build {
+    fn hear(&mut self, event: BuildEvent, lines: &StopCommands, headed: &mut Option<String>) {
+        match event {
+            // A step is named above its first line, and again with its time when it ends.
+            BuildEvent::Started { step } => *headed = Some(step),
+            BuildEvent::Line(line) => {
+                if let Some(step) = headed.take() {
+                    lines.raw(&step);
+                }
+                lines.raw(&format!("  {line}"));
+            }
+            BuildEvent::Done {
+                step,
+                seconds,
+                cached,
+            } => {
+                headed.take_if(|headed| *headed == step);
+                let end = if cached {
+                    "cached".to_owned()
+                } else {
+                    format!("{seconds:.1} s")
+                };
+                lines.raw(&format!("{step}: {end}"));
+                self.add(&step, seconds, cached);
+            }
+        }
+    }
+
+    fn add(&mut self, step: &str, seconds: f64, cached: bool) {
+        let name = stage_of(step);
+        let at = self.stages.iter().position(|stage| stage.name == name);
+        let at = at.unwrap_or_else(|| {
+            self.stages.push(Stage {
+                name: name.to_owned(),
+                steps: 0,
+                cached: 0,
+                seconds: 0.0,
+            });
+            self.stages.len() - 1
+        });
+        let stage = &mut self.stages[at];
+        stage.steps += 1;
+        stage.cached += usize::from(cached);
+        stage.seconds += seconds;
+    }
+}
+
+impl Proof {
+    fn blame(&mut self, error: BuildError) -> anyhow::Error {
+        let BuildError::Failed { step, reason, tail } = error else {
+            return error.into();
+        };
+        let step = text::cut(step.lines().next().unwrap_or_default(), 160).to_owned();
+        let title = format!("Last lines of {step}");
+        self.evidence = Some(Evidence { title, lines: tail });
+        if is_outside(&step, &reason) {
+            return anyhow!(
+                "the build could not get what it needs at `{step}`: {reason}; is the registry reachable?"
+            );
+        }
+        PolicyFailure(format!("the build failed at `{step}`: {}", short(&reason))).into()
+    }
+}
+
+// `[build 2/3] RUN make` and `[linux/amd64 build 2/3] RUN make` belong to `build`; the only stage of
+// a Dockerfile stands there as `[2/3]`.
+fn stage_of(step: &str) -> &str {
+    let Some((inside, _)) = step.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+        return match step.split(' ').next() {
+            Some("exporting") => "(export)",
+            // The whole context is copied once before its parts are.
+            Some("copy") => "(context)",
+            _ => "(other)",
+        };
+    };
+    let (before, _) = inside.trim().rsplit_once(' ').unwrap_or(("", inside));
+    before
+        .split_whitespace()
+        .last()
+        .filter(|name| !name.contains('/'))
+        .unwrap_or("stage-0")
+}
+
+// A base image that does not exist is the Dockerfile's fault; a registry that does not answer is not.
+fn is_outside(step: &str, reason: &str) -> bool {
+    let network = [
+        "dial tcp",
+        "i/o timeout",
+        "no such host",
+        "TLS handshake",
+        "failed to do request",
+        "x509:",
+        "toomanyrequests",
+        "500 Internal",
+        "502 Bad",
+        "503 Service",
+    ];
+    let unreachable =
+        network.iter().any(|sign| reason.contains(sign)) && !reason.contains("exit code");
+    unreachable || step.starts_with("[internal]") && !reason.contains("not found")
+}
+
+// BuildKit repeats the whole command, and names its own layers, before what is new to the reader.
+fn short(reason: &str) -> String {
+    let reason = reason.rsplit("LLB definition: ").next().unwrap_or(reason);
+    match reason.rsplit_once("exit code: ") {
+        Some((_, code)) => format!("its command ended with exit code {}", code.trim()),
+        None => reason.trim().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actions_toolkit::{ExitStatus, Log};
+
+    #[test]
+    fn steps_are_added_up_by_stage() {
+        let lines = Log::sink();
+        let lines = lines.stop_commands();
+        let mut build = Build::default();
+        let done = |step: &str, seconds, cached| BuildEvent::Done {
+            step: step.into(),
+            seconds,
+            cached,
+        };
+        for event in [
+            done("[base 1/1] FROM debian", 0.0, true),
+            BuildEvent::Started {
+                step: "[build 1/2] RUN a".into(),
+            },
+            BuildEvent::Line("compiling".into()),
+            done("[build 1/2] RUN a", 2.5, false),
+            done("[linux/amd64 build 2/2] COPY b c", 0.5, false),
+            done("[2/3] RUN", 1.0, false),
+            done("exporting to image", 0.25, false),
+        ] {
+            build.hear(event, &lines, &mut None);
+        }
+        let stages: Vec<_> = build
+            .stages
+            .iter()
+            .map(|s| (s.name.as_str(), s.steps, s.cached, s.seconds))
+            .collect();
+        assert_eq!(
+            stages,
+            [
+                ("base", 1, 1, 0.0),
+                ("build", 2, 0, 3.0),
+                ("stage-0", 1, 0, 1.0),
+                ("(export)", 1, 0, 0.25)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failed_step_is_a_verdict_and_a_silent_registry_is_none() {
+        let table = [
+            (
+                "[build 2/2] RUN make",
+                "executor failed running [/bin/sh -c make]: exit code: 2",
+                1,
+                "the build failed at `[build 2/2] RUN make`: its command ended with exit code 2",
+            ),
+            (
+                "[build 1/2] COPY x /",
+                "failed to compute cache key: \"/x\" not found: not found",
+                1,
+                "the build failed at `[build 1/2] COPY x /`: failed to compute cache key: \"/x\" not found: not found",
+            ),
+            (
+                "reading the Dockerfile",
+                "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error line 2: unknown instruction: RUNN",
+                1,
+                "the build failed at `reading the Dockerfile`: dockerfile parse error line 2: unknown instruction: RUNN",
+            ),
+            (
+                "[internal] load metadata for docker.io/library/nope:1",
+                "docker.io/library/nope:1: not found",
+                1,
+                "the build failed at `[internal] load metadata for docker.io/library/nope:1`: docker.io/library/nope:1: not found",
+            ),
+            (
+                "[internal] load metadata for r.io/a:1",
+                "failed to do request: Head: dial tcp: lookup r.io: no such host",
+                2,
+                "the build could not get what it needs at `[internal] load metadata for r.io/a:1`: failed to do request: Head: dial tcp: lookup r.io: no such host; is the registry reachable?",
+            ),
+        ];
+        for (step, reason, code, message) in table {
+            let mut proof = Proof::default();
+            let failed = BuildError::Failed {
+                step: step.into(),
+                reason: reason.into(),
+                tail: vec!["x".into()],
+            };
+            let error = proof.blame(failed);
+            assert_eq!(
+                (ExitStatus::of(&error).code(), error.to_string().as_str()),
+                (code, message)
+            );
+            assert_eq!(proof.evidence.unwrap().lines, ["x"]);
+        }
+    }
+}

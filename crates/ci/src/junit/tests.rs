@@ -1,0 +1,129 @@
+use super::*;
+
+fn failed(message: &str, text: &str) -> Outcome {
+    Outcome::Failed {
+        message: message.into(),
+        text: text.into(),
+    }
+}
+
+#[test]
+fn one_test_of_every_kind() {
+    let table = [
+        ("<testcase name='t'/>", Outcome::Passed),
+        (
+            "<testcase name='t'><system-out>FAILED</system-out></testcase>",
+            Outcome::Passed,
+        ),
+        (
+            "<testcase name='t'><skipped type='pytest.xfail' message='known'/></testcase>",
+            Outcome::Skipped,
+        ),
+        (
+            "<testcase name='t'><failure message='assert 1 == 2&#10;more'>E  assert</failure></testcase>",
+            failed("assert 1 == 2", "E  assert"),
+        ),
+        (
+            "<testcase name='t'><error message='no fixture'/></testcase>",
+            failed("no fixture", ""),
+        ),
+        (
+            "<testcase name='t'><failure><![CDATA[\n  a < b\nline 2\n]]></failure></testcase>",
+            failed("a < b", "  a < b\nline 2"),
+        ),
+        (
+            "<testcase name='t'><failure type='AssertionError'/></testcase>",
+            failed("AssertionError", ""),
+        ),
+        (
+            "<testcase name='t'><failure/></testcase>",
+            failed("no message", ""),
+        ),
+        // A rerun that passed, and reruns of which none did.
+        (
+            "<testcase name='t'><flakyFailure message='x'/></testcase>",
+            Outcome::Flaky,
+        ),
+        (
+            "<testcase name='t'><failure message='x'/><rerunFailure message='y'/></testcase>",
+            failed("x", ""),
+        ),
+        (
+            "<testcase name='t'><rerunFailure message='y'/></testcase>",
+            failed("y", ""),
+        ),
+        // Skipped and broken at once counts as broken.
+        (
+            "<testcase name='t'><skipped/><error message='teardown'/></testcase>",
+            failed("teardown", ""),
+        ),
+    ];
+    for (case, outcome) in table {
+        let junit = Junit::parse(&format!("<testsuite>{case}</testsuite>")).unwrap();
+        assert_eq!(junit.tests[0].outcome, outcome, "{case}");
+    }
+}
+
+#[test]
+fn counts_over_nested_suites() {
+    let junit = Junit::parse(
+        "<?xml version='1.0' encoding='utf-8'?><testsuites failures='1'><testsuite name='a' failures='1'>\
+         <testcase name='1'/><testsuite name='b'><testcase name='2'><failure/></testcase></testsuite></testsuite>\
+         <testsuite name='c'><testcase name='3'><skipped/></testcase>\
+         <testcase name='4'><flakyError/></testcase></testsuite></testsuites>",
+    );
+    let counts = junit.unwrap().counts();
+    assert_eq!(
+        counts,
+        Counts {
+            total: 4,
+            passed: 2,
+            flaky: 1,
+            failed: 1,
+            skipped: 1
+        }
+    );
+}
+
+#[test]
+fn lines_count_from_one() {
+    let table = [
+        ("pytest", "0", Some(1)),
+        ("pytest", "11", Some(12)),
+        ("jest", "11", Some(11)),
+        ("jest", "x", None),
+    ];
+    for (suite, line, expected) in table {
+        let text = format!(
+            "<testsuite name='{suite}'><testcase classname='c' name='n' file='a.py' line='{line}' time='0.5'/></testsuite>"
+        );
+        let case = &Junit::parse(&text).unwrap().tests[0];
+        assert_eq!((case.line, case.file.as_deref()), (expected, Some("a.py")));
+        assert_eq!(case.full_name(), "c::n");
+    }
+}
+
+#[test]
+fn what_is_no_report_is_refused() {
+    let table = [
+        ("", "it is no valid XML"),
+        ("<testsuite><testcase name='cut", "it is no valid XML"),
+        (
+            "<html/>",
+            "its root is `html`, not `testsuites` or `testsuite`",
+        ),
+        (
+            "<!DOCTYPE x [<!ENTITY a 'b'>]><testsuite/>",
+            "it is no valid XML",
+        ),
+        (
+            "<testsuite name='s' errors='1' failures='1'><testcase name='t'/></testsuite>",
+            "its suite `s` counts 2 failures and names none",
+        ),
+    ];
+    for (text, problem) in table {
+        let message = Junit::parse(text).unwrap_err();
+        assert!(message.starts_with(problem), "{text}: {message}");
+    }
+    assert_eq!(Junit::parse("<testsuites/>").unwrap().counts().total, 0);
+}

@@ -1,0 +1,159 @@
+use super::*;
+use actions_toolkit::{Env, Inputs, Log};
+
+fn read(args: &[&str]) -> Result<Request, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let app = folder.path().join("app");
+    std::fs::create_dir(&app).unwrap();
+    std::fs::write(
+        app.join("Dockerfile"),
+        "FROM a AS build\nFROM build AS test\nFROM build\n",
+    )
+    .unwrap();
+    std::fs::write(app.join("empty"), "# nothing\n").unwrap();
+    let env = Env::of([
+        ("GITHUB_WORKSPACE", folder.path().to_str().unwrap()),
+        ("GITHUB_REPOSITORY", "octo-org/app"),
+        ("GITHUB_SHA", "f00"),
+    ]);
+    let args: Vec<_> = args.iter().map(ToString::to_string).collect();
+    let inputs = Inputs::read(&crate::ACTION, &args, &env).map_err(|e| e.to_string())?;
+    let (_stop, stopped) = tokio::sync::watch::channel(None);
+    let ctx = Context::new(env, inputs, Log::sink(), stopped);
+    Request::read(&ctx).map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_defaults_are_those_of_a_plain_project() {
+    let request = read(&[
+        "--context=./app/",
+        "--image=app:1",
+        "--build-args=A=1\n B_2= x=y ",
+    ])
+    .unwrap();
+    assert_eq!(request.dockerfile, "Dockerfile");
+    assert_eq!(request.target, None);
+    assert_eq!(
+        request.build_args,
+        [("A".into(), "1".into()), ("B_2".into(), " x=y".into())]
+    );
+    let labels: Vec<_> = request
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    assert_eq!(
+        labels,
+        [
+            "org.opencontainers.image.revision=f00",
+            "org.opencontainers.image.source=https://github.com/octo-org/app"
+        ]
+    );
+    let tests = request.tests.unwrap();
+    assert_eq!(
+        (tests.target.as_str(), tests.junit_file.as_str()),
+        ("test", "junit.xml")
+    );
+    let smoke = request.smoke.unwrap();
+    assert_eq!(
+        (smoke.path.as_str(), smoke.port, smoke.timeout.as_secs()),
+        ("/health", None, 60)
+    );
+}
+
+#[test]
+fn tests_and_smoke_test_can_be_left_out() {
+    let request = read(&[
+        "--context=app",
+        "--image=app:1",
+        "--target=BUILD",
+        "--test-target=none",
+        "--health-path=none",
+    ]);
+    let request = request.unwrap();
+    assert_eq!((request.tests, request.smoke), (None, None));
+    assert_eq!(request.target.as_deref(), Some("BUILD"));
+}
+
+#[test]
+fn every_mistake_names_its_input_and_what_would_be_right() {
+    let table: &[(&[&str], &str)] = &[
+        (
+            &["--image=App:1"],
+            "input `image`: `App:1`: `App` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them",
+        ),
+        (
+            &["--image=app"],
+            "input `image`: `app` has no tag; write it as `name:tag`",
+        ),
+        (
+            &["--context=src"],
+            "input `context`: there is no folder `src` in the workspace",
+        ),
+        (
+            &["--context=../x"],
+            "input `context`: `../x` must not have `..` in it",
+        ),
+        (
+            &["--dockerfile=Nope"],
+            "input `dockerfile`: `Nope` in `app` cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            &["--dockerfile=../Dockerfile"],
+            "input `dockerfile`: `../Dockerfile` must be a relative path without `..`",
+        ),
+        (
+            &["--dockerfile=empty"],
+            "input `dockerfile`: `empty` has no FROM instruction",
+        ),
+        (
+            &["--target=prod"],
+            "input `target`: `Dockerfile` has no stage `prod`; its stages: `build`, `test`",
+        ),
+        (
+            &["--test-target=unit"],
+            "input `test-target`: `Dockerfile` has no stage `unit`; its stages: `build`, `test`; `none` builds without tests",
+        ),
+        (
+            &["--junit-path=out.xml"],
+            "input `junit-path`: `out.xml` must start with `/` and have no blanks",
+        ),
+        (
+            &["--junit-file=/etc/x"],
+            "input `junit-file`: `/etc/x` must be a relative path without `..`",
+        ),
+        (
+            &["--health-path=health"],
+            "input `health-path`: `health` must start with `/` and have no blanks",
+        ),
+        (
+            &["--port=0"],
+            "input `port`: `0`: number would be zero for non-zero type",
+        ),
+        (
+            &["--port=http"],
+            "input `port`: `http`: invalid digit found in string",
+        ),
+        (
+            &["--smoke-timeout=soon"],
+            "input `smoke-timeout`: `soon` is no length of time such as `90s` or `5m`",
+        ),
+        (
+            &["--build-args=A"],
+            "input `build-args`: line `A` is not of the form `NAME=value`",
+        ),
+        (
+            &["--build-args=A-B=1"],
+            "input `build-args`: `A-B` is no name of a build argument",
+        ),
+        (
+            &["--build-args=A=1\nA=2"],
+            "input `build-args`: `A` is given twice",
+        ),
+    ];
+    for (args, message) in table {
+        let mut all = vec!["--context=app", "--image=app:1"];
+        all.extend_from_slice(args);
+        assert_eq!(read(&all).unwrap_err(), *message);
+    }
+}

@@ -1,0 +1,295 @@
+//! The smoke test: the image serves under the limits that production sets, and stops when asked.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use actions_toolkit::{Context, PolicyFailure, text};
+use anyhow::{Context as _, bail};
+use container::{Container, ContainerSpec, Engine, ImageInfo, netns};
+
+use crate::limit::{seconds, within};
+use crate::proof::{Evidence, Health, Proof};
+use crate::request::Smoke;
+use crate::route;
+
+/// One good answer can be chance.
+const GOOD_ANSWERS: u32 = 2;
+const BETWEEN_PROBES: Duration = Duration::from_millis(200);
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// What `docker stop` grants.
+const GRACE: Duration = Duration::from_secs(10);
+const MEMORY: i64 = 256 * 1024 * 1024;
+const PIDS: i64 = 128;
+const TAIL: usize = 100;
+
+/// Start `image` hardened, wait until it is healthy, ask it to stop, and add all that to `proof`.
+///
+/// # Errors
+/// A [`PolicyFailure`] when it does not serve or does not stop; another error when that cannot be
+/// found out.
+pub(crate) async fn test(
+    ctx: &Context,
+    engine: &Engine,
+    smoke: &Smoke,
+    (image, run): (&ImageInfo, &str),
+    proof: &mut Proof,
+) -> anyhow::Result<()> {
+    let port = port(smoke.port, &image.config.exposed_ports)?;
+    let (container, address) = start(engine, image, run).await?;
+    let host = match address {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let url = format!("http://{host}:{port}{}", smoke.path);
+    ctx.log().info(format!(
+        "Smoke test: {url}, read-only, without capabilities, 256 MB of memory"
+    ));
+    let limit = ("smoke-timeout", smoke.timeout + GRACE + ANSWER_LIMIT * 2);
+    let health = within(
+        ctx.log(),
+        "the smoke test",
+        limit,
+        examine(&container, smoke, &url),
+    )
+    .await??;
+    let problem = health.problem.clone();
+    proof.health = Some(health);
+    let Some(problem) = problem else {
+        container.remove().await;
+        return Ok(());
+    };
+    let lines = container.log_tail(TAIL).await;
+    container.remove().await;
+    let cure = cure(&lines)
+        .map(|cure| format!("; {cure}"))
+        .unwrap_or_default();
+    proof.evidence = Some(Evidence {
+        title: "Last lines of the application".to_owned(),
+        lines,
+    });
+    Err(PolicyFailure(format!("{problem}{cure}")).into())
+}
+
+fn hardened(image: &ImageInfo, run: &str, network: &str) -> ContainerSpec {
+    ContainerSpec {
+        image: image.id.clone(),
+        network: Some(network.to_owned()),
+        read_only: true,
+        tmpfs: vec!["/tmp".to_owned()],
+        cap_drop: vec!["ALL".to_owned()],
+        security_opt: vec!["no-new-privileges".to_owned()],
+        memory: Some(MEMORY),
+        pids_limit: Some(PIDS),
+        run: run.to_owned(),
+        ..ContainerSpec::default()
+    }
+}
+
+// The container gets the default bridge, which a host and its containers there can reach. Where we
+// are in a container of another network (a job with services), it joins our own.
+async fn start(
+    engine: &Engine,
+    image: &ImageInfo,
+    run: &str,
+) -> anyhow::Result<(Container, IpAddr)> {
+    let container = engine.start(&hardened(image, run, "bridge")).await?;
+    // One that ended at once has no address any more; why it ended is found out later.
+    let Ok(address) = container.ip().await else {
+        return Ok((container, Ipv4Addr::LOCALHOST.into()));
+    };
+    match netns::self_container_id() {
+        Some(id) if !route::is_near(address) => {
+            container.remove().await;
+            let network = format!("container:{id}");
+            let container = engine.start(&hardened(image, run, &network)).await?;
+            Ok((container, Ipv4Addr::LOCALHOST.into()))
+        }
+        _ => Ok((container, address)),
+    }
+}
+
+async fn examine(container: &Container, smoke: &Smoke, url: &str) -> anyhow::Result<Health> {
+    let mut health = Health {
+        request: format!("GET {}", smoke.path),
+        healthy_after: None,
+        stopped: None,
+        problem: None,
+    };
+    match until_healthy(container, smoke, url).await? {
+        Ok(after) => health.healthy_after = Some(after),
+        Err(problem) => {
+            health.problem = Some(problem);
+            return Ok(health);
+        }
+    }
+    let asked = Instant::now();
+    let code = container.stop(GRACE).await?;
+    health.stopped = Some((code, asked.elapsed()));
+    health.problem = stop_problem(code);
+    Ok(health)
+}
+
+// 143 is what a process without a handler ends with: 128 and SIGTERM's number.
+fn stop_problem(code: i64) -> Option<String> {
+    match code {
+        0 | 143 => None,
+        137 => Some(format!(
+            "the application was killed, since it had not ended {} after SIGTERM (use the exec form of \
+             CMD, so that it gets the signal)",
+            seconds(GRACE)
+        )),
+        code => Some(format!(
+            "the application ended with exit code {code} after SIGTERM, not with 0"
+        )),
+    }
+}
+
+async fn until_healthy(
+    container: &Container,
+    smoke: &Smoke,
+    url: &str,
+) -> anyhow::Result<Result<Duration, String>> {
+    // The application is beside us: a proxy of the system has no part in this.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(ANSWER_LIMIT)
+        .build()
+        .context("while preparing the smoke test")?;
+    let start = Instant::now();
+    let mut good = 0;
+    let mut since = Duration::ZERO;
+    loop {
+        if let Some(code) = container.ended().await? {
+            let when = if good > 0 {
+                "right after it had answered"
+            } else {
+                "before it was healthy"
+            };
+            return Ok(Err(format!(
+                "the application ended with exit code {code} {when}"
+            )));
+        }
+        let problem = match client.get(url).send().await {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(format!("it answered {}", response.status())),
+            Err(e) if e.is_timeout() => Some("it gave no answer".to_owned()),
+            Err(e) if e.is_connect() => Some("nothing listens on its port".to_owned()),
+            Err(_) => Some("its answer was no HTTP".to_owned()),
+        };
+        if let Some(problem) = problem {
+            good = 0;
+            if start.elapsed() >= smoke.timeout {
+                let limit = seconds(smoke.timeout);
+                return Ok(Err(format!(
+                    "`GET {}` was not healthy within {limit}: {problem}",
+                    smoke.path
+                )));
+            }
+        } else {
+            if good == 0 {
+                since = start.elapsed();
+            }
+            good += 1;
+            if good == GOOD_ANSWERS {
+                return Ok(Ok(since));
+            }
+        }
+        tokio::time::sleep(BETWEEN_PROBES).await;
+    }
+}
+
+fn port(given: Option<u16>, exposed: &[String]) -> anyhow::Result<u16> {
+    if let Some(port) = given {
+        return Ok(port);
+    }
+    let tcp: Vec<u16> = exposed
+        .iter()
+        .filter_map(|port| match port.split_once('/') {
+            Some((number, "tcp")) => number.parse().ok(),
+            Some(_) => None,
+            None => port.parse().ok(),
+        })
+        .collect();
+    match tcp[..] {
+        [port] => Ok(port),
+        [] => bail!(
+            "the image exposes no port for the smoke test: add `EXPOSE` to the Dockerfile, or set `port`"
+        ),
+        _ => bail!(
+            "the image exposes {}: set `port` for the smoke test",
+            text::plural(tcp.len(), "port")
+        ),
+    }
+}
+
+fn cure(lines: &[String]) -> Option<&'static str> {
+    let says = |what: &str| lines.iter().any(|line| line.contains(what));
+    if says("Read-only file system") {
+        Some("its root file system is read-only, as in production: let it write to /tmp alone")
+    } else if says("Operation not permitted") {
+        Some("it has no capabilities, as in production: let it need none")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_the_one_given_or_the_only_one() {
+        type Row = (
+            Option<u16>,
+            &'static [&'static str],
+            Result<u16, &'static str>,
+        );
+        let table: [Row; 5] = [
+            (Some(9), &["8000/tcp"], Ok(9)),
+            (None, &["8000/tcp", "53/udp"], Ok(8000)),
+            (None, &["8000"], Ok(8000)),
+            (
+                None,
+                &["53/udp"],
+                Err(
+                    "the image exposes no port for the smoke test: add `EXPOSE` to the Dockerfile, or set `port`",
+                ),
+            ),
+            (
+                None,
+                &["80/tcp", "81/tcp"],
+                Err("the image exposes 2 ports: set `port` for the smoke test"),
+            ),
+        ];
+        for (given, exposed, expected) in table {
+            let exposed: Vec<_> = exposed.iter().map(ToString::to_string).collect();
+            assert_eq!(
+                port(given, &exposed).map_err(|e| e.to_string()),
+                expected.map_err(str::to_owned)
+            );
+        }
+    }
+
+    #[test]
+    fn an_application_has_to_end_when_asked() {
+        assert_eq!(stop_problem(0), None);
+        assert_eq!(stop_problem(143), None);
+        assert!(
+            stop_problem(137)
+                .unwrap()
+                .contains("10 seconds after SIGTERM")
+        );
+        assert!(stop_problem(1).unwrap().contains("exit code 1"));
+    }
+
+    #[test]
+    fn a_known_complaint_has_a_cure() {
+        let lines = [
+            "x".to_owned(),
+            "OSError: [Errno 30] Read-only file system: '/log'".to_owned(),
+        ];
+        assert!(cure(&lines).unwrap().contains("/tmp"));
+        assert_eq!(cure(&lines[..1]), None);
+    }
+}

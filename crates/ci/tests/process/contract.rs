@@ -1,0 +1,27 @@
+//! What the action says of itself in three places.
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn action_yml_and_readme_say_what_the_binary_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let differences = testkit::contract::differences(&ci::ACTION, &root);
+    assert_eq!(differences, Vec::<String>::new());
+}
+
+#[test]
+fn the_command_line_has_the_same_inputs() {
+    let output = Command::new(env!("CARGO_BIN_EXE_ci"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for input in ci::ACTION.inputs {
+        let option = format!("--{} ", input.name);
+        assert!(
+            help.contains(&option) && help.contains(input.help),
+            "{help}"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The built binary as the runner starts it.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod real;

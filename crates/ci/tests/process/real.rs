@@ -1,0 +1,300 @@
+//! The application of this repository, whole and broken, through the built binary and a real engine.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use testkit::{FakeRunner, Ran};
+
+/// A copy of the application.
+struct App {
+    step: FakeRunner,
+    image: Image,
+}
+
+/// The name of a test's image, taken away with the test.
+struct Image(String);
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let _ = Command::new("docker")
+            .args(["image", "rm", "--force", &self.0])
+            .output();
+    }
+}
+
+impl App {
+    fn new(name: &str) -> Self {
+        let image = Image(format!("drydock-ci-real:{name}"));
+        let step = FakeRunner::new(env!("CARGO_BIN_EXE_ci"))
+            .input("context", "app")
+            .input("image", &image.0);
+        let application = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../app");
+        copy(&application, &step.workspace().join("app"));
+        Self { step, image }
+    }
+
+    fn input(self, name: &str, value: &str) -> Self {
+        Self {
+            step: self.step.input(name, value),
+            ..self
+        }
+    }
+
+    fn file(self, path: &str, content: &str) -> Self {
+        Self {
+            step: self.step.file(path, content),
+            ..self
+        }
+    }
+
+    /// With `lines` at the end of the file `path`.
+    fn append(self, path: &str, lines: &str) -> Self {
+        let text = std::fs::read_to_string(self.step.workspace().join(path)).unwrap();
+        self.file(path, &format!("{text}\n{lines}\n"))
+    }
+
+    /// With `code` at the end of the module that gunicorn loads, and without the tests: they have
+    /// nothing to say on how the image serves.
+    fn serving(self, code: &str) -> Self {
+        self.append("app/wsgi.py", code)
+            .input("test-target", "none")
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+fn docker(args: &[&str]) -> String {
+    let output = Command::new("docker").args(args).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn red(ran: &Ran, code: i32, message: &str) {
+    assert_eq!(ran.code, code, "{}", ran.log);
+    assert!(ran.error().contains(message), "{}", ran.log);
+    assert_eq!(
+        ran.output("result"),
+        if code == 1 { "failed" } else { "error" }
+    );
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn the_application_is_built_tested_and_serves() {
+    let app = App::new("good").input("build-args", "APP_VERSION=7\nAPP_COMMIT=f00");
+    let ran = app.step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    assert_eq!(ran.output("result"), "passed");
+    assert_eq!(ran.output("image"), app.image.0);
+    assert_eq!(ran.output("health-status"), "healthy");
+    assert_eq!(ran.output("tests-failed"), "0");
+    assert!(ran.output("tests").parse::<u32>().unwrap() > 0);
+    let format =
+        "{{.Id}} {{index .Config.Labels \"org.opencontainers.image.source\"}} {{.Config.Env}}";
+    let said = docker(&["image", "inspect", "--format", format, &app.image.0]);
+    let expected = format!(
+        "{} https://github.com/octo-org/app ",
+        ran.output("image-id")
+    );
+    assert!(
+        said.starts_with(&expected) && said.contains("APP_VERSION=7"),
+        "{said}"
+    );
+    let junit = app.step.workspace().join(ran.output("junit-file"));
+    assert!(
+        std::fs::read_to_string(junit)
+            .unwrap()
+            .contains("<testcase")
+    );
+    assert!(
+        ran.summary
+            .contains("| ✅ | Smoke test | `GET /health` healthy after"),
+        "{}",
+        ran.summary
+    );
+    assert!(!ran.log.contains("::error"), "{}", ran.log);
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn a_failing_test_is_annotated_on_its_line() {
+    let text = "\"\"\"Wrong.\"\"\"\n\n\ndef test_sum():\n    \"\"\"It fails.\"\"\"\n    assert 1 + 1 == 3\n";
+    let app = App::new("tests")
+        .file("app/tests/test_wrong.py", text)
+        .input("junit-file", "out/junit.xml");
+    let ran = app.step.run();
+    red(&ran, 1, "1 of ");
+    assert_eq!(ran.output("tests-failed"), "1");
+    // There is no image of code that fails its tests.
+    assert_eq!(ran.output("image"), "");
+    let place = "::error file=app/tests/test_wrong.py,line=6::tests.test_wrong::test_sum: ";
+    assert!(
+        ran.log.lines().any(|line| line.starts_with(place)),
+        "{}",
+        ran.log
+    );
+    assert!(app.step.workspace().join("out/junit.xml").is_file());
+    assert!(ran.summary.contains("### Failed tests"), "{}", ran.summary);
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn a_failing_step_of_the_build_is_named() {
+    let app = App::new("step")
+        .append("app/Dockerfile", "RUN echo before && exit 7")
+        .serving("");
+    let ran = app.step.run();
+    red(
+        &ran,
+        1,
+        "RUN echo before && exit 7`: its command ended with exit code 7",
+    );
+    assert!(ran.summary.contains("\nbefore\n"), "{}", ran.summary);
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn a_report_that_is_missing_is_no_verdict() {
+    let app = App::new("junit").input("junit-path", "/results/other.xml");
+    red(
+        &app.step.run(),
+        2,
+        "left no JUnit report at `/results/other.xml`",
+    );
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn tests_that_hang_are_stopped() {
+    let code = "import time\n\n\ndef test_hang():\n    time.sleep(300)\n";
+    let app = App::new("hang")
+        .file("app/tests/test_hang.py", code)
+        .input("test-timeout", "5s");
+    let ran = app.step.run();
+    red(
+        &ran,
+        2,
+        "the test run did not end within 5 seconds, the limit that the input `test-timeout` sets",
+    );
+    assert_eq!(ran.output("tests"), "");
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn an_unhealthy_application_fails() {
+    let code = "app.view_functions['health'] = lambda: ('down', 500)";
+    let app = App::new("unhealthy")
+        .serving(code)
+        .input("smoke-timeout", "3s");
+    let ran = app.step.run();
+    red(
+        &ran,
+        1,
+        "`GET /health` was not healthy within 3 seconds: it answered 500 Internal Server Error",
+    );
+    assert_eq!(ran.output("health-status"), "unhealthy");
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn an_application_that_crashes_fails_at_once() {
+    let ran = App::new("crash")
+        .serving("raise RuntimeError('no config')")
+        .step
+        .run();
+    red(&ran, 1, "the application ended with exit code");
+    assert!(
+        ran.summary.contains("RuntimeError: no config"),
+        "{}",
+        ran.summary
+    );
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn an_application_that_writes_to_its_root_fails_with_the_cure() {
+    let ran = App::new("root")
+        .serving("open('/app/state', 'w').close()")
+        .step
+        .run();
+    red(
+        &ran,
+        1,
+        "its root file system is read-only, as in production: let it write to /tmp alone",
+    );
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn an_application_that_does_not_stop_fails() {
+    // The shell stands between the engine and the application and drops the signal.
+    let command = "CMD [\"/bin/sh\", \"-c\", \"trap '' TERM; /opt/venv/bin/gunicorn --chdir /app --config /app/gunicorn.conf.py wsgi:app & wait; sleep 60\"]";
+    let ran = App::new("stop")
+        .append("app/Dockerfile", command)
+        .serving("")
+        .step
+        .run();
+    red(&ran, 1, "it had not ended 10 seconds after SIGTERM");
+    assert_eq!(ran.output("health-status"), "unhealthy");
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn nothing_is_left_after_a_cancellation() {
+    let app = App::new("cancel").append("app/Dockerfile", "CMD [\"/bin/sleep\", \"300\"]");
+    let output = app.step.folder().join("cancelled");
+    std::fs::write(&output, "").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ci"))
+        .args([
+            "--context=app",
+            "--test-target=none",
+            "--image",
+            &app.image.0,
+        ])
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_OUTPUT", &output)
+        .env("GITHUB_WORKSPACE", app.step.workspace())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut log = String::new();
+    while !log.contains("Smoke test: ") {
+        assert!(lines.read_line(&mut log).unwrap() > 0, "{log}");
+    }
+    let ancestor = format!("ancestor={}", app.image.0);
+    let containers = || docker(&["ps", "--all", "--quiet", "--filter", &ancestor]);
+    assert_ne!(containers(), "");
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    lines.read_to_string(&mut log).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{log}");
+    assert!(
+        log.contains("::error::ci: stopped by SIGTERM before a verdict was reached"),
+        "{log}"
+    );
+    assert_eq!(containers(), "");
+    let outputs = std::fs::read_to_string(output).unwrap();
+    assert!(
+        outputs.contains("\nerror\n") && outputs.contains(&app.image.0),
+        "{outputs}"
+    );
+}

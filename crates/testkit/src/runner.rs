@@ -1,0 +1,209 @@
+//! The environment of a container action, around a built binary.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A step about to run.
+pub struct FakeRunner {
+    program: PathBuf,
+    folder: tempfile::TempDir,
+    env: BTreeMap<String, String>,
+}
+
+/// A step that has run.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code; -1 if a signal ended it.
+    pub code: i32,
+    /// The job log: both streams.
+    pub log: String,
+    /// The outputs.
+    pub outputs: BTreeMap<String, String>,
+    /// The job summary.
+    pub summary: String,
+}
+
+impl FakeRunner {
+    /// A step that runs `program` (`env!("CARGO_BIN_EXE_…")`) in an empty workspace, after a push to
+    /// `main` of `octo-org/app`.
+    ///
+    /// # Panics
+    /// When the temporary folder cannot be made.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        for name in ["workspace", "temp", "home"] {
+            std::fs::create_dir(path(name)).expect("a folder of the runner");
+        }
+        for name in ["output", "summary"] {
+            std::fs::write(path(name), "").expect("a file of the runner");
+        }
+        std::fs::write(path("event.json"), "{}").expect("a file of the runner");
+        let pairs = [
+            ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            ("HOME", path("home")),
+            ("CI", "true".into()),
+            ("GITHUB_ACTIONS", "true".into()),
+            ("GITHUB_OUTPUT", path("output")),
+            ("GITHUB_STEP_SUMMARY", path("summary")),
+            ("GITHUB_WORKSPACE", path("workspace")),
+            ("GITHUB_EVENT_PATH", path("event.json")),
+            ("GITHUB_EVENT_NAME", "push".into()),
+            ("GITHUB_REPOSITORY", "octo-org/app".into()),
+            (
+                "GITHUB_SHA",
+                "0123456789abcdef0123456789abcdef01234567".into(),
+            ),
+            ("GITHUB_REF", "refs/heads/main".into()),
+            ("GITHUB_RUN_ID", "42".into()),
+            ("GITHUB_JOB", "scan".into()),
+            ("GITHUB_SERVER_URL", "https://github.com".into()),
+            (
+                "GITHUB_WORKFLOW_REF",
+                "octo-org/app/.github/workflows/ci.yml@refs/heads/main".into(),
+            ),
+            ("RUNNER_TEMP", path("temp")),
+            ("ACTIONS_RUNTIME_TOKEN", "runtime-token".into()),
+        ];
+        let env = pairs
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        Self {
+            program: program.into(),
+            folder,
+            env,
+        }
+    }
+
+    /// Give the input `name` a value.
+    #[must_use]
+    pub fn input(self, name: &str, value: &str) -> Self {
+        let name = format!("INPUT_{}", name.replace(' ', "_").to_uppercase());
+        self.env(&name, value)
+    }
+
+    /// Set a variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Put a file into the workspace.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn file(self, path: &str, content: &str) -> Self {
+        let path = self.workspace().join(path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).expect("a folder in the workspace");
+        }
+        std::fs::write(path, content).expect("a file in the workspace");
+        self
+    }
+
+    /// Put a program into `PATH`, before all others: a shell script.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn tool(mut self, name: &str, script: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = self.folder.path().join("tools");
+        std::fs::create_dir_all(&folder).expect("a folder for tools");
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}")).expect("a tool");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a tool");
+        let rest = self.env.get("PATH").cloned().unwrap_or_default();
+        if !rest.starts_with(&*folder.to_string_lossy()) {
+            self.env
+                .insert("PATH".into(), format!("{}:{rest}", folder.display()));
+        }
+        self
+    }
+
+    /// The folder of the checkout.
+    pub fn workspace(&self) -> PathBuf {
+        self.folder.path().join("workspace")
+    }
+
+    /// The folder of everything that belongs to the runner.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Run the step. It can be run again, as a workflow may.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn run(&self) -> Ran {
+        for name in ["output", "summary"] {
+            std::fs::write(self.folder.path().join(name), "").expect("a file of the runner");
+        }
+        let log = self.folder.path().join("log");
+        let file = std::fs::File::create(&log).expect("the job log");
+        let status = Command::new(&self.program)
+            .env_clear()
+            .envs(&self.env)
+            .current_dir(self.workspace())
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("the job log"))
+            .stderr(file)
+            .status()
+            .expect("the program starts");
+        let read =
+            |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        Ran {
+            code: status.code().unwrap_or(-1),
+            log: read("log").replace(&*self.folder.path().to_string_lossy(), "[runner]"),
+            outputs: outputs(&read("output")),
+            summary: read("summary"),
+        }
+    }
+}
+
+impl Ran {
+    /// The output `name`.
+    ///
+    /// # Panics
+    /// When it was not set.
+    pub fn output(&self, name: &str) -> &str {
+        self.outputs
+            .get(name)
+            .unwrap_or_else(|| panic!("output `{name}` was not set; the log:\n{}", self.log))
+    }
+
+    /// The last `::error` line, without the command.
+    pub fn error(&self) -> String {
+        let errors = self
+            .log
+            .lines()
+            .filter_map(|line| line.strip_prefix("::error::"));
+        errors
+            .last()
+            .unwrap_or_default()
+            .replace("%0A", "\n")
+            .replace("%25", "%")
+    }
+}
+
+// The file command's form: `name<<delimiter`, lines, `delimiter` (Runner.Worker/FileCommandManager.cs).
+fn outputs(text: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some((name, delimiter)) = line.split_once("<<") {
+            let value: Vec<_> = lines
+                .by_ref()
+                .take_while(|line| *line != delimiter)
+                .collect();
+            found.insert(name.to_owned(), value.join("\n"));
+        } else if let Some((name, value)) = line.split_once('=') {
+            found.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    found
+}

@@ -1,0 +1,3 @@
+module drydock/tools/kubernetes/pause
+
+go 1.24
