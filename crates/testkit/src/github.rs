@@ -174,6 +174,10 @@ async fn authenticated(State(shared): State<Shared>, request: Request, next: Nex
     }
 }
 
+fn is(id: &Value, written: &str) -> bool {
+    id.as_u64() == written.parse().ok()
+}
+
 type Repo = UrlPath<(String, String)>;
 type In = UrlPath<(String, String, String)>;
 
@@ -248,7 +252,7 @@ async fn change_issue(
     let Some(issue) = repository
         .issues
         .iter_mut()
-        .find(|issue| issue["number"].to_string() == number)
+        .find(|issue| is(&issue["number"], &number))
     else {
         return refused(StatusCode::NOT_FOUND, "Not Found");
     };
@@ -273,12 +277,12 @@ async fn comments(State(shared): State<Shared>, UrlPath((_, _, number)): In) -> 
     Json(json!(found))
 }
 
-fn body_of(body: &Value) -> Result<&str, Response> {
+fn body_of(body: &Value) -> Result<&str, Box<Response>> {
     let Some(text) = body["body"].as_str().filter(|text| !text.is_empty()) else {
-        return Err(invalid("IssueComment", "body", "missing_field"));
+        return Err(invalid("IssueComment", "body", "missing_field").into());
     };
     if text.chars().count() > COMMENT_LIMIT {
-        return Err(invalid("IssueComment", "body", "too_long"));
+        return Err(invalid("IssueComment", "body", "too_long").into());
     }
     Ok(text)
 }
@@ -290,7 +294,7 @@ async fn comment(
 ) -> Response {
     let text = match body_of(&body) {
         Ok(text) => text,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let mut repository = shared.repository();
     let id = repository.next_number();
@@ -308,14 +312,10 @@ async fn change_comment(
 ) -> Response {
     let text = match body_of(&body) {
         Ok(text) => text,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let mut repository = shared.repository();
-    let Some(comment) = repository
-        .comments
-        .iter_mut()
-        .find(|c| c["id"].to_string() == id)
-    else {
+    let Some(comment) = repository.comments.iter_mut().find(|c| is(&c["id"], &id)) else {
         return refused(StatusCode::NOT_FOUND, "Not Found");
     };
     comment["body"] = json!(text);
@@ -362,7 +362,7 @@ async fn deployment_status(
     let Some(deployment) = repository
         .deployments
         .iter_mut()
-        .find(|d| d["id"].to_string() == id)
+        .find(|d| is(&d["id"], &id))
     else {
         return refused(StatusCode::NOT_FOUND, "Not Found");
     };

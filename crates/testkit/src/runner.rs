@@ -178,12 +178,12 @@ impl Ran {
 
     /// The last `::error` line, without the command.
     pub fn error(&self) -> String {
-        let errors = self
+        let mut errors = self
             .log
             .lines()
             .filter_map(|line| line.strip_prefix("::error::"));
         errors
-            .last()
+            .next_back()
             .unwrap_or_default()
             .replace("%0A", "\n")
             .replace("%25", "%")

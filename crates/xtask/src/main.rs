@@ -1,2 +1,14 @@
-//! The `xtask` binary.
-fn main() {}
+//! `cargo xtask`: the project's own commands.
+
+mod bench;
+mod cli;
+mod paths;
+mod pipeline;
+mod say;
+mod setup;
+mod stack;
+mod test;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

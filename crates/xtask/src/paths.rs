@@ -1,0 +1,65 @@
+//! Where things are: the checkout, the state of the running stack, the cache.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+/// The root of the checkout.
+pub(crate) fn root() -> PathBuf {
+    // The crate stands two folders below it.
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// The state of the running stack: `DRYDOCK_STATE`, or one place for the machine, since there is
+/// one engine, one set of addresses and one node on it whatever number of checkouts.
+pub(crate) fn state() -> PathBuf {
+    std::env::var_os("DRYDOCK_STATE").map_or_else(|| cache().join("state"), PathBuf::from)
+}
+
+/// What is worth keeping between runs: `DRYDOCK_CACHE`, or the user's cache folder.
+pub(crate) fn cache() -> PathBuf {
+    if let Some(path) = std::env::var_os("DRYDOCK_CACHE") {
+        return path.into();
+    }
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map_or_else(|| "/root".into(), PathBuf::from);
+    base.unwrap_or_else(|| home.join(".cache")).join("drydock")
+}
+
+/// The key of a cached result: a hash of the files it was made from (all of `folder`, in order) and
+/// of `more`.
+pub(crate) fn key(folder: &Path, more: &str) -> anyhow::Result<String> {
+    let mut hash = Sha256::new();
+    for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("while reading `{}`", folder.display()))?;
+        if entry.file_type().is_file() {
+            let name = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+            hash.update(name.as_os_str().as_encoded_bytes());
+            hash.update([0]);
+            hash.update(std::fs::read(entry.path())?);
+            hash.update([0]);
+        }
+    }
+    hash.update(more.as_bytes());
+    Ok(hash
+        .finalize()
+        .iter()
+        .take(8)
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_key_depends_on_names_contents_and_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("go.mod"), "module x").unwrap();
+        let first = super::key(folder.path(), "-s").unwrap();
+        assert_eq!(first, super::key(folder.path(), "-s").unwrap());
+        assert_ne!(first, super::key(folder.path(), "-w").unwrap());
+        std::fs::write(folder.path().join("go.mod"), "module y").unwrap();
+        assert_ne!(first, super::key(folder.path(), "-s").unwrap());
+    }
+}

@@ -1,0 +1,240 @@
+//! Running a workflow of the repository with `act` against the local stand-ins.
+
+mod checkout;
+mod log;
+
+use std::collections::BTreeMap;
+use std::io::BufRead as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context as _, bail};
+
+use crate::setup::base_images::{self, Origin};
+use crate::setup::command::command;
+use crate::stack::{self, Stack};
+use crate::{paths, say};
+
+/// The repository's name in the local runs.
+const REPOSITORY: &str = "octo-org/app";
+
+/// Bring the stack up, run `workflow` for a push to `main`, and show what serves.
+///
+/// # Errors
+/// When the stack does not come up, or the workflow fails.
+pub(crate) fn run(workflow: &str) -> anyhow::Result<()> {
+    let stack = stack::up()?;
+    let checkout = say::step("preparing the checkout", || {
+        checkout::prepare(&paths::root(), &stack)
+    })?;
+    act(&stack, &checkout, workflow)?;
+    serving()
+}
+
+/// Run `workflow` in `checkout`.
+///
+/// # Errors
+/// When it fails.
+pub(crate) fn act(stack: &Stack, checkout: &Path, workflow: &str) -> anyhow::Result<()> {
+    let folder = paths::state().join("act");
+    std::fs::create_dir_all(&folder)?;
+    let event = folder.join("event.json");
+    let repository = serde_json::json!({"full_name": REPOSITORY, "name": "app", "owner": {"login": "octo-org"}, "default_branch": "main"});
+    std::fs::write(
+        &event,
+        serde_json::json!({"ref": "refs/heads/main", "repository": repository}).to_string(),
+    )?;
+    // Secrets go by files that only we can read, not by arguments that everybody can.
+    let secrets = private(
+        &folder.join("secrets"),
+        &[("GITHUB_TOKEN", stack::GITHUB_TOKEN.to_owned())],
+    )?;
+    let env = private(&folder.join("env"), &environment(checkout))?;
+    let vars = private(&folder.join("vars"), &variables(stack))?;
+    let act = stack.builds.wait("act")?.join("act");
+    let log_file = paths::state().join("processes").join("act.log");
+    let mut act = command(
+        &act.to_string_lossy(),
+        [
+            "push",
+            "--json",
+            "--rm",
+            "--pull=false",
+            "--action-offline-mode",
+            "--no-cache-server",
+        ],
+    );
+    act.args([
+        "--defaultbranch",
+        "main",
+        "--use-gitignore=false",
+        "--actor",
+        "drydock",
+    ])
+    .arg(format!("--platform=ubuntu-24.04={}", base_images::RUNNER))
+    .arg("--workflows")
+    .arg(workflow)
+    .arg("--eventpath")
+    .arg(&event)
+    .arg("--secret-file")
+    .arg(&secrets)
+    .arg("--env-file")
+    .arg(&env)
+    .arg("--var-file")
+    .arg(&vars)
+    .arg("--action-cache-path")
+    .arg(folder.join("cache"))
+    .current_dir(checkout)
+    // The engine's own builder: the other one needs a plug-in.
+    .env("DOCKER_BUILDKIT", "0")
+    .stdout(Stdio::piped())
+    .stderr(std::fs::File::create(log_file.with_extension("err"))?);
+    let mut child = act.spawn().context("while starting act")?;
+    let output = child.stdout.take().context("while reading from act")?;
+    let mut full = std::fs::File::create(&log_file).context("while writing act's log")?;
+    let mut shown = log::Log::default();
+    for line in std::io::BufReader::new(output).lines() {
+        let line = line.context("while reading from act")?;
+        shown.line(&line, &mut full)?;
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        let said = std::fs::read_to_string(log_file.with_extension("err")).unwrap_or_default();
+        bail!(
+            "the workflow failed ({status}); the whole log: `cargo xtask logs act`{}",
+            tail(&said)
+        );
+    }
+    Ok(())
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    lines[lines.len().saturating_sub(3)..]
+        .iter()
+        .map(|line| format!("\n  {line}"))
+        .collect()
+}
+
+fn private(path: &Path, pairs: &[(&str, String)]) -> anyhow::Result<std::path::PathBuf> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    for (name, value) in pairs {
+        writeln!(file, "{name}={value}")?;
+    }
+    Ok(path.to_owned())
+}
+
+// What GitHub's runner would set, where it is not act's own.
+fn environment(checkout: &Path) -> Vec<(&'static str, String)> {
+    let github = format!("http://{}", stack::GITHUB);
+    vec![
+        ("GITHUB_API_URL", github.clone()),
+        ("GITHUB_SERVER_URL", github),
+        ("GITHUB_REPOSITORY", REPOSITORY.to_owned()),
+        (
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            format!("http://{}/oidc/token?api-version=2.0", stack::AZURE),
+        ),
+        (
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+            stack::OIDC_REQUEST_TOKEN.to_owned(),
+        ),
+        // The local registry's authority, beside those that this machine trusts.
+        (
+            "SSL_CERT_FILE",
+            checkout
+                .join(checkout::AUTHORITIES)
+                .to_string_lossy()
+                .into_owned(),
+        ),
+    ]
+}
+
+// The repository's variables. Those that are left out mean the public services.
+fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
+    let mut variables = BTreeMap::from([
+        ("AZURE_CLIENT_ID", stack::CLIENT.to_owned()),
+        ("AZURE_TENANT_ID", stack::TENANT.to_owned()),
+        ("AZURE_SUBSCRIPTION_ID", stack::SUBSCRIPTION.to_owned()),
+        ("AZURE_AUTHORITY_HOST", format!("http://{}", stack::AZURE)),
+        ("AZURE_RESOURCE_MANAGER", format!("http://{}", stack::AZURE)),
+        ("AZURE_REGISTRY", "drydock".to_owned()),
+        ("AZURE_RESOURCE_GROUP", "drydock".to_owned()),
+        ("AZURE_CLUSTER", "drydock".to_owned()),
+    ]);
+    if stack.origin == Origin::Made {
+        variables.insert(
+            "TRIVY_DB_REPOSITORIES",
+            format!("{}/trivy-db:2", stack::MIRROR),
+        );
+        variables.insert("COPA_TOOLING_IMAGE", base_images::DEBIAN.to_owned());
+    }
+    variables.into_iter().collect()
+}
+
+/// The address of the application's Service.
+///
+/// # Errors
+/// When it has none.
+pub(crate) fn address(stack: &Stack) -> anyhow::Result<String> {
+    let kubectl = stack.builds.wait("kubernetes")?.join("kubectl");
+    let mut get = command(
+        &kubectl.to_string_lossy(),
+        [
+            "--namespace",
+            "web",
+            "get",
+            "service",
+            "flask-app",
+            "--output",
+            "jsonpath={.status.loadBalancer.ingress[0].ip}",
+            "--kubeconfig",
+        ],
+    );
+    let address = crate::setup::command::output(get.arg(&stack.kubeconfig))?;
+    if address.is_empty() {
+        bail!("the Service has no address");
+    }
+    Ok(format!("http://{address}"))
+}
+
+fn serving() -> anyhow::Result<()> {
+    let stack = stack::up()?;
+    let address = address(&stack)?;
+    let health = get(&format!("{address}/health"))?;
+    say::line(format!("\n{address} serves"));
+    say::line(format!("{address}/health answers {health}"));
+    say::line(format!(
+        "http://{}/security shows the Security tab; `cargo xtask down` stops everything",
+        stack::GITHUB
+    ));
+    Ok(())
+}
+
+/// The body of a successful answer.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn get(url: &str) -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let answer = stack::http_client()?
+            .get(url)
+            .timeout(std::time::Duration::from_secs(10))
+            .send()
+            .await?;
+        Ok(answer.error_for_status()?.text().await?.trim().to_owned())
+    })
+}

@@ -1,0 +1,7 @@
+//! What has to be on the machine: system packages, tools, base images, the Trivy database.
+
+pub(crate) mod apt;
+pub(crate) mod base_images;
+pub(crate) mod command;
+pub(crate) mod go_tools;
+pub(crate) mod trivy_db;

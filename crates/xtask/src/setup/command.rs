@@ -1,0 +1,54 @@
+//! Child processes of the set-up: an argv, an exit code that must be 0, and an error that quotes
+//! the end of what was printed.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+/// A command of `program` and `args`.
+pub(crate) fn command<A: AsRef<std::ffi::OsStr>>(
+    program: &str,
+    args: impl IntoIterator<Item = A>,
+) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Run it; its output is shown only when it fails.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    output(command).map(drop)
+}
+
+/// Run it and return what it printed on standard output.
+pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let first = command
+        .get_args()
+        .next()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let done = command
+        .output()
+        .with_context(|| format!("while starting `{name}`: is it installed?"))?;
+    if !done.status.success() {
+        let mut said = String::from_utf8_lossy(&done.stderr).into_owned();
+        said.push_str(&String::from_utf8_lossy(&done.stdout));
+        let lines: Vec<_> = said
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        let tail = lines[lines.len().saturating_sub(12)..].join("\n  ");
+        bail!("`{name} {first}` ended with {}:\n  {tail}", done.status);
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+/// Whether it ends with exit code 0; its output goes nowhere.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

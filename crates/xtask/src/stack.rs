@@ -1,0 +1,187 @@
+//! The local stand-ins: what `up` starts, and `down` undoes.
+//!
+//! Everything has one fixed name or place on the machine (process files in the state folder, the
+//! network namespace, the marked line in `/etc/hosts` …), so `down` finds it whatever became of `up`.
+
+mod engine;
+mod host;
+mod kubernetes;
+mod load_balancer;
+mod process;
+mod registry;
+mod serve;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+
+use crate::setup::go_tools::Builds;
+use crate::setup::{apt, base_images, trivy_db};
+use crate::{paths, say};
+
+pub(crate) use serve::{CLIENT, GITHUB_TOKEN, OIDC_REQUEST_TOKEN, SUBSCRIPTION, TENANT};
+
+/// The stand-in for GitHub's REST API.
+pub(crate) const GITHUB: &str = "127.0.0.1:7070";
+/// The stand-in for Entra, Resource Manager and GitHub's OIDC issuer.
+pub(crate) const AZURE: &str = "127.0.0.1:7071";
+/// The registry behind the stand-in for Azure Container Registry.
+const REGISTRY: &str = "127.0.0.1:7072";
+/// The registry that mirrors the Trivy database, open to everybody on this machine.
+pub(crate) const MIRROR: &str = "127.0.0.1:7073";
+/// The name of the registry, as Azure gives it.
+pub(crate) const LOGIN_SERVER: &str = "drydock.azurecr.io";
+/// The host's end of the link to the node: the stand-in for the registry listens here.
+const HOST_ADDRESS: &str = "10.77.0.1";
+/// The node's end.
+const NODE_ADDRESS: &str = "10.77.0.2";
+
+/// What `up` brought about.
+pub(crate) struct Stack {
+    /// Where the base images came from.
+    pub(crate) origin: base_images::Origin,
+    /// The tools, built or being built.
+    pub(crate) builds: Builds,
+    /// Administrator's access to the cluster.
+    pub(crate) kubeconfig: PathBuf,
+}
+
+/// Install what is missing and start what does not run.
+///
+/// # Errors
+/// With the step that failed; `down` cleans up.
+pub(crate) fn up() -> anyhow::Result<Stack> {
+    if !apt::is_root()? {
+        bail!(
+            "the stand-ins need root (a container engine, a network namespace): run this as root or with sudo -E"
+        );
+    }
+    std::fs::create_dir_all(paths::state()).context("while making the state folder")?;
+    apt::install()?;
+    let given = std::env::var_os("KUBECONFIG").map(PathBuf::from);
+    let builds = Builds::start(None);
+    engine::start()?;
+    let (origin, ()) = (base_images::provide(&builds)?, host::prepare()?);
+    registry::start()?;
+    let kubeconfig = given.clone().unwrap_or_else(kubernetes::kubeconfig);
+    serve::start(&kubeconfig)?;
+    trivy_db::publish(&builds.wait("trivy-db")?, MIRROR)?;
+    if given.is_some() {
+        say::line(format!("  using the cluster of `{}`", kubeconfig.display()));
+    } else {
+        let (binaries, plugins) = (builds.wait("kubernetes")?, builds.wait("cni")?);
+        kubernetes::start(&binaries, &plugins)?;
+    }
+    Ok(Stack {
+        origin,
+        builds,
+        kubeconfig,
+    })
+}
+
+/// Stop everything, in the reverse order, and go on when a part fails: the parts left are named.
+///
+/// # Errors
+/// When something is left.
+pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
+    kubernetes::stop();
+    process::stop("serve");
+    registry::stop();
+    host::restore()?;
+    if purge {
+        engine::remove_images();
+    }
+    engine::stop();
+    let left = process::all()?
+        .into_iter()
+        .filter(|name| process::is_alive(name))
+        .collect::<Vec<_>>();
+    if !left.is_empty() {
+        bail!("still running: {}", left.join(", "));
+    }
+    let state = paths::state();
+    if state.is_dir() {
+        std::fs::remove_dir_all(&state)
+            .with_context(|| format!("while removing `{}`", state.display()))?;
+    }
+    if purge {
+        std::fs::remove_dir_all(paths::cache()).context("while removing the cache")?;
+    }
+    say::line("✓ everything is down");
+    Ok(())
+}
+
+/// Show what runs.
+///
+/// # Errors
+/// When the state can't be read.
+pub(crate) fn status() -> anyhow::Result<()> {
+    let names = process::all()?;
+    if names.is_empty() {
+        say::line("nothing runs; `cargo xtask up` starts the stand-ins");
+    }
+    for name in names {
+        say::line(format!(
+            "{} {name}",
+            if process::is_alive(&name) {
+                "✓"
+            } else {
+                "✗"
+            }
+        ));
+    }
+    if process::is_alive("serve") {
+        say::line(format!(
+            "GitHub     http://{GITHUB}/security shows the Security tab"
+        ));
+        say::line(format!("Azure      http://{AZURE}"));
+        say::line(format!("registry   https://{LOGIN_SERVER}"));
+        say::line(format!(
+            "cluster    KUBECONFIG={}",
+            kubernetes::kubeconfig().display()
+        ));
+    }
+    Ok(())
+}
+
+/// Show the end of a part's log, or the names of the parts.
+///
+/// # Errors
+/// When there is no such part.
+pub(crate) fn logs(name: Option<&str>) -> anyhow::Result<()> {
+    let Some(name) = name else {
+        for name in process::all()? {
+            say::line(name);
+        }
+        return Ok(());
+    };
+    let text = std::fs::read_to_string(process::log(name))
+        .with_context(|| format!("there is no log of `{name}`"))?;
+    let lines: Vec<_> = text.lines().collect();
+    for line in &lines[lines.len().saturating_sub(200)..] {
+        say::line(line);
+    }
+    Ok(())
+}
+
+/// Run the servers that stand for GitHub and Azure, and the load balancer's controller, until SIGTERM.
+///
+/// # Errors
+/// When a port is taken.
+pub(crate) fn serve() -> anyhow::Result<()> {
+    serve::run()
+}
+
+/// A file of the stand-in for Azure Container Registry: the certificate of its authority.
+pub(crate) fn registry_authority() -> PathBuf {
+    host::tls().join("ca.crt")
+}
+
+/// An HTTP client for this machine's own servers and Debian's archive.
+pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
+    // An error means that a provider is installed already, which is what is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .build()
+        .context("while preparing the HTTP client")
+}

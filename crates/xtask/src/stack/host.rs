@@ -1,0 +1,154 @@
+//! What the stand-ins change on the host, and how it is undone: a network namespace and its link, a
+//! line in `/etc/hosts`, a certificate for the engine, and a few kernel settings.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::{HOST_ADDRESS, LOGIN_SERVER, NODE_ADDRESS};
+use crate::paths;
+use crate::setup::command::{command, output, run, succeeds};
+
+/// The node's network namespace.
+pub(super) const NAMESPACE: &str = "drydock";
+const LINK: &str = "drydock0";
+const MARK: &str = "# drydock";
+/// The kubelet sets these three.
+const SETTINGS: &[&str] = &[
+    "vm/overcommit_memory",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "net/ipv4/ip_forward",
+];
+
+/// The certificates of the stand-in for the registry.
+pub(super) fn tls() -> PathBuf {
+    paths::state().join("tls")
+}
+
+fn trust() -> PathBuf {
+    Path::new("/etc/docker/certs.d").join(LOGIN_SERVER)
+}
+
+/// Make the changes.
+///
+/// # Errors
+/// With the change that failed.
+pub(super) fn prepare() -> anyhow::Result<()> {
+    save_settings()?;
+    namespace().context("while making the node's network namespace")?;
+    certificates().context("while making the registry's certificates")?;
+    let hosts = std::fs::read_to_string("/etc/hosts").context("while reading /etc/hosts")?;
+    if !hosts.lines().any(|line| line.ends_with(MARK)) {
+        let line = format!("{HOST_ADDRESS} {LOGIN_SERVER} {MARK}\n");
+        let gap = if hosts.is_empty() || hosts.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        };
+        std::fs::write("/etc/hosts", format!("{hosts}{gap}{line}"))
+            .context("while writing /etc/hosts")?;
+    }
+    std::fs::create_dir_all(trust())?;
+    std::fs::copy(tls().join("ca.crt"), trust().join("ca.crt"))
+        .context("while giving the engine the registry's authority")?;
+    Ok(())
+}
+
+/// Undo them.
+///
+/// # Errors
+/// When `/etc/hosts` can't be written.
+pub(super) fn restore() -> anyhow::Result<()> {
+    let hosts = std::fs::read_to_string("/etc/hosts").context("while reading /etc/hosts")?;
+    let kept: Vec<_> = hosts.lines().filter(|line| !line.ends_with(MARK)).collect();
+    if kept.len() != hosts.lines().count() {
+        std::fs::write("/etc/hosts", kept.join("\n") + "\n").context("while writing /etc/hosts")?;
+    }
+    // What follows may be gone already.
+    let _ = std::fs::remove_dir_all(trust());
+    let _ = std::fs::remove_dir("/etc/docker/certs.d");
+    let quiet = |args: &[&str]| succeeds(&mut command("ip", args));
+    quiet(&["link", "del", LINK]);
+    quiet(&["netns", "del", NAMESPACE]);
+    if let Ok(saved) = std::fs::read_to_string(paths::state().join("settings")) {
+        for (name, value) in saved.lines().filter_map(|line| line.split_once('=')) {
+            let _ = std::fs::write(Path::new("/proc/sys").join(name), value);
+        }
+    }
+    Ok(())
+}
+
+fn save_settings() -> anyhow::Result<()> {
+    let file = paths::state().join("settings");
+    if file.is_file() {
+        return Ok(());
+    }
+    let mut saved = String::new();
+    for name in SETTINGS {
+        let value = std::fs::read_to_string(Path::new("/proc/sys").join(name)).unwrap_or_default();
+        saved.push_str(&format!("{name}={}\n", value.trim()));
+    }
+    std::fs::write(file, saved).context("while saving kernel settings")
+}
+
+fn namespace() -> anyhow::Result<()> {
+    let known = output(&mut command("ip", ["netns", "list"]))?;
+    if known
+        .lines()
+        .any(|line| line.split(' ').next() == Some(NAMESPACE))
+    {
+        return Ok(());
+    }
+    let ip = |args: &str| run(&mut command("ip", args.split(' ')));
+    let node = |args: &str| {
+        run(&mut command(
+            "ip",
+            format!("-n {NAMESPACE} {args}").split(' '),
+        ))
+    };
+    ip(&format!("netns add {NAMESPACE}"))?;
+    ip(&format!(
+        "link add {LINK} type veth peer name eth0 netns {NAMESPACE}"
+    ))?;
+    ip(&format!("addr add {HOST_ADDRESS}/24 dev {LINK}"))?;
+    ip(&format!("link set {LINK} up"))?;
+    // The load balancer's addresses lie behind the node.
+    ip(&format!("route add 10.77.1.0/24 via {NODE_ADDRESS}"))?;
+    node("link set lo up")?;
+    node(&format!("addr add {NODE_ADDRESS}/24 dev eth0"))?;
+    node("link set eth0 up")?;
+    node(&format!("route add default via {HOST_ADDRESS}"))?;
+    run(&mut inside("sysctl", &["-qw", "net.ipv4.ip_forward=1"]))
+}
+
+/// A command in the node's network namespace. `ip netns exec` would mount `/sys` anew, which hides the
+/// control groups.
+pub(super) fn inside(program: &str, args: &[&str]) -> std::process::Command {
+    let mut command = command(
+        "nsenter",
+        [format!("--net=/run/netns/{NAMESPACE}"), program.to_owned()],
+    );
+    command.args(args);
+    command
+}
+
+fn certificates() -> anyhow::Result<()> {
+    let folder = tls();
+    if folder.join("ca.crt").is_file() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder)?;
+    let authority = testkit::pki::Authority::new("drydock local registry")?;
+    authority
+        .issue(&testkit::pki::Leaf::server(
+            LOGIN_SERVER,
+            &[LOGIN_SERVER, HOST_ADDRESS],
+        ))?
+        .write(&folder, "registry")?;
+    authority
+        .issue(&testkit::pki::Leaf::server("token signer", &[]))?
+        .write(&folder, "token")?;
+    std::fs::write(folder.join("ca.crt"), authority.certificate())?;
+    Ok(())
+}

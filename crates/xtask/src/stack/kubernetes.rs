@@ -1,0 +1,286 @@
+//! One real Kubernetes node in a network namespace of its own.
+
+mod files;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{NODE_ADDRESS, host, process};
+use crate::setup::base_images;
+use crate::setup::command::{command, output, run, succeeds};
+use crate::{paths, say};
+
+const READY_LIMIT: Duration = Duration::from_secs(90);
+
+fn folder() -> PathBuf {
+    paths::state().join("kubernetes")
+}
+
+/// The cluster's certificates.
+pub(super) fn pki() -> PathBuf {
+    folder().join("pki")
+}
+
+/// Administrator's access.
+pub(super) fn kubeconfig() -> PathBuf {
+    folder().join("admin.kubeconfig")
+}
+
+fn kubectl(binaries: &Path, args: &[&str]) -> std::process::Command {
+    let mut kubectl = command(
+        &binaries.join("kubectl").to_string_lossy(),
+        ["--kubeconfig"],
+    );
+    kubectl.arg(kubeconfig()).args(args);
+    kubectl
+}
+
+/// Start the node and wait until it is Ready.
+///
+/// # Errors
+/// With the part that failed and the end of its log.
+pub(super) fn start(binaries: &Path, plugins: &Path) -> anyhow::Result<()> {
+    if process::is_alive("kubelet") && process::is_alive("kube-apiserver") {
+        return Ok(());
+    }
+    say::step("starting the Kubernetes node", || {
+        let folder = folder();
+        files::write(&folder, &pki(), plugins).context("while writing the cluster's files")?;
+        control_plane(binaries, &folder)?;
+        node(binaries, &folder)?;
+        let ready = || {
+            let mut get = kubectl(
+                binaries,
+                &[
+                    "get",
+                    "node",
+                    files::NODE,
+                    "--output=jsonpath={.status.conditions[?(@.type==\"Ready\")].status}",
+                ],
+            );
+            output(&mut get).is_ok_and(|status| status == "True")
+        };
+        process::wait("kubelet", READY_LIMIT, ready)?;
+        let rights = paths::root().join("tools/kubernetes/deployer.yaml");
+        run(kubectl(binaries, &["apply", "--server-side", "--filename"]).arg(rights))
+    })
+}
+
+fn control_plane(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
+    let pki = pki();
+    let file = |name: &str| pki.join(name).to_string_lossy().into_owned();
+    let binary = |name: &str| binaries.join(name).to_string_lossy().into_owned();
+    let data = folder.join("etcd").to_string_lossy().into_owned();
+    // The store is thrown away with the node: it need not survive a power cut.
+    process::start(
+        "etcd",
+        &mut host::inside(
+            "etcd",
+            &[
+                "--data-dir",
+                &data,
+                "--listen-client-urls=http://127.0.0.1:2379",
+                "--advertise-client-urls=http://127.0.0.1:2379",
+                "--listen-peer-urls=http://127.0.0.1:2380",
+                "--unsafe-no-fsync",
+            ],
+        ),
+    )?;
+    process::start(
+        "kube-apiserver",
+        &mut host::inside(
+            &binary("kube-apiserver"),
+            &[
+                "--etcd-servers=http://127.0.0.1:2379",
+                "--secure-port=6443",
+                &format!("--advertise-address={NODE_ADDRESS}"),
+                "--service-cluster-ip-range=10.96.0.0/16",
+                &format!("--tls-cert-file={}", file("apiserver.crt")),
+                &format!("--tls-private-key-file={}", file("apiserver.key")),
+                &format!("--client-ca-file={}", file("ca.crt")),
+                "--service-account-issuer=https://kubernetes.default.svc",
+                &format!("--service-account-key-file={}", file("accounts.pub")),
+                &format!(
+                    "--service-account-signing-key-file={}",
+                    file("accounts.key")
+                ),
+                &format!(
+                    "--kubelet-client-certificate={}",
+                    file("kubelet-client.crt")
+                ),
+                &format!("--kubelet-client-key={}", file("kubelet-client.key")),
+                "--kubelet-preferred-address-types=InternalIP",
+                "--authorization-mode=Node,RBAC",
+                "--enable-admission-plugins=NodeRestriction",
+                &format!("--token-auth-file={}", file("tokens.csv")),
+            ],
+        ),
+    )?;
+    let up = || succeeds(&mut kubectl(binaries, &["get", "--raw", "/readyz"]));
+    process::wait("kube-apiserver", READY_LIMIT, up)?;
+    let kubeconfig = kubeconfig();
+    let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
+    process::start(
+        "kube-controller-manager",
+        &mut host::inside(
+            &binary("kube-controller-manager"),
+            &[
+                &kubeconfig,
+                &format!(
+                    "--service-account-private-key-file={}",
+                    file("accounts.key")
+                ),
+                &format!("--root-ca-file={}", file("ca.crt")),
+                "--use-service-account-credentials",
+                "--allocate-node-cidrs=true",
+                "--cluster-cidr=10.244.0.0/16",
+                "--node-cidr-mask-size=24",
+                "--leader-elect=false",
+                "--bind-address=127.0.0.1",
+            ],
+        ),
+    )?;
+    process::start(
+        "kube-scheduler",
+        &mut host::inside(
+            &binary("kube-scheduler"),
+            &[
+                &kubeconfig,
+                "--leader-elect=false",
+                "--bind-address=127.0.0.1",
+            ],
+        ),
+    )
+}
+
+fn socket(folder: &Path) -> String {
+    folder
+        .join("containerd.sock")
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn ctr(socket: &str, args: &[&str]) -> std::process::Command {
+    let mut ctr = command("ctr", ["--address", socket, "--namespace", "k8s.io"]);
+    ctr.args(args);
+    ctr
+}
+
+fn node(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
+    let config = folder
+        .join("containerd.toml")
+        .to_string_lossy()
+        .into_owned();
+    process::start(
+        "containerd",
+        &mut host::inside("containerd", &["--config", &config]),
+    )?;
+    let socket = socket(folder);
+    process::wait("containerd", READY_LIMIT, || {
+        succeeds(&mut ctr(&socket, &["version"]))
+    })?;
+    let archive = folder.join("pause.tar").to_string_lossy().into_owned();
+    run(&mut command(
+        "docker",
+        ["save", "--output", &archive, base_images::PAUSE],
+    ))?;
+    run(&mut ctr(&socket, &["images", "import", &archive]))?;
+    let binary = |name: &str| binaries.join(name).to_string_lossy().into_owned();
+    process::start(
+        "kubelet",
+        &mut host::inside(
+            &binary("kubelet"),
+            &[
+                &format!("--kubeconfig={}", folder.join("node.kubeconfig").display()),
+                &format!("--config={}", folder.join("kubelet.yaml").display()),
+                &format!("--root-dir={}", folder.join("kubelet").display()),
+                &format!("--hostname-override={}", files::NODE),
+                &format!("--node-ip={NODE_ADDRESS}"),
+            ],
+        ),
+    )?;
+    // The settings of the connection tracker are the whole machine's: they are left as they are.
+    process::start(
+        "kube-proxy",
+        &mut host::inside(
+            &binary("kube-proxy"),
+            &[
+                &format!("--kubeconfig={}", kubeconfig().display()),
+                "--proxy-mode=nftables",
+                "--cluster-cidr=10.244.0.0/16",
+                &format!("--hostname-override={}", files::NODE),
+                "--oom-score-adj=0",
+                "--conntrack-max-per-core=0",
+                "--conntrack-tcp-timeout-established=0",
+                "--conntrack-tcp-timeout-close-wait=0",
+            ],
+        ),
+    )
+}
+
+/// Stop the node and everything that ran on it.
+pub(super) fn stop() {
+    for name in [
+        "kubelet",
+        "kube-proxy",
+        "kube-scheduler",
+        "kube-controller-manager",
+    ] {
+        process::stop(name);
+    }
+    let folder = folder();
+    let socket = socket(&folder);
+    if process::is_alive("containerd") {
+        let list =
+            |what: &str| output(&mut ctr(&socket, &[what, "list", "--quiet"])).unwrap_or_default();
+        // A pod that has ended already is no longer there to be killed.
+        for task in list("tasks").split_whitespace() {
+            let _ = run(&mut ctr(&socket, &["tasks", "delete", "--force", task]));
+        }
+        for container in list("containers").split_whitespace() {
+            let _ = run(&mut ctr(&socket, &["containers", "delete", container]));
+        }
+    }
+    for name in ["containerd", "kube-apiserver", "etcd"] {
+        process::stop(name);
+    }
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let mine =
+        |path: &&str| Path::new(path).starts_with(&folder) || path.starts_with("/run/netns/cni-");
+    let mut targets: Vec<_> = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .filter(mine)
+        .collect();
+    targets.sort_unstable_by(|a, b| b.cmp(a));
+    for target in targets {
+        let _ = run(&mut command("umount", ["--lazy", target]));
+        if target.starts_with("/run/netns/") {
+            let _ = std::fs::remove_file(target);
+        }
+    }
+    remove_control_groups();
+}
+
+// The kubelet leaves its empty control groups behind, in every hierarchy.
+fn remove_control_groups() {
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    for root in hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]) {
+        let pods = root.join("kubepods");
+        for entry in walkdir::WalkDir::new(&pods)
+            .contents_first(true)
+            .into_iter()
+            .flatten()
+        {
+            if entry.file_type().is_dir() {
+                let _ = std::fs::remove_dir(entry.path());
+            }
+        }
+    }
+}

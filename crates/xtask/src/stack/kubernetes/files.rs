@@ -1,0 +1,171 @@
+//! The files of the node: certificates, access files, configurations.
+
+use std::path::Path;
+
+use serde_json::json;
+use testkit::pki::{Authority, Leaf};
+
+use super::super::serve::{CLUSTER_TOKEN, NODE_IDENTITY};
+use super::super::{LOGIN_SERVER, NODE_ADDRESS, registry_authority};
+use crate::setup::base_images;
+
+/// The name of the node.
+pub(super) const NODE: &str = "drydock";
+
+/// Write what is missing.
+pub(super) fn write(folder: &Path, pki: &Path, plugins: &Path) -> anyhow::Result<()> {
+    for name in [
+        "etcd",
+        "containerd",
+        "kubelet",
+        "pod-logs",
+        "network",
+        "certs.d",
+    ] {
+        std::fs::create_dir_all(folder.join(name))?;
+    }
+    if !pki.join("admin.key").is_file() {
+        certificates(folder, pki)?;
+    }
+    std::fs::write(folder.join("network/10-drydock.conflist"), network(folder))?;
+    std::fs::write(folder.join("containerd.toml"), containerd(folder, plugins))?;
+    std::fs::write(folder.join("kubelet.yaml"), kubelet(folder, pki))?;
+    let certs = folder.join("certs.d").join(LOGIN_SERVER);
+    std::fs::create_dir_all(&certs)?;
+    let authority = registry_authority();
+    let hosts = format!(
+        "server = \"https://{LOGIN_SERVER}\"\n[host.\"https://{LOGIN_SERVER}\"]\n  ca = {authority:?}\n"
+    );
+    std::fs::write(certs.join("hosts.toml"), hosts)?;
+    Ok(())
+}
+
+fn certificates(folder: &Path, pki: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(pki)?;
+    let authority = Authority::new("drydock local cluster")?;
+    let names = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "127.0.0.1",
+        "10.96.0.1",
+        NODE_ADDRESS,
+    ];
+    authority
+        .issue(&Leaf::server("kube-apiserver", &names))?
+        .write(pki, "apiserver")?;
+    authority
+        .issue(&Leaf::client("kubelet-client", "system:masters"))?
+        .write(pki, "kubelet-client")?;
+    let node = format!("system:node:{NODE}");
+    authority
+        .issue(&Leaf::client(&node, "system:nodes").names(&[NODE, NODE_ADDRESS]))?
+        .write(pki, "node")?;
+    testkit::pki::signing_key(pki, "accounts")?;
+    std::fs::write(pki.join("ca.crt"), authority.certificate())?;
+    // The deployment's identity: what Entra's token stands for in the cluster.
+    std::fs::write(
+        pki.join("tokens.csv"),
+        format!("{CLUSTER_TOKEN},deployer,deployer,\"drydock:deployers\"\n"),
+    )?;
+    let admin = authority.issue(&Leaf::client("admin", "system:masters"))?;
+    admin.write(pki, "admin")?;
+    access(folder, pki, "admin")?;
+    access(folder, pki, "node")
+}
+
+fn access(folder: &Path, pki: &Path, name: &str) -> anyhow::Result<()> {
+    let text = |file: &str| {
+        std::fs::read_to_string(pki.join(file)).map(|pem| testkit::base64(pem.as_bytes()))
+    };
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "drydock", "cluster": {
+            "server": format!("https://{NODE_ADDRESS}:6443"),
+            "certificate-authority-data": text("ca.crt")?,
+        }}],
+        "users": [{"name": name, "user": {
+            "client-certificate-data": text(&format!("{name}.crt"))?,
+            "client-key-data": text(&format!("{name}.key"))?,
+        }}],
+        "contexts": [{"name": "drydock", "context": {"cluster": "drydock", "user": name}}],
+        "current-context": "drydock",
+    });
+    std::fs::write(
+        folder.join(format!("{name}.kubeconfig")),
+        serde_json::to_vec_pretty(&config)?,
+    )?;
+    Ok(())
+}
+
+fn network(folder: &Path) -> String {
+    json!({
+        "cniVersion": "1.0.0",
+        "name": "drydock",
+        "plugins": [
+            {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true, "ipam": {
+                "type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}],
+                "dataDir": folder.join("network/addresses"),
+            }},
+            {"type": "portmap", "capabilities": {"portMappings": true}},
+        ],
+    })
+    .to_string()
+}
+
+fn containerd(folder: &Path, plugins: &Path) -> String {
+    let path = |name: &str| folder.join(name);
+    format!(
+        r#"version = 2
+root = {:?}
+state = {:?}
+[grpc]
+  address = {:?}
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "docker.io/{}"
+  # Where the process may not lower its score, every sandbox would fail.
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = {plugins:?}
+    conf_dir = {:?}
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = {:?}
+    [plugins."io.containerd.grpc.v1.cri".registry.configs."{LOGIN_SERVER}".auth]
+      username = "{}"
+      password = "{}"
+"#,
+        path("containerd/root"),
+        path("containerd/state"),
+        path("containerd.sock"),
+        base_images::PAUSE,
+        path("network"),
+        path("certs.d"),
+        NODE_IDENTITY.0,
+        NODE_IDENTITY.1,
+    )
+}
+
+fn kubelet(folder: &Path, pki: &Path) -> String {
+    json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": "cgroupfs",
+        "failCgroupV1": false,
+        "failSwapOn": false,
+        "oomScoreAdj": 0,
+        "containerRuntimeEndpoint": format!("unix://{}", folder.join("containerd.sock").display()),
+        "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}, "x509": {"clientCAFile": pki.join("ca.crt")}},
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": pki.join("node.crt"),
+        "tlsPrivateKeyFile": pki.join("node.key"),
+        "podLogsDir": folder.join("pod-logs"),
+        "resolvConf": "",
+        "clusterDNS": ["10.96.0.10"],
+        "clusterDomain": "cluster.local",
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "imageGCHighThresholdPercent": 100,
+    })
+    .to_string()
+}

@@ -1,0 +1,88 @@
+//! The process that stands for GitHub and Azure.
+
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{
+    AZURE, GITHUB, HOST_ADDRESS, LOGIN_SERVER, NODE_ADDRESS, REGISTRY, host, kubernetes,
+    load_balancer, process,
+};
+use crate::paths;
+use crate::setup::command::command;
+
+/// The token of the workflow's runs.
+pub(crate) const GITHUB_TOKEN: &str = "ghs_local_stand_in_0000000000000000000000";
+/// What a run shows to get an OIDC token.
+pub(crate) const OIDC_REQUEST_TOKEN: &str = "local-oidc-request-token";
+/// The directory, the application and the subscription of the local Azure.
+pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
+/// The application's id.
+pub(crate) const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
+/// The subscription's id.
+pub(crate) const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
+/// The token with which the deployment's identity talks to the cluster.
+pub(super) const CLUSTER_TOKEN: &str = "local-cluster-token-of-the-deployer";
+/// With which the node pulls images.
+pub(super) const NODE_IDENTITY: (&str, &str) = ("node", "local-node-pull-password");
+
+/// Start it in the background.
+///
+/// # Errors
+/// When it does not come up.
+pub(super) fn start(kubeconfig: &Path) -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("while finding our own program")?;
+    let mut serve = command(&program.to_string_lossy(), ["serve"]);
+    serve
+        .env("DRYDOCK_STATE", paths::state())
+        .env("DRYDOCK_KUBECONFIG", kubeconfig);
+    process::start("serve", &mut serve)?;
+    process::wait("serve", Duration::from_secs(20), || {
+        [
+            GITHUB.to_owned(),
+            AZURE.to_owned(),
+            format!("{HOST_ADDRESS}:443"),
+        ]
+        .iter()
+        .all(|address| TcpStream::connect(address).is_ok())
+    })
+}
+
+/// Run it in the foreground.
+///
+/// # Errors
+/// When a port is taken, or a certificate is missing.
+pub(super) fn run() -> anyhow::Result<()> {
+    let kubeconfig =
+        std::env::var_os("DRYDOCK_KUBECONFIG").map_or_else(kubernetes::kubeconfig, PathBuf::from);
+    let config = testkit::ServeConfig {
+        github: GITHUB.parse()?,
+        github_token: GITHUB_TOKEN.into(),
+        azure: AZURE.parse()?,
+        registry: format!("{HOST_ADDRESS}:443").parse()?,
+        registry_upstream: format!("http://{REGISTRY}"),
+        login_server: LOGIN_SERVER.into(),
+        tls: host::tls(),
+        tenant: TENANT.into(),
+        client: CLIENT.into(),
+        subscription: SUBSCRIPTION.into(),
+        oidc_request_token: OIDC_REQUEST_TOKEN.into(),
+        cluster_token: CLUSTER_TOKEN.into(),
+        node_identity: (NODE_IDENTITY.0.into(), NODE_IDENTITY.1.into()),
+        kubeconfig,
+        data: paths::state().join("github"),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let pki = kubernetes::pki();
+        let server = format!("https://{NODE_ADDRESS}:6443");
+        let balancer = tokio::spawn(async move { load_balancer::run(&pki, &server).await });
+        let outcome = testkit::serve(config).await;
+        balancer.abort();
+        outcome
+    })
+}
