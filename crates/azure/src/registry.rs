@@ -1,0 +1,111 @@
+//! Azure Container Registry.
+//!
+//! Protocol: github.com/Azure/acr, docs/AAD-OAuth.md.
+
+use std::time::Duration;
+
+use actions_toolkit::{BadInput, Context, Secret};
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use crate::{Directory, ResourceManager, Scope};
+
+const VERSION: &str = "2025-11-01";
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The user name that stands for "the password is a refresh token".
+pub const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The host name of a registry, as Resource Manager gives it. It is not made from the registry's
+/// name: one with a domain name label carries a hash in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginServer(pub String);
+
+#[derive(Deserialize)]
+struct Exchanged {
+    refresh_token: String,
+}
+
+impl ResourceManager<'_> {
+    /// The login server of the registry `name`, in `group` or wherever in the subscription it is.
+    ///
+    /// # Errors
+    /// When there is none, or the identity may not read it.
+    pub async fn login_server(
+        &self,
+        name: &str,
+        group: Option<&str>,
+    ) -> anyhow::Result<LoginServer> {
+        let provider = "providers/Microsoft.ContainerRegistry/registries";
+        let found = if let Some(group) = group {
+            self.get(
+                &format!("resourceGroups/{group}/{provider}/{name}"),
+                VERSION,
+            )
+            .await?
+        } else {
+            let list = self.get(provider, VERSION).await?;
+            let registries = list["value"].as_array().cloned().unwrap_or_default();
+            let mine = registries.into_iter().find(|r| {
+                r["name"]
+                    .as_str()
+                    .is_some_and(|n| n.eq_ignore_ascii_case(name))
+            });
+            mine.ok_or_else(|| {
+                BadInput::of(
+                    "registry",
+                    format!(
+                        "the subscription has no registry `{name}` that this identity may read"
+                    ),
+                )
+            })?
+        };
+        let server = found
+            .pointer("/properties/loginServer")
+            .and_then(|server| server.as_str());
+        Ok(LoginServer(
+            server
+                .context("the registry has no login server")?
+                .to_lowercase(),
+        ))
+    }
+}
+
+impl LoginServer {
+    /// A refresh token of the registry, masked: the password for [`TOKEN_USER`]. It lives three hours.
+    ///
+    /// # Errors
+    /// When the identity has no rights in the registry.
+    pub async fn refresh_token(
+        &self,
+        ctx: &Context,
+        directory: &Directory<'_>,
+    ) -> anyhow::Result<Secret> {
+        let token = directory.token(Scope::Registry).await?;
+        let form = [
+            ("grant_type", "access_token"),
+            ("service", self.0.as_str()),
+            ("tenant", directory.tenant()),
+            ("access_token", token.expose()),
+        ];
+        let url = format!("https://{}/oauth2/exchange", self.0);
+        let what = || format!("while signing in to `{}`", self.0);
+        let answer = ctx
+            .http()?
+            .post(url)
+            .form(&form)
+            .timeout(LIMIT)
+            .send()
+            .await
+            .with_context(what)?;
+        if !answer.status().is_success() {
+            bail!(
+                "{}: it answered {}; give the identity the role AcrPush on the registry",
+                what(),
+                answer.status()
+            );
+        }
+        let exchanged: Exchanged = answer.json().await.with_context(what)?;
+        Ok(Secret::new(exchanged.refresh_token, ctx.log()))
+    }
+}
