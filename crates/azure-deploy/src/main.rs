@@ -1,2 +1,5 @@
 //! The `azure-deploy` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    actions_toolkit::run(&azure_deploy::ACTION, azure_deploy::run)
+}

@@ -1,0 +1,42 @@
+//! The declaration.
+
+use actions_toolkit::{Action, Input, Output};
+
+/// The action, its inputs and its outputs.
+pub const ACTION: Action = Action {
+    name: "azure-deploy",
+    about: "Push an image to Azure Container Registry, deploy it to Azure Kubernetes Service, prove that it serves, or go back.",
+    inputs: &[
+        Input::new("image", "The image to deploy, in the engine: `repository:tag`. Its repository is pushed to under the same name.").required(),
+        Input::new("also-push", "Further images of the engine to push, one per line."),
+        Input::new("client-id", "The id of the application in Entra that the run signs in as.").required(),
+        Input::new("tenant-id", "The id of the directory.").required(),
+        Input::new("subscription-id", "The id of the subscription.").required(),
+        Input::new("client-secret", "A secret of the application. Leave it empty: the run then signs in with OIDC, and nothing is stored.").secret(),
+        Input::new("registry", "The name of the registry resource.").required(),
+        Input::new("registry-resource-group", "The registry's resource group; without it the registry is looked up in the subscription."),
+        Input::new("resource-group", "The cluster's resource group.").required(),
+        Input::new("cluster", "The name of the cluster resource.").required(),
+        Input::new("manifests", "Kubernetes manifests: files and folders, one per line.").default("k8s"),
+        Input::new("namespace", "The namespace of objects whose manifest names none."),
+        Input::new("latest", "Whether the tag `latest` moves to the image after it has been proven to serve.").default("true"),
+        Input::new("health-path", "The path that must answer under the service's address; `none` leaves the question out.").default("/health"),
+        Input::new("expect-commit", "What the answer's `commit` must be, if it has one; without it, the run's commit."),
+        Input::new("rollout-timeout", "The limit for the rollout: `90s`, `5m`.").default("5m"),
+        Input::new("address-timeout", "The limit for the load balancer's address.").default("5m"),
+        Input::new("health-timeout", "The limit for a healthy answer.").default("60s"),
+        Input::new("authority-host", "Where Entra signs in: another one for a sovereign cloud.").default("https://login.microsoftonline.com"),
+        Input::new("resource-manager", "Where Resource Manager is: another one for a sovereign cloud.").default("https://management.azure.com"),
+        Input::new("token-audience", "The audience of the run's OIDC token: another one for a sovereign cloud.").default("api://AzureADTokenExchange"),
+    ],
+    outputs: &[
+        Output::new("result", "`deployed`, `failed` (the version was refused, see `rolled-back`) or `error`."),
+        Output::new("image", "The deployed image by digest."),
+        Output::new("digest", "Its digest in the registry."),
+        Output::new("url", "The address of the service."),
+        Output::new("public-ip", "The load balancer's address."),
+        Output::new("revision", "The revision of the Deployment that serves."),
+        Output::new("previous-image", "The image that served before."),
+        Output::new("rolled-back", "`true` if the previous version was put back."),
+    ],
+};
