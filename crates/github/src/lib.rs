@@ -1,1 +1,5 @@
-//! GitHub: code scanning, comments, deployments.
+//! GitHub: code scanning.
+
+mod code_scanning;
+
+pub use code_scanning::{CodeScanning, Place, UploadError};

@@ -1,1 +1,43 @@
 //! Trivy: its argv, its JSON report and its database.
+//!
+//! - [`Database`]: the vulnerability database, from a list of mirrors, with its age;
+//! - [`Scan`]: one run of Trivy, whose answer is a [`Report`] and the bytes that it was read from;
+//! - [`ScanError`]: why there is no answer, each with its cure;
+//! - [`Severity`]: how bad, in the words of the advisories.
+//!
+//! Findings never change Trivy's exit code here: what a finding means is the caller's business.
+
+mod database;
+mod error;
+pub mod report;
+mod scan;
+mod severity;
+mod version;
+
+pub use database::{Database, DatabaseError, DatabaseRequest, MIRRORS, Origin, default_cache};
+pub use error::ScanError;
+pub use report::Report;
+pub use scan::{Scan, Scanned, Scanner, Target};
+pub use severity::{Severity, UnknownSeverity};
+pub use version::{REFUSED, version};
+
+use actions_toolkit::Env;
+use tool::Tool;
+
+// The flags that make a run depend on nothing but its arguments: no call home, no `trivy.yaml` of the
+// folder it runs in (it could turn findings off).
+const HYGIENE: &[&str] = &[
+    "--config",
+    "/dev/null",
+    "--skip-version-check",
+    "--disable-telemetry",
+];
+
+/// Trivy as a child process: it may find the engine, and sees nothing else of the run.
+fn tool(env: &Env) -> Tool {
+    let tool = Tool::new("trivy", env).env("TRIVY_DISABLE_VEX_NOTICE", "true");
+    match env.get("DOCKER_HOST") {
+        Some(host) => tool.env("DOCKER_HOST", host),
+        None => tool,
+    }
+}

@@ -1,0 +1,351 @@
+//! The JSON report of Trivy, schema version 2 (`pkg/types/report.go` of Trivy).
+//!
+//! Only what is used here is read; every field may be absent, since Trivy leaves out what is empty
+//! and adds fields from version to version.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::Severity;
+
+/// A list that is absent, `null` or there.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(d)?.unwrap_or_default())
+}
+
+macro_rules! model {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field:meta])* $member:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+        #[serde(rename_all = "PascalCase", default)]
+        pub struct $name { $($(#[$field])* pub $member: $type,)* }
+    };
+}
+
+model! {
+    /// A whole report.
+    Report {
+        /// Version of the format; 2.
+        schema_version: u32,
+        /// The Trivy that wrote it.
+        trivy: Writer,
+        /// When it was written, RFC 3339.
+        created_at: String,
+        /// The name that was given to Trivy.
+        artifact_name: String,
+        /// `container_image`, `filesystem`, `repository`.
+        artifact_type: String,
+        /// What is known of the whole artifact.
+        metadata: Metadata,
+        /// Findings and packages by the file or the system that they are in; absent when clean.
+        #[serde(deserialize_with = "list")]
+        results: Vec<ResultOf>,
+    }
+}
+
+model! {
+    /// The Trivy that wrote a report.
+    Writer {
+        /// Its version, `0.72.0`.
+        version: String,
+    }
+}
+
+model! {
+    /// What is known of the whole artifact.
+    Metadata {
+        /// The distribution of an image.
+        #[serde(rename = "OS")]
+        os: Option<Os>,
+        /// The id of an image.
+        #[serde(rename = "ImageID")]
+        image_id: String,
+        /// The names of an image.
+        #[serde(deserialize_with = "list")]
+        repo_tags: Vec<String>,
+        /// The image's digests in the layers' order, base first.
+        #[serde(rename = "DiffIDs", deserialize_with = "list")]
+        diff_ids: Vec<String>,
+        /// The image's configuration, as the OCI image specification writes it.
+        image_config: Value,
+    }
+}
+
+model! {
+    /// A distribution.
+    Os {
+        /// `debian`, `alpine`, `ubuntu`.
+        family: String,
+        /// Its version, `13.1`.
+        name: String,
+        /// Whether its vendor has ended its support.
+        #[serde(rename = "EOSL")]
+        end_of_life: bool,
+    }
+}
+
+model! {
+    /// What was found in one file, or in one system's package database.
+    ResultOf {
+        /// The file, relative to what was scanned; for an image's own packages, a description.
+        target: String,
+        /// `os-pkgs`, `lang-pkgs`, `config`, `secret`, `license`, `license-file`, `custom`.
+        class: String,
+        /// `debian`, `python-pkg`, `pip`, `dockerfile`, `kubernetes`.
+        r#type: String,
+        /// Every package, vulnerable or not.
+        #[serde(deserialize_with = "list")]
+        packages: Vec<Package>,
+        /// Vulnerable packages.
+        #[serde(deserialize_with = "list")]
+        vulnerabilities: Vec<Vulnerability>,
+        /// How many checks of the configuration passed and failed.
+        misconf_summary: Option<MisconfSummary>,
+        /// Checks of the configuration, passed ones as well.
+        #[serde(deserialize_with = "list")]
+        misconfigurations: Vec<Misconfiguration>,
+        /// Secrets, their values censored.
+        #[serde(deserialize_with = "list")]
+        secrets: Vec<SecretFinding>,
+        /// Findings that an ignore file or a VEX document took out, with the reason.
+        #[serde(rename = "ExperimentalModifiedFindings", deserialize_with = "list")]
+        modified: Vec<Modified>,
+    }
+}
+
+model! {
+    /// A package that is installed or asked for.
+    Package {
+        /// Name and version, unique in the result.
+        #[serde(rename = "ID")]
+        id: String,
+        /// Name.
+        name: String,
+        /// Version, without the release of a distribution.
+        version: String,
+        /// Its package URL.
+        identifier: Identifier,
+        /// Where a lock file names it.
+        #[serde(deserialize_with = "list")]
+        locations: Vec<Lines>,
+        /// Its file in the image.
+        file_path: String,
+        /// The layer that brought it.
+        layer: Layer,
+    }
+}
+
+model! {
+    /// The identity of a package.
+    Identifier {
+        /// Package URL, `pkg:deb/debian/openssl@3.5.5-1~deb13u1?arch=amd64`.
+        #[serde(rename = "PURL")]
+        purl: String,
+        /// Trivy's own id of the package in the report.
+        #[serde(rename = "UID")]
+        uid: String,
+    }
+}
+
+model! {
+    /// Lines of a file, both counted from 1; 0 where unknown.
+    Lines {
+        /// First line.
+        start_line: u32,
+        /// Last line.
+        end_line: u32,
+    }
+}
+
+model! {
+    /// A layer of an image.
+    Layer {
+        /// Digest of the uncompressed layer.
+        #[serde(rename = "DiffID")]
+        diff_id: String,
+        /// The instruction that made it.
+        created_by: String,
+    }
+}
+
+model! {
+    /// A vulnerable package.
+    Vulnerability {
+        /// `CVE-…`, `GHSA-…`, `DLA-…`.
+        #[serde(rename = "VulnerabilityID")]
+        id: String,
+        /// The package's [`Package::id`].
+        #[serde(rename = "PkgID")]
+        package_id: String,
+        /// The package's name.
+        #[serde(rename = "PkgName")]
+        package: String,
+        /// The package's file in the image.
+        #[serde(rename = "PkgPath")]
+        package_path: String,
+        /// The package's identity.
+        #[serde(rename = "PkgIdentifier")]
+        identifier: Identifier,
+        /// The version that was found.
+        installed_version: String,
+        /// Versions without the fault, as `1.2.3, 2.0.1`; empty if there is none yet.
+        fixed_version: String,
+        /// `affected`, `fixed`, `will_not_fix`, `end_of_life` and so on.
+        status: String,
+        /// The layer that brought the package.
+        layer: Layer,
+        /// Who rated it: a key of [`Vulnerability::cvss`].
+        severity_source: String,
+        /// A page on it.
+        #[serde(rename = "PrimaryURL")]
+        primary_url: String,
+        /// One line.
+        title: String,
+        /// Several lines.
+        description: String,
+        /// How bad.
+        severity: Severity,
+        /// Weaknesses, `CWE-787`.
+        #[serde(rename = "CweIDs", deserialize_with = "list")]
+        cwes: Vec<String>,
+        /// Scores by who gave them.
+        #[serde(rename = "CVSS")]
+        cvss: BTreeMap<String, Cvss>,
+        /// Pages on it.
+        #[serde(deserialize_with = "list")]
+        references: Vec<String>,
+    }
+}
+
+model! {
+    /// Scores of the Common Vulnerability Scoring System, 0.0 to 10.0.
+    Cvss {
+        /// Version 3.
+        #[serde(rename = "V3Score")]
+        v3: Option<f64>,
+        /// Version 4.
+        #[serde(rename = "V40Score")]
+        v4: Option<f64>,
+    }
+}
+
+model! {
+    /// Results of the checks of one file, in numbers.
+    MisconfSummary {
+        /// Passed.
+        successes: u32,
+        /// Failed.
+        failures: u32,
+    }
+}
+
+model! {
+    /// One check of a configuration.
+    Misconfiguration {
+        /// `DS-0002`, `KSV-0001`.
+        #[serde(rename = "ID")]
+        id: String,
+        /// One line on the check.
+        title: String,
+        /// Several lines on the check.
+        description: String,
+        /// What is wrong here.
+        message: String,
+        /// How to put it right.
+        resolution: String,
+        /// How bad.
+        severity: Severity,
+        /// A page on it.
+        #[serde(rename = "PrimaryURL")]
+        primary_url: String,
+        /// Pages on it.
+        #[serde(deserialize_with = "list")]
+        references: Vec<String>,
+        /// `PASS`, `FAIL` or `EXCEPTION`.
+        status: String,
+        /// Where.
+        cause_metadata: Cause,
+    }
+}
+
+model! {
+    /// Where a check failed.
+    Cause {
+        /// The resource, `Deployment/web`.
+        resource: String,
+        /// First line; 0 for the whole file.
+        start_line: u32,
+        /// Last line; 0 for the whole file.
+        end_line: u32,
+    }
+}
+
+model! {
+    /// A secret in a file. Its text is not read: it must not get any further.
+    SecretFinding {
+        /// `aws-access-key-id`.
+        #[serde(rename = "RuleID")]
+        rule: String,
+        /// `AWS`, `GitHub`.
+        category: String,
+        /// How bad.
+        severity: Severity,
+        /// One line on the kind of secret.
+        title: String,
+        /// First line.
+        start_line: u32,
+        /// Last line.
+        end_line: u32,
+    }
+}
+
+model! {
+    /// A finding that was taken out of the results.
+    Modified {
+        /// `vulnerability`, `misconfiguration`, `secret`, `license`.
+        r#type: String,
+        /// `ignored`, `not_affected`, `fixed`.
+        status: String,
+        /// The reason that was given.
+        statement: String,
+        /// The file that says so.
+        source: String,
+        /// The finding: a [`Vulnerability`], a [`Misconfiguration`] or a [`SecretFinding`].
+        finding: Value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_scan_an_empty_list_and_an_unknown_field_are_read() {
+        for text in [
+            r#"{"SchemaVersion": 2}"#,
+            r#"{"SchemaVersion": 2, "Results": null, "Future": {"x": 1}}"#,
+            r#"{"SchemaVersion": 2, "Results": [{"Target": "", "Packages": null}]}"#,
+        ] {
+            let report: Report = serde_json::from_str(text).unwrap();
+            assert!(report.results.iter().all(|r| r.vulnerabilities.is_empty()));
+        }
+    }
+
+    #[test]
+    fn a_vulnerability_is_read() {
+        let text = r#"{
+            "VulnerabilityID": "CVE-2025-27516", "PkgID": "jinja2@3.1.2", "PkgName": "jinja2",
+            "PkgIdentifier": {"PURL": "pkg:pypi/jinja2@3.1.2", "UID": "d42c"},
+            "InstalledVersion": "3.1.2", "FixedVersion": "3.1.6", "Status": "fixed",
+            "SeveritySource": "ghsa", "Severity": "MEDIUM", "CweIDs": ["CWE-1336"],
+            "CVSS": {"ghsa": {"V3Vector": "CVSS:3.1/…", "V3Score": 5.4}}
+        }"#;
+        let found: Vulnerability = serde_json::from_str(text).unwrap();
+        assert_eq!(found.severity, Severity::Medium);
+        assert_eq!(found.identifier.purl, "pkg:pypi/jinja2@3.1.2");
+        assert_eq!(found.cvss["ghsa"].v3, Some(5.4));
+        assert_eq!(found.package_id, "jinja2@3.1.2");
+    }
+}

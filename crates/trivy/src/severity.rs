@@ -1,0 +1,103 @@
+//! How bad a finding is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+
+/// The severities that Trivy knows, from least to worst.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Nobody has rated it yet.
+    #[default]
+    Unknown,
+    /// Low.
+    Low,
+    /// Medium.
+    Medium,
+    /// High.
+    High,
+    /// Critical.
+    Critical,
+}
+
+/// A word that names no severity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is no severity; use one of `unknown`, `low`, `medium`, `high`, `critical`")]
+pub struct UnknownSeverity;
+
+impl Severity {
+    /// Every severity, worst first.
+    pub const WORST_FIRST: [Self; 5] = [
+        Self::Critical,
+        Self::High,
+        Self::Medium,
+        Self::Low,
+        Self::Unknown,
+    ];
+
+    /// Its name in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+// A severity that is not known is an unknown one: a new word must not make a report unreadable.
+impl From<String> for Severity {
+    fn from(text: String) -> Self {
+        text.parse().unwrap_or_default()
+    }
+}
+
+impl From<Severity> for String {
+    fn from(severity: Severity) -> Self {
+        severity.name().to_uppercase()
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Severity {
+    type Err = UnknownSeverity;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::WORST_FIRST
+            .into_iter()
+            .find(|severity| severity.name().eq_ignore_ascii_case(text))
+            .ok_or(UnknownSeverity)
+    }
+}
+
+// A severity that a later Trivy may add is unknown to us: that must not lose the whole report.
+impl<'de> Deserialize<'de> for Severity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(text.parse().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn severities_are_ordered_and_read_in_any_case() {
+        assert!(Severity::Critical > Severity::High && Severity::Low > Severity::Unknown);
+        assert_eq!("HIGH".parse(), Ok(Severity::High));
+        assert_eq!("Low".parse(), Ok(Severity::Low));
+        assert_eq!("severe".parse::<Severity>(), Err(UnknownSeverity));
+        let read: Severity = serde_json::from_str("\"NEGLIGIBLE\"").unwrap();
+        assert_eq!(read, Severity::Unknown);
+        assert_eq!(format!("{:<8}|", Severity::High), "high    |");
+    }
+}
