@@ -1,2 +1,5 @@
 //! The `trivy-scan` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    actions_toolkit::run(&trivy_scan::ACTION, trivy_scan::run)
+}
