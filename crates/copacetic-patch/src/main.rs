@@ -1,2 +1,5 @@
 //! The `copacetic-patch` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    actions_toolkit::run(&copacetic_patch::ACTION, copacetic_patch::run)
+}
