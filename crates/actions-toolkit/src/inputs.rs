@@ -180,7 +180,9 @@ fn unknown(action: &Action, name: &str) -> BadInput {
     let known: Vec<_> = action.inputs.iter().map(|input| input.name).collect();
     let nearest = known.iter().min_by_key(|known| distance(known, name));
     let hint = match nearest {
-        Some(nearest) if distance(nearest, name) <= 3 => format!("did you mean `{nearest}`?"),
+        Some(nearest) if distance(nearest, name) * 2 <= name.len() => {
+            format!("did you mean `{nearest}`?")
+        }
         _ => format!("the inputs of `{}` are: {}", action.name, known.join(", ")),
     };
     BadInput(format!("input `{name}` is unknown; {hint}"))
