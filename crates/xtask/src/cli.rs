@@ -19,8 +19,15 @@ enum Command {
     /// Run the pipeline: build, scan, patch, push, deploy and serve the application.
     Pipeline {
         /// The workflow to run.
-        #[arg(long, default_value = ".github/workflows/azure-deploy.yml")]
+        #[arg(
+            long,
+            hide = true,
+            default_value = ".github/workflows/azure-deploy.yml"
+        )]
         workflow: String,
+        /// The working tree to take, if it is not this one.
+        #[arg(long)]
+        source: Option<std::path::PathBuf>,
     },
     /// Run every check and test.
     Test {
@@ -56,10 +63,13 @@ enum Command {
 /// Run the command that the arguments give.
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Pipeline { workflow } => pipeline::run(&workflow),
+        Command::Pipeline { workflow, source } => {
+            pipeline::run(&workflow, &source.unwrap_or_else(crate::paths::root))
+        }
         Command::Test { fast } => return test::run(fast),
         Command::Bench { name } => bench::run(&name),
-        Command::Up => stack::up().map(drop),
+        // The tools that only a run needs are built too, so that the run need not wait for them.
+        Command::Up => stack::up().and_then(|stack| stack.builds.finish()),
         Command::Down { purge } => stack::down(purge),
         Command::Status => stack::status(),
         Command::Logs { name } => stack::logs(name.as_deref()),

@@ -31,11 +31,20 @@ pub(crate) fn cache() -> PathBuf {
 /// The key of a cached result: a hash of the files it was made from (all of `folder`, in order) and
 /// of `more`.
 pub(crate) fn key(folder: &Path, more: &str) -> anyhow::Result<String> {
+    key_of(folder, |_| true, more)
+}
+
+/// The same of those files whose path in `folder` is `wanted`.
+pub(crate) fn key_of(
+    folder: &Path,
+    wanted: impl Fn(&Path) -> bool,
+    more: &str,
+) -> anyhow::Result<String> {
     let mut hash = Sha256::new();
     for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
         let entry = entry.with_context(|| format!("while reading `{}`", folder.display()))?;
-        if entry.file_type().is_file() {
-            let name = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let name = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        if entry.file_type().is_file() && wanted(name) {
             hash.update(name.as_os_str().as_encoded_bytes());
             hash.update([0]);
             hash.update(std::fs::read(entry.path())?);
@@ -43,11 +52,18 @@ pub(crate) fn key(folder: &Path, more: &str) -> anyhow::Result<String> {
         }
     }
     hash.update(more.as_bytes());
-    Ok(hash
-        .finalize()
-        .iter()
-        .take(8)
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+    Ok(short(hash))
+}
+
+/// The key of what was made from `text` alone.
+pub(crate) fn key_of_text(text: &str) -> String {
+    short(Sha256::new_with_prefix(text))
+}
+
+fn short(hash: Sha256) -> String {
+    let bytes = hash.finalize();
+    let digits = bytes.iter().take(8).map(|byte| format!("{byte:02x}"));
+    digits.collect()
 }
 
 #[cfg(test)]

@@ -18,17 +18,17 @@ use crate::{paths, say};
 /// The repository's name in the local runs.
 const REPOSITORY: &str = "octo-org/app";
 
-/// Bring the stack up, run `workflow` for a push to `main`, and show what serves.
+/// Bring the stack up, run `workflow` for a push of the tree `source` to `main`, and show what serves.
 ///
 /// # Errors
 /// When the stack does not come up, or the workflow fails.
-pub(crate) fn run(workflow: &str) -> anyhow::Result<()> {
+pub(crate) fn run(workflow: &str, source: &Path) -> anyhow::Result<()> {
     let stack = stack::up()?;
     let checkout = say::step("preparing the checkout", || {
-        checkout::prepare(&paths::root(), &stack)
+        checkout::prepare(source, &stack)
     })?;
     act(&stack, &checkout, workflow)?;
-    serving()
+    serving(&stack)
 }
 
 /// Run `workflow` in `checkout`.
@@ -208,9 +208,8 @@ pub(crate) fn address(stack: &Stack) -> anyhow::Result<String> {
     Ok(format!("http://{address}"))
 }
 
-fn serving() -> anyhow::Result<()> {
-    let stack = stack::up()?;
-    let address = address(&stack)?;
+fn serving(stack: &Stack) -> anyhow::Result<()> {
+    let address = address(stack)?;
     let health = get(&format!("{address}/health"))?;
     say::line(format!("\n{address} serves"));
     say::line(format!("{address}/health answers {health}"));

@@ -5,3 +5,4 @@ pub(crate) mod base_images;
 pub(crate) mod command;
 pub(crate) mod go_tools;
 pub(crate) mod trivy_db;
+pub(crate) mod zizmor;

@@ -4,6 +4,7 @@
 //! network namespace, the marked line in `/etc/hosts` …), so `down` finds it whatever became of `up`.
 
 mod engine;
+mod firewall;
 mod host;
 mod kubernetes;
 mod load_balancer;
@@ -11,7 +12,8 @@ mod process;
 mod registry;
 mod serve;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
@@ -51,18 +53,17 @@ pub(crate) struct Stack {
 /// # Errors
 /// With the step that failed; `down` cleans up.
 pub(crate) fn up() -> anyhow::Result<Stack> {
-    if !apt::is_root()? {
-        bail!(
-            "the stand-ins need root (a container engine, a network namespace): run this as root or with sudo -E"
-        );
-    }
+    need_root()?;
+    let _turn = turn()?;
     std::fs::create_dir_all(paths::state()).context("while making the state folder")?;
+    host::save_settings()?;
     apt::install()?;
-    let given = std::env::var_os("KUBECONFIG").map(PathBuf::from);
     let builds = Builds::start(None);
     engine::start()?;
-    let (origin, ()) = (base_images::provide(&builds)?, host::prepare()?);
+    let origin = base_images::provide(&builds)?;
+    host::prepare()?;
     registry::start()?;
+    let given = given_cluster();
     let kubeconfig = given.clone().unwrap_or_else(kubernetes::kubeconfig);
     serve::start(&kubeconfig)?;
     trivy_db::publish(&builds.wait("trivy-db")?, MIRROR)?;
@@ -79,35 +80,80 @@ pub(crate) fn up() -> anyhow::Result<Stack> {
     })
 }
 
+// A cluster that the user gave. Our own node's access file, as `status` shows it, is not that.
+fn given_cluster() -> Option<PathBuf> {
+    let given = std::env::var_os("KUBECONFIG").filter(|given| !given.is_empty());
+    given
+        .map(PathBuf::from)
+        .filter(|given| *given != kubernetes::kubeconfig())
+}
+
+fn need_root() -> anyhow::Result<()> {
+    if !apt::is_root()? {
+        bail!(
+            "the stand-ins need root (a container engine, a network namespace): run this as root or with sudo -E"
+        );
+    }
+    Ok(())
+}
+
+// One command at a time starts or stops parts: the others wait for their turn.
+fn turn() -> anyhow::Result<File> {
+    std::fs::create_dir_all(paths::cache()).context("while making the cache folder")?;
+    let lock = File::create(paths::cache().join("lock")).context("while making the lock")?;
+    if lock.try_lock().is_err() {
+        say::line("  … waiting for another `cargo xtask` to finish with the stand-ins");
+        lock.lock()
+            .context("while waiting for another `cargo xtask`")?;
+    }
+    Ok(lock)
+}
+
 /// Stop everything, in the reverse order, and go on when a part fails: the parts left are named.
 ///
 /// # Errors
 /// When something is left.
 pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
+    need_root()?;
+    let _turn = turn()?;
+    let mut left = Vec::new();
     kubernetes::stop();
     process::stop("serve");
     registry::stop();
-    host::restore()?;
+    engine::remove_containers();
     if purge {
         engine::remove_images();
     }
-    engine::stop();
-    let left = process::all()?
-        .into_iter()
-        .filter(|name| process::is_alive(name))
-        .collect::<Vec<_>>();
+    left.extend(engine::stop().err().map(|e| format!("{e:#}")));
+    left.extend(host::restore().err().map(|e| format!("{e:#}")));
+    left.extend(
+        process::all()?
+            .into_iter()
+            .map(|name| format!("{name} still runs")),
+    );
+    // The state says what is to be undone: as long as something is, it stays.
     if !left.is_empty() {
-        bail!("still running: {}", left.join(", "));
+        bail!("not everything is down: {}", left.join("; "));
     }
-    let state = paths::state();
-    if state.is_dir() {
-        std::fs::remove_dir_all(&state)
-            .with_context(|| format!("while removing `{}`", state.display()))?;
-    }
+    remove(&paths::state())?;
     if purge {
-        std::fs::remove_dir_all(paths::cache()).context("while removing the cache")?;
+        for part in ["tools", "base-images", "python"] {
+            remove(&paths::cache().join(part))?;
+        }
     }
-    say::line("✓ everything is down");
+    say::line(if purge {
+        "✓ everything is down, and the images and tools that were made are gone"
+    } else {
+        "✓ everything is down; images and built tools are kept for the next time (`down --purge` removes them)"
+    });
+    Ok(())
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    if folder.is_dir() {
+        std::fs::remove_dir_all(folder)
+            .with_context(|| format!("while removing `{}`", folder.display()))?;
+    }
     Ok(())
 }
 
@@ -150,13 +196,13 @@ pub(crate) fn status() -> anyhow::Result<()> {
 /// When there is no such part.
 pub(crate) fn logs(name: Option<&str>) -> anyhow::Result<()> {
     let Some(name) = name else {
-        for name in process::all()? {
+        for name in process::logs()? {
             say::line(name);
         }
         return Ok(());
     };
     let text = std::fs::read_to_string(process::log(name))
-        .with_context(|| format!("there is no log of `{name}`"))?;
+        .with_context(|| format!("there is no log of `{name}`: `cargo xtask logs` lists them"))?;
     let lines: Vec<_> = text.lines().collect();
     for line in &lines[lines.len().saturating_sub(200)..] {
         say::line(line);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
+use crate::setup::zizmor;
 use crate::stack::{self, Stack};
 use crate::{paths, say};
 
@@ -87,6 +88,16 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
             check(outcomes, "actionlint", lint.current_dir(paths::root()));
         }
         Err(e) => broken(outcomes, "actionlint", &e),
+    }
+    match zizmor::provide() {
+        Ok(program) => {
+            let mut audit = command(
+                &program.to_string_lossy(),
+                ["--offline", "--no-progress", "--quiet", "."],
+            );
+            check(outcomes, "zizmor", audit.current_dir(paths::root()));
+        }
+        Err(e) => broken(outcomes, "zizmor", &e),
     }
 }
 

@@ -19,8 +19,10 @@ const BUILDKIT: &str = "moby/buildkit:v0.34.2";
 pub(crate) const RUNNER: &str = "drydock/runner:local";
 /// The image of a pod's sandbox.
 pub(crate) const PAUSE: &str = "drydock/pause:local";
+/// All of them.
+pub(crate) const MADE: &[&str] = &[DEBIAN, RUST, GO, BUILDKIT, RUNNER, PAUSE];
 /// What an image was made from, so that it is made anew only when that changes.
-const KEY_LABEL: &str = "dev.drydock.key";
+pub(crate) const KEY_LABEL: &str = "dev.drydock.key";
 
 /// Packages of the base image that are older than the archive's, as an image in a registry is after
 /// some weeks: Debian's security updates then have something to mend. Version, and sha256 of the
@@ -172,7 +174,7 @@ fn has_key(image: &str, key: &str) -> bool {
 }
 
 // The archive that this machine's own packages come from.
-fn archive() -> anyhow::Result<String> {
+fn archive() -> String {
     let mut text = std::fs::read_to_string("/etc/apt/sources.list").unwrap_or_default();
     for entry in std::fs::read_dir("/etc/apt/sources.list.d")
         .into_iter()
@@ -192,14 +194,14 @@ fn archive() -> anyhow::Result<String> {
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'))
         .find_map(word);
-    Ok(found
+    found
         .unwrap_or_else(|| "http://deb.debian.org/debian".into())
         .trim_end_matches('/')
-        .to_owned())
+        .to_owned()
 }
 
 fn debian() -> anyhow::Result<()> {
-    let archive = archive()?;
+    let archive = archive();
     let authorities = Path::new("/usr/local/share/ca-certificates");
     let mut made_of = format!("{archive} {AGED:?}");
     if authorities.is_dir() {
@@ -283,6 +285,9 @@ fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
     let folder = paths::cache().join("base-images/aged");
     std::fs::create_dir_all(&folder)?;
     let mut found = Vec::new();
+    if std::env::consts::ARCH != "x86_64" {
+        return Ok(found);
+    }
     for (path, sha256) in AGED {
         let name = path.rsplit('/').next().unwrap_or(path);
         let first = &path[..1];
@@ -336,10 +341,7 @@ fn derived(
         "docker",
         ["image", "inspect", "--format", "{{.Id}}", DEBIAN],
     ))?;
-    let key = paths::key(
-        Path::new("/dev/null"),
-        &format!("{} {} {changes:?}", base.trim(), made_of.trim()),
-    )?;
+    let key = paths::key_of_text(&format!("{} {} {changes:?}", base.trim(), made_of.trim()));
     if has_key(image, &key) {
         return Ok(());
     }

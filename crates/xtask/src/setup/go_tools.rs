@@ -2,73 +2,117 @@
 //! the cache.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use anyhow::{Context as _, anyhow, bail};
 
 use super::command::{command, output, run};
-use crate::{paths, say};
+use crate::paths;
+use crate::say::{self, HEARTBEAT};
 
 /// The tools: the folder of the module, in the order in which they are needed.
 const MODULES: &[&str] = &[
-    "act",
-    "actionlint",
-    "cni",
-    "copa",
-    "trivy-db",
     "buildkit",
     "kubernetes-pause",
-    "trivy",
+    "trivy-db",
+    "cni",
     "kubernetes",
+    "act",
+    "actionlint",
+    "copa",
+    "trivy",
 ];
+
+type Built = Result<PathBuf, String>;
 
 /// Builds under way, one thread for all: the Go compiler uses every core by itself.
 pub(crate) struct Builds {
-    ready: BTreeMap<&'static str, std::sync::mpsc::Receiver<Result<PathBuf, String>>>,
-    _worker: JoinHandle<()>,
+    wanted: Vec<&'static str>,
+    progress: Arc<Progress>,
+    worker: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Progress {
+    done: Mutex<BTreeMap<&'static str, Built>>,
+    changed: Condvar,
+}
+
+impl Progress {
+    // A builder that panicked leaves a map that is whole: entries are only ever added.
+    fn done(&self) -> MutexGuard<'_, BTreeMap<&'static str, Built>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Builds {
     /// Start building what the cache does not have; `only` limits that to some modules.
     pub(crate) fn start(only: Option<&[&'static str]>) -> Self {
-        let mut ready = BTreeMap::new();
-        let mut work = Vec::new();
-        for module in MODULES
-            .iter()
-            .copied()
-            .filter(|m| only.is_none_or(|only| only.contains(m)))
-        {
-            let (done, waiting) = std::sync::mpsc::channel();
-            ready.insert(module, waiting);
-            work.push((module, done));
-        }
+        Self::start_with(only.unwrap_or(MODULES).to_vec(), build)
+    }
+
+    fn start_with(
+        wanted: Vec<&'static str>,
+        build: impl Fn(&str) -> anyhow::Result<PathBuf> + Send + 'static,
+    ) -> Self {
+        let progress = Arc::new(Progress::default());
+        let (modules, told) = (wanted.clone(), Arc::clone(&progress));
         let worker = std::thread::spawn(move || {
-            for (module, done) in work {
+            for module in modules {
                 let built = build(module).map_err(|e| format!("{e:#}"));
-                // Nobody waits for it any more: nothing is lost.
-                let _ = done.send(built);
+                told.done().insert(module, built);
+                told.changed.notify_all();
             }
         });
         Self {
-            ready,
-            _worker: worker,
+            wanted,
+            progress,
+            worker,
         }
     }
 
-    /// Wait for `module`, and return the folder of its binaries.
+    /// Wait for `module`, saying that the build lives, and return the folder of its binaries.
     ///
     /// # Errors
-    /// When it could not be built.
+    /// When it could not be built, or was not asked for.
     pub(crate) fn wait(&self, module: &str) -> anyhow::Result<PathBuf> {
-        let waiting = self
-            .ready
-            .get(module)
-            .with_context(|| format!("`{module}` is not being built"))?;
-        let built = waiting
-            .recv()
-            .map_err(|_| anyhow!("the build of `{module}` ended without a result"))?;
-        built.map_err(|e| anyhow!(e).context(format!("while building `{module}`")))
+        if !self.wanted.contains(&module) {
+            bail!("`{module}` is not being built");
+        }
+        let begun = Instant::now();
+        let mut done = self.progress.done();
+        loop {
+            if let Some(built) = done.get(module) {
+                let built = built.clone().map_err(|e| anyhow!(e));
+                return built.with_context(|| format!("while building `{module}`"));
+            }
+            let waited = self.progress.changed.wait_timeout(done, HEARTBEAT);
+            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            done = after;
+            if self.worker.is_finished() && !done.contains_key(module) {
+                bail!("the build of `{module}` ended without a result");
+            }
+            if timeout.timed_out() {
+                let seconds = begun.elapsed().as_secs();
+                let under_way = self.wanted.iter().find(|m| !done.contains_key(*m));
+                let under_way = under_way.copied().unwrap_or(module);
+                say::line(format!(
+                    "  … waiting for {module}; building {under_way} ({seconds} s)"
+                ));
+            }
+        }
+    }
+
+    /// Wait for all of them.
+    ///
+    /// # Errors
+    /// With the first that could not be built.
+    pub(crate) fn finish(&self) -> anyhow::Result<()> {
+        self.wanted.iter().try_for_each(|m| self.wait(m).map(drop))
     }
 }
 
@@ -84,6 +128,15 @@ fn flags(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(text.lines().filter_map(pair).collect())
 }
 
+// What a binary is made from. A module's folder has other files too: its data, another module.
+fn is_source(name: &Path) -> bool {
+    let top = name.components().count() == 1;
+    top && (name.extension().is_some_and(|end| end == "go")
+        || ["go.mod", "go.sum", "build.env"]
+            .iter()
+            .any(|known| name == Path::new(known)))
+}
+
 fn build(module: &str) -> anyhow::Result<PathBuf> {
     let folder = match module {
         "kubernetes-pause" => paths::root().join("tools/kubernetes/pause"),
@@ -91,8 +144,16 @@ fn build(module: &str) -> anyhow::Result<PathBuf> {
     };
     let version = output(&mut command("go", ["env", "GOVERSION"]))
         .context("Go is needed to build the tools")?;
-    let key = paths::key(&folder, version.trim())?;
-    let target = paths::cache().join("tools").join(module).join(key);
+    let key = paths::key_of(&folder, is_source, version.trim())?;
+    let cache = paths::cache().join("tools").join(module);
+    let target = cache.join(key);
+    if target.is_dir() {
+        return Ok(target);
+    }
+    // Another command may be building the same tool: the second one then finds it done.
+    std::fs::create_dir_all(&cache)?;
+    let lock = File::create(cache.join("lock")).context("while making the build's lock")?;
+    lock.lock().context("while waiting for another build")?;
     if target.is_dir() {
         return Ok(target);
     }
@@ -104,7 +165,7 @@ fn build(module: &str) -> anyhow::Result<PathBuf> {
     if packages.is_empty() {
         bail!("`{}/build.env` names no package", folder.display());
     }
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     say::line(format!("  building {module} from its Go module"));
     let temporary = target.with_extension("part");
     std::fs::create_dir_all(&temporary)?;
@@ -144,4 +205,40 @@ fn build(module: &str) -> anyhow::Result<PathBuf> {
         begun.elapsed().as_secs_f64()
     ));
     Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_can_be_waited_for_more_than_once() {
+        let builds = Builds::start_with(vec!["act", "copa"], |module| match module {
+            "act" => Ok(PathBuf::from("/built/act")),
+            _ => bail!("no space left"),
+        });
+        for _ in 0..2 {
+            assert_eq!(builds.wait("act").unwrap(), Path::new("/built/act"));
+            let error = format!("{:#}", builds.wait("copa").unwrap_err());
+            assert_eq!(error, "while building `copa`: no space left");
+        }
+        let error = builds.finish().unwrap_err().to_string();
+        assert_eq!(error, "while building `copa`");
+        let error = builds.wait("trivy").unwrap_err().to_string();
+        assert_eq!(error, "`trivy` is not being built");
+    }
+
+    #[test]
+    fn only_the_sources_of_a_module_decide_on_a_build() {
+        for (name, source) in [
+            ("go.mod", true),
+            ("go.sum", true),
+            ("build.env", true),
+            ("main.go", true),
+            ("advisories.yaml", false),
+            ("pause/main.go", false),
+        ] {
+            assert_eq!(is_source(Path::new(name)), source, "{name}");
+        }
+    }
 }

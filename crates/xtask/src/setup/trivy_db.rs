@@ -73,19 +73,17 @@ pub(crate) fn publish(tools: &Path, registry: &str) -> anyhow::Result<()> {
                 let location = location.context("the registry gave no place for the upload")?;
                 let mut url = reqwest::Url::parse(&base)?.join(&location)?;
                 url.query_pairs_mut().append_pair("digest", &digest(&blob));
-                check(
-                    http.put(url)
-                        .header("content-type", "application/octet-stream")
-                        .body(blob)
-                        .send()
-                        .await?,
-                )?;
+                let put = http
+                    .put(url)
+                    .header("content-type", "application/octet-stream")
+                    .body(blob);
+                check(&put.send().await?)?;
             }
             let put = http
                 .put(format!("{base}/manifests/2"))
                 .header("content-type", MANIFEST)
                 .body(manifest);
-            check(put.send().await?)
+            check(&put.send().await?)
         })
         .context("while publishing the Trivy database")
 }
@@ -98,7 +96,7 @@ fn digest(bytes: &[u8]) -> String {
         })
 }
 
-fn check(answer: reqwest::Response) -> anyhow::Result<()> {
+fn check(answer: &reqwest::Response) -> anyhow::Result<()> {
     if !answer.status().is_success() {
         bail!("the registry answered {}", answer.status());
     }

@@ -13,11 +13,14 @@ use crate::setup::command::{command, output, run, succeeds};
 pub(super) const NAMESPACE: &str = "drydock";
 const LINK: &str = "drydock0";
 const MARK: &str = "# drydock";
-/// The kubelet sets these three.
+/// The engine sets the last one, the kubelet the others.
 const SETTINGS: &[&str] = &[
     "vm/overcommit_memory",
+    "vm/panic_on_oom",
     "kernel/panic",
     "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
     "net/ipv4/ip_forward",
 ];
 
@@ -35,7 +38,6 @@ fn trust() -> PathBuf {
 /// # Errors
 /// With the change that failed.
 pub(super) fn prepare() -> anyhow::Result<()> {
-    save_settings()?;
     namespace().context("while making the node's network namespace")?;
     certificates().context("while making the registry's certificates")?;
     let hosts = std::fs::read_to_string("/etc/hosts").context("while reading /etc/hosts")?;
@@ -68,9 +70,7 @@ pub(super) fn restore() -> anyhow::Result<()> {
     // What follows may be gone already.
     let _ = std::fs::remove_dir_all(trust());
     let _ = std::fs::remove_dir("/etc/docker/certs.d");
-    let quiet = |args: &[&str]| succeeds(&mut command("ip", args));
-    quiet(&["link", "del", LINK]);
-    quiet(&["netns", "del", NAMESPACE]);
+    remove_namespace();
     if let Ok(saved) = std::fs::read_to_string(paths::state().join("settings")) {
         for (name, value) in saved.lines().filter_map(|line| line.split_once('=')) {
             let _ = std::fs::write(Path::new("/proc/sys").join(name), value);
@@ -79,7 +79,11 @@ pub(super) fn restore() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn save_settings() -> anyhow::Result<()> {
+/// Keep the kernel's settings as they are before anything is started, unless an earlier `up` did.
+///
+/// # Errors
+/// When they can't be written down.
+pub(super) fn save_settings() -> anyhow::Result<()> {
     let file = paths::state().join("settings");
     if file.is_file() {
         return Ok(());
@@ -93,13 +97,17 @@ fn save_settings() -> anyhow::Result<()> {
 }
 
 fn namespace() -> anyhow::Result<()> {
-    let known = output(&mut command("ip", ["netns", "list"]))?;
-    if known
-        .lines()
-        .any(|line| line.split(' ').next() == Some(NAMESPACE))
-    {
+    // The last thing that is made below: with it, everything is there.
+    let route = output(&mut command(
+        "ip",
+        ["route", "show", "10.77.1.0/24", "dev", LINK],
+    ));
+    if route.is_ok_and(|route| !route.trim().is_empty()) {
         return Ok(());
     }
+    // Whatever runs in one that is incomplete would be cut off.
+    super::kubernetes::stop();
+    remove_namespace();
     let ip = |args: &str| run(&mut command("ip", args.split(' ')));
     let node = |args: &str| {
         run(&mut command(
@@ -113,13 +121,19 @@ fn namespace() -> anyhow::Result<()> {
     ))?;
     ip(&format!("addr add {HOST_ADDRESS}/24 dev {LINK}"))?;
     ip(&format!("link set {LINK} up"))?;
-    // The load balancer's addresses lie behind the node.
-    ip(&format!("route add 10.77.1.0/24 via {NODE_ADDRESS}"))?;
     node("link set lo up")?;
     node(&format!("addr add {NODE_ADDRESS}/24 dev eth0"))?;
     node("link set eth0 up")?;
     node(&format!("route add default via {HOST_ADDRESS}"))?;
-    run(&mut inside("sysctl", &["-qw", "net.ipv4.ip_forward=1"]))
+    run(&mut inside("sysctl", &["-qw", "net.ipv4.ip_forward=1"]))?;
+    // The load balancer's addresses lie behind the node.
+    ip(&format!("route add 10.77.1.0/24 via {NODE_ADDRESS}"))
+}
+
+fn remove_namespace() {
+    // Either may be gone already.
+    succeeds(&mut command("ip", ["link", "del", LINK]));
+    succeeds(&mut command("ip", ["netns", "del", NAMESPACE]));
 }
 
 /// A command in the node's network namespace. `ip netns exec` would mount `/sys` anew, which hides the

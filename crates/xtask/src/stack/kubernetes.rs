@@ -1,5 +1,6 @@
 //! One real Kubernetes node in a network namespace of its own.
 
+mod cgroups;
 mod files;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,21 @@ use crate::setup::base_images;
 use crate::setup::command::{command, output, run, succeeds};
 use crate::{paths, say};
 
+/// The processes of the node, in the order in which they are stopped.
+const PARTS: &[&str] = &[
+    "kubelet",
+    "kube-proxy",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "containerd",
+    "kube-apiserver",
+    "etcd",
+];
+
 const READY_LIMIT: Duration = Duration::from_secs(90);
+
+/// Where containerd keeps the network namespaces of pods.
+const POD_NAMESPACES: &str = "/run/netns/cni-";
 
 fn folder() -> PathBuf {
     paths::state().join("kubernetes")
@@ -42,10 +57,12 @@ fn kubectl(binaries: &Path, args: &[&str]) -> std::process::Command {
 /// # Errors
 /// With the part that failed and the end of its log.
 pub(super) fn start(binaries: &Path, plugins: &Path) -> anyhow::Result<()> {
-    if process::is_alive("kubelet") && process::is_alive("kube-apiserver") {
-        return Ok(());
-    }
-    say::step("starting the Kubernetes node", || {
+    let what = if PARTS.iter().all(|part| process::is_alive(part)) {
+        "looking after the Kubernetes node"
+    } else {
+        "starting the Kubernetes node"
+    };
+    say::step(what, || {
         let folder = folder();
         files::write(&folder, &pki(), plugins).context("while writing the cluster's files")?;
         control_plane(binaries, &folder)?;
@@ -76,7 +93,7 @@ fn control_plane(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
     // The store is thrown away with the node: it need not survive a power cut.
     process::start(
         "etcd",
-        &mut host::inside(
+        &host::inside(
             "etcd",
             &[
                 "--data-dir",
@@ -90,7 +107,7 @@ fn control_plane(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
     )?;
     process::start(
         "kube-apiserver",
-        &mut host::inside(
+        &host::inside(
             &binary("kube-apiserver"),
             &[
                 "--etcd-servers=http://127.0.0.1:2379",
@@ -124,7 +141,7 @@ fn control_plane(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
     let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
     process::start(
         "kube-controller-manager",
-        &mut host::inside(
+        &host::inside(
             &binary("kube-controller-manager"),
             &[
                 &kubeconfig,
@@ -144,7 +161,7 @@ fn control_plane(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
     )?;
     process::start(
         "kube-scheduler",
-        &mut host::inside(
+        &host::inside(
             &binary("kube-scheduler"),
             &[
                 &kubeconfig,
@@ -175,22 +192,24 @@ fn node(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
         .into_owned();
     process::start(
         "containerd",
-        &mut host::inside("containerd", &["--config", &config]),
+        &host::inside("containerd", &["--config", &config]),
     )?;
     let socket = socket(folder);
     process::wait("containerd", READY_LIMIT, || {
         succeeds(&mut ctr(&socket, &["version"]))
     })?;
-    let archive = folder.join("pause.tar").to_string_lossy().into_owned();
-    run(&mut command(
-        "docker",
-        ["save", "--output", &archive, base_images::PAUSE],
-    ))?;
-    run(&mut ctr(&socket, &["images", "import", &archive]))?;
+    let known = output(&mut ctr(&socket, &["images", "list", "--quiet"]))?;
+    if !known.contains(base_images::PAUSE) {
+        let archive = folder.join("pause.tar").to_string_lossy().into_owned();
+        let save = ["save", "--output", &archive, base_images::PAUSE];
+        run(&mut command("docker", save))?;
+        run(&mut ctr(&socket, &["images", "import", &archive]))?;
+    }
+    cgroups::prepare()?;
     let binary = |name: &str| binaries.join(name).to_string_lossy().into_owned();
     process::start(
         "kubelet",
-        &mut host::inside(
+        &host::inside(
             &binary("kubelet"),
             &[
                 &format!("--kubeconfig={}", folder.join("node.kubeconfig").display()),
@@ -204,7 +223,7 @@ fn node(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
     // The settings of the connection tracker are the whole machine's: they are left as they are.
     process::start(
         "kube-proxy",
-        &mut host::inside(
+        &host::inside(
             &binary("kube-proxy"),
             &[
                 &format!("--kubeconfig={}", kubeconfig().display()),
@@ -222,65 +241,43 @@ fn node(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
 
 /// Stop the node and everything that ran on it.
 pub(super) fn stop() {
-    for name in [
-        "kubelet",
-        "kube-proxy",
-        "kube-scheduler",
-        "kube-controller-manager",
-    ] {
-        process::stop(name);
-    }
     let folder = folder();
     let socket = socket(&folder);
-    if process::is_alive("containerd") {
-        let list =
-            |what: &str| output(&mut ctr(&socket, &[what, "list", "--quiet"])).unwrap_or_default();
-        // A pod that has ended already is no longer there to be killed.
-        for task in list("tasks").split_whitespace() {
-            let _ = run(&mut ctr(&socket, &["tasks", "delete", "--force", task]));
+    for part in PARTS {
+        if *part == "containerd" && process::is_alive(part) {
+            remove_pods(&socket);
         }
-        for container in list("containers").split_whitespace() {
-            let _ = run(&mut ctr(&socket, &["containers", "delete", container]));
-        }
+        process::stop(part);
     }
-    for name in ["containerd", "kube-apiserver", "etcd"] {
-        process::stop(name);
+    cgroups::kill(&socket);
+    unmount(&folder);
+    cgroups::remove();
+}
+
+fn remove_pods(socket: &str) {
+    let list =
+        |what: &str| output(&mut ctr(socket, &[what, "list", "--quiet"])).unwrap_or_default();
+    // A pod that has ended already is no longer there to be killed.
+    for task in list("tasks").split_whitespace() {
+        let _ = run(&mut ctr(socket, &["tasks", "delete", "--force", task]));
     }
+    for container in list("containers").split_whitespace() {
+        let _ = run(&mut ctr(socket, &["containers", "delete", container]));
+    }
+}
+
+fn unmount(folder: &Path) {
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let mine =
-        |path: &&str| Path::new(path).starts_with(&folder) || path.starts_with("/run/netns/cni-");
-    let mut targets: Vec<_> = mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(1))
-        .filter(mine)
-        .collect();
+    let is_ours =
+        |path: &&str| Path::new(path).starts_with(folder) || path.starts_with(POD_NAMESPACES);
+    let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let mut targets: Vec<_> = targets.filter(is_ours).collect();
+    // What is mounted on top of another comes first.
     targets.sort_unstable_by(|a, b| b.cmp(a));
     for target in targets {
         let _ = run(&mut command("umount", ["--lazy", target]));
-        if target.starts_with("/run/netns/") {
+        if target.starts_with(POD_NAMESPACES) {
             let _ = std::fs::remove_file(target);
-        }
-    }
-    remove_control_groups();
-}
-
-// The kubelet leaves its empty control groups behind, in every hierarchy.
-fn remove_control_groups() {
-    let hierarchies = std::fs::read_dir("/sys/fs/cgroup")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    for root in hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]) {
-        let pods = root.join("kubepods");
-        for entry in walkdir::WalkDir::new(&pods)
-            .contents_first(true)
-            .into_iter()
-            .flatten()
-        {
-            if entry.file_type().is_dir() {
-                let _ = std::fs::remove_dir(entry.path());
-            }
         }
     }
 }

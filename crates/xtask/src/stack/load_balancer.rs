@@ -1,4 +1,4 @@
-//! The load balancer's controller: what a cloud does for a Service of type LoadBalancer.
+//! The load balancer's controller: what a cloud does for a Service of type `LoadBalancer`.
 //!
 //! Each such Service gets the next address of 10.77.1.0/24 in its status; kube-proxy does the rest. A
 //! Service annotated `drydock/no-address: "true"` never gets one.
@@ -15,14 +15,10 @@ const PERIOD: Duration = Duration::from_millis(500);
 pub(super) async fn run(pki: &Path, server: &str) {
     loop {
         if let Err(e) = serve(pki, server).await {
-            tracing(&e);
+            crate::say::line(format!("load balancer: {e:#}"));
         }
         tokio::time::sleep(PERIOD * 4).await;
     }
-}
-
-fn tracing(error: &anyhow::Error) {
-    crate::say::line(format!("load balancer: {error:#}"));
 }
 
 async fn serve(pki: &Path, server: &str) -> anyhow::Result<()> {
@@ -43,7 +39,8 @@ async fn serve(pki: &Path, server: &str) -> anyhow::Result<()> {
         };
         let services: Value = answer.json().await.context("while reading the Services")?;
         let services = services["items"].as_array().cloned().unwrap_or_default();
-        for service in services.iter().filter(|service| waits(service)) {
+        // One at a time: its address is then among those taken.
+        if let Some(service) = services.iter().find(|service| waits(service)) {
             let address = free_address(&services).context("every address is taken")?;
             let meta = &service["metadata"];
             let (namespace, name) = (
@@ -59,7 +56,6 @@ async fn serve(pki: &Path, server: &str) -> anyhow::Result<()> {
             .await?
             .error_for_status()
             .with_context(|| format!("while giving {namespace}/{name} an address"))?;
-            break;
         }
         tokio::time::sleep(PERIOD).await;
     }

@@ -1,8 +1,8 @@
-//! Long-lived processes: started apart from the terminal, known by a file, with a log.
+//! Long-lived processes: started in a session of their own, known by a file, with a log.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,11 @@ use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::paths;
+
+/// How long a process may take to end by itself. An engine first stops its containers.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// How long the kernel may take to remove one that was killed.
+const REMOVAL: Duration = Duration::from_secs(5);
 
 fn folder() -> PathBuf {
     paths::state().join("processes")
@@ -24,19 +29,31 @@ fn file(name: &str) -> PathBuf {
     folder().join(format!("{name}.pid"))
 }
 
-/// The processes that were started.
+/// The processes that were started, and not stopped.
+///
+/// # Errors
+/// When the state can't be read.
 pub(crate) fn all() -> anyhow::Result<Vec<String>> {
+    names(".pid")
+}
+
+/// Everything that has a log.
+///
+/// # Errors
+/// When the state can't be read.
+pub(crate) fn logs() -> anyhow::Result<Vec<String>> {
+    names(".log")
+}
+
+fn names(ending: &str) -> anyhow::Result<Vec<String>> {
     let Ok(entries) = std::fs::read_dir(folder()) else {
         return Ok(Vec::new());
     };
     let mut names = Vec::new();
     for entry in entries {
-        let name = entry
-            .context("while reading the state")?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
-        names.extend(name.strip_suffix(".pid").map(ToOwned::to_owned));
+        let name = entry.context("while reading the state")?.file_name();
+        let name = name.to_string_lossy();
+        names.extend(name.strip_suffix(ending).map(ToOwned::to_owned));
     }
     names.sort();
     Ok(names)
@@ -49,39 +66,93 @@ fn started(pid: i32) -> Option<String> {
     (fields.first() != Some(&"Z")).then(|| fields.get(19).map(ToString::to_string))?
 }
 
-fn pid(name: &str) -> Option<i32> {
+struct Record {
+    pid: Pid,
+    key: String,
+}
+
+// What is known of a process that runs.
+fn record(name: &str) -> Option<Record> {
     let text = std::fs::read_to_string(file(name)).ok()?;
-    let (pid, since) = text.trim().split_once(' ')?;
-    let pid = pid.parse().ok()?;
-    (started(pid).as_deref() == Some(since)).then_some(pid)
+    let mut words = text.split_whitespace();
+    let (pid, since) = (words.next()?.parse().ok()?, words.next()?);
+    let key = words.next().unwrap_or_default().to_owned();
+    let alive = started(pid).as_deref() == Some(since);
+    alive.then(|| {
+        Some(Record {
+            pid: Pid::from_raw(pid)?,
+            key,
+        })
+    })?
 }
 
 /// Whether the process `name` runs.
 pub(crate) fn is_alive(name: &str) -> bool {
-    pid(name).is_some()
+    record(name).is_some()
 }
 
-/// Start `command` as the process `name`, unless it runs.
+// What a process was started from: its program, its arguments, and the files that those name.
+fn key(command: &Command) -> String {
+    let mut text = String::new();
+    for word in std::iter::once(command.get_program()).chain(command.get_args()) {
+        text.push_str(&word.to_string_lossy());
+        text.push('\0');
+        let value = word.to_string_lossy();
+        let value = value.split_once('=').map_or(&*value, |(_, value)| value);
+        text.push_str(&file_key(Path::new(value)));
+    }
+    let changed = |(name, value): (&OsStr, Option<&OsStr>)| format!("{name:?}={value:?}\0");
+    text.extend(command.get_envs().map(changed));
+    paths::key_of_text(&text)
+}
+
+// A small file by its content, a program by when it was written.
+fn file_key(path: &Path) -> String {
+    const SMALL: u64 = 1 << 20;
+    let about = path.is_absolute().then(|| path.metadata().ok()).flatten();
+    let Some(about) = about.filter(std::fs::Metadata::is_file) else {
+        return String::new();
+    };
+    if about.len() <= SMALL {
+        return std::fs::read_to_string(path).unwrap_or_default();
+    }
+    format!("{:?} {}", about.modified().ok(), about.len())
+}
+
+/// Start `command` as the process `name`, unless it runs already; one that was started from something
+/// else is replaced.
 ///
 /// # Errors
 /// When it can't be started.
-pub(crate) fn start(name: &str, command: &mut Command) -> anyhow::Result<()> {
-    if is_alive(name) {
-        return Ok(());
+pub(crate) fn start(name: &str, command: &Command) -> anyhow::Result<()> {
+    let key = key(command);
+    if let Some(running) = record(name) {
+        if running.key == key {
+            return Ok(());
+        }
+        stop(name);
     }
     std::fs::create_dir_all(folder())?;
     let log = File::create(log(name))?;
-    let child = command
+    // A session of its own: it outlives this terminal, and no signal of the terminal reaches it.
+    let mut own = Command::new("setsid");
+    own.arg(command.get_program()).args(command.get_args());
+    for (variable, value) in command.get_envs() {
+        match value {
+            Some(value) => own.env(variable, value),
+            None => own.env_remove(variable),
+        };
+    }
+    let child = own
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
-        .process_group(0)
         .spawn()
         .with_context(|| format!("while starting {name}"))?;
     let pid = i32::try_from(child.id()).context("while reading a process id")?;
     let since = started(pid)
         .with_context(|| format!("{name} ended at once; see `cargo xtask logs {name}`"))?;
-    std::fs::write(file(name), format!("{pid} {since}"))?;
+    std::fs::write(file(name), format!("{pid} {since} {key}"))?;
     Ok(())
 }
 
@@ -109,18 +180,52 @@ pub(crate) fn wait(name: &str, limit: Duration, ready: impl Fn() -> bool) -> any
     Ok(())
 }
 
-/// Ask the process `name` to end, and kill it after ten seconds.
+/// Ask the process `name` to end, and kill it if it does not. One that even then stays is still among
+/// [`all`].
 pub(crate) fn stop(name: &str) {
-    if let Some(id) = pid(name).and_then(Pid::from_raw) {
+    if let Some(running) = record(name) {
         // It may end by itself in between: that is what is wanted.
-        let _ = kill_process(id, Signal::TERM);
-        let begun = Instant::now();
-        while is_alive(name) {
-            if begun.elapsed() > Duration::from_secs(10) {
-                let _ = kill_process(id, Signal::KILL);
+        let _ = kill_process(running.pid, Signal::TERM);
+        if !ends(name, PATIENCE) {
+            let _ = kill_process(running.pid, Signal::KILL);
+            if !ends(name, REMOVAL) {
+                return;
             }
-            std::thread::sleep(Duration::from_millis(50));
         }
     }
     let _ = std::fs::remove_file(file(name));
+}
+
+fn ends(name: &str, limit: Duration) -> bool {
+    let begun = Instant::now();
+    while is_alive(name) {
+        if begun.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_words_its_variables_and_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.yml");
+        std::fs::write(&config, "a").unwrap();
+        let of = |argument: &str, variable: &str| {
+            let mut command = Command::new("serve");
+            command.arg(format!("--config={}", config.display()));
+            key(command.arg(argument).env("X", variable))
+        };
+        let first = of("-v", "1");
+        assert_eq!(first, of("-v", "1"));
+        assert_ne!(first, of("-q", "1"));
+        assert_ne!(first, of("-v", "2"));
+        std::fs::write(&config, "b").unwrap();
+        assert_ne!(first, of("-v", "1"));
+    }
 }

@@ -38,7 +38,7 @@ pub(super) fn start(kubeconfig: &Path) -> anyhow::Result<()> {
     serve
         .env("DRYDOCK_STATE", paths::state())
         .env("DRYDOCK_KUBECONFIG", kubeconfig);
-    process::start("serve", &mut serve)?;
+    process::start("serve", &serve)?;
     process::wait("serve", Duration::from_secs(20), || {
         [
             GITHUB.to_owned(),

@@ -34,7 +34,8 @@ pub(super) fn write(folder: &Path, pki: &Path, plugins: &Path) -> anyhow::Result
     std::fs::create_dir_all(&certs)?;
     let authority = registry_authority();
     let hosts = format!(
-        "server = \"https://{LOGIN_SERVER}\"\n[host.\"https://{LOGIN_SERVER}\"]\n  ca = {authority:?}\n"
+        "server = \"https://{LOGIN_SERVER}\"\n[host.\"https://{LOGIN_SERVER}\"]\n  ca = {}\n",
+        quoted(&authority)
     );
     std::fs::write(certs.join("hosts.toml"), hosts)?;
     Ok(())
@@ -115,23 +116,28 @@ fn network(folder: &Path) -> String {
     .to_string()
 }
 
+// A path as a string of TOML.
+fn quoted(path: &Path) -> String {
+    serde_json::Value::from(path.to_string_lossy()).to_string()
+}
+
 fn containerd(folder: &Path, plugins: &Path) -> String {
-    let path = |name: &str| folder.join(name);
+    let path = |name: &str| quoted(&folder.join(name));
     format!(
         r#"version = 2
-root = {:?}
-state = {:?}
+root = {}
+state = {}
 [grpc]
-  address = {:?}
+  address = {}
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "docker.io/{}"
   # Where the process may not lower its score, every sandbox would fail.
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = {plugins:?}
-    conf_dir = {:?}
+    bin_dir = {}
+    conf_dir = {}
   [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = {:?}
+    config_path = {}
     [plugins."io.containerd.grpc.v1.cri".registry.configs."{LOGIN_SERVER}".auth]
       username = "{}"
       password = "{}"
@@ -140,6 +146,7 @@ state = {:?}
         path("containerd/state"),
         path("containerd.sock"),
         base_images::PAUSE,
+        quoted(plugins),
         path("network"),
         path("certs.d"),
         NODE_IDENTITY.0,
@@ -152,6 +159,7 @@ fn kubelet(folder: &Path, pki: &Path) -> String {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "cgroupDriver": "cgroupfs",
+        "cgroupRoot": super::cgroups::ROOT,
         "failCgroupV1": false,
         "failSwapOn": false,
         "oomScoreAdj": 0,

@@ -1,0 +1,83 @@
+//! What the tests of the whole pipeline share: the project's own command, and working trees to run it on.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The root of the checkout.
+///
+/// # Panics
+/// Never: the package stands one folder below it.
+pub fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    root.expect("the package stands below the root").to_owned()
+}
+
+/// A program that was built with the tests.
+///
+/// # Panics
+/// When the tests were not started by Cargo.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test has a path");
+    test.ancestors()
+        .nth(2)
+        .expect("it stands in the target folder")
+        .join(name)
+}
+
+/// Run the deployment workflow on the tree `source`.
+///
+/// # Panics
+/// When it can't be started.
+pub fn pipeline(source: &Path) -> Output {
+    let mut xtask = Command::new(program("xtask"));
+    xtask
+        .args(["pipeline", "--source"])
+        .arg(source)
+        .output()
+        .expect("xtask starts")
+}
+
+/// A copy of the working tree in which `from` is `to` in the file `name`.
+///
+/// # Panics
+/// When the file does not have it.
+pub fn changed(name: &str, from: &str, to: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let git = |args: &[&str], at: &Path| {
+        let done = Command::new("git")
+            .args(args)
+            .current_dir(at)
+            .output()
+            .expect("git starts");
+        assert!(
+            done.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        done.stdout
+    };
+    let listed = git(
+        &[
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
+        &root(),
+    );
+    for path in listed.split(|b| *b == 0).filter(|path| !path.is_empty()) {
+        let path = String::from_utf8_lossy(path).into_owned();
+        let (source, target) = (root().join(&path), folder.path().join(&path));
+        if source.is_file() {
+            std::fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
+            std::fs::copy(source, target).expect("a copy");
+        }
+    }
+    let file = folder.path().join(name);
+    let text = std::fs::read_to_string(&file).expect("the file to change");
+    assert!(text.contains(from), "`{name}` has no `{from}`");
+    std::fs::write(&file, text.replace(from, to)).expect("the changed file");
+    git(&["init", "--quiet"], folder.path());
+    folder
+}

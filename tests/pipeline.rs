@@ -1,0 +1,97 @@
+//! Code → Build → Scan → Patch → Push → Deploy → Serve, for real.
+
+use std::process::Output;
+use std::sync::OnceLock;
+
+use pipeline_tests::{changed, pipeline, root};
+use serde_json::Value;
+
+/// The application's address, after the pipeline has run once.
+fn served() -> &'static str {
+    static ADDRESS: OnceLock<String> = OnceLock::new();
+    ADDRESS.get_or_init(|| {
+        let ran = pipeline(&root());
+        let said = text(&ran);
+        assert!(ran.status.success(), "{said}");
+        let line = said.lines().find_map(|line| line.strip_suffix(" serves"));
+        line.unwrap_or_else(|| panic!("no address in:\n{said}"))
+            .to_owned()
+    })
+}
+
+fn text(ran: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr)
+    )
+}
+
+fn get(url: &str) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let http = actions_toolkit::http_client().expect("a client");
+        let answer = http.get(url).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{url}: {}", answer.status());
+        answer.text().await.expect("a body")
+    })
+}
+
+fn commit() -> String {
+    let health: Value = serde_json::from_str(&get(&format!("{}/health", served()))).expect("JSON");
+    assert_eq!(health["status"], "ok");
+    health["commit"].as_str().expect("a commit").to_owned()
+}
+
+#[test]
+#[ignore = "real: needs the local stack"]
+fn the_application_serves_what_was_patched_and_the_security_tab_knows() {
+    assert_eq!(commit().len(), 40);
+    assert!(get(served()).contains("is serving"));
+    let security = get("http://127.0.0.1:7070/security");
+    assert!(
+        security.contains("image/flask-app") && security.contains("CVE-"),
+        "{security}"
+    );
+}
+
+#[test]
+#[ignore = "real: needs the local stack"]
+fn a_commit_that_breaks_the_application_is_red_and_the_previous_version_serves_on() {
+    let before = commit();
+    let broken = changed(
+        "app/flask_app/__init__.py",
+        "return jsonify(status=\"ok\"",
+        "raise RuntimeError(\"broken\")\n        return jsonify(status=\"ok\"",
+    );
+    let ran = pipeline(broken.path());
+    assert!(!ran.status.success());
+    assert!(text(&ran).contains("error: ci: "), "{}", text(&ran));
+    assert_eq!(commit(), before);
+}
+
+#[test]
+#[ignore = "real: needs the local stack"]
+fn a_commit_that_fails_only_in_the_cluster_is_rolled_back_and_red() {
+    let before = commit();
+    let broken = changed(
+        "k8s/deployment.yaml",
+        "          imagePullPolicy:",
+        "          command: [\"/opt/venv/bin/python\", \"-c\", \"import flaskk\"]\n          imagePullPolicy:",
+    );
+    let ran = pipeline(broken.path());
+    assert!(!ran.status.success());
+    let said = text(&ran);
+    assert!(
+        said.contains("the new version was refused, and `drydock.azurecr.io/flask-app@sha256:"),
+        "{said}"
+    );
+    assert!(
+        said.contains("container `app` ends with exit code 1 again and again"),
+        "{said}"
+    );
+    assert_eq!(commit(), before);
+}
