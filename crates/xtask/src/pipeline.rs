@@ -1,12 +1,13 @@
 //! Running a workflow of the repository with `act` against the local stand-ins.
 
-mod checkout;
+pub(crate) mod checkout;
 mod log;
 
 use std::collections::BTreeMap;
 use std::io::BufRead as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::mpsc;
 
 use anyhow::{Context as _, bail};
 
@@ -92,11 +93,23 @@ pub(crate) fn act(stack: &Stack, checkout: &Path, workflow: &str) -> anyhow::Res
     let mut child = act.spawn().context("while starting act")?;
     let output = child.stdout.take().context("while reading from act")?;
     let mut full = std::fs::File::create(&log_file).context("while writing act's log")?;
-    let mut shown = log::Log::default();
-    for line in std::io::BufReader::new(output).lines() {
-        let line = line.context("while reading from act")?;
-        shown.line(&line, &mut full)?;
+    let (said, heard) = mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let mut lines = std::io::BufReader::new(output).lines();
+        // Nobody listens any more when a line could not be shown.
+        lines.try_for_each(|line| said.send(line))
+    });
+    let mut shown = log::Log::new();
+    loop {
+        match heard.recv_timeout(say::HEARTBEAT) {
+            Ok(line) => shown.line(&line.context("while reading from act")?, &mut full)?,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+        shown.pulse();
     }
+    // It ends with the lines, and every line was taken.
+    let _ = reader.join();
     let status = child.wait()?;
     if !status.success() {
         let said = std::fs::read_to_string(log_file.with_extension("err")).unwrap_or_default();
@@ -113,10 +126,8 @@ fn tail(text: &str) -> String {
         .lines()
         .filter(|line| !line.trim().is_empty())
         .collect();
-    lines[lines.len().saturating_sub(3)..]
-        .iter()
-        .map(|line| format!("\n  {line}"))
-        .collect()
+    let last = &lines[lines.len().saturating_sub(3)..];
+    last.iter().flat_map(|line| ["\n  ", line]).collect()
 }
 
 fn private(path: &Path, pairs: &[(&str, String)]) -> anyhow::Result<std::path::PathBuf> {

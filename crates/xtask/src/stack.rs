@@ -137,7 +137,7 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
     }
     remove(&paths::state())?;
     if purge {
-        for part in ["tools", "base-images", "python"] {
+        for part in ["tools", "base-images"] {
             remove(&paths::cache().join(part))?;
         }
     }

@@ -3,11 +3,16 @@
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use anyhow::{Context as _, ensure};
+
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
 use crate::setup::zizmor;
 use crate::stack::{self, Stack};
 use crate::{paths, say};
+
+/// How much of a failed check's output is shown.
+const SHOWN: usize = 300;
 
 /// One check: its name, how it ended, how long it took, how many tests it ran.
 struct Outcome {
@@ -64,15 +69,15 @@ fn cargo_checks(outcomes: &mut Vec<Outcome>) {
     check(
         outcomes,
         "clippy",
-        cargo(&[
+        &mut cargo(&[
             "clippy",
             "--quiet",
             "--workspace",
             "--all-targets",
             "--locked",
-        ])
-        .env("CARGO_BUILD_WARNINGS", "deny")
-        .env("RUSTFLAGS", "-D warnings"),
+            "--",
+            "-Dwarnings",
+        ]),
     );
     check(
         outcomes,
@@ -102,19 +107,35 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
 }
 
 fn real(outcomes: &mut Vec<Outcome>) {
-    let stack = match stack::up() {
-        Ok(stack) => stack,
-        Err(e) => return broken(outcomes, "the local stand-ins", &e),
-    };
-    yaml(outcomes, &stack.builds);
-    if let Err(e) = real_tools(outcomes, &stack) {
-        broken(outcomes, "the real tools", &e);
-    }
-    if std::env::var_os("CI").is_some() {
-        if let Err(e) = stack::down(false) {
-            broken(outcomes, "down", &e);
+    match stack::up() {
+        Ok(stack) => {
+            yaml(outcomes, &stack.builds);
+            application(outcomes);
+            if let Err(e) = real_tools(outcomes, &stack) {
+                broken(outcomes, "the real tools", &e);
+            }
         }
+        Err(e) => broken(outcomes, "the local stand-ins", &e),
     }
+    // A machine of a CI service is handed back as it was found.
+    let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
+    if let Some(e) = ci.then(|| stack::down(false).err()).flatten() {
+        broken(outcomes, "down", &e);
+    }
+}
+
+// The application's own tests and lints, in the test stage of its image.
+fn application(outcomes: &mut Vec<Outcome>) {
+    const IMAGE: &str = "drydock/flask-app:test";
+    let build = [
+        "build", "--quiet", "--target", "test", "--tag", IMAGE, "app",
+    ];
+    let mut build = command("docker", build);
+    // The engine's own builder: the other one needs a plug-in.
+    build.current_dir(paths::root()).env("DOCKER_BUILDKIT", "0");
+    check(outcomes, "the application's test stage", &mut build);
+    let mut tests = command("docker", ["run", "--rm", IMAGE]);
+    check(outcomes, "the application's tests", &mut tests);
 }
 
 fn real_tools(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> {
@@ -154,43 +175,62 @@ fn broken(outcomes: &mut Vec<Outcome>, name: &str, error: &anyhow::Error) {
 }
 
 fn check(outcomes: &mut Vec<Outcome>, name: &str, run: &mut Command) {
-    say::line(format!("▸ {name}"));
     let begun = Instant::now();
-    let (text, failed) = match run.output() {
-        Ok(done) => {
-            let text = format!(
-                "{}{}",
-                String::from_utf8_lossy(&done.stderr),
-                String::from_utf8_lossy(&done.stdout)
-            );
-            (text, !done.status.success())
-        }
-        Err(e) => (format!("could not be started: {e}"), true),
-    };
-    let (passed, failures) = counts(&text);
-    if failed {
-        say::line(text);
+    let mut said = String::new();
+    let outcome = say::step(name, || {
+        let done = run
+            .output()
+            .context("while starting it: is it installed?")?;
+        said = String::from_utf8_lossy(&done.stderr).into_owned();
+        said.push_str(&String::from_utf8_lossy(&done.stdout));
+        ensure!(done.status.success(), "it ended with {}", done.status);
+        Ok(())
+    });
+    let (passed, failures) = counts(&said);
+    if let Err(e) = &outcome {
+        say::line(end(&said, SHOWN));
+        say::failed(e);
     }
     outcomes.push(Outcome {
         name: name.into(),
-        failed,
+        failed: outcome.is_err(),
         seconds: begun.elapsed().as_secs_f64(),
         passed,
         failures,
     });
 }
 
-// The closing lines of cargo's test runs: `test result: ok. 3 passed; 0 failed; …`.
+// The last lines of a text, with a word on what was left out.
+fn end(text: &str, lines: usize) -> String {
+    let all: Vec<_> = text.lines().collect();
+    let left_out = all.len().saturating_sub(lines);
+    let shown = all[left_out..].join("\n");
+    if left_out == 0 {
+        return shown;
+    }
+    format!("… {left_out} lines before these are left out …\n{shown}")
+}
+
+// The closing lines of test runs: cargo's `test result: ok. 3 passed; 0 failed; …` and pytest's
+// `==== 2 failed, 31 passed in 0.61s ====`.
 fn counts(text: &str) -> (u64, u64) {
     let number = |line: &str, word: &str| -> Option<u64> {
         let words: Vec<_> = line
-            .split([' ', ';'])
+            .split([' ', ';', ',', '='])
             .filter(|word| !word.is_empty())
             .collect();
         let at = words.iter().position(|found| *found == word)?;
         words.get(at.checked_sub(1)?)?.parse().ok()
     };
-    let results = text.lines().filter(|line| line.starts_with("test result:"));
+    let is_pytest = |line: &str| {
+        let has = |word: &str| line.contains(word);
+        (line.starts_with("===") || line.ends_with('s'))
+            && has(" in ")
+            && (has(" passed") || has(" failed"))
+    };
+    let results = text
+        .lines()
+        .filter(|line| line.starts_with("test result:") || is_pytest(line));
     results.fold((0, 0), |(passed, failed), line| {
         (
             passed + number(line, "passed").unwrap_or_default(),
@@ -203,7 +243,29 @@ fn counts(text: &str) -> (u64, u64) {
 mod tests {
     #[test]
     fn the_closing_lines_add_up() {
-        let text = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured\nrunning 2 tests\ntest result: FAILED. 1 passed; 1 failed; 0 ignored";
-        assert_eq!(super::counts(text), (4, 1));
+        for (text, expected) in [
+            (
+                "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured\nrunning 2 tests\ntest result: FAILED. 1 passed; 1 failed; 0 ignored",
+                (4, 1),
+            ),
+            (
+                "===== 2 failed, 31 passed, 1 warning in 0.61s =====",
+                (31, 2),
+            ),
+            ("31 passed in 0.61s", (31, 0)),
+            ("test the_check_passed in_time ... ok", (0, 0)),
+            ("", (0, 0)),
+        ] {
+            assert_eq!(super::counts(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_says_what_is_left_out() {
+        assert_eq!(super::end("a\nb", 2), "a\nb");
+        assert_eq!(
+            super::end("a\nb\nc", 2),
+            "… 1 lines before these are left out …\nb\nc"
+        );
     }
 }

@@ -10,7 +10,7 @@ use crate::setup::command::{command, output, run};
 use crate::stack::{Stack, registry_authority};
 
 /// The bundle of authorities, in the checkout.
-pub(super) const AUTHORITIES: &str = ".drydock/authorities.pem";
+pub(crate) const AUTHORITIES: &str = ".drydock/authorities.pem";
 
 /// Copy the working tree of `root` (tracked files, and new ones that are not ignored) and commit it;
 /// an unchanged tree gives the same commit again.

@@ -10,14 +10,42 @@ use serde_json::Value;
 use crate::say;
 
 /// What is known of the steps so far.
-#[derive(Default)]
 pub(super) struct Log {
+    /// By job and name, since two jobs may have steps of one name.
     begun: BTreeMap<String, Instant>,
+    under_way: Option<(String, Instant)>,
+    shown: Instant,
     group: bool,
     stopped: Option<String>,
 }
 
 impl Log {
+    /// A log without a line.
+    pub(super) fn new() -> Self {
+        Self {
+            begun: BTreeMap::new(),
+            under_way: None,
+            shown: Instant::now(),
+            group: false,
+            stopped: None,
+        }
+    }
+
+    fn show(&mut self, text: &str) {
+        say::line(text);
+        self.shown = Instant::now();
+    }
+
+    /// Say that the step lives, if nothing was shown for a while.
+    pub(super) fn pulse(&mut self) {
+        if let Some((step, begun)) = &self.under_way
+            && self.shown.elapsed() >= say::HEARTBEAT
+        {
+            let text = format!("  … {step} ({} s)", begun.elapsed().as_secs());
+            self.show(&text);
+        }
+    }
+
     /// Take one line of `act --json`; the whole text goes to `full`.
     pub(super) fn line(&mut self, line: &str, full: &mut impl Write) -> anyhow::Result<()> {
         let Ok(entry) = serde_json::from_str::<Value>(line) else {
@@ -31,36 +59,31 @@ impl Log {
         if text("stage") != "Main" && text("jobResult").is_empty() {
             return Ok(());
         }
-        let step = text("step");
-        if !step.is_empty()
-            && entry["raw_output"] != true
-            && !self.begun.contains_key(step)
-            && step != "Set up job"
-            && step != "Complete job"
-        {
-            self.begun.insert(step.to_owned(), Instant::now());
-            say::line(format!("▸ {step}"));
+        let (step, raw) = (text("step"), entry["raw_output"] == true);
+        let key = format!("{}/{step}", text("job"));
+        let of_runner = ["", "Set up job", "Complete job"].contains(&step);
+        if !of_runner && !raw && !self.begun.contains_key(&key) {
+            self.begun.insert(key.clone(), Instant::now());
+            self.under_way = Some((step.to_owned(), Instant::now()));
+            self.show(&format!("▸ {step}"));
         }
-        if entry["raw_output"] == true {
+        if raw {
             self.said(message);
         }
-        if let Some(command) = entry["command"].as_str() {
-            match command {
-                "group" => self.group = true,
-                "endgroup" => self.group = false,
-                "error" | "warning" | "notice" => {
-                    say::line(format!("    {command}: {}", text("arg")))
-                }
-                _ => {}
+        match text("command") {
+            "group" => self.group = true,
+            "endgroup" => self.group = false,
+            command @ ("error" | "warning" | "notice") => {
+                self.show(&format!("    {command}: {}", text("arg")));
             }
+            _ => {}
         }
         if let Some(result) = entry["stepResult"].as_str().filter(|_| !step.is_empty()) {
-            let seconds = self
-                .begun
-                .get(step)
-                .map_or(0.0, |begun| begun.elapsed().as_secs_f64());
+            let begun = self.begun.get(&key).copied().unwrap_or_else(Instant::now);
             let mark = if result == "success" { "✓" } else { "✗" };
-            say::line(format!("{mark} {step} ({seconds:.1} s)"));
+            let seconds = begun.elapsed().as_secs_f64();
+            self.show(&format!("{mark} {step} ({seconds:.1} s)"));
+            self.under_way = None;
             self.group = false;
         }
         Ok(())
@@ -76,7 +99,7 @@ impl Log {
             && !message.is_empty()
             && !message.starts_with("::")
         {
-            say::line(format!("    {message}"));
+            self.show(&format!("    {message}"));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{paths, say};
 pub(crate) const DEBIAN: &str = "debian:trixie-slim";
 const RUST: &str = "rust:1.95-slim-trixie";
 const GO: &str = "golang:1.26-trixie";
-const BUILDKIT: &str = "moby/buildkit:v0.34.2";
+pub(crate) const BUILDKIT: &str = "moby/buildkit:v0.34.2";
 /// The image in which `act` runs the steps of a job.
 pub(crate) const RUNNER: &str = "drydock/runner:local";
 /// The image of a pod's sandbox.

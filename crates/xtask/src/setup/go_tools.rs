@@ -63,8 +63,8 @@ impl Builds {
         let (modules, told) = (wanted.clone(), Arc::clone(&progress));
         let worker = std::thread::spawn(move || {
             for module in modules {
-                let built = build(module).map_err(|e| format!("{e:#}"));
-                told.done().insert(module, built);
+                let outcome = build(module).map_err(|e| format!("{e:#}"));
+                told.done().insert(module, outcome);
                 told.changed.notify_all();
             }
         });

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::kubernetes::cgroups;
 use super::{firewall, process};
 use crate::setup::base_images;
 use crate::setup::command::{command, output, run, succeeds};
@@ -29,18 +30,18 @@ pub(super) fn start() -> anyhow::Result<()> {
     })
 }
 
-/// Stop the engine, if it is ours, and take away what it leaves in the host's network.
+/// Stop the engine, if it is ours, and take away what it leaves on the host.
 ///
 /// # Errors
 /// When the rules can't be written.
 pub(super) fn stop() -> anyhow::Result<()> {
     process::stop("engine");
     // An engine that answers now is somebody else's: its rules are in use.
-    if answers() {
-        Ok(())
-    } else {
-        firewall::restore()
+    if answers() || !firewall::is_kept() {
+        return Ok(());
     }
+    cgroups::remove_empty("docker");
+    firewall::restore()
 }
 
 /// Remove the containers of runs that were cut off: those of the actions, and those in which `act` ran

@@ -25,7 +25,7 @@ fn folder() -> PathBuf {
 /// When it can't be written.
 pub(super) fn save() -> anyhow::Result<()> {
     let folder = folder();
-    if folder.is_dir() {
+    if is_kept() {
         return Ok(());
     }
     // Complete or not there at all.
@@ -40,16 +40,18 @@ pub(super) fn save() -> anyhow::Result<()> {
     std::fs::rename(part, folder).context("while keeping the state of the network")
 }
 
-/// Take away what the engine left, if it was ours.
+/// Whether it was kept, which is so if the engine is ours.
+pub(super) fn is_kept() -> bool {
+    folder().is_dir()
+}
+
+/// Take away what the engine left.
 ///
 /// # Errors
 /// When the rules can't be written.
 pub(super) fn restore() -> anyhow::Result<()> {
     let folder = folder();
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
-    if !folder.is_dir() {
-        return Ok(());
-    }
     for (family, save, restore) in FAMILIES {
         let Ok(now) = output(&mut command::<&str>(save, [])) else {
             continue;

@@ -71,6 +71,15 @@ pub(super) fn restore() -> anyhow::Result<()> {
     let _ = std::fs::remove_dir_all(trust());
     let _ = std::fs::remove_dir("/etc/docker/certs.d");
     remove_namespace();
+    // `ip netns` mounts the folder on itself. Namespaces of others in it keep it in use, and the
+    // removal fails, as it should.
+    let folder = Path::new("/run/netns");
+    let empty = folder
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_none());
+    if empty && succeeds(&mut command("umount", [folder])) {
+        let _ = std::fs::remove_dir(folder);
+    }
     if let Ok(saved) = std::fs::read_to_string(paths::state().join("settings")) {
         for (name, value) in saved.lines().filter_map(|line| line.split_once('=')) {
             let _ = std::fs::write(Path::new("/proc/sys").join(name), value);

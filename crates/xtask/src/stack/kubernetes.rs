@@ -1,6 +1,6 @@
 //! One real Kubernetes node in a network namespace of its own.
 
-mod cgroups;
+pub(super) mod cgroups;
 mod files;
 
 use std::path::{Path, PathBuf};

@@ -101,7 +101,10 @@ fn key(command: &Command) -> String {
         let value = value.split_once('=').map_or(&*value, |(_, value)| value);
         text.push_str(&file_key(Path::new(value)));
     }
-    let changed = |(name, value): (&OsStr, Option<&OsStr>)| format!("{name:?}={value:?}\0");
+    let changed = |(name, value): (&OsStr, Option<&OsStr>)| {
+        let value = value.map(OsStr::to_string_lossy).unwrap_or_default();
+        format!("{}={value}\0", name.to_string_lossy())
+    };
     text.extend(command.get_envs().map(changed));
     paths::key_of_text(&text)
 }

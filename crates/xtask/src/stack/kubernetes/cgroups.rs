@@ -71,10 +71,15 @@ pub(super) fn kill(socket: &str) {
     }
 }
 
-/// Remove the groups; empty ones of the kubelet stay behind otherwise.
+/// Remove the node's groups; empty ones of the kubelet stay behind otherwise.
 pub(super) fn remove() {
+    remove_empty(ROOT.trim_start_matches('/'));
+}
+
+/// Remove what is empty of the group `name`.
+pub(in crate::stack) fn remove_empty(name: &str) {
     for hierarchy in hierarchies() {
-        for entry in folders(&ours(&hierarchy)) {
+        for entry in folders(&hierarchy.join(name)) {
             let _ = std::fs::remove_dir(entry);
         }
     }
