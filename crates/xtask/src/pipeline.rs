@@ -24,6 +24,8 @@ const REPOSITORY: &str = "octo-org/app";
 /// # Errors
 /// When the stack does not come up, or the workflow fails.
 pub(crate) fn run(workflow: &str, source: &Path) -> anyhow::Result<()> {
+    // There is one checkout to run in, and one cluster to deploy to.
+    let _turn = stack::turn("pipeline")?;
     let stack = stack::up()?;
     let checkout = say::step("preparing the checkout", || {
         checkout::prepare(source, &stack)

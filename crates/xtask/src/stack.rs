@@ -54,7 +54,7 @@ pub(crate) struct Stack {
 /// With the step that failed; `down` cleans up.
 pub(crate) fn up() -> anyhow::Result<Stack> {
     need_root()?;
-    let _turn = turn()?;
+    let _turn = turn("stack")?;
     std::fs::create_dir_all(paths::state()).context("while making the state folder")?;
     host::save_settings()?;
     apt::install()?;
@@ -97,12 +97,18 @@ fn need_root() -> anyhow::Result<()> {
     Ok(())
 }
 
-// One command at a time starts or stops parts: the others wait for their turn.
-fn turn() -> anyhow::Result<File> {
+/// Wait until no other command works on `what`, and keep it until the result is dropped.
+///
+/// # Errors
+/// When the cache can't be written.
+pub(crate) fn turn(what: &str) -> anyhow::Result<File> {
     std::fs::create_dir_all(paths::cache()).context("while making the cache folder")?;
-    let lock = File::create(paths::cache().join("lock")).context("while making the lock")?;
+    let path = paths::cache().join(format!("{what}.lock"));
+    let lock = File::create(path).context("while making a lock")?;
     if lock.try_lock().is_err() {
-        say::line("  … waiting for another `cargo xtask` to finish with the stand-ins");
+        say::line(format!(
+            "  … waiting for another `cargo xtask` to finish with the {what}"
+        ));
         lock.lock()
             .context("while waiting for another `cargo xtask`")?;
     }
@@ -115,7 +121,7 @@ fn turn() -> anyhow::Result<File> {
 /// When something is left.
 pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
     need_root()?;
-    let _turn = turn()?;
+    let _turn = turn("stack")?;
     let mut left = Vec::new();
     kubernetes::stop();
     process::stop("serve");

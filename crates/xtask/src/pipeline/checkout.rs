@@ -12,8 +12,9 @@ use crate::stack::{Stack, registry_authority};
 /// The bundle of authorities, in the checkout.
 pub(crate) const AUTHORITIES: &str = ".drydock/authorities.pem";
 
-/// Copy the working tree of `root` (tracked files, and new ones that are not ignored) and commit it;
-/// an unchanged tree gives the same commit again.
+/// Make a checkout of `root` to run in: its last commit, or, if something is not committed, a commit of
+/// the files in its working tree (tracked ones, and new ones that are not ignored). The same content has the
+/// same commit every time.
 ///
 /// # Errors
 /// When that can't be done.
@@ -22,32 +23,16 @@ pub(crate) fn prepare(root: &Path, stack: &Stack) -> anyhow::Result<PathBuf> {
     if folder.is_dir() {
         std::fs::remove_dir_all(&folder).context("while removing the last checkout")?;
     }
-    std::fs::create_dir_all(&folder)?;
-    let listed = output(
-        command(
-            "git",
-            [
-                "ls-files",
-                "-z",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-            ],
-        )
-        .current_dir(root),
-    )?;
-    for name in listed.split('\0').filter(|name| !name.is_empty()) {
-        let (from, to) = (root.join(name), folder.join(name));
-        // A file that was deleted but is still tracked is not part of the tree.
-        if from.is_file() {
-            std::fs::create_dir_all(to.parent().unwrap_or(&folder))?;
-            std::fs::copy(&from, &to).with_context(|| format!("while copying `{name}`"))?;
-        }
+    if !(is_clean(root) && clone(root, &folder).is_ok()) {
+        copy(root, &folder)?;
+        commit(&folder)?;
     }
+    // act reads the repository's name from here.
+    let origin = "https://github.com/octo-org/app.git";
+    run(command("git", ["remote", "add", "origin", origin]).current_dir(&folder))?;
     if stack.origin == Origin::Made {
         unpin(&folder)?;
     }
-    commit(&folder)?;
     let tools = folder.join("tools/bin");
     std::fs::create_dir_all(&tools)?;
     for tool in ["trivy", "copa"] {
@@ -55,6 +40,41 @@ pub(crate) fn prepare(root: &Path, stack: &Stack) -> anyhow::Result<PathBuf> {
     }
     authorities(&folder.join(AUTHORITIES))?;
     Ok(folder)
+}
+
+// Whether the last commit is all there is.
+fn is_clean(root: &Path) -> bool {
+    let mut status = command("git", ["status", "--porcelain"]);
+    output(status.current_dir(root)).is_ok_and(|changes| changes.trim().is_empty())
+}
+
+fn clone(root: &Path, folder: &Path) -> anyhow::Result<()> {
+    let source = format!("file://{}", root.display());
+    let args = ["clone", "--quiet", "--depth=1", "--origin=source", &source];
+    let cloned = run(command("git", args).arg(folder)).and_then(|()| {
+        let git = |args: &[&str]| run(command("git", args).current_dir(folder));
+        git(&["checkout", "--quiet", "-B", "main"])?;
+        git(&["remote", "remove", "source"])
+    });
+    if cloned.is_err() && folder.is_dir() {
+        std::fs::remove_dir_all(folder).context("while removing half a checkout")?;
+    }
+    cloned
+}
+
+fn copy(root: &Path, folder: &Path) -> anyhow::Result<()> {
+    let list = "ls-files -z --cached --others --exclude-standard";
+    let listed = output(command("git", list.split(' ')).current_dir(root))?;
+    std::fs::create_dir_all(folder)?;
+    for name in listed.split('\0').filter(|name| !name.is_empty()) {
+        let (from, to) = (root.join(name), folder.join(name));
+        // A file that was deleted but is still tracked is not part of the tree.
+        if from.is_file() {
+            std::fs::create_dir_all(to.parent().unwrap_or(folder))?;
+            std::fs::copy(&from, &to).with_context(|| format!("while copying `{name}`"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Commit the folder's content; the time is fixed, so that equal content is an equal commit.
@@ -88,13 +108,6 @@ pub(crate) fn commit(folder: &Path) -> anyhow::Result<()> {
         "--quiet",
         "--allow-empty",
         "--message=the working tree",
-    ])?;
-    // act reads the repository's name from here.
-    git(&[
-        "remote",
-        "add",
-        "origin",
-        "https://github.com/octo-org/app.git",
     ])
 }
 
@@ -128,4 +141,38 @@ fn authorities(path: &Path) -> anyhow::Result<()> {
     bundle.extend(std::fs::read(registry_authority())?);
     std::fs::write(path, bundle)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(folder: &Path) -> String {
+        output(command("git", ["rev-parse", "HEAD"]).current_dir(folder)).unwrap()
+    }
+
+    #[test]
+    fn a_clean_tree_keeps_its_commit_and_a_changed_one_gets_one_of_its_content() {
+        let (root, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (root, at) = (root.path(), |name: &str| work.path().join(name));
+        std::fs::write(root.join("app.py"), "1").unwrap();
+        commit(root).unwrap();
+        assert!(is_clean(root));
+        clone(root, &at("clean")).unwrap();
+        assert_eq!(head(&at("clean")), head(root));
+
+        std::fs::write(root.join("app.py"), "2").unwrap();
+        std::fs::write(root.join("new.py"), "3").unwrap();
+        assert!(!is_clean(root));
+        for name in ["first", "second"] {
+            copy(root, &at(name)).unwrap();
+            commit(&at(name)).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(at("first").join("new.py")).unwrap(),
+            "3"
+        );
+        assert_eq!(head(&at("first")), head(&at("second")));
+        assert_ne!(head(&at("first")), head(root));
+    }
 }
