@@ -13,7 +13,10 @@ fn served() -> &'static str {
         let ran = pipeline(&root());
         let said = text(&ran);
         assert!(ran.status.success(), "{said}");
-        let line = said.lines().find_map(|line| line.strip_suffix(" serves"));
+        let line = said
+            .lines()
+            .filter(|line| line.starts_with("http://"))
+            .find_map(|line| line.strip_suffix(" serves"));
         line.unwrap_or_else(|| panic!("no address in:\n{said}"))
             .to_owned()
     })

@@ -40,7 +40,9 @@ pub(super) fn stop() -> anyhow::Result<()> {
     if answers() || !firewall::is_kept() {
         return Ok(());
     }
-    cgroups::remove_empty("docker");
+    for group in ["docker", "buildkit"] {
+        cgroups::remove_empty(group);
+    }
     firewall::restore()
 }
 
