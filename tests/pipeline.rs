@@ -72,7 +72,11 @@ fn a_commit_that_breaks_the_application_is_red_and_the_previous_version_serves_o
     );
     let ran = pipeline(broken.path());
     assert!(!ran.status.success());
-    assert!(text(&ran).contains("error: ci: "), "{}", text(&ran));
+    let said = text(&ran);
+    assert!(
+        said.contains("error: test_health_says_which_version_answers: assert 500 == 200"),
+        "{said}"
+    );
     assert_eq!(commit(), before);
 }
 
