@@ -229,10 +229,15 @@ pub(crate) fn registry_authority() -> PathBuf {
     host::tls().join("ca.crt")
 }
 
-/// An HTTP client for this machine's own servers and Debian's archive.
-pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
+// What every client of this process signs and encrypts with: without it, building one panics.
+fn install_tls() {
     // An error means that a provider is installed already, which is what is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// An HTTP client for this machine's own servers and Debian's archive.
+pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
+    install_tls();
     reqwest::Client::builder()
         .build()
         .context("while preparing the HTTP client")

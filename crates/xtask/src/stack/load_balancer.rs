@@ -31,12 +31,17 @@ async fn serve(pki: &Path, server: &str) -> anyhow::Result<()> {
     let http = reqwest::Client::builder()
         .tls_certs_only([reqwest::Certificate::from_pem(&authority)?])
         .identity(reqwest::Identity::from_pem(&identity)?)
+        .no_proxy()
         .timeout(Duration::from_secs(10))
         .build()?;
     loop {
         let Ok(answer) = http.get(format!("{server}/api/v1/services")).send().await else {
             return Ok(());
         };
+        // A cluster that was made anew refuses the old one's certificate: read the files again.
+        let answer = answer
+            .error_for_status()
+            .context("while asking for the Services")?;
         let services: Value = answer.json().await.context("while reading the Services")?;
         let services = services["items"].as_array().cloned().unwrap_or_default();
         // One at a time: its address is then among those taken.

@@ -77,12 +77,14 @@ pub(super) fn run() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    super::install_tls();
     runtime.block_on(async {
         let pki = kubernetes::pki();
         let server = format!("https://{NODE_ADDRESS}:6443");
-        let balancer = tokio::spawn(async move { load_balancer::run(&pki, &server).await });
-        let outcome = testkit::serve(config).await;
-        balancer.abort();
-        outcome
+        // In one task: should the controller fail for good, the process ends, and `status` says so.
+        tokio::select! {
+            outcome = testkit::serve(config) => outcome,
+            () = load_balancer::run(&pki, &server) => Ok(()),
+        }
     })
 }
