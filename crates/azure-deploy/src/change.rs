@@ -1,10 +1,71 @@
 //! Changing the cluster, and changing it back.
 
-use actions_toolkit::Log;
+use std::collections::BTreeSet;
+
+use actions_toolkit::{BadInput, Log};
+use anyhow::anyhow;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
-use crate::manifests::Object;
+use crate::cluster::{Cluster, Refused};
+use crate::manifests::is_of;
+use crate::object::{Object, containers};
+
+/// Ask the API server about every object, without changing anything: an object that would be refused stops
+/// the deployment before its first change. What is in a namespace that is not there yet can't be asked
+/// about, and is left out.
+///
+/// # Errors
+/// With every refusal; [`BadInput`] when the objects themselves are wrong.
+pub(crate) async fn rehearse(cluster: &Cluster, objects: &[Object]) -> anyhow::Result<()> {
+    let absent = absent_namespaces(cluster, objects).await?;
+    let absent: BTreeSet<_> = absent.iter().map(|object| object.name()).collect();
+    let mut refusals = Vec::new();
+    for object in objects {
+        if object
+            .namespace()
+            .is_some_and(|namespace| absent.contains(namespace))
+        {
+            continue;
+        }
+        match cluster.apply(object, true).await {
+            Ok(_) => {}
+            Err(e) if e.downcast_ref::<Refused>().is_some() => refusals.push(e),
+            Err(e) => return Err(e),
+        }
+    }
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    let mine = |e: &anyhow::Error| {
+        e.downcast_ref::<Refused>()
+            .is_some_and(Refused::is_of_the_object)
+    };
+    let wrong = refusals.iter().any(mine);
+    let said: Vec<_> = refusals.iter().map(|e| format!("{e:#}")).collect();
+    let said = format!(
+        "the API server would refuse, so nothing was changed: {}",
+        said.join("; ")
+    );
+    Err(if wrong {
+        BadInput::of("manifests", said).into()
+    } else {
+        anyhow!(said)
+    })
+}
+
+/// The namespaces among `objects` that the cluster does not have.
+pub(crate) async fn absent_namespaces<'a>(
+    cluster: &Cluster,
+    objects: &'a [Object],
+) -> anyhow::Result<Vec<&'a Object>> {
+    let mut absent = Vec::new();
+    for object in objects.iter().filter(|object| object.kind() == "Namespace") {
+        if cluster.get(object).await?.is_none() {
+            absent.push(object);
+        }
+    }
+    Ok(absent)
+}
 
 /// The cluster's objects as they were before the change.
 pub(crate) struct Before(Vec<(Object, Option<Value>)>);
@@ -19,23 +80,31 @@ impl Before {
         Ok(Self(found))
     }
 
-    /// The image that a Deployment had, if there was one: the version that served.
-    pub(crate) fn image(&self) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(object, _)| object.kind() == "Deployment")
-            .and_then(|(_, live)| {
-                live.as_ref()?
-                    .pointer("/spec/template/spec/containers/0/image")?
-                    .as_str()
-            })
+    /// What was there of `object`.
+    pub(crate) fn live(&self, object: &Object) -> Option<&Value> {
+        let same = |(other, _): &&(Object, _)| {
+            (other.label(), other.namespace()) == (object.label(), object.namespace())
+        };
+        self.0.iter().find(same)?.1.as_ref()
     }
 
-    /// Put everything back: what was there is applied again, what is new is removed. Each object is
-    /// tried, whatever became of the others.
+    /// The image of `repository` that a container had, or of the first container if none had it: the version
+    /// that served.
+    pub(crate) fn image(&self, repository: &str) -> Option<&str> {
+        let live = self.0.iter().filter_map(|(_, live)| live.as_ref());
+        let images: Vec<_> = live
+            .flat_map(containers)
+            .filter_map(|container| container["image"].as_str())
+            .collect();
+        let same = images.iter().find(|image| is_of(image, repository));
+        same.or_else(|| images.first()).copied()
+    }
+
+    /// Put everything back: what was there is applied again, what is new is removed. Each object is tried,
+    /// whatever became of the others. Returns the objects that were put back.
     ///
     /// # Errors
-    /// With every object that could not be put back.
+    /// With every object that could not be.
     pub(crate) async fn restore(
         &self,
         cluster: &Cluster,
@@ -47,26 +116,26 @@ impl Before {
             let outcome = match live {
                 Some(live) => {
                     let back = Object {
-                        file: object.file.clone(),
                         value: applicable(live),
+                        ..object.clone()
                     };
                     let applied = cluster.apply(&back, false).await.map(drop);
                     restored.push(back);
-                    applied
+                    applied.map(|()| "put back")
                 }
                 // A namespace takes with it whatever else is in it.
-                None if object.kind() == "Namespace" => Ok(()),
-                None => cluster.delete(object).await,
+                None if object.kind() == "Namespace" => Ok("left"),
+                None => cluster.delete(object).await.map(|()| "removed"),
             };
             match outcome {
-                Ok(()) => log.info(format!("put back {}", object.label())),
+                Ok(done) => log.info(format!("{done} {}", object.label())),
                 Err(e) => problems.push(format!("{e:#}")),
             }
         }
         if problems.is_empty() {
             Ok(restored)
         } else {
-            Err(anyhow::anyhow!(problems.join("; ")))
+            Err(anyhow!(problems.join("; ")))
         }
     }
 }
@@ -88,12 +157,11 @@ fn applicable(live: &Value) -> Value {
         ] {
             metadata.remove(field);
         }
-        if let Some(annotations) = metadata
-            .get_mut("annotations")
-            .and_then(Value::as_object_mut)
-        {
-            // The revision is the Deployment controller's to count.
+        let annotations = metadata.get_mut("annotations");
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+            // These are the controllers' to count.
             annotations.remove("deployment.kubernetes.io/revision");
+            annotations.remove("deprecated.daemonset.template.generation");
         }
     }
     object
@@ -117,6 +185,26 @@ mod tests {
                 "apiVersion": "apps/v1", "kind": "Deployment",
                 "metadata": {"name": "x", "annotations": {"a": "b"}}, "spec": {"replicas": 2},
             })
+        );
+    }
+
+    #[test]
+    fn the_version_that_served_is_the_one_of_the_same_repository() {
+        let object = |kind: &str| Object {
+            file: String::new(),
+            value: json!({"kind": kind, "metadata": {"name": "x"}}),
+            default_namespace: None,
+        };
+        let live = json!({"spec": {"template": {"spec": {"containers": [{"image": "proxy:1"}, {"image": "r.io/app:1"}]}}}});
+        let before = Before(vec![
+            (object("Service"), Some(json!({"spec": {}}))),
+            (object("Deployment"), Some(live)),
+        ]);
+        assert_eq!(before.image("app"), Some("r.io/app:1"));
+        assert_eq!(before.image("renamed"), Some("proxy:1"));
+        assert_eq!(
+            Before(vec![(object("Deployment"), None)]).image("app"),
+            None
         );
     }
 }

@@ -3,28 +3,122 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use actions_toolkit::PolicyFailure;
 use anyhow::{Context as _, anyhow};
 use azure::{ClusterAccess, Identity};
 use base64::Engine as _;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 
-use crate::manifests::Object;
+use crate::object::Object;
 
 /// The name under which we own fields.
 const MANAGER: &str = "drydock";
 /// The namespace of an object that names none.
-const DEFAULT_NAMESPACE: &str = "default";
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// One question, with all the client's own attempts.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// A cluster.
 pub(crate) struct Cluster {
-    client: Client,
+    pub(crate) client: Client,
     kinds: BTreeMap<String, (ApiResource, Scope)>,
+}
+
+/// What the API server said when it refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}{cure}")]
+pub(crate) struct Refused {
+    /// The HTTP status.
+    pub(crate) code: u16,
+    message: String,
+    cure: &'static str,
+}
+
+impl Refused {
+    /// Whether the object itself is wrong, whoever applies it and whenever.
+    pub(crate) fn is_of_the_object(&self) -> bool {
+        matches!(self.code, 400 | 422)
+    }
+}
+
+/// The answer to one question, within its limit and in plain words.
+pub(crate) async fn answer<T>(
+    question: impl Future<Output = Result<T, kube::Error>>,
+) -> anyhow::Result<T> {
+    let limit = ANSWER_LIMIT.as_secs();
+    tokio::time::timeout(ANSWER_LIMIT, question)
+        .await
+        .map_err(|_| anyhow!("the API server did not answer within {limit} s"))?
+        .map_err(plain)
+}
+
+fn plain(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status) => {
+            // Admission also answers 403; there the message says what it did not like.
+            let lacks_right = status.code == 403 && status.message.contains(" cannot ");
+            let cure = match status.code {
+                401 => "; the cluster does not take the identity's token",
+                403 if lacks_right => {
+                    "; give the identity a role in the cluster that allows it (a RoleBinding, or Azure Kubernetes Service RBAC Writer)"
+                }
+                _ => "",
+            };
+            let message = if status.message.is_empty() {
+                format!("the API server answered {}", status.code)
+            } else {
+                status.message
+            };
+            let code = status.code;
+            Refused {
+                code,
+                message,
+                cure,
+            }
+            .into()
+        }
+        kube::Error::Service(e) => anyhow::Error::from_boxed(e),
+        other => other.into(),
+    }
+}
+
+/// Tells a hiccup of the API server from an outage.
+#[derive(Debug, Default)]
+pub(crate) struct Patience(Option<std::time::Instant>);
+
+impl Patience {
+    /// How long the API server may be away.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// `None` when the question should be asked again a little later.
+    ///
+    /// # Errors
+    /// When that would be in vain: the API server refuses, or has been away for a minute.
+    pub(crate) fn with<T>(&mut self, answer: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+        let error = match answer {
+            Ok(answer) => {
+                self.0 = None;
+                return Ok(Some(answer));
+            }
+            Err(error) => error,
+        };
+        let since = self.0.get_or_insert_with(std::time::Instant::now);
+        let verdict = error.downcast_ref::<PolicyFailure>().is_some()
+            || error
+                .downcast_ref::<Refused>()
+                .is_some_and(|refused| refused.code < 500);
+        if verdict || since.elapsed() > Self::LIMIT {
+            return Err(error);
+        }
+        Ok(None)
+    }
 }
 
 impl Cluster {
@@ -48,8 +142,7 @@ impl Cluster {
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
             .context("while preparing the access to the cluster")?;
-        config.connect_timeout = Some(Duration::from_secs(10));
-        config.read_timeout = Some(Duration::from_secs(60));
+        config.connect_timeout = Some(CONNECT_LIMIT);
         let client =
             Client::try_from(config).context("while preparing the client for the cluster")?;
         Ok(Self {
@@ -60,34 +153,31 @@ impl Cluster {
 
     /// The version of the API server: the first question, which shows whether it can be reached.
     pub(crate) async fn version(&self) -> anyhow::Result<String> {
-        let version = self
-            .client
-            .apiserver_version()
-            .await
-            .context("while asking the API server for its version")?;
-        Ok(version.git_version)
+        Ok(answer(self.client.apiserver_version()).await?.git_version)
     }
 
     /// Learn the kinds of `objects`.
     pub(crate) async fn learn(&mut self, objects: &[Object]) -> anyhow::Result<()> {
         for object in objects {
             let key = format!("{} {}", object.api_version(), object.kind());
-            if !self.kinds.contains_key(&key) {
-                let (group, version) = object
-                    .api_version()
-                    .split_once('/')
-                    .unwrap_or(("", object.api_version()));
-                let kind = GroupVersionKind::gvk(group, version, object.kind());
-                let (resource, capabilities) =
-                    pinned_kind(&self.client, &kind).await.with_context(|| {
-                        format!(
-                            "the cluster does not know the kind of `{}` in `{}` ({key})",
-                            object.label(),
-                            object.file
-                        )
-                    })?;
-                self.kinds.insert(key, (resource, capabilities.scope));
+            if self.kinds.contains_key(&key) {
+                continue;
             }
+            let (group, version) = object
+                .api_version()
+                .split_once('/')
+                .unwrap_or(("", object.api_version()));
+            let kind = GroupVersionKind::gvk(group, version, object.kind());
+            let (resource, capabilities) = answer(pinned_kind(&self.client, &kind))
+                .await
+                .with_context(|| {
+                    format!(
+                        "the cluster does not know the kind of `{}` in `{}` ({key})",
+                        object.label(),
+                        object.file
+                    )
+                })?;
+            self.kinds.insert(key, (resource, capabilities.scope));
         }
         Ok(())
     }
@@ -100,18 +190,18 @@ impl Cluster {
             .with_context(|| format!("the kind {key} was not learnt"))?;
         Ok(match scope {
             Scope::Cluster => Api::all_with(self.client.clone(), resource),
-            Scope::Namespaced => Api::namespaced_with(
-                self.client.clone(),
-                object.namespace().unwrap_or(DEFAULT_NAMESPACE),
-                resource,
-            ),
+            Scope::Namespaced => {
+                let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+                Api::namespaced_with(self.client.clone(), namespace, resource)
+            }
         })
     }
 
     /// The object as it is in the cluster.
     pub(crate) async fn get(&self, object: &Object) -> anyhow::Result<Option<Value>> {
-        let found = self.api(object)?.get_opt(object.name()).await;
-        let found = found.with_context(|| format!("while reading `{}`", object.label()))?;
+        let found = answer(self.api(object)?.get_opt(object.name()))
+            .await
+            .with_context(|| format!("while reading `{}`", object.label()))?;
         found
             .map(|found| serde_json::to_value(found).context("while reading an object"))
             .transpose()
@@ -121,155 +211,45 @@ impl Cluster {
     pub(crate) async fn apply(&self, object: &Object, dry: bool) -> anyhow::Result<Value> {
         let mut params = PatchParams::apply(MANAGER).force();
         params.dry_run = dry;
-        let applied = self
-            .api(object)?
-            .patch(object.name(), &params, &Patch::Apply(&object.value))
-            .await;
-        let applied = applied
+        let api = self.api(object)?;
+        let patch = Patch::Apply(&object.value);
+        let applied = answer(api.patch(object.name(), &params, &patch))
+            .await
             .with_context(|| format!("while applying `{}` of `{}`", object.label(), object.file))?;
         serde_json::to_value(applied).context("while reading an object")
     }
 
-    /// Remove it.
+    /// Remove it; it is no error if it is not there.
     pub(crate) async fn delete(&self, object: &Object) -> anyhow::Result<()> {
-        match self
-            .api(object)?
-            .delete(object.name(), &DeleteParams::background())
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(e)) if e.code == 404 => Ok(()),
-            Err(e) => Err(e).with_context(|| format!("while removing `{}`", object.label())),
+        let api = self.api(object)?;
+        match answer(api.delete(object.name(), &DeleteParams::background())).await {
+            Err(e) if e.downcast_ref::<Refused>().is_some_and(|e| e.code == 404) => Ok(()),
+            done => done
+                .map(drop)
+                .with_context(|| format!("while removing `{}`", object.label())),
         }
-    }
-
-    /// The pods of a Deployment's newest revision.
-    pub(crate) async fn newest_pods(&self, deployment: &Value) -> anyhow::Result<Vec<Value>> {
-        let text = |pointer: &str| {
-            deployment
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let namespace = text("/metadata/namespace");
-        let labels = deployment
-            .pointer("/spec/selector/matchLabels")
-            .and_then(Value::as_object);
-        let selector: Vec<_> = labels
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
-            .collect();
-        let params = ListParams::default().labels(&selector.join(","));
-        let revision = "/metadata/annotations/deployment.kubernetes.io~1revision";
-        let sets = self
-            .list("apps/v1", "ReplicaSet", "replicasets", namespace, &params)
-            .await?;
-        let newest = sets.iter().find(|set| {
-            set.pointer(revision) == deployment.pointer(revision)
-                && set.pointer("/metadata/ownerReferences/0/uid")
-                    == deployment.pointer("/metadata/uid")
-        });
-        let Some(hash) = newest.and_then(|set| set.pointer("/metadata/labels/pod-template-hash"))
-        else {
-            return Ok(Vec::new());
-        };
-        let pods = self.list("v1", "Pod", "pods", namespace, &params).await?;
-        Ok(pods
-            .into_iter()
-            .filter(|pod| pod.pointer("/metadata/labels/pod-template-hash") == Some(hash))
-            .collect())
-    }
-
-    async fn list(
-        &self,
-        api_version: &str,
-        kind: &str,
-        plural: &str,
-        namespace: &str,
-        params: &ListParams,
-    ) -> anyhow::Result<Vec<Value>> {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let resource = ApiResource {
-            group: group.into(),
-            version: version.into(),
-            api_version: api_version.into(),
-            kind: kind.into(),
-            plural: plural.into(),
-        };
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let found = api
-            .list(params)
-            .await
-            .with_context(|| format!("while listing {plural} in `{namespace}`"))?;
-        found
-            .items
-            .into_iter()
-            .map(|item| serde_json::to_value(item).context("while reading an object"))
-            .collect()
-    }
-
-    /// The warnings about an object, oldest first: `Reason: message`.
-    pub(crate) async fn warnings(&self, namespace: &str, name: &str) -> Vec<String> {
-        let params =
-            ListParams::default().fields(&format!("type=Warning,involvedObject.name={name}"));
-        // What explains a failure is a help, not a condition: without it the failure still stands.
-        let events = self
-            .list("v1", "Event", "events", namespace, &params)
-            .await
-            .unwrap_or_default();
-        let line = |event: &Value| {
-            Some(format!(
-                "{}: {}",
-                event["reason"].as_str()?,
-                event["message"].as_str()?
-            ))
-        };
-        events.iter().filter_map(line).collect()
-    }
-
-    /// The last lines that a pod's containers printed: of the one that ended last, if there is none that
-    /// runs.
-    pub(crate) async fn log_tail(&self, namespace: &str, pod: &str) -> Vec<String> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        for previous in [false, true] {
-            let params = LogParams {
-                tail_lines: Some(30),
-                previous,
-                ..LogParams::default()
-            };
-            let text = api.logs(pod, &params).await.unwrap_or_default();
-            // The kubelet answers with this sentence, as if it were the log, where it has none.
-            if !text.trim().is_empty() && !text.starts_with("unable to retrieve container logs") {
-                return text.lines().map(ToOwned::to_owned).collect();
-            }
-        }
-        Vec::new()
     }
 }
 
-/// Why the API server can't be reached, as far as Resource Manager knows.
+/// Why the API server can't be used, as far as it and Resource Manager know.
 pub(crate) fn unreachable(
-    error: &anyhow::Error,
+    error: anyhow::Error,
     access: &ClusterAccess,
     cluster: Option<&azure::Cluster>,
 ) -> anyhow::Error {
-    let text = format!("{error:#}");
-    let refused = ["401", "Unauthorized", "403", "Forbidden", "forbidden"]
-        .iter()
-        .any(|sign| text.contains(sign));
     let hint = match cluster {
-        _ if refused => "the cluster does not take this identity: give it a role in the cluster (or in Azure, if Azure RBAC is on)".to_owned(),
-        Some(c) if c.power == "Stopped" => "the cluster is stopped; start it".into(),
-        Some(c) if c.private => "it is a private cluster: use a runner in its network".into(),
-        Some(c) if !c.authorized_ranges.is_empty() => {
-            format!("only {} may reach it: add the runner's address to the authorized IP ranges, or use a runner inside them", c.authorized_ranges.join(", "))
-        }
-        _ => "is the cluster running, and can the runner reach it?".into(),
+        // It was reached; what it said is in the error.
+        _ if error.downcast_ref::<Refused>().is_some() => String::new(),
+        Some(c) if c.power == "Stopped" => ": the cluster is stopped; start it".into(),
+        Some(c) if c.private => ": it is a private cluster; use a runner in its network".into(),
+        Some(c) if !c.authorized_ranges.is_empty() => format!(
+            ": only {} may reach it; add the runner's address to the authorized IP ranges, or use a runner inside them",
+            c.authorized_ranges.join(", ")
+        ),
+        _ => ": is the cluster running, and can the runner reach it?".into(),
     };
-    anyhow!("{text}").context(format!(
-        "the cluster's API server `{}` can't be used: {hint}",
+    error.context(format!(
+        "the cluster's API server `{}` can't be used{hint}",
         access.server
     ))
 }

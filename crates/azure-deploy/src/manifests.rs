@@ -6,69 +6,15 @@ use actions_toolkit::BadInput;
 use container::ImageRef;
 use serde_json::Value;
 
+use crate::object::{Object, containers, containers_mut, text as text_of};
+
 /// The objects to apply, in the order in which they are applied.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifests(Vec<Object>);
 
-/// One object.
-#[derive(Debug, Clone)]
-pub(crate) struct Object {
-    /// The file it came from, relative to the workspace.
-    pub(crate) file: String,
-    /// The object.
-    pub(crate) value: Value,
-}
-
-impl Object {
-    fn text(&self, pointer: &str) -> &str {
-        self.value
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    }
-
-    /// `apps/v1`.
-    pub(crate) fn api_version(&self) -> &str {
-        self.text("/apiVersion")
-    }
-
-    /// `Deployment`.
-    pub(crate) fn kind(&self) -> &str {
-        self.text("/kind")
-    }
-
-    /// The object's name.
-    pub(crate) fn name(&self) -> &str {
-        self.text("/metadata/name")
-    }
-
-    /// Its namespace, if it says one.
-    pub(crate) fn namespace(&self) -> Option<&str> {
-        self.value
-            .pointer("/metadata/namespace")
-            .and_then(Value::as_str)
-    }
-
-    /// `Deployment/flask-app`.
-    pub(crate) fn label(&self) -> String {
-        format!("{}/{}", self.kind(), self.name())
-    }
-}
-
-// Namespaces first, and what others refer to before them; the order of the files otherwise.
-fn rank(kind: &str) -> u8 {
-    match kind {
-        "Namespace" => 0,
-        "CustomResourceDefinition" | "PriorityClass" | "StorageClass" => 1,
-        "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => 2,
-        "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "NetworkPolicy" => 3,
-        "Service" => 4,
-        _ => 5,
-    }
-}
-
 impl Manifests {
     /// Read files and folders (their `.yaml`, `.yml` and `.json` files, in the order of their names).
+    /// Objects that name no namespace get `namespace`.
     pub(crate) fn read(
         workspace: &Path,
         paths: &[PathBuf],
@@ -78,10 +24,8 @@ impl Manifests {
         let mut objects = Vec::new();
         for path in paths {
             let shown = |path: &Path| {
-                path.strip_prefix(workspace)
-                    .unwrap_or(path)
-                    .display()
-                    .to_string()
+                let path = path.strip_prefix(workspace).unwrap_or(path);
+                path.display().to_string()
             };
             let files =
                 files(path).map_err(|e| bad(format!("`{}` can't be read: {e}", shown(path))))?;
@@ -92,19 +36,16 @@ impl Manifests {
                 let name = shown(&file);
                 let text = std::fs::read_to_string(&file)
                     .map_err(|e| bad(format!("`{name}` can't be read: {e}")))?;
-                let found: Vec<Value> = serde_saphyr::from_multiple(&text)
-                    .map_err(|e| bad(format!("`{name}` is no YAML: {e}")))?;
-                let found = found.into_iter().filter(|value| !value.is_null());
-                objects.extend(found.map(|value| Object {
+                let found = parse(&text).map_err(|e| bad(format!("`{name}` is no YAML: {e}")))?;
+                objects.extend(found.into_iter().map(|value| Object {
                     file: name.clone(),
                     value,
+                    default_namespace: namespace.map(ToOwned::to_owned),
                 }));
             }
         }
-        for object in &mut objects {
-            check(object, namespace).map_err(bad)?;
-        }
         for (index, object) in objects.iter().enumerate() {
+            check(object, namespace).map_err(bad)?;
             let same = |other: &&Object| {
                 (other.label(), other.namespace()) == (object.label(), object.namespace())
             };
@@ -117,7 +58,7 @@ impl Manifests {
                 )));
             }
         }
-        objects.sort_by_key(|object| rank(object.kind()));
+        objects.sort_by_key(Object::rank);
         Ok(Self(objects))
     }
 
@@ -127,42 +68,67 @@ impl Manifests {
     }
 
     /// Every image that a container has.
-    pub(crate) fn images(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        for object in &self.0 {
-            let mut value = object.value.clone();
-            each_container(&mut value, &mut |container| {
-                found.extend(container["image"].as_str().map(ToOwned::to_owned));
-            });
-        }
-        found
+    pub(crate) fn images(&self) -> Vec<&str> {
+        let containers = self.0.iter().flat_map(|object| containers(&object.value));
+        let mut images: Vec<_> = containers.filter_map(|c| c["image"].as_str()).collect();
+        images.sort_unstable();
+        images.dedup();
+        images
     }
 
-    /// The containers whose image has the repository of `image`, whatever its registry and tag.
-    pub(crate) fn containers_of(&self, image: &ImageRef) -> Vec<String> {
-        self.clone().with_image(image, "")
+    /// Whether a container's image is of `repository`, whatever its registry and tag.
+    pub(crate) fn name_repository(&self, repository: &str) -> bool {
+        self.images()
+            .into_iter()
+            .any(|image| is_of(image, repository))
     }
 
-    /// Give every container of that repository the image `pinned`; returns what was changed.
-    pub(crate) fn with_image(&mut self, image: &ImageRef, pinned: &str) -> Vec<String> {
+    /// Give every container of `repository` the image `pinned`; returns what was changed.
+    pub(crate) fn with_image(&mut self, repository: &str, pinned: &str) -> Vec<String> {
         let mut changed = Vec::new();
         for object in &mut self.0 {
             let label = object.label();
-            each_container(&mut object.value, &mut |container| {
-                let of = container["image"]
+            for container in containers_mut(&mut object.value) {
+                if container["image"]
                     .as_str()
-                    .and_then(|text| text.parse::<ImageRef>().ok());
-                if of.is_some_and(|of| of.repository() == image.repository()) {
-                    changed.push(format!(
-                        "{label} {}",
-                        container["name"].as_str().unwrap_or_default()
-                    ));
+                    .is_some_and(|image| is_of(image, repository))
+                {
+                    let name = container["name"].as_str().unwrap_or_default();
+                    changed.push(format!("{label} `{name}`"));
                     container["image"] = pinned.into();
                 }
-            });
+            }
         }
         changed
     }
+}
+
+/// Whether `image` is of `repository`: both sides parsed, so that neither a registry's port nor a common
+/// beginning of two names can be taken for a match.
+pub(crate) fn is_of(image: &str, repository: &str) -> bool {
+    image
+        .parse::<ImageRef>()
+        .is_ok_and(|image| image.repository() == repository)
+}
+
+// Every document, and of a `List` its items, as kubectl takes it.
+fn parse(text: &str) -> Result<Vec<Value>, String> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|e| {
+        // What follows is a drawing of the place, for a terminal.
+        let error = e.to_string();
+        let line = error.lines().next().unwrap_or_default();
+        line.trim_start_matches("error: ").to_owned()
+    })?;
+    let mut found = Vec::new();
+    for mut document in documents.into_iter().filter(|document| !document.is_null()) {
+        let is_list = text_of(&document, "/kind").ends_with("List");
+        let items = document.get_mut("items").and_then(Value::as_array_mut);
+        match items.filter(|_| is_list) {
+            Some(items) => found.append(items),
+            None => found.push(document),
+        }
+    }
+    Ok(found)
 }
 
 fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -172,11 +138,8 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let path = entry?.path();
-        if path.is_file()
-            && path
-                .extension()
-                .is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
-        {
+        let known = |e: &std::ffi::OsStr| e == "yaml" || e == "yml" || e == "json";
+        if path.is_file() && path.extension().is_some_and(known) {
             found.push(path);
         }
     }
@@ -184,122 +147,28 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn check(object: &mut Object, namespace: Option<&str>) -> Result<(), String> {
+fn check(object: &Object, namespace: Option<&str>) -> Result<(), String> {
+    let file = &object.file;
+    if !object.value.is_object() {
+        return Err(format!("`{file}` has a document that is no object"));
+    }
     for (pointer, field) in [
         ("/apiVersion", "apiVersion"),
         ("/kind", "kind"),
         ("/metadata/name", "metadata.name"),
     ] {
         if object.text(pointer).is_empty() {
-            return Err(format!("an object in `{}` has no `{field}`", object.file));
+            return Err(format!("an object in `{file}` has no `{field}`"));
         }
     }
     match (object.namespace(), namespace) {
         (Some(own), Some(given)) if own != given => Err(format!(
-            "`{}` in `{}` is for the namespace `{own}`, but the input `namespace` is `{given}`",
+            "`{}` in `{file}` is for the namespace `{own}`, but the input `namespace` is `{given}`",
             object.label(),
-            object.file
         )),
-        (None, Some(given)) if object.kind() != "Namespace" => {
-            object.value["metadata"]["namespace"] = given.into();
-            Ok(())
-        }
         _ => Ok(()),
     }
 }
 
-// Containers stand in a pod's spec, wherever that is: in a template, in a job's template.
-fn each_container(value: &mut Value, visit: &mut impl FnMut(&mut Value)) {
-    match value {
-        Value::Object(map) => {
-            for (key, inner) in map.iter_mut() {
-                if matches!(
-                    key.as_str(),
-                    "containers" | "initContainers" | "ephemeralContainers"
-                ) {
-                    inner
-                        .as_array_mut()
-                        .into_iter()
-                        .flatten()
-                        .for_each(&mut *visit);
-                } else {
-                    each_container(inner, visit);
-                }
-            }
-        }
-        Value::Array(list) => list
-            .iter_mut()
-            .for_each(|inner| each_container(inner, visit)),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str, namespace: Option<&str>) -> Result<Manifests, String> {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("app.yaml"), text).unwrap();
-        Manifests::read(folder.path(), &[folder.path().to_owned()], namespace)
-            .map_err(|e| e.to_string())
-    }
-
-    const CRON: &str = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: tidy}\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          initContainers: [{name: wait, image: 'localhost:5077/a:1'}]\n          containers: [{name: main, image: 'localhost:5077/b:1'}]\n";
-
-    #[test]
-    fn images_are_found_in_every_kind_of_pod_by_their_repository() {
-        let mut manifests = read(CRON, None).unwrap();
-        let image: ImageRef = "a:2".parse().unwrap();
-        assert_eq!(
-            manifests.with_image(&image, "drydock.azurecr.io/a@sha256:0"),
-            ["CronJob/tidy wait"]
-        );
-        let mut images = manifests.images();
-        images.sort();
-        assert_eq!(
-            images,
-            ["drydock.azurecr.io/a@sha256:0", "localhost:5077/b:1"]
-        );
-    }
-
-    #[test]
-    fn namespaces_come_first() {
-        let both = format!("{CRON}---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: web}}\n");
-        let manifests = read(&both, None).unwrap();
-        assert_eq!(
-            manifests
-                .objects()
-                .iter()
-                .map(Object::label)
-                .collect::<Vec<_>>(),
-            ["Namespace/web", "CronJob/tidy"]
-        );
-    }
-
-    #[test]
-    fn mistakes_name_the_file() {
-        let table = [
-            ("a: [", None, "input `manifests`: `app.yaml` is no YAML"),
-            (
-                "kind: Service\nmetadata: {name: x}",
-                None,
-                "input `manifests`: an object in `app.yaml` has no `apiVersion`",
-            ),
-            (
-                "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: a}",
-                Some("b"),
-                "input `manifests`: `Service/x` in `app.yaml` is for the namespace `a`, but the input `namespace` is `b`",
-            ),
-            (
-                "apiVersion: v1\nkind: Service\nmetadata: {name: x}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: x}",
-                None,
-                "input `manifests`: `Service/x` is in `app.yaml` and in `app.yaml`",
-            ),
-        ];
-        for (text, namespace, message) in table {
-            let error = read(text, namespace).unwrap_err();
-            assert!(error.starts_with(message), "{error}");
-        }
-    }
-}
+mod tests;

@@ -1,11 +1,15 @@
 //! Bringing the images into the registry.
 
+use std::time::{Duration, Instant};
+
 use actions_toolkit::{BadInput, Context, Secret};
 use anyhow::Context as _;
 use azure::{Directory, LoginServer, ResourceManager, TOKEN_USER};
 use container::{Auth, Credentials, Engine, ImageRef};
 
 use crate::request::{AzureInputs, Request};
+
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// The registry, signed in.
 pub(crate) struct Registry {
@@ -67,9 +71,11 @@ impl Registry {
             .iter()
             .filter(|image| **image != request.image)
         {
-            self.push(ctx, engine, image).await?;
+            self.push(ctx, engine, image, request.repository_of(image))
+                .await?;
         }
-        self.push(ctx, engine, &request.image).await
+        self.push(ctx, engine, &request.image, &request.repository)
+            .await
     }
 
     async fn push(
@@ -77,14 +83,25 @@ impl Registry {
         ctx: &Context,
         engine: &Engine,
         image: &ImageRef,
+        repository: &str,
     ) -> anyhow::Result<ImageRef> {
-        let target = image.moved_to(&self.server.0, image.repository())?;
+        let target = image.moved_to(&self.server.0, repository)?;
         engine.tag(image, &target).await?;
         let credentials = Credentials {
             username: TOKEN_USER.into(),
             password: self.token.expose().to_owned(),
         };
-        let digest = engine.push(&target, &credentials).await?;
+        let begun = Instant::now();
+        let mut pushed = std::pin::pin!(engine.push(&target, &credentials));
+        let digest = loop {
+            tokio::select! {
+                digest = &mut pushed => break digest?,
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    let seconds = begun.elapsed().as_secs();
+                    ctx.log().info(format!("pushing {target} ({seconds} s)"));
+                }
+            }
+        };
         // The registry's own word, not the engine's.
         let held = self
             .client

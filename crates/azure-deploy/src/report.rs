@@ -1,13 +1,19 @@
 //! What is left behind: outputs and summary.
 
+use std::time::Instant;
+
 use actions_toolkit::{Context, text};
 use container::ImageRef;
 use serde_json::Value;
 
 use crate::change::Before;
 use crate::cluster::Cluster;
-use crate::manifests::Object;
+use crate::object::Object;
+use crate::rollout::Evidence;
 use crate::serving::Address;
+
+/// Lines of changes, and of evidence, that the summary shows.
+const SHOWN: usize = 30;
 
 /// What is known so far of the deployment.
 pub(crate) struct Story {
@@ -18,12 +24,17 @@ pub(crate) struct Story {
     pub(crate) previous: Option<String>,
     /// The cluster before the change, once it is being changed.
     pub(crate) before: Option<Before>,
-    /// The Deployment's revision.
+    /// The revision of the Deployment that serves.
     pub(crate) revision: Option<String>,
     /// Where it serves.
     pub(crate) address: Option<Address>,
     /// Whether the previous version was put back.
     pub(crate) rolled_back: bool,
+    /// What was changed of each object.
+    pub(crate) changes: Vec<(String, Vec<String>)>,
+    /// What pods that failed left to read.
+    pub(crate) evidence: Evidence,
+    times: Vec<(&'static str, u64)>,
     failure: Option<String>,
 }
 
@@ -38,8 +49,16 @@ impl Story {
             revision: None,
             address: None,
             rolled_back: false,
+            changes: Vec::new(),
+            evidence: Vec::new(),
+            times: Vec::new(),
             failure: None,
         }
+    }
+
+    /// A part that began at `begun` is done.
+    pub(crate) fn took(&mut self, part: &'static str, begun: Instant) {
+        self.times.push((part, begun.elapsed().as_secs()));
     }
 
     /// It failed.
@@ -57,10 +76,9 @@ impl Story {
         );
         ctx.output("revision", self.revision.as_deref().unwrap_or_default());
         ctx.output("rolled-back", self.rolled_back);
-        if let Some(address) = &self.address {
-            ctx.output("url", &address.url);
-            ctx.output("public-ip", &address.host);
-        }
+        let address = self.address.as_ref();
+        ctx.output("url", address.map_or("", |address| &address.url));
+        ctx.output("public-ip", address.map_or("", |address| &address.host));
     }
 
     /// Write the outputs and the summary.
@@ -72,36 +90,63 @@ impl Story {
     fn markdown(&self) -> String {
         let heading = match (&self.failure, self.rolled_back) {
             (None, _) => "🚀 Deployed",
-            (Some(_), true) => "↩️ Refused, and rolled back",
+            (Some(_), true) => "↩️ Rolled back",
             (Some(_), false) => "❌ Not deployed",
         };
-        let mut rows = vec![("Image", text::code(&self.image))];
-        rows.extend(
-            self.address
-                .as_ref()
-                .map(|address| ("Address", address.url.clone())),
-        );
-        rows.extend(
-            self.revision
-                .as_ref()
-                .map(|revision| ("Revision", text::markdown(revision))),
-        );
-        rows.extend(
-            self.previous
-                .as_ref()
-                .map(|previous| ("Before", text::code(previous))),
-        );
-        rows.extend(
-            self.failure
-                .as_ref()
-                .map(|failure| ("Why", text::markdown(failure))),
-        );
-        let rows: Vec<_> = rows
+        let times: Vec<_> = self
+            .times
             .iter()
-            .map(|(name, value)| format!("| {name} | {value} |\n"))
+            .map(|(part, seconds)| format!("{part} {seconds} s"))
             .collect();
-        format!("## {heading}\n\n| | |\n|---|---|\n{}", rows.concat())
+        let rows = [
+            ("Image", Some(text::code(&self.image))),
+            ("Address", self.address.as_ref().map(|a| a.url.clone())),
+            ("Revision", self.revision.as_deref().map(text::markdown)),
+            ("Before", self.previous.as_deref().map(text::code)),
+            ("Time", (!times.is_empty()).then(|| times.join(", "))),
+            ("Why", self.failure.as_deref().map(text::markdown)),
+        ];
+        let rows: String = rows
+            .iter()
+            .filter_map(|(name, value)| Some(format!("| {name} | {} |\n", value.as_ref()?)))
+            .collect();
+        let changes: Vec<_> = self
+            .changes
+            .iter()
+            .flat_map(|(label, changes)| changes.iter().map(move |c| format!("{label}: {c}")))
+            .collect();
+        format!(
+            "## {heading}\n\n| | |\n|---|---|\n{rows}{}{}",
+            details(
+                "What pods left to read",
+                &self.evidence,
+                self.failure.is_some()
+            ),
+            details("What changed", &changes, false),
+        )
     }
+}
+
+// The end of the evidence tells most, and so does the beginning of the changes.
+fn details(title: &str, lines: &[String], end: bool) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let count = lines.len().min(SHOWN);
+    let shown = if end {
+        &lines[lines.len() - count..]
+    } else {
+        &lines[..count]
+    };
+    let left_out = match lines.len() - count {
+        0 => String::new(),
+        more => format!(" ({} not shown)", text::plural(more, "line")),
+    };
+    let open = if end { " open" } else { "" };
+    format!(
+        "\n<details{open}><summary>{title}{left_out}</summary>\n\n{}\n</details>\n",
+        text::code_block(&shown.join("\n"))
+    )
 }
 
 /// The revision of the first Deployment.
@@ -123,23 +168,90 @@ pub(crate) async fn revision(
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_summary_of_a_deployment_that_was_taken_back() {
+    fn story() -> Story {
         let digest = format!("drydock.azurecr.io/flask-app@sha256:{}", "ab".repeat(32));
         let mut story = Story::new(&digest.parse().unwrap());
         story.previous = Some("drydock.azurecr.io/flask-app@sha256:cd".into());
+        story.times = vec![("push", 3)];
+        let image = "spec.template.spec.containers[app].image: a → b";
+        story.changes = vec![
+            ("Service/flask-app".into(), vec![]),
+            ("Deployment/flask-app".into(), vec![image.into()]),
+        ];
+        story
+    }
+
+    #[test]
+    fn the_summary_of_a_deployment() {
+        let mut story = story();
+        story.revision = Some("7".into());
+        story.times.push(("rollout", 9));
+        story.address = Some(Address {
+            host: "10.77.1.10".into(),
+            url: "http://10.77.1.10".into(),
+        });
+        insta::assert_snapshot!(story.markdown().replace(&"ab".repeat(32), "…"), @r"
+        ## 🚀 Deployed
+
+        | | |
+        |---|---|
+        | Image | `drydock.azurecr.io/flask-app@sha256:…` |
+        | Address | http://10.77.1.10 |
+        | Revision | 7 |
+        | Before | `drydock.azurecr.io/flask-app@sha256:cd` |
+        | Time | push 3 s, rollout 9 s |
+
+        <details><summary>What changed</summary>
+
+        ```text
+        Deployment/flask-app: spec.template.spec.containers[app].image: a → b
+        ```
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn the_summary_of_a_deployment_that_was_taken_back() {
+        let mut story = story();
         story.rolled_back = true;
+        story.evidence = vec!["log    ``` ModuleNotFoundError".into()];
         story.failed(&anyhow::anyhow!(
             "Deployment/flask-app: container `app` ends | again"
         ));
         insta::assert_snapshot!(story.markdown().replace(&"ab".repeat(32), "…"), @r"
-        ## ↩️ Refused, and rolled back
+        ## ↩️ Rolled back
 
         | | |
         |---|---|
         | Image | `drydock.azurecr.io/flask-app@sha256:…` |
         | Before | `drydock.azurecr.io/flask-app@sha256:cd` |
+        | Time | push 3 s |
         | Why | Deployment/flask-app: container \`app\` ends \| again |
+
+        <details open><summary>What pods left to read</summary>
+
+        ````text
+        log    ``` ModuleNotFoundError
+        ````
+
+        </details>
+
+        <details><summary>What changed</summary>
+
+        ```text
+        Deployment/flask-app: spec.template.spec.containers[app].image: a → b
+        ```
+
+        </details>
         ");
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_say_so() {
+        let lines: Vec<_> = (0..=SHOWN).map(|n| format!("line {n}")).collect();
+        let (begin, end) = (details("x", &lines, false), details("x", &lines, true));
+        assert!(begin.contains("line 0\n") && begin.contains("(1 line not shown)"));
+        assert!(!end.contains("line 0\n") && end.contains(&format!("line {SHOWN}\n")));
     }
 }

@@ -1,16 +1,20 @@
 //! What is asked for, valid by its types.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, Secret};
+use actions_toolkit::{BadInput, Context, Inputs, Secret};
+use azure::Cloud;
 use container::ImageRef;
 
 use crate::manifests::Manifests;
 
 /// A deployment to be made.
 pub(crate) struct Request {
+    /// The image in the engine.
     pub(crate) image: ImageRef,
+    /// Its repository in the registry and in the manifests.
+    pub(crate) repository: String,
     pub(crate) also_push: Vec<ImageRef>,
     pub(crate) azure: AzureInputs,
     pub(crate) manifests: Manifests,
@@ -30,9 +34,7 @@ pub(crate) struct AzureInputs {
     pub(crate) registry_group: Option<String>,
     pub(crate) group: String,
     pub(crate) cluster: String,
-    pub(crate) authority: String,
-    pub(crate) resource_manager: String,
-    pub(crate) audience: String,
+    pub(crate) cloud: Cloud,
 }
 
 /// How long each wait may last.
@@ -48,62 +50,35 @@ impl Request {
     pub(crate) fn of(ctx: &Context) -> Result<Self, BadInput> {
         let inputs = ctx.inputs();
         let image = tagged("image", inputs.required("image")?)?;
-        let also_push = inputs
-            .lines("also-push")
-            .into_iter()
-            .map(|line| tagged("also-push", line))
-            .collect::<Result<Vec<_>, _>>()?;
-        let health_path = match inputs.required("health-path")? {
-            "none" => None,
-            path if path.starts_with('/') => Some(path.to_owned()),
-            path => {
-                return Err(BadInput::of(
-                    "health-path",
-                    format!("`{path}` does not begin with `/`"),
-                ));
-            }
+        let also_push = inputs.lines("also-push").into_iter();
+        let also_push = also_push.map(|line| tagged("also-push", line));
+        let repository = match inputs.text("repository") {
+            Some(text) => repository(text)?,
+            None => image.repository().to_owned(),
         };
         let workspace = ctx.github().workspace()?;
-        let paths: Vec<PathBuf> = inputs
-            .lines("manifests")
-            .into_iter()
-            .map(|line| workspace.join(line))
-            .collect();
+        let paths = inputs.lines("manifests").into_iter();
+        let paths: Vec<_> = paths
+            .map(|line| inside(&workspace, line))
+            .collect::<Result<_, _>>()?;
         let manifests = Manifests::read(&workspace, &paths, inputs.text("namespace"))?;
-        if manifests.containers_of(&image).is_empty() {
+        if !manifests.name_repository(&repository) {
             let known = manifests.images().join(", ");
             return Err(BadInput::of(
                 "image",
                 format!(
-                    "no container of the manifests has an image called `{}`; they have: {known}",
-                    image.repository()
+                    "no container of the manifests has an image called `{repository}`; they have: {known}"
                 ),
             ));
         }
         Ok(Self {
+            also_push: also_push.collect::<Result<_, _>>()?,
             image,
-            also_push,
-            azure: AzureInputs {
-                client: id("client-id", inputs.required("client-id")?)?,
-                tenant: id("tenant-id", inputs.required("tenant-id")?)?,
-                subscription: id("subscription-id", inputs.required("subscription-id")?)?,
-                client_secret: inputs.secret("client-secret", ctx.log()),
-                registry: name("registry", inputs.required("registry")?)?,
-                registry_group: inputs
-                    .text("registry-resource-group")
-                    .map(ToOwned::to_owned),
-                group: inputs.required("resource-group")?.to_owned(),
-                cluster: inputs.required("cluster")?.to_owned(),
-                authority: address("authority-host", inputs.required("authority-host")?)?,
-                resource_manager: address(
-                    "resource-manager",
-                    inputs.required("resource-manager")?,
-                )?,
-                audience: inputs.required("token-audience")?.to_owned(),
-            },
+            repository,
+            azure: azure(ctx, inputs)?,
             manifests,
             latest: inputs.flag("latest")?,
-            health_path,
+            health_path: health_path(inputs.required("health-path")?)?,
             expect_commit: inputs
                 .text("expect-commit")
                 .or_else(|| ctx.github().sha())
@@ -115,6 +90,81 @@ impl Request {
             },
         })
     }
+
+    /// Where `image` goes in the registry: versions of the deployed image go to its repository.
+    pub(crate) fn repository_of<'a>(&'a self, image: &'a ImageRef) -> &'a str {
+        if image.repository() == self.image.repository() {
+            &self.repository
+        } else {
+            image.repository()
+        }
+    }
+}
+
+fn azure(ctx: &Context, inputs: &Inputs) -> Result<AzureInputs, BadInput> {
+    let group = |input: &str| {
+        inputs
+            .text(input)
+            .map(|text| group(input, text))
+            .transpose()
+    };
+    Ok(AzureInputs {
+        client: id("client-id", inputs.required("client-id")?)?,
+        tenant: id("tenant-id", inputs.required("tenant-id")?)?,
+        subscription: id("subscription-id", inputs.required("subscription-id")?)?,
+        client_secret: inputs.secret("client-secret", ctx.log()),
+        registry: name("registry", inputs.required("registry")?)?,
+        registry_group: group("registry-resource-group")?,
+        group: group("resource-group")?.unwrap_or_default(),
+        cluster: name("cluster", inputs.required("cluster")?)?,
+        cloud: Cloud::new(
+            &address("authority-host", inputs.required("authority-host")?)?,
+            &address("resource-manager", inputs.required("resource-manager")?)?,
+            inputs.required("token-audience")?,
+        ),
+    })
+}
+
+fn health_path(text: &str) -> Result<Option<String>, BadInput> {
+    match text {
+        "none" => Ok(None),
+        path if path.starts_with('/') => Ok(Some(path.to_owned())),
+        path => Err(BadInput::of(
+            "health-path",
+            format!("`{path}` does not begin with `/`"),
+        )),
+    }
+}
+
+fn inside(workspace: &Path, line: &str) -> Result<PathBuf, BadInput> {
+    let given = Path::new(line);
+    if given.components().any(|part| part == Component::ParentDir) {
+        return Err(BadInput::of(
+            "manifests",
+            format!("`{line}` must not have `..` in it"),
+        ));
+    }
+    Ok(workspace.join(given))
+}
+
+fn repository(text: &str) -> Result<String, BadInput> {
+    let bad = |problem: String| BadInput::of("repository", problem);
+    let parsed: ImageRef = text.parse().map_err(|e| bad(format!("`{text}`: {e}")))?;
+    if parsed.repository() != text {
+        return Err(bad(format!(
+            "`{text}` has more than a repository in it (`{}`)",
+            parsed.repository()
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+fn group(input: &str, text: &str) -> Result<String, BadInput> {
+    if text.contains('/') {
+        let problem = format!("`{text}` is a path; the name of the resource group is wanted");
+        return Err(BadInput::of(input, problem));
+    }
+    Ok(text.to_owned())
 }
 
 fn tagged(input: &str, text: &str) -> Result<ImageRef, BadInput> {
@@ -156,19 +206,20 @@ fn name(input: &str, text: &str) -> Result<String, BadInput> {
 }
 
 fn address(input: &str, text: &str) -> Result<String, BadInput> {
-    let text = if text.contains("://") {
+    let full = if text.contains("://") {
         text.to_owned()
     } else {
         format!("https://{text}")
     };
-    let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"]
-        .iter()
-        .any(|local| text.starts_with(local));
-    if !text.starts_with("https://") && !local {
-        return Err(BadInput::of(
+    let url = reqwest::Url::parse(&full)
+        .map_err(|e| BadInput::of(input, format!("`{text}` is no address: {e}")))?;
+    let local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    match url.scheme() {
+        "https" => Ok(full),
+        "http" if local => Ok(full),
+        _ => Err(BadInput::of(
             input,
             format!("`{text}` would send credentials in the clear; use https"),
-        ));
+        )),
     }
-    Ok(text)
 }

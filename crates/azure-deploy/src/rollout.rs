@@ -1,82 +1,81 @@
-//! Watching a rollout until it is done, lost, or out of time.
+//! Watching rollouts until all are done, one is lost, or the time is up.
 
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{Log, PolicyFailure};
-use anyhow::Context as _;
+use actions_toolkit::{Log, PolicyFailure, text::cut};
 use serde_json::Value;
 
-use crate::cluster::Cluster;
-use crate::judge::{self, Standing};
-use crate::manifests::Object;
+use crate::cluster::{Cluster, Patience};
+use crate::judge::{self, Cause, Standing};
+use crate::object::{Object, text};
 
 const PERIOD: Duration = Duration::from_secs(1);
 /// A line is written when the standing changes, and at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Of a container's last line, the error shows this many bytes.
+const LAST_WORDS: usize = 200;
 
-/// Wait until every Deployment of `objects` is rolled out.
+/// The last lines and events of pods that failed, for a reader.
+pub(crate) type Evidence = Vec<String>;
+
+/// Wait until every workload of `objects` is rolled out, all at once.
 ///
 /// # Errors
-/// [`PolicyFailure`] with the cause when one is lost or out of time; the pod's events and last lines are
-/// in the log then.
+/// [`PolicyFailure`] with the cause when one is lost or out of time; its pods' events and last lines are
+/// in the log and in `evidence` then.
 pub(crate) async fn wait(
     cluster: &Cluster,
     objects: &[Object],
     limit: Duration,
     log: &Log,
+    evidence: &mut Evidence,
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let mut open: Vec<&Object> = objects
-        .iter()
-        .filter(|object| object.kind() == "Deployment")
-        .collect();
+    let mut open: Vec<&Object> = objects.iter().filter(|o| o.is_workload()).collect();
+    let mut patience = Patience::default();
     let mut said = (String::new(), Instant::now());
     while !open.is_empty() {
         let mut lines = Vec::new();
         let mut still = Vec::new();
+        let mut seen = Vec::new();
         for object in open {
-            let live = cluster
-                .get(object)
-                .await?
-                .with_context(|| format!("`{}` is gone", object.label()))?;
-            let pods = cluster.newest_pods(&live).await?;
-            match judge::deployment(&live, &pods, begun.elapsed()) {
-                Standing::Done => log.info(format!(
-                    "{} is rolled out ({:.0} s)",
-                    object.label(),
-                    begun.elapsed().as_secs_f64()
-                )),
-                Standing::Lost { cause, pod } => {
-                    evidence(cluster, &live, pod.as_deref(), log).await;
-                    return Err(PolicyFailure(format!("{}: {cause}", object.label())).into());
+            let Some((live, pods)) = patience.with(look(cluster, object).await)? else {
+                lines.push(format!("{}: the API server is away", object.label()));
+                still.push(object);
+                continue;
+            };
+            match judge::workload(&live, &pods, begun.elapsed()) {
+                Standing::Done => {
+                    let seconds = begun.elapsed().as_secs();
+                    log.info(format!("{} is rolled out ({seconds} s)", object.label()));
+                }
+                Standing::Lost(cause) => {
+                    let last = gather(cluster, &live, &cause, log, evidence).await;
+                    let last = last.map_or(String::new(), |line| format!(": `{line}`"));
+                    let label = object.label();
+                    return Err(PolicyFailure(format!("{label}: {}{last}", cause.words)).into());
                 }
                 Standing::Waiting(words) => {
                     lines.push(format!("{}: {words}", object.label()));
-                    still.push((object, pods));
+                    still.push(object);
+                    seen.push((live, pods));
                 }
             }
         }
         let line = lines.join("; ");
         if !line.is_empty() && (line != said.0 || said.1.elapsed() > HEARTBEAT) {
-            log.info(&line);
+            log.info(format!("{line} ({} s)", begun.elapsed().as_secs()));
             said = (line.clone(), Instant::now());
         }
-        if begun.elapsed() > limit {
-            for (object, pods) in &still {
-                if let Some(live) = cluster.get(object).await? {
-                    let pod = pods
-                        .iter()
-                        .find_map(|pod| pod.pointer("/metadata/name")?.as_str());
-                    evidence(cluster, &live, pod, log).await;
-                }
+        if !still.is_empty() && begun.elapsed() > limit {
+            for (live, pods) in &seen {
+                show(cluster, live, pods, log, evidence).await;
             }
-            return Err(PolicyFailure(format!(
-                "the rollout was not done after {} s: {line}",
-                limit.as_secs()
-            ))
-            .into());
+            let limit = limit.as_secs();
+            let problem = format!("the rollout was not done after {limit} s: {line}");
+            return Err(PolicyFailure(problem).into());
         }
-        open = still.into_iter().map(|(object, _)| object).collect();
+        open = still;
         if !open.is_empty() {
             tokio::time::sleep(PERIOD).await;
         }
@@ -84,18 +83,73 @@ pub(crate) async fn wait(
     Ok(())
 }
 
-// What a person would look for next.
-async fn evidence(cluster: &Cluster, deployment: &Value, pod: Option<&str>, log: &Log) {
-    let namespace = deployment
-        .pointer("/metadata/namespace")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+async fn look(cluster: &Cluster, object: &Object) -> anyhow::Result<(Value, Vec<Value>)> {
+    let Some(live) = cluster.get(object).await? else {
+        // Somebody removed it: to wait for it would be in vain.
+        return Err(PolicyFailure(format!("{} is gone", object.label())).into());
+    };
+    let pods = cluster.newest_pods(&live).await?;
+    Ok((live, pods))
+}
+
+/// Show what the newest pods of every workload of `objects` say.
+pub(crate) async fn show_all(
+    cluster: &Cluster,
+    objects: &[Object],
+    log: &Log,
+    evidence: &mut Evidence,
+) {
+    for object in objects.iter().filter(|object| object.is_workload()) {
+        if let Ok((live, pods)) = look(cluster, object).await {
+            show(cluster, &live, &pods, log, evidence).await;
+        }
+    }
+}
+
+// One pod speaks for all: rather one that is not ready.
+async fn show(
+    cluster: &Cluster,
+    workload: &Value,
+    pods: &[Value],
+    log: &Log,
+    evidence: &mut Evidence,
+) {
+    let ready = |pod: &&Value| {
+        let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+        conditions
+            .into_iter()
+            .flatten()
+            .any(|c| c["type"] == "Ready" && c["status"] == "True")
+    };
+    let pod = pods.iter().find(|pod| !ready(pod)).or_else(|| pods.first());
     let Some(pod) = pod else { return };
+    let cause = Cause {
+        pod: Some(text(pod, "/metadata/name").to_owned()),
+        ..Cause::default()
+    };
+    gather(cluster, workload, &cause, log, evidence).await;
+}
+
+// What a person would look for next; returns the container's last words.
+async fn gather(
+    cluster: &Cluster,
+    workload: &Value,
+    cause: &Cause,
+    log: &Log,
+    evidence: &mut Evidence,
+) -> Option<String> {
+    let namespace = text(workload, "/metadata/namespace");
+    let pod = cause.pod.as_deref()?;
+    let warnings = cluster.warnings("Pod", namespace, pod).await;
+    let tail = cluster
+        .log_tail(namespace, pod, cause.container.as_deref())
+        .await;
     let _group = log.group(format!("Why: events and last lines of pod {pod}"));
-    for warning in cluster.warnings(namespace, pod).await {
-        log.info(format!("event  {warning}"));
+    let lines = warnings.iter().map(|line| format!("event  {line}"));
+    for line in lines.chain(tail.iter().map(|line| format!("log    {line}"))) {
+        log.info(&line);
+        evidence.push(line);
     }
-    for line in cluster.log_tail(namespace, pod).await {
-        log.info(format!("log    {line}"));
-    }
+    let last = tail.iter().rev().find(|line| !line.trim().is_empty())?;
+    Some(cut(last.trim(), LAST_WORDS).to_owned())
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use actions_toolkit::{Log, PolicyFailure};
 use serde_json::Value;
 
-use crate::cluster::Cluster;
-use crate::manifests::Object;
+use crate::cluster::{Cluster, DEFAULT_NAMESPACE, Patience};
+use crate::object::Object;
 
 const PERIOD: Duration = Duration::from_secs(1);
 /// Answers in a row that count as healthy: the first request after a rollout may still be lost.
@@ -70,17 +70,17 @@ pub(crate) async fn wait_for_address(
 ) -> anyhow::Result<Address> {
     let begun = Instant::now();
     let mut said = Instant::now();
-    log.info(format!("waiting for the address of {}", service.label()));
+    let mut patience = Patience::default();
     loop {
-        if let Some(found) = cluster.get(service).await?.as_ref().and_then(address) {
+        let live = patience.with(cluster.get(service).await)?.flatten();
+        if let Some(found) = live.as_ref().and_then(address) {
             return Ok(found);
         }
         if begun.elapsed() > limit {
-            let warnings = cluster
-                .warnings(service.namespace().unwrap_or("default"), service.name())
-                .await;
+            let namespace = service.namespace().unwrap_or(DEFAULT_NAMESPACE);
+            let warnings = cluster.warnings("Service", namespace, service.name()).await;
             let why = if warnings.is_empty() {
-                "there are no events about it".to_owned()
+                "there are no warnings about it".to_owned()
             } else {
                 warnings.join("; ")
             };
@@ -92,9 +92,10 @@ pub(crate) async fn wait_for_address(
             .into());
         }
         if said.elapsed() > Duration::from_secs(10) {
+            let seconds = begun.elapsed().as_secs();
             log.info(format!(
-                "still no address after {:.0} s",
-                begun.elapsed().as_secs_f64()
+                "{} has no address yet ({seconds} s)",
+                service.label()
             ));
             said = Instant::now();
         }

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use actions_toolkit::{Context, Secret};
 use anyhow::{Context as _, anyhow, bail};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::{Cloud, retry};
+
 const LIMIT: Duration = Duration::from_secs(60);
-const ATTEMPTS: u32 = 4;
+/// Pages of a list: a subscription has fewer registries than these hold.
+const PAGES: usize = 100;
 
 /// Resource Manager, as one identity in one subscription.
 pub struct ResourceManager<'a> {
@@ -27,15 +30,24 @@ struct Refused {
 #[derive(Deserialize)]
 struct Reason {
     code: String,
+    #[serde(default)]
     message: String,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    #[serde(default)]
+    value: Vec<Value>,
+    next_link: Option<String>,
+}
+
 impl<'a> ResourceManager<'a> {
-    /// Resource Manager at `base`, asked with `token`.
-    pub fn new(ctx: &'a Context, base: &str, subscription: &str, token: Secret) -> Self {
+    /// The Resource Manager of `cloud`, asked with `token`.
+    pub fn new(ctx: &'a Context, cloud: &Cloud, subscription: &str, token: Secret) -> Self {
         Self {
             ctx,
-            base: base.trim_end_matches('/').to_owned(),
+            base: cloud.resource_manager().to_owned(),
             subscription: subscription.to_owned(),
             token,
         }
@@ -43,76 +55,88 @@ impl<'a> ResourceManager<'a> {
 
     /// `GET` of a path below the subscription.
     pub(crate) async fn get(&self, path: &str, version: &str) -> anyhow::Result<Value> {
-        self.send(Method::GET, path, version).await
+        self.send(Method::GET, self.url(path, version)?, path).await
     }
 
     /// `POST` of a path below the subscription, without a body.
     pub(crate) async fn post(&self, path: &str, version: &str) -> anyhow::Result<Value> {
-        self.send(Method::POST, path, version).await
+        self.send(Method::POST, self.url(path, version)?, path)
+            .await
     }
 
-    async fn send(&self, method: Method, path: &str, version: &str) -> anyhow::Result<Value> {
-        let url = format!("{}/subscriptions/{}/{path}", self.base, self.subscription);
-        let what = || format!("while asking Azure Resource Manager for `{path}`");
-        for attempt in 1..=ATTEMPTS {
-            let request = self
+    /// Every item of a list below the subscription, page after page.
+    pub(crate) async fn list(&self, path: &str, version: &str) -> anyhow::Result<Vec<Value>> {
+        let mut url = self.url(path, version)?;
+        let mut items = Vec::new();
+        for _ in 0..PAGES {
+            let page = self.send(Method::GET, url.clone(), path).await?;
+            let page: Page = serde_json::from_value(page)
+                .with_context(|| format!("while reading the list `{path}`"))?;
+            items.extend(page.value);
+            let Some(next) = page.next_link.filter(|link| !link.is_empty()) else {
+                return Ok(items);
+            };
+            let next = Url::parse(&next).context("while reading the link to the next page")?;
+            // The token goes to Resource Manager and to nobody else.
+            if next.origin() != url.origin() {
+                bail!("the next page of `{path}` is at another host, which is not asked");
+            }
+            url = next;
+        }
+        Ok(items)
+    }
+
+    fn url(&self, path: &str, version: &str) -> anyhow::Result<Url> {
+        let mut url = Url::parse(&self.base)
+            .with_context(|| format!("while reading the address `{}`", self.base))?;
+        url.path_segments_mut()
+            .map_err(|()| anyhow!("`{}` is no base of addresses", self.base))?
+            .pop_if_empty()
+            .extend(["subscriptions", &self.subscription])
+            .extend(path.split('/'));
+        url.query_pairs_mut().append_pair("api-version", version);
+        Ok(url)
+    }
+
+    async fn send(&self, method: Method, url: Url, path: &str) -> anyhow::Result<Value> {
+        let what = format!("while asking Azure Resource Manager for `{path}`");
+        let answer = retry::send(&what, async || {
+            Ok(self
                 .ctx
                 .http()?
-                .request(method.clone(), &url)
-                .query(&[("api-version", version)]);
-            let answer = request
+                .request(method.clone(), url.clone())
                 .bearer_auth(self.token.expose())
-                .timeout(LIMIT)
-                .send()
-                .await;
-            let wait = match answer {
-                Ok(answer) if answer.status().is_success() => {
-                    return answer.json().await.with_context(what);
-                }
-                Ok(answer) if attempt < ATTEMPTS && passes(answer.status()) => answer
-                    .headers()
-                    .get("retry-after")
-                    .and_then(|value| value.to_str().ok()?.parse().ok()),
-                Ok(answer) => {
-                    let status = answer.status();
-                    let body = answer.text().await.unwrap_or_default();
-                    return Err(explain(status, &body)).with_context(what);
-                }
-                Err(e) if attempt == ATTEMPTS => return Err(e.without_url()).with_context(what),
-                Err(_) => None,
-            };
-            let wait = wait.map_or(u64::from(attempt), |seconds: u64| seconds.min(60));
-            tokio::time::sleep(Duration::from_secs(wait)).await;
+                .timeout(LIMIT))
+        })
+        .await?;
+        let status = answer.status();
+        if status.is_success() {
+            return answer.json().await.context(what);
         }
-        bail!("{}: it does not answer", what())
+        let body = answer.text().await.unwrap_or_default();
+        Err(explain(status, &body).context(what))
     }
-}
-
-fn passes(status: StatusCode) -> bool {
-    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
 fn explain(status: StatusCode, body: &str) -> anyhow::Error {
-    let reason = serde_json::from_str::<Refused>(body)
-        .ok()
-        .map(|refused| refused.error);
-    let (code, message) = reason.map_or_else(
-        || (status.to_string(), String::new()),
-        |r| (r.code, r.message),
+    let said = serde_json::from_str::<Refused>(body).map_or_else(
+        |_| status.to_string(),
+        |refused| format!("{}: {}", refused.error.code, refused.error.message),
     );
-    let cure = match (status, code.as_str()) {
-        (StatusCode::FORBIDDEN, _) | (_, "AuthorizationFailed") => {
-            "; give the identity the role that the message names, on the resource or its group"
+    let said = said.trim_end_matches(['.', ' ', ':']);
+    let cure = match status {
+        StatusCode::FORBIDDEN => {
+            "; give the identity a role with that right, on the resource or its group"
         }
-        (StatusCode::NOT_FOUND, _) => {
+        StatusCode::NOT_FOUND => {
             "; check its name, resource group and subscription, and that the identity may read it"
         }
-        (StatusCode::UNAUTHORIZED, _) => {
+        StatusCode::UNAUTHORIZED => {
             "; the token was not taken: is `resource-manager` the right one for this cloud?"
         }
         _ => "",
     };
-    anyhow!("{code}: {message}{cure}")
+    anyhow!("{said}{cure}")
 }
 
 #[cfg(test)]
@@ -121,16 +145,22 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_do() {
-        let body = r#"{"error":{"code":"AuthorizationFailed","message":"The client does not have authorization to perform action 'x'"}}"#;
-        let error = explain(StatusCode::FORBIDDEN, body).to_string();
-        assert_eq!(
-            error,
-            "AuthorizationFailed: The client does not have authorization to perform action 'x'; give the identity the role that the message names, on the resource or its group"
-        );
-        assert!(
-            explain(StatusCode::BAD_GATEWAY, "<html>")
-                .to_string()
-                .starts_with("502 Bad Gateway")
-        );
+        let body = r#"{"error":{"code":"AuthorizationFailed","message":"The client does not have authorization to perform action 'x'."}}"#;
+        let table = [
+            (
+                StatusCode::FORBIDDEN,
+                body,
+                "AuthorizationFailed: The client does not have authorization to perform action 'x'; give the identity a role with that right, on the resource or its group",
+            ),
+            (StatusCode::BAD_GATEWAY, "<html>", "502 Bad Gateway"),
+            (
+                StatusCode::CONFLICT,
+                r#"{"error":{"code":"OperationNotAllowed"}}"#,
+                "OperationNotAllowed",
+            ),
+        ];
+        for (status, body, message) in table {
+            assert_eq!(explain(status, body).to_string(), message);
+        }
     }
 }

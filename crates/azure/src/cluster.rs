@@ -148,8 +148,16 @@ impl ResourceManager<'_> {
 }
 
 async fn identity(user: User, directory: &Directory<'_>) -> anyhow::Result<Identity> {
-    if user.exec.is_some() || user.auth_provider.is_some() {
+    // With Entra the credential names a program to run, kubelogin, and the server's application id. We
+    // get the same token ourselves.
+    if user.exec.as_ref().is_some_and(signs_in_with_entra) || user.auth_provider.is_some() {
         return Ok(Identity::Token(directory.token(Scope::Cluster).await?));
+    }
+    if let Some(exec) = user.exec {
+        bail!(
+            "the cluster's credential wants the program {} to be run, which is not done",
+            exec["command"]
+        );
     }
     match (
         user.token,
@@ -166,6 +174,11 @@ async fn identity(user: User, directory: &Directory<'_>) -> anyhow::Result<Ident
         }
         _ => bail!("the cluster's credential holds neither a token nor a certificate"),
     }
+}
+
+fn signs_in_with_entra(exec: &Value) -> bool {
+    let args = exec["args"].as_array();
+    args.is_some_and(|args| args.iter().any(|arg| arg == "--server-id"))
 }
 
 fn decode(text: &str) -> anyhow::Result<Vec<u8>> {

@@ -4,11 +4,15 @@
 //! The management SDK for Rust has no current crate for these services; the few calls are made here.
 
 mod arm;
+mod cloud;
 mod cluster;
 mod entra;
+mod refusal;
 mod registry;
+mod retry;
 
 pub use arm::ResourceManager;
+pub use cloud::{AUDIENCE, AUTHORITY, Cloud, RESOURCE_MANAGER};
 pub use cluster::{Cluster, ClusterAccess, Identity};
 pub use entra::{Credential, Directory, Scope};
 pub use registry::{LoginServer, TOKEN_USER};

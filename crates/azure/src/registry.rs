@@ -8,10 +8,11 @@ use actions_toolkit::{BadInput, Context, Secret};
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
-use crate::{Directory, ResourceManager, Scope};
+use crate::{Directory, ResourceManager, Scope, retry};
 
 const VERSION: &str = "2025-11-01";
 const LIMIT: Duration = Duration::from_secs(30);
+const PROVIDER: &str = "providers/Microsoft.ContainerRegistry/registries";
 
 /// The user name that stands for "the password is a refresh token".
 pub const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
@@ -36,38 +37,28 @@ impl ResourceManager<'_> {
         name: &str,
         group: Option<&str>,
     ) -> anyhow::Result<LoginServer> {
-        let provider = "providers/Microsoft.ContainerRegistry/registries";
         let found = if let Some(group) = group {
-            self.get(
-                &format!("resourceGroups/{group}/{provider}/{name}"),
-                VERSION,
-            )
-            .await?
+            let path = format!("resourceGroups/{group}/{PROVIDER}/{name}");
+            self.get(&path, VERSION).await?
         } else {
-            let list = self.get(provider, VERSION).await?;
-            let registries = list["value"].as_array().cloned().unwrap_or_default();
-            let mine = registries.into_iter().find(|r| {
+            let is = |r: &serde_json::Value| {
                 r["name"]
                     .as_str()
                     .is_some_and(|n| n.eq_ignore_ascii_case(name))
-            });
-            mine.ok_or_else(|| {
-                BadInput::of(
-                    "registry",
-                    format!(
-                        "the subscription has no registry `{name}` that this identity may read"
-                    ),
-                )
+            };
+            let registries = self.list(PROVIDER, VERSION).await?;
+            registries.into_iter().find(is).ok_or_else(|| {
+                let problem = format!(
+                    "the subscription has no registry `{name}` that this identity may read"
+                );
+                BadInput::of("registry", problem)
             })?
         };
         let server = found
             .pointer("/properties/loginServer")
-            .and_then(|server| server.as_str());
-        Ok(LoginServer(
-            server
-                .context("the registry has no login server")?
-                .to_lowercase(),
-        ))
+            .and_then(|server| server.as_str())
+            .context("the registry has no login server")?;
+        Ok(LoginServer(server.to_lowercase()))
     }
 }
 
@@ -89,23 +80,21 @@ impl LoginServer {
             ("access_token", token.expose()),
         ];
         let url = format!("https://{}/oauth2/exchange", self.0);
-        let what = || format!("while signing in to `{}`", self.0);
-        let answer = ctx
-            .http()?
-            .post(url)
-            .form(&form)
-            .timeout(LIMIT)
-            .send()
-            .await
-            .with_context(what)?;
-        if !answer.status().is_success() {
+        let what = format!("while signing in to `{}`", self.0);
+        let answer = retry::send(&what, async || {
+            Ok(ctx.http()?.post(&url).form(&form).timeout(LIMIT))
+        })
+        .await?;
+        let status = answer.status();
+        if status.is_client_error() {
             bail!(
-                "{}: it answered {}; give the identity the role AcrPush on the registry",
-                what(),
-                answer.status()
+                "{what}: it answered {status}; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
             );
         }
-        let exchanged: Exchanged = answer.json().await.with_context(what)?;
+        if !status.is_success() {
+            bail!("{what}: it answered {status}");
+        }
+        let exchanged: Exchanged = answer.json().await.context(what)?;
         Ok(Secret::new(exchanged.refresh_token, ctx.log()))
     }
 }

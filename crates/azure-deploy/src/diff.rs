@@ -1,0 +1,129 @@
+//! What applying an object changed, for a reader.
+
+use actions_toolkit::text::cut;
+use serde_json::Value;
+
+/// A value is shown up to this many bytes: an image with its digest is shown whole.
+const SHOWN: usize = 200;
+
+/// What the server writes by itself, and what says nothing about the change.
+const NOISE: &[&str] = &[
+    "status",
+    "metadata.managedFields",
+    "metadata.resourceVersion",
+    "metadata.generation",
+    "metadata.annotations.deployment.kubernetes.io/revision",
+    "metadata.annotations.deprecated.daemonset.template.generation",
+];
+
+/// The fields that differ, one a line: `spec.replicas: 2 → 3`. The values of a Secret are not shown.
+pub(crate) fn changes(before: &Value, after: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let hidden = after["kind"] == "Secret";
+    compare("", before, after, hidden, &mut found);
+    found
+}
+
+fn compare(path: &str, before: &Value, after: &Value, hidden: bool, found: &mut Vec<String>) {
+    if before == after || NOISE.contains(&path) {
+        return;
+    }
+    if let (Value::Object(old), Value::Object(new)) = (before, after) {
+        let mut keys: Vec<_> = old.keys().chain(new.keys()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            let dot = if path.is_empty() { "" } else { "." };
+            let of = |map: &serde_json::Map<_, _>| map.get(key).cloned().unwrap_or_default();
+            compare(
+                &format!("{path}{dot}{key}"),
+                &of(old),
+                &of(new),
+                hidden,
+                found,
+            );
+        }
+        return;
+    }
+    if let (Some(old), Some(new)) = (by_name(before), by_name(after)) {
+        let mut names: Vec<_> = old.iter().chain(&new).map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let of = |list: &[(&str, &Value)]| {
+                let item = list.iter().find(|(other, _)| *other == name);
+                item.map_or(Value::Null, |(_, value)| (*value).clone())
+            };
+            compare(
+                &format!("{path}[{name}]"),
+                &of(&old),
+                &of(&new),
+                hidden,
+                found,
+            );
+        }
+        return;
+    }
+    found.push(if hidden {
+        format!("{path}: changed")
+    } else {
+        format!("{path}: {} → {}", shown(before), shown(after))
+    });
+}
+
+// Kubernetes names the items of most of its lists; their order means nothing then.
+fn by_name(list: &Value) -> Option<Vec<(&str, &Value)>> {
+    let items = list.as_array()?.iter();
+    items
+        .map(|item| Some((item.get("name")?.as_str()?, item)))
+        .collect()
+}
+
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::Null => return "none".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let head = cut(&text, SHOWN);
+    let rest = if head.len() < text.len() { "…" } else { "" };
+    format!("{head}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_somebody_changed_is_told() {
+        let before = json!({
+            "kind": "Deployment", "metadata": {"generation": 1, "resourceVersion": "7", "labels": {"a": "b"}},
+            "spec": {"replicas": 2, "template": {"spec": {"containers": [{"name": "side", "image": "s"}, {"name": "app", "image": "x@1"}]}}},
+            "status": {"replicas": 2},
+        });
+        let after = json!({
+            "kind": "Deployment", "metadata": {"generation": 2, "resourceVersion": "8"},
+            "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "app", "image": "x@2"}, {"name": "side", "image": "s"}]}}},
+            "status": {"replicas": 3},
+        });
+        assert_eq!(
+            changes(&before, &after),
+            [
+                r#"metadata.labels: {"a":"b"} → none"#,
+                "spec.replicas: 2 → 3",
+                "spec.template.spec.containers[app].image: x@1 → x@2",
+            ]
+        );
+        assert_eq!(changes(&before, &before), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_secret_stays_one() {
+        let secret = |value: &str| json!({"kind": "Secret", "data": {"password": value}});
+        assert_eq!(
+            changes(&secret("b2xk"), &secret("bmV3")),
+            ["data.password: changed"]
+        );
+    }
+}

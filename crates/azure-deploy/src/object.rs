@@ -1,0 +1,112 @@
+//! One object of Kubernetes, as a manifest or the API server writes it.
+
+use serde_json::Value;
+
+/// One object.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    /// The file it came from, relative to the workspace.
+    pub(crate) file: String,
+    /// The object.
+    pub(crate) value: Value,
+    /// The namespace if the object names none and is of a kind that has one.
+    pub(crate) default_namespace: Option<String>,
+}
+
+impl Object {
+    /// The text at `pointer`; empty if there is none.
+    pub(crate) fn text(&self, pointer: &str) -> &str {
+        text(&self.value, pointer)
+    }
+
+    /// `apps/v1`.
+    pub(crate) fn api_version(&self) -> &str {
+        self.text("/apiVersion")
+    }
+
+    /// `Deployment`.
+    pub(crate) fn kind(&self) -> &str {
+        self.text("/kind")
+    }
+
+    /// The object's name.
+    pub(crate) fn name(&self) -> &str {
+        self.text("/metadata/name")
+    }
+
+    /// Its namespace, if it says one or a default was given.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        let own = self.value.pointer("/metadata/namespace");
+        own.and_then(Value::as_str)
+            .or(self.default_namespace.as_deref())
+    }
+
+    /// `Deployment/flask-app`.
+    pub(crate) fn label(&self) -> String {
+        format!("{}/{}", self.kind(), self.name())
+    }
+
+    /// Whether it keeps pods running, so that there is a rollout to wait for.
+    pub(crate) fn is_workload(&self) -> bool {
+        self.api_version().starts_with("apps/")
+            && matches!(self.kind(), "Deployment" | "StatefulSet" | "DaemonSet")
+    }
+
+    /// The place in the order of applying: namespaces first, and what others refer to before them.
+    pub(crate) fn rank(&self) -> u8 {
+        match self.kind() {
+            "Namespace" => 0,
+            "CustomResourceDefinition" | "PriorityClass" | "StorageClass" => 1,
+            "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => 2,
+            "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "NetworkPolicy" => 3,
+            "Service" => 4,
+            _ => 5,
+        }
+    }
+}
+
+/// The text at `pointer` of `value`; empty if there is none.
+pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// Every container of `value`. They stand in a pod's spec, wherever that is: in a template, in a job's
+/// template.
+pub(crate) fn containers(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(key, inner)| match inner.as_array() {
+                Some(list) if holds_containers(key) => list.iter().collect(),
+                _ => containers(inner),
+            })
+            .collect(),
+        Value::Array(list) => list.iter().flat_map(containers).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The same, to be changed.
+pub(crate) fn containers_mut(value: &mut Value) -> Vec<&mut Value> {
+    match value {
+        Value::Object(map) => map
+            .iter_mut()
+            .flat_map(|(key, inner)| {
+                if inner.is_array() && holds_containers(key) {
+                    inner.as_array_mut().into_iter().flatten().collect()
+                } else {
+                    containers_mut(inner)
+                }
+            })
+            .collect(),
+        Value::Array(list) => list.iter_mut().flat_map(containers_mut).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn holds_containers(key: &str) -> bool {
+    matches!(key, "containers" | "initContainers" | "ephemeralContainers")
+}

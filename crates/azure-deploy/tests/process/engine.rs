@@ -1,0 +1,61 @@
+//! A container engine that has one image, and nothing else.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+
+/// The engine. Its socket goes when it is dropped.
+pub(crate) struct Engine {
+    folder: tempfile::TempDir,
+}
+
+impl Engine {
+    /// An engine that has `image`.
+    pub(crate) fn with(image: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Self { folder };
+        let listener = UnixListener::bind(engine.socket()).unwrap();
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || answer(&stream, image));
+            }
+        });
+        engine
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("engine.sock")
+    }
+
+    /// The value of `DOCKER_HOST`.
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+}
+
+// Source: docs.docker.com/reference/api/engine, `SystemVersion` and `ImageInspect` of 1.41.
+fn answer(stream: &UnixStream, image: &str) -> Option<()> {
+    let mut lines = BufReader::new(stream).lines();
+    let request = lines.next()?.ok()?;
+    let path = request.split(' ').nth(1)?;
+    // The head ends with an empty line; what is asked here has no body.
+    lines
+        .find(|line| line.as_ref().is_ok_and(String::is_empty))?
+        .ok()?;
+    let (status, body) = if path.ends_with("/version") {
+        let version = r#"{"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#;
+        ("200 OK", version)
+    } else if path.ends_with(&format!("/images/{image}/json")) {
+        ("200 OK", r#"{"Id": "sha256:0", "Os": "linux"}"#)
+    } else {
+        ("404 Not Found", r#"{"message": "No such image"}"#)
+    };
+    let mut stream = stream;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .ok()
+}

@@ -1,0 +1,222 @@
+//! Deployments to the local stack: a real engine, registry and cluster.
+
+#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+
+mod stack;
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use stack::{REPOSITORY, Stack, ask, run};
+
+const CONFIG: &str = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: new}\ndata: {a: b}\n";
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn what_does_not_hold_is_taken_back_and_the_old_version_serves() {
+    let stack = Stack::new("back").await;
+    let good = stack.build("one", "well").await;
+    let manifests = stack.manifests(80, "", "");
+    let ran = run(stack.step(&good, &manifests)).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "deployed"),
+        "{}",
+        ran.log
+    );
+    let image = ran.output("image").to_owned();
+    let digest = ran.output("digest").to_owned();
+    assert_eq!(image, format!("drydock.azurecr.io/{REPOSITORY}@{digest}"));
+    assert_eq!(
+        (
+            ran.output("previous-image"),
+            ran.output("revision"),
+            ran.output("rolled-back")
+        ),
+        ("", "1", "false")
+    );
+    let url = ran.output("url").to_owned();
+    assert_eq!(url, format!("http://{}", ran.output("public-ip")));
+    assert_eq!(ask(&url).await["commit"], "one");
+    assert_eq!(stack.latest().await, digest);
+    assert!(ran.summary.contains("Deployed"), "{}", ran.summary);
+
+    let again = run(stack.step(&good, &manifests)).await;
+    assert_eq!(again.code, 0, "{}", again.log);
+    assert!(
+        again.log.contains("applied Deployment/app (unchanged)"),
+        "{}",
+        again.log
+    );
+
+    let before = (stack.spec("deployment/app"), stack.spec("service/app"));
+    let crash = stack.build("two", "crash").await;
+    let sick = stack.build("three", "sick").await;
+    // The broken versions also move the Service and bring something new.
+    let broken = stack.manifests(81, "", CONFIG);
+    let table = [
+        (
+            &crash,
+            "Deployment/app: container `app` ends with exit code 3 again and again: `No module named 'app'`".to_owned(),
+        ),
+        (
+            &sick,
+            format!("{url}:81/health was not healthy after 10 s: it answered 503"),
+        ),
+    ];
+    for (bad, cause) in table {
+        let step = stack
+            .step(bad, &broken)
+            .input("namespace", &stack.namespace);
+        let ran = run(step).await;
+        assert_eq!(
+            (ran.code, ran.output("result"), ran.output("rolled-back")),
+            (1, "failed", "true"),
+            "{}",
+            ran.log
+        );
+        assert_eq!(
+            ran.error(),
+            format!(
+                "azure-deploy: the new version was refused, and `{image}` serves again: {cause}"
+            )
+        );
+        assert_eq!(
+            (ran.output("previous-image"), ran.output("url")),
+            (image.as_str(), url.as_str())
+        );
+        assert_eq!(
+            (stack.spec("deployment/app"), stack.spec("service/app")),
+            before
+        );
+        assert_eq!(
+            stack.kubectl(&["get", "configmap", "new", "--ignore-not-found"]),
+            ""
+        );
+        assert_eq!(ask(&url).await["commit"], "one");
+        assert_eq!(stack.latest().await, digest);
+        assert!(ran.summary.contains("Rolled back"), "{}", ran.summary);
+    }
+    stack.forget(&[&good, &crash, &sick]).await;
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn an_image_that_can_not_be_pulled_is_told_in_seconds() {
+    let stack = Stack::new("pull").await;
+    let image = stack.build("one", "well").await;
+    let side = "      - {name: side, image: 'drydock.azurecr.io/absent:1'}\n";
+    let begun = std::time::Instant::now();
+    let ran = run(stack.step(&image, &stack.manifests(80, "", side))).await;
+    assert_eq!(
+        (ran.code, ran.output("rolled-back")),
+        (1, "false"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.error().starts_with("azure-deploy: this was the first deployment, so there is no version to go back to; what was applied is left for a look: Deployment/app: container `side` does not start: "),
+        "{}",
+        ran.error()
+    );
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    stack.forget(&[&image]).await;
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn what_the_api_server_refuses_is_bad_input_and_changes_nothing() {
+    let stack = Stack::new("refused").await;
+    let image = stack.build("one", "well").await;
+    stack.kubectl(&["create", "namespace", &stack.namespace]);
+    let wrong = stack.manifests(99999, "", "");
+    let ran = run(stack.step(&image, &wrong)).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (3, "error"),
+        "{}",
+        ran.log
+    );
+    let error = ran.error();
+    assert!(
+        error.starts_with("azure-deploy: input `manifests`: the API server would refuse, so nothing was changed: while applying `Service/app` of `k8s/app.yaml`: "),
+        "{error}"
+    );
+    assert!(error.contains("must be between 1 and 65535"), "{error}");
+    assert!(!ran.log.contains("pushed"), "{}", ran.log);
+    assert_eq!(
+        stack.kubectl(&["get", "deployments", "--output", "name"]),
+        ""
+    );
+    stack.forget(&[&image]).await;
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn without_an_address_the_step_is_red() {
+    let stack = Stack::new("address").await;
+    let image = stack.build("one", "well").await;
+    let nowhere = stack.manifests(80, "drydock/no-address: 'true'", "");
+    let step = stack.step(&image, &nowhere).input("address-timeout", "2s");
+    let ran = run(step).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (1, "failed"),
+        "{}",
+        ran.log
+    );
+    assert_eq!(
+        ran.error(),
+        "azure-deploy: this was the first deployment, so there is no version to go back to; what was applied is left for a look: Service/app had no address after 2 s: there are no warnings about it"
+    );
+    stack.kubectl(&["get", "deployment/app"]);
+    stack.forget(&[&image]).await;
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn a_cancelled_run_puts_the_old_version_back() {
+    let stack = Stack::new("cancel").await;
+    let (good, slow) = (
+        stack.build("one", "well").await,
+        stack.build("two", "slow").await,
+    );
+    let manifests = stack.manifests(80, "", "");
+    let ran = run(stack.step(&good, &manifests)).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let (image, url) = (ran.output("image"), ran.output("url"));
+
+    // The runner's part: SIGTERM while the rollout is awaited. A shell would lose inputs with a hyphen.
+    let folder = tempfile::tempdir().unwrap();
+    let runner = folder.path().join("runner");
+    let script = format!(
+        r"#!/usr/bin/perl
+my $step = open(my $log, '-|', '{}') or die $!;
+while (<$log>) {{ print; if (/new replicas/ && !$sent++) {{ kill 'TERM', $step }} }}
+close $log;
+exit $? >> 8;
+",
+        env!("CARGO_BIN_EXE_azure-deploy"),
+    );
+    std::fs::write(&runner, script).unwrap();
+    std::fs::set_permissions(&runner, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ran = run(stack.step_of(&runner, &slow, &manifests)).await;
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("rolled-back")),
+        (2, "error", "true"),
+        "{}",
+        ran.log
+    );
+    assert_eq!(
+        ran.error(),
+        format!(
+            "azure-deploy: `{image}` was put back, and its rollout was not awaited: stopped by SIGTERM before a verdict was reached"
+        )
+    );
+    let spec = stack.spec("deployment/app");
+    assert_eq!(
+        spec.pointer("/template/spec/containers/0/image").unwrap(),
+        image
+    );
+    assert_eq!(ask(url).await["commit"], "one");
+    stack.forget(&[&good, &slow]).await;
+}

@@ -1,0 +1,242 @@
+//! The local stack as a test sees it: a namespace of its own, images of its own, an Azure of its own in
+//! front of the stack's registry and cluster.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use container::{Auth, BuildRequest, Credentials, Engine, ImageRef, Registry};
+use serde_json::Value;
+use testkit::{Azure, AzureConfig, FakeRunner, Ran};
+
+const TENANT: &str = "11111111-1111-4111-8111-111111111111";
+const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
+const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
+const LOGIN_SERVER: &str = "drydock.azurecr.io";
+/// The repository of the test's images.
+pub(crate) const REPOSITORY: &str = "deploy-test";
+
+/// A server that answers with the commit it was built from. `MODE` makes it ill.
+const SERVER: &str = r#"
+use strict;
+use IO::Socket::INET;
+if ($ENV{MODE} eq 'crash') { print STDERR "No module named 'app'\n"; exit 3 }
+if ($ENV{MODE} eq 'slow') { sleep 600 }
+$SIG{TERM} = sub { exit 0 };
+my $server = IO::Socket::INET->new(LocalPort => 8000, Listen => 20, ReuseAddr => 1) or die $!;
+while (my $client = $server->accept) {
+    my $probe = 0;
+    while (my $line = <$client>) { $probe = 1 if $line =~ /kube-probe/; last if $line =~ /^\r?\n/ }
+    my $status = $probe || $ENV{MODE} ne 'sick' ? '200 OK' : '503 Service Unavailable';
+    my $body = qq({"commit": "$ENV{COMMIT}"});
+    print $client "HTTP/1.1 $status\r\nContent-Length: " . length($body) . "\r\nConnection: close\r\n\r\n$body";
+    close $client;
+}
+"#;
+
+const DOCKERFILE: &str = "FROM debian:trixie-slim\nCOPY server.pl /\nARG COMMIT\nARG MODE\nENV COMMIT=${COMMIT} MODE=${MODE}\nUSER 10001:10001\nCMD [\"perl\", \"/server.pl\"]\n";
+
+/// A namespace of the stack's cluster, and what is needed to deploy to it. It goes when this is dropped.
+pub(crate) struct Stack {
+    state: PathBuf,
+    kubeconfig: PathBuf,
+    pub(crate) namespace: String,
+    pub(crate) azure: Azure,
+    engine: Engine,
+}
+
+impl Stack {
+    /// The stack that `DRYDOCK_STATE` names.
+    pub(crate) async fn new(name: &str) -> Self {
+        let var = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let state = var("DRYDOCK_STATE").expect("DRYDOCK_STATE names the running stack");
+        let kubeconfig =
+            var("DRYDOCK_KUBECONFIG").unwrap_or_else(|| state.join("kubernetes/admin.kubeconfig"));
+        let mut config = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
+        config.kubeconfig = Some(kubeconfig.clone());
+        let tokens = std::fs::read_to_string(state.join("kubernetes/pki/tokens.csv")).unwrap();
+        config.cluster_token = tokens.split(',').next().unwrap().to_owned();
+        Self {
+            state,
+            kubeconfig,
+            namespace: format!("{REPOSITORY}-{name}-{}", std::process::id()),
+            azure: Azure::start(config).await.unwrap(),
+            engine: Engine::connect(None).await.unwrap(),
+        }
+    }
+
+    /// Build the image of `commit`; returns its name.
+    pub(crate) async fn build(&self, commit: &str, mode: &str) -> String {
+        let context = tempfile::tempdir().unwrap();
+        std::fs::write(context.path().join("Dockerfile"), DOCKERFILE).unwrap();
+        std::fs::write(context.path().join("server.pl"), SERVER).unwrap();
+        let image: ImageRef = format!("{REPOSITORY}:{commit}").parse().unwrap();
+        let request = BuildRequest {
+            context: context.path().to_owned(),
+            dockerfile: "Dockerfile".into(),
+            target: None,
+            image: image.clone(),
+            build_args: vec![
+                ("COMMIT".into(), commit.into()),
+                ("MODE".into(), mode.into()),
+            ],
+            labels: Vec::new(),
+        };
+        self.engine.build(&request, |_| {}).await.unwrap();
+        image.to_string()
+    }
+
+    /// The manifests: `service` is added to the Service's `metadata` and `spec`, `more` at the end.
+    pub(crate) fn manifests(&self, port: u32, annotation: &str, more: &str) -> String {
+        let namespace = &self.namespace;
+        format!(
+            "apiVersion: v1
+kind: Namespace
+metadata: {{name: {namespace}}}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: app
+  namespace: {namespace}
+  annotations: {{{annotation}}}
+spec:
+  type: LoadBalancer
+  selector: {{app: app}}
+  ports: [{{name: http, port: {port}, targetPort: 8000}}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: app, namespace: {namespace}}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: app}}}}
+  strategy: {{type: RollingUpdate, rollingUpdate: {{maxUnavailable: 0, maxSurge: 1}}}}
+  template:
+    metadata: {{labels: {{app: app}}}}
+    spec:
+      terminationGracePeriodSeconds: 2
+      containers:
+      - name: app
+        image: {REPOSITORY}:latest
+        readinessProbe: {{httpGet: {{path: /health, port: 8000}}, periodSeconds: 1}}
+{more}"
+        )
+    }
+
+    /// The step that deploys `image` by `program`.
+    pub(crate) fn step_of(&self, program: &Path, image: &str, manifests: &str) -> FakeRunner {
+        let commit = image.split(':').nth(1).unwrap();
+        FakeRunner::new(program)
+            .file("k8s/app.yaml", manifests)
+            .input("image", image)
+            .input("client-id", CLIENT)
+            .input("tenant-id", TENANT)
+            .input("subscription-id", SUBSCRIPTION)
+            .input("authority-host", &self.azure.url())
+            .input("resource-manager", &self.azure.url())
+            .input("registry", "drydock")
+            .input("resource-group", "drydock")
+            .input("cluster", "drydock")
+            .input("expect-commit", commit)
+            .input("health-timeout", "10s")
+            .env("ACTIONS_ID_TOKEN_REQUEST_URL", &self.azure.oidc_url())
+            .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "oidc-request-token")
+            .env("SSL_CERT_FILE", &self.authority().to_string_lossy())
+    }
+
+    /// The step that deploys `image`.
+    pub(crate) fn step(&self, image: &str, manifests: &str) -> FakeRunner {
+        let program = Path::new(env!("CARGO_BIN_EXE_azure-deploy"));
+        self.step_of(program, image, manifests)
+    }
+
+    fn authority(&self) -> PathBuf {
+        self.state.join("tls/ca.crt")
+    }
+
+    /// What `kubectl` says.
+    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
+        let done = Command::new("kubectl")
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(["--namespace", &self.namespace])
+            .args(args)
+            .output()
+            .expect("kubectl is in PATH");
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// The `spec` of a live object.
+    pub(crate) fn spec(&self, object: &str) -> Value {
+        let text = self.kubectl(&["get", object, "--output", "json"]);
+        serde_json::from_str::<Value>(&text).unwrap()["spec"].take()
+    }
+
+    /// The digest that `latest` points to.
+    pub(crate) async fn latest(&self) -> String {
+        actions_toolkit::install_tls_provider();
+        let pem = std::fs::read(self.authority()).unwrap();
+        let http = reqwest::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
+            .build()
+            .unwrap();
+        let token = format!("acr-{CLIENT}");
+        let form = [
+            ("grant_type", "access_token"),
+            ("service", LOGIN_SERVER),
+            ("tenant", TENANT),
+            ("access_token", &token),
+        ];
+        let url = format!("https://{LOGIN_SERVER}/oauth2/exchange");
+        let answer = http.post(url).form(&form).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        let credentials = Credentials {
+            username: azure::TOKEN_USER.into(),
+            password: answer["refresh_token"].as_str().unwrap().into(),
+        };
+        let registry = Registry::new(http, LOGIN_SERVER, Auth::Basic(credentials));
+        let manifest = registry.manifest(REPOSITORY, "latest").await.unwrap();
+        manifest.expect("`latest` is there").digest.to_string()
+    }
+
+    /// Remove the images from the engine.
+    pub(crate) async fn forget(&self, images: &[&str]) {
+        for image in images {
+            for name in [(*image).to_owned(), format!("{LOGIN_SERVER}/{image}")] {
+                self.engine.untag(&name.parse().unwrap()).await.unwrap();
+            }
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // The test has its verdict: what can't be removed does not change it.
+        let _ = Command::new("kubectl")
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(["delete", "namespace", &self.namespace])
+            .args(["--ignore-not-found", "--wait=false"])
+            .output();
+    }
+}
+
+/// Run the step while the servers of this test answer.
+pub(crate) async fn run(step: FakeRunner) -> Ran {
+    tokio::task::spawn_blocking(move || step.run())
+        .await
+        .expect("the step runs")
+}
+
+/// What a service answers.
+pub(crate) async fn ask(url: &str) -> Value {
+    actions_toolkit::install_tls_provider();
+    let answer = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = answer.get(format!("{url}/health")).send().await.unwrap();
+    answer.json().await.unwrap()
+}

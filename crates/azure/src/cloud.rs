@@ -1,0 +1,105 @@
+//! Which cloud of Azure: where its sign-in and its Resource Manager are.
+
+use crate::Scope;
+
+/// Entra's sign-in in the public cloud.
+pub const AUTHORITY: &str = "https://login.microsoftonline.com";
+/// Resource Manager in the public cloud.
+pub const RESOURCE_MANAGER: &str = "https://management.azure.com";
+/// The audience that a federated credential expects in the public cloud
+/// (github.com/Azure/login, README: it differs from cloud to cloud).
+pub const AUDIENCE: &str = "api://AzureADTokenExchange";
+
+/// A cloud of Azure. [`Cloud::default`] is the public one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cloud {
+    authority: String,
+    resource_manager: String,
+    audience: String,
+}
+
+impl Default for Cloud {
+    fn default() -> Self {
+        Self::new(AUTHORITY, RESOURCE_MANAGER, AUDIENCE)
+    }
+}
+
+impl Cloud {
+    /// The cloud whose sign-in is at `authority` and whose Resource Manager is at `resource_manager`
+    /// (both `https://…`), and whose federated credentials expect `audience`.
+    pub fn new(authority: &str, resource_manager: &str, audience: &str) -> Self {
+        let base = |url: &str| url.trim_end_matches('/').to_owned();
+        Self {
+            authority: base(authority),
+            resource_manager: base(resource_manager),
+            audience: audience.to_owned(),
+        }
+    }
+
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    pub(crate) fn resource_manager(&self) -> &str {
+        &self.resource_manager
+    }
+
+    pub(crate) fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// The value of a token request's `scope`.
+    pub(crate) fn scope(&self, scope: Scope) -> String {
+        match scope {
+            // A stand-in on a loopback port is no resource that Entra knows.
+            Scope::ResourceManager if self.resource_manager.starts_with("http://") => {
+                format!("{RESOURCE_MANAGER}/.default")
+            }
+            Scope::ResourceManager => format!("{}/.default", self.resource_manager),
+            // github.com/Azure/acr, docs/AAD-OAuth.md
+            Scope::Registry => "https://containerregistry.azure.net/.default".into(),
+            // github.com/Azure/kubelogin, docs/book/src/concepts/aks.md
+            Scope::Cluster => "6dae42f8-4368-4678-94ff-3960e28e3630/.default".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scope_follows_the_cloud() {
+        let government = Cloud::new(
+            "https://login.microsoftonline.us/",
+            "https://management.usgovcloudapi.net/",
+            "x",
+        );
+        assert_eq!(government.authority(), "https://login.microsoftonline.us");
+        let table = [
+            (
+                Cloud::default(),
+                Scope::ResourceManager,
+                "https://management.azure.com/.default",
+            ),
+            (
+                government.clone(),
+                Scope::ResourceManager,
+                "https://management.usgovcloudapi.net/.default",
+            ),
+            (
+                Cloud::new("http://127.0.0.1:1", "http://127.0.0.1:1", AUDIENCE),
+                Scope::ResourceManager,
+                "https://management.azure.com/.default",
+            ),
+            (
+                government,
+                Scope::Cluster,
+                "6dae42f8-4368-4678-94ff-3960e28e3630/.default",
+            ),
+        ];
+        for (cloud, scope, value) in table {
+            assert_eq!(cloud.scope(scope), value);
+        }
+    }
+}
