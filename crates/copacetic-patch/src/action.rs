@@ -22,13 +22,13 @@ pub const ACTION: Action = Action {
         ),
         Input::new(
             "buildkit-address",
-            "A BuildKit to use (`unix:///path` or `tcp://…`); without it, the step starts one of its own and removes it.",
+            "A BuildKit to use (`unix:///path` or `tcp://…`), on the network of this step; without it, the step starts one of its own and removes it.",
         ),
         Input::new("buildkit-image", "The image of the step's own BuildKit.")
             .default("moby/buildkit:v0.34.2"),
         Input::new(
             "tooling-image",
-            "An image of the engine to take instead of the one that Copa pulls for its tools: for networks without a public registry.",
+            "An image, in the engine or in a registry, to take instead of those that Copa pulls for its tools: for networks without a public registry.",
         ),
         Input::new("timeout", "The limit of one run of Copa.").default("10m"),
         Input::new(

@@ -3,10 +3,11 @@
 //! Copa's exit code is no verdict: with nothing to update it ends with 0 and makes no image. What it made
 //! is looked for in the engine, and what that is worth is found out by a scan.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use actions_toolkit::Context;
+use actions_toolkit::{Context, text};
 use anyhow::Context as _;
 use container::ImageRef;
 use serde_json::json;
@@ -14,13 +15,16 @@ use tool::Tool;
 
 use crate::plan::Plan;
 
+/// Bytes of a reason that are shown: Copa repeats whole commands in its errors.
+const REASON: usize = 600;
+
 /// Why Copa made no image.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     /// In the words of the package manager or of Copa.
     pub(crate) reason: String,
-    /// The package that could not be had, if it says one.
-    pub(crate) package: Option<String>,
+    /// The packages that could not be had, each with the reason.
+    pub(crate) packages: BTreeMap<String, String>,
 }
 
 /// What a run of Copa needs.
@@ -31,8 +35,8 @@ pub(crate) struct Run<'a> {
     pub(crate) tag: &'a str,
     /// Where BuildKit is.
     pub(crate) address: &'a str,
-    /// The image that stands for Copa's tooling images, where BuildKit finds it.
-    pub(crate) tooling: Option<&'a ImageRef>,
+    /// The image that stands for Copa's tooling images, as BuildKit names it.
+    pub(crate) tooling: Option<&'a str>,
     pub(crate) limit: Duration,
 }
 
@@ -70,31 +74,27 @@ impl Run<'_> {
         folder: &Path,
     ) -> anyhow::Result<Result<(), Failure>> {
         let report = folder.join("report.json");
-        let text = plan.report(&self.image.to_string()).to_string();
-        std::fs::write(&report, text).context("while writing Copa's report")?;
+        let content = plan.report(&self.image.to_string()).to_string();
+        std::fs::write(&report, content).context("while writing Copa's report")?;
+        // Copa ends itself at its limit, with a better message; a Copa that hangs is stopped.
         let mut copa = Tool::new("copa", ctx.env())
             .args(self.argv(&report))
-            .limit(self.limit + Duration::from_secs(30));
+            .limit(self.limit + Duration::from_secs(30))
+            .env("TMPDIR", folder)
+            // No registry is asked for anything but public images: there is nobody's login to be found.
+            .env("DOCKER_CONFIG", folder);
         if let Some(host) = ctx.env().get("DOCKER_HOST") {
             copa = copa.env("DOCKER_HOST", host);
         }
-        // No registry is asked for anything but public images: there is nobody's login to be found.
-        copa = copa.env("DOCKER_CONFIG", folder);
         if let Some(tooling) = self.tooling {
             let policy = folder.join("source-policy.json");
             std::fs::write(&policy, source_policy(tooling).to_string())
                 .context("while writing BuildKit's source policy")?;
             copa = copa.env("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY", policy);
         }
-        let packages = plan.packages().count();
+        let packages = text::plural(plan.packages().count(), "package");
         let done = copa
-            .stream(
-                ctx.log(),
-                &format!(
-                    "Copa updates {}",
-                    actions_toolkit::text::plural(packages, "package")
-                ),
-            )
+            .stream(ctx.log(), &format!("Copa updates {packages}"))
             .await?;
         if done.code() == Some(0) {
             return Ok(Ok(()));
@@ -105,73 +105,116 @@ impl Run<'_> {
 
 // Copa pulls an image with the distribution's tools whatever the target has: first from its own registry,
 // then from Docker Hub (project-copacetic/copacetic, pkg/pkgmgr/dpkg.go).
-fn source_policy(tooling: &ImageRef) -> serde_json::Value {
+fn source_policy(tooling: &str) -> serde_json::Value {
     let rule = |from: &str| {
         json!({
             "action": "CONVERT",
-            "selector": {"identifier": format!("docker-image://{from}")},
+            "selector": {"identifier": format!("docker-image://{from}:*")},
             "updates": {"identifier": format!("docker-image://{tooling}")},
         })
     };
-    json!({"rules": [rule("ghcr.io/project-copacetic/copacetic/debian:*"), rule("docker.io/library/debian:*"), rule("docker.io/library/ubuntu:*")]})
-}
-
-// The package manager's own lines say most; Copa's last line stands in for them.
-fn failure(tail: &[String], ending: &str) -> Failure {
-    let apt: Vec<_> = tail
+    let places = ["ghcr.io/project-copacetic/copacetic", "docker.io/library"];
+    let rules: Vec<_> = places
         .iter()
-        .filter_map(|line| line.find("E: ").map(|at| line[at..].trim()))
+        .flat_map(|place| ["debian", "ubuntu"].map(|os| rule(&format!("{place}/{os}"))))
         .collect();
-    let own = tail
-        .iter()
-        .rev()
-        .find(|line| line.contains("Error:") || line.contains("lower than required"));
-    let reason = match (apt.last(), own) {
-        (Some(line), _) => (*line).to_owned(),
-        (None, Some(line)) => line.trim().to_owned(),
-        (None, None) => tail
-            .iter()
-            .rev()
-            .find(|line| !line.trim().is_empty())
-            .cloned()
-            .unwrap_or_else(|| ending.to_owned()),
-    };
-    let package = apt
-        .iter()
-        .copied()
-        .chain(tail.iter().map(String::as_str))
-        .find_map(blamed);
-    Failure { reason, package }
+    json!({ "rules": rules })
 }
 
-fn blamed(line: &str) -> Option<String> {
-    let after = |sign: &str| {
-        Some(
-            line.split_once(sign)?
-                .1
-                .split_whitespace()
-                .next()?
-                .trim_matches(['\'', '"', '`', '.', ','])
-                .to_owned(),
-        )
+// The package manager's own lines say most; Copa's last error stands in for them.
+fn failure(tail: &[String], ending: &str) -> Failure {
+    let lines: Vec<_> = tail.iter().map(|line| plain(line)).collect();
+    let mut packages = BTreeMap::new();
+    let mut held = Vec::new();
+    for line in &lines {
+        held.extend(held_back(line));
+        if let Some((package, reason)) = blamed(line) {
+            packages.entry(package).or_insert(reason);
+        }
+    }
+    if lines
+        .iter()
+        .any(|line| line.starts_with("E: Held packages were changed"))
+    {
+        packages.extend(
+            held.into_iter()
+                .map(|name| (name, "it is held back".to_owned())),
+        );
+    }
+    let last = |wanted: fn(&str) -> bool| lines.iter().rev().find(|line| wanted(line)).copied();
+    let reason = last(|line| line.starts_with("E: "))
+        .or_else(|| last(|line| line.starts_with("Error:")))
+        .or_else(|| last(|line| line.contains("level=error")))
+        .or_else(|| last(|line| !line.is_empty()))
+        .unwrap_or(ending);
+    let mut reason = text::cut(reason, REASON).to_owned();
+    if ["registry-1.docker.io", "auth.docker.io", "ghcr.io"]
+        .iter()
+        .any(|host| reason.contains(host))
+    {
+        reason.push_str("; `tooling-image` names an image to take instead");
+    }
+    Failure { reason, packages }
+}
+
+// BuildKit puts `#9 1.234 ` before a line of a step, and `1.234 ` where it repeats the last of them.
+fn plain(line: &str) -> &str {
+    let number = |word: &str| {
+        let digits = word.strip_prefix('#').unwrap_or(word);
+        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
     };
-    let versioned = || {
-        Some(
-            line.split_once("E: Version '")?
-                .1
-                .split_once("' for '")?
-                .1
-                .split('\'')
-                .next()?
-                .to_owned(),
-        )
+    let mut rest = line.trim();
+    while let Some((word, after)) = rest.split_once(' ') {
+        if !number(word) {
+            break;
+        }
+        rest = after.trim_start();
+    }
+    rest
+}
+
+// Copa logs: apt-held packages found, not patched by Copa: [perl tzdata]
+fn held_back(line: &str) -> Vec<String> {
+    let list = line
+        .split_once("apt-held packages found, not patched by Copa: [")
+        .and_then(|(_, rest)| rest.split_once(']'));
+    let names = list.map(|(names, _)| names.split(' ').map(ToOwned::to_owned));
+    names.into_iter().flatten().collect()
+}
+
+// The package that a line of the package manager or of Copa's own check blames.
+fn blamed(line: &str) -> Option<(String, String)> {
+    let between = |before: &str, after: &str| {
+        let (_, rest) = line.split_once(before)?;
+        Some(rest.split_once(after).map_or(rest, |(name, _)| name))
     };
-    after("E: Unable to locate package ")
-        .or_else(versioned)
-        .or_else(|| {
-            line.contains("lower than required")
-                .then(|| after("downloaded package "))?
-        })
+    let found = if line.starts_with("E: Unable to locate package ") {
+        between("package ", " ")
+    } else if line.starts_with("E: Package ") {
+        // E: Package 'vulnlib' has no installation candidate
+        between("E: Package '", "'")
+    } else if line.starts_with("E: Version ") {
+        // E: Version '1.0-2' for 'vulnlib' was not found
+        between("' for '", "'")
+    } else if line.starts_with("E: Failed to fetch ") {
+        // E: Failed to fetch http://deb.debian.org/…/vulnlib_1.0-2_amd64.deb  404  Not Found
+        let url = between("E: Failed to fetch ", " ")?;
+        url.rsplit('/')
+            .next()?
+            .split_once('_')
+            .map(|(name, _)| name)
+    } else if let Some((name, _)) = line.split_once(" : Depends: ") {
+        // vulnlib : Depends: other (>= 2) but it is not going to be installed
+        Some(name)
+    } else {
+        // downloaded package vulnlib version 1.0-1 lower than required 1.0-2 for update
+        let found = between("downloaded package ", " version ")?;
+        let versions = between(" version ", " for update")?;
+        let (has, wants) = versions.split_once(" lower than required ")?;
+        let reason = format!("the archive has {has}, and {wants} is needed");
+        return Some((found.to_owned(), reason));
+    };
+    Some((found?.to_owned(), line.to_owned()))
 }
 
 #[cfg(test)]
@@ -180,45 +223,98 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_in_the_package_managers_words() {
-        let table = [
+        let table: [(&[&str], &str, &[&str]); 11] = [
             (
-                vec![
+                &[
                     "#9 1.2 E: Unable to locate package vulnlib",
                     "Error: failed to solve: exit code: 100",
                 ],
                 "E: Unable to locate package vulnlib",
-                Some("vulnlib"),
+                &["vulnlib: E: Unable to locate package vulnlib"],
             ),
             (
-                vec!["#9 E: Version '2.0' for 'zlib1g' was not found", "Error: x"],
-                "E: Version '2.0' for 'zlib1g' was not found",
-                Some("zlib1g"),
-            ),
-            (
-                vec![
-                    "Error: downloaded package openssl version 1.0 lower than required 2.0 for update",
+                &[
+                    "#9 0.3 E: Version '2.0' for 'zlib1g' was not found",
+                    "Error: x",
                 ],
-                "Error: downloaded package openssl version 1.0 lower than required 2.0 for update",
-                Some("openssl"),
+                "E: Version '2.0' for 'zlib1g' was not found",
+                &["zlib1g: E: Version '2.0' for 'zlib1g' was not found"],
             ),
             (
-                vec!["#9 E: Held packages were changed"],
-                "E: Held packages were changed",
-                None,
+                &["0.912 E: Package 'perl' has no installation candidate"],
+                "E: Package 'perl' has no installation candidate",
+                &["perl: E: Package 'perl' has no installation candidate"],
             ),
             (
-                vec!["Error: patch exceeded timeout 3s"],
+                &[
+                    "#9 E: Failed to fetch http://d.o/pool/p/perl_5.40.1-6_amd64.deb  404  Not Found [IP: 1]",
+                ],
+                "E: Failed to fetch http://d.o/pool/p/perl_5.40.1-6_amd64.deb  404  Not Found [IP: 1]",
+                &[
+                    "perl: E: Failed to fetch http://d.o/pool/p/perl_5.40.1-6_amd64.deb  404  Not Found [IP: 1]",
+                ],
+            ),
+            (
+                &[
+                    "time=\"2026-11-23T12:48:34Z\" level=error msg=\"downloaded package openssl version 1.0 lower than required 2.0 for update\"",
+                    "time=\"2026-11-23T12:48:34Z\" level=error msg=\"downloaded package libssl3 version 1.0 lower than required 2.1 for update\"",
+                    "Error: failed to solve: 2 errors occurred:",
+                ],
+                "Error: failed to solve: 2 errors occurred:",
+                &[
+                    "libssl3: the archive has 1.0, and 2.1 is needed",
+                    "openssl: the archive has 1.0, and 2.0 is needed",
+                ],
+            ),
+            (
+                &[
+                    "time=\"x\" level=warning msg=\"apt-held packages found, not patched by Copa: [perl tzdata]\"",
+                    "#9 0.5 E: Held packages were changed and -y was used without --allow-change-held-packages.",
+                ],
+                "E: Held packages were changed and -y was used without --allow-change-held-packages.",
+                &["perl: it is held back", "tzdata: it is held back"],
+            ),
+            (
+                &[
+                    "level=warning msg=\"apt-held packages found, not patched by Copa: [perl]\"",
+                    "Error: no",
+                ],
+                "Error: no",
+                &[],
+            ),
+            (
+                &[
+                    "#9 0.6  vulnlib : Depends: other (>= 2) but it is not installable",
+                    "#9 0.6 E: Unable to correct problems, you have held broken packages.",
+                ],
+                "E: Unable to correct problems, you have held broken packages.",
+                &["vulnlib: vulnlib : Depends: other (>= 2) but it is not installable"],
+            ),
+            (
+                &[
+                    "Error: docker.io/library/debian:stable-slim: dial tcp: lookup registry-1.docker.io: no such host",
+                ],
+                "Error: docker.io/library/debian:stable-slim: dial tcp: lookup registry-1.docker.io: no such host; `tooling-image` names an image to take instead",
+                &[],
+            ),
+            (
+                &["Error: patch exceeded timeout 3s", ""],
                 "Error: patch exceeded timeout 3s",
-                None,
+                &[],
             ),
-            (vec![], "exit code 2", None),
+            (&[], "exit code 2", &[]),
         ];
-        for (tail, reason, package) in table {
-            let tail: Vec<String> = tail.into_iter().map(ToOwned::to_owned).collect();
+        for (tail, reason, packages) in table {
+            let tail: Vec<String> = tail.iter().map(ToString::to_string).collect();
             let found = failure(&tail, "exit code 2");
+            let blamed: Vec<_> = found
+                .packages
+                .iter()
+                .map(|(name, why)| format!("{name}: {why}"))
+                .collect();
             assert_eq!(
-                (found.reason.as_str(), found.package.as_deref()),
-                (reason, package)
+                (found.reason.as_str(), blamed),
+                (reason, packages.iter().map(ToString::to_string).collect())
             );
         }
     }
@@ -234,5 +330,28 @@ mod tests {
             limit: Duration::from_secs(60),
         };
         insta::assert_snapshot!(run.argv(Path::new("/t/r.json")).join(" "), @"patch --image 127.0.0.1:5000/x/app:1 --report /t/r.json --tag staging --addr unix:///t/b.sock --timeout 60s --progress plain");
+    }
+
+    #[test]
+    fn every_tooling_image_is_replaced() {
+        let policy = source_policy("127.0.0.1:5000/x/debian:1");
+        let rules = policy["rules"].as_array().unwrap();
+        let from: Vec<_> = rules
+            .iter()
+            .map(|rule| rule["selector"]["identifier"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            from,
+            [
+                "docker-image://ghcr.io/project-copacetic/copacetic/debian:*",
+                "docker-image://ghcr.io/project-copacetic/copacetic/ubuntu:*",
+                "docker-image://docker.io/library/debian:*",
+                "docker-image://docker.io/library/ubuntu:*",
+            ]
+        );
+        assert_eq!(
+            rules[3]["updates"]["identifier"],
+            "docker-image://127.0.0.1:5000/x/debian:1"
+        );
     }
 }

@@ -1,13 +1,13 @@
-//! What can be mended: a report held against its image, and the packages that have an update.
+//! What can be mended: the installed packages that have an update.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use actions_toolkit::BadInput;
 use container::ImageInfo;
 use serde_json::{Value, json};
 use trivy::Report;
 
-/// The distributions whose packages Copa can update (project-copacetic/copacetic, pkg/pkgmgr).
+/// Words in the names of the distributions whose packages Copa can update
+/// (project-copacetic/copacetic, pkg/utils/os.go).
 const FAMILIES: &[&str] = &[
     "alpine",
     "debian",
@@ -20,6 +20,8 @@ const FAMILIES: &[&str] = &[
     "alma",
     "azurelinux",
     "cbl-mariner",
+    "suse linux enterprise server",
+    "opensuse",
 ];
 
 /// Packages to update, each with the findings that this mends.
@@ -39,65 +41,25 @@ struct Fix {
     fixed: String,
 }
 
-/// Refuse a report of another image: Copa would not, and would install what it names.
-pub(crate) fn bind(report: &Report, image: &ImageInfo) -> Result<(), BadInput> {
-    let refuse = |problem: String| {
-        Err(BadInput::of(
-            "report",
-            format!("{problem}; scan this image again, or leave the input empty"),
-        ))
-    };
-    if report.artifact_type != "container_image" {
-        return refuse(format!(
-            "it is the report of a {}, not of an image",
-            report.artifact_type
-        ));
-    }
-    if report.metadata.diff_ids != image.diff_ids {
-        return refuse(format!(
-            "it is the report of `{}` with other layers than the image has",
-            report.artifact_name
-        ));
-    }
-    let architecture = report.metadata.image_config["architecture"]
-        .as_str()
-        .unwrap_or_default();
-    if !architecture.is_empty() && architecture != image.architecture {
-        return refuse(format!(
-            "it is for {architecture}, and the image for {}",
-            image.architecture
-        ));
-    }
-    Ok(())
-}
-
 impl Plan {
     /// The updates that `report` knows of, of packages that are installed.
+    ///
+    /// # Errors
+    /// When there are some, of a distribution that Copa can't update.
     pub(crate) fn of(report: &Report, image: &ImageInfo) -> anyhow::Result<Self> {
-        let Some(os) = &report.metadata.os else {
-            anyhow::bail!(
-                "the image has no distribution that Trivy knows, so there are no packages to update"
-            );
-        };
-        if !FAMILIES.contains(&os.family.as_str()) {
-            anyhow::bail!("Copa cannot update packages of {} {}", os.family, os.name);
-        }
         let mut packages: BTreeMap<String, Vec<Fix>> = BTreeMap::new();
-        for result in report
-            .results
-            .iter()
-            .filter(|result| result.class == "os-pkgs")
-        {
+        let systems = report.results.iter().filter(|r| r.class == "os-pkgs");
+        for result in systems {
             let installed: BTreeSet<_> = result
                 .packages
                 .iter()
                 .map(|package| package.name.as_str())
                 .collect();
-            for v in result
+            let fixable = result
                 .vulnerabilities
                 .iter()
-                .filter(|v| !v.fixed_version.is_empty() && installed.contains(v.package.as_str()))
-            {
+                .filter(|v| !v.fixed_version.is_empty() && installed.contains(v.package.as_str()));
+            for v in fixable {
                 let fix = Fix {
                     id: v.id.clone(),
                     installed: v.installed_version.clone(),
@@ -106,13 +68,22 @@ impl Plan {
                 packages.entry(v.package.clone()).or_default().push(fix);
             }
         }
+        let os = report.metadata.os.clone().unwrap_or_default();
+        let known = FAMILIES.iter().any(|family| os.family.contains(family));
+        if !packages.is_empty() && !known {
+            anyhow::bail!(
+                "Copa can't update packages of {} {}: rebuild the image on a newer base",
+                os.family,
+                os.name
+            );
+        }
         // Copa compares the release as text, and would take the tools of another one for `12.15`.
         let release = match os.family.as_str() {
             "debian" => os.name.split('.').next().unwrap_or_default().to_owned(),
-            _ => os.name.clone(),
+            _ => os.name,
         };
         Ok(Self {
-            family: os.family.clone(),
+            family: os.family,
             release,
             architecture: image.architecture.clone(),
             packages,
@@ -124,16 +95,23 @@ impl Plan {
         self.packages.is_empty()
     }
 
-    /// The packages.
+    /// The packages, in the order of their names.
     pub(crate) fn packages(&self) -> impl Iterator<Item = &str> {
         self.packages.keys().map(String::as_str)
     }
 
-    /// The same without `package`; `None` if it is not in it, or the last one.
-    pub(crate) fn without(&self, package: &str) -> Option<Self> {
+    /// Whether `package` is one of them.
+    pub(crate) fn has(&self, package: &str) -> bool {
+        self.packages.contains_key(package)
+    }
+
+    /// The same without `left_out`; `None` if that leaves nothing, or changes nothing.
+    pub(crate) fn without<'p>(&self, left_out: impl IntoIterator<Item = &'p str>) -> Option<Self> {
         let mut rest = self.clone();
-        rest.packages.remove(package)?;
-        (!rest.is_empty()).then_some(rest)
+        for package in left_out {
+            rest.packages.remove(package);
+        }
+        (!rest.is_empty() && rest.packages.len() < self.packages.len()).then_some(rest)
     }
 
     /// The report that Copa gets: ours, with these packages and nothing else.
@@ -157,16 +135,22 @@ impl Plan {
 pub(crate) mod tests {
     use super::*;
 
-    /// A report of an image with `packages` (name, installed, fixed).
+    /// A report of an image with `packages`: name, installed version, and the version that mends
+    /// `CVE-<name>`; an empty one if there is none yet, `-` if nothing is known against it.
     pub(crate) fn report(packages: &[(&str, &str, &str)]) -> Report {
         let installed: Vec<_> = packages
             .iter()
-            .map(|(name, version, _)| json!({"ID": format!("{name}@{version}"), "Name": name}))
+            .map(|(name, version, _)| {
+                json!({
+                    "ID": format!("{name}@{version}"), "Name": name,
+                    "Identifier": {"PURL": format!("pkg:deb/debian/{name}@{version}?arch=amd64")},
+                })
+            })
             .collect();
         let found: Vec<_> = packages
             .iter()
             .filter(|(_, _, fixed)| *fixed != "-")
-            .map(|(name, version, fixed)| json!({"VulnerabilityID": format!("CVE-{name}"), "PkgName": name, "InstalledVersion": version, "FixedVersion": fixed, "Severity": "HIGH"}))
+            .map(|(name, version, fixed)| json!({"VulnerabilityID": format!("CVE-{name}"), "PkgID": format!("{name}@{version}"), "PkgName": name, "InstalledVersion": version, "FixedVersion": fixed, "Severity": "HIGH"}))
             .collect();
         let value = json!({
             "SchemaVersion": 2, "ArtifactName": "app:1", "ArtifactType": "container_image",
@@ -176,7 +160,8 @@ pub(crate) mod tests {
         serde_json::from_value(value).unwrap()
     }
 
-    fn image() -> ImageInfo {
+    /// The image that [`report`] is of.
+    pub(crate) fn image() -> ImageInfo {
         ImageInfo {
             architecture: "amd64".into(),
             diff_ids: vec!["sha256:a".into()],
@@ -185,30 +170,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_report_of_another_image_is_refused() {
-        let mut other = image();
-        assert!(bind(&report(&[]), &other).is_ok());
-        other.diff_ids = vec!["sha256:b".into()];
-        let error = bind(&report(&[]), &other).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "input `report`: it is the report of `app:1` with other layers than the image has; scan this image again, or leave the input empty"
-        );
-        let arm = ImageInfo {
-            architecture: "arm64".into(),
-            ..image()
-        };
-        assert!(
-            bind(&report(&[]), &arm)
-                .unwrap_err()
-                .to_string()
-                .contains("it is for amd64, and the image for arm64")
-        );
-    }
-
-    #[test]
     fn only_installed_packages_with_an_update_are_planned() {
-        let mut found = report(&[("openssl", "1", "2"), ("zlib1g", "1", "")]);
+        let mut found = report(&[
+            ("openssl", "1", "2"),
+            ("zlib1g", "1", ""),
+            ("bash", "5", "-"),
+        ]);
         found.results[0]
             .vulnerabilities
             .push(trivy::report::Vulnerability {
@@ -218,21 +185,84 @@ pub(crate) mod tests {
             });
         let plan = Plan::of(&found, &image()).unwrap();
         assert_eq!(plan.packages().collect::<Vec<_>>(), ["openssl"]);
-        assert_eq!(plan.without("openssl"), None);
-        assert_eq!(plan.report("i")["Metadata"]["OS"]["Name"], "13");
     }
 
     #[test]
-    fn a_distribution_that_copa_does_not_know_is_named() {
-        let mut found = report(&[]);
-        found.metadata.os = Some(trivy::report::Os {
-            family: "photon".into(),
-            name: "5".into(),
-            ..Default::default()
-        });
+    fn a_package_of_a_language_is_not_the_distributions() {
+        let mut found = report(&[("openssl", "1", "2")]);
+        found.results[0].class = "lang-pkgs".into();
+        assert!(Plan::of(&found, &image()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn leaving_out_must_leave_something_and_change_something() {
+        let both = report(&[("openssl", "1", "2"), ("perl", "1", "2")]);
+        let plan = Plan::of(&both, &image()).unwrap();
+        let rest = |out: &[&str]| {
+            let rest = plan.without(out.iter().copied())?;
+            Some(rest.packages().collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(rest(&["perl"]).as_deref(), Some("openssl"));
+        assert_eq!(rest(&["curl"]), None);
+        assert_eq!(rest(&["perl", "openssl"]), None);
+    }
+
+    #[test]
+    fn the_report_that_copa_gets() {
+        let plan = Plan::of(&report(&[("openssl", "1", "2")]), &image()).unwrap();
+        insta::assert_json_snapshot!(plan.report("127.0.0.1:5000/x/app:1"), @r#"
+        {
+          "ArtifactName": "127.0.0.1:5000/x/app:1",
+          "ArtifactType": "container_image",
+          "Metadata": {
+            "ImageConfig": {
+              "architecture": "amd64",
+              "os": "linux"
+            },
+            "OS": {
+              "Family": "debian",
+              "Name": "13"
+            }
+          },
+          "Results": [
+            {
+              "Class": "os-pkgs",
+              "Target": "127.0.0.1:5000/x/app:1",
+              "Type": "debian",
+              "Vulnerabilities": [
+                {
+                  "FixedVersion": "2",
+                  "InstalledVersion": "1",
+                  "PkgName": "openssl",
+                  "Status": "fixed",
+                  "VulnerabilityID": "CVE-openssl"
+                }
+              ]
+            }
+          ],
+          "SchemaVersion": 2
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_distribution_that_copa_does_not_know_matters_only_where_there_is_an_update() {
+        let photon = |packages| {
+            let mut found = report(packages);
+            found.metadata.os = Some(trivy::report::Os {
+                family: "photon".into(),
+                name: "5".into(),
+                ..Default::default()
+            });
+            Plan::of(&found, &image())
+        };
+        assert!(photon(&[("openssl", "1", "-")]).unwrap().is_empty());
         assert_eq!(
-            Plan::of(&found, &image()).unwrap_err().to_string(),
-            "Copa cannot update packages of photon 5"
+            photon(&[("openssl", "1", "2")]).unwrap_err().to_string(),
+            "Copa can't update packages of photon 5: rebuild the image on a newer base"
         );
+        let mut scratch = report(&[]);
+        scratch.metadata.os = None;
+        assert!(Plan::of(&scratch, &image()).unwrap().is_empty());
     }
 }

@@ -1,159 +1,275 @@
-//! What is left behind: outputs, summary, OpenVEX.
+//! What is left behind: files, outputs, log and summary.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use actions_toolkit::Done;
 use actions_toolkit::text::{self, plural};
+use anyhow::Context as _;
 use container::ImageRef;
-use serde_json::{Value, json};
+use trivy::report::Os;
 
-use crate::verify::Difference;
+use crate::before::Before;
+use crate::difference::Difference;
+use crate::job::Job;
+use crate::proof::Proof;
+use crate::stage::Staged;
+use crate::vex;
 
-/// Rows of a table; the reports have the rest.
+/// Rows of a table in the summary; the report has the rest.
 const ROWS: usize = 40;
+/// Findings that are named in one cell.
+const NAMED: usize = 8;
 
-/// The summary of a patch.
-pub(crate) fn markdown(
-    image: &ImageRef,
-    patched: &ImageRef,
-    result: &str,
-    difference: &Difference,
-) -> String {
-    let mut fixes: BTreeMap<&str, usize> = BTreeMap::new();
-    for known in &difference.fixed {
-        *fixes.entry(known.package.as_str()).or_default() += 1;
+/// Tell of an image that there is nothing to mend in.
+///
+/// # Errors
+/// When the report can't be written.
+pub(crate) fn up_to_date(job: &Job<'_>, before: &Before) -> anyhow::Result<Done> {
+    let (ctx, request) = (job.ctx, &job.request);
+    let results = &before.report().results;
+    let remaining: usize = results.iter().map(|r| r.vulnerabilities.len()).sum();
+    ctx.log().info(format!(
+        "{} is up to date: none of its packages has an update that mends something",
+        request.image
+    ));
+    let os = before.report().metadata.os.as_ref();
+    if let Some(os) = os.filter(|os| os.end_of_life) {
+        ctx.log().warning(format!(
+            "the support of {} {} has ended: no more updates come, whatever is found; move to a newer base image",
+            os.family, os.name
+        ));
     }
+    write(&request.report_file, &before.scanned.raw)?;
+    ctx.output("image", &request.image);
+    ctx.output("digest", &job.image.id);
+    ctx.output("fixed-count", 0);
+    ctx.output("remaining-count", remaining);
+    ctx.output("report-file", request.relative(&request.report_file));
+    ctx.summary(nothing_to_mend(&request.image, remaining, os));
+    Ok(Done("up-to-date"))
+}
+
+/// Tell of a patched image.
+///
+/// # Errors
+/// When a file can't be written.
+pub(crate) fn patched(job: &Job<'_>, staged: &Staged, proof: &Proof) -> anyhow::Result<Done> {
+    let (ctx, request) = (job.ctx, &job.request);
+    let difference = &proof.difference;
+    let result = if staged.left_out.is_empty() && !difference.is_partial() {
+        "patched"
+    } else {
+        "partial"
+    };
+    for updated in &difference.updated {
+        ctx.log().info(format!(
+            "{} {} → {}",
+            updated.package, updated.from, updated.to
+        ));
+    }
+    for remaining in difference.remaining.iter().take(ROWS) {
+        let finding = &remaining.finding;
+        ctx.log().info(format!(
+            "{} in {} remains: {}",
+            finding.id, finding.package, remaining.why
+        ));
+    }
+    ctx.log().info(format!(
+        "{}: {} mended, {} remain",
+        request.patched,
+        plural(difference.fixed.len(), "finding"),
+        difference.remaining.len()
+    ));
+    let now = jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string();
+    let vex = vex::document(&request.patched, &proof.image.id, difference, &now);
+    write(&request.vex_file, &serde_json::to_vec_pretty(&vex)?)?;
+    // The name of the scanned image is nobody's any more.
+    let report = String::from_utf8_lossy(&proof.after.raw)
+        .replace(&job.staging.to_string(), &request.patched.to_string());
+    write(&request.report_file, report.as_bytes())?;
+    ctx.output("image", &request.patched);
+    ctx.output("digest", &proof.image.id);
+    ctx.output("patched-tag", request.patched.tag().unwrap_or_default());
+    ctx.output("fixed-count", difference.fixed.len());
+    ctx.output("remaining-count", difference.remaining.len());
+    ctx.output("vex-file", request.relative(&request.vex_file));
+    ctx.output("report-file", request.relative(&request.report_file));
+    ctx.summary(markdown(
+        &request.image,
+        &request.patched,
+        result,
+        difference,
+    ));
+    Ok(Done(result))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("while making `{}`", folder.display()))?;
+    }
+    std::fs::write(path, bytes).with_context(|| format!("while writing `{}`", path.display()))
+}
+
+fn markdown(image: &ImageRef, patched: &ImageRef, result: &str, difference: &Difference) -> String {
+    let heading = if result == "patched" {
+        "Patched"
+    } else {
+        "Partly patched"
+    };
     let mut out = format!(
-        "## 🩹 {}: {} mended, {} remain\n\n{} → {}\n\n| Package | Before | After | Mended |\n|---|---|---|---|\n",
-        if result == "patched" {
-            "Patched"
-        } else {
-            "Partly patched"
-        },
+        "## 🩹 {heading}: {} mended, {} remain\n\n{} → {}\n\n",
         plural(difference.fixed.len(), "finding"),
         difference.remaining.len(),
         text::code(&image.to_string()),
         text::code(&patched.to_string()),
     );
+    out.push_str("| Severity | Before | After |\n|---|---|---|\n");
+    for (severity, before, after) in difference.by_severity() {
+        out.push_str(&format!("| {severity} | {before} | {after} |\n"));
+    }
+    out.push_str(&packages(difference));
+    out.push_str(&remaining(difference));
+    out
+}
+
+fn packages(difference: &Difference) -> String {
+    let mut mended: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for finding in &difference.fixed {
+        mended
+            .entry(&finding.package)
+            .or_default()
+            .push(&finding.id);
+    }
+    let mut out = "\n| Package | Before | After | Mended |\n|---|---|---|---|\n".to_owned();
     for updated in difference.updated.iter().take(ROWS) {
-        let mended = fixes
-            .get(updated.package.as_str())
-            .copied()
-            .unwrap_or_default();
-        out.push_str(&format!(
-            "| {} | {} | {} | {mended} |\n",
-            text::code(&updated.package),
-            text::markdown(&updated.from),
-            text::markdown(&updated.to)
-        ));
-    }
-    if !difference.remaining.is_empty() {
-        out.push_str("\n| Remains | Package | Severity | Why |\n|---|---|---|---|\n");
-    }
-    for remaining in difference.remaining.iter().take(ROWS) {
+        let ids = mended.remove(updated.package.as_str()).unwrap_or_default();
+        let mut named = ids[..ids.len().min(NAMED)].join(", ");
+        if ids.len() > NAMED {
+            named.push_str(&format!(" and {} more", ids.len() - NAMED));
+        }
         out.push_str(&format!(
             "| {} | {} | {} | {} |\n",
-            text::markdown(&remaining.known.id),
-            text::code(&remaining.known.package),
-            remaining.severity,
-            remaining.why
+            text::code(&updated.package),
+            text::markdown(&updated.from),
+            text::markdown(&updated.to),
+            text::markdown(&named),
         ));
     }
-    if difference.remaining.len() > ROWS {
+    out + &cut(difference.updated.len())
+}
+
+fn remaining(difference: &Difference) -> String {
+    if difference.remaining.is_empty() {
+        return String::new();
+    }
+    let mut rows: Vec<_> = difference.remaining.iter().collect();
+    rows.sort_by_key(|r| (std::cmp::Reverse(r.finding.severity), &r.finding));
+    let mut out = "\n| Remains | Package | Severity | Why |\n|---|---|---|---|\n".to_owned();
+    for remaining in rows.iter().take(ROWS) {
+        let finding = &remaining.finding;
         out.push_str(&format!(
-            "\n… and {} more.\n",
-            difference.remaining.len() - ROWS
+            "| {} | {} | {} | {} |\n",
+            text::markdown(&finding.id),
+            text::code(&finding.package),
+            finding.severity,
+            text::markdown(&remaining.why)
+        ));
+    }
+    out + &cut(rows.len())
+}
+
+fn cut(rows: usize) -> String {
+    if rows > ROWS {
+        format!("\n… and {} more.\n", rows - ROWS)
+    } else {
+        String::new()
+    }
+}
+
+fn nothing_to_mend(image: &ImageRef, remaining: usize, os: Option<&Os>) -> String {
+    let mut out = format!(
+        "## ✅ Up to date\n\n{} has no package that an update of its distribution mends.\n",
+        text::code(&image.to_string())
+    );
+    if remaining > 0 {
+        let noun = if remaining == 1 {
+            "finding has"
+        } else {
+            "findings have"
+        };
+        out.push_str(&format!("\n{remaining} {noun} no update.\n"));
+    }
+    if let Some(os) = os.filter(|os| os.end_of_life) {
+        out.push_str(&format!(
+            "\n⚠️ The support of {} {} has ended: no more updates come.\n",
+            text::markdown(&os.family),
+            text::markdown(&os.name)
         ));
     }
     out
 }
 
-/// The summary where there was nothing to mend.
-pub(crate) fn nothing_to_mend(image: &ImageRef, remaining: usize) -> String {
-    let rest = if remaining == 0 {
-        String::new()
-    } else {
-        format!(
-            " {} without an update of the distribution.",
-            plural(remaining, "finding is")
-        )
-    };
-    format!(
-        "## ✅ Up to date\n\n{} has no package that an update of its distribution mends.{rest}\n",
-        text::code(&image.to_string())
-    )
-}
-
-/// An OpenVEX document (github.com/openvex/spec, v0.2.0) that says what the patch mended in `image`.
-pub(crate) fn vex(image: &ImageRef, id: &str, difference: &Difference, now: &str) -> Value {
-    let purl = |package: &str| {
-        let version = difference
-            .updated
-            .iter()
-            .find(|u| u.package == package)
-            .map_or("", |u| u.to.as_str());
-        format!("pkg:deb/debian/{package}@{version}")
-    };
-    let mut by_id: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    for known in &difference.fixed {
-        by_id
-            .entry(known.id.as_str())
-            .or_default()
-            .push(json!({"@id": purl(&known.package)}));
-    }
-    let product = format!("pkg:oci/{}@{}", image.name(), id.replace(':', "%3A"));
-    let statements: Vec<_> = by_id
-        .into_iter()
-        .map(|(id, packages)| json!({"vulnerability": {"name": id}, "products": [{"@id": product, "subcomponents": packages}], "status": "fixed", "timestamp": now}))
-        .collect();
-    json!({
-        "@context": "https://openvex.dev/ns/v0.2.0",
-        "@id": format!("https://openvex.dev/docs/public/drydock-{}", id.rsplit(':').next().unwrap_or_default()),
-        "author": "drydock copacetic-patch",
-        "timestamp": now,
-        "version": 1,
-        "statements": statements,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::{Known, Updated};
+    use crate::difference::tests::difference;
 
     #[test]
-    fn what_was_mended_as_a_person_and_as_a_tool_reads_it() {
-        let difference = Difference {
-            fixed: [Known {
-                id: "CVE-1".into(),
-                package: "openssl".into(),
-            }]
-            .into(),
-            updated: vec![Updated {
-                package: "openssl".into(),
-                from: "3.5.7-1~deb13u2".into(),
-                to: "3.5.9-1~deb13u1".into(),
-            }],
-            ..Difference::default()
-        };
-        let (image, patched): (ImageRef, ImageRef) =
-            ("app:1".parse().unwrap(), "app:1-patched".parse().unwrap());
-        insta::assert_snapshot!(markdown(&image, &patched, "patched", &difference), @r"
-        ## 🩹 Patched: 1 finding mended, 0 remain
+    fn what_was_mended_as_a_person_reads_it() {
+        let difference = difference(
+            &[
+                ("openssl", "3.5.7-1~deb13u2", "3.5.9-1~deb13u1"),
+                ("perl", "1", "2"),
+                ("zlib1g", "1", ""),
+            ],
+            &[
+                ("openssl", "3.5.9-1~deb13u1", "-"),
+                ("perl", "1", "2"),
+                ("zlib1g", "1", ""),
+            ],
+        );
+        let image = "app:1".parse().unwrap();
+        let patched = "app:1-patched".parse().unwrap();
+        insta::assert_snapshot!(markdown(&image, &patched, "partial", &difference), @r"
+        ## 🩹 Partly patched: 1 finding mended, 2 remain
 
         `app:1` → `app:1-patched`
 
+        | Severity | Before | After |
+        |---|---|---|
+        | high | 3 | 2 |
+
         | Package | Before | After | Mended |
         |---|---|---|---|
-        | `openssl` | 3.5.7-1\~deb13u2 | 3.5.9-1\~deb13u1 | 1 |
+        | `openssl` | 3.5.7-1\~deb13u2 | 3.5.9-1\~deb13u1 | CVE-openssl |
+
+        | Remains | Package | Severity | Why |
+        |---|---|---|---|
+        | CVE-perl | `perl` | high | it is held back |
+        | CVE-zlib1g | `zlib1g` | high | there is no fixed version yet |
         ");
-        let document = vex(&patched, "sha256:ab", &difference, "2026-01-01T00:00:00Z");
-        assert_eq!(
-            document["statements"][0]["products"][0]["@id"],
-            "pkg:oci/app@sha256%3Aab"
-        );
-        assert_eq!(
-            document["statements"][0]["products"][0]["subcomponents"][0]["@id"],
-            "pkg:deb/debian/openssl@3.5.9-1~deb13u1"
-        );
+    }
+
+    #[test]
+    fn nothing_to_mend_is_said_plainly() {
+        let image = "app:1".parse().unwrap();
+        let ended = Os {
+            family: "debian".into(),
+            name: "9".into(),
+            end_of_life: true,
+        };
+        insta::assert_snapshot!(nothing_to_mend(&image, 2, Some(&ended)), @r"
+        ## ✅ Up to date
+
+        `app:1` has no package that an update of its distribution mends.
+
+        2 findings have no update.
+
+        ⚠️ The support of debian 9 has ended: no more updates come.
+        ");
     }
 }

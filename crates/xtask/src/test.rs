@@ -140,7 +140,7 @@ fn application(outcomes: &mut Vec<Outcome>) {
 
 fn real_tools(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> {
     let mut path = std::env::var("PATH").unwrap_or_default();
-    for tool in ["trivy", "copa", "buildkit", "kubernetes"] {
+    for tool in ["trivy", "trivy-db", "copa", "buildkit", "kubernetes"] {
         path = format!("{}:{path}", stack.builds.wait(tool)?.display());
     }
     let mut test = command(

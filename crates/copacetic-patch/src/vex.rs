@@ -1,0 +1,93 @@
+//! What the patch mended, for other tools: OpenVEX (github.com/openvex/spec, v0.2.0).
+
+use std::collections::BTreeMap;
+
+use container::ImageRef;
+use serde_json::{Value, json};
+
+use crate::difference::Difference;
+
+/// A document that says what the patch mended in `image`, whose id in the engine is `id`; `now` is
+/// RFC 3339.
+pub(crate) fn document(image: &ImageRef, id: &str, difference: &Difference, now: &str) -> Value {
+    let purls: BTreeMap<_, _> = difference
+        .updated
+        .iter()
+        .map(|updated| (updated.package.as_str(), updated.purl.as_str()))
+        .collect();
+    let mut mended: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for finding in &difference.fixed {
+        if let Some(purl) = purls.get(finding.package.as_str()) {
+            mended
+                .entry(&finding.id)
+                .or_default()
+                .push(json!({"@id": purl}));
+        }
+    }
+    let product = product(image, id);
+    let statements = mended.into_iter().map(|(id, packages)| {
+        json!({
+            "vulnerability": {"name": id},
+            "products": [{"@id": product, "subcomponents": packages}],
+            "status": "fixed",
+        })
+    });
+    json!({
+        "@context": "https://openvex.dev/ns/v0.2.0",
+        "@id": format!("urn:oci:{id}:vex"),
+        "author": "drydock copacetic-patch",
+        "timestamp": now,
+        "version": 1,
+        "statements": statements.collect::<Vec<_>>(),
+    })
+}
+
+// github.com/package-url/purl-spec, type `oci`.
+fn product(image: &ImageRef, id: &str) -> String {
+    let name = image.name();
+    let version = id.replace(':', "%3A");
+    let place = image
+        .registry()
+        .map(|_| format!("?repository_url={}", image.without_version()));
+    format!("pkg:oci/{name}@{version}{}", place.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::difference::tests::difference;
+
+    #[test]
+    fn what_was_mended_as_a_tool_reads_it() {
+        let difference = difference(&[("openssl", "1", "2")], &[("openssl", "2", "-")]);
+        let image = "drydock.azurecr.io/app:1-patched".parse().unwrap();
+        let document = document(&image, "sha256:ab", &difference, "2026-01-01T00:00:00Z");
+        insta::assert_json_snapshot!(document, @r#"
+        {
+          "@context": "https://openvex.dev/ns/v0.2.0",
+          "@id": "urn:oci:sha256:ab:vex",
+          "author": "drydock copacetic-patch",
+          "statements": [
+            {
+              "products": [
+                {
+                  "@id": "pkg:oci/app@sha256%3Aab?repository_url=drydock.azurecr.io/app",
+                  "subcomponents": [
+                    {
+                      "@id": "pkg:deb/debian/openssl@2?arch=amd64"
+                    }
+                  ]
+                }
+              ],
+              "status": "fixed",
+              "vulnerability": {
+                "name": "CVE-openssl"
+              }
+            }
+          ],
+          "timestamp": "2026-01-01T00:00:00Z",
+          "version": 1
+        }
+        "#);
+    }
+}

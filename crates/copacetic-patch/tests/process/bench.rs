@@ -1,0 +1,193 @@
+//! An image with fixtures for packages, an archive that has their updates, and a database that knows of
+//! them: the real Copa, BuildKit and Trivy, and no network.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use container::{BuildRequest, Container, ContainerSpec, Engine, ImageInfo, ImageRef};
+use testkit::{FakeRunner, Ran};
+
+use crate::step;
+
+/// An image of the bench, and the step that patches it.
+pub(crate) struct Bench {
+    /// The image.
+    pub(crate) image: ImageRef,
+    /// The name that the patched image gets.
+    pub(crate) patched: ImageRef,
+    pub(crate) step: FakeRunner,
+    engine: Engine,
+    runtime: tokio::runtime::Runtime,
+    _names: Names,
+}
+
+/// The names of both images, taken away with the test.
+struct Names([ImageRef; 2]);
+
+impl Bench {
+    /// An image `name` with the first versions of `packages`, of which `held` are held back.
+    pub(crate) fn new(name: &str, packages: &str, held: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let image: ImageRef = format!("drydock-patch-real:{name}").parse().unwrap();
+        let host = std::env::var("DOCKER_HOST").ok();
+        let engine = runtime.block_on(Engine::connect(host.as_deref())).unwrap();
+        let request = BuildRequest {
+            context: here(),
+            dockerfile: "Dockerfile".into(),
+            target: None,
+            image: image.clone(),
+            build_args: vec![
+                ("PACKAGES".into(), packages.into()),
+                ("HELD".into(), held.into()),
+            ],
+            labels: Vec::new(),
+        };
+        runtime.block_on(engine.build(&request, |_| ())).unwrap();
+        // Under names of the bench's own, containers of other runs are not taken for ours.
+        for (own, of) in [
+            ("buildkit", "moby/buildkit:v0.34.2"),
+            ("other", "debian:trixie-slim"),
+        ] {
+            let own = image.with_tag(own).unwrap();
+            runtime
+                .block_on(engine.tag(&of.parse().unwrap(), &own))
+                .unwrap();
+        }
+        let step = step()
+            .env("PATH", &std::env::var("PATH").unwrap())
+            .input("image", &image.to_string())
+            .input("tooling-image", &image.to_string())
+            .input("buildkit-image", "drydock-patch-real:buildkit")
+            .input("cache-directory", &database().to_string_lossy())
+            .input("offline", "true");
+        let patched = image.with_tag(&format!("{name}-patched")).unwrap();
+        Self {
+            _names: Names([patched.clone(), image.clone()]),
+            patched,
+            image,
+            step,
+            engine,
+            runtime,
+        }
+    }
+
+    pub(crate) fn input(self, name: &str, value: &str) -> Self {
+        let step = self.step.input(name, value);
+        Self { step, ..self }
+    }
+
+    /// Take `script` for the program `name`.
+    pub(crate) fn tool(self, name: &str, script: &str) -> Self {
+        let step = self.step.tool(name, script);
+        Self { step, ..self }
+    }
+
+    /// Run the step; whatever its end, it leaves no container and no name of its own.
+    pub(crate) fn run(&self) -> Ran {
+        let ran = self.step.run();
+        let containers = docker(&["ps", "--all", "--format", "{{.Image}}"]);
+        let own = |image: &&str| image.starts_with("drydock-patch-real");
+        let left = containers.lines().find(own);
+        assert_eq!(left, None, "a container is left; the log:\n{}", ran.log);
+        let names = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+        let own = |name: &&str| {
+            name.starts_with("drydock-patch-real:staging-") || name.contains("/drydock-patch-real:")
+        };
+        assert_eq!(names.lines().find(own), None, "{}", ran.log);
+        ran
+    }
+
+    /// What the engine says of `image`.
+    pub(crate) fn inspect(&self, image: &ImageRef) -> Option<ImageInfo> {
+        self.runtime.block_on(self.engine.inspect(image)).unwrap()
+    }
+
+    /// Trivy's report of the image.
+    pub(crate) fn report(&self) -> serde_json::Value {
+        let done = Command::new("trivy")
+            .args(["image", "--quiet", "--format", "json", "--scanners", "vuln"])
+            .args(["--list-all-pkgs", "--skip-db-update", "--offline-scan"])
+            .arg("--cache-dir")
+            .arg(database())
+            .arg(self.image.to_string())
+            .output()
+            .unwrap();
+        serde_json::from_slice(&done.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&done.stderr)))
+    }
+
+    /// What a container of `image` prints: the version of `package`.
+    pub(crate) fn prints(&self, image: &ImageRef, package: &str) -> String {
+        let spec = ContainerSpec {
+            image: image.to_string(),
+            cmd: vec![package.into()],
+            network: Some("none".into()),
+            run: "copacetic-patch-test".into(),
+            ..ContainerSpec::default()
+        };
+        self.runtime.block_on(async {
+            let container: Container = self.engine.start(&spec).await.unwrap();
+            container.wait().await.unwrap();
+            let lines = container.log_tail(1).await;
+            container.remove().await;
+            lines.join("\n")
+        })
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        for name in &self.0 {
+            docker(&["image", "rm", "--force", &name.to_string()]);
+        }
+    }
+}
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/process/bench")
+}
+
+fn docker(args: &[&str]) -> String {
+    let done = Command::new("docker").args(args).output().unwrap();
+    String::from_utf8(done.stdout).unwrap()
+}
+
+// Trivy's cache, with a database that the tool of this repository writes.
+fn database() -> &'static Path {
+    static CACHE: OnceLock<PathBuf> = OnceLock::new();
+    CACHE.get_or_init(|| {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("patch-real");
+        let done = Command::new(writer())
+            .arg(here().join("advisories.yaml"))
+            .arg(cache.join("db"))
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        cache
+    })
+}
+
+// In PATH, or where `cargo xtask up` puts it.
+fn writer() -> PathBuf {
+    let name = Path::new("trivy-db");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = std::env::split_paths(&path).map(|folder| folder.join(name));
+    let cache = std::env::var_os("DRYDOCK_CACHE").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/drydock"),
+        PathBuf::from,
+    );
+    let built = std::fs::read_dir(cache.join("tools/trivy-db")).into_iter();
+    let built = built.flatten().flatten().map(|e| e.path().join(name));
+    in_path
+        .chain(built)
+        .find(|path| path.is_file())
+        .expect("`trivy-db` is neither in PATH nor in the cache: run `cargo xtask up`")
+}

@@ -1,0 +1,304 @@
+//! The real Copa, BuildKit, Trivy and engine.
+
+use serde_json::{Value, json};
+
+use crate::bench::Bench;
+use crate::step;
+
+const FIXED: &str = "CVE-2099-0001";
+const UNFIXED: &str = "CVE-2099-0005";
+
+fn json(bench: &Bench, file: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(bench.step.workspace().join(file)).unwrap()).unwrap()
+}
+
+fn ids(report: &Value) -> Vec<&str> {
+    let results = report["Results"].as_array().unwrap();
+    let found = results
+        .iter()
+        .filter_map(|result| result["Vulnerabilities"].as_array());
+    found
+        .flatten()
+        .map(|v| v["VulnerabilityID"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn a_patched_image_runs_as_before_and_has_the_new_version() {
+    let bench = Bench::new("patched", "vulnlib unfixed", "");
+    // A report that names a package which is not installed: Copa would install it.
+    let mut report = bench.report();
+    let found = &mut report["Results"][0]["Vulnerabilities"];
+    found.as_array_mut().unwrap().push(json!({"VulnerabilityID": "CVE-2099-9", "PkgID": "newpkg@1.0-1", "PkgName": "newpkg", "InstalledVersion": "1.0-1", "FixedVersion": "1.0-2"}));
+    std::fs::write(bench.step.workspace().join("r.json"), report.to_string()).unwrap();
+    let bench = bench.input("report", "r.json");
+    let ran = bench.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+
+    let names = [
+        "result",
+        "image",
+        "patched-tag",
+        "fixed-count",
+        "remaining-count",
+    ];
+    let patched = "drydock-patch-real:patched-patched";
+    assert_eq!(
+        names.map(|name| ran.output(name)),
+        ["patched", patched, "patched-patched", "1", "1"]
+    );
+    assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
+    assert!(!bench.prints(&bench.patched, "newpkg").contains("1.0-2"));
+
+    let (was, is) = (
+        bench.inspect(&bench.image).unwrap(),
+        bench.inspect(&bench.patched).unwrap(),
+    );
+    assert_eq!(ran.output("digest"), is.id);
+    let mut config = is.config.clone();
+    let lineage: Vec<_> = [
+        "BaseImage",
+        "sh.copa.patch.origin.name",
+        "sh.copa.patch.origin.digest",
+    ]
+    .map(|label| config.labels.remove(label).unwrap())
+    .into();
+    let origin = bench.image.to_string();
+    assert_eq!(lineage, [origin.clone(), origin, was.id]);
+    assert_eq!(config, was.config);
+    assert_eq!(is.diff_ids.len(), was.diff_ids.len() + 1);
+
+    let report = json(&bench, ran.output("report-file"));
+    assert_eq!(report["ArtifactName"], patched);
+    assert_eq!(ids(&report), [UNFIXED]);
+    let vex = json(&bench, ran.output("vex-file"));
+    assert_eq!(vex["statements"].as_array().unwrap().len(), 1);
+    assert_eq!(vex["statements"][0]["vulnerability"]["name"], FIXED);
+    insta::assert_snapshot!(ran.summary.trim_end(), @r"
+    ## 🩹 Patched: 1 finding mended, 1 remain
+
+    `drydock-patch-real:patched` → `drydock-patch-real:patched-patched`
+
+    | Severity | Before | After |
+    |---|---|---|
+    | critical | 1 | 0 |
+    | low | 1 | 1 |
+
+    | Package | Before | After | Mended |
+    |---|---|---|---|
+    | `vulnlib` | 1.0-1 | 1.0-2 | CVE-2099-0001 |
+
+    | Remains | Package | Severity | Why |
+    |---|---|---|---|
+    | CVE-2099-0005 | `unfixed` | low | there is no fixed version yet |
+    ");
+
+    // The patched image has nothing to mend: no Copa, no new image.
+    let again = bench
+        .input("image", patched)
+        .input("report", "")
+        .tool("copa", "exit 9");
+    let ran = again.run();
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("image")),
+        (0, "up-to-date", patched),
+        "{}",
+        ran.log
+    );
+    assert_eq!(ran.output("report-file"), "trivy-report-patched.json");
+    assert_eq!(
+        (ran.output("patched-tag"), ran.output("vex-file")),
+        ("", "")
+    );
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn what_can_not_be_had_is_left_out_and_named() {
+    let bench = Bench::new("partial", "vulnlib heldlib lagging", "heldlib");
+    let ran = bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "partial"),
+        "{}",
+        ran.log
+    );
+    assert_eq!(
+        (ran.output("fixed-count"), ran.output("remaining-count")),
+        ("1", "2")
+    );
+    assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
+    assert_eq!(bench.prints(&bench.patched, "heldlib"), "heldlib 1.0-1");
+    let why: Vec<_> = ran
+        .summary
+        .lines()
+        .skip_while(|line| !line.contains("Why"))
+        .skip(2)
+        .collect();
+    insta::assert_snapshot!(why.join("\n"), @r"
+    | CVE-2099-0002 | `heldlib` | high | it is held back |
+    | CVE-2099-0003 | `lagging` | high | the archive has 1.0-2, and 1.0-3 is needed |
+    ");
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn without_an_update_in_the_archive_there_is_no_patched_image() {
+    let bench = Bench::new("lagging", "lagging", "");
+    let ran = bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("image")),
+        (2, "error", ""),
+        "{}",
+        ran.log
+    );
+    assert_eq!(
+        ran.error(),
+        "copacetic-patch: Copa could not patch the image: `lagging`: the archive has 1.0-2, and 1.0-3 is needed"
+    );
+    assert_eq!(bench.inspect(&bench.patched), None);
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn a_patch_that_installs_something_new_is_refused() {
+    let bench = Bench::new("needy", "needy", "");
+    let ran = bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (1, "failed"),
+        "{}",
+        ran.log
+    );
+    assert_eq!(
+        ran.error(),
+        "copacetic-patch: the patch installed packages that were not there: newpkg; `drydock-patch-real:needy-patched` is untouched"
+    );
+    assert_eq!(bench.inspect(&bench.patched), None);
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn nothing_to_mend_is_no_failure_and_needs_no_copa() {
+    let bench = Bench::new("current", "unfixed", "").tool("copa", "exit 9");
+    let ran = bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "up-to-date"),
+        "{}",
+        ran.log
+    );
+    assert_eq!(ran.output("image"), bench.image.to_string());
+    assert_eq!(
+        (ran.output("fixed-count"), ran.output("remaining-count")),
+        ("0", "1")
+    );
+    assert!(!ran.log.contains("Copa"), "{}", ran.log);
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn faults_leave_the_tag_alone_and_nothing_behind() {
+    let table = [
+        // Copa with nothing to do ends well and makes no image.
+        (
+            "buildkit-image",
+            "drydock-patch-real:buildkit",
+            "exit 0",
+            "Copa ended well, but made no image",
+        ),
+        (
+            "buildkit-image",
+            "drydock-patch-real:buildkit",
+            "echo 'panic: nil' >&2; exit 2",
+            "Copa could not patch the image: panic: nil",
+        ),
+        (
+            "buildkit-image",
+            "drydock-patch-real:other",
+            "exit 0",
+            "starting a container of `drydock-patch-real:other`",
+        ),
+        // While Copa works, the runner ends the step.
+        (
+            "buildkit-image",
+            "drydock-patch-real:buildkit",
+            "kill -TERM $PPID; exec sleep 1000",
+            "stopped by SIGTERM before a verdict was reached",
+        ),
+    ];
+    for (input, value, copa, error) in table {
+        let bench = Bench::new("faults", "vulnlib", "")
+            .input(input, value)
+            .tool("copa", copa);
+        let ran = bench.run();
+        assert_eq!(
+            (ran.code, ran.output("result"), ran.output("image")),
+            (2, "error", ""),
+            "{}",
+            ran.log
+        );
+        assert!(ran.error().contains(error), "{}", ran.error());
+        assert_eq!(bench.inspect(&bench.patched), None);
+    }
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn a_report_without_a_list_of_packages_is_not_enough() {
+    let bench = Bench::new("unlisted", "unfixed", "");
+    let mut report = bench.report();
+    report["Results"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("Packages");
+    std::fs::write(bench.step.workspace().join("r.json"), report.to_string()).unwrap();
+    let ran = bench.input("report", "r.json").run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "up-to-date"),
+        "{}",
+        ran.log
+    );
+    assert!(ran.log.contains("scanning again"), "{}", ran.log);
+}
+
+#[test]
+#[ignore = "real: needs a container engine"]
+fn an_image_that_is_not_there_is_bad_input() {
+    let ran = step().input("image", "no-such-image:1").run();
+    assert_eq!(ran.code, 3);
+    assert_eq!(
+        ran.error(),
+        "copacetic-patch: input `image`: the engine has no image `no-such-image:1`; build or pull it in an earlier step"
+    );
+}
+
+#[test]
+#[ignore = "real: needs a container engine"]
+fn what_is_no_report_of_this_image_is_refused_before_buildkit_is_touched() {
+    let foreign = r#"{"SchemaVersion": 2, "ArtifactName": "other:1", "ArtifactType": "container_image", "Metadata": {"DiffIDs": ["sha256:0"]}}"#;
+    let table = [
+        ("{}", "is not the JSON that was expected"),
+        ("[]", "is not the JSON that was expected"),
+        (
+            "{\"SchemaVersion\": 2, \"Res",
+            "is not the JSON that was expected",
+        ),
+        (
+            foreign,
+            "it is the report of `other:1` with other layers than the image has",
+        ),
+    ];
+    for (report, message) in table {
+        let ran = step()
+            .input("image", "debian:trixie-slim")
+            .file("r.json", report)
+            .input("report", "r.json")
+            .run();
+        assert_eq!(ran.code, 3, "{}", ran.log);
+        assert!(ran.error().contains(message), "{}", ran.error());
+        assert!(!ran.log.contains("Copa"), "{}", ran.log);
+    }
+}
