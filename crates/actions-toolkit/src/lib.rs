@@ -47,7 +47,7 @@ pub use failure::{BadInput, Cancelled, Done, ExitStatus, PolicyFailure};
 pub use github_env::GithubEnv;
 pub use http::{client as http_client, install_tls_provider};
 pub use inputs::Inputs;
-pub use log::{Group, Level, Location, Log, StopCommands};
+pub use log::{Group, Held, Level, Location, Log, StopCommands};
 pub use report::Report;
 pub use run::run;
 pub use secret::Secret;

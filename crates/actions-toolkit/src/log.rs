@@ -61,6 +61,17 @@ impl Log {
         Self::to(false, false, io::sink())
     }
 
+    /// A log whose lines are kept back until the result is dropped: work that goes on beside other work has its
+    /// lines together, and a child's output stays between the commands that guard it.
+    pub fn hold(&self) -> Held {
+        let kept = Kept::default();
+        Held {
+            log: Self::to(self.on_runner, self.debug, kept.clone()),
+            kept,
+            parent: self.clone(),
+        }
+    }
+
     fn out(&self) -> MutexGuard<'_, Box<dyn Write + Send>> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -175,6 +186,45 @@ impl Log {
             log: self.clone(),
             token,
         }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A log that keeps its lines back.
+#[must_use = "its lines are written when it is dropped"]
+pub struct Held {
+    log: Log,
+    kept: Kept,
+    parent: Log,
+}
+
+impl Held {
+    /// Where to write.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = self.parent.out();
+        // As for a line: there is nobody to tell.
+        let _ = out.write_all(&kept);
+        let _ = out.flush();
     }
 }
 
@@ -295,5 +345,17 @@ pub(crate) mod tests {
             lines[1..],
             ["::error::from a tool".to_owned(), format!("::{token}::")]
         );
+    }
+
+    #[test]
+    fn a_held_log_keeps_its_lines_together() {
+        let buffer = Buffer::default();
+        let log = Log::to(true, false, buffer.clone());
+        let held = log.hold();
+        held.log().info("one");
+        log.info("between");
+        held.log().info("two");
+        drop(held);
+        assert_eq!(buffer.text(), "between\none\ntwo\n");
     }
 }

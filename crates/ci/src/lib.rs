@@ -6,7 +6,6 @@
 
 mod action;
 mod build;
-mod dockerfile;
 mod junit;
 mod keep;
 mod limit;

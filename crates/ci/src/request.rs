@@ -5,9 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context};
-use container::ImageRef;
-
-use crate::dockerfile::Dockerfile;
+use container::{Dockerfile, ImageRef};
 
 /// The inputs after every check that can be made without starting anything.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //!
 //! - [`ImageRef`]: a reference, parsed and checked;
 //! - [`Engine`]: the Docker Engine over its socket: build, inspect, run, tag, push;
+//! - [`Dockerfile`]: its instructions and stages;
 //! - [`Registry`]: a client of the OCI distribution API;
 //! - [`EngineRegistry`]: images of the engine served, read-only, to a BuildKit beside us.
 //!
@@ -9,6 +10,7 @@
 
 mod build;
 mod container;
+mod dockerfile;
 mod engine;
 mod ignore;
 mod image;
@@ -18,6 +20,7 @@ mod serve;
 
 pub use build::{BuildError, BuildEvent, BuildRequest};
 pub use container::{Container, ContainerSpec, ExecOutput, ExecStream};
+pub use dockerfile::{Dockerfile, Instruction};
 pub use engine::{Credentials, Engine, ImageConfig, ImageInfo};
 pub use image::{Digest, ImageRef, ParseImageError};
 pub use registry::{Auth, Manifest, Registry};

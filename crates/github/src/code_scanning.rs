@@ -5,71 +5,47 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use actions_toolkit::GithubEnv;
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use base64::Engine as _;
 use octocrab::Octocrab;
 use octocrab::models::code_scannings::UploadSarif;
-use serde_json::Value;
 
-/// Waits between questions about the processing: 155 seconds in all, as GitHub's own uploader does.
-const WAITS: [u64; 5] = [5, 10, 20, 40, 80];
-const ATTEMPTS: u32 = 4;
-/// GitHub's limit for the compressed file.
-const LIMIT: usize = 10 * 1024 * 1024;
+use crate::{Place, UploadError};
 
-/// The commit and ref that an upload is about.
+/// A limit of requests that is used up for longer is not waited for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Limit of one request.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// How long to wait for GitHub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// The pause before a second attempt; it doubles with each further one.
+    pub retry: Duration,
+    /// The pause before the second question about the processing; it doubles with each further one.
+    pub poll: Duration,
+    /// How long the processing is asked about, in all.
+    pub limit: Duration,
+}
+
+impl Default for Patience {
+    /// Two seconds and one second; 155 seconds in all, as GitHub's own uploader does.
+    fn default() -> Self {
+        Self {
+            retry: Duration::from_secs(2),
+            poll: Duration::from_secs(1),
+            limit: Duration::from_secs(155),
+        }
+    }
+}
+
+/// An upload that GitHub took.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The commit, 40 hex digits.
-    pub sha: String,
-    /// The full ref.
-    pub git_ref: String,
-}
-
-impl Place {
-    /// The commit and ref of the run.
-    ///
-    /// A pull request is analysed on its merge commit under `refs/pull/N/merge`, a merge group on its
-    /// own head; a schedule on the default branch. In all of them `GITHUB_SHA` and `GITHUB_REF` are
-    /// right, as long as the run did not check out something else.
-    pub fn of(github: &GithubEnv<'_>) -> Option<Self> {
-        let sha = github.sha().filter(|sha| sha.len() == 40)?;
-        let git_ref = github.git_ref().filter(|name| name.starts_with("refs/"))?;
-        Some(Self {
-            sha: sha.to_owned(),
-            git_ref: git_ref.to_owned(),
-        })
-    }
-}
-
-/// Why the Security tab does not have the findings.
-#[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    /// The repository has no code scanning.
-    #[error("code scanning is not enabled for this repository: {0}")]
-    NotEnabled(String),
-    /// The token may not do it: a fork, Dependabot, or a missing permission.
-    #[error(
-        "the token may not upload: {0}; give the job `permissions: security-events: write` (runs for forks and Dependabot cannot have it)"
-    )]
-    NotPermitted(String),
-    /// The file is too large, also after the limits were applied.
-    #[error("the SARIF file has {0} bytes compressed, and GitHub takes 10 MB")]
-    TooLarge(usize),
-    /// GitHub read the file and refused it.
-    #[error("GitHub refused the SARIF file: {0}")]
-    Rejected(String),
-    /// Anything else.
-    #[error(transparent)]
-    Other(#[from] anyhow::Error),
-}
-
-impl UploadError {
-    /// Whether it lies in how the repository or run is set up, and no verdict depends on it.
-    pub fn is_setting(&self) -> bool {
-        matches!(self, Self::NotEnabled(_) | Self::NotPermitted(_))
-    }
+pub struct Uploaded {
+    /// Its id.
+    pub id: String,
+    /// Whether GitHub said that it is processed; if not, it was still at it in the end.
+    pub processed: bool,
 }
 
 /// Code scanning of one repository.
@@ -77,9 +53,13 @@ pub struct CodeScanning {
     crab: Octocrab,
     owner: String,
     name: String,
+    patience: Patience,
 }
 
 impl CodeScanning {
+    /// GitHub's limit for the compressed file, in bytes.
+    pub const LIMIT: usize = 10 * 1024 * 1024;
+
     /// Code scanning of `repository` (`owner/name`) at the API `api_url`.
     ///
     /// # Errors
@@ -90,84 +70,113 @@ impl CodeScanning {
         repository: &str,
         token: &str,
     ) -> anyhow::Result<Self> {
-        let (owner, name) = repository
-            .split_once('/')
-            .with_context(|| format!("`{repository}` is no `owner/name`"))?;
-        let crab = Octocrab::builder()
-            .base_uri(api_url)
-            .context("while reading GITHUB_API_URL")?
-            .personal_token(token.to_owned())
-            .build_with_reqwest(http)
-            .context("while preparing the client for GitHub")?;
+        let (owner, name) = crate::client::owner_and_name(repository)?;
+        let crab = crate::client::new(http, api_url, token)?;
         Ok(Self {
             crab,
             owner: owner.to_owned(),
             name: name.to_owned(),
+            patience: Patience::default(),
         })
     }
 
-    /// Upload `sarif`, wait until it is processed, and return the upload's id.
+    /// Wait as long as `patience` says.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Whether GitHub takes a file of this compressed size.
+    ///
+    /// # Errors
+    /// When the file cannot be compressed.
+    pub fn takes(sarif: &[u8]) -> anyhow::Result<bool> {
+        Ok(pack(sarif)?.len() <= Self::LIMIT)
+    }
+
+    /// Upload `sarif` and wait until it is processed.
     ///
     /// # Errors
     /// [`UploadError`], by what the caller does about it.
-    pub async fn upload(
-        &self,
-        sarif: &[u8],
-        place: &Place,
-        checkout: &str,
-    ) -> Result<String, UploadError> {
+    pub async fn upload(&self, sarif: &[u8], place: &Place) -> Result<Uploaded, UploadError> {
         let packed = pack(sarif)?;
-        if packed.len() > LIMIT {
-            return Err(UploadError::TooLarge(packed.len()));
+        if packed.len() > Self::LIMIT {
+            return Err(UploadError::TooLarge(format!(
+                "{} bytes compressed, and it takes {}",
+                packed.len(),
+                Self::LIMIT
+            )));
         }
         let body = UploadSarif {
             commit_sha: place.sha.clone(),
             ref_field: place.git_ref.clone(),
             sarif: base64::engine::general_purpose::STANDARD.encode(packed),
-            checkout_uri: Some(checkout.to_owned()),
+            // Every path in the file is relative: there is nothing to strip.
+            checkout_uri: None,
             started_at: None,
             tool_name: None,
             validate: None,
         };
+        let mut pause = self.patience.retry;
         let mut attempt = 1;
         let id = loop {
-            match self
-                .crab
-                .code_scannings(&self.owner, &self.name)
-                .upload_sarif(&body)
-                .await
-            {
-                Ok(receipt) => break receipt.id,
-                Err(error) => match after(&error, attempt) {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(explain(error)),
-                },
+            let error = match self.send(&body).await {
+                Ok(id) => break id,
+                Err(error) => error,
+            };
+            let wait = match &error {
+                UploadError::RateLimited {
+                    retry_after: Some(wait),
+                    ..
+                } => *wait,
+                _ => pause,
+            };
+            if attempt >= error.attempts() || wait > LONGEST_PAUSE {
+                return Err(error);
             }
+            tokio::time::sleep(wait).await;
+            pause *= 2;
             attempt += 1;
         };
-        self.processed(&id).await?;
-        Ok(id)
+        let processed = self.processed(&id).await?;
+        Ok(Uploaded { id, processed })
+    }
+
+    async fn send(&self, body: &UploadSarif) -> Result<String, UploadError> {
+        let scanning = self.crab.code_scannings(&self.owner, &self.name);
+        match tokio::time::timeout(ANSWER, scanning.upload_sarif(body)).await {
+            Ok(receipt) => Ok(receipt?.id),
+            Err(_) => Err(UploadError::Unavailable(format!(
+                "no answer in {} s",
+                ANSWER.as_secs()
+            ))),
+        }
     }
 
     // A question that fails, or no answer in the end, is no failure: the file has been taken.
-    async fn processed(&self, id: &str) -> Result<(), UploadError> {
+    async fn processed(&self, id: &str) -> Result<bool, UploadError> {
         let scanning = self.crab.code_scannings(&self.owner, &self.name);
-        // The first question comes at once: small files are done by then.
-        for wait in std::iter::once(0).chain(WAITS) {
-            tokio::time::sleep(Duration::from_secs(wait)).await;
-            let Ok(analysis) = scanning.get_sarif(id).await else {
-                continue;
-            };
-            match analysis.processing_status.as_str() {
-                "complete" => return Ok(()),
-                "failed" => {
-                    let errors = analysis.errors.unwrap_or_default();
-                    return Err(UploadError::Rejected(errors.join("; ")));
+        let mut waited = Duration::ZERO;
+        let mut pause = self.patience.poll;
+        loop {
+            let asked = tokio::time::timeout(ANSWER, scanning.get_sarif(id)).await;
+            if let Ok(Ok(analysis)) = asked {
+                match analysis.processing_status.as_str() {
+                    "complete" => return Ok(true),
+                    "failed" => {
+                        return Err(UploadError::Rejected(analysis.errors.unwrap_or_default()));
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
+            if waited >= self.patience.limit {
+                return Ok(false);
+            }
+            let wait = pause.min(self.patience.limit.saturating_sub(waited));
+            tokio::time::sleep(wait).await;
+            waited += wait;
+            pause *= 2;
         }
-        Ok(())
     }
 }
 
@@ -177,64 +186,4 @@ fn pack(sarif: &[u8]) -> anyhow::Result<Vec<u8>> {
         .write_all(sarif)
         .and_then(|()| packed.finish())
         .context("while compressing the SARIF file")
-}
-
-fn status(error: &octocrab::Error) -> Option<(u16, &octocrab::GitHubError)> {
-    match error {
-        octocrab::Error::GitHub { source, .. } => Some((source.status_code.as_u16(), source)),
-        _ => None,
-    }
-}
-
-// What passes by itself is tried again: overload, a limit of the rate, a broken connection. The client
-// library repeats 5xx answers by itself.
-fn after(error: &octocrab::Error, attempt: u32) -> Option<Duration> {
-    if attempt >= ATTEMPTS {
-        return None;
-    }
-    let pause = Duration::from_secs(u64::from(2_u32.pow(attempt)));
-    let Some((code, answer)) = status(error) else {
-        return Some(pause);
-    };
-    let limited = code == 429 || answer.message.contains("rate limit");
-    let told = answer
-        .headers
-        .as_ref()
-        .and_then(|headers| headers.get("retry-after")?.to_str().ok()?.parse().ok());
-    match (limited, told) {
-        (true, Some(seconds)) => Some(Duration::from_secs(u64::min(seconds, 60))),
-        (true, None) => Some(pause),
-        (false, _) => None,
-    }
-}
-
-fn explain(error: octocrab::Error) -> UploadError {
-    let Some((code, answer)) = status(&error) else {
-        return UploadError::Other(
-            anyhow::Error::new(error).context("while uploading to code scanning"),
-        );
-    };
-    let message = answer.message.clone();
-    let details = answer
-        .errors
-        .iter()
-        .flatten()
-        .map(Value::to_string)
-        .collect::<Vec<_>>()
-        .join("; ");
-    let off = [
-        "Code Security must be enabled",
-        "Advanced Security must be enabled",
-        "Code scanning is not enabled",
-        "Code Scanning is not enabled",
-    ];
-    match code {
-        403 if off.iter().any(|sign| message.contains(sign)) => UploadError::NotEnabled(message),
-        403 => UploadError::NotPermitted(message),
-        413 => UploadError::Rejected(message),
-        400 | 422 => UploadError::Rejected(if details.is_empty() { message } else { format!("{message}: {details}") }),
-        401 => anyhow!("GitHub answered 401 ({message}): check the input `token`").into(),
-        404 => anyhow!("GitHub answered 404 ({message}): the repository, its commit or ref is not known to it, or the token may not see it").into(),
-        code => anyhow!("GitHub answered {code} ({message})").into(),
-    }
 }

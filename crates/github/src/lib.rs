@@ -1,5 +1,24 @@
-//! GitHub: code scanning.
+//! GitHub: what the actions tell it.
+//!
+//! - [`Place`]: the commit and the ref that an analysis is about;
+//! - [`CodeScanning`]: uploads a SARIF file and waits until it is processed;
+//! - [`Stored`]: what an earlier analysis found;
+//! - [`PullRequest`]: one comment, kept up to date;
+//! - [`Dependencies`]: the packages of a commit, for the dependency graph;
+//! - [`UploadError`]: why the Security tab does not have the findings.
 
+mod checkout;
+mod client;
 mod code_scanning;
+mod comment;
+mod dependencies;
+mod error;
+mod place;
+mod stored;
 
-pub use code_scanning::{CodeScanning, Place, UploadError};
+pub use code_scanning::{CodeScanning, Patience, Uploaded};
+pub use comment::{Commented, PullRequest};
+pub use dependencies::{Dependencies, Dependency, Detector, Job, Manifest, Snapshot};
+pub use error::UploadError;
+pub use place::{Place, Unplaced};
+pub use stored::Stored;

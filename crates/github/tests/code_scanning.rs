@@ -1,108 +1,227 @@
-//! The uploader against a server that answers as GitHub does.
+//! Uploads against a server that answers as GitHub's REST API is described to.
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
-use github::{CodeScanning, Place, UploadError};
+use std::time::Duration;
+
+use github::{CodeScanning, Patience, Place, UploadError, Uploaded};
+use serde_json::json;
 use testkit::{Fault, GitHub};
 
-const SARIF: &str = r#"{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Trivy", "rules": []}}, "results": []}]}"#;
-
-async fn upload(server: &GitHub, token: &str, sarif: &str) -> Result<String, UploadError> {
-    let http = actions_toolkit::http_client().unwrap();
-    let scanning = CodeScanning::new(http, &server.url(), "octo-org/app", token).unwrap();
-    let place = Place {
+fn place() -> Place {
+    Place {
         sha: "0123456789abcdef0123456789abcdef01234567".into(),
         git_ref: "refs/heads/main".into(),
+    }
+}
+
+fn sarif(uri: &str) -> Vec<u8> {
+    json!({
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {"name": "Trivy", "rules": []}},
+            "automationDetails": {"id": "image/"},
+            "results": [{
+                "message": {"text": "m"},
+                "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": 1}}}],
+            }],
+        }],
+    })
+    .to_string()
+    .into_bytes()
+}
+
+fn client(server: &GitHub, token: &str) -> CodeScanning {
+    let http = actions_toolkit::http_client().unwrap();
+    // Milliseconds: what is tested is the order of things, not the clock.
+    let patience = Patience {
+        retry: Duration::from_millis(1),
+        poll: Duration::from_millis(1),
+        limit: Duration::from_millis(40),
     };
-    scanning
-        .upload(sarif.as_bytes(), &place, "file:///github/workspace/")
+    CodeScanning::new(http, &server.url(), "octo-org/app", token)
+        .unwrap()
+        .with_patience(patience)
+}
+
+async fn upload(server: &GitHub) -> Result<Uploaded, UploadError> {
+    client(server, "t")
+        .upload(&sarif("Dockerfile"), &place())
         .await
 }
 
+fn posts(server: &GitHub) -> usize {
+    let journal = server.journal();
+    journal.iter().filter(|r| r.starts_with("POST")).count()
+}
+
 #[tokio::test]
-async fn a_good_file_lands_in_the_security_tab() {
+async fn an_upload_is_packed_placed_and_waited_for() {
     let server = GitHub::start("t").await.unwrap();
-    upload(&server, "t", SARIF).await.unwrap();
-    let uploads = server.uploads();
-    assert_eq!(uploads[0]["ref"], "refs/heads/main");
+    server.pending(2);
+    let done = upload(&server).await.unwrap();
+    assert!(done.processed);
+    let sent = &server.uploads()[0];
+    assert_eq!(sent["ref"], "refs/heads/main");
     assert_eq!(
-        uploads[0]["sarif"]["runs"][0]["tool"]["driver"]["name"],
-        "Trivy"
+        sent["commit_sha"],
+        "0123456789abcdef0123456789abcdef01234567"
+    );
+    assert_eq!(
+        sent["sarif"]["runs"][0]["automationDetails"]["id"],
+        "image/"
+    );
+    let asked: Vec<_> = server.journal().split_off(1);
+    let question = format!("GET /repos/octo-org/app/code-scanning/sarifs/{}", done.id);
+    assert_eq!(asked, vec![question; 3]);
+}
+
+#[tokio::test]
+async fn an_endless_processing_is_no_failure() {
+    let server = GitHub::start("t").await.unwrap();
+    server.pending(u32::MAX);
+    let done = upload(&server).await.unwrap();
+    assert!(!done.processed && !done.id.is_empty());
+}
+
+#[tokio::test]
+async fn a_failed_question_is_asked_again() {
+    let server = GitHub::start("t").await.unwrap();
+    server.expect(Fault::new("/sarifs/", 502, r#"{"message": "Bad Gateway"}"#));
+    assert!(upload(&server).await.unwrap().processed);
+}
+
+#[tokio::test]
+async fn what_processing_finds_wrong_is_told() {
+    let server = GitHub::start("t").await.unwrap();
+    let done = client(&server, "t")
+        .upload(&sarif("git:x y"), &place())
+        .await;
+    assert_eq!(
+        done.unwrap_err().to_string(),
+        "GitHub refused the SARIF file: an invalid URI was provided as a SARIF location: git:x y"
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn it_waits_until_the_file_is_processed() {
-    let server = GitHub::start("t").await.unwrap();
-    server.pending(3);
-    upload(&server, "t", SARIF).await.unwrap();
-    let asked = server
-        .journal()
-        .iter()
-        .filter(|line| line.starts_with("GET "))
-        .count();
-    assert_eq!(asked, 4);
+#[tokio::test]
+async fn each_refusal_has_its_kind_and_its_number_of_attempts() {
+    let off = "Advanced Security must be enabled for this repository to use code scanning.";
+    let no = "Resource not accessible by integration";
+    let table: [(u16, &str, &str, usize); 10] = [
+        (401, "Bad credentials", "BadToken", 2),
+        (403, off, "NotEnabled", 1),
+        (
+            403,
+            "Code scanning is not enabled for this repository",
+            "NotEnabled",
+            1,
+        ),
+        (403, no, "NotPermitted", 1),
+        (404, "Not Found", "NotFound", 2),
+        (413, "Payload too large", "TooLarge", 1),
+        (
+            422,
+            "ref 'refs/heads/x' not found in this repository",
+            "Rejected",
+            1,
+        ),
+        (400, "Invalid request", "Rejected", 1),
+        (503, "Service unavailable", "Unavailable", 4),
+        (429, "slow down", "RateLimited", 4),
+    ];
+    for (status, message, kind, attempts) in table {
+        let server = GitHub::start("t").await.unwrap();
+        for _ in 0..4 {
+            let body = json!({"message": message, "documentation_url": "https://docs.github.com"});
+            server.expect(Fault::new("/sarifs", status, &body.to_string()));
+        }
+        let error = upload(&server).await.unwrap_err();
+        assert!(format!("{error:?}").starts_with(kind), "{error:?}");
+        assert!(error.to_string().contains(message), "{error}");
+        assert_eq!(posts(&server), attempts, "{status} {message}");
+        assert_eq!(error.is_setting(), attempts == 1 && status == 403);
+    }
 }
 
 #[tokio::test]
-async fn what_github_finds_wrong_is_quoted() {
+async fn what_passes_by_itself_is_waited_out() {
+    for fault in [
+        Fault::new("/sarifs", 503, r#"{"message": "unavailable"}"#),
+        Fault::new("/sarifs", 502, "<html>not from GitHub</html>"),
+        Fault::new("/sarifs", 401, r#"{"message": "Bad credentials"}"#),
+        Fault::new("/sarifs", 429, r#"{"message": "slow down"}"#).header("retry-after", "0"),
+        Fault::new(
+            "/sarifs",
+            403,
+            r#"{"message": "You have exceeded a secondary rate limit"}"#,
+        )
+        .header("retry-after", "0"),
+    ] {
+        let server = GitHub::start("t").await.unwrap();
+        server.expect(fault.clone());
+        assert!(upload(&server).await.unwrap().processed, "{fault:?}");
+        assert_eq!(posts(&server), 2, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_lasts_is_not_waited_for() {
     let server = GitHub::start("t").await.unwrap();
-    let error = upload(&server, "t", &SARIF.replace("2.1.0", "9.9"))
-        .await
-        .unwrap_err();
+    let fault = Fault::new("/sarifs", 429, r#"{"message": "API rate limit exceeded"}"#);
+    server.expect(fault.header("retry-after", "900"));
+    let error = upload(&server).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "GitHub refused the SARIF file: rejecting SARIF, as its version is not 2.1.0"
+        "GitHub's limit of requests is used up (API rate limit exceeded); try again in 900 s"
     );
 }
 
 #[tokio::test]
-async fn each_answer_has_its_meaning() {
-    let table = [
-        (
-            403,
-            "Resource not accessible by integration",
-            "the token may not upload",
-        ),
-        (
-            403,
-            "Code scanning is not enabled for this repository. Please enable it.",
-            "code scanning is not enabled",
-        ),
-        (404, "Not Found", "GitHub answered 404"),
-        (413, "too large", "GitHub refused the SARIF file"),
-        (422, "Validation Failed", "GitHub refused the SARIF file"),
-    ];
-    for (status, message, meaning) in table {
-        let server = GitHub::start("t").await.unwrap();
-        server.expect(Fault::new(
-            "/sarifs",
-            status,
-            &format!(r#"{{"message": "{message}", "documentation_url": "x"}}"#),
-        ));
-        let error = upload(&server, "t", SARIF).await.unwrap_err();
-        assert!(
-            format!("{error:#}").contains(meaning),
-            "{status}: {error:#}"
-        );
-    }
+async fn a_wrong_token_and_a_dead_address_are_told_apart() {
     let server = GitHub::start("t").await.unwrap();
-    let error = upload(&server, "wrong", SARIF).await.unwrap_err();
-    assert!(
-        error.to_string().contains("check the input `token`"),
-        "{error}"
+    let refused = client(&server, "x").upload(&sarif("a"), &place()).await;
+    assert!(matches!(refused, Err(UploadError::BadToken(_))));
+    let dead = client(&server, "t");
+    drop(server);
+    let error = dead.upload(&sarif("a"), &place()).await.unwrap_err();
+    assert!(matches!(error, UploadError::Unavailable(_)), "{error:?}");
+    assert!(!error.to_string().contains("Bearer"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_of_ones_own_keeps_its_path() {
+    let server = GitHub::start("t").await.unwrap();
+    let http = actions_toolkit::http_client().unwrap();
+    let url = format!("{}/api/v3", server.url());
+    let own = CodeScanning::new(http, &url, "octo-org/app", "t").unwrap();
+    let patience = Patience {
+        retry: Duration::from_millis(1),
+        poll: Duration::from_millis(1),
+        limit: Duration::ZERO,
+    };
+    let refused = own
+        .with_patience(patience)
+        .upload(&sarif("a"), &place())
+        .await;
+    assert!(refused.is_err(), "the stand-in has no such path");
+    assert_eq!(
+        server.journal()[0],
+        "POST /api/v3/repos/octo-org/app/code-scanning/sarifs"
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_limit_of_the_rate_is_waited_for() {
-    let server = GitHub::start("t").await.unwrap();
-    let limit = Fault::new(
-        "/sarifs",
-        429,
-        r#"{"message": "API rate limit exceeded", "documentation_url": "x"}"#,
-    );
-    server.expect(limit.header("retry-after", "7"));
-    upload(&server, "t", SARIF).await.unwrap();
-    assert_eq!(server.uploads().len(), 1);
+#[test]
+fn a_file_over_ten_megabytes_compressed_is_not_sent() {
+    assert!(CodeScanning::takes(&sarif("a")).unwrap());
+    // Noise does not compress.
+    let mut state = 1_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    })
+    .take(11 * 1024 * 1024)
+    .collect();
+    assert!(!CodeScanning::takes(&noise).unwrap());
 }

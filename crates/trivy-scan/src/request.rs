@@ -1,39 +1,47 @@
 //! What is asked for, valid by its types.
 
+mod target;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Secret};
-use container::ImageRef;
-use trivy::{DatabaseRequest, Severity, Target};
+use trivy::{DatabaseRequest, Sbom, Scanner};
 
-/// A scan to be made.
+use crate::baseline::Source;
+use crate::ignore::IgnoreFile;
+use crate::verdict::Gate;
+
+pub(crate) use target::{Kind, TargetRequest};
+
+/// What one step is to do.
 pub(crate) struct Request {
-    pub(crate) target: Target,
-    /// What is scanned, without tag or digest: the name by which findings are known.
-    pub(crate) name: String,
-    /// The folder that is scanned, relative to the workspace; empty for the workspace itself.
-    pub(crate) prefix: String,
     pub(crate) workspace: PathBuf,
+    pub(crate) targets: Vec<TargetRequest>,
+    /// Relative to the workspace.
+    pub(crate) dockerfile: Option<String>,
+    pub(crate) platform: Option<String>,
+    pub(crate) scanners: Vec<Scanner>,
     pub(crate) gate: Gate,
-    pub(crate) ignore_file: Option<PathBuf>,
-    pub(crate) dockerfile: Option<(String, String)>,
-    pub(crate) upload: bool,
-    pub(crate) category: String,
-    pub(crate) token: Option<Secret>,
+    pub(crate) baseline: Source,
+    pub(crate) ignore_file: Option<IgnoreFile>,
+    pub(crate) vex: Vec<PathBuf>,
+    pub(crate) github: GitHubRequest,
+    pub(crate) sbom: Vec<Sbom>,
+    pub(crate) login: Option<(String, Secret)>,
     pub(crate) database: DatabaseRequest,
     pub(crate) limit: Duration,
     pub(crate) sarif_file: PathBuf,
-    pub(crate) report_file: PathBuf,
+    report_file: PathBuf,
 }
 
-/// What fails the step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Gate {
-    /// The lowest severity; `None` for never.
-    pub(crate) fail_on: Option<Severity>,
-    /// Whether there must be an update.
-    pub(crate) fixable_only: bool,
+/// What GitHub is to be told.
+pub(crate) struct GitHubRequest {
+    pub(crate) token: Option<Secret>,
+    pub(crate) upload: bool,
+    pub(crate) comment: bool,
+    pub(crate) snapshot: bool,
+    category: Option<String>,
 }
 
 impl Request {
@@ -41,50 +49,60 @@ impl Request {
     pub(crate) fn of(ctx: &Context) -> Result<Self, BadInput> {
         let inputs = ctx.inputs();
         let workspace = ctx.github().workspace()?;
-        let kind = inputs.required("scan-type")?;
-        let (target, name, prefix) = target(ctx, kind, &workspace)?;
         let dockerfile = match inputs.text("dockerfile") {
             Some(name) => {
-                let path = present(ctx, "dockerfile")?;
-                let text = std::fs::read_to_string(&path).map_err(|e| {
+                let path = present(ctx, "dockerfile", name)?;
+                std::fs::read_to_string(&path).map_err(|e| {
                     BadInput::of("dockerfile", format!("`{name}` can't be read: {e}"))
                 })?;
-                Some((name.trim_start_matches("./").to_owned(), text))
+                Some(name.trim_start_matches("./").to_owned())
             }
             None => None,
         };
-        let fail_on = match inputs.required("fail-on")? {
-            "none" => None,
-            text => Some(text.parse().map_err(|_| {
-                BadInput::of(
-                    "fail-on",
-                    format!("`{text}` is none of `critical`, `high`, `medium`, `low`, `none`"),
-                )
-            })?),
-        };
-        let github = ctx.github();
-        let derived = || {
-            let run = format!(
-                "{}:{}",
-                github.workflow_path().unwrap_or("local"),
-                github.job().unwrap_or("local")
-            );
-            format!("{run}/{kind}/{name}")
+        let login = match (
+            inputs.text("registry-username"),
+            inputs.secret("registry-password", ctx.log()),
+        ) {
+            (Some(user), Some(password)) => Some((user.to_owned(), password)),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(BadInput::of(
+                    "registry-password",
+                    "is required with `registry-username` and was empty or absent",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(BadInput::of(
+                    "registry-username",
+                    "is required with `registry-password` and was empty or absent",
+                ));
+            }
         };
         Ok(Self {
-            gate: Gate {
-                fail_on,
-                fixable_only: inputs.flag("fail-on-fixable-only")?,
+            targets: TargetRequest::all(ctx, &workspace)?,
+            platform: inputs.text("platform").map(ToOwned::to_owned),
+            scanners: list(ctx, "scanners", |name| match name {
+                "vuln" => Ok(Scanner::Vulnerabilities),
+                "secret" => Ok(Scanner::Secrets),
+                _ => Err("is none of `vuln`, `secret`".to_owned()),
+            })?,
+            gate: Gate::of(inputs)?,
+            baseline: Source::of(ctx)?,
+            ignore_file: IgnoreFile::of(ctx, &workspace)?,
+            vex: inputs
+                .lines("vex")
+                .into_iter()
+                .map(|path| present(ctx, "vex", path))
+                .collect::<Result<_, _>>()?,
+            github: GitHubRequest {
+                token: inputs.secret("token", ctx.log()),
+                upload: inputs.flag("upload")?,
+                comment: inputs.flag("comment")?,
+                snapshot: inputs.flag("dependency-snapshot")?,
+                category: inputs.text("category").map(ToOwned::to_owned),
             },
-            ignore_file: inputs
-                .text("ignore-file")
-                .map(|_| present(ctx, "ignore-file"))
-                .transpose()?,
-            upload: inputs.flag("upload")?,
-            category: inputs
-                .text("category")
-                .map_or_else(derived, ToOwned::to_owned),
-            token: inputs.secret("token", ctx.log()),
+            sbom: list(ctx, "sbom", str::parse)?,
+            login,
             database: DatabaseRequest {
                 mirrors: inputs
                     .lines("db-repositories")
@@ -96,16 +114,24 @@ impl Request {
                     |path| workspace.join(path),
                 ),
                 offline: inputs.flag("offline")?,
+                max_age: inputs.duration("max-database-age")?,
             },
             limit: inputs.duration("timeout")?,
             sarif_file: ctx.path("sarif-file")?,
             report_file: ctx.path("report-file")?,
-            target,
-            name,
-            prefix,
-            workspace,
             dockerfile,
+            workspace,
         })
+    }
+
+    /// Where the report of the target at place `index` is written.
+    pub(crate) fn report_file(&self, index: usize) -> PathBuf {
+        numbered(&self.report_file, index, "json")
+    }
+
+    /// Where the software bill of materials of the target at place `index` is written.
+    pub(crate) fn sbom_file(&self, index: usize, sbom: Sbom) -> PathBuf {
+        numbered(&self.report_file, index, sbom.ending())
     }
 
     /// A path of the workspace as later steps see it.
@@ -115,69 +141,73 @@ impl Request {
             .to_string_lossy()
             .into_owned()
     }
+
+    /// The category of the analysis of `target`, known by `name`.
+    pub(crate) fn category(&self, ctx: &Context, target: &TargetRequest, name: &str) -> String {
+        match &self.github.category {
+            Some(category) if self.targets.len() == 1 => category.clone(),
+            Some(category) => format!("{category}/{}/{name}", target.kind),
+            None => format!("{}/{}/{name}", self.family(ctx), target.kind),
+        }
+    }
+
+    /// What all categories of this step start with: the step's own name among the workflows.
+    pub(crate) fn family(&self, ctx: &Context) -> String {
+        let github = ctx.github();
+        let derived = || {
+            let workflow = github.workflow_path().unwrap_or("local");
+            format!("{workflow}:{}", github.job().unwrap_or("local"))
+        };
+        self.github.category.clone().unwrap_or_else(derived)
+    }
 }
 
-// The path that an input gives, which must be there.
-fn present(ctx: &Context, name: &str) -> Result<PathBuf, BadInput> {
-    let path = ctx.path(name)?;
+// `a/report.json`, `a/report-2.json` and so on.
+fn numbered(file: &Path, index: usize, ending: &str) -> PathBuf {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let number = if index == 0 {
+        String::new()
+    } else {
+        format!("-{}", index + 1)
+    };
+    if index == 0 && ending == "json" {
+        return file.to_owned();
+    }
+    file.with_file_name(format!("{stem}{number}.{ending}"))
+}
+
+// Words between commas, each read by `read`.
+fn list<T>(
+    ctx: &Context,
+    name: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, BadInput> {
+    let text = ctx.inputs().text(name).unwrap_or_default();
+    text.split([',', '\n'])
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .map(|word| read(word).map_err(|e| BadInput::of(name, format!("`{word}` {e}"))))
+        .collect()
+}
+
+/// The path `given` by the input `name`, which must be there.
+pub(crate) fn present(ctx: &Context, name: &str, given: &str) -> Result<PathBuf, BadInput> {
+    let path = Path::new(given);
+    if path
+        .components()
+        .any(|part| part == std::path::Component::ParentDir)
+    {
+        return Err(BadInput::of(
+            name,
+            format!("`{given}` must not have `..` in it"),
+        ));
+    }
+    let path = ctx.github().workspace()?.join(path);
     if path.exists() {
         return Ok(path);
     }
-    let shown = ctx.inputs().text(name).unwrap_or_default();
     Err(BadInput::of(
         name,
-        format!("there is no `{shown}` in the workspace"),
+        format!("there is no `{given}` in the workspace"),
     ))
-}
-
-// What to scan, the name by which its findings are known, and where its paths start.
-fn target(
-    ctx: &Context,
-    kind: &str,
-    workspace: &Path,
-) -> Result<(Target, String, String), BadInput> {
-    match kind {
-        "image" => {
-            let problem = "is required for `scan-type: image` and was empty or absent";
-            let text = ctx
-                .inputs()
-                .text("image")
-                .ok_or_else(|| BadInput::of("image", problem))?;
-            let image: ImageRef = text
-                .parse()
-                .map_err(|e| BadInput::of("image", format!("`{text}`: {e}")))?;
-            Ok((
-                Target::Image(text.to_owned()),
-                image.repository().to_owned(),
-                String::new(),
-            ))
-        }
-        "fs" | "config" => {
-            let path = present(ctx, "path")?;
-            let prefix = path
-                .strip_prefix(workspace)
-                .unwrap_or(Path::new(""))
-                .to_string_lossy();
-            let prefix = prefix
-                .trim_start_matches("./")
-                .trim_matches('/')
-                .trim_start_matches('.')
-                .to_owned();
-            let name = if prefix.is_empty() {
-                "repository".to_owned()
-            } else {
-                prefix.clone()
-            };
-            let target = if kind == "fs" {
-                Target::Filesystem(path)
-            } else {
-                Target::Config(path)
-            };
-            Ok((target, name, prefix))
-        }
-        other => Err(BadInput::of(
-            "scan-type",
-            format!("`{other}` is none of `image`, `fs`, `config`"),
-        )),
-    }
 }

@@ -1,12 +1,14 @@
 //! The vulnerability database: where it comes from, and how old it is.
 
+mod cached;
+mod download;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{Env, Log};
-use serde::Deserialize;
 
-use crate::{HYGIENE, tool};
+use cached::Cached;
 
 /// The public mirrors, in the order in which they are asked.
 pub const MIRRORS: &[&str] = &[
@@ -17,8 +19,10 @@ pub const MIRRORS: &[&str] = &[
 
 /// Rounds through the mirrors.
 const ROUNDS: u32 = 3;
-/// The limit of one download.
-const LIMIT: Duration = Duration::from_secs(300);
+/// The unit of the pauses between the rounds.
+const PAUSE: Duration = Duration::from_millis(1);
+/// The oldest database that is taken where nothing else is said: Trivy's own is made every six hours.
+pub const MAX_AGE: Duration = Duration::from_secs(48 * 3600);
 
 /// Which database is wanted.
 #[derive(Debug, Clone)]
@@ -27,17 +31,21 @@ pub struct DatabaseRequest {
     pub mirrors: Vec<String>,
     /// Trivy's cache folder.
     pub cache: PathBuf,
-    /// Whether the database in the cache is taken as it is.
+    /// Whether the database in the cache is taken, and nobody is asked.
     pub offline: bool,
+    /// The oldest database that is taken.
+    pub max_age: Duration,
 }
 
 /// Where a database came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// From this mirror, or confirmed by it to be current.
+    /// From this mirror.
     Mirror(String),
-    /// From the cache, without asking anybody.
+    /// From the cache, without asking anybody: it is current, or nobody may be asked.
     Cache,
+    /// From the cache, since no mirror gave a newer one; this is what they said.
+    Stale(Vec<String>),
 }
 
 /// A database that is ready in the cache.
@@ -45,6 +53,8 @@ pub enum Origin {
 pub struct Database {
     /// When it was made, RFC 3339.
     pub updated_at: String,
+    /// How old it is.
+    pub age: Duration,
     /// Where it came from.
     pub origin: Origin,
 }
@@ -58,6 +68,24 @@ pub enum DatabaseError {
     /// Nobody may be asked, and the cache has none.
     #[error("`offline` is set, but there is no vulnerability database in `{}`: fill it in an earlier step", .0.display())]
     NotCached(PathBuf),
+    /// What is in the cache is too old for a verdict.
+    #[error("the vulnerability database is {} h old, and `max-database-age` allows {} h: {cure}", .age.as_secs() / 3600, .max.as_secs() / 3600)]
+    TooOld {
+        /// How old it is.
+        age: Duration,
+        /// How old it may be.
+        max: Duration,
+        /// What to do.
+        cure: String,
+    },
+    /// The cache can't be written.
+    #[error("the vulnerability database could not be put into `{}`: {reason}", .cache.display())]
+    Unwritable {
+        /// Trivy's cache folder.
+        cache: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// What is in the cache can't be read.
     #[error("the vulnerability database in `{}` is damaged ({reason}): remove the folder and run again", .cache.display())]
     Damaged {
@@ -75,12 +103,6 @@ pub fn default_cache(env: &Env) -> PathBuf {
         .join("trivy")
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata {
-    updated_at: String,
-}
-
 impl Database {
     /// Bring the database of the cache up to date.
     ///
@@ -94,123 +116,91 @@ impl Database {
         env: &Env,
         log: &Log,
     ) -> Result<Self, DatabaseError> {
+        Self::with_pauses(request, PAUSE, env, log).await
+    }
+
+    async fn with_pauses(
+        request: &DatabaseRequest,
+        unit: Duration,
+        env: &Env,
+        log: &Log,
+    ) -> Result<Self, DatabaseError> {
         let cache = &request.cache;
+        let cached = Cached::read(cache)?;
         if request.offline {
-            return Self::cached(cache)?.ok_or_else(|| DatabaseError::NotCached(cache.clone()));
+            let cached = cached.ok_or_else(|| DatabaseError::NotCached(cache.clone()))?;
+            let cure = "fill the cache anew, or allow an older one";
+            return fresh_enough(cached, request.max_age, cure, Origin::Cache);
         }
-        let public = || MIRRORS.iter().map(ToString::to_string).collect();
+        if let Some(current) = cached.as_ref().filter(|cached| cached.is_current()) {
+            let cure = "the mirror has not had a newer one for as long";
+            return fresh_enough(current.clone(), request.max_age, cure, Origin::Cache);
+        }
         let mirrors = if request.mirrors.is_empty() {
-            public()
+            MIRRORS.iter().map(ToString::to_string).collect()
         } else {
             request.mirrors.clone()
         };
         let mut said = Vec::new();
         for round in 0..ROUNDS {
             if round > 0 {
-                tokio::time::sleep(pause(round)).await;
+                tokio::time::sleep(unit * pause(round)).await;
             }
             for mirror in &mirrors {
-                match download(mirror, cache, env, log).await {
-                    Ok(()) => {
-                        let found = Self::cached(cache)?
-                            .ok_or_else(|| DatabaseError::NotCached(cache.clone()))?;
-                        return Ok(Self {
-                            origin: Origin::Mirror(mirror.clone()),
-                            ..found
-                        });
+                let reason = match download::from(mirror, cache, env, log).await? {
+                    Ok(found) => {
+                        let cure = "this mirror is not kept up to date, use another one";
+                        let origin = Origin::Mirror(mirror.clone());
+                        return fresh_enough(found, request.max_age, cure, origin);
                     }
-                    Err(reason) => {
-                        log.info(format!(
-                            "the database could not be fetched from {mirror}: {reason}"
-                        ));
-                        let line = format!("{mirror}: {reason}");
-                        if !said.contains(&line) {
-                            said.push(line);
-                        }
-                    }
+                    Err(reason) => reason,
+                };
+                log.info(format!(
+                    "the database could not be fetched from {mirror}: {reason}"
+                ));
+                let line = format!("{mirror}: {reason}");
+                if !said.contains(&line) {
+                    said.push(line);
                 }
             }
         }
-        Err(DatabaseError::Unreachable(said))
-    }
-
-    fn cached(cache: &Path) -> Result<Option<Self>, DatabaseError> {
-        let Ok(text) = std::fs::read(cache.join("db/metadata.json")) else {
-            return Ok(None);
-        };
-        let metadata: Metadata =
-            serde_json::from_slice(&text).map_err(|e| DatabaseError::Damaged {
-                cache: cache.to_owned(),
-                reason: e.to_string(),
-            })?;
-        Ok(Some(Self {
-            updated_at: metadata.updated_at,
-            origin: Origin::Cache,
-        }))
-    }
-}
-
-async fn download(mirror: &str, cache: &Path, env: &Env, log: &Log) -> Result<(), String> {
-    let tool = tool(env)
-        .args(["image", "--download-db-only", "--no-progress"])
-        .args(HYGIENE)
-        .args(["--db-repository", mirror, "--cache-dir"])
-        .arg(cache)
-        .limit(LIMIT);
-    match tool
-        .stream(log, &format!("vulnerability database from {mirror}"))
-        .await
-    {
-        Ok(done) if done.code() == Some(0) => Ok(()),
-        Ok(done) => {
-            let last = done.tail.iter().rev().find(|line| !line.trim().is_empty());
-            Err(last.cloned().unwrap_or_else(|| done.ending()))
+        match cached {
+            Some(cached) => {
+                let cure = format!("no mirror gave a newer one ({})", said.join("; "));
+                fresh_enough(cached, request.max_age, &cure, Origin::Stale(said))
+            }
+            None => Err(DatabaseError::Unreachable(said)),
         }
-        Err(e) => Err(format!("{e:#}")),
     }
 }
 
-// With jitter: jobs that failed together do not come back together.
-fn pause(round: u32) -> Duration {
+fn fresh_enough(
+    cached: Cached,
+    max: Duration,
+    cure: &str,
+    origin: Origin,
+) -> Result<Database, DatabaseError> {
+    let age = cached.age();
+    if age > max {
+        return Err(DatabaseError::TooOld {
+            age,
+            max,
+            cure: cure.to_owned(),
+        });
+    }
+    Ok(Database {
+        updated_at: cached.updated_at,
+        age,
+        origin,
+    })
+}
+
+// Two seconds, four seconds, with up to one more: jobs that failed together do not come back together.
+fn pause(round: u32) -> u32 {
     use std::hash::{BuildHasher as _, RandomState};
     let jitter = RandomState::new().hash_one(round) % 1000;
-    Duration::from_millis(1000 * u64::from(2_u32.pow(round)) + jitter)
+    1000 * 2_u32.pow(round) + u32::try_from(jitter).unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(cache: &Path) -> DatabaseRequest {
-        DatabaseRequest {
-            mirrors: Vec::new(),
-            cache: cache.to_owned(),
-            offline: true,
-        }
-    }
-
-    #[tokio::test]
-    async fn offline_the_cache_is_taken_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let provide = async || {
-            Database::provide(&request(folder.path()), &Env::default(), &Log::sink()).await
-        };
-        assert!(matches!(provide().await, Err(DatabaseError::NotCached(_))));
-        std::fs::create_dir(folder.path().join("db")).unwrap();
-        std::fs::write(folder.path().join("db/metadata.json"), "{").unwrap();
-        assert!(matches!(
-            provide().await,
-            Err(DatabaseError::Damaged { .. })
-        ));
-        std::fs::write(
-            folder.path().join("db/metadata.json"),
-            r#"{"Version":2,"UpdatedAt":"2026-11-22T06:00:00Z"}"#,
-        )
-        .unwrap();
-        let found = provide().await.unwrap();
-        assert_eq!(
-            (found.updated_at.as_str(), found.origin),
-            ("2026-11-22T06:00:00Z", Origin::Cache)
-        );
-    }
-}
+mod tests;

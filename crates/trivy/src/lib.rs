@@ -2,6 +2,7 @@
 //!
 //! - [`Database`]: the vulnerability database, from a list of mirrors, with its age;
 //! - [`Scan`]: one run of Trivy, whose answer is a [`Report`] and the bytes that it was read from;
+//! - [`Sbom`]: the software bill of materials, from a report;
 //! - [`ScanError`]: why there is no answer, each with its cure;
 //! - [`Severity`]: how bad, in the words of the advisories.
 //!
@@ -10,13 +11,17 @@
 mod database;
 mod error;
 pub mod report;
+mod sbom;
 mod scan;
 mod severity;
 mod version;
 
-pub use database::{Database, DatabaseError, DatabaseRequest, MIRRORS, Origin, default_cache};
+pub use database::{
+    Database, DatabaseError, DatabaseRequest, MAX_AGE, MIRRORS, Origin, default_cache,
+};
 pub use error::ScanError;
 pub use report::Report;
+pub use sbom::Sbom;
 pub use scan::{Scan, Scanned, Scanner, Target};
 pub use severity::{Severity, UnknownSeverity};
 pub use version::{REFUSED, version};

@@ -132,6 +132,8 @@ model! {
         locations: Vec<Lines>,
         /// Its file in the image.
         file_path: String,
+        /// `root`, `direct` or `indirect`; empty where unknown.
+        relationship: String,
         /// The layer that brought it.
         layer: Layer,
     }

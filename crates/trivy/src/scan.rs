@@ -43,6 +43,14 @@ pub struct Scan {
     pub folder: PathBuf,
     /// The file of findings to ignore.
     pub ignore_file: Option<PathBuf>,
+    /// VEX documents: findings that they call not affected or fixed are taken out, with their reason.
+    pub vex: Vec<PathBuf>,
+    /// The platform of a multi-platform image, `linux/arm64`; without it, this machine's.
+    pub platform: Option<String>,
+    /// A folder with a `config.json` that has the credentials of registries.
+    pub docker_config: Option<PathBuf>,
+    /// Whether other runs use the same cache at the same time.
+    pub shared_cache: bool,
     /// Files and folders of a folder's scan to leave out.
     pub skip: Vec<PathBuf>,
     /// Limit of the run.
@@ -67,6 +75,10 @@ impl Scan {
             cache: cache.into(),
             folder: PathBuf::from("."),
             ignore_file: None,
+            vex: Vec::new(),
+            platform: None,
+            docker_config: None,
+            shared_cache: false,
             skip: Vec::new(),
             limit: Duration::from_secs(600),
         }
@@ -93,11 +105,21 @@ impl Scan {
             add(&["--list-all-pkgs", "--show-suppressed", "--no-progress"]);
             add(&["--skip-db-update", "--skip-java-db-update"]);
             add(&["--skip-vex-repo-update", "--offline-scan"]);
+            if self.shared_cache {
+                // The cache on disk is for one run at a time: a second one gives up.
+                add(&["--cache-backend", "memory"]);
+            }
             let scanners: Vec<_> = self.scanners.iter().map(|s| s.name()).collect();
             add(&["--scanners", &scanners.join(",")]);
         }
         if let Some(file) = &self.ignore_file {
             add(&["--ignorefile", &text(file)]);
+        }
+        for file in self.vex.iter().filter(|_| self.needs_database()) {
+            add(&["--vex", &text(file)]);
+        }
+        if let (Some(platform), Target::Image(_)) = (&self.platform, &self.target) {
+            add(&["--platform", platform]);
         }
         for path in &self.skip {
             // Which of the two it is may not be known before the run.
@@ -118,10 +140,13 @@ impl Scan {
     pub async fn run(&self, env: &Env, log: &Log) -> Result<Scanned, ScanError> {
         // Trivy ends itself at the limit, with a better message; a Trivy that hangs is stopped.
         let last = self.limit + self.limit / 10;
-        let tool = tool(env)
+        let mut tool = tool(env)
             .args(self.argv())
             .folder(&self.folder)
             .limit(last * 2);
+        if let Some(folder) = &self.docker_config {
+            tool = tool.env("DOCKER_CONFIG", folder);
+        }
         let title = format!("trivy {} {}", self.command(), self.subject());
         let done = tokio::time::timeout(last, tool.capture(log, &title))
             .await

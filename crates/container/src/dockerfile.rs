@@ -1,0 +1,266 @@
+//! The instructions and stages of a Dockerfile: enough of it to name a stage, and the line that made a layer.
+
+/// A Dockerfile, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dockerfile {
+    instructions: Vec<Instruction>,
+    stages: Vec<Stage>,
+}
+
+/// One instruction, with its continued lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// `FROM`, `RUN` …, in upper case.
+    pub keyword: String,
+    /// What follows, in one line, single spaces between its words.
+    pub body: String,
+    /// Its first line, from 1.
+    pub line: u32,
+    /// Its last line; that of a heredoc is the line that ends it.
+    pub end_line: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stage {
+    name: Option<String>,
+    from: String,
+    // Its `FROM` among the instructions.
+    at: usize,
+}
+
+impl Dockerfile {
+    /// Read `text`. Continued lines, comments, the `escape` directive and heredocs are understood as the
+    /// Dockerfile reference has them; what an instruction says is not checked.
+    pub fn parse(text: &str) -> Self {
+        let text = text.trim_start_matches('\u{feff}');
+        let escape = escape_character(text);
+        let mut instructions: Vec<Instruction> = Vec::new();
+        let mut stages = Vec::new();
+        let mut lines = (1_u32..).zip(text.lines());
+        while let Some((first, line)) = lines.next() {
+            let mut whole = String::new();
+            let mut last = first;
+            let mut next = Some((first, line));
+            while let Some((number, line)) = next {
+                let line = line.trim();
+                // Comments and blank lines do not end an instruction that goes on.
+                let (part, goes_on) = match line.strip_suffix(escape) {
+                    _ if line.starts_with('#') => ("", !whole.is_empty()),
+                    Some(part) => (part, true),
+                    None => (line, line.is_empty() && !whole.is_empty()),
+                };
+                whole.push_str(part);
+                whole.push(' ');
+                last = number;
+                next = if goes_on { lines.next() } else { None };
+                if whole.trim().is_empty() {
+                    whole.clear();
+                }
+            }
+            for end in heredocs(&whole) {
+                let found = lines
+                    .by_ref()
+                    .find(|(_, line)| line.trim_start_matches('\t') == end);
+                last = found.map_or(last, |(number, _)| number);
+            }
+            let mut words = whole.split_whitespace();
+            let Some(keyword) = words.next() else {
+                continue;
+            };
+            let body: Vec<_> = words.collect();
+            if let Some((from, name)) = from(keyword, &body) {
+                stages.push(Stage {
+                    name,
+                    from,
+                    at: instructions.len(),
+                });
+            }
+            instructions.push(Instruction {
+                keyword: keyword.to_ascii_uppercase(),
+                body: body.join(" "),
+                line: first,
+                end_line: last,
+            });
+        }
+        Self {
+            instructions,
+            stages,
+        }
+    }
+
+    /// The instructions that the last stage is made of, those of the stages that it builds on included; the
+    /// first one is the `FROM` of what it all starts from.
+    pub fn chain(&self) -> Vec<&Instruction> {
+        let mut chain = Vec::new();
+        let mut at = self.stages.len().checked_sub(1);
+        while let Some(stage) = at.and_then(|at| self.stages.get(at)) {
+            let own = self.instructions[stage.at..]
+                .iter()
+                .enumerate()
+                .take_while(|(index, i)| *index == 0 || i.keyword != "FROM")
+                .map(|(_, instruction)| instruction);
+            chain.splice(0..0, own);
+            let earlier = &self.stages[..at.unwrap_or_default()];
+            at = earlier.iter().rposition(|earlier| {
+                let name = earlier.name.as_deref();
+                name.is_some_and(|name| name.eq_ignore_ascii_case(&stage.from))
+            });
+        }
+        chain
+    }
+
+    /// Whether there is no stage at all.
+    pub fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// Whether `target` names a stage: by name in any case, or by its index from 0.
+    pub fn has(&self, target: &str) -> bool {
+        self.named().any(|name| name.eq_ignore_ascii_case(target))
+            || target
+                .parse()
+                .is_ok_and(|index: usize| index < self.stages.len())
+    }
+
+    /// The names of the stages, for a message.
+    pub fn names(&self) -> String {
+        let names: Vec<_> = self.named().map(|name| format!("`{name}`")).collect();
+        if names.is_empty() {
+            "none has a name".to_owned()
+        } else {
+            names.join(", ")
+        }
+    }
+
+    fn named(&self) -> impl Iterator<Item = &str> {
+        self.stages.iter().filter_map(|stage| stage.name.as_deref())
+    }
+}
+
+// `# escape=` counts only among the directives at the very top.
+fn escape_character(text: &str) -> char {
+    text.lines()
+        .map_while(|line| line.trim().strip_prefix('#'))
+        .filter_map(|directive| directive.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("escape"))
+        .and_then(|(_, value)| value.trim().chars().next())
+        .unwrap_or('\\')
+}
+
+// The words that end the heredocs which `instruction` opens.
+fn heredocs(instruction: &str) -> Vec<String> {
+    let command = instruction.split_whitespace().next().unwrap_or_default();
+    if !["RUN", "COPY", "ADD"]
+        .iter()
+        .any(|name| command.eq_ignore_ascii_case(name))
+    {
+        return Vec::new();
+    }
+    instruction
+        .split_whitespace()
+        .filter_map(|word| {
+            word.trim_start_matches(|c: char| c.is_ascii_digit())
+                .strip_prefix("<<")
+        })
+        .map(|word| word.trim_start_matches('-'))
+        .map(|word| word.trim_matches(['"', '\'']))
+        .filter(|word| {
+            let mut letters = word.chars();
+            letters
+                .next()
+                .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+                && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+        })
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+// What a `FROM` starts from, and the name of its stage.
+fn from(keyword: &str, body: &[&str]) -> Option<(String, Option<String>)> {
+    if !keyword.eq_ignore_ascii_case("FROM") {
+        return None;
+    }
+    let mut words = body.iter().skip_while(|word| word.starts_with("--"));
+    let from = (*words.next()?).to_owned();
+    let named = words
+        .next()
+        .is_some_and(|word| word.eq_ignore_ascii_case("AS"));
+    let name = words.next().filter(|_| named).map(ToString::to_string);
+    Some((from, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_of_every_form() {
+        let table: [(&str, &[Option<&str>]); 9] = [
+            ("", &[]),
+            ("# FROM a AS b\nRUN x\n", &[]),
+            ("FROM debian", &[None]),
+            (
+                "\u{feff}from debian as Build\nFROM Build\n",
+                &[Some("Build"), None],
+            ),
+            (
+                "FROM --platform=$BUILDPLATFORM \\\n  # why\n\n  a@sha256:00 \\\n  AS test",
+                &[Some("test")],
+            ),
+            (
+                "# escape=`\nFROM a `\n AS x\nRUN c:\\\nFROM b AS y",
+                &[Some("x"), Some("y")],
+            ),
+            (
+                "FROM a AS x\nRUN <<-'EOT' cat\nFROM no AS no\n\tEOT\nFROM b AS y",
+                &[Some("x"), Some("y")],
+            ),
+            (
+                "FROM a AS x\nRUN echo $((1<<2)) \\\n && true\nFROM b AS y",
+                &[Some("x"), Some("y")],
+            ),
+            ("FROM a AS x\nRUN true \\\n  FROM b AS no\n", &[Some("x")]),
+        ];
+        for (text, stages) in table {
+            let file = Dockerfile::parse(text);
+            let names: Vec<_> = file.stages.iter().map(|s| s.name.as_deref()).collect();
+            assert_eq!(names, stages, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_stage_is_followed_back_to_what_it_starts_from() {
+        let text = "ARG B=x\nFROM ${B} AS base\nRUN a \\\n  && b\nFROM base AS build\nRUN c\nFROM --platform=linux/amd64 base\nCOPY --from=build /a /a\n";
+        let file = Dockerfile::parse(text);
+        let chain: Vec<_> = file
+            .chain()
+            .iter()
+            .map(|i| format!("{}-{} {} {}", i.line, i.end_line, i.keyword, i.body))
+            .collect();
+        assert_eq!(
+            chain,
+            [
+                "2-2 FROM ${B} AS base",
+                "3-4 RUN a && b",
+                "7-7 FROM --platform=linux/amd64 base",
+                "8-8 COPY --from=build /a /a",
+            ]
+        );
+        assert!(Dockerfile::parse("").chain().is_empty());
+    }
+
+    #[test]
+    fn a_target_is_a_name_or_an_index() {
+        let file = Dockerfile::parse("FROM a AS build\nFROM b");
+        for (target, there) in [
+            ("build", true),
+            ("BUILD", true),
+            ("1", true),
+            ("2", false),
+            ("test", false),
+        ] {
+            assert_eq!(file.has(target), there, "{target}");
+        }
+        assert_eq!(file.names(), "`build`");
+    }
+}

@@ -1,0 +1,218 @@
+//! What GitHub is told: the Security tab, the pull request, the dependency graph.
+//!
+//! A token or repository that can't is no verdict on what was scanned: it is said, and the step goes on.
+
+use std::borrow::Cow;
+
+use actions_toolkit::{Context, Level, Location, Secret};
+use anyhow::Context as _;
+use findings::sarif::{self, Analysis};
+use github::{
+    CodeScanning, Commented, Dependencies, Detector, Place, PullRequest, Snapshot, Stored,
+};
+
+use crate::baseline::Baseline;
+use crate::report;
+use crate::request::Request;
+use crate::scan::Answer;
+
+/// Annotations of one level that GitHub shows of a step.
+const ANNOTATIONS: usize = 10;
+
+/// The SARIF file of `answers`, as large as GitHub takes it, and how many findings did not fit.
+///
+/// # Errors
+/// When it can't be written.
+pub(crate) fn sarif(answers: &[Answer], version: &str) -> anyhow::Result<(Vec<u8>, usize)> {
+    let analyses: Vec<_> = answers
+        .iter()
+        .map(|answer| Analysis {
+            category: &answer.category,
+            version,
+            findings: &answer.findings,
+        })
+        .collect();
+    let mut limit = sarif::RESULTS;
+    loop {
+        let file = sarif::write(&analyses, limit)?;
+        // Most files are far too small to be measured.
+        let small = file.len() < CodeScanning::LIMIT;
+        if small || CodeScanning::takes(&file)? || limit < 100 {
+            let left_out = |answer: &Answer| answer.findings.len().saturating_sub(limit);
+            return Ok((file, answers.iter().map(left_out).sum()));
+        }
+        limit = limit * 3 / 4;
+    }
+}
+
+/// GitHub, as the token of the step reaches it.
+pub(crate) struct Publisher<'a> {
+    ctx: &'a Context,
+    request: &'a Request,
+    token: &'a Secret,
+    repository: &'a str,
+}
+
+impl<'a> Publisher<'a> {
+    /// Nothing without a token, or outside a run of a workflow.
+    pub(crate) fn new(ctx: &'a Context, request: &'a Request) -> Option<Self> {
+        let token = request.github.token.as_ref()?;
+        let repository = ctx.github().repository()?;
+        Some(Self {
+            ctx,
+            request,
+            token,
+            repository,
+        })
+    }
+
+    /// Upload `file` to the Security tab; whether it is there.
+    ///
+    /// # Errors
+    /// When GitHub fails or refuses the file.
+    pub(crate) async fn upload(&self, file: &[u8], answers: &[Answer]) -> anyhow::Result<bool> {
+        let (ctx, github) = (self.ctx, self.ctx.github());
+        let log = ctx.log();
+        let place = match Place::of(&github, &self.request.workspace) {
+            Ok(place) => place,
+            Err(reason) => {
+                log.notice(format!("the findings are not uploaded: {reason}"));
+                return Ok(false);
+            }
+        };
+        let http = ctx.http()?.clone();
+        let token = self.token.expose();
+        let scanning = CodeScanning::new(http, github.api_url(), self.repository, token)?;
+        match scanning.upload(file, &place).await {
+            Ok(done) => {
+                ctx.output("sarif-id", &done.id);
+                for answer in answers {
+                    log.info(format!(
+                        "uploaded to the Security tab as {}",
+                        answer.category
+                    ));
+                }
+                if !done.processed {
+                    log.notice("GitHub has the findings and was still processing them at the end");
+                }
+                Ok(true)
+            }
+            Err(error) if error.is_setting() => {
+                log.warning(format!("the findings are not in the Security tab: {error}"));
+                Ok(false)
+            }
+            Err(error) => {
+                Err(anyhow::Error::new(error).context("while uploading to the Security tab"))
+            }
+        }
+    }
+
+    /// What the base branch of the pull request has in the category of `answer`; the reason if that can't be
+    /// known.
+    pub(crate) async fn base(&self, answer: &Answer) -> Result<Baseline, Cow<'static, str>> {
+        let github = self.ctx.github();
+        let Some(branch) = self.ctx.env().get("GITHUB_BASE_REF") else {
+            return Err("GITHUB_BASE_REF does not name the base branch".into());
+        };
+        let git_ref = format!("refs/heads/{branch}");
+        let http = self.ctx.http().map_err(|e| format!("{e:#}"))?.clone();
+        let stored = Stored::new(http, github.api_url(), self.repository, self.token.expose())
+            .map_err(|e| format!("{e:#}"))?;
+        let sarif = stored
+            .newest("Trivy", &git_ref, &answer.category)
+            .await
+            .map_err(|e| format!("{e:#}"))?;
+        let nothing = || {
+            let category = &answer.category;
+            format!("the Security tab has no analysis of `{branch}` in the category {category}")
+        };
+        let sarif = sarif.ok_or_else(nothing)?;
+        Baseline::of_sarif(&sarif, &answer.category).ok_or_else(|| nothing().into())
+    }
+
+    /// Keep the comment on the pull request up to date.
+    pub(crate) async fn comment(&self, answers: &[Answer]) {
+        let github = self.ctx.github();
+        let event = github.event().unwrap_or_default();
+        let number = event
+            .pointer("/pull_request/number")
+            .and_then(serde_json::Value::as_u64);
+        let Some(number) = number else {
+            return;
+        };
+        let (body, worth) = report::comment(answers, github.run_url().as_deref());
+        let marker = format!("drydock trivy-scan {}", self.request.family(self.ctx));
+        let told = async {
+            let http = self.ctx.http()?.clone();
+            let token = self.token.expose();
+            PullRequest::new(http, github.api_url(), self.repository, token, number)?
+                .keep(&marker, &body, !worth)
+                .await
+        };
+        let log = self.ctx.log();
+        match told.await {
+            Ok(Some(Commented::NotPermitted)) => log.notice(
+                "the pull request has no comment: the token may not write one; give the job `permissions: pull-requests: write`, or set `comment: false`",
+            ),
+            Ok(Some(Commented::Created)) => log.info("commented on the pull request"),
+            Ok(Some(Commented::Updated)) => log.info("brought the comment on the pull request up to date"),
+            Ok(Some(Commented::Unchanged) | None) => {}
+            Err(error) => log.warning(format!("the pull request has no comment: {error:#}")),
+        }
+    }
+
+    /// Send the packages to the dependency graph.
+    ///
+    /// # Errors
+    /// When GitHub fails or refuses them.
+    pub(crate) async fn snapshot(&self, answers: &[Answer], version: &str) -> anyhow::Result<()> {
+        let (ctx, github) = (self.ctx, self.ctx.github());
+        let place = Place::of(&github, &self.request.workspace)
+            .context("while preparing the packages for the dependency graph")?;
+        let detector = Detector {
+            name: "Trivy".to_owned(),
+            version: version.to_owned(),
+            url: "https://trivy.dev".to_owned(),
+        };
+        let run = ctx.env().get("GITHUB_RUN_ID").unwrap_or("0");
+        let correlator = self.request.family(ctx);
+        let mut snapshot = Snapshot::new(&place.sha, &place.git_ref, run, &correlator, detector);
+        snapshot.scanned = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
+        for answer in answers {
+            snapshot.manifests.extend(answer.manifests.clone());
+        }
+        let packages: usize = snapshot.manifests.values().map(|m| m.resolved.len()).sum();
+        let http = ctx.http()?.clone();
+        let graph =
+            Dependencies::new(http, github.api_url(), self.repository, self.token.expose())?;
+        if graph.submit(&snapshot).await? {
+            ctx.log()
+                .info(format!("{packages} packages are in the dependency graph"));
+        } else {
+            ctx.log().warning(
+                "the packages are not in the dependency graph: the token may not write it; give the job `permissions: contents: write`, or set `dependency-snapshot: false`",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Annotate the worst findings, where there is no Security tab that would.
+pub(crate) fn annotate(ctx: &Context, answers: &[Answer]) {
+    if !ctx.env().on_runner() {
+        return;
+    }
+    let open = answers
+        .iter()
+        .flat_map(|answer| &answer.findings)
+        .filter(|f| f.open());
+    for finding in open.take(ANNOTATIONS) {
+        let place = Location {
+            file: finding.place.path.clone(),
+            line: Some(finding.place.line),
+            end_line: Some(finding.place.end_line),
+        };
+        let message = format!("{}: {}", finding.severity, finding.message);
+        ctx.log().annotate(Level::Warning, Some(&place), message);
+    }
+}

@@ -1,0 +1,88 @@
+//! Findings in tables.
+
+use actions_toolkit::text::{self, plural};
+use findings::{Finding, Package, Subject};
+
+/// Lines of the log's table.
+const LINES: usize = 20;
+/// Bytes of a title in a table.
+const TITLE: usize = 120;
+
+/// The open findings as lines of the log, the worst first.
+pub(crate) fn log_lines(findings: &[Finding]) -> Vec<String> {
+    let open: Vec<_> = findings.iter().filter(|finding| finding.open()).collect();
+    let mut lines: Vec<_> = open.iter().take(LINES).map(|f| log_line(f)).collect();
+    if open.len() > LINES {
+        lines.push(format!("… and {} more", open.len() - LINES));
+    }
+    lines
+}
+
+fn log_line(finding: &Finding) -> String {
+    let severity = finding.severity.name();
+    let rule = &finding.rule.id;
+    match &finding.subject {
+        Subject::Package(package) => format!(
+            "{severity:<8}  {rule:<18}  {} {} → {}",
+            package.name,
+            package.installed,
+            fixed(package)
+        ),
+        Subject::Check { .. } | Subject::Secret => format!(
+            "{severity:<8}  {rule:<18}  {}:{}  {}",
+            finding.place.path, finding.place.line, finding.rule.title
+        ),
+    }
+}
+
+fn fixed(package: &Package) -> &str {
+    match (package.fixed.as_str(), package.status.as_str()) {
+        ("", "will_not_fix") => "will not be fixed",
+        ("", "end_of_life") => "out of support",
+        ("", _) => "no fix yet",
+        (fixed, _) => fixed,
+    }
+}
+
+/// The first `limit` of `findings` as a table in Markdown; nothing if there are none.
+pub(crate) fn findings_table(findings: &[&Finding], limit: usize) -> String {
+    if findings.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("| Severity | Finding | Where | Fixed in |\n|---|---|---|---|\n");
+    for finding in findings.iter().take(limit) {
+        let (place, fixed) = match &finding.subject {
+            Subject::Package(package) => (
+                text::code(&format!("{} {}", package.name, package.installed)),
+                text::markdown(fixed(package)),
+            ),
+            Subject::Check { .. } | Subject::Secret => (
+                text::code(&format!("{}:{}", finding.place.path, finding.place.line)),
+                String::new(),
+            ),
+        };
+        out.push_str(&format!(
+            "| {} | {} {} | {place} | {fixed} |\n",
+            finding.severity.name(),
+            link(finding),
+            text::markdown(text::cut(&finding.rule.title, TITLE))
+        ));
+    }
+    if findings.len() > limit {
+        out.push_str(&format!(
+            "\n… and {}; the report has all of them.\n",
+            plural(findings.len() - limit, "more finding")
+        ));
+    }
+    out
+}
+
+fn link(finding: &Finding) -> String {
+    let id = text::markdown(&finding.rule.id);
+    let url = &finding.rule.url;
+    if url.starts_with("https://") {
+        format!("[{id}]({})", url.replace(['(', ')', ' '], ""))
+    } else {
+        id
+    }
+}

@@ -1,0 +1,105 @@
+//! What fails the step.
+
+use crate::step::{fingerprints, sarif, scans, step};
+
+#[test]
+fn the_gate_is_apart_from_the_report() {
+    let table = [
+        ("critical", "false", 0),
+        ("high", "false", 1),
+        ("low", "true", 1),
+        ("none", "false", 0),
+    ];
+    for (fail_on, fixable_only, code) in table {
+        let ran = step()
+            .input("fail-on", fail_on)
+            .input("fail-on-fixable-only", fixable_only)
+            .run();
+        assert_eq!((ran.code, ran.output("total")), (code, "3"), "{fail_on}");
+    }
+    let ran = step().input("fail-on", "high").run();
+    assert_eq!(
+        ran.error(),
+        "trivy-scan: 2 findings of severity high or worse; update what has a fixed version, or list in `ignore-file` what can't hurt here"
+    );
+    assert_eq!(ran.output("result"), "failed");
+}
+
+#[test]
+fn only_what_the_baseline_does_not_have_is_new() {
+    let first = step();
+    first.run();
+    let mut base = sarif(&first);
+    let results = base["runs"][0]["results"].as_array_mut().unwrap();
+    let mut gone = results.remove(0);
+    gone["ruleId"] = "CVE-2020-1".into();
+    results.push(gone);
+    let of = |new_only: &str| {
+        step()
+            .file("base.sarif", &base.to_string())
+            .input("baseline", "base.sarif")
+            .input("fail-on", "low")
+            .input("fail-on-new-only", new_only)
+    };
+    let ran = of("true").run();
+    assert_eq!(
+        (ran.output("new"), ran.output("fixed")),
+        ("1", "1"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.error()
+            .starts_with("trivy-scan: 1 new finding of severity low or worse"),
+        "{}",
+        ran.error()
+    );
+    let same = step()
+        .file("base.sarif", &sarif(&first).to_string())
+        .input("baseline", "base.sarif")
+        .input("fail-on", "low")
+        .input("fail-on-new-only", "true")
+        .run();
+    assert_eq!((same.code, same.output("new")), (0, "0"), "{}", same.log);
+}
+
+#[test]
+fn the_base_image_is_scanned_with_the_same_database() {
+    let step = step().input("baseline", "image:app:main");
+    let ran = step.run();
+    assert_eq!(
+        (ran.code, ran.output("new"), ran.output("fixed")),
+        (0, "0", "0"),
+        "{}",
+        ran.log
+    );
+    let scanned = scans(&step);
+    assert!(
+        scanned.len() == 2 && scanned[1].ends_with("-- app:main"),
+        "{scanned:?}"
+    );
+    assert_eq!(fingerprints(&step).len(), 4);
+}
+
+#[test]
+fn without_a_baseline_every_finding_counts_as_new_and_that_is_said() {
+    let ran = step()
+        .env("GITHUB_EVENT_NAME", "pull_request")
+        .env("GITHUB_BASE_REF", "main")
+        .input("fail-on", "high")
+        .input("fail-on-new-only", "true")
+        .run();
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.log
+            .contains("::warning::what is new in image `app` is not known: there is no token"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.log
+            .contains("where there is no baseline every finding counts as new"),
+        "{}",
+        ran.log
+    );
+}

@@ -1,0 +1,125 @@
+//! What GitHub is told, on the wire.
+
+use serde_json::json;
+use testkit::{FakeRunner, Fault, GitHub, Ran};
+
+use crate::step::step;
+
+async fn with_github(server: &GitHub, change: impl FnOnce(FakeRunner) -> FakeRunner) -> Ran {
+    let step = change(
+        step()
+            .input("token", "t")
+            .env("GITHUB_API_URL", &server.url()),
+    );
+    tokio::task::spawn_blocking(move || step.run())
+        .await
+        .unwrap()
+}
+
+fn pull_request(step: FakeRunner) -> FakeRunner {
+    let event = json!({"pull_request": {"number": 7, "head": {"sha": "b".repeat(40)}}});
+    let path = step.folder().join("event.json");
+    std::fs::write(&path, event.to_string()).unwrap();
+    step.env("GITHUB_EVENT_NAME", "pull_request")
+        .env("GITHUB_EVENT_PATH", &path.to_string_lossy())
+        .env("GITHUB_REF", "refs/pull/7/merge")
+        .env("GITHUB_BASE_REF", "main")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_security_tab_has_the_findings_and_takes_the_file() {
+    let server = GitHub::start("t").await.unwrap();
+    let ran = with_github(&server, |step| step).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    assert!(!ran.output("sarif-id").is_empty());
+    let link = "[Security tab](https://github.com/octo-org/app/security/code-scanning)";
+    assert!(ran.summary.contains(link));
+    let id = &server.uploads()[0]["sarif"]["runs"][0]["automationDetails"]["id"];
+    assert_eq!(id, ".github/workflows/ci.yml:scan/image/app/");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_is_told_and_not_failed() {
+    let server = GitHub::start("t").await.unwrap();
+    server.expect(Fault::new(
+        "/sarifs",
+        403,
+        r#"{"message": "Resource not accessible by integration", "documentation_url": "x"}"#,
+    ));
+    let ran = with_github(&server, |step| step).await;
+    assert_eq!((ran.code, ran.output("sarif-id")), (0, ""), "{}", ran.log);
+    assert!(
+        ran.log
+            .contains("::warning::the findings are not in the Security tab"),
+        "{}",
+        ran.log
+    );
+    let place =
+        "::warning file=app/Dockerfile,line=2,endLine=2::high: libssl3t64 3.5.7 has CVE-2026-84782";
+    assert!(ran.log.contains(place), "{}", ran.log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_file_is_red_and_the_summary_stands() {
+    let server = GitHub::start("t").await.unwrap();
+    server.expect(Fault::new(
+        "/sarifs",
+        422,
+        r#"{"message": "invalid SARIF", "documentation_url": "x"}"#,
+    ));
+    let ran = with_github(&server, |step| step).await;
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("total")),
+        (2, "error", "3"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.error()
+            .contains("GitHub refused the SARIF file: invalid SARIF"),
+        "{}",
+        ran.error()
+    );
+    assert!(ran.summary.contains("2 high, 1 low"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_has_one_comment_which_is_kept_up_to_date() {
+    let server = GitHub::start("t").await.unwrap();
+    let first = with_github(&server, pull_request).await;
+    assert_eq!(first.code, 0, "{}", first.log);
+    assert!(
+        first.log.contains("commented on the pull request"),
+        "{}",
+        first.log
+    );
+    let comments = server.comments();
+    insta::assert_snapshot!(comments[0]);
+    let second = with_github(&server, |step| pull_request(step).input("scanners", "vuln")).await;
+    assert_eq!(second.code, 0, "{}", second.log);
+    assert_eq!(server.comments().len(), 1);
+    let posts = server
+        .journal()
+        .iter()
+        .filter(|line| line.starts_with("POST") && line.contains("/comments"))
+        .count();
+    assert_eq!(posts, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_may_not_comment_is_no_failure() {
+    let server = GitHub::start("t").await.unwrap();
+    server.expect(Fault::new(
+        "/comments",
+        403,
+        r#"{"message": "Resource not accessible by integration", "documentation_url": "x"}"#,
+    ));
+    let ran = with_github(&server, pull_request).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    assert!(
+        ran.log
+            .contains("::notice::the pull request has no comment: the token may not write one"),
+        "{}",
+        ran.log
+    );
+}

@@ -1,0 +1,152 @@
+//! Bad input: exit code 3, before anything is started.
+
+use crate::step::step;
+
+#[test]
+fn bad_input_is_named_before_anything_is_started() {
+    let table = [
+        (
+            "image",
+            "",
+            "input `image`: is required for `scan-type: image` and was empty or absent",
+        ),
+        (
+            "image",
+            "App:1",
+            "input `image`: `App:1`: `App` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them",
+        ),
+        (
+            "scan-type",
+            "repo",
+            "input `scan-type`: `repo` is none of `image`, `archive`, `fs`, `config`, `secret`",
+        ),
+        (
+            "targets",
+            "image app:1",
+            "input `image`: can't be given beside `targets`: write it there as `image NAME`",
+        ),
+        (
+            "fail-on",
+            "severe",
+            "input `fail-on`: `severe` is none of `critical`, `high`, `medium`, `low`, `none`",
+        ),
+        (
+            "dockerfile",
+            "Dockerfile",
+            "input `dockerfile`: there is no `Dockerfile` in the workspace",
+        ),
+        (
+            "sarif-file",
+            "../x",
+            "input `sarif-file`: `../x` must not have `..` in it",
+        ),
+        (
+            "scanners",
+            "vuln,license",
+            "input `scanners`: `license` is none of `vuln`, `secret`",
+        ),
+        (
+            "sbom",
+            "swid",
+            "input `sbom`: `swid` is none of `cyclonedx`, `spdx`",
+        ),
+        (
+            "vex",
+            "vex.json",
+            "input `vex`: there is no `vex.json` in the workspace",
+        ),
+        (
+            "baseline",
+            "base.sarif",
+            "input `baseline`: there is no `base.sarif` in the workspace",
+        ),
+        (
+            "baseline",
+            "app/Dockerfile",
+            "input `baseline`: `app/Dockerfile` is no SARIF file: expected value at line 1 column 1",
+        ),
+        (
+            "registry-username",
+            "robot",
+            "input `registry-password`: is required with `registry-username` and was empty or absent",
+        ),
+        (
+            "max-database-age",
+            "old",
+            "input `max-database-age`: `old` is no length of time such as `90s` or `5m`",
+        ),
+        (
+            "severity",
+            "HIGH",
+            "input `severity` is unknown; did you mean `sbom`?",
+        ),
+    ];
+    for (name, value, error) in table {
+        let step = step().input(name, value);
+        let ran = step.run();
+        assert_eq!(
+            (ran.code, ran.output("result")),
+            (3, "error"),
+            "{}",
+            ran.log
+        );
+        let found = ran.error();
+        if name == "severity" {
+            assert!(
+                found.starts_with("trivy-scan: input `severity` is unknown"),
+                "{found}"
+            );
+        } else {
+            assert_eq!(found, format!("trivy-scan: {error}"));
+        }
+        assert!(!step.folder().join("tools/scans").exists());
+    }
+}
+
+#[test]
+fn targets_are_checked_line_by_line() {
+    let table = [
+        (
+            "repo app",
+            "`repo app` starts with none of `image`, `archive`, `fs`, `config`, `secret`",
+        ),
+        ("image", "`image` does not say what to scan"),
+        (
+            "image app:1\nimage app:2",
+            "`image app:2` and `image app:1` have one name",
+        ),
+        ("fs nowhere", "there is no `nowhere` in the workspace"),
+    ];
+    for (targets, error) in table {
+        let ran = step().input("image", "").input("targets", targets).run();
+        assert_eq!(ran.code, 3, "{}", ran.log);
+        assert_eq!(ran.error(), format!("trivy-scan: input `targets`: {error}"));
+    }
+}
+
+#[test]
+fn a_malformed_ignore_file_is_bad_input() {
+    let table = [
+        (
+            ".trivyignore",
+            "CVE-2026-1 until:2027-01-01\n",
+            "line 1: `until:2027-01-01` is neither",
+        ),
+        (
+            ".trivyignore.yaml",
+            "vulnerabilites:\n  - id: CVE-2026-1\n",
+            "vulnerabilites",
+        ),
+    ];
+    for (name, text, part) in table {
+        let ran = step().file(name, text).run();
+        assert_eq!(ran.code, 3, "{}", ran.log);
+        assert!(
+            ran.error()
+                .starts_with(&format!("trivy-scan: input `ignore-file`: `{name}`"))
+                && ran.error().contains(part),
+            "{}",
+            ran.error()
+        );
+    }
+}

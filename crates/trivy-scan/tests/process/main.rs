@@ -1,0 +1,23 @@
+//! The built binary in the environment of a step, with a Trivy of the test's own.
+
+#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+
+mod database;
+mod faults;
+mod gate;
+mod github;
+mod input;
+mod report;
+mod step;
+mod targets;
+
+use std::path::Path;
+
+#[test]
+fn the_declaration_is_what_authors_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    assert_eq!(
+        testkit::contract::differences(&trivy_scan::ACTION, &root),
+        Vec::<String>::new()
+    );
+}

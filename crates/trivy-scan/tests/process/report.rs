@@ -1,0 +1,194 @@
+//! What a scan gives: files, outputs, what a person reads.
+
+use crate::step::{REPORT, fingerprints, sarif, scans, step, trivy};
+
+#[test]
+fn one_scan_gives_every_answer() {
+    let step = step().input("sbom", "cyclonedx, spdx");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let outputs: Vec<_> = [
+        "result",
+        "total",
+        "critical",
+        "high",
+        "medium",
+        "low",
+        "unknown",
+        "fixable",
+        "new",
+        "fixed",
+        "sarif-file",
+        "report-file",
+        "sbom-file",
+        "sarif-id",
+        "database-age",
+    ]
+    .map(|name| format!("{name}={}", ran.output(name)))
+    .into();
+    insta::assert_snapshot!(outputs.join("\n"), @r"
+    result=passed
+    total=3
+    critical=0
+    high=2
+    medium=0
+    low=1
+    unknown=0
+    fixable=2
+    new=
+    fixed=
+    sarif-file=trivy-results.sarif
+    report-file=trivy-report.json
+    sbom-file=trivy-report.cdx.json
+    trivy-report.spdx.json
+    sarif-id=
+    database-age=0
+    ");
+    assert_eq!(scans(&step).len(), 1);
+    let seen = std::fs::read_to_string(step.folder().join("tools/env")).unwrap();
+    for part in ["ACTIONS_", "INPUT_", "GITHUB_"] {
+        assert!(!seen.contains(part), "{seen}");
+    }
+    let report = std::fs::read_to_string(step.workspace().join("trivy-report.json")).unwrap();
+    assert_eq!(
+        report.trim(),
+        REPORT,
+        "the report is Trivy's own, for Copa and others"
+    );
+}
+
+#[test]
+fn what_a_person_reads() {
+    let ran = step().run();
+    let said: Vec<_> = ran
+        .log
+        .lines()
+        .filter(|line| line.contains("CVE-") || line.contains("fixable"))
+        .collect();
+    insta::assert_snapshot!(said.join("\n"));
+    let summary: Vec<_> = ran
+        .summary
+        .lines()
+        .filter(|line| !line.starts_with("Vulnerability database"))
+        .collect();
+    insta::assert_snapshot!(summary.join("\n"));
+}
+
+#[test]
+fn a_rebuilt_image_has_the_same_findings() {
+    let first = step();
+    first.run();
+    let rebuilt = REPORT
+        .replace("app:1", "app:2")
+        .replace("sha256:aa", "sha256:bb")
+        .replace("3.5.7", "3.5.8");
+    let second = step()
+        .tool("trivy", &trivy(&rebuilt))
+        .input("image", "localhost:5000/app:2");
+    second.run();
+    let (one, two) = (fingerprints(&first), fingerprints(&second));
+    assert_eq!(one, two);
+    let mut distinct = one.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(
+        distinct.len(),
+        one.len(),
+        "two packages with one CVE are two findings"
+    );
+}
+
+#[test]
+fn a_finding_is_placed_rated_and_explained() {
+    let step = step();
+    step.run();
+    let file = sarif(&step);
+    let run = &file["runs"][0];
+    let place = &run["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "app/Dockerfile");
+    assert_eq!(place["region"]["startLine"], 2);
+    let rule = &run["tool"]["driver"]["rules"][0];
+    assert_eq!(rule["properties"]["security-severity"], "8.0");
+    assert_eq!(rule["properties"]["tags"][1], "external/cwe/cwe-125");
+    let last = run["results"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        last["suppressions"][0]["justification"],
+        "not reachable (.trivyignore)"
+    );
+}
+
+#[test]
+fn outside_github_it_is_a_command_line() {
+    let step = step();
+    let tools = step.folder().join("tools");
+    let path = format!("{}:/usr/bin:/bin", tools.display());
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_trivy-scan"))
+        .args(["--image", "app:1", "--fail-on", "high"])
+        .env_clear()
+        .envs([("PATH", path), ("HOME", tools.display().to_string())])
+        .current_dir(step.workspace())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(!said.contains("::group"), "{said}");
+    assert!(
+        said.contains("high      CVE-2026-84782      openssl 3.5.7 → 3.5.9"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_an_ignore_file_takes_out_is_told_and_so_is_what_it_does_not() {
+    let text = "# not reachable from outside\nCVE-2026-2\nCVE-2020-1 exp:2020-01-01\n";
+    let step = step().file(".trivyignore", text);
+    let ran = step.run();
+    assert!(
+        scans(&step)[0].contains("/.trivyignore "),
+        "{:?}",
+        scans(&step)
+    );
+    assert!(
+        ran.log.contains("::warning::`.trivyignore`: the entry for CVE-2020-1 expired on 2020-01-01 and counts no more"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.summary
+            .contains("- CVE-2026-2 in `perl`: not reachable (.trivyignore)"),
+        "{}",
+        ran.summary
+    );
+}
+
+#[test]
+fn the_credentials_of_a_registry_are_seen_by_trivy_alone_and_gone_after() {
+    let step = step()
+        .input("image", "registry.example.com:5000/app:1")
+        .input("registry-username", "robot")
+        .input("registry-password", "p4ss");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let login = std::fs::read_to_string(step.folder().join("tools/login")).unwrap();
+    assert_eq!(
+        login,
+        r#"{"auths":{"registry.example.com:5000":{"auth":"cm9ib3Q6cDRzcw=="}}}"#
+    );
+    let unmasked = ran
+        .log
+        .lines()
+        .filter(|line| !line.starts_with("::add-mask::"));
+    assert!(
+        unmasked
+            .clone()
+            .all(|line| !line.contains("p4ss") && !line.contains("cm9ib3Q6cDRzcw")),
+        "{}",
+        ran.log
+    );
+    let seen = std::fs::read_to_string(step.folder().join("tools/env")).unwrap();
+    let folder = seen
+        .lines()
+        .find_map(|line| line.strip_prefix("DOCKER_CONFIG="))
+        .unwrap();
+    assert!(!std::path::Path::new(folder).exists());
+}
