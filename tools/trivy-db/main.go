@@ -17,7 +17,6 @@ import (
 )
 
 type file struct {
-	Updated         time.Time                `yaml:"updated"`
 	Sources         map[string]source        `yaml:"sources"`
 	Vulnerabilities map[string]vulnerability `yaml:"vulnerabilities"`
 }
@@ -57,11 +56,13 @@ func main() {
 	fail(decoder.Decode(&advisories))
 	fail(os.MkdirAll(os.Args[2], 0o755))
 	fail(write(filepath.Join(os.Args[2], "trivy.db"), advisories))
+	// It is as old as its writing: what it has to say is in the readable file beside it.
+	now := time.Now().UTC()
 	metadata, err := json.Marshal(map[string]any{
 		"Version":      2,
-		"UpdatedAt":    advisories.Updated,
-		"NextUpdate":   advisories.Updated.Add(24 * time.Hour),
-		"DownloadedAt": advisories.Updated,
+		"UpdatedAt":    now,
+		"NextUpdate":   now.Add(24 * time.Hour),
+		"DownloadedAt": now,
 	})
 	fail(err)
 	fail(os.WriteFile(filepath.Join(os.Args[2], "metadata.json"), metadata, 0o644))

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use actions_toolkit::Context;
 use container::{Engine, ImageInfo, ImageRef, ParseImageError};
-use trivy::{Database, DatabaseRequest, Scan, Scanned, Scanner, Target};
+use trivy::{Database, Origin, Scan, Scanned, Scanner, Target};
 
 use crate::request::Request;
 
@@ -69,23 +69,15 @@ impl<'a> Job<'a> {
             return Ok(());
         }
         let (env, log) = (self.ctx.env(), self.ctx.log());
-        let Err(error) = Database::provide(&self.request.database, env, log).await else {
-            return Ok(());
-        };
-        let cached = DatabaseRequest {
-            offline: true,
-            ..self.request.database.clone()
-        };
-        match Database::provide(&cached, env, log).await {
-            Ok(database) => {
-                log.warning(format!(
-                    "{error}; going on with the one in the cache, of {}",
-                    database.updated_at
-                ));
-                Ok(())
-            }
-            Err(_) => Err(error.into()),
+        let database = Database::provide(&self.request.database, env, log).await?;
+        if let Origin::Stale(said) = database.origin {
+            log.warning(format!(
+                "no mirror gave a newer vulnerability database than the one in the cache, of {} ({})",
+                database.updated_at,
+                said.join("; ")
+            ));
         }
+        Ok(())
     }
 
     /// Scan `image` of the engine for vulnerable packages.

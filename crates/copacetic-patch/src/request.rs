@@ -112,6 +112,7 @@ impl Request {
                     |path| workspace.join(path),
                 ),
                 offline: inputs.flag("offline")?,
+                max_age: trivy::MAX_AGE,
             },
             vex_file: ctx.path("vex-file")?,
             report_file: ctx.path("report-file")?,

@@ -4,5 +4,6 @@ pub(crate) mod apt;
 pub(crate) mod base_images;
 pub(crate) mod command;
 pub(crate) mod go_tools;
+pub(crate) mod npm;
 pub(crate) mod trivy_db;
 pub(crate) mod zizmor;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
-use crate::setup::zizmor;
+use crate::setup::{npm, zizmor};
 use crate::stack::{self, Stack};
 use crate::{paths, say};
 
@@ -143,6 +143,11 @@ fn real_tools(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> 
     for tool in ["trivy", "trivy-db", "copa", "buildkit", "kubernetes"] {
         path = format!("{}:{path}", stack.builds.wait(tool)?.display());
     }
+    let validator = npm::provide(
+        "sarif-multitool",
+        "node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool",
+    )?;
+    path = format!("{}:{path}", validator.display());
     let mut test = command(
         "cargo",
         [

@@ -7,6 +7,7 @@ mod faults;
 mod gate;
 mod github;
 mod input;
+mod real;
 mod report;
 mod step;
 mod targets;

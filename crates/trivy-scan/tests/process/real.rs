@@ -1,0 +1,274 @@
+//! The real Trivy on real images and files, and the files that come of it in other people's hands.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use testkit::FakeRunner;
+
+use crate::step::{fingerprints, sarif};
+
+/// The folder of a program in PATH.
+fn folder_of(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let found = std::env::split_paths(&path).find(|folder| folder.join(program).is_file());
+    found.unwrap_or_else(|| panic!("`{program}` is not in PATH"))
+}
+
+fn succeed(command: &mut Command) {
+    let done = command.output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{command:?}: {said}");
+}
+
+/// A step with the real Trivy and the local advisories.
+fn real() -> FakeRunner {
+    let step = FakeRunner::new(env!("CARGO_BIN_EXE_trivy-scan"));
+    let cache = step.workspace().join("../cache/db");
+    let advisories =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/trivy-db/advisories.yaml");
+    succeed(Command::new("trivy-db").arg(advisories).arg(&cache));
+    let path = format!("{}:/usr/bin:/bin", folder_of("trivy").display());
+    let cache = step.folder().join("cache");
+    step.env("PATH", &path)
+        .input("cache-directory", &cache.to_string_lossy())
+        .input("offline", "true")
+        .input("token", "")
+}
+
+/// A saved image of a few files: Debian's openssl, and Jinja2 in a layer of its own.
+fn save(path: &Path, name: &str, extra: &str) {
+    let layer = |files: &[(&str, &str)]| {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, text) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+        }
+        tar.into_inner().unwrap()
+    };
+    let package = |name: &str, source: &str| {
+        format!(
+            "Package: {name}\nStatus: install ok installed\nArchitecture: amd64\n{source}Version: 3.5.7-1~deb13u2\nMaintainer: D <d@example.com>\nDescription: x\n\n"
+        )
+    };
+    let status = package("libssl3t64", "Source: openssl\n") + &package("openssl", "");
+    let layers = [
+        layer(&[
+            (
+                "etc/os-release",
+                "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\nVERSION_ID=\"13\"\n",
+            ),
+            ("etc/debian_version", "13.1\n"),
+            ("var/lib/dpkg/status", &status),
+        ]),
+        layer(&[
+            (
+                "opt/venv/lib/python3.13/site-packages/jinja2-3.1.2.dist-info/METADATA",
+                "Metadata-Version: 2.1\nName: Jinja2\nVersion: 3.1.2\n",
+            ),
+            ("etc/motd", extra),
+        ]),
+    ];
+    let digest = |bytes: &[u8]| format!("{}", container::Digest::of(bytes).as_str());
+    let diff_ids: Vec<_> = layers.iter().map(|layer| digest(layer)).collect();
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        "history": [{"created_by": "debootstrap"}, {"created_by": "RUN /bin/sh -c pip install --requirement requirements.txt # buildkit"}],
+    });
+    let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["0/layer.tar", "1/layer.tar"]}]);
+    let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
+    let mut add = |path: &str, bytes: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, path, bytes).unwrap();
+    };
+    add("config.json", config.to_string().as_bytes());
+    for (index, layer) in layers.iter().enumerate() {
+        add(&format!("{index}/layer.tar"), layer);
+    }
+    add("manifest.json", manifest.to_string().as_bytes());
+    tar.finish().unwrap();
+}
+
+/// What Microsoft's validator has to say: the rules of SARIF, and those of GitHub's ingestion.
+fn objections(step: &FakeRunner) -> Vec<String> {
+    let out = step.folder().join("validated.sarif");
+    let file = step.workspace().join("trivy-results.sarif");
+    // It sends nothing home, and its runtime needs no language data.
+    succeed(
+        Command::new("Sarif.Multitool")
+            .args([
+                "validate",
+                "--rule-kind",
+                "Sarif;Ghas",
+                "--log",
+                "ForceOverwrite",
+                "--output",
+            ])
+            .arg(&out)
+            .arg(&file)
+            .env("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1"),
+    );
+    let said: Value = serde_json::from_slice(&std::fs::read(out).unwrap()).unwrap();
+    let results = said["runs"][0]["results"].as_array();
+    results
+        .into_iter()
+        .flatten()
+        .map(|result| format!("{} {}", result["ruleId"], result["message"]))
+        .collect()
+}
+
+const DOCKERFILE: &str =
+    "FROM debian:trixie-slim\nRUN pip install --requirement requirements.txt\n";
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn a_rebuilt_image_under_another_name_has_the_same_fingerprints() {
+    let of = |file: &str, name: &str, extra: &str| {
+        let step = real()
+            .input("scan-type", "archive")
+            .input("path", file)
+            .input("dockerfile", "Dockerfile")
+            .file("Dockerfile", DOCKERFILE);
+        save(&step.workspace().join(file), name, extra);
+        let ran = step.run();
+        assert_eq!(ran.code, 0, "{}", ran.log);
+        step
+    };
+    let (first, second) = (
+        of("a.tar", "team/app:1", "one"),
+        of("b-2.tar", "team/app:2", "two"),
+    );
+    let (one, two) = (fingerprints(&first), fingerprints(&second));
+    assert_eq!(one, two);
+    assert!(one.len() > 20, "{one:?}");
+    let mut distinct = one.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), one.len());
+    let file = sarif(&first);
+    let results = file["runs"][0]["results"].as_array().unwrap();
+    let place_of = |name: &str| {
+        let found = results
+            .iter()
+            .find(|r| r["locations"][0]["logicalLocations"][0]["name"] == name);
+        let place = &found.unwrap()["locations"][0]["physicalLocation"];
+        format!(
+            "{}:{}",
+            place["artifactLocation"]["uri"].as_str().unwrap(),
+            place["region"]["startLine"]
+        )
+    };
+    assert_eq!(place_of("openssl"), "Dockerfile:1");
+    assert_eq!(place_of("Jinja2"), "Dockerfile:2");
+    assert_eq!(objections(&first), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn a_repository_with_hostile_names_gives_a_file_that_validators_take() {
+    let step = real()
+        .file("requirements.txt", "jinja2==3.1.2\nwerkzeug>=2\n")
+        .file(
+            "deploy/Dockerfile",
+            "FROM debian:latest\nRUN apt-get update\nUSER root\n",
+        )
+        .file("a:b/100%zz.txt", "key = \"AKIAIOSFODNN7EXAMPL3\"\n")
+        .file(
+            "git@forge.org:x/ü ß.txt",
+            "key = \"AKIAIOSFODNN7EXAMPL4\"\n",
+        )
+        .file(".trivyignore", "# never shipped\nDS-0026\n")
+        .input("targets", "fs .\nconfig deploy")
+        .input("sbom", "cyclonedx,spdx");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let file = sarif(&step);
+    let mut places: Vec<_> = file["runs"][0]["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| {
+            let place = &r["locations"][0]["physicalLocation"];
+            format!(
+                "{} {}:{}",
+                r["ruleId"].as_str().unwrap(),
+                place["artifactLocation"]["uri"].as_str().unwrap(),
+                place["region"]["startLine"]
+            )
+        })
+        .collect();
+    places.sort();
+    assert_eq!(
+        places,
+        [
+            "CVE-2025-27516 requirements.txt:1",
+            "aws-access-key-id a%3Ab/100%25zz.txt:1",
+            "aws-access-key-id git@forge.org%3Ax/%C3%BC%20%C3%9F.txt:1",
+        ]
+    );
+    let checks = file["runs"][1]["results"].as_array().unwrap();
+    assert!(
+        checks.iter().any(|r| r["ruleId"] == "DS-0002"),
+        "{checks:?}"
+    );
+    assert_eq!(objections(&step), Vec::<String>::new());
+    for sbom in ran.output("sbom-file").lines() {
+        let text = std::fs::read_to_string(step.workspace().join(sbom)).unwrap();
+        assert!(text.contains("jinja2"), "{sbom}: {text}");
+    }
+    assert!(
+        ran.log.contains("requirements.txt does not pin werkzeug"),
+        "{}",
+        ran.log
+    );
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn what_a_vex_document_calls_not_affected_is_suppressed_with_its_reason() {
+    let vex = json!({
+        "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.com/vex/1", "author": "test", "timestamp": "2026-11-01T00:00:00Z", "version": 1,
+        "statements": [{"vulnerability": {"name": "CVE-2025-27516"}, "products": [{"@id": "pkg:pypi/jinja2@3.1.2"}], "status": "not_affected", "justification": "vulnerable_code_not_in_execute_path"}],
+    });
+    let step = real()
+        .file("requirements.txt", "jinja2==3.1.2\n")
+        .file("vex.json", &vex.to_string())
+        .input("scan-type", "fs")
+        .input("vex", "vex.json");
+    let ran = step.run();
+    assert_eq!((ran.code, ran.output("total")), (0, "0"), "{}", ran.log);
+    let result = &sarif(&step)["runs"][0]["results"][0];
+    let reason = result["suppressions"][0]["justification"].as_str().unwrap();
+    assert!(
+        reason.starts_with("vulnerable_code_not_in_execute_path"),
+        "{reason}"
+    );
+    assert_eq!(objections(&step), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn what_is_no_image_is_an_error_and_no_finding() {
+    let step = real()
+        .file("a.tar", "no archive")
+        .input("scan-type", "archive")
+        .input("path", "a.tar");
+    let ran = step.run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.error()
+            .contains("is neither a saved image (`docker save`) nor an OCI layout"),
+        "{}",
+        ran.error()
+    );
+}
