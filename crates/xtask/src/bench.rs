@@ -1,14 +1,12 @@
 //! Benchmarks: ratios measured side by side in one run.
 
-use std::path::Path;
+mod pipeline;
+mod process;
+mod trivy_scan;
+
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
-
-use crate::setup::base_images;
-use crate::setup::command::{command, output, run as run_command};
-use crate::stack::{self, Stack};
-use crate::{paths, pipeline, say};
+use anyhow::bail;
 
 /// Run the benchmark `name`.
 ///
@@ -16,29 +14,10 @@ use crate::{paths, pipeline, say};
 /// When there is none of that name, or a part of it fails.
 pub(crate) fn run(name: &str) -> anyhow::Result<()> {
     match name {
-        "pipeline" => whole_pipeline(),
-        _ => bail!("there is no benchmark `{name}`; there is `pipeline`"),
+        "pipeline" => pipeline::run(),
+        "trivy-scan" => trivy_scan::run(),
+        _ => bail!("there is no benchmark `{name}`; there are `pipeline` and `trivy-scan`"),
     }
-}
-
-// The workflow with the four actions against a plain script that does the same. Each runs once before it is
-// timed, so that both find their images and caches warm.
-fn whole_pipeline() -> anyhow::Result<()> {
-    let stack = stack::up()?;
-    let checkout = pipeline::checkout::prepare(&paths::root(), &stack)?;
-    let actions = || pipeline::act(&stack, &checkout, ".github/workflows/azure-deploy.yml");
-    let script = || say::step("the same as a script", || plain_script(&stack, &checkout));
-    actions()?;
-    script()?;
-    let actions = timed(actions)?;
-    let script = timed(script)?;
-    let ratio = actions.as_secs_f64() / script.as_secs_f64();
-    say::line(format!(
-        "\npipeline: {:.1} s with the actions, {:.1} s as a script: {ratio:.2}",
-        actions.as_secs_f64(),
-        script.as_secs_f64()
-    ));
-    Ok(())
 }
 
 fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
@@ -47,37 +26,8 @@ fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> 
     Ok(begun.elapsed())
 }
 
-fn plain_script(stack: &Stack, checkout: &Path) -> anyhow::Result<()> {
-    let work = paths::state().join("bench");
-    if work.is_dir() {
-        std::fs::remove_dir_all(&work).context("while removing the last run's files")?;
-    }
-    std::fs::create_dir_all(&work)?;
-    let commit = output(command("git", ["rev-parse", "HEAD"]).current_dir(checkout))?;
-    let mut path = std::env::var("PATH").unwrap_or_default();
-    for tool in ["trivy", "copa", "kubernetes"] {
-        path = format!("{}:{path}", stack.builds.wait(tool)?.display());
-    }
-    let script = paths::root().join("tools/bench/pipeline.sh");
-    let mut script = command("bash", [&script]);
-    script
-        .env("PATH", path)
-        .env("SOURCE", checkout)
-        .env("COMMIT", commit.trim())
-        .env("WORK", &work)
-        .env("LOGIN_SERVER", stack::LOGIN_SERVER)
-        .env("MIRROR", stack::MIRROR)
-        .env("AZURE", stack::AZURE)
-        .env("TENANT", stack::TENANT)
-        .env("CLIENT", stack::CLIENT)
-        .env("OIDC_REQUEST_TOKEN", stack::OIDC_REQUEST_TOKEN)
-        .env("TOOLING", base_images::DEBIAN)
-        .env("BUILDKIT", base_images::BUILDKIT)
-        .env("KUBECONFIG", &stack.kubeconfig)
-        .env(
-            "CURL_CA_BUNDLE",
-            checkout.join(pipeline::checkout::AUTHORITIES),
-        )
-        .env("DOCKER_BUILDKIT", "0");
-    run_command(&mut script)
+/// The middle one of `times`.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }

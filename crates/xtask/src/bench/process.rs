@@ -1,0 +1,79 @@
+//! What a process costs: its own time on the processor and its own peak of memory, without its children's.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+
+/// How often a process is looked at.
+const PERIOD: Duration = Duration::from_millis(2);
+/// The kernel's unit for times in `/proc/PID/stat` (`sysconf(_SC_CLK_TCK)`, 100 on every Linux of today).
+const TICK: Duration = Duration::from_millis(10);
+
+/// What one run cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cost {
+    /// From start to end.
+    pub(super) wall: Duration,
+    /// From start to the first byte of output.
+    pub(super) first_line: Duration,
+    /// User and system time of the process itself, in steps of 10 ms.
+    pub(super) cpu: Duration,
+    /// Peak of resident memory, in bytes.
+    pub(super) memory: u64,
+}
+
+/// Run `command` to its end.
+///
+/// # Errors
+/// When it can't be started, or ends with anything but 0.
+pub(super) fn measure(command: &mut Command) -> anyhow::Result<Cost> {
+    let begun = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("while starting what is measured")?;
+    let mut stdout = child.stdout.take().context("while reading its output")?;
+    let reader = std::thread::spawn(move || {
+        let mut first = [0; 1];
+        let told = stdout.read(&mut first);
+        let first_line = begun.elapsed();
+        let mut said = String::from_utf8_lossy(&first).into_owned();
+        let rest = stdout.read_to_string(&mut said);
+        (told.and(rest).is_ok().then_some(first_line), said)
+    });
+    let folder = format!("/proc/{}", child.id());
+    let mut cost = Cost::default();
+    let status = loop {
+        cost.memory = cost.memory.max(peak(&folder).unwrap_or_default());
+        cost.cpu = cost.cpu.max(cpu(&folder).unwrap_or_default());
+        if let Some(status) = child.try_wait().context("while waiting for it")? {
+            break status;
+        }
+        std::thread::sleep(PERIOD);
+    };
+    cost.wall = begun.elapsed();
+    let (first_line, said) = reader.join().unwrap_or_default();
+    let end: Vec<_> = said.lines().rev().take(5).collect();
+    ensure!(status.success(), "it ended with {status}: {end:?}");
+    cost.first_line = first_line.context("it said nothing")?;
+    Ok(cost)
+}
+
+fn peak(folder: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("{folder}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+// proc(5): `utime` and `stime` are fields 14 and 15; the children's are others.
+fn cpu(folder: &str) -> Option<Duration> {
+    let text = std::fs::read_to_string(format!("{folder}/stat")).ok()?;
+    let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u32>().ok();
+    Some(TICK * (ticks(11)? + ticks(12)?))
+}

@@ -1,0 +1,275 @@
+//! The trivy-scan action beside Trivy itself, and its own cost on a large report.
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+
+use super::process::{Cost, measure};
+use super::{median, timed};
+use crate::setup::command::{command, run as run_command};
+use crate::stack::{self, Stack};
+use crate::{paths, say};
+
+const ROUNDS: usize = 5;
+const IMAGE: &str = "drydock/flask-app:bench";
+
+/// Print every figure.
+///
+/// # Errors
+/// When a part of it fails.
+pub(super) fn run() -> anyhow::Result<()> {
+    let stack = stack::up()?;
+    let folder = paths::state().join("bench-trivy-scan");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(folder.join("workspace"))?;
+    say::step("building the release binary", || {
+        let mut build = command(
+            "cargo",
+            [
+                "build",
+                "--release",
+                "--locked",
+                "--quiet",
+                "--package",
+                "trivy-scan",
+            ],
+        );
+        run_command(build.current_dir(paths::root()))
+    })?;
+    let bench = Bench {
+        program: binary()?,
+        folder,
+    };
+    bench.beside_trivy(&stack)?;
+    bench.large_reports()
+}
+
+// Where cargo puts it may be set outside.
+fn binary() -> anyhow::Result<PathBuf> {
+    let metadata = crate::setup::command::output(
+        command("cargo", ["metadata", "--format-version", "1", "--no-deps"])
+            .current_dir(paths::root()),
+    )?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let target = metadata["target_directory"]
+        .as_str()
+        .context("while finding the target folder")?;
+    Ok(Path::new(target).join("release/trivy-scan"))
+}
+
+struct Bench {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl Bench {
+    // One step with every output against one bare run, and against the three that users chain today.
+    fn beside_trivy(&self, stack: &Stack) -> anyhow::Result<()> {
+        say::step("building the image that is scanned", || {
+            let mut build = command("docker", ["build", "--quiet", "--tag", IMAGE, "app"]);
+            run_command(build.current_dir(paths::root()).env("DOCKER_BUILDKIT", "0"))
+        })?;
+        let trivy = stack.builds.wait("trivy")?;
+        let cache = self.folder.join("cache");
+        let writer = stack.builds.wait("trivy-db")?.join("trivy-db");
+        let advisories = paths::root().join("tools/trivy-db/advisories.yaml");
+        run_command(&mut command(
+            &writer.to_string_lossy(),
+            [&advisories, &cache.join("db")],
+        ))?;
+        let path = format!("{}:/usr/bin:/bin", trivy.display());
+        let server = stack::GITHUB;
+        let mut step = self.step(&path);
+        step.env("INPUT_IMAGE", IMAGE)
+            .env("INPUT_CACHE-DIRECTORY", &cache)
+            .env("INPUT_OFFLINE", "true")
+            .env("INPUT_TOKEN", stack::GITHUB_TOKEN)
+            .env("GITHUB_API_URL", format!("http://{server}"))
+            .env("INPUT_SBOM", "cyclonedx,spdx");
+        let bare = |format: &str, extra: &[&str]| {
+            let mut trivy = command(
+                &trivy.join("trivy").to_string_lossy(),
+                ["image", "--format", format],
+            );
+            trivy
+                .args([
+                    "--skip-db-update",
+                    "--skip-version-check",
+                    "--disable-telemetry",
+                    "--cache-dir",
+                ])
+                .arg(&cache)
+                .args(["--output", "/dev/null", "--quiet"])
+                .args(extra)
+                .arg(IMAGE);
+            trivy
+        };
+        let mut without = self.step(&path);
+        without
+            .env("INPUT_IMAGE", IMAGE)
+            .env("INPUT_CACHE-DIRECTORY", &cache)
+            .env("INPUT_OFFLINE", "true")
+            .env("INPUT_TOKEN", stack::GITHUB_TOKEN)
+            .env("GITHUB_API_URL", format!("http://{server}"));
+        let mut times: [Vec<Duration>; 4] = Default::default();
+        for round in 0..=ROUNDS {
+            let step = measure(&mut step)?.wall;
+            let without = measure(&mut without)?.wall;
+            let json = ["--list-all-pkgs", "--show-suppressed"];
+            let one = timed(|| run_command(&mut bare("json", &json)))?;
+            let three = timed(|| {
+                run_command(&mut bare("table", &[]))?;
+                run_command(&mut bare("sarif", &[]))?;
+                run_command(&mut bare(
+                    "json",
+                    &["--severity", "CRITICAL", "--exit-code", "1"],
+                ))
+            })?;
+            // The first round fills the caches.
+            if round > 0 {
+                for (list, time) in times.iter_mut().zip([step, without, one, three]) {
+                    list.push(time);
+                }
+            }
+        }
+        let [step, without, one, three] = times.map(|list| median(list).as_secs_f64());
+        say::line(format!(
+            "\none step with every output: {step:.2} s; without the two SBOMs: {without:.2} s; one bare run: {one:.2} s; three runs (table, SARIF, gate): {three:.2} s"
+        ));
+        say::line(format!(
+            "  ÷ one bare run: {:.2} (without SBOMs {:.2}, goal 1.10)",
+            step / one,
+            without / one
+        ));
+        say::line(format!(
+            "  ÷ three runs: {:.2} (without SBOMs {:.2}, goal 0.45)",
+            step / three,
+            without / three
+        ));
+        Ok(())
+    }
+
+    fn large_reports(&self) -> anyhow::Result<()> {
+        say::line("\na report of so many findings, prepared, compressed and uploaded:");
+        say::line("findings   rules   report     CPU      peak     CPU per 1,000");
+        for (findings, rules) in [
+            (1_000, 200),
+            (10_000, 2_000),
+            (25_000, 5_000),
+            (100_000, 20_000),
+        ] {
+            let size = self.report(findings, rules)?;
+            let mut costs = Vec::new();
+            for _ in 0..3 {
+                costs.push(self.measured()?);
+            }
+            costs.sort_by_key(|cost| cost.cpu);
+            let cost = costs[costs.len() / 2];
+            let per = cost.cpu.as_secs_f64() * 1e6 / f64::from(findings);
+            say::line(format!(
+                "{findings:>8}  {rules:>6}  {:>4} MB  {:>5.2} s  {:>5} MB  {per:>8.2} ms",
+                size >> 20,
+                cost.cpu.as_secs_f64(),
+                cost.memory >> 20
+            ));
+        }
+        let mut first: Vec<Duration> = Vec::new();
+        self.report(10, 10)?;
+        for _ in 0..11 {
+            first.push(self.measured()?.first_line);
+        }
+        let first = median(first).as_secs_f64() * 1000.0;
+        say::line(format!(
+            "\nfrom start to the first line of the log: {first:.1} ms (goal 10)"
+        ));
+        Ok(())
+    }
+
+    fn measured(&self) -> anyhow::Result<Cost> {
+        let path = format!("{}:/usr/bin:/bin", self.folder.join("tools").display());
+        let cache = self.folder.join("cache");
+        let mut step = self.step(&path);
+        step.env("INPUT_IMAGE", IMAGE)
+            .env("INPUT_CACHE-DIRECTORY", &cache)
+            .env("INPUT_OFFLINE", "true")
+            .env("INPUT_TOKEN", stack::GITHUB_TOKEN)
+            .env("GITHUB_API_URL", format!("http://{}", stack::GITHUB));
+        measure(&mut step)
+    }
+
+    // The step as the runner starts it.
+    fn step(&self, path: &str) -> Command {
+        let file = |name: &str| {
+            let path = self.folder.join(name);
+            // A step finds its files empty.
+            let _ = std::fs::write(&path, "");
+            path
+        };
+        let mut step = Command::new(&self.program);
+        step.env_clear()
+            .env("PATH", path)
+            .env("HOME", &self.folder)
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_WORKSPACE", self.folder.join("workspace"))
+            .env("GITHUB_OUTPUT", file("output"))
+            .env("GITHUB_STEP_SUMMARY", file("summary"))
+            .env("GITHUB_REPOSITORY", "octo-org/bench")
+            .env("GITHUB_SHA", "0123456789abcdef0123456789abcdef01234567")
+            .env("GITHUB_REF", "refs/heads/bench")
+            .current_dir(self.folder.join("workspace"))
+            .stdin(Stdio::null());
+        step
+    }
+
+    // A Trivy that answers with a report of this many findings, and the report's size.
+    fn report(&self, findings: u32, rules: u32) -> anyhow::Result<u64> {
+        let tools = self.folder.join("tools");
+        std::fs::create_dir_all(&tools)?;
+        let file = tools.join("report.json");
+        let mut out = std::io::BufWriter::new(std::fs::File::create(&file)?);
+        let severities = ["CRITICAL", "HIGH", "MEDIUM", "LOW"];
+        // As long as an advisory's text is on average.
+        let text = "A flaw in the handling of crafted input leads to an out-of-bounds write, which may crash the process or execute code. ".repeat(4);
+        out.write_all(br#"{"SchemaVersion":2,"ArtifactName":"bench","Metadata":{"OS":{"Family":"debian","Name":"13.8"}},"Results":[{"Target":"bench (debian 13.8)","Class":"os-pkgs","Type":"debian","Packages":["#)?;
+        let packages = findings / rules;
+        for package in 0..packages * 20 {
+            let comma = if package == 0 { "" } else { "," };
+            let listed = json!({"ID": format!("p{package}@1.0"), "Name": format!("p{package}"), "Version": "1.0", "Identifier": {"PURL": format!("pkg:deb/debian/p{package}@1.0")}});
+            write!(out, "{comma}{listed}")?;
+        }
+        write!(out, "],\"Vulnerabilities\":[")?;
+        for index in 0..findings {
+            let (rule, package) = (index % rules, index / rules);
+            let comma = if index == 0 { "" } else { "," };
+            let id = format!("CVE-2026-{:05}", 10_000 + rule);
+            let severity = severities[usize::try_from(rule % 4)?];
+            let found = json!({
+                "VulnerabilityID": id, "PkgID": format!("p{package}@1.0"), "PkgName": format!("p{package}"),
+                "PkgIdentifier": {"PURL": format!("pkg:deb/debian/p{package}@1.0?arch=amd64&distro=debian-13.8"), "UID": format!("{index:016x}")},
+                "InstalledVersion": "1.0", "FixedVersion": "1.1", "Status": "fixed", "SeveritySource": "debian",
+                "PrimaryURL": format!("https://avd.aquasec.com/nvd/cve-2026-{rule}"), "Title": format!("p: out-of-bounds write number {rule}"),
+                "Description": text, "Severity": severity, "CweIDs": ["CWE-787"], "CVSS": {"nvd": {"V3Vector": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "V3Score": 9.8}},
+                "References": ["https://example.com/a", "https://example.com/b", "https://example.com/c"],
+                "PublishedDate": "2026-01-01T00:00:00Z", "LastModifiedDate": "2026-01-01T00:00:00Z",
+            });
+            write!(out, "{comma}{found}")?;
+        }
+        write!(out, "]}}]}}")?;
+        out.flush()?;
+        let script = format!(
+            "#!/bin/sh\ncase \"$1\" in version) echo '{{\"Version\":\"0.72.0\"}}' ;; *) exec cat '{}' ;; esac\n",
+            file.display()
+        );
+        let trivy = tools.join("trivy");
+        std::fs::write(&trivy, script)?;
+        std::fs::set_permissions(&trivy, std::fs::Permissions::from_mode(0o755))?;
+        let size = file.metadata()?.len();
+        ensure!(size > 0, "the report is empty");
+        Ok(size)
+    }
+}
