@@ -16,7 +16,7 @@ mod error;
 mod place;
 mod stored;
 
-pub use code_scanning::{CodeScanning, Patience, Uploaded};
+pub use code_scanning::{CodeScanning, Packed, Patience, Uploaded};
 pub use comment::{Commented, PullRequest};
 pub use dependencies::{Dependencies, Dependency, Detector, Job, Manifest, Snapshot};
 pub use error::UploadError;

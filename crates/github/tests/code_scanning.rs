@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use github::{CodeScanning, Patience, Place, UploadError, Uploaded};
+use github::{CodeScanning, Packed, Patience, Place, UploadError, Uploaded};
 use serde_json::json;
 use testkit::{Fault, GitHub};
 
@@ -15,8 +15,8 @@ fn place() -> Place {
     }
 }
 
-fn sarif(uri: &str) -> Vec<u8> {
-    json!({
+fn packed(uri: &str) -> Packed {
+    let sarif = json!({
         "version": "2.1.0",
         "runs": [{
             "tool": {"driver": {"name": "Trivy", "rules": []}},
@@ -26,9 +26,8 @@ fn sarif(uri: &str) -> Vec<u8> {
                 "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": 1}}}],
             }],
         }],
-    })
-    .to_string()
-    .into_bytes()
+    });
+    Packed::of(sarif.to_string().as_bytes()).unwrap()
 }
 
 fn client(server: &GitHub, token: &str) -> CodeScanning {
@@ -46,7 +45,7 @@ fn client(server: &GitHub, token: &str) -> CodeScanning {
 
 async fn upload(server: &GitHub) -> Result<Uploaded, UploadError> {
     client(server, "t")
-        .upload(&sarif("Dockerfile"), &place())
+        .upload(&packed("Dockerfile"), &place())
         .await
 }
 
@@ -95,7 +94,7 @@ async fn a_failed_question_is_asked_again() {
 async fn what_processing_finds_wrong_is_told() {
     let server = GitHub::start("t").await.unwrap();
     let done = client(&server, "t")
-        .upload(&sarif("git:x y"), &place())
+        .upload(&packed("git:x y"), &place())
         .await;
     assert_eq!(
         done.unwrap_err().to_string(),
@@ -179,11 +178,11 @@ async fn a_limit_that_lasts_is_not_waited_for() {
 #[tokio::test]
 async fn a_wrong_token_and_a_dead_address_are_told_apart() {
     let server = GitHub::start("t").await.unwrap();
-    let refused = client(&server, "x").upload(&sarif("a"), &place()).await;
+    let refused = client(&server, "x").upload(&packed("a"), &place()).await;
     assert!(matches!(refused, Err(UploadError::BadToken(_))));
     let dead = client(&server, "t");
     drop(server);
-    let error = dead.upload(&sarif("a"), &place()).await.unwrap_err();
+    let error = dead.upload(&packed("a"), &place()).await.unwrap_err();
     assert!(matches!(error, UploadError::Unavailable(_)), "{error:?}");
     assert!(!error.to_string().contains("Bearer"), "{error}");
 }
@@ -201,7 +200,7 @@ async fn a_server_of_ones_own_keeps_its_path() {
     };
     let refused = own
         .with_patience(patience)
-        .upload(&sarif("a"), &place())
+        .upload(&packed("a"), &place())
         .await;
     assert!(refused.is_err(), "the stand-in has no such path");
     assert_eq!(
@@ -212,7 +211,7 @@ async fn a_server_of_ones_own_keeps_its_path() {
 
 #[test]
 fn a_file_over_ten_megabytes_compressed_is_not_sent() {
-    assert!(CodeScanning::takes(&sarif("a")).unwrap());
+    assert!(packed("a").fits());
     // Noise does not compress.
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -223,5 +222,5 @@ fn a_file_over_ten_megabytes_compressed_is_not_sent() {
     })
     .take(11 * 1024 * 1024)
     .collect();
-    assert!(!CodeScanning::takes(&noise).unwrap());
+    assert!(!Packed::of(&noise).unwrap().fits());
 }

@@ -47,15 +47,14 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     // Nobody needs the credentials any more.
     drop(login);
 
-    let (sarif, left_out) = publish::sarif(&answers, &version)?;
-    scan::write(&request.sarif_file, &sarif)?;
-    let sboms = sboms(ctx, &request, &answers).await?;
-    report::outputs(ctx, &request, &answers, database.as_ref(), &sboms);
+    let sarif = publish::sarif(&answers, &version)?;
+    scan::write(&request.sarif_file, &sarif.text)?;
+    report::outputs(ctx, &request, &answers, database.as_ref());
     remarks.extend(report::notes(
         &request,
         &answers,
         database.as_ref(),
-        left_out,
+        sarif.left_out,
     ));
     report::log(ctx, &answers, &remarks);
 
@@ -65,15 +64,17 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         remarks,
     };
     // The summary stands whatever becomes of the rest.
-    let told = tell(
-        ctx,
-        &request,
-        publisher.as_ref(),
-        &answers,
-        &sarif,
-        &version,
-    )
-    .await;
+    let (told, written) = tokio::join!(
+        tell(
+            ctx,
+            &request,
+            publisher.as_ref(),
+            &answers,
+            &sarif,
+            &version,
+        ),
+        sboms(ctx, &request, &answers),
+    );
     if let Ok(true) = told {
         let github = ctx.github();
         let repository = github.repository().unwrap_or_default();
@@ -87,6 +88,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     }
     ctx.summary(report::summary(&answers, &facts));
     told?;
+    written?;
     Ok(request.gate.judge(report::with_news(&answers))?)
 }
 
@@ -112,11 +114,9 @@ fn images(request: &Request) -> impl Iterator<Item = ImageRef> {
     given.chain(base)
 }
 
-async fn sboms(
-    ctx: &Context,
-    request: &Request,
-    answers: &[Answer],
-) -> anyhow::Result<Vec<String>> {
+// The software bills of materials, while GitHub is told.
+async fn sboms(ctx: &Context, request: &Request, answers: &[Answer]) -> anyhow::Result<()> {
+    let log = ctx.log().hold();
     let mut files = Vec::new();
     for (index, answer) in answers.iter().enumerate() {
         if matches!(answer.target.target, Target::Config(_)) {
@@ -124,12 +124,13 @@ async fn sboms(
         }
         for sbom in &request.sbom {
             let file = request.sbom_file(index, *sbom);
-            sbom.write(&answer.report_file, &file, ctx.env(), ctx.log())
+            sbom.write(&answer.report_file, &file, ctx.env(), log.log())
                 .await?;
             files.push(request.relative(&file));
         }
     }
-    Ok(files)
+    ctx.output("sbom-file", files.join("\n"));
+    Ok(())
 }
 
 // Tell GitHub; whether the Security tab has the findings.
@@ -138,7 +139,7 @@ async fn tell(
     request: &Request,
     publisher: Option<&Publisher<'_>>,
     answers: &[Answer],
-    sarif: &[u8],
+    sarif: &publish::File,
     version: &str,
 ) -> anyhow::Result<bool> {
     let Some(publisher) = publisher else {

@@ -8,7 +8,7 @@ use actions_toolkit::{Context, Level, Location, Secret};
 use anyhow::Context as _;
 use findings::sarif::{self, Analysis};
 use github::{
-    CodeScanning, Commented, Dependencies, Detector, Place, PullRequest, Snapshot, Stored,
+    CodeScanning, Commented, Dependencies, Detector, Packed, Place, PullRequest, Snapshot, Stored,
 };
 
 use crate::baseline::Baseline;
@@ -19,11 +19,20 @@ use crate::scan::Answer;
 /// Annotations of one level that GitHub shows of a step.
 const ANNOTATIONS: usize = 10;
 
-/// The SARIF file of `answers`, as large as GitHub takes it, and how many findings did not fit.
+/// The SARIF file of `answers`, as large as GitHub takes it.
+pub(crate) struct File {
+    /// As it is written.
+    pub(crate) text: Vec<u8>,
+    packed: Packed,
+    /// How many findings did not fit.
+    pub(crate) left_out: usize,
+}
+
+/// Make the SARIF file of `answers`.
 ///
 /// # Errors
 /// When it can't be written.
-pub(crate) fn sarif(answers: &[Answer], version: &str) -> anyhow::Result<(Vec<u8>, usize)> {
+pub(crate) fn sarif(answers: &[Answer], version: &str) -> anyhow::Result<File> {
     let analyses: Vec<_> = answers
         .iter()
         .map(|answer| Analysis {
@@ -34,12 +43,15 @@ pub(crate) fn sarif(answers: &[Answer], version: &str) -> anyhow::Result<(Vec<u8
         .collect();
     let mut limit = sarif::RESULTS;
     loop {
-        let file = sarif::write(&analyses, limit)?;
-        // Most files are far too small to be measured.
-        let small = file.len() < CodeScanning::LIMIT;
-        if small || CodeScanning::takes(&file)? || limit < 100 {
+        let text = sarif::write(&analyses, limit)?;
+        let packed = Packed::of(&text)?;
+        if packed.fits() || limit < 100 {
             let left_out = |answer: &Answer| answer.findings.len().saturating_sub(limit);
-            return Ok((file, answers.iter().map(left_out).sum()));
+            return Ok(File {
+                left_out: answers.iter().map(left_out).sum(),
+                text,
+                packed,
+            });
         }
         limit = limit * 3 / 4;
     }
@@ -70,7 +82,7 @@ impl<'a> Publisher<'a> {
     ///
     /// # Errors
     /// When GitHub fails or refuses the file.
-    pub(crate) async fn upload(&self, file: &[u8], answers: &[Answer]) -> anyhow::Result<bool> {
+    pub(crate) async fn upload(&self, file: &File, answers: &[Answer]) -> anyhow::Result<bool> {
         let (ctx, github) = (self.ctx, self.ctx.github());
         let log = ctx.log();
         let place = match Place::of(&github, &self.request.workspace) {
@@ -83,7 +95,7 @@ impl<'a> Publisher<'a> {
         let http = ctx.http()?.clone();
         let token = self.token.expose();
         let scanning = CodeScanning::new(http, github.api_url(), self.repository, token)?;
-        match scanning.upload(file, &place).await {
+        match scanning.upload(&file.packed, &place).await {
             Ok(done) => {
                 ctx.output("sarif-id", &done.id);
                 for answer in answers {

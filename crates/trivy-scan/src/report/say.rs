@@ -15,7 +15,6 @@ pub(crate) fn outputs(
     request: &Request,
     answers: &[Answer],
     database: Option<&Database>,
-    sboms: &[String],
 ) {
     let counts = counts(answers);
     ctx.output("total", counts.total());
@@ -33,7 +32,6 @@ pub(crate) fn outputs(
         .collect();
     ctx.output("sarif-file", request.relative(&request.sarif_file));
     ctx.output("report-file", reports.join("\n"));
-    ctx.output("sbom-file", sboms.join("\n"));
     if let Some(database) = database {
         ctx.output("database-age", database.age.as_secs() / 3600);
     }
