@@ -36,6 +36,9 @@ pub enum ScanError {
     /// The database is absent or broken.
     #[error("Trivy could not use its database: remove the cache folder and run again\n{0}")]
     Database(String),
+    /// A VEX document is malformed.
+    #[error("a VEX document could not be read: check the files of the input `vex`\n{0}")]
+    Vex(String),
     /// Trivy ran out of its time.
     #[error("Trivy had not finished after {} s: raise the limit of time, or scan less", .0.as_secs())]
     Timeout(Duration),
@@ -109,6 +112,8 @@ pub(crate) fn of(done: &Finished, subject: &str, limit: Duration) -> ScanError {
             path: subject.to_owned(),
             detail,
         }
+    } else if has("VEX error") {
+        ScanError::Vex(detail)
     } else if has("DB error") || has("vulnerability DB") || has("database error") {
         ScanError::Database(detail)
     } else {
@@ -141,7 +146,7 @@ mod tests {
                 format!("2026-11-23T12:08:56Z\tFATAL\tFatal error\trun error: {text}"),
             ]
         };
-        let table: [(i32, Vec<String>, &str); 6] = [
+        let table: [(i32, Vec<String>, &str); 7] = [
             (
                 1,
                 fatal(
@@ -162,6 +167,11 @@ mod tests {
                     "init error: DB error: failed to download vulnerability DB: OCI artifact error",
                 ),
                 "Trivy could not use its database",
+            ),
+            (
+                1,
+                fatal("filter error: filtering error: VEX error: unable to load VEX"),
+                "a VEX document could not be read",
             ),
             (
                 1,

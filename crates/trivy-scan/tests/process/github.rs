@@ -123,3 +123,119 @@ async fn a_token_that_may_not_comment_is_no_failure() {
         ran.log
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_answer_of_github_has_its_exit_code_and_its_cure() {
+    let off =
+        r#"{"message": "Code Security must be enabled for this repository to use code scanning."}"#;
+    let table = [
+        (
+            401,
+            r#"{"message": "Bad credentials"}"#,
+            2,
+            2,
+            "::error::trivy-scan: while uploading to the Security tab: GitHub does not take the token (Bad credentials): check the input `token`",
+        ),
+        (
+            403,
+            off,
+            1,
+            0,
+            "::warning::the findings are not in the Security tab: code scanning is not enabled for this repository",
+        ),
+        (
+            404,
+            r#"{"message": "Not Found"}"#,
+            2,
+            2,
+            "GitHub has no such repository for this token (Not Found)",
+        ),
+        (
+            413,
+            r#"{"message": "Payload too large"}"#,
+            1,
+            2,
+            "the SARIF file is too large for GitHub (Payload too large)",
+        ),
+        (
+            500,
+            r#"{"message": "Server Error"}"#,
+            1,
+            0,
+            "uploaded to the Security tab",
+        ),
+        (
+            503,
+            r#"{"message": "Unavailable"}"#,
+            1,
+            0,
+            "uploaded to the Security tab",
+        ),
+    ];
+    for (status, body, times, code, part) in table {
+        let server = GitHub::start("t").await.unwrap();
+        for _ in 0..times {
+            server.expect(Fault::new("/sarifs", status, body));
+        }
+        let ran = with_github(&server, |step| step).await;
+        assert_eq!(ran.code, code, "{status}: {}", ran.log);
+        assert!(ran.log.contains(part), "{status}: {}", ran.log);
+        assert!(ran.summary.contains("2 high, 1 low"), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_requests_is_waited_for_as_long_as_github_says() {
+    let server = GitHub::start("t").await.unwrap();
+    let busy = r#"{"message": "You have exceeded a secondary rate limit."}"#;
+    server.expect(Fault::new("/sarifs", 429, busy).header("retry-after", "1"));
+    let ran = with_github(&server, |step| step).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    server.expect(Fault::new("/sarifs", 429, busy).header("retry-after", "3600"));
+    let ran = with_github(&server, |step| step).await;
+    assert_eq!(ran.code, 2, "{}", ran.log);
+    assert!(
+        ran.error().contains("try again in 3600 s"),
+        "{}",
+        ran.error()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_processing_refuses_is_quoted() {
+    let server = GitHub::start("t").await.unwrap();
+    server.expect(Fault::new(
+        "/sarifs/",
+        200,
+        r#"{"processing_status": "failed", "analyses_url": null, "errors": ["rejecting delivery as the repository has too many logical alerts"]}"#,
+    ));
+    let ran = with_github(&server, |step| step).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert!(ran.error().ends_with("GitHub refused the SARIF file: rejecting delivery as the repository has too many logical alerts"), "{}", ran.error());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_is_an_error_and_the_files_stand() {
+    let step = step()
+        .input("token", "t")
+        .env("GITHUB_API_URL", "http://127.0.0.1:9");
+    let ran = tokio::task::spawn_blocking(move || {
+        let ran = step.run();
+        assert!(step.workspace().join("trivy-results.sarif").is_file());
+        ran
+    })
+    .await
+    .unwrap();
+    assert_eq!((ran.code, ran.output("total")), (2, "3"), "{}", ran.log);
+    assert!(
+        ran.error()
+            .contains("GitHub could not be reached or failed"),
+        "{}",
+        ran.error()
+    );
+}

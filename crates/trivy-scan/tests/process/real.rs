@@ -272,3 +272,100 @@ fn what_is_no_image_is_an_error_and_no_finding() {
         ran.error()
     );
 }
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn a_registry_that_does_not_answer_is_an_error_and_no_finding() {
+    let ran = real().input("image", "127.0.0.1:9/app:1").run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.error().contains(
+            "image `127.0.0.1:9/app:1` was found neither in the engine nor in its registry"
+        ),
+        "{}",
+        ran.error()
+    );
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn a_malformed_vex_document_is_named() {
+    let ran = real()
+        .file("requirements.txt", "jinja2==3.1.2\n")
+        .file("vex.json", "{\"statements\": 1}")
+        .input("scan-type", "fs")
+        .input("vex", "vex.json")
+        .run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.error()
+            .contains("a VEX document could not be read: check the files of the input `vex`"),
+        "{}",
+        ran.error()
+    );
+}
+
+/// A name of an image, taken away with the test.
+struct Tagged(&'static str);
+
+impl Tagged {
+    fn from(name: &'static str, dockerfile: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+        succeed(
+            Command::new("docker")
+                .args(["build", "--quiet", "--tag", name])
+                .arg(folder.path())
+                .env("DOCKER_BUILDKIT", "0"),
+        );
+        Self(name)
+    }
+}
+
+impl Drop for Tagged {
+    fn drop(&mut self) {
+        let _ = Command::new("docker")
+            .args(["image", "rm", self.0])
+            .output();
+    }
+}
+
+#[test]
+#[ignore = "real: needs the engine and Trivy"]
+fn the_application_rebuilt_keeps_its_findings_on_their_lines() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let of = |image: &Tagged| {
+        let step = real()
+            .file("app/Dockerfile", &text("app/Dockerfile"))
+            .file("app/requirements.txt", &text("app/requirements.txt"))
+            .input("image", image.0)
+            .input("dockerfile", "app/Dockerfile");
+        let ran = step.run();
+        assert_eq!(ran.code, 0, "{}", ran.log);
+        assert_eq!(objections(&step), Vec::<String>::new());
+        step
+    };
+    // Built by the checks that run before these.
+    let application = "FROM drydock/flask-app:test\n";
+    let first = of(&Tagged::from("drydock/rebuilt:1", application));
+    let second = of(&Tagged::from(
+        "drydock/rebuilt:2",
+        &format!("{application}RUN touch /tmp/x\nLABEL again=yes\n"),
+    ));
+    let (one, two) = (fingerprints(&first), fingerprints(&second));
+    assert!(!one.is_empty());
+    assert_eq!(one, two);
+    let places = sarif(&first).to_string();
+    assert!(places.contains(r#""uri":"app/Dockerfile""#), "{places}");
+}
