@@ -45,9 +45,14 @@ impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::{Digest as _, Sha256};
+        Self::of_hash(&Sha256::digest(bytes))
+    }
+
+    /// The digest whose 32 bytes are `hash`.
+    pub(crate) fn of_hash(hash: &[u8]) -> Self {
         use std::fmt::Write as _;
         let mut text = "sha256:".to_owned();
-        for byte in Sha256::digest(bytes) {
+        for byte in hash {
             let _ = write!(text, "{byte:02x}");
         }
         Self(text)

@@ -4,7 +4,8 @@
 //! - [`Engine`]: the Docker Engine over its socket: build, inspect, run, tag, push;
 //! - [`Dockerfile`]: its instructions and stages;
 //! - [`Registry`]: a client of the OCI distribution API;
-//! - [`EngineRegistry`]: images of the engine served, read-only, to a BuildKit beside us.
+//! - [`LocalRegistry`]: images served to a BuildKit beside us, which pushes there what it made;
+//! - manifests in [`oci`].
 //!
 //! This crate knows nothing of the runner.
 
@@ -14,17 +15,19 @@ mod dockerfile;
 mod engine;
 mod ignore;
 mod image;
+mod load;
+mod local;
 pub mod netns;
+pub mod oci;
 mod registry;
-mod serve;
 
 pub use build::{BuildError, BuildEvent, BuildRequest};
 pub use container::{Container, ContainerSpec, ExecOutput, ExecStream};
 pub use dockerfile::{Dockerfile, Instruction};
 pub use engine::{Credentials, Engine, ImageConfig, ImageInfo};
 pub use image::{Digest, ImageRef, ParseImageError};
+pub use local::{LocalRegistry, StoredImage};
 pub use registry::{Auth, Manifest, Registry};
-pub use serve::EngineRegistry;
 
 /// The label that every container we start carries; its value is the run's own id.
 pub const RUN_LABEL: &str = "dev.drydock.run";

@@ -1,13 +1,19 @@
-//! A client of the OCI distribution API: just what deploying needs.
+//! A client of the OCI distribution API.
 //!
 //! Protocol: github.com/opencontainers/distribution-spec (v1.1); tokens:
 //! distribution.github.io/distribution/spec/auth/token.
 
+mod content;
+mod list;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RANGE, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
@@ -33,6 +39,40 @@ pub struct Registry {
     http: reqwest::Client,
     host: String,
     auth: Auth,
+    // What was shown last, by scope: blobs by the hundred need one token.
+    shown: Mutex<HashMap<String, String>>,
+}
+
+// A request to a registry.
+struct Ask<'a> {
+    method: Method,
+    /// Below `/v2/`.
+    path: &'a str,
+    scope: String,
+    body: Option<&'a Manifest>,
+    range: Option<String>,
+    limit: Duration,
+}
+
+impl<'a> Ask<'a> {
+    fn new(method: Method, path: &'a str, scope: &str) -> Self {
+        Self {
+            method,
+            path,
+            scope: scope.to_owned(),
+            body: None,
+            range: None,
+            limit: ANSWER_LIMIT,
+        }
+    }
+
+    fn pull(method: Method, path: &'a str, repository: &str) -> Self {
+        Self::new(method, path, &format!("repository:{repository}:pull"))
+    }
+
+    fn push(method: Method, path: &'a str, repository: &str) -> Self {
+        Self::new(method, path, &format!("repository:{repository}:pull,push"))
+    }
 }
 
 /// A manifest as the registry holds it.
@@ -59,7 +99,13 @@ impl Registry {
             http,
             host: host.to_owned(),
             auth,
+            shown: Mutex::default(),
         }
+    }
+
+    /// Its host.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// The manifest of `repository` under `reference` (a tag or digest); `None` if there is none.
@@ -74,7 +120,7 @@ impl Registry {
         let what = format!("while reading `{}/{repository}:{reference}`", self.host);
         let path = format!("{repository}/manifests/{reference}");
         let answer = self
-            .send(Method::GET, &path, repository, "pull", None)
+            .send(Ask::pull(Method::GET, &path, repository))
             .await
             .context(what.clone())?;
         if answer.status() == StatusCode::NOT_FOUND {
@@ -100,50 +146,65 @@ impl Registry {
         tag: &str,
         manifest: &Manifest,
     ) -> anyhow::Result<()> {
-        let what = format!("while tagging `{}/{repository}:{tag}`", self.host);
-        let path = format!("{repository}/manifests/{tag}");
-        let answer = self
-            .send(Method::PUT, &path, repository, "pull,push", Some(manifest))
-            .await
-            .context(what.clone())?;
-        checked(answer, &self.host).await.context(what)?;
-        Ok(())
+        self.put(repository, tag, manifest).await.map(drop)
+    }
+
+    async fn put(
+        &self,
+        repository: &str,
+        reference: &str,
+        manifest: &Manifest,
+    ) -> anyhow::Result<Response> {
+        let what = format!("while tagging `{}/{repository}:{reference}`", self.host);
+        let path = format!("{repository}/manifests/{reference}");
+        let mut ask = Ask::push(Method::PUT, &path, repository);
+        ask.body = Some(manifest);
+        let answer = self.send(ask).await.context(what.clone())?;
+        checked(answer, &self.host).await.context(what)
+    }
+
+    // What to show for a request that was let through before.
+    fn signed_in(&self, ask: &Ask<'_>) -> Option<String> {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.get(&ask.scope).cloned()
     }
 
     // Send; on a challenge sign in and send again; on 429 and 5xx wait and send again.
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        repository: &str,
-        actions: &str,
-        body: Option<&Manifest>,
-    ) -> anyhow::Result<Response> {
-        let url = format!("{}/v2/{path}", base(&self.host));
-        let mut authorization: Option<String> = None;
+    async fn send(&self, ask: Ask<'_>) -> anyhow::Result<Response> {
+        let url = format!("{}/v2/{}", base(&self.host), ask.path);
+        let mut authorization = self.signed_in(&ask);
+        let mut signed_in = false;
         let mut attempt = 1;
         loop {
             let mut request = self
                 .http
-                .request(method.clone(), &url)
-                .header(ACCEPT, MANIFESTS)
-                .timeout(ANSWER_LIMIT);
+                .request(ask.method.clone(), &url)
+                .timeout(ask.limit);
+            if ask.path.contains("/manifests/") {
+                request = request.header(ACCEPT, MANIFESTS);
+            }
+            if let Some(range) = &ask.range {
+                request = request.header(RANGE, range);
+            }
             if let Some(authorization) = &authorization {
                 request = request.header(AUTHORIZATION, authorization);
             }
-            if let Some(manifest) = body {
+            if let Some(manifest) = ask.body {
                 request = request
                     .header(CONTENT_TYPE, &manifest.media_type)
                     .body(manifest.bytes.clone());
+            } else if ask.method == Method::POST {
+                request = request.header(CONTENT_LENGTH, 0);
             }
             let answer = request.send().await;
             let wait = match answer {
-                Ok(answer)
-                    if answer.status() == StatusCode::UNAUTHORIZED && authorization.is_none() =>
-                {
+                Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED && !signed_in => {
                     let challenge =
                         header(answer.headers(), WWW_AUTHENTICATE.as_str()).unwrap_or_default();
-                    authorization = Some(self.sign_in(&challenge, repository, actions).await?);
+                    let new = self.sign_in(&challenge, &ask.scope).await?;
+                    let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+                    shown.insert(ask.scope.clone(), new.clone());
+                    (authorization, signed_in) = (Some(new), true);
                     continue;
                 }
                 Ok(answer) if attempt < ATTEMPTS && is_passing(answer.status()) => {
@@ -158,7 +219,7 @@ impl Registry {
                 }
                 answer => return Ok(answer?),
             };
-            let wait = wait.map_or(Duration::from_millis(500 << attempt), |s: u64| {
+            let wait = wait.map_or(Duration::from_millis(250 << attempt), |s: u64| {
                 Duration::from_secs(s.min(60))
             });
             tokio::time::sleep(wait).await;
@@ -166,12 +227,7 @@ impl Registry {
         }
     }
 
-    async fn sign_in(
-        &self,
-        challenge: &str,
-        repository: &str,
-        actions: &str,
-    ) -> anyhow::Result<String> {
+    async fn sign_in(&self, challenge: &str, scope: &str) -> anyhow::Result<String> {
         use base64::Engine as _;
         let (scheme, rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
         if scheme.eq_ignore_ascii_case("basic") {
@@ -195,7 +251,7 @@ impl Registry {
                 self.host
             );
         };
-        let mut query = vec![("scope", format!("repository:{repository}:{actions}"))];
+        let mut query = vec![("scope", scope.to_owned())];
         query.extend(parameter("service").map(|service| ("service", service)));
         let mut request = self.http.get(&realm).query(&query).timeout(ANSWER_LIMIT);
         if let Auth::Basic(credentials) = &self.auth {

@@ -1,0 +1,184 @@
+//! The HTTP side: github.com/opencontainers/distribution-spec (v1.1).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::body::{Frame, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+
+use super::{Blob, Shared, upload};
+
+pub(super) type Body = BoxBody<Bytes, std::io::Error>;
+
+pub(super) async fn accept(listener: tokio::net::TcpListener, prefix: String, shared: Arc<Shared>) {
+    let prefix: Arc<str> = prefix.into();
+    // A connection that cannot be accepted is the client's to try again.
+    while let Ok((stream, _)) = listener.accept().await {
+        let (prefix, shared) = (Arc::clone(&prefix), Arc::clone(&shared));
+        tokio::spawn(async move {
+            let service = hyper::service::service_fn(move |request| {
+                let (prefix, shared) = (Arc::clone(&prefix), Arc::clone(&shared));
+                async move { Ok::<_, Infallible>(answer(&prefix, &shared, request).await) }
+            });
+            let io = hyper_util::rt::TokioIo::new(stream);
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(io, service)
+                .await;
+        });
+    }
+}
+
+pub(super) fn full(bytes: Bytes) -> Body {
+    Full::new(bytes)
+        .map_err(|never: Infallible| match never {})
+        .boxed()
+}
+
+pub(super) fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+async fn answer(prefix: &str, shared: &Shared, request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let Some(path) = path.strip_prefix("/v2/") else {
+        return plain(StatusCode::NOT_FOUND);
+    };
+    if path.is_empty() {
+        return plain(StatusCode::OK);
+    }
+    if !path
+        .strip_prefix(prefix)
+        .is_some_and(|rest| rest.starts_with('/'))
+    {
+        return plain(StatusCode::NOT_FOUND);
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let response = if let Some((repository, rest)) = path.split_once("/blobs/uploads/") {
+        upload::answer(shared, repository, rest, request).await
+    } else if let Some((repository, reference)) = path.split_once("/manifests/") {
+        if reads {
+            let head = request.method() == Method::HEAD;
+            manifest(shared, &format!("{repository}/{reference}"), head)
+        } else {
+            upload::manifest(shared, repository, reference, request).await
+        }
+    } else if let Some((_, digest)) = path.split_once("/blobs/").filter(|_| reads) {
+        blob(shared, digest, &request).await
+    } else {
+        None
+    };
+    response.unwrap_or_else(|| plain(StatusCode::NOT_FOUND))
+}
+
+fn manifest(shared: &Shared, key: &str, head: bool) -> Option<Response<Body>> {
+    let stored = shared.content().manifests.get(key)?.clone();
+    Response::builder()
+        .header("content-type", &stored.media_type)
+        .header("content-length", stored.bytes.len())
+        .header("docker-content-digest", stored.digest.as_str())
+        .body(full(if head { Bytes::new() } else { stored.bytes }))
+        .ok()
+}
+
+// A range of the form `bytes=START-` or `bytes=START-END` (RFC 9110, section 14).
+fn range(text: &str, size: u64) -> Option<(u64, u64)> {
+    let (start, end) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let start: u64 = start.parse().ok()?;
+    let end = if end.is_empty() {
+        size.checked_sub(1)?
+    } else {
+        end.parse().ok()?
+    };
+    (start <= end && end < size).then_some((start, end))
+}
+
+async fn blob(
+    shared: &Shared,
+    digest: &str,
+    request: &Request<Incoming>,
+) -> Option<Response<Body>> {
+    let at = shared.content().blobs.get(digest)?.clone();
+    let size = match &at {
+        Blob::File(path) => tokio::fs::metadata(path).await.ok()?.len(),
+        Blob::Remote { size, .. } => *size,
+    };
+    let asked = request.headers().get("range");
+    let wanted = asked
+        .and_then(|text| text.to_str().ok())
+        .and_then(|text| range(text, size));
+    let (start, length) = wanted.map_or((0, size), |(start, end)| (start, end - start + 1));
+    let mut response = Response::builder()
+        .header("content-type", "application/octet-stream")
+        .header("content-length", length)
+        .header("accept-ranges", "bytes")
+        .header("docker-content-digest", digest);
+    if let Some((start, end)) = wanted {
+        response = response
+            .status(StatusCode::PARTIAL_CONTENT)
+            .header("content-range", format!("bytes {start}-{end}/{size}"));
+    }
+    if request.method() == Method::HEAD {
+        return response.body(full(Bytes::new())).ok();
+    }
+    let body = match at {
+        Blob::File(path) => {
+            let mut file = tokio::fs::File::open(path).await.ok()?;
+            file.seek(std::io::SeekFrom::Start(start)).await.ok()?;
+            let chunks =
+                futures_util::stream::try_unfold(file.take(length), |mut file| async move {
+                    let mut chunk = vec![0; 64 * 1024];
+                    let read = file.read(&mut chunk).await?;
+                    chunk.truncate(read);
+                    Ok((read > 0).then(|| (Bytes::from(chunk), file)))
+                });
+            BodyExt::boxed(StreamBody::new(chunks.map_ok(Frame::data)))
+        }
+        Blob::Remote {
+            registry,
+            repository,
+            ..
+        } => {
+            let Ok(answer) = registry.blob(&repository, digest, wanted).await else {
+                return Some(plain(StatusCode::BAD_GATEWAY));
+            };
+            let chunks = answer.bytes_stream().map_err(std::io::Error::other);
+            // Its stream is not `Sync`, which a boxed body must be.
+            let (send, receive) = tokio::sync::mpsc::channel(2);
+            tokio::spawn(async move {
+                let mut chunks = Box::pin(chunks);
+                while let Some(chunk) = futures_util::StreamExt::next(&mut chunks).await {
+                    if send.send(chunk).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            let chunks = futures_util::stream::unfold(receive, |mut receive| async move {
+                Some((receive.recv().await?, receive))
+            });
+            BodyExt::boxed(StreamBody::new(chunks.map_ok(Frame::data)))
+        }
+    };
+    response.body(body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn ranges_within_a_blob() {
+        for (text, found) in [
+            ("bytes=0-3", Some((0, 3))),
+            ("bytes=2-", Some((2, 9))),
+            ("bytes=2-10", None),
+            ("bytes=5-4", None),
+            ("lines=1-2", None),
+        ] {
+            assert_eq!(super::range(text, 10), found, "{text}");
+        }
+    }
+}
