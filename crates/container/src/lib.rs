@@ -27,7 +27,7 @@ pub use dockerfile::{Dockerfile, Instruction};
 pub use engine::{Credentials, Engine, ImageConfig, ImageInfo};
 pub use image::{Digest, ImageRef, ParseImageError};
 pub use local::{LocalRegistry, StoredImage};
-pub use registry::{Auth, Manifest, Registry};
+pub use registry::{Auth, Manifest, Refused, Registry};
 
 /// The label that every container we start carries; its value is the run's own id.
 pub const RUN_LABEL: &str = "dev.drydock.run";

@@ -41,6 +41,7 @@ pub struct Registry {
     auth: Auth,
     // What was shown last, by scope: blobs by the hundred need one token.
     shown: Mutex<HashMap<String, String>>,
+    attempts: u32,
 }
 
 // A request to a registry.
@@ -86,6 +87,15 @@ pub struct Manifest {
     pub bytes: Vec<u8>,
 }
 
+/// What a registry answered instead of what it was asked for.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    message: String,
+    /// When it asks to come again.
+    pub retry_after: Option<Duration>,
+}
+
 #[derive(Deserialize)]
 struct Token {
     token: Option<String>,
@@ -100,6 +110,16 @@ impl Registry {
             host: host.to_owned(),
             auth,
             shown: Mutex::default(),
+            attempts: ATTEMPTS,
+        }
+    }
+
+    /// Ask once: whoever has another registry to ask does not wait for this one.
+    #[must_use]
+    pub fn without_retries(self) -> Self {
+        Self {
+            attempts: 1,
+            ..self
         }
     }
 
@@ -207,21 +227,18 @@ impl Registry {
                     (authorization, signed_in) = (Some(new), true);
                     continue;
                 }
-                Ok(answer) if attempt < ATTEMPTS && is_passing(answer.status()) => {
-                    header(answer.headers(), RETRY_AFTER.as_str())
-                        .and_then(|text| text.parse().ok())
+                Ok(answer) if attempt < self.attempts && is_passing(answer.status()) => {
+                    retry_after(answer.headers())
                 }
                 Err(e)
-                    if attempt < ATTEMPTS
+                    if attempt < self.attempts
                         && (e.is_connect() || e.is_timeout() || e.is_request()) =>
                 {
                     None
                 }
                 answer => return Ok(answer?),
             };
-            let wait = wait.map_or(Duration::from_millis(250 << attempt), |s: u64| {
-                Duration::from_secs(s.min(60))
-            });
+            let wait = wait.unwrap_or(Duration::from_millis(250 << attempt));
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
@@ -286,6 +303,12 @@ fn base(host: &str) -> String {
     format!("{}://{host}", if local { "http" } else { "https" })
 }
 
+// RFC 9110, section 10.2.3, in its form of seconds; a minute at most.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = header(headers, RETRY_AFTER.as_str())?.parse().ok()?;
+    Some(Duration::from_secs(seconds.min(60)))
+}
+
 fn is_passing(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
@@ -299,6 +322,7 @@ async fn checked(answer: Response, host: &str) -> anyhow::Result<Response> {
     if status.is_success() {
         return Ok(answer);
     }
+    let retry_after = retry_after(answer.headers());
     let body = answer.text().await.unwrap_or_default();
     let said = serde_json::from_str::<serde_json::Value>(&body)
         .ok()
@@ -315,7 +339,11 @@ async fn checked(answer: Response, host: &str) -> anyhow::Result<Response> {
         }
         _ => "",
     };
-    bail!("`{host}` answered {status}{said}{cure}")
+    Err(Refused {
+        message: format!("`{host}` answered {status}{said}{cure}"),
+        retry_after,
+    }
+    .into())
 }
 
 #[cfg(test)]

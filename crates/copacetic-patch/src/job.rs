@@ -69,7 +69,7 @@ impl<'a> Job<'a> {
             return Ok(());
         }
         let (env, log) = (self.ctx.env(), self.ctx.log());
-        let database = Database::provide(&self.request.database, env, log).await?;
+        let database = Database::provide(&self.request.database, log).await?;
         if let Origin::Stale(said) = database.origin {
             log.warning(format!(
                 "no mirror gave a newer vulnerability database than the one in the cache, of {} ({})",

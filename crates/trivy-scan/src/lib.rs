@@ -101,7 +101,7 @@ async fn database(ctx: &Context, request: &Request) -> anyhow::Result<Option<Dat
     if !request.targets.iter().any(needed) {
         return Ok(None);
     }
-    let database = Database::provide(&request.database, ctx.env(), ctx.log()).await?;
+    let database = Database::provide(&request.database, ctx.log()).await?;
     Ok(Some(database))
 }
 

@@ -106,23 +106,15 @@ pub fn default_cache(env: &Env) -> PathBuf {
 impl Database {
     /// Bring the database of the cache up to date.
     ///
-    /// Trivy itself goes on to another mirror only after some errors (not after a name that is not
-    /// found, a refused connection or 404), so every mirror gets a run of its own.
-    ///
     /// # Errors
     /// [`DatabaseError`], with what every mirror said.
-    pub async fn provide(
-        request: &DatabaseRequest,
-        env: &Env,
-        log: &Log,
-    ) -> Result<Self, DatabaseError> {
-        Self::with_pauses(request, PAUSE, env, log).await
+    pub async fn provide(request: &DatabaseRequest, log: &Log) -> Result<Self, DatabaseError> {
+        Self::with_pauses(request, PAUSE, log).await
     }
 
     async fn with_pauses(
         request: &DatabaseRequest,
         unit: Duration,
-        env: &Env,
         log: &Log,
     ) -> Result<Self, DatabaseError> {
         let cache = &request.cache;
@@ -141,13 +133,20 @@ impl Database {
         } else {
             request.mirrors.clone()
         };
+        let http = actions_toolkit::http_client()
+            .map_err(|e| DatabaseError::Unreachable(vec![format!("{e:#}")]))?;
         let mut said = Vec::new();
+        let mut asked_to_wait = None;
         for round in 0..ROUNDS {
             if round > 0 {
-                tokio::time::sleep(unit * pause(round)).await;
+                let wait = asked_to_wait.take().map_or(pause(round), |wait: Duration| {
+                    u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)
+                });
+                tokio::time::sleep(unit * wait).await;
             }
             for mirror in &mirrors {
-                let reason = match download::from(mirror, cache, env, log).await? {
+                log.info(format!("fetching the vulnerability database from {mirror}"));
+                let reason = match download::from(mirror, cache, &http).await? {
                     Ok(found) => {
                         let cure = "this mirror is not kept up to date, use another one";
                         let origin = Origin::Mirror(mirror.clone());
@@ -155,10 +154,13 @@ impl Database {
                     }
                     Err(reason) => reason,
                 };
-                log.info(format!(
-                    "the database could not be fetched from {mirror}: {reason}"
-                ));
-                let line = format!("{mirror}: {reason}");
+                log.info(format!("  {mirror} did not give it: {}", reason.text));
+                // The first mirror that is ready again will do.
+                asked_to_wait = match (asked_to_wait, reason.retry_after) {
+                    (Some(one), Some(other)) => Some(Duration::min(one, other)),
+                    (one, other) => one.or(other),
+                };
+                let line = format!("{mirror}: {}", reason.text);
                 if !said.contains(&line) {
                     said.push(line);
                 }

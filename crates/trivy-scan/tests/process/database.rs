@@ -2,40 +2,23 @@
 
 use testkit::FakeRunner;
 
-use crate::step::{REPORT, step, trivy};
+use crate::step::{database, step};
 
-fn without_mirrors(age: &str) -> FakeRunner {
-    let down = trivy(REPORT).replace(
-        "*--download-db-only*)",
-        "*--download-db-only*) echo 'FATAL 429 TOOMANYREQUESTS' >&2; exit 1 ;;\nnever)",
-    );
-    let cached = format!(
-        "mkdir -p \"$HOME/.cache/trivy/db\"; echo db > \"$HOME/.cache/trivy/db/trivy.db\"; printf '{{\"Version\":2,\"UpdatedAt\":\"%s\"}}' \"$(date -u -d '-{age} hours' +%FT%TZ)\" > \"$HOME/.cache/trivy/db/metadata.json\""
-    );
-    let step = step()
-        .tool("trivy", &down)
-        .input("db-repositories", "a.example/db:2");
-    let cache = step.folder().join("cache.sh");
-    std::fs::write(&cache, cached).unwrap();
-    let made = std::process::Command::new("sh")
-        .arg(&cache)
-        .env("HOME", step.folder().join("home"))
-        .status()
-        .unwrap();
-    assert!(made.success());
-    step
+/// A database of this age, and a mirror that refuses the connection.
+fn without_mirrors(hours: i64) -> FakeRunner {
+    database(step(), hours).input("db-repositories", "127.0.0.1:9/trivy-db:2")
 }
 
 #[test]
 fn an_old_database_serves_within_its_limit_and_that_is_loud() {
-    let ran = without_mirrors("30").run();
+    let ran = without_mirrors(30).run();
     assert_eq!(
         (ran.code, ran.output("database-age")),
         (0, "30"),
         "{}",
         ran.log
     );
-    let notice = "no mirror gave a newer vulnerability database, so advisories of the last hours are missing (a.example/db:2: FATAL 429 TOOMANYREQUESTS)";
+    let notice = "no mirror gave a newer vulnerability database, so advisories of the last hours are missing (127.0.0.1:9/trivy-db:2: ";
     assert!(
         ran.log.contains(&format!("::warning::{notice}")),
         "{}",
@@ -51,15 +34,28 @@ fn an_old_database_serves_within_its_limit_and_that_is_loud() {
 
 #[test]
 fn beyond_its_limit_there_is_no_verdict() {
-    let ran = without_mirrors("30").input("max-database-age", "24h").run();
+    let ran = without_mirrors(30).input("max-database-age", "24h").run();
     assert_eq!(
         (ran.code, ran.output("result"), ran.output("total")),
         (2, "error", ""),
         "{}",
         ran.log
     );
+    let error = "trivy-scan: the vulnerability database is 30 h old, and `max-database-age` allows 24 h: no mirror gave a newer one (127.0.0.1:9/trivy-db:2: ";
+    assert!(ran.error().starts_with(error), "{}", ran.error());
+}
+
+#[test]
+fn without_any_database_every_mirror_is_quoted_with_the_cure() {
+    let step = without_mirrors(0);
+    std::fs::remove_dir_all(step.folder().join("home/.cache")).unwrap();
+    let ran = step.run();
     assert_eq!(
-        ran.error(),
-        "trivy-scan: the vulnerability database is 30 h old, and `max-database-age` allows 24 h: no mirror gave a newer one (a.example/db:2: FATAL 429 TOOMANYREQUESTS)"
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
     );
+    let error = "trivy-scan: no mirror gave the vulnerability database: set `db-repositories` to one that this runner reaches, or fill `cache-directory` and set `offline: true`. They said: 127.0.0.1:9/trivy-db:2: ";
+    assert!(ran.error().starts_with(error), "{}", ran.error());
 }

@@ -17,14 +17,23 @@ pub(crate) const REPORT: &str = r#"{
   }]
 }"#;
 
-/// What Trivy does when it is asked for its database: it has made one this minute.
-const DATABASE: &str = "*--download-db-only*) for a; do [ \"$last\" = --cache-dir ] && cache=$a; last=$a; done; mkdir -p \"$cache/db\"; echo db > \"$cache/db/trivy.db\"; printf '{\"Version\":2,\"UpdatedAt\":\"%s\"}' \"$(date -u +%FT%TZ)\" > \"$cache/db/metadata.json\" ;;";
-
 /// A Trivy that does `scan` when it is to scan: lines of a `case` of the shell.
 pub(crate) fn trivy_that(scan: &str) -> String {
     format!(
-        "here=$(dirname \"$0\")\ncase \"$*\" in\nversion*) echo '{{\"Version\":\"0.72.0\"}}' ;;\n{DATABASE}\n{scan}\nesac\n"
+        "here=$(dirname \"$0\")\ncase \"$*\" in\nversion*) echo '{{\"Version\":\"0.72.0\"}}' ;;\n{scan}\nesac\n"
     )
+}
+
+/// A vulnerability database of this age in Trivy's cache; a newer one is due if it is older than a day.
+pub(crate) fn database(step: FakeRunner, hours: i64) -> FakeRunner {
+    let folder = step.folder().join("home/.cache/trivy/db");
+    std::fs::create_dir_all(&folder).unwrap();
+    let made = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+    let next = made + jiff::SignedDuration::from_hours(24);
+    let about = format!(r#"{{"Version":2,"UpdatedAt":"{made}","NextUpdate":"{next}"}}"#);
+    std::fs::write(folder.join("metadata.json"), about).unwrap();
+    std::fs::write(folder.join("trivy.db"), "db").unwrap();
+    step
 }
 
 /// A Trivy that answers with `report`, and writes down what it was asked and what it saw.
@@ -36,7 +45,8 @@ pub(crate) fn trivy(report: &str) -> String {
 }
 
 pub(crate) fn step() -> FakeRunner {
-    FakeRunner::new(env!("CARGO_BIN_EXE_trivy-scan"))
+    let step = FakeRunner::new(env!("CARGO_BIN_EXE_trivy-scan"));
+    database(step, 0)
         .tool("trivy", &trivy(REPORT))
         .file(
             "app/Dockerfile",

@@ -1,28 +1,44 @@
 //! One download.
+//!
+//! The database is an OCI artifact with one layer, an archive of `trivy.db` and `metadata.json`
+//! (`pkg/db` of Trivy). Trivy's own download gives up at most errors and says nothing of Retry-After.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use actions_toolkit::{Env, Log};
+use anyhow::{Context as _, bail, ensure};
+use container::{Auth, ImageRef, Refused, Registry};
+use jiff::Timestamp;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::DatabaseError;
 use super::cached::Cached;
-use crate::{HYGIENE, tool};
 
-/// The limit of one download.
-const LIMIT: Duration = Duration::from_secs(300);
+/// The media type of the layer (`pkg/db` of Trivy).
+const LAYER: &str = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip";
+/// The files of the layer; nothing else is unpacked.
+const FILES: [&str; 2] = ["trivy.db", "metadata.json"];
+
+/// Why a mirror did not give it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reason {
+    pub(super) text: String,
+    /// When the mirror asks to come again.
+    pub(super) retry_after: Option<Duration>,
+}
 
 /// Fetch the database from `mirror` into `cache`; the reason if the mirror does not give it.
 ///
-/// Trivy takes the old database apart before it has the new one, so it works in a folder of its own beside it,
-/// and what is complete takes the old one's place.
+/// It is made in a folder of its own beside the old one, and takes its place when it is complete.
 pub(super) async fn from(
     mirror: &str,
     cache: &Path,
-    env: &Env,
-    log: &Log,
-) -> Result<Result<Cached, String>, DatabaseError> {
+    http: &reqwest::Client,
+) -> Result<Result<Cached, Reason>, DatabaseError> {
     let unwritable = |e: std::io::Error| DatabaseError::Unwritable {
         cache: cache.to_owned(),
         reason: e.to_string(),
@@ -33,28 +49,85 @@ pub(super) async fn from(
         .prefix(".database-")
         .tempdir_in(cache)
         .map_err(unwritable)?;
-    let tool = tool(env)
-        .args(["image", "--download-db-only", "--no-progress"])
-        .args(HYGIENE)
-        .args(["--db-repository", mirror, "--cache-dir"])
-        .arg(beside.path())
-        .limit(LIMIT);
-    let title = format!("vulnerability database from {mirror}");
-    let done = match tool.stream(log, &title).await {
-        Ok(done) => done,
-        Err(e) => return Ok(Err(format!("{e:#}"))),
-    };
-    if done.code() != Some(0) {
-        let last = done.tail.iter().rev().find(|line| !line.trim().is_empty());
-        return Ok(Err(last.cloned().unwrap_or_else(|| done.ending())));
+    let new = beside.path().join("db");
+    if let Err(error) = fetch(mirror, &new, http).await {
+        let refused = error.downcast_ref::<Refused>();
+        return Ok(Err(Reason {
+            retry_after: refused.and_then(|refused| refused.retry_after),
+            // The layers say which part of it was under way; the last one says why.
+            text: format!("{}", error.root_cause()),
+        }));
     }
     let found = match Cached::read(beside.path()) {
         Ok(Some(found)) => found,
-        Ok(None) => return Ok(Err("it gave something else than a database".into())),
-        Err(_) => return Ok(Err("what it gave is no whole database".into())),
+        Ok(None) | Err(_) => {
+            return Ok(Err(Reason {
+                text: "what it gave is no whole database".to_owned(),
+                retry_after: None,
+            }));
+        }
     };
-    replace(&beside.path().join("db"), &cache.join("db"), owner).map_err(unwritable)?;
+    replace(&new, &cache.join("db"), owner).map_err(unwritable)?;
     Ok(Ok(found))
+}
+
+async fn fetch(mirror: &str, folder: &Path, http: &reqwest::Client) -> anyhow::Result<()> {
+    let image: ImageRef = mirror.parse().context("its name is malformed")?;
+    let host = image.registry().context("its name has no registry in it")?;
+    let registry = Registry::new(http.clone(), host, Auth::Anonymous).without_retries();
+    let name = image.repository();
+    let manifest = registry.manifest(name, image.reference()).await?;
+    let manifest = manifest.context("it has no such repository or tag")?;
+    let manifest: Value =
+        serde_json::from_slice(&manifest.bytes).context("its manifest is no JSON")?;
+    let layers = manifest["layers"].as_array().map_or(&[][..], Vec::as_slice);
+    let layer = layers.iter().find(|layer| layer["mediaType"] == LAYER);
+    let digest = layer.and_then(|layer| layer["digest"].as_str());
+    let digest = digest.context("it holds something else than a database")?;
+    std::fs::create_dir(folder)?;
+    let archive = folder.join("db.tar.gz");
+    registry.fetch_blob(name, digest, &archive).await?;
+    let (digest, folder) = (digest.to_owned(), folder.to_owned());
+    // A hundred megabytes are hashed and unpacked: not among the work of others.
+    tokio::task::spawn_blocking(move || unpack(&archive, &digest, &folder)).await?
+}
+
+fn unpack(archive: &Path, digest: &str, folder: &Path) -> anyhow::Result<()> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut File::open(archive)?, &mut hash)?;
+    let is = hash
+        .finalize()
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    ensure!(
+        digest == format!("sha256:{is}"),
+        "what it sent is not {digest}"
+    );
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(File::open(archive)?));
+    for entry in tar.entries().context("its archive can't be read")? {
+        let mut entry = entry.context("its archive can't be read")?;
+        let path = entry.path()?.into_owned();
+        let name = path.to_string_lossy();
+        let Some(name) = FILES.into_iter().find(|file| *name == **file) else {
+            continue;
+        };
+        let mut file = File::create(folder.join(name))?;
+        std::io::copy(&mut entry, &mut file).context("its archive can't be read")?;
+    }
+    std::fs::remove_file(archive)?;
+    downloaded(&folder.join("metadata.json"))
+}
+
+// Trivy takes a database whose description does not say when it was downloaded for none.
+fn downloaded(path: &Path) -> anyhow::Result<()> {
+    let mut text = String::new();
+    let Ok(mut file) = File::open(path) else {
+        bail!("its archive has no `metadata.json`");
+    };
+    file.read_to_string(&mut text)?;
+    let mut about: Value = serde_json::from_str(&text).context("its `metadata.json` is no JSON")?;
+    about["DownloadedAt"] = Timestamp::now().to_string().into();
+    Ok(std::fs::write(path, about.to_string())?)
 }
 
 // Whose the cache is, or will be: the runner stores it after the step, and may be another user.

@@ -1,29 +1,111 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
 
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// A registry whose repositories are called by what they do.
+#[derive(Clone, Default)]
+struct Mirrors {
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut tar = tar::Builder::new(gzip);
+    for (path, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o600);
+        tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+fn layer(repository: &str) -> Vec<u8> {
+    let about = format!(r#"{{"Version":2,"UpdatedAt":"{}"}}"#, Timestamp::now());
+    match repository {
+        "empty" => archive(&[("readme", "nothing")]),
+        "halved" => {
+            let whole = archive(&[("trivy.db", "new"), ("metadata.json", &about)]);
+            whole[..whole.len() / 2].to_vec()
+        }
+        _ => archive(&[("trivy.db", "new"), ("metadata.json", &about), ("x", "y")]),
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let hex = |text: String, byte: &u8| format!("{text}{byte:02x}");
+    format!(
+        "sha256:{}",
+        Sha256::digest(bytes).iter().fold(String::new(), hex)
+    )
+}
+
+async fn answer(State(mirrors): State<Mirrors>, uri: Uri) -> Response {
+    let path: Vec<_> = uri.path().split('/').collect();
+    let [_, "v2", repository, kind, _] = path[..] else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let name = repository.to_owned();
+    // Made once: the time in it would change its digest.
+    static LAYERS: Mutex<Vec<(String, Vec<u8>)>> = Mutex::new(Vec::new());
+    let bytes = {
+        let mut layers = LAYERS.lock().unwrap();
+        let known = layers.iter().find(|(of, _)| *of == name).cloned();
+        let (_, bytes) = known.unwrap_or_else(|| {
+            layers.push((name.clone(), layer(&name)));
+            layers.last().cloned().unwrap()
+        });
+        bytes
+    };
+    if kind == "blobs" {
+        return if repository == "forged" {
+            "forged".into_response()
+        } else {
+            bytes.into_response()
+        };
+    }
+    mirrors.asked.lock().unwrap().push(name);
+    match repository {
+        "busy" => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], json!({"errors": [{"message": "TOOMANYREQUESTS"}]}).to_string()).into_response(),
+        "broken" => StatusCode::BAD_GATEWAY.into_response(),
+        "gone" => StatusCode::NOT_FOUND.into_response(),
+        "other" => json!({"layers": [{"mediaType": "text/plain"}]}).to_string().into_response(),
+        _ => json!({"layers": [{"mediaType": "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip", "digest": digest(&bytes)}]}).to_string().into_response(),
+    }
+}
+
 struct Case {
     folder: tempfile::TempDir,
+    mirrors: Mirrors,
+    address: SocketAddr,
 }
 
 impl Case {
-    // A Trivy whose mirrors are called by what they do.
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let trivy = folder.path().join("trivy");
-        let script = "#!/bin/sh\nfor a; do case $last in --db-repository) mirror=$a;; --cache-dir) cache=$a;; esac; last=$a; done\n\
-            echo \"$mirror\" >> \"$(dirname \"$0\")/asked\"\n\
-            case $mirror in\n\
-            good) mkdir -p \"$cache/db\"; echo db > \"$cache/db/trivy.db\"; printf '{\"Version\":2,\"UpdatedAt\":\"%s\"}' \"$(date -u +%FT%TZ)\" > \"$cache/db/metadata.json\";;\n\
-            empty) ;;\n\
-            *) echo \"FATAL $mirror is down\" >&2; exit 1;; esac\n";
-        std::fs::write(&trivy, script).unwrap();
-        std::fs::set_permissions(&trivy, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Self { folder }
+    async fn new() -> Self {
+        let mirrors = Mirrors::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(answer).with_state(mirrors.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            mirrors,
+            address,
+        }
     }
 
     fn cache(&self) -> PathBuf {
@@ -41,21 +123,28 @@ impl Case {
     }
 
     async fn provide(&self, mirrors: &[&str], offline: bool) -> Result<Database, DatabaseError> {
-        let path = format!("{}:/usr/bin:/bin", self.folder.path().display());
-        let env = Env::of([("PATH", path)]);
+        let name = |mirror: &&str| match *mirror {
+            "down" => "127.0.0.1:9/down:2".to_owned(),
+            mirror => format!("{}/{mirror}:2", self.address),
+        };
         let request = DatabaseRequest {
-            mirrors: mirrors.iter().map(ToString::to_string).collect(),
+            mirrors: mirrors.iter().map(name).collect(),
             cache: self.cache(),
             offline,
             max_age: MAX_AGE,
         };
         // Microseconds: what is tested is the order of things, not the clock.
-        Database::with_pauses(&request, Duration::from_nanos(1), &env, &Log::sink()).await
+        Database::with_pauses(&request, Duration::from_nanos(1), &Log::sink()).await
     }
 
     fn asked(&self) -> String {
-        let asked = std::fs::read_to_string(self.folder.path().join("asked"));
-        asked.unwrap_or_default().replace('\n', " ")
+        self.mirrors.asked.lock().unwrap().join(" ")
+    }
+
+    fn said(&self, error: &DatabaseError) -> String {
+        error
+            .to_string()
+            .replace(&self.address.to_string(), "[mirror]")
     }
 
     fn content(&self) -> String {
@@ -63,32 +152,39 @@ impl Case {
     }
 }
 
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-
 #[tokio::test]
 async fn the_next_mirror_is_asked_after_any_error() {
-    let case = Case::new();
-    let found = case
-        .provide(&["down", "empty", "good"], false)
-        .await
-        .unwrap();
-    assert_eq!(found.origin, Origin::Mirror("good".into()));
-    assert_eq!(case.asked(), "down empty good ");
-    let mode = case
-        .cache()
-        .join("db/trivy.db")
-        .metadata()
-        .unwrap()
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o644, "the runner's user can read it");
+    let case = Case::new().await;
+    let all = [
+        "down", "busy", "broken", "gone", "other", "empty", "halved", "forged", "good",
+    ];
+    let found = case.provide(&all, false).await.unwrap();
+    assert_eq!(
+        found.origin,
+        Origin::Mirror(format!("{}/good:2", case.address))
+    );
+    assert_eq!(
+        case.asked(),
+        "busy broken gone other empty halved forged good"
+    );
+    assert_eq!(case.content(), "new");
+    for file in ["trivy.db", "metadata.json"] {
+        let about = case.cache().join("db").join(file).metadata().unwrap();
+        assert_eq!(
+            about.permissions().mode() & 0o777,
+            0o644,
+            "the runner's user can read it"
+        );
+    }
     let left = std::fs::read_dir(case.cache()).unwrap().count();
     assert_eq!(left, 1, "nothing stays beside it");
+    let files = std::fs::read_dir(case.cache().join("db")).unwrap().count();
+    assert_eq!(files, 2, "nothing else is unpacked");
 }
 
 #[tokio::test]
 async fn a_current_database_is_not_fetched_again() {
-    let case = Case::new().cached(HOUR, HOUR);
+    let case = Case::new().await.cached(HOUR, HOUR);
     let found = case.provide(&["good"], false).await.unwrap();
     assert_eq!((found.origin, case.asked()), (Origin::Cache, String::new()));
     assert_eq!(found.age.as_secs() / 60, 60);
@@ -96,55 +192,51 @@ async fn a_current_database_is_not_fetched_again() {
 
 #[tokio::test]
 async fn an_old_one_serves_when_no_mirror_answers_and_is_kept_whole() {
-    let case = Case::new().cached(HOUR * 30, -HOUR);
-    let found = case.provide(&["down"], false).await.unwrap();
-    assert_eq!(
-        found.origin,
-        Origin::Stale(vec!["down: FATAL down is down".into()])
-    );
+    let case = Case::new().await.cached(HOUR * 30, -HOUR);
+    let found = case.provide(&["halved"], false).await.unwrap();
+    assert!(matches!(found.origin, Origin::Stale(said) if said.len() == 1));
     assert_eq!(case.content(), "old");
+    assert_eq!(case.asked(), "halved halved halved");
 }
 
 #[tokio::test]
 async fn one_that_is_too_old_gives_no_verdict() {
-    let case = Case::new().cached(HOUR * 50, -HOUR);
-    let error = case
-        .provide(&["down"], false)
-        .await
-        .unwrap_err()
-        .to_string();
+    let case = Case::new().await.cached(HOUR * 50, -HOUR);
+    let error = case.provide(&["busy"], false).await.unwrap_err();
     assert_eq!(
-        error,
-        "the vulnerability database is 50 h old, and `max-database-age` allows 48 h: no mirror gave a newer one (down: FATAL down is down)"
+        case.said(&error),
+        "the vulnerability database is 50 h old, and `max-database-age` allows 48 h: no mirror gave a newer one ([mirror]/busy:2: `[mirror]` answered 429 Too Many Requests: TOOMANYREQUESTS)"
     );
-    assert!(matches!(
-        case.provide(&[], true).await,
-        Err(DatabaseError::TooOld { .. })
-    ));
+    let error = case.provide(&[], true).await.unwrap_err();
+    assert!(matches!(error, DatabaseError::TooOld { .. }));
 }
 
 #[tokio::test]
 async fn without_any_database_every_mirror_is_quoted() {
-    let error = Case::new()
-        .provide(&["down", "away"], false)
+    let case = Case::new().await;
+    let error = case
+        .provide(&["broken", "gone", "forged"], false)
         .await
         .unwrap_err();
-    let DatabaseError::Unreachable(said) = error else {
+    let DatabaseError::Unreachable(said) = &error else {
         panic!("{error}")
     };
-    assert_eq!(
-        said,
-        ["down: FATAL down is down", "away: FATAL away is down"]
-    );
+    assert_eq!(said.len(), 3);
+    let said = case.said(&error);
+    for part in [
+        "[mirror]/broken:2: `[mirror]` answered 502",
+        "[mirror]/gone:2: it has no such repository or tag",
+        "[mirror]/forged:2: what it sent is not sha256:",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
 }
 
 #[tokio::test]
 async fn offline_nobody_is_asked() {
-    let case = Case::new();
-    assert!(matches!(
-        case.provide(&["good"], true).await,
-        Err(DatabaseError::NotCached(_))
-    ));
+    let case = Case::new().await;
+    let error = case.provide(&["good"], true).await.unwrap_err();
+    assert!(matches!(error, DatabaseError::NotCached(_)));
     let case = case.cached(HOUR, -HOUR);
     assert_eq!(
         case.provide(&["good"], true).await.unwrap().origin,
@@ -155,12 +247,13 @@ async fn offline_nobody_is_asked() {
 
 #[tokio::test]
 async fn a_damaged_one_is_named() {
-    for (file, text) in [
+    let table = [
         ("metadata.json", "{"),
         ("metadata.json", r#"{"UpdatedAt":"soon"}"#),
         ("trivy.db", ""),
-    ] {
-        let case = Case::new().cached(HOUR, HOUR);
+    ];
+    for (file, text) in table {
+        let case = Case::new().await.cached(HOUR, HOUR);
         std::fs::write(case.cache().join("db").join(file), text).unwrap();
         let error = case.provide(&["good"], true).await.unwrap_err();
         assert!(
