@@ -27,7 +27,11 @@ fn file(tool: &str, category: &str, rules: &[&str]) -> Value {
     let described: Vec<_> = rules
         .iter()
         .map(|rule| {
-            json!({"id": rule, "shortDescription": {"text": rule}, "properties": {"security-severity": "9.8"}})
+            let text = json!({"text": rule});
+            json!({
+                "id": rule, "shortDescription": text, "fullDescription": text, "help": text,
+                "properties": {"security-severity": "9.8"},
+            })
         })
         .collect();
     json!({"version": "2.1.0", "runs": [{

@@ -9,6 +9,7 @@ async fn the_security_page_shows_alerts() {
     let server = GitHub::start(TOKEN).await.unwrap();
     let sarif = r#"{"version": "2.1.0", "runs": [{
         "tool": {"driver": {"name": "Trivy", "rules": [{"id": "CVE-1", "shortDescription": {"text": "A <b>bad</b> hole"},
+            "fullDescription": {"text": "A hole"}, "help": {"text": "Update it"},
             "properties": {"security-severity": "9.8"}}]}},
         "results": [{"ruleId": "CVE-1", "message": {"text": "update it"},
             "locations": [{"physicalLocation": {"artifactLocation": {"uri": "Dockerfile"}, "region": {"startLine": 1}}}],
@@ -24,7 +25,7 @@ async fn the_security_page_shows_alerts() {
     for shown in [
         "A &lt;b&gt;bad&lt;/b&gt; hole",
         "Trivy",
-        "Critical",
+        "1 critical",
         "Dockerfile",
     ] {
         assert!(page.contains(shown), "{shown}: {page}");
