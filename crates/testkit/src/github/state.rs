@@ -36,7 +36,8 @@ impl Repository {
             return Ok(Self::default());
         };
         std::fs::create_dir_all(folder).context("while making GitHub's folder")?;
-        let file = folder.join("github.json");
+        // Named after its shape: an earlier `github.json` has another one.
+        let file = folder.join("repository.json");
         let mut read: Self = match std::fs::read(&file) {
             Ok(text) => {
                 serde_json::from_slice(&text).context("while reading what GitHub was told")?
