@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
@@ -44,8 +45,9 @@ impl Signer {
 
     pub(crate) fn sign(&self, claims: &Value) -> anyhow::Result<String> {
         let mut header = json!({"typ": "JWT", "alg": "ES256"});
-        if let Some(chain) = &self.chain {
-            header["x5c"] = json!([chain]);
+        match &self.chain {
+            Some(chain) => header["x5c"] = json!([chain]),
+            None => header["kid"] = json!(self.id()),
         }
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let text = format!("{}.{}", encode(&header), encode(claims));
@@ -54,6 +56,25 @@ impl Signer {
             .sign(&SystemRandom::new(), text.as_bytes())
             .map_err(|_| anyhow!("a token could not be signed"))?;
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    // The key's thumbprint (RFC 7638).
+    fn id(&self) -> String {
+        let (x, y) = self.point();
+        let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, canonical.as_bytes()))
+    }
+
+    // The coordinates of an uncompressed point: a byte `4`, then 32 bytes each (SEC 1, 2.3.3).
+    fn point(&self) -> (String, String) {
+        let (x, y) = self.key.public_key().as_ref()[1..].split_at(32);
+        (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y))
+    }
+
+    /// The public key as a JWK (RFC 7517).
+    pub(crate) fn public(&self) -> Value {
+        let (x, y) = self.point();
+        json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.id(), "x": x, "y": y})
     }
 
     /// The claims of a token that this key signed.

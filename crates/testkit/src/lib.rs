@@ -11,11 +11,12 @@
 
 mod azure;
 pub mod contract;
+mod desk;
 mod github;
-mod http;
 mod jwt;
 pub mod pki;
 mod runner;
+mod server;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,8 +24,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 pub use azure::{Azure, AzureConfig, AzureRegistry, RegistryConfig};
-pub use github::GitHub;
-pub use http::Fault;
+pub use desk::Fault;
+pub use github::{Access, GitHub, Options, Refusal};
 pub use runner::{FakeRunner, Ran};
 
 /// The servers of the local pipeline.

@@ -1,111 +1,176 @@
 //! Azure Resource Manager.
 //!
 //! Source: azure-rest-api-specs, Microsoft.ContainerRegistry 2025-11-01 (`Registries_Get`, `Registries_List`)
-//! and Microsoft.ContainerService 2025-10-01 (`ManagedClusters_Get`, `ManagedClusters_ListClusterUserCredentials`).
+//! and Microsoft.ContainerService 2025-10-01 (`ManagedClusters_Get`, `ManagedClusters_ListClusterUserCredentials`);
+//! learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors.
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Shared, bearer};
+use super::Shared;
+use super::kubeconfig;
 
-#[derive(Deserialize)]
-struct Version {
-    #[serde(rename = "api-version")]
-    api_version: Option<String>,
-}
+const REGISTRIES: &str = "Microsoft.ContainerRegistry/registries";
+const CLUSTERS: &str = "Microsoft.ContainerService/managedClusters";
 
 pub(super) fn router() -> Router<Shared> {
     let group = "/subscriptions/{subscription}/resourceGroups/{group}/providers";
     Router::new()
-        .route("/subscriptions/{subscription}/providers/Microsoft.ContainerRegistry/registries", get(registries))
-        .route(&format!("{group}/Microsoft.ContainerRegistry/registries/{{name}}"), get(registry))
-        .route(&format!("{group}/Microsoft.ContainerService/managedClusters/{{name}}"), get(cluster))
-        .route(&format!("{group}/Microsoft.ContainerService/managedClusters/{{name}}/listClusterUserCredential"), post(credential))
-        .layer(from_fn(checked))
+        .route(
+            &format!("/subscriptions/{{subscription}}/providers/{REGISTRIES}"),
+            get(registries),
+        )
+        .route(&format!("{group}/{REGISTRIES}/{{name}}"), get(registry))
+        .route(&format!("{group}/{CLUSTERS}/{{name}}"), get(cluster))
+        .route(
+            &format!("{group}/{CLUSTERS}/{{name}}/listClusterUserCredential"),
+            post(credential),
+        )
+        .layer(from_fn(traced))
 }
 
-fn refused(status: StatusCode, code: &str, message: &str) -> Response {
-    (
-        status,
-        Json(json!({"error": {"code": code, "message": message}})),
+// What support asks for.
+async fn traced(request: axum::extract::Request, next: Next) -> Response {
+    let mut answer = next.run(request).await;
+    for name in ["x-ms-request-id", "x-ms-correlation-request-id"] {
+        if let Ok(id) = uuid::Uuid::new_v4().to_string().parse() {
+            answer.headers_mut().insert(name, id);
+        }
+    }
+    answer
+}
+
+pub(super) fn refused(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = json!({"error": {"code": code, "message": message}});
+    (status, Json(body)).into_response()
+}
+
+/// Any other path.
+pub(super) fn unknown() -> Response {
+    let message = "The requested resource does not support this operation, or does not exist.";
+    refused(StatusCode::NOT_FOUND, "NotFound", message)
+}
+
+/// A resource that was named in a path.
+#[derive(serde::Deserialize)]
+pub(super) struct Named {
+    subscription: String,
+    #[serde(default)]
+    group: String,
+    #[serde(default)]
+    name: String,
+}
+
+/// Whether `named` is the resource of `kind` called `name`, and the identity may do `action` with it.
+fn allowed(
+    shared: &Shared,
+    named: &Named,
+    kind: &str,
+    name: &str,
+    action: &str,
+) -> Result<(), Box<Response>> {
+    let c = &shared.0.config;
+    let not_found =
+        |code: &str, message: String| Err(refused(StatusCode::NOT_FOUND, code, &message).into());
+    if named.subscription != c.subscription {
+        return not_found(
+            "SubscriptionNotFound",
+            format!(
+                "The subscription '{}' could not be found.",
+                named.subscription
+            ),
+        );
+    }
+    let action = format!("{kind}/{action}");
+    if c.denied.iter().any(|denied| action.contains(denied)) {
+        let message = format!(
+            "The client '{0}' with object id '{0}' does not have authorization to perform action '{action}' over scope '/subscriptions/{1}/resourceGroups/{2}/providers/{kind}/{3}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
+            c.client, named.subscription, named.group, named.name
+        );
+        return Err(refused(StatusCode::FORBIDDEN, "AuthorizationFailed", &message).into());
+    }
+    if !named.group.eq_ignore_ascii_case(&c.resource_group) {
+        return not_found(
+            "ResourceGroupNotFound",
+            format!("Resource group '{}' could not be found.", named.group),
+        );
+    }
+    if !named.name.eq_ignore_ascii_case(name) {
+        return not_found(
+            "ResourceNotFound",
+            format!(
+                "The Resource '{kind}/{}' under resource group '{}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+                named.name, named.group
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn id(shared: &Shared, kind: &str, name: &str) -> String {
+    let c = &shared.0.config;
+    format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/{kind}/{name}",
+        c.subscription, c.resource_group
     )
-        .into_response()
-}
-
-async fn checked(Query(version): Query<Version>, request: Request, next: Next) -> Response {
-    if version.api_version.is_none() {
-        return refused(
-            StatusCode::BAD_REQUEST,
-            "MissingApiVersionParameter",
-            "The api-version query parameter (?api-version=) is required for all requests.",
-        );
-    }
-    if !bearer(request.headers()).starts_with("arm-") {
-        return refused(
-            StatusCode::UNAUTHORIZED,
-            "AuthenticationFailed",
-            "Authentication failed. The 'Authorization' header is missing.",
-        );
-    }
-    next.run(request).await
 }
 
 fn registry_of(shared: &Shared) -> Value {
     let c = &shared.0.config;
     json!({
-        "id": format!("/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ContainerRegistry/registries/{}", c.subscription, c.resource_group, c.registry),
-        "name": c.registry, "type": "Microsoft.ContainerRegistry/registries", "location": "westeurope",
-        "properties": {"loginServer": c.login_server, "provisioningState": "Succeeded", "adminUserEnabled": false, "roleAssignmentMode": "LegacyRegistryPermissions"},
+        "id": id(shared, REGISTRIES, &c.registry), "name": c.registry, "type": REGISTRIES, "location": "westeurope",
+        "sku": {"name": "Basic", "tier": "Basic"}, "tags": {},
+        "properties": {
+            "loginServer": c.login_server, "creationDate": "2026-01-01T00:00:00Z", "provisioningState": "Succeeded",
+            "adminUserEnabled": false, "publicNetworkAccess": "Enabled", "roleAssignmentMode": "LegacyRegistryPermissions",
+            "policies": {"azureADAuthenticationAsArmPolicy": {"status": "enabled"}},
+        },
     })
 }
 
-fn missing(kind: &str, group: &str, name: &str) -> Response {
-    let message = format!(
-        "The Resource '{kind}/{name}' under resource group '{group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"
-    );
-    refused(StatusCode::NOT_FOUND, "ResourceNotFound", &message)
-}
-
-type Resource = Path<(String, String, String)>;
-
-fn known(shared: &Shared, path: &(String, String, String), name: &str) -> bool {
+async fn registries(State(shared): State<Shared>, Path(named): Path<Named>) -> Response {
     let c = &shared.0.config;
-    path.0 == c.subscription
-        && path.1.eq_ignore_ascii_case(&c.resource_group)
-        && path.2.eq_ignore_ascii_case(name)
-}
-
-async fn registries(State(shared): State<Shared>) -> Json<Value> {
-    Json(json!({"value": [registry_of(&shared)]}))
-}
-
-async fn registry(State(shared): State<Shared>, Path(path): Resource) -> Response {
-    if known(&shared, &path, &shared.0.config.registry) {
-        return Json(registry_of(&shared)).into_response();
+    let named = Named {
+        group: c.resource_group.clone(),
+        name: c.registry.clone(),
+        ..named
+    };
+    match allowed(&shared, &named, REGISTRIES, &c.registry, "read") {
+        Ok(()) => Json(json!({"value": [registry_of(&shared)]})).into_response(),
+        Err(refusal) => *refusal,
     }
-    missing("Microsoft.ContainerRegistry/registries", &path.1, &path.2)
 }
 
-async fn cluster(State(shared): State<Shared>, Path(path): Resource) -> Response {
+async fn registry(State(shared): State<Shared>, Path(named): Path<Named>) -> Response {
+    match allowed(
+        &shared,
+        &named,
+        REGISTRIES,
+        &shared.0.config.registry,
+        "read",
+    ) {
+        Ok(()) => Json(registry_of(&shared)).into_response(),
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn cluster(State(shared): State<Shared>, Path(named): Path<Named>) -> Response {
     let c = &shared.0.config;
-    if !known(&shared, &path, &c.cluster) {
-        return missing(
-            "Microsoft.ContainerService/managedClusters",
-            &path.1,
-            &path.2,
-        );
+    if let Err(refusal) = allowed(&shared, &named, CLUSTERS, &c.cluster, "read") {
+        return *refusal;
     }
     let cluster = json!({
-        "name": c.cluster, "type": "Microsoft.ContainerService/ManagedClusters", "location": "westeurope",
+        "id": id(&shared, CLUSTERS, &c.cluster), "name": c.cluster, "type": CLUSTERS, "location": "westeurope",
+        "sku": {"name": "Base", "tier": "Free"},
         "properties": {
             "provisioningState": "Succeeded", "powerState": {"code": "Running"}, "kubernetesVersion": "1.34.2",
+            "currentKubernetesVersion": "1.34.2", "disableLocalAccounts": true,
             "aadProfile": {"managed": true, "enableAzureRBAC": false},
             "apiServerAccessProfile": {"enablePrivateCluster": false, "authorizedIPRanges": c.authorized_ranges},
         },
@@ -113,37 +178,22 @@ async fn cluster(State(shared): State<Shared>, Path(path): Resource) -> Response
     Json(cluster).into_response()
 }
 
-async fn credential(State(shared): State<Shared>, Path(path): Resource) -> Response {
+async fn credential(State(shared): State<Shared>, Path(named): Path<Named>) -> Response {
     let c = &shared.0.config;
-    if !known(&shared, &path, &c.cluster) {
-        return missing(
-            "Microsoft.ContainerService/managedClusters",
-            &path.1,
-            &path.2,
-        );
+    let action = "listClusterUserCredential/action";
+    if let Err(refusal) = allowed(&shared, &named, CLUSTERS, &c.cluster, action) {
+        return *refusal;
     }
-    let read = c
-        .kubeconfig
-        .as_ref()
-        .and_then(|file| std::fs::read_to_string(file).ok());
-    let Some(given) = read.and_then(|text| serde_saphyr::from_str::<Value>(&text).ok()) else {
-        return refused(
+    match c.kubeconfig.as_deref().and_then(kubeconfig::cluster) {
+        Some(cluster) => {
+            let config = kubeconfig::for_user(&c.cluster, &c.tenant, &cluster);
+            let value = crate::base64(config.to_string().as_bytes());
+            Json(json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]})).into_response()
+        }
+        None => refused(
             StatusCode::CONFLICT,
             "OperationNotAllowed",
             "The cluster is not running.",
-        );
-    };
-    // Cluster and authority only: a user signs in with a token of Entra.
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config",
-        "clusters": [{"name": c.cluster, "cluster": given.pointer("/clusters/0/cluster")}],
-        "users": [{"name": "clusterUser", "user": {"exec": {
-            "apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin",
-            "args": ["get-token", "--environment", "AzurePublicCloud", "--server-id", "6dae42f8-4368-4678-94ff-3960e28e3630", "--tenant-id", c.tenant],
-        }}}],
-        "contexts": [{"name": c.cluster, "context": {"cluster": c.cluster, "user": "clusterUser"}}],
-        "current-context": c.cluster,
-    });
-    let value = crate::base64(config.to_string().as_bytes());
-    Json(json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]})).into_response()
+        ),
+    }
 }

@@ -1,0 +1,73 @@
+//! What there is in this Azure.
+
+use std::path::PathBuf;
+
+/// What the directory and the subscription hold.
+#[derive(Debug, Clone)]
+pub struct AzureConfig {
+    /// The directory's id.
+    pub tenant: String,
+    /// The application's id.
+    pub client: String,
+    /// The application's secret, if it has one.
+    pub client_secret: Option<String>,
+    /// The subject of the federated credential.
+    pub subject: String,
+    /// The subject that the issuer gives this run.
+    pub run_subject: String,
+    /// The audience of the federated credential.
+    pub audience: String,
+    /// Seconds that an OIDC token lives; below zero, it has ended when it is handed out.
+    pub run_token_life: i64,
+    /// The subscription's id.
+    pub subscription: String,
+    /// Operations that the identity has no role for, as `…/listClusterUserCredential/action`: parts of
+    /// their names.
+    pub denied: Vec<String>,
+    /// The resource group of both resources.
+    pub resource_group: String,
+    /// The registry's name.
+    pub registry: String,
+    /// Its login server.
+    pub login_server: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// A file with the cluster's address and authority; read when it is asked for.
+    pub kubeconfig: Option<PathBuf>,
+    /// Address ranges that may reach the API server, as `GET managedClusters` tells them.
+    pub authorized_ranges: Vec<String>,
+    /// What a run shows to get an OIDC token.
+    pub oidc_request_token: String,
+    /// The token that the cluster takes.
+    pub cluster_token: String,
+    /// Seconds that an access token lives.
+    pub token_life: i64,
+}
+
+impl AzureConfig {
+    /// The registry `drydock` and the cluster `drydock` in the group `drydock`, and a federated
+    /// credential for deployments to the environment `production` of `octo-org/app`.
+    pub fn new(tenant: &str, client: &str, subscription: &str) -> Self {
+        let subject = "repo:octo-org/app:environment:production";
+        Self {
+            tenant: tenant.into(),
+            client: client.into(),
+            client_secret: None,
+            subject: subject.into(),
+            run_subject: subject.into(),
+            audience: "api://AzureADTokenExchange".into(),
+            run_token_life: 300,
+            subscription: subscription.into(),
+            denied: Vec::new(),
+            resource_group: "drydock".into(),
+            registry: "drydock".into(),
+            login_server: "drydock.azurecr.io".into(),
+            cluster: "drydock".into(),
+            kubeconfig: None,
+            authorized_ranges: Vec::new(),
+            oidc_request_token: "oidc-request-token".into(),
+            cluster_token: "cluster-token".into(),
+            token_life: 3599,
+        }
+    }
+}

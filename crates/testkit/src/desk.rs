@@ -1,0 +1,144 @@
+//! What a test says to a server, and asks of it: faults on demand, a journal.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+
+/// An answer to be given instead of the right one, once.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// Part of the line `METHOD /path?query` of the request that it is for.
+    pub path: String,
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    how: How,
+}
+
+/// What happens instead of an answer, or before it.
+#[derive(Debug, Clone, Default, PartialEq)]
+enum How {
+    /// The answer of the fault.
+    #[default]
+    Answer,
+    /// The connection ends without one.
+    HangUp,
+    /// The right answer, later.
+    Late(Duration),
+}
+
+impl Fault {
+    /// `status` with a JSON `body` for the next request whose line `METHOD /path?query` contains
+    /// `path`.
+    pub fn new(path: &str, status: u16, body: &str) -> Self {
+        Self {
+            path: path.into(),
+            status,
+            body: body.into(),
+            headers: Vec::new(),
+            how: How::Answer,
+        }
+    }
+
+    /// No answer to that request: its connection is closed.
+    pub fn hang_up(path: &str) -> Self {
+        Self {
+            how: How::HangUp,
+            ..Self::new(path, 500, "")
+        }
+    }
+
+    /// The right answer to that request, `late`.
+    pub fn slow(path: &str, late: Duration) -> Self {
+        Self {
+            how: How::Late(late),
+            ..Self::new(path, 200, "")
+        }
+    }
+
+    /// Add a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// Faults to come and requests that came.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Desk(Arc<Mutex<Papers>>);
+
+#[derive(Debug, Default)]
+struct Papers {
+    faults: Vec<Fault>,
+    journal: Vec<String>,
+}
+
+impl Desk {
+    fn papers(&self) -> MutexGuard<'_, Papers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn expect(&self, fault: Fault) {
+        self.papers().faults.push(fault);
+    }
+
+    /// `METHOD /path?query` of every request so far.
+    pub(crate) fn journal(&self) -> Vec<String> {
+        self.papers().journal.clone()
+    }
+
+    fn take(&self, request: &Request) -> Option<Fault> {
+        let mut papers = self.papers();
+        let uri = request.uri().path_and_query().map_or("", |p| p.as_str());
+        let line = format!("{} {uri}", request.method());
+        let at = papers
+            .faults
+            .iter()
+            .position(|fault| line.contains(&fault.path));
+        papers.journal.push(line);
+        Some(papers.faults.remove(at?))
+    }
+}
+
+async fn desk(State(desk): State<Desk>, request: Request, next: Next) -> Response {
+    let Some(fault) = desk.take(&request) else {
+        return next.run(request).await;
+    };
+    match fault.how {
+        How::Answer => {}
+        How::HangUp => return hang_up(),
+        How::Late(late) => {
+            tokio::time::sleep(late).await;
+            return next.run(request).await;
+        }
+    }
+    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = (status, [("content-type", "application/json")], fault.body).into_response();
+    for (name, value) in &fault.headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
+}
+
+// A body that fails before its first byte takes the connection with it, head and all.
+fn hang_up() -> Response {
+    let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    let nothing = futures_util::stream::once(async move { Err::<Vec<u8>, _>(error) });
+    Response::new(Body::from_stream(nothing))
+}
+
+pub(crate) fn watched(router: Router, desk_: &Desk) -> Router {
+    router.layer(from_fn_with_state(desk_.clone(), desk))
+}

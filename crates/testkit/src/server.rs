@@ -1,0 +1,132 @@
+//! Listening, with and without TLS, until told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::serve::Listener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// A server that ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    stop: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Take no more connections, and let the requests that are under way end.
+    pub(crate) async fn stop(self) {
+        let Self { stop, task, .. } = self;
+        drop(stop);
+        // It ends with an error only when it panicked, which its own output tells.
+        let _ = task.await;
+    }
+}
+
+pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("while opening {address}: is it in use?"))
+}
+
+/// Answer what comes in at `listener`.
+pub(crate) fn start(listener: TcpListener, router: Router) -> anyhow::Result<Server> {
+    let address = listener.local_addr()?;
+    Ok(serve(address, listener, router))
+}
+
+/// The same with TLS.
+pub(crate) fn start_tls(
+    listener: TcpListener,
+    router: Router,
+    config: rustls::ServerConfig,
+) -> anyhow::Result<Server> {
+    let address = listener.local_addr()?;
+    Ok(serve(address, Tls::new(listener, config)?, router))
+}
+
+fn serve<L>(address: SocketAddr, listener: L, router: Router) -> Server
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+{
+    let (stop, mut stopped) = watch::channel(());
+    let task = tokio::spawn(async move {
+        let told = async move {
+            // The other end says nothing: it goes away.
+            let _ = stopped.changed().await;
+        };
+        // It never ends with an error (axum::serve's own words).
+        let _ = axum::serve(listener, router)
+            .with_graceful_shutdown(told)
+            .await;
+    });
+    Server {
+        address,
+        stop,
+        task,
+    }
+}
+
+/// Connections whose handshake is done. A client that is slow at it holds up nobody else.
+struct Tls {
+    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Tls {
+    fn new(listener: TcpListener, config: rustls::ServerConfig) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (done, ready) = mpsc::channel(16);
+        let accepting = tokio::spawn(async move {
+            let mut listener = listener;
+            loop {
+                let (stream, peer) = Listener::accept(&mut listener).await;
+                let (acceptor, done) = (acceptor.clone(), done.clone());
+                tokio::spawn(async move {
+                    // A client that breaks off has nobody to be told.
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        let _ = done.send((stream, peer)).await;
+                    }
+                });
+            }
+        });
+        Ok(Self {
+            ready,
+            address,
+            accepting,
+        })
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Listener for Tls {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.ready.recv().await {
+            Some(ready) => ready,
+            // The task that accepts ends with this listener only.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        Ok(self.address)
+    }
+}
