@@ -9,9 +9,48 @@ pub const ACTION: Action = Action {
     inputs: &[
         Input::new(
             "image",
-            "The image to patch, in the engine: `repository:tag`.",
+            "The images to patch, one per line, in the engine or in a registry: `repository:tag`, `host:port/repository:tag`, also with a digest.",
+        ),
+        Input::new(
+            "push",
+            "Whether the images are taken from their registry, and what was patched and proven is pushed there.",
         )
-        .required(),
+        .default("false"),
+        Input::new(
+            "registry",
+            "The host of a registry whose images are patched as far as `repositories` and `tags` name them; it needs `push`.",
+        ),
+        Input::new(
+            "repositories",
+            "Which repositories of `registry`, one per line, with `*` for any characters.",
+        )
+        .default("*"),
+        Input::new(
+            "tags",
+            "Which tags of these repositories, one per line, with `*` for any characters; what this action pushed is never among them.",
+        )
+        .default("latest"),
+        Input::new("registry-username", "The user name for the registries."),
+        Input::new(
+            "registry-password",
+            "The password or token for the registries.",
+        )
+        .secret(),
+        Input::new(
+            "client-id",
+            "The id of an application in Entra that the run signs in as by OIDC, for Azure Container Registry: nothing is stored then.",
+        ),
+        Input::new("tenant-id", "The id of the application's directory."),
+        Input::new(
+            "authority-host",
+            "Where Entra signs in: another one for a sovereign cloud.",
+        )
+        .default(azure::AUTHORITY),
+        Input::new(
+            "token-audience",
+            "The audience of the run's OIDC token: another one for a sovereign cloud.",
+        )
+        .default(azure::AUDIENCE),
         Input::new(
             "report",
             "Trivy's JSON report of the image, from an earlier step; without it, the image is scanned.",
@@ -20,6 +59,11 @@ pub const ACTION: Action = Action {
             "patched-tag",
             "The tag of the patched image; without it, the image's tag with `-patched`.",
         ),
+        Input::new(
+            "smoke-command",
+            "A command that must end well in a container of the patched image, as `CMD` in a Dockerfile: words for `/bin/sh -c`, or a JSON list; without it, the image's health check is asked, if it has one.",
+        ),
+        Input::new("smoke-timeout", "The limit of that.").default("60s"),
         Input::new(
             "buildkit-address",
             "A BuildKit to use (`unix:///path` or `tcp://…`), on the network of this step; without it, the step starts one of its own and removes it.",
@@ -51,6 +95,17 @@ pub const ACTION: Action = Action {
             "Where the report of the patched image is written, in the workspace.",
         )
         .default("trivy-report-patched.json"),
+        Input::new(
+            "vex-attach",
+            "Whether the OpenVEX document is attached to the pushed image, as a referrer.",
+        )
+        .default("false"),
+        Input::new(
+            "issue",
+            "Whether an issue lists what could not be mended; it is closed when nothing remains.",
+        )
+        .default("false"),
+        Input::new("token", "The token for the issue; it needs `issues: write`.").secret(),
     ],
     outputs: &[
         Output::new(
@@ -59,22 +114,29 @@ pub const ACTION: Action = Action {
         ),
         Output::new(
             "image",
-            "The image to go on with: the patched one, or the given one where there was nothing to mend.",
+            "The image to go on with, one line each: the patched one, or the given one where there was nothing to mend.",
         ),
-        Output::new("digest", "The id of that image in the engine."),
+        Output::new(
+            "digest",
+            "The digest of that image's manifest in the registry, or its id in the engine, one line each.",
+        ),
         Output::new(
             "patched-tag",
-            "The tag of the patched image; empty where there is none.",
+            "The tag of the patched image, one line each; empty where there is none.",
+        ),
+        Output::new(
+            "incremental-tag",
+            "The tag that this run alone pushed, and that never moves, one line each.",
         ),
         Output::new("fixed-count", "How many findings the patch mended."),
         Output::new("remaining-count", "How many findings remain."),
         Output::new(
             "vex-file",
-            "The OpenVEX document, relative to the workspace; empty where nothing was patched.",
+            "The OpenVEX document, relative to the workspace, one line each; empty where nothing was patched.",
         ),
         Output::new(
             "report-file",
-            "The report of the image to go on with, relative to the workspace.",
+            "The report of the image to go on with, relative to the workspace, one line each.",
         ),
     ],
 };

@@ -23,21 +23,24 @@ impl Before {
     ///
     /// # Errors
     /// [`BadInput`] for what is no report of this image; anything else when it can't be scanned.
-    pub(crate) async fn of(job: &Job<'_>) -> anyhow::Result<Self> {
-        let Some(path) = &job.request.report else {
+    pub(crate) async fn of(job: &Job<'_, '_>) -> anyhow::Result<Self> {
+        let Some(path) = &job.session.request.report else {
             return Self::scan(job, BTreeSet::new()).await;
         };
         let raw =
             std::fs::read(path).with_context(|| format!("while reading `{}`", path.display()))?;
         let scanned = Scanned::read(raw).map_err(|e| {
-            BadInput::of("report", format!("`{}`: {e}", job.request.relative(path)))
+            BadInput::of(
+                "report",
+                format!("`{}`: {e}", job.session.request.relative(path)),
+            )
         })?;
         bind(&scanned.report, &job.image)?;
         let suppressed = suppressed(&scanned.report);
         // Which packages are installed is known only from a list: a finding alone may be about one that
         // Copa would then install.
         if !lists_packages(&scanned.report) {
-            job.ctx.log().notice(
+            job.session.ctx.log().notice(
                 "the report does not list the installed packages (`--list-all-pkgs`): scanning again",
             );
             return Self::scan(job, suppressed).await;
@@ -54,11 +57,11 @@ impl Before {
     /// # Errors
     /// When it can't be scanned.
     pub(crate) async fn scan(
-        job: &Job<'_>,
+        job: &Job<'_, '_>,
         suppressed: BTreeSet<(String, String)>,
     ) -> anyhow::Result<Self> {
         Ok(Self {
-            scanned: job.scan(&job.request.image).await?,
+            scanned: job.scan().await?,
             suppressed,
             ours: true,
         })

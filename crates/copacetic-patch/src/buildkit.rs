@@ -76,7 +76,7 @@ impl BuildKit {
     }
 
     /// Remove it with all that it cached.
-    pub(crate) async fn remove(self) {
+    pub(crate) async fn remove(&self) {
         self.bridge.abort();
         self.container.remove().await;
     }

@@ -1,7 +1,7 @@
 //! One run of Copa.
 //!
-//! Copa's exit code is no verdict: with nothing to update it ends with 0 and makes no image. What it made
-//! is looked for in the engine, and what that is worth is found out by a scan.
+//! Copa's exit code is no verdict: with nothing to update it ends with 0 and makes no image. It pushes to
+//! our local registry: what it made is looked for there, and what that is worth is found out by a scan.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,6 +59,7 @@ impl Run<'_> {
             &limit,
             "--progress",
             "plain",
+            "--push",
         ];
         args.map(ToOwned::to_owned).to_vec()
     }
@@ -329,7 +330,7 @@ mod tests {
             tooling: None,
             limit: Duration::from_secs(60),
         };
-        insta::assert_snapshot!(run.argv(Path::new("/t/r.json")).join(" "), @"patch --image 127.0.0.1:5000/x/app:1 --report /t/r.json --tag staging --addr unix:///t/b.sock --timeout 60s --progress plain");
+        insta::assert_snapshot!(run.argv(Path::new("/t/r.json")).join(" "), @"patch --image 127.0.0.1:5000/x/app:1 --report /t/r.json --tag staging --addr unix:///t/b.sock --timeout 60s --progress plain --push");
     }
 
     #[test]

@@ -218,6 +218,16 @@ impl Difference {
     }
 }
 
+/// Whether both reports list the same packages of the distribution in the same versions.
+pub(crate) fn same_packages(one: &Report, other: &Report) -> bool {
+    let list = |report: &Report| -> BTreeSet<String> {
+        let systems = report.results.iter().filter(|r| r.class == "os-pkgs");
+        let packages = systems.flat_map(|result| &result.packages);
+        packages.map(|package| package.id.clone()).collect()
+    };
+    list(one) == list(other)
+}
+
 fn why(v: &Vulnerability, system: bool, left_out: &BTreeMap<String, String>) -> String {
     if !system {
         return "it is in no package of the distribution".into();

@@ -1,97 +1,211 @@
-//! One run of the action: what every stage of it needs, and what it leaves when it ends.
+//! One image of a run: where it comes from, and under which name it is served.
 
-use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
-use actions_toolkit::Context;
-use container::{Engine, ImageInfo, ImageRef, ParseImageError};
-use trivy::{Database, Origin, Scan, Scanned, Scanner, Target};
+use actions_toolkit::BadInput;
+use container::{ImageInfo, ImageRef, Manifest, Registry, oci};
+use tokio::sync::OnceCell;
+use trivy::Scanned;
 
-use crate::request::Request;
+use crate::request::Order;
+use crate::session::Session;
+use crate::stage::ORIGIN;
 
-/// One run.
-pub(crate) struct Job<'a> {
-    pub(crate) ctx: &'a Context,
-    pub(crate) request: Request,
-    pub(crate) engine: Engine,
+/// One image.
+pub(crate) struct Job<'s, 'a> {
+    pub(crate) session: &'s Session<'a>,
+    pub(crate) order: Order,
     /// The image as it is.
     pub(crate) image: ImageInfo,
-    /// What marks the containers of this run.
-    pub(crate) id: String,
-    /// The name of the patched image until it is proven.
-    pub(crate) staging: ImageRef,
-    passing: RefCell<Vec<ImageRef>>,
-    has_database: Cell<bool>,
+    pub(crate) source: Source,
+    /// Its place in the local registry.
+    pub(crate) space: String,
+    served: OnceCell<ImageRef>,
 }
 
-impl<'a> Job<'a> {
-    pub(crate) fn new(
-        ctx: &'a Context,
-        request: Request,
-        engine: Engine,
-        image: ImageInfo,
-    ) -> Result<Self, ParseImageError> {
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        // Two runs at once must not meet, whatever they patch.
-        let staging = request.image.with_tag(&format!("staging-{id}"))?;
+/// Where an image comes from.
+pub(crate) enum Source {
+    /// From the engine.
+    Engine,
+    /// From its registry.
+    Registry {
+        registry: Arc<Registry>,
+        manifest: Manifest,
+    },
+}
+
+/// The image that an earlier run made of the same original.
+pub(crate) struct Current {
+    pub(crate) digest: String,
+    pub(crate) scanned: Scanned,
+}
+
+impl<'s, 'a> Job<'s, 'a> {
+    /// Find the image of `order`, the `index`th of the run.
+    ///
+    /// # Errors
+    /// [`BadInput`] when there is no such image.
+    pub(crate) async fn find(
+        session: &'s Session<'a>,
+        order: Order,
+        index: usize,
+    ) -> anyhow::Result<Self> {
+        let space = format!("image-{index}");
+        let image = &order.image;
+        if !session.request.push
+            && let Some(found) = session.engine.inspect(image).await?
+        {
+            return Ok(Self {
+                session,
+                image: found,
+                source: Source::Engine,
+                space,
+                served: OnceCell::new(),
+                order,
+            });
+        }
+        let absent = |place: &str| {
+            BadInput::of(
+                "image",
+                format!("{place} has no image `{image}`; build or pull it in an earlier step"),
+            )
+        };
+        let Some(host) = image.registry() else {
+            return Err(absent("the engine").into());
+        };
+        let registry = session.registry(host).await?;
+        let repository = image.repository();
+        let found = registry.manifest(repository, image.reference()).await?;
+        let Some(manifest) = found else {
+            return Err(absent(&format!("`{host}`")).into());
+        };
+        let manifest = of_this_machine(session, &registry, &order, manifest).await?;
+        let served = session
+            .local
+            .add_remote(&registry, image, &manifest, &space)?;
+        let Some(stored) = session.local.image(&served).await? else {
+            return Err(absent(&format!("`{host}`")).into());
+        };
         Ok(Self {
-            ctx,
-            request,
-            engine,
-            image,
-            id,
-            passing: RefCell::new(vec![staging.clone()]),
-            staging,
-            has_database: Cell::new(false),
+            session,
+            image: stored.info,
+            source: Source::Registry { registry, manifest },
+            space,
+            served: OnceCell::new_with(Some(served)),
+            order,
         })
     }
 
-    /// The name `image` may come into being; it goes when the run ends.
-    pub(crate) fn passing(&self, image: ImageRef) {
-        self.passing.borrow_mut().push(image);
+    /// The name under which BuildKit finds the image.
+    ///
+    /// # Errors
+    /// When it can't be taken out of the engine.
+    pub(crate) async fn served(&self) -> anyhow::Result<&ImageRef> {
+        let save = || async {
+            let session = self.session;
+            let image = &self.order.image;
+            session
+                .local
+                .add_saved(&session.engine, image, &self.space)
+                .await
+        };
+        self.served.get_or_try_init(save).await
     }
 
-    /// Remove the containers and names of this run, however it ended.
-    pub(crate) async fn clean_up(&self) {
-        self.engine.remove_run(&self.id).await;
-        for name in self.passing.take() {
-            if let Err(e) = self.engine.untag(&name).await {
-                self.ctx.log().warning(format!("{e:#}"));
+    /// What identifies the image: the digest of its manifest, or its id in the engine.
+    pub(crate) fn origin(&self) -> &str {
+        match &self.source {
+            Source::Engine => &self.image.id,
+            Source::Registry { manifest, .. } => manifest.digest.as_str(),
+        }
+    }
+
+    /// Scan the image.
+    ///
+    /// # Errors
+    /// When it can't be scanned.
+    pub(crate) async fn scan(&self) -> anyhow::Result<Scanned> {
+        // Out of the engine Trivy takes what it does not know yet; what is served is there already.
+        let name = self.served.get().unwrap_or(&self.order.image);
+        self.session.scan(name, &self.order.image).await
+    }
+
+    /// What an earlier run made of this image, with today's findings.
+    ///
+    /// # Errors
+    /// When that can't be found out.
+    pub(crate) async fn current(&self) -> anyhow::Result<Option<Current>> {
+        let session = self.session;
+        let patched = &self.order.patched;
+        let is_ours = |info: &ImageInfo| {
+            let origin = info.config.labels.get(&format!("{ORIGIN}digest"));
+            origin.is_some_and(|origin| origin == self.origin())
+        };
+        let (name, digest) = match &self.source {
+            Source::Registry { registry, .. } if session.request.push => {
+                let found = registry
+                    .manifest(patched.repository(), patched.reference())
+                    .await?;
+                let Some(manifest) = found.filter(|m| !oci::is_index(&m.media_type)) else {
+                    return Ok(None);
+                };
+                let space = format!("{}-before", self.space);
+                let name = session
+                    .local
+                    .add_remote(registry, patched, &manifest, &space)?;
+                match session.local.image(&name).await? {
+                    Some(image) if is_ours(&image.info) => (name, manifest.digest.to_string()),
+                    _ => return Ok(None),
+                }
             }
-        }
+            _ => match session.engine.inspect(patched).await? {
+                Some(image) if is_ours(&image) => (patched.clone(), image.id),
+                _ => return Ok(None),
+            },
+        };
+        let scanned = session.scan(&name, patched).await?;
+        Ok(Some(Current { digest, scanned }))
     }
+}
 
-    /// See to the vulnerability database, once in a run: both scans take the same.
-    ///
-    /// # Errors
-    /// When no mirror gives it and the cache has none.
-    pub(crate) async fn database(&self) -> anyhow::Result<()> {
-        if self.has_database.replace(true) {
-            return Ok(());
-        }
-        let (env, log) = (self.ctx.env(), self.ctx.log());
-        let database = Database::provide(&self.request.database, log).await?;
-        if let Origin::Stale(said) = database.origin {
-            log.warning(format!(
-                "no mirror gave a newer vulnerability database than the one in the cache, of {} ({})",
-                database.updated_at,
-                said.join("; ")
-            ));
-        }
-        Ok(())
+// Of a list of images, the one that runs here: Copa patches no other one by a report.
+async fn of_this_machine(
+    session: &Session<'_>,
+    registry: &Registry,
+    order: &Order,
+    manifest: Manifest,
+) -> anyhow::Result<Manifest> {
+    if !oci::is_index(&manifest.media_type) {
+        return Ok(manifest);
     }
-
-    /// Scan `image` of the engine for vulnerable packages.
-    ///
-    /// # Errors
-    /// When there is no database or no report.
-    pub(crate) async fn scan(&self, image: &ImageRef) -> anyhow::Result<Scanned> {
-        self.database().await?;
-        let mut scan = Scan::new(
-            Target::Image(image.to_string()),
-            &self.request.database.cache,
-        );
-        scan.scanners = vec![Scanner::Vulnerabilities];
-        scan.folder.clone_from(&self.request.workspace);
-        Ok(scan.run(self.ctx.env(), self.ctx.log()).await?)
+    let image = &order.image;
+    let refuse = |problem: String| BadInput::of("image", format!("`{image}` {problem}"));
+    let index: oci::Index = serde_json::from_slice(&manifest.bytes)
+        .map_err(|e| refuse(format!("is a list of images that is not understood: {e}")))?;
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let real = |entry: &&oci::Descriptor| {
+        let platform = entry.platform.as_ref();
+        platform.is_some_and(|platform| platform.os == "linux")
+    };
+    let mut images: Vec<_> = index.manifests.iter().filter(real).collect();
+    let count = images.len();
+    images.retain(|entry| {
+        let platform = entry.platform.as_ref();
+        platform.is_some_and(|platform| platform.architecture == architecture)
+    });
+    let Some(entry) = images.first() else {
+        return Err(refuse(format!("has no image for linux/{architecture}")).into());
+    };
+    if count > 1 {
+        session.ctx.log().warning(format!(
+            "{image} has images for {count} platforms; linux/{architecture} alone is patched, and `{}` is of that one",
+            order.patched
+        ));
     }
+    let found = registry.manifest(image.repository(), &entry.digest).await?;
+    found.ok_or_else(|| refuse(format!("names `{}`, which is gone", entry.digest)).into())
 }

@@ -1,25 +1,32 @@
 //! The `copacetic-patch` action: a patch that is proven before it is promoted.
 //!
-//! 1. [`before`]: a report of this very image, given or made;
-//! 2. [`plan`]: the packages that are installed and have an update;
-//! 3. [`stage`]: Copa patches them into an image under a name that nobody uses;
-//! 4. [`proof`]: it runs as before, has nothing new, and a second scan has fewer findings;
-//! 5. only then it gets its tag, and [`report`] says what was mended, what remains, and why.
+//! 1. [`job`]: an image, in the engine or in a registry, and what an earlier run made of it;
+//! 2. [`before`]: a report of this very image, given or made;
+//! 3. [`plan`]: the packages that are installed and have an update;
+//! 4. [`stage`]: Copa patches them into an image that nobody can see yet;
+//! 5. [`proof`]: it runs as before, has nothing new, and a second scan has fewer findings;
+//! 6. [`smoke`]: a container of it works;
+//! 7. only then [`promote`] gives it its tags, and [`report`] says what was mended, what remains, and why.
 
 mod action;
 mod before;
 mod buildkit;
 mod copa;
 mod difference;
+mod issue;
 mod job;
+mod orders;
 mod plan;
+mod promote;
 mod proof;
 mod report;
 mod request;
+mod session;
+mod smoke;
 mod stage;
 mod vex;
 
-use actions_toolkit::{BadInput, Context, Done, text::plural};
+use actions_toolkit::{Context, Done, text::plural};
 use container::Engine;
 
 pub use action::ACTION;
@@ -27,52 +34,91 @@ use before::Before;
 use job::Job;
 use plan::Plan;
 use proof::Proof;
+use report::Patched;
 use request::Request;
+use session::Session;
 use stage::Staged;
 
 /// Run the action.
 ///
 /// # Errors
-/// `BadInput` before anything is started; `PolicyFailure` when the patched image does not hold; anything
-/// else when there is no verdict. The patched tag is set only when all went well.
+/// `BadInput` before anything is started; `PolicyFailure` when a patched image does not hold; anything
+/// else when there is no verdict. The tag of a patched image is set only when all went well with it.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::of(ctx)?;
     let engine = Engine::connect(ctx.env().get("DOCKER_HOST")).await?;
-    let Some(image) = engine.inspect(&request.image).await? else {
-        return Err(BadInput::of(
-            "image",
-            format!(
-                "the engine has no image `{}`; build or pull it in an earlier step",
-                request.image
-            ),
-        )
-        .into());
-    };
-    let job = Job::new(ctx, request, engine, image)?;
+    let session = Session::open(ctx, request, engine).await?;
     let outcome = tokio::select! {
-        outcome = patch(&job) => outcome,
+        outcome = all(&session) => outcome,
         cancelled = ctx.cancelled() => Err(cancelled.into()),
     };
-    job.clean_up().await;
+    session.clean_up().await;
     outcome
 }
 
-async fn patch(job: &Job<'_>) -> anyhow::Result<Done> {
+async fn all(session: &Session<'_>) -> anyhow::Result<Done> {
+    let orders = orders::of(session).await?;
+    let mut done = Vec::new();
+    let mut failed = Vec::new();
+    for (index, order) in orders.iter().enumerate() {
+        let several = (orders.len() > 1).then_some(index);
+        let patched =
+            async { patch(&Job::find(session, order.clone(), index).await?, several).await };
+        match patched.await {
+            Ok(image) => done.push(image),
+            // One image stands for itself: its error is the step's.
+            Err(error) if orders.len() == 1 => return Err(error),
+            // The others of a registry are patched all the same.
+            Err(error) => {
+                session
+                    .ctx
+                    .log()
+                    .error(format!("{}: {error:#}", order.image));
+                failed.push((order.image.clone(), error));
+            }
+        }
+    }
+    report::write(session, &done, &failed);
+    issue::roll(session, &done).await;
+    report::verdict(&done, &failed)
+}
+
+async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patched> {
+    let session = job.session;
+    let log = session.ctx.log();
+    let current = job.current().await?;
+    if let Some(current) = &current
+        && Plan::of(&current.scanned.report, &job.image)?.is_empty()
+    {
+        return report::still_current(job, current, several);
+    }
     let before = Before::of(job).await?;
     let plan = Plan::of(before.report(), &job.image)?;
     if plan.is_empty() {
-        return report::up_to_date(job, &before);
+        return report::up_to_date(job, &before, several);
     }
     let packages: Vec<_> = plan.packages().collect();
-    job.ctx.log().info(format!(
+    log.info(format!(
         "{} can be updated: {}",
         plural(packages.len(), "package"),
         packages.join(", ")
     ));
     // Without a second scan there would be no verdict: this is known before anything is patched.
-    job.database().await?;
+    session.database().await?;
     let staged = Staged::make(job, &plan).await?;
-    let proof = Proof::of(job, before, &plan, &staged).await?;
-    job.engine.tag(&job.staging, &job.request.patched).await?;
-    report::patched(job, &staged, &proof)
+    // To remove BuildKit with all that it cached takes a second: the proof need not wait for it.
+    let release = async {
+        if several.is_none() {
+            session.release_buildkit().await;
+        }
+    };
+    let (proof, ()) = tokio::join!(Proof::of(job, before, &plan, &staged), release);
+    let proof = proof?;
+    if let Some(current) = &current
+        && difference::same_packages(&current.scanned.report, &proof.after.report)
+    {
+        return report::still_current(job, current, several);
+    }
+    let promoted = promote::promote(job, &staged, &proof).await?;
+    report::patched(job, &staged, &proof, &promoted, several)
 }

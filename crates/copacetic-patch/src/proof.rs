@@ -1,7 +1,6 @@
 //! What the patched image is worth.
 
 use actions_toolkit::PolicyFailure;
-use anyhow::Context as _;
 use container::ImageInfo;
 use trivy::Scanned;
 
@@ -13,7 +12,6 @@ use crate::stage::{Staged, is_lineage};
 
 /// A patched image that holds.
 pub(crate) struct Proof {
-    pub(crate) image: ImageInfo,
     pub(crate) difference: Difference,
     /// The scan of the patched image.
     pub(crate) after: Scanned,
@@ -26,27 +24,24 @@ impl Proof {
     /// # Errors
     /// [`PolicyFailure`] when it does not hold; anything else when that can't be found out.
     pub(crate) async fn of(
-        job: &Job<'_>,
+        job: &Job<'_, '_>,
         before: Before,
         plan: &Plan,
         staged: &Staged,
     ) -> anyhow::Result<Self> {
-        let image = job
-            .engine
-            .inspect(&job.staging)
-            .await?
-            .with_context(|| format!("`{}` is gone from the engine", job.staging))?;
+        let session = job.session;
+        let image = &staged.image.info;
         let refuse = |objection: String| {
-            let untouched = &job.request.patched;
+            let untouched = &job.order.patched;
             PolicyFailure(format!("{objection}; `{untouched}` is untouched"))
         };
-        if let Some(changed) = changed(&job.image, &image) {
+        if let Some(changed) = changed(&job.image, image) {
             return Err(refuse(format!(
                 "the patched image would run in another way: {changed} changed"
             ))
             .into());
         }
-        let after = job.scan(&job.staging).await?;
+        let after = session.scan(&staged.name, &job.order.patched).await?;
         let compare = |before: &Before| {
             Difference::of(
                 before.report(),
@@ -60,7 +55,8 @@ impl Proof {
         if !difference.is_of_one_database() && !before.ours {
             // The given report knew of other findings than today's database: that is not the patch's
             // doing, and one database for both tells it apart.
-            job.ctx
+            session
+                .ctx
                 .log()
                 .info("the report was made with another database; scanning the image again");
             difference = compare(&Before::scan(job, before.suppressed).await?);
@@ -68,18 +64,15 @@ impl Proof {
         if let Some(objection) = difference.objection() {
             return Err(refuse(objection).into());
         }
-        Ok(Self {
-            image,
-            difference,
-            after,
-        })
+        Ok(Self { difference, after })
     }
 }
 
 // What of the image's behaviour the patch changed, if it changed something.
 fn changed(before: &ImageInfo, after: &ImageInfo) -> Option<String> {
     let (was, is) = (&before.config, &after.config);
-    let lost = |(name, value)| is.labels.get(name) != Some(value);
+    let lost =
+        |(name, value): (&String, &String)| !is_lineage(name) && is.labels.get(name) != Some(value);
     let gained = |name: &String| !was.labels.contains_key(name) && !is_lineage(name);
     // Copa replaces the layer of its own earlier patch.
     let patched_before = was.labels.keys().any(|name| is_lineage(name));
@@ -89,7 +82,10 @@ fn changed(before: &ImageInfo, after: &ImageInfo) -> Option<String> {
         ("CMD", was.cmd == is.cmd),
         ("ENV", was.env == is.env),
         ("WORKDIR", was.working_dir == is.working_dir),
-        ("EXPOSE", was.exposed_ports == is.exposed_ports),
+        (
+            "EXPOSE",
+            sorted(&was.exposed_ports) == sorted(&is.exposed_ports),
+        ),
         ("HEALTHCHECK", was.healthcheck == is.healthcheck),
         ("STOPSIGNAL", was.stop_signal == is.stop_signal),
         (
@@ -109,6 +105,13 @@ fn changed(before: &ImageInfo, after: &ImageInfo) -> Option<String> {
     changed
         .map(|(name, _)| (*name).to_owned())
         .reduce(|all, one| format!("{all}, {one}"))
+}
+
+// In a configuration they are the keys of a map.
+fn sorted(ports: &[String]) -> Vec<&String> {
+    let mut ports: Vec<_> = ports.iter().collect();
+    ports.sort_unstable();
+    ports
 }
 
 #[cfg(test)]

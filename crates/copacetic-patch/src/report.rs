@@ -1,61 +1,155 @@
 //! What is left behind: files, outputs, log and summary.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use actions_toolkit::Done;
 use actions_toolkit::text::{self, plural};
-use anyhow::Context as _;
+use actions_toolkit::{Done, ExitStatus, PolicyFailure};
+use anyhow::{Context as _, anyhow};
 use container::ImageRef;
+use trivy::Report;
 use trivy::report::Os;
 
 use crate::before::Before;
 use crate::difference::Difference;
-use crate::job::Job;
+use crate::job::{Current, Job};
+use crate::promote::Promoted;
 use crate::proof::Proof;
+use crate::session::Session;
 use crate::stage::Staged;
-use crate::vex;
 
 /// Rows of a table in the summary; the report has the rest.
 const ROWS: usize = 40;
 /// Findings that are named in one cell.
 const NAMED: usize = 8;
 
+/// An image of the run that is done.
+pub(crate) struct Patched {
+    pub(crate) result: &'static str,
+    /// The image to go on with.
+    pub(crate) image: ImageRef,
+    digest: String,
+    patched_tag: String,
+    incremental: String,
+    fixed: usize,
+    /// What could not be mended: id, package and reason.
+    pub(crate) remaining: Vec<[String; 3]>,
+    vex: String,
+    report: String,
+    markdown: String,
+}
+
+// With several images, each has files of its own: `report.json` becomes `report-2.json`.
+fn file(path: &Path, several: Option<usize>) -> PathBuf {
+    let Some(index) = several else {
+        return path.to_owned();
+    };
+    let text =
+        |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let stem = text(path.file_stem());
+    let extension = path
+        .extension()
+        .map(|e| format!(".{}", e.to_string_lossy()));
+    let name = format!("{stem}-{}{}", index + 1, extension.unwrap_or_default());
+    path.with_file_name(name)
+}
+
+fn left(report: &Report) -> Vec<[String; 3]> {
+    let found = report.results.iter().flat_map(|r| &r.vulnerabilities);
+    found
+        .map(|v| {
+            [
+                v.id.clone(),
+                v.package.clone(),
+                "there is no update that mends it".to_owned(),
+            ]
+        })
+        .collect()
+}
+
 /// Tell of an image that there is nothing to mend in.
 ///
 /// # Errors
 /// When the report can't be written.
-pub(crate) fn up_to_date(job: &Job<'_>, before: &Before) -> anyhow::Result<Done> {
-    let (ctx, request) = (job.ctx, &job.request);
-    let results = &before.report().results;
-    let remaining: usize = results.iter().map(|r| r.vulnerabilities.len()).sum();
-    ctx.log().info(format!(
-        "{} is up to date: none of its packages has an update that mends something",
-        request.image
+pub(crate) fn up_to_date(
+    job: &Job<'_, '_>,
+    before: &Before,
+    several: Option<usize>,
+) -> anyhow::Result<Patched> {
+    let (session, image) = (job.session, &job.order.image);
+    let log = session.ctx.log();
+    let remaining = left(before.report());
+    log.info(format!(
+        "{image} is up to date: none of its packages has an update that mends something"
     ));
     let os = before.report().metadata.os.as_ref();
     if let Some(os) = os.filter(|os| os.end_of_life) {
-        ctx.log().warning(format!(
+        log.warning(format!(
             "the support of {} {} has ended: no more updates come, whatever is found; move to a newer base image",
             os.family, os.name
         ));
     }
-    write(&request.report_file, &before.scanned.raw)?;
-    ctx.output("image", &request.image);
-    ctx.output("digest", &job.image.id);
-    ctx.output("fixed-count", 0);
-    ctx.output("remaining-count", remaining);
-    ctx.output("report-file", request.relative(&request.report_file));
-    ctx.summary(nothing_to_mend(&request.image, remaining, os));
-    Ok(Done("up-to-date"))
+    let report = file(&session.request.report_file, several);
+    file_of(&report, &before.scanned.raw)?;
+    Ok(Patched {
+        result: "up-to-date",
+        image: image.clone(),
+        digest: job.origin().to_owned(),
+        patched_tag: String::new(),
+        incremental: String::new(),
+        fixed: 0,
+        vex: String::new(),
+        report: session.request.relative(&report),
+        markdown: nothing_to_mend(image, remaining.len(), os),
+        remaining,
+    })
+}
+
+/// Tell of an image of which an earlier run made all that can be had today.
+///
+/// # Errors
+/// When the report can't be written.
+pub(crate) fn still_current(
+    job: &Job<'_, '_>,
+    current: &Current,
+    several: Option<usize>,
+) -> anyhow::Result<Patched> {
+    let session = job.session;
+    let (image, patched) = (&job.order.image, &job.order.patched);
+    session.ctx.log().info(format!(
+        "{patched} is up to date: nothing new can be had for {image} since it was made"
+    ));
+    let remaining = left(&current.scanned.report);
+    let report = file(&session.request.report_file, several);
+    file_of(&report, &current.scanned.raw)?;
+    let os = current.scanned.report.metadata.os.as_ref();
+    Ok(Patched {
+        result: "up-to-date",
+        image: patched.clone(),
+        digest: current.digest.clone(),
+        patched_tag: patched.tag().unwrap_or_default().to_owned(),
+        incremental: String::new(),
+        fixed: 0,
+        vex: String::new(),
+        report: session.request.relative(&report),
+        markdown: nothing_to_mend(patched, remaining.len(), os),
+        remaining,
+    })
 }
 
 /// Tell of a patched image.
 ///
 /// # Errors
 /// When a file can't be written.
-pub(crate) fn patched(job: &Job<'_>, staged: &Staged, proof: &Proof) -> anyhow::Result<Done> {
-    let (ctx, request) = (job.ctx, &job.request);
+pub(crate) fn patched(
+    job: &Job<'_, '_>,
+    staged: &Staged,
+    proof: &Proof,
+    promoted: &Promoted,
+    several: Option<usize>,
+) -> anyhow::Result<Patched> {
+    let (session, patched) = (job.session, &job.order.patched);
+    let log = session.ctx.log();
     let difference = &proof.difference;
     let result = if staged.left_out.is_empty() && !difference.is_partial() {
         "patched"
@@ -63,50 +157,119 @@ pub(crate) fn patched(job: &Job<'_>, staged: &Staged, proof: &Proof) -> anyhow::
         "partial"
     };
     for updated in &difference.updated {
-        ctx.log().info(format!(
+        log.info(format!(
             "{} {} → {}",
             updated.package, updated.from, updated.to
         ));
     }
     for remaining in difference.remaining.iter().take(ROWS) {
         let finding = &remaining.finding;
-        ctx.log().info(format!(
+        log.info(format!(
             "{} in {} remains: {}",
             finding.id, finding.package, remaining.why
         ));
     }
-    ctx.log().info(format!(
-        "{}: {} mended, {} remain",
-        request.patched,
+    log.info(format!(
+        "{patched}: {} mended, {} remain",
         plural(difference.fixed.len(), "finding"),
         difference.remaining.len()
     ));
-    let now = jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string();
-    let vex = vex::document(&request.patched, &proof.image.id, difference, &now);
-    write(&request.vex_file, &serde_json::to_vec_pretty(&vex)?)?;
-    // The name of the scanned image is nobody's any more.
-    let report = String::from_utf8_lossy(&proof.after.raw)
-        .replace(&job.staging.to_string(), &request.patched.to_string());
-    write(&request.report_file, report.as_bytes())?;
-    ctx.output("image", &request.patched);
-    ctx.output("digest", &proof.image.id);
-    ctx.output("patched-tag", request.patched.tag().unwrap_or_default());
-    ctx.output("fixed-count", difference.fixed.len());
-    ctx.output("remaining-count", difference.remaining.len());
-    ctx.output("vex-file", request.relative(&request.vex_file));
-    ctx.output("report-file", request.relative(&request.report_file));
-    ctx.summary(markdown(
-        &request.image,
-        &request.patched,
+    let vex = file(&session.request.vex_file, several);
+    file_of(&vex, &serde_json::to_vec_pretty(&promoted.vex)?)?;
+    let report = file(&session.request.report_file, several);
+    file_of(&report, &proof.after.raw)?;
+    let remaining = difference.remaining.iter().map(|remaining| {
+        let finding = &remaining.finding;
+        [
+            finding.id.clone(),
+            finding.package.clone(),
+            remaining.why.clone(),
+        ]
+    });
+    Ok(Patched {
         result,
-        difference,
-    ));
-    Ok(Done(result))
+        image: patched.clone(),
+        digest: promoted.digest.clone(),
+        patched_tag: patched.tag().unwrap_or_default().to_owned(),
+        incremental: promoted.incremental.clone().unwrap_or_default(),
+        fixed: difference.fixed.len(),
+        remaining: remaining.collect(),
+        vex: session.request.relative(&vex),
+        report: session.request.relative(&report),
+        markdown: markdown(&job.order.image, patched, result, difference),
+    })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+/// Set the outputs and the summary of the run.
+pub(crate) fn write(session: &Session<'_>, done: &[Patched], failed: &[(ImageRef, anyhow::Error)]) {
+    let ctx = session.ctx;
+    let lines = |of: fn(&Patched) -> String| {
+        let lines: Vec<_> = done
+            .iter()
+            .map(of)
+            .filter(|line| !line.is_empty())
+            .collect();
+        lines.join("\n")
+    };
+    ctx.output("image", lines(|image| image.image.to_string()));
+    ctx.output("digest", lines(|image| image.digest.clone()));
+    ctx.output("patched-tag", lines(|image| image.patched_tag.clone()));
+    ctx.output("incremental-tag", lines(|image| image.incremental.clone()));
+    ctx.output("vex-file", lines(|image| image.vex.clone()));
+    ctx.output("report-file", lines(|image| image.report.clone()));
+    let fixed: usize = done.iter().map(|image| image.fixed).sum();
+    ctx.output("fixed-count", fixed);
+    let remaining: usize = done.iter().map(|image| image.remaining.len()).sum();
+    ctx.output("remaining-count", remaining);
+    for image in done {
+        ctx.summary(&image.markdown);
+    }
+    for (image, error) in failed {
+        ctx.summary(format!(
+            "## ❌ {}\n\n{}",
+            text::code(&image.to_string()),
+            text::code_block(&format!("{error:#}"))
+        ));
+    }
+}
+
+/// The result of the run: the worst that one of its images has.
+///
+/// # Errors
+/// When an image failed.
+pub(crate) fn verdict(
+    done: &[Patched],
+    failed: &[(ImageRef, anyhow::Error)],
+) -> anyhow::Result<Done> {
+    if !failed.is_empty() {
+        let names: Vec<_> = failed
+            .iter()
+            .map(|(image, _)| format!("`{image}`"))
+            .collect();
+        let message = format!(
+            "{} of {} could not be patched: {}; the log has the cause of each",
+            failed.len(),
+            plural(done.len() + failed.len(), "image"),
+            names.join(", ")
+        );
+        // A service that failed leaves more open than a policy that said no.
+        let policy = failed
+            .iter()
+            .all(|(_, error)| ExitStatus::of(error) == ExitStatus::PolicyFailed);
+        return Err(if policy {
+            PolicyFailure(message).into()
+        } else {
+            anyhow!(message)
+        });
+    }
+    let has = |result: &str| done.iter().any(|image| image.result == result);
+    let result = ["partial", "patched"]
+        .into_iter()
+        .find(|result| has(result));
+    Ok(Done(result.unwrap_or("up-to-date")))
+}
+
+fn file_of(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("while making `{}`", folder.display()))?;
@@ -252,6 +415,19 @@ mod tests {
         | CVE-perl | `perl` | high | it is held back |
         | CVE-zlib1g | `zlib1g` | high | there is no fixed version yet |
         ");
+    }
+
+    #[test]
+    fn each_of_several_images_has_files_of_its_own() {
+        let name = |path: &str, several| file(Path::new(path), several).display().to_string();
+        assert_eq!(
+            name("out/patch.openvex.json", None),
+            "out/patch.openvex.json"
+        );
+        assert_eq!(
+            name("out/patch.openvex.json", Some(1)),
+            "out/patch.openvex-2.json"
+        );
     }
 
     #[test]

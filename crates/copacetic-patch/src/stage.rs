@@ -1,34 +1,40 @@
-//! The patched image, under a name that nobody uses.
+//! The patched image, where nobody can see it yet.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use actions_toolkit::text::plural;
 use anyhow::{Context as _, anyhow, bail};
-use container::{BuildRequest, EngineRegistry, ImageRef};
+use container::{ImageInfo, ImageRef, StoredImage, oci};
+use serde_json::{Map, Value};
 
-use crate::buildkit::BuildKit;
 use crate::copa::Run;
 use crate::job::Job;
 use crate::plan::Plan;
-use crate::request;
 
 /// Runs of Copa, each without the packages that the one before could not have.
 const ROUNDS: usize = 3;
+/// The tag under which Copa leaves what it made.
+const RAW: &str = "made-by-copa";
+/// The tag under which that lies with its lineage.
+const STAGED: &str = "staged";
 /// The label in which Copa notes the image that it patched: here, a name on our loopback port.
 const BASE: &str = "BaseImage";
 /// What a patched image was made from (project-copacetic/copacetic, issue 1678).
-const ORIGIN: &str = "sh.copa.patch.origin.";
+pub(crate) const ORIGIN: &str = "sh.copa.patch.origin.";
 
-/// Whether a patch may add the label `name`.
+/// Whether a patch may set the label `name`.
 pub(crate) fn is_lineage(name: &str) -> bool {
     name == BASE || name.starts_with(ORIGIN)
 }
 
-/// A patched image that nobody uses yet: it has the name [`Job::staging`].
+/// A patched image that nobody uses yet.
 pub(crate) struct Staged {
     /// Packages whose update could not be had, each with the reason.
     pub(crate) left_out: BTreeMap<String, String>,
+    pub(crate) image: StoredImage,
+    /// Its name in the local registry.
+    pub(crate) name: ImageRef,
 }
 
 impl Staged {
@@ -36,108 +42,84 @@ impl Staged {
     ///
     /// # Errors
     /// When BuildKit does not come up, or Copa makes no image.
-    pub(crate) async fn make(job: &Job<'_>, plan: &Plan) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("drydock-patch-")
-            .tempdir_in(job.ctx.temp_dir())
-            .context("while making a folder for Copa")?;
-        let (served, buildkit) =
-            tokio::try_join!(Served::new(job, folder.path()), builder(job, folder.path()))?;
-        let address = match (&buildkit, &job.request.buildkit) {
-            (Some(own), _) => own.address(),
-            (None, request::BuildKit::At(address)) => address.clone(),
-            (None, request::BuildKit::Own(_)) => bail!("there is no BuildKit"),
-        };
-        let tag = job.staging.tag().unwrap_or_default();
+    pub(crate) async fn make(job: &Job<'_, '_>, plan: &Plan) -> anyhow::Result<Self> {
+        let session = job.session;
+        let folder = session.new_folder()?;
+        let (served, tooling, address) =
+            tokio::try_join!(job.served(), session.tooling(), session.buildkit())?;
         let copa = Run {
-            image: &served.image,
-            tag,
+            image: served,
+            tag: RAW,
             address: &address,
-            tooling: served.tooling.as_deref(),
-            limit: job.request.limit,
-        };
-        let loaded = served.image.with_tag(tag)?;
-        job.passing(loaded.clone());
-        let made = async {
-            let left_out = update(job, &copa, plan, folder.path()).await?;
-            if job.engine.inspect(&loaded).await?.is_none() {
-                bail!("Copa ended well, but made no image; its words are in the log");
-            }
-            Ok(left_out)
-        }
-        .await;
-        // To remove BuildKit with all that it cached takes a second: the labels need not wait for it.
-        let removed = async {
-            if let Some(own) = buildkit {
-                own.remove().await;
-            }
-        };
-        let labelled = async {
-            let left_out = made?;
-            label(job, &loaded, folder.path()).await?;
-            anyhow::Ok(left_out)
-        };
-        let ((), left_out) = tokio::join!(removed, labelled);
-        Ok(Self {
-            left_out: left_out?,
-        })
-    }
-}
-
-// The images that BuildKit needs, where it finds them.
-struct Served {
-    _registry: EngineRegistry,
-    image: ImageRef,
-    tooling: Option<String>,
-}
-
-impl Served {
-    async fn new(job: &Job<'_>, folder: &Path) -> anyhow::Result<Self> {
-        let mut images = vec![job.request.image.clone()];
-        let mut local = None;
-        if let Some(tooling) = &job.request.tooling
-            && job.engine.inspect(tooling).await?.is_some()
-        {
-            local = Some(tooling);
-            images.push(tooling.clone());
-        }
-        let registry = EngineRegistry::serve(&job.engine, &images, folder).await?;
-        let tooling = match (local, &job.request.tooling) {
-            (Some(local), _) => Some(registry.reference_for(local)?.to_string()),
-            (None, Some(remote)) => Some(full_name(remote)),
-            (None, None) => None,
-        };
-        Ok(Self {
-            image: registry.reference_for(&job.request.image)?,
             tooling,
-            _registry: registry,
+            limit: session.request.limit,
+        };
+        let left_out = update(job, &copa, plan, &folder).await?;
+        let local = &session.local;
+        let Some(made) = local.image(&served.with_tag(RAW)?).await? else {
+            bail!("Copa ended well, but made no image; its words are in the log");
+        };
+        let lineage = [
+            (BASE.to_owned(), base(&job.image, &job.order.image)),
+            (format!("{ORIGIN}name"), job.order.image.to_string()),
+            (format!("{ORIGIN}digest"), job.origin().to_owned()),
+        ];
+        let config = labelled(&made.config, &lineage)?;
+        let digest = local.put_blob(&config)?;
+        let mut manifest = made.manifest.as_oci();
+        manifest.config = oci::Descriptor::new(oci::CONFIG, &digest, config.len() as u64);
+        let [_, origin @ ..] = lineage;
+        manifest.annotations.extend(origin);
+        let name = served.with_tag(STAGED)?;
+        local.put(&name, &manifest)?;
+        let image = local.image(&name).await?;
+        Ok(Self {
+            left_out,
+            image: image.context("the patched image is gone")?,
+            name,
         })
     }
-}
 
-async fn builder(job: &Job<'_>, folder: &Path) -> anyhow::Result<Option<BuildKit>> {
-    match &job.request.buildkit {
-        request::BuildKit::At(_) => Ok(None),
-        request::BuildKit::Own(image) => Ok(Some(
-            BuildKit::start(&job.engine, image, folder, &job.id).await?,
-        )),
+    /// How many layers it has in common with the image that it was made from.
+    pub(crate) fn shared_layers(&self, image: &ImageInfo) -> usize {
+        let pairs = self.image.info.diff_ids.iter().zip(&image.diff_ids);
+        pairs.take_while(|(own, other)| own == other).count()
     }
 }
 
-// BuildKit compares names in full: `docker.io/library/debian:trixie-slim`.
-fn full_name(image: &ImageRef) -> String {
-    let separator = if image.digest().is_some() { '@' } else { ':' };
-    let repository = match image.registry() {
-        Some(_) => image.without_version(),
-        None if image.repository().contains('/') => format!("docker.io/{}", image.repository()),
-        None => format!("docker.io/library/{}", image.repository()),
-    };
-    format!("{repository}{separator}{}", image.reference())
+// An image that was patched before keeps the base that Copa goes back to.
+fn base(image: &ImageInfo, name: &ImageRef) -> String {
+    let known = image.config.labels.get(BASE);
+    known.cloned().unwrap_or_else(|| name.to_string())
+}
+
+// Copa notes the name under which it got the image, which means nothing beyond this run, and under
+// `labels`, where only Docker looks: the specification writes `Labels`.
+fn labelled(config: &[u8], lineage: &[(String, String)]) -> anyhow::Result<Vec<u8>> {
+    let mut json: Value = serde_json::from_slice(config).context("in the image's configuration")?;
+    let fields = json
+        .as_object_mut()
+        .context("in the image's configuration")?;
+    let config = fields.entry("config").or_insert_with(|| Map::new().into());
+    let config = config
+        .as_object_mut()
+        .context("in the image's configuration")?;
+    let mut labels = Map::new();
+    for name in ["labels", "Labels"] {
+        if let Some(Value::Object(known)) = config.remove(name) {
+            labels.extend(known);
+        }
+    }
+    for (name, value) in lineage {
+        labels.insert(name.clone(), value.clone().into());
+    }
+    config.insert("Labels".into(), labels.into());
+    serde_json::to_vec(&json).context("while writing the image's configuration")
 }
 
 // Run Copa; again without the packages that can't be had, if it names some.
 async fn update(
-    job: &Job<'_>,
+    job: &Job<'_, '_>,
     copa: &Run<'_>,
     plan: &Plan,
     folder: &Path,
@@ -145,7 +127,7 @@ async fn update(
     let mut left_out = BTreeMap::new();
     let mut plan = plan.clone();
     for _ in 0..ROUNDS {
-        let Err(failure) = copa.patch(job.ctx, &plan, folder).await? else {
+        let Err(failure) = copa.patch(job.session.ctx, &plan, folder).await? else {
             return Ok(left_out);
         };
         let blamed: BTreeMap<_, _> = failure
@@ -158,7 +140,7 @@ async fn update(
         };
         for (package, reason) in &blamed {
             let count = plural(rest.packages().count(), "other package");
-            job.ctx.log().warning(format!(
+            job.session.ctx.log().warning(format!(
                 "`{package}` can't be updated: {reason}; going on with {count}"
             ));
         }
@@ -181,61 +163,26 @@ fn because(blamed: BTreeMap<String, String>, reason: String) -> anyhow::Error {
     anyhow!(reason).context("Copa could not patch the image")
 }
 
-// Copa notes the name under which it got the image, which means nothing beyond this run. A build of
-// nothing but labels puts the image's own name there.
-async fn label(job: &Job<'_>, loaded: &ImageRef, folder: &Path) -> anyhow::Result<()> {
-    let context = folder.join("label");
-    std::fs::create_dir(&context).context("while preparing the labels")?;
-    std::fs::write(context.join("Dockerfile"), format!("FROM {loaded}\n"))
-        .context("while preparing the labels")?;
-    let known = &job.image.config.labels;
-    let label = |name: String, value: &str| {
-        // An image that was patched before keeps what it was first made from.
-        let value = known.get(&name).map_or(value, String::as_str).to_owned();
-        (name, value)
-    };
-    let request = BuildRequest {
-        context,
-        dockerfile: "Dockerfile".into(),
-        target: None,
-        image: job.staging.clone(),
-        build_args: Vec::new(),
-        labels: vec![
-            label(BASE.into(), &job.request.image.to_string()),
-            label(format!("{ORIGIN}name"), &job.request.image.to_string()),
-            label(format!("{ORIGIN}digest"), &job.image.id),
-        ],
-    };
-    let built = job.engine.build(&request, |_| ()).await;
-    built.context("while labelling the patched image").map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_in_full() {
-        let digest = format!("sha256:{}", "0a".repeat(32));
-        let table = [
-            (
-                "debian:trixie-slim",
-                "docker.io/library/debian:trixie-slim".to_owned(),
-            ),
-            ("debian", "docker.io/library/debian:latest".to_owned()),
-            ("team/tools:1", "docker.io/team/tools:1".to_owned()),
-            (
-                "mirror.example:5000/debian:13",
-                "mirror.example:5000/debian:13".to_owned(),
-            ),
-            (
-                &format!("debian:13@{digest}"),
-                format!("docker.io/library/debian@{digest}"),
-            ),
-        ];
-        for (given, full) in table {
-            assert_eq!(full_name(&given.parse().unwrap()), full);
+    fn the_lineage_stands_where_the_specification_has_labels() {
+        let config = br#"{"config": {"User": "1", "Labels": {"team": "web"}, "labels": {"BaseImage": "127.0.0.1:1/x"}}}"#;
+        let lineage = [("BaseImage".to_owned(), "app:1".to_owned())];
+        let json: Value = serde_json::from_slice(&labelled(config, &lineage).unwrap()).unwrap();
+        insta::assert_json_snapshot!(json, @r#"
+        {
+          "config": {
+            "Labels": {
+              "BaseImage": "app:1",
+              "team": "web"
+            },
+            "User": "1"
+          }
         }
+        "#);
     }
 
     #[test]

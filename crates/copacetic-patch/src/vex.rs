@@ -7,9 +7,21 @@ use serde_json::{Value, json};
 
 use crate::difference::Difference;
 
-/// A document that says what the patch mended in `image`, whose id in the engine is `id`; `now` is
-/// RFC 3339.
-pub(crate) fn document(image: &ImageRef, id: &str, difference: &Difference, now: &str) -> Value {
+/// The media type of a document, and the type of an artifact that is one.
+pub(crate) const MEDIA_TYPE: &str = "application/vnd.openvex+json";
+
+/// A document that says what the patch mended in `image`, whose manifest in its registry, or else whose
+/// id in the engine, is `digest`; `now` is RFC 3339.
+///
+/// Tools know an image by the digest of its manifest, which it has once it is `pushed`. Before that the
+/// statements are about the packages in their new versions.
+pub(crate) fn document(
+    image: &ImageRef,
+    digest: &str,
+    pushed: bool,
+    difference: &Difference,
+    now: &str,
+) -> Value {
     let purls: BTreeMap<_, _> = difference
         .updated
         .iter()
@@ -24,17 +36,18 @@ pub(crate) fn document(image: &ImageRef, id: &str, difference: &Difference, now:
                 .push(json!({"@id": purl}));
         }
     }
-    let product = product(image, id);
+    let product = product(image, digest);
     let statements = mended.into_iter().map(|(id, packages)| {
-        json!({
-            "vulnerability": {"name": id},
-            "products": [{"@id": product, "subcomponents": packages}],
-            "status": "fixed",
-        })
+        let products = if pushed {
+            json!([{"@id": product, "subcomponents": packages}])
+        } else {
+            packages.into()
+        };
+        json!({"vulnerability": {"name": id}, "products": products, "status": "fixed"})
     });
     json!({
         "@context": "https://openvex.dev/ns/v0.2.0",
-        "@id": format!("urn:oci:{id}:vex"),
+        "@id": format!("urn:oci:{digest}:vex"),
         "author": "drydock copacetic-patch",
         "timestamp": now,
         "version": 1,
@@ -61,7 +74,13 @@ mod tests {
     fn what_was_mended_as_a_tool_reads_it() {
         let difference = difference(&[("openssl", "1", "2")], &[("openssl", "2", "-")]);
         let image = "drydock.azurecr.io/app:1-patched".parse().unwrap();
-        let document = document(&image, "sha256:ab", &difference, "2026-01-01T00:00:00Z");
+        let document = document(
+            &image,
+            "sha256:ab",
+            true,
+            &difference,
+            "2026-01-01T00:00:00Z",
+        );
         insta::assert_json_snapshot!(document, @r#"
         {
           "@context": "https://openvex.dev/ns/v0.2.0",
@@ -88,6 +107,26 @@ mod tests {
           "timestamp": "2026-01-01T00:00:00Z",
           "version": 1
         }
+        "#);
+    }
+
+    #[test]
+    fn an_image_without_a_digest_is_known_by_its_packages() {
+        let difference = difference(&[("openssl", "1", "2")], &[("openssl", "2", "-")]);
+        let image = "app:1-patched".parse().unwrap();
+        let document = document(
+            &image,
+            "sha256:ab",
+            false,
+            &difference,
+            "2026-01-01T00:00:00Z",
+        );
+        insta::assert_json_snapshot!(document["statements"][0]["products"], @r#"
+        [
+          {
+            "@id": "pkg:deb/debian/openssl@2?arch=amd64"
+          }
+        ]
         "#);
     }
 }

@@ -29,10 +29,10 @@ pub struct Patience {
 }
 
 impl Default for Patience {
-    /// Two seconds and one second; 155 seconds in all, as GitHub's own uploader does.
+    /// A second each; 155 seconds in all, as GitHub's own uploader does.
     fn default() -> Self {
         Self {
-            retry: Duration::from_secs(2),
+            retry: Duration::from_secs(1),
             poll: Duration::from_secs(1),
             limit: Duration::from_secs(155),
         }

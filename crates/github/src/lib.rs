@@ -4,6 +4,7 @@
 //! - [`CodeScanning`]: uploads a SARIF file and waits until it is processed;
 //! - [`Stored`]: what an earlier analysis found;
 //! - [`PullRequest`]: one comment, kept up to date;
+//! - [`Issues`]: one issue, opened, rewritten and closed as what it tells of comes and goes;
 //! - [`Dependencies`]: the packages of a commit, for the dependency graph;
 //! - [`UploadError`]: why the Security tab does not have the findings.
 
@@ -13,6 +14,7 @@ mod code_scanning;
 mod comment;
 mod dependencies;
 mod error;
+mod issues;
 mod place;
 mod stored;
 
@@ -20,5 +22,6 @@ pub use code_scanning::{CodeScanning, Packed, Patience, Uploaded};
 pub use comment::{Commented, PullRequest};
 pub use dependencies::{Dependencies, Dependency, Detector, Job, Manifest, Snapshot};
 pub use error::UploadError;
+pub use issues::{Issues, RollingIssue};
 pub use place::{Place, Unplaced};
 pub use stored::Stored;

@@ -197,11 +197,11 @@ fn fresh_enough(
     })
 }
 
-// Two seconds, four seconds, with up to one more: jobs that failed together do not come back together.
+// One second, two seconds, with up to one more: jobs that failed together do not come back together.
 fn pause(round: u32) -> u32 {
     use std::hash::{BuildHasher as _, RandomState};
     let jitter = RandomState::new().hash_one(round) % 1000;
-    1000 * 2_u32.pow(round) + u32::try_from(jitter).unwrap_or_default()
+    500 * 2_u32.pow(round) + u32::try_from(jitter).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ pub(super) async fn update(
             issue.closed_for = Some(written.state_reason.unwrap_or_else(|| "completed".into()));
         }
         Some(_) if issue.closed.is_some() => {
-            (issue.closed, issue.closed_for) = (None, Some("reopened".into()))
+            (issue.closed, issue.closed_for) = (None, Some("reopened".into()));
         }
         _ => {}
     }

@@ -35,22 +35,20 @@ fn page(title: &str, body: &str) -> String {
 
 /// A table; heads are text, cells are HTML.
 fn table(heads: &[&str], rows: &[Row]) -> String {
-    let heads: String = heads
+    let heads: Vec<_> = heads
         .iter()
         .map(|head| format!("<th>{}", html(head)))
         .collect();
-    let rows: String = rows
+    let rows: Vec<_> = rows
         .iter()
         .map(|row| {
-            let cells: String = row.cells.iter().map(|cell| format!("<td>{cell}")).collect();
-            format!(
-                "<tr{}>{cells}</tr>\n",
-                row.id
-                    .as_ref()
-                    .map_or(String::new(), |id| format!(" id=\"{}\"", html(id)))
-            )
+            let cells: Vec<_> = row.cells.iter().map(|cell| format!("<td>{cell}")).collect();
+            let id = row.id.as_ref();
+            let id = id.map_or(String::new(), |id| format!(" id=\"{}\"", html(id)));
+            format!("<tr{id}>{}</tr>\n", cells.concat())
         })
         .collect();
+    let (heads, rows) = (heads.concat(), rows.concat());
     format!("<div class=\"scroll\"><table><tr>{heads}</tr>\n{rows}</table></div>")
 }
 

@@ -81,9 +81,9 @@ async fn each_mistake_has_its_number() {
 
 #[tokio::test]
 async fn an_assertion_of_another_issuers_key_is_refused() {
-    let (azure, forger) = (Azure::start(config()).await, Azure::start(config()).await);
-    let (azure, forger) = (azure.unwrap(), forger.unwrap());
-    let forged = assertion(&forger, "api://AzureADTokenExchange").await;
+    let (azure, stranger) = (Azure::start(config()).await, Azure::start(config()).await);
+    let (azure, stranger) = (azure.unwrap(), stranger.unwrap());
+    let forged = assertion(&stranger, "api://AzureADTokenExchange").await;
     let (status, body) = entra(&azure, "tenant", &federated(&forged, MANAGEMENT)).await;
     assert_eq!((status, &body["error_codes"][0]), (401, &50027.into()));
 }

@@ -146,7 +146,7 @@ impl Stack {
 
 fn gzip() -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    std::io::Write::write_all(&mut packed, &[7; 300_000]).unwrap();
+    std::io::Write::write_all(&mut packed, &vec![7; 300_000]).unwrap();
     packed.finish().unwrap()
 }
 
@@ -161,11 +161,9 @@ async fn a_blob_is_pushed_and_pulled_byte_for_byte() {
     let location = begun.headers()["location"].to_str().unwrap();
     // It leads back to the front, not to the registry behind.
     let path = location.strip_prefix(&format!("https://{NAME}")).unwrap();
-    let digest: String = digest(&SHA256, &blob)
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = digest(&SHA256, &blob);
+    let hex = |text: String, byte: &u8| format!("{text}{byte:02x}");
+    let digest = digest.as_ref().iter().fold(String::new(), hex);
     let done = stack.call(
         Method::PUT,
         &format!("{path}&digest=sha256:{digest}"),

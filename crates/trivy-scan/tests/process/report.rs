@@ -125,7 +125,10 @@ fn outside_github_it_is_a_command_line() {
     let ran = std::process::Command::new(env!("CARGO_BIN_EXE_trivy-scan"))
         .args(["--image", "app:1", "--fail-on", "high"])
         .env_clear()
-        .envs([("PATH", path), ("HOME", tools.display().to_string())])
+        .envs([
+            ("PATH", path),
+            ("HOME", step.folder().join("home").display().to_string()),
+        ])
         .current_dir(step.workspace())
         .output()
         .unwrap();

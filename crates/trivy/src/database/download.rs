@@ -58,14 +58,11 @@ pub(super) async fn from(
             text: format!("{}", error.root_cause()),
         }));
     }
-    let found = match Cached::read(beside.path()) {
-        Ok(Some(found)) => found,
-        Ok(None) | Err(_) => {
-            return Ok(Err(Reason {
-                text: "what it gave is no whole database".to_owned(),
-                retry_after: None,
-            }));
-        }
+    let Ok(Some(found)) = Cached::read(beside.path()) else {
+        return Ok(Err(Reason {
+            text: "what it gave is no whole database".to_owned(),
+            retry_after: None,
+        }));
     };
     replace(&new, &cache.join("db"), owner).map_err(unwritable)?;
     Ok(Ok(found))

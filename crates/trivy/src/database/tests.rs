@@ -54,14 +54,15 @@ fn digest(bytes: &[u8]) -> String {
     )
 }
 
+// Made once: the time in it would change its digest.
+static LAYERS: Mutex<Vec<(String, Vec<u8>)>> = Mutex::new(Vec::new());
+
 async fn answer(State(mirrors): State<Mirrors>, uri: Uri) -> Response {
     let path: Vec<_> = uri.path().split('/').collect();
     let [_, "v2", repository, kind, _] = path[..] else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let name = repository.to_owned();
-    // Made once: the time in it would change its digest.
-    static LAYERS: Mutex<Vec<(String, Vec<u8>)>> = Mutex::new(Vec::new());
     let bytes = {
         let mut layers = LAYERS.lock().unwrap();
         let known = layers.iter().find(|(of, _)| *of == name).cloned();

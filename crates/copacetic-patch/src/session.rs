@@ -1,0 +1,245 @@
+//! What the images of one run share, and what the run leaves when it ends.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actions_toolkit::Context;
+use anyhow::Context as _;
+use azure::{Cloud, Credential, Directory, LoginServer, RESOURCE_MANAGER, TOKEN_USER};
+use container::{Auth, Credentials, Engine, ImageRef, LocalRegistry, Registry};
+use tokio::sync::OnceCell;
+use trivy::{Database, Origin, Scan, Scanned, Scanner, Target};
+
+use crate::buildkit::BuildKit;
+use crate::request::{self, Login, Request};
+
+/// One run.
+pub(crate) struct Session<'a> {
+    pub(crate) ctx: &'a Context,
+    pub(crate) request: Request,
+    pub(crate) engine: Engine,
+    /// Where BuildKit and Trivy find the images, and Copa leaves what it made.
+    pub(crate) local: LocalRegistry,
+    /// What marks the containers of this run.
+    pub(crate) id: String,
+    folder: tempfile::TempDir,
+    buildkit: OnceCell<BuildKit>,
+    tooling: OnceCell<Option<String>>,
+    registries: RefCell<HashMap<String, Arc<Registry>>>,
+    passing: RefCell<Vec<ImageRef>>,
+    has_database: Cell<bool>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) async fn open(
+        ctx: &'a Context,
+        request: Request,
+        engine: Engine,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("drydock-patch-")
+            .tempdir_in(ctx.temp_dir())
+            .context("while making a folder for the run")?;
+        Ok(Self {
+            ctx,
+            request,
+            engine,
+            local: LocalRegistry::open(folder.path()).await?,
+            id: uuid::Uuid::new_v4().simple().to_string(),
+            folder,
+            buildkit: OnceCell::new(),
+            tooling: OnceCell::new(),
+            registries: RefCell::default(),
+            passing: RefCell::default(),
+            has_database: Cell::new(false),
+        })
+    }
+
+    /// A new folder for the files of a stage.
+    pub(crate) fn new_folder(&self) -> anyhow::Result<PathBuf> {
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder).context("while making a folder for Copa")?;
+        Ok(folder)
+    }
+
+    /// The name `image` may come into being in the engine; it goes when the run ends.
+    pub(crate) fn passing(&self, image: ImageRef) {
+        self.passing.borrow_mut().push(image);
+    }
+
+    /// Remove our BuildKit: no image of the run needs it any more.
+    pub(crate) async fn release_buildkit(&self) {
+        if let Some(own) = self.buildkit.get() {
+            own.remove().await;
+        }
+    }
+
+    /// Remove the containers and names of this run, however it ended.
+    pub(crate) async fn clean_up(&self) {
+        self.engine.remove_run(&self.id).await;
+        for name in self.passing.take() {
+            if let Err(e) = self.engine.untag(&name).await {
+                self.ctx.log().warning(format!("{e:#}"));
+            }
+        }
+    }
+
+    /// Where BuildKit is: the given one, or one of our own, started at the first call.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(crate) async fn buildkit(&self) -> anyhow::Result<String> {
+        match &self.request.buildkit {
+            request::BuildKit::At(address) => Ok(address.clone()),
+            request::BuildKit::Own(image) => {
+                let start = || BuildKit::start(&self.engine, image, self.folder.path(), &self.id);
+                Ok(self.buildkit.get_or_try_init(start).await?.address())
+            }
+        }
+    }
+
+    /// The image that stands for Copa's own tooling images, as BuildKit names it.
+    ///
+    /// # Errors
+    /// When it can't be taken out of the engine.
+    pub(crate) async fn tooling(&self) -> anyhow::Result<Option<&str>> {
+        let find = || async {
+            let Some(tooling) = &self.request.tooling else {
+                return Ok(None);
+            };
+            if self.engine.inspect(tooling).await?.is_none() {
+                return Ok(Some(full_name(tooling)));
+            }
+            let served = self
+                .local
+                .add_saved(&self.engine, tooling, "tooling")
+                .await?;
+            anyhow::Ok(Some(served.to_string()))
+        };
+        Ok(self.tooling.get_or_try_init(find).await?.as_deref())
+    }
+
+    /// A client of the registry `host`, signed in at the first request.
+    ///
+    /// # Errors
+    /// When the run's identity gets no token.
+    pub(crate) async fn registry(&self, host: &str) -> anyhow::Result<Arc<Registry>> {
+        let known = self.registries.borrow().get(host).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let basic = |username: &str, password: &str| {
+            Auth::Basic(Credentials {
+                username: username.to_owned(),
+                password: password.to_owned(),
+            })
+        };
+        let auth = match &self.request.login {
+            Login::Anonymous => Auth::Anonymous,
+            Login::Password(user, password) => basic(user, password.expose()),
+            Login::Entra { client, tenant } => {
+                let inputs = self.ctx.inputs();
+                let cloud = Cloud::new(
+                    inputs.required("authority-host")?,
+                    RESOURCE_MANAGER,
+                    inputs.required("token-audience")?,
+                );
+                let directory =
+                    Directory::new(self.ctx, &cloud, tenant, client, Credential::Federated);
+                let server = LoginServer(host.to_owned());
+                let token = server.refresh_token(self.ctx, &directory).await?;
+                basic(TOKEN_USER, token.expose())
+            }
+        };
+        let registry = Arc::new(Registry::new(self.ctx.http()?.clone(), host, auth));
+        let mut registries = self.registries.borrow_mut();
+        registries.insert(host.to_owned(), Arc::clone(&registry));
+        Ok(registry)
+    }
+
+    /// See to the vulnerability database, once in a run: all scans take the same.
+    ///
+    /// # Errors
+    /// When no mirror gives it and the cache has none.
+    pub(crate) async fn database(&self) -> anyhow::Result<()> {
+        if self.has_database.replace(true) {
+            return Ok(());
+        }
+        let log = self.ctx.log();
+        let database = Database::provide(&self.request.database, log).await?;
+        if let Origin::Stale(said) = database.origin {
+            log.warning(format!(
+                "no mirror gave a newer vulnerability database than the one in the cache, of {} ({})",
+                database.updated_at,
+                said.join("; ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// Scan the image `name` for vulnerable packages; in the report it is called `called`.
+    ///
+    /// # Errors
+    /// When there is no database or no report.
+    pub(crate) async fn scan(&self, name: &ImageRef, called: &ImageRef) -> anyhow::Result<Scanned> {
+        self.database().await?;
+        let mut scan = Scan::new(
+            Target::Image(name.to_string()),
+            &self.request.database.cache,
+        );
+        scan.scanners = vec![Scanner::Vulnerabilities];
+        scan.folder.clone_from(&self.request.workspace);
+        let scanned = scan.run(self.ctx.env(), self.ctx.log()).await?;
+        if name == called {
+            return Ok(scanned);
+        }
+        // A name on our loopback port is nobody's any more when the run has ended.
+        let raw = String::from_utf8_lossy(&scanned.raw)
+            .replace(&name.to_string(), &called.to_string())
+            .replace(&name.without_version(), &called.without_version());
+        Ok(Scanned::read(raw.into_bytes())?)
+    }
+}
+
+// BuildKit compares names in full: `docker.io/library/debian:trixie-slim`.
+fn full_name(image: &ImageRef) -> String {
+    let separator = if image.digest().is_some() { '@' } else { ':' };
+    let repository = match image.registry() {
+        Some(_) => image.without_version(),
+        None if image.repository().contains('/') => format!("docker.io/{}", image.repository()),
+        None => format!("docker.io/library/{}", image.repository()),
+    };
+    format!("{repository}{separator}{}", image.reference())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_full() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let table = [
+            (
+                "debian:trixie-slim",
+                "docker.io/library/debian:trixie-slim".to_owned(),
+            ),
+            ("debian", "docker.io/library/debian:latest".to_owned()),
+            ("team/tools:1", "docker.io/team/tools:1".to_owned()),
+            (
+                "mirror.example:5000/debian:13",
+                "mirror.example:5000/debian:13".to_owned(),
+            ),
+            (
+                &format!("debian:13@{digest}"),
+                format!("docker.io/library/debian@{digest}"),
+            ),
+        ];
+        for (given, full) in table {
+            assert_eq!(full_name(&given.parse().unwrap()), full);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A rolling issue: one that is opened, rewritten and closed as what it tells of comes and goes.
+//!
+//! Protocol: docs.github.com/rest/issues/issues. It is found again by a marker in its body, which a
+//! person does not see.
+
+use anyhow::{Context as _, anyhow};
+use octocrab::Octocrab;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Pages of a hundred open issues that are looked through.
+const PAGES: u32 = 10;
+/// Characters of a body (docs.github.com, "body is too long").
+const LIMIT: usize = 65_536;
+
+/// What the issue is to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollingIssue {
+    /// What tells it from other issues.
+    pub key: String,
+    /// Its title.
+    pub title: String,
+    /// Its body, in Markdown; `None` closes it.
+    pub body: Option<String>,
+}
+
+/// The issues of one repository.
+pub struct Issues {
+    crab: Octocrab,
+    repository: String,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    number: u64,
+    #[serde(default)]
+    body: Option<String>,
+}
+
+impl Issues {
+    /// The issues of `repository` (`owner/name`) at the API `api_url`.
+    ///
+    /// # Errors
+    /// When the repository or address is malformed.
+    pub fn new(
+        http: reqwest::Client,
+        api_url: &str,
+        repository: &str,
+        token: &str,
+    ) -> anyhow::Result<Self> {
+        if !repository.contains('/') {
+            return Err(anyhow!("`{repository}` is no `owner/name`"));
+        }
+        let crab = Octocrab::builder()
+            .base_uri(api_url)
+            .context("while reading GITHUB_API_URL")?
+            .personal_token(token.to_owned())
+            .build_with_reqwest(http)
+            .context("while preparing the client for GitHub")?;
+        Ok(Self {
+            crab,
+            repository: repository.to_owned(),
+        })
+    }
+
+    /// Open, rewrite or close the issue, and return its number if it is open.
+    ///
+    /// # Errors
+    /// With what GitHub answered.
+    pub async fn roll(&self, issue: &RollingIssue) -> anyhow::Result<Option<u64>> {
+        let marker = format!("<!-- {} -->", issue.key.replace("--", "—"));
+        let known = self.find(&marker).await?;
+        let body = issue.body.as_ref().map(|body| {
+            let room = LIMIT - marker.len() - 2;
+            let cut: String = body.chars().take(room).collect();
+            format!("{cut}\n{marker}")
+        });
+        let issues = format!("/repos/{}/issues", self.repository);
+        match (known, body) {
+            (None, None) => Ok(None),
+            (None, Some(body)) => {
+                let new = json!({"title": issue.title, "body": body});
+                let made: Found = self.crab.post(&issues, Some(&new)).await.map_err(explain)?;
+                Ok(Some(made.number))
+            }
+            (Some(known), Some(body)) => {
+                if known.body.as_deref() != Some(&body) {
+                    let change = json!({"title": issue.title, "body": body});
+                    self.change(known.number, &change).await?;
+                }
+                Ok(Some(known.number))
+            }
+            (Some(known), None) => {
+                let change = json!({"state": "closed", "state_reason": "completed"});
+                self.change(known.number, &change).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn change(&self, number: u64, change: &Value) -> anyhow::Result<()> {
+        let path = format!("/repos/{}/issues/{number}", self.repository);
+        let answer: Result<Value, _> = self.crab.patch(path, Some(change)).await;
+        answer.map(drop).map_err(explain)
+    }
+
+    async fn find(&self, marker: &str) -> anyhow::Result<Option<Found>> {
+        for page in 1..=PAGES {
+            let path = format!(
+                "/repos/{}/issues?state=open&per_page=100&page={page}",
+                self.repository
+            );
+            let found: Vec<Found> = self.crab.get(path, None::<&()>).await.map_err(explain)?;
+            let count = found.len();
+            let is_ours = |issue: &Found| issue.body.as_ref().is_some_and(|b| b.contains(marker));
+            if let Some(issue) = found.into_iter().find(is_ours) {
+                return Ok(Some(issue));
+            }
+            if count < 100 {
+                break;
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn explain(error: octocrab::Error) -> anyhow::Error {
+    let octocrab::Error::GitHub { source, .. } = &error else {
+        return anyhow::Error::new(error).context("while writing the issue");
+    };
+    let cure = match source.status_code.as_u16() {
+        401 => "; check the input `token`",
+        403 => {
+            "; give the job `permissions: issues: write` (runs for forks and Dependabot cannot have it)"
+        }
+        404 => "; the token may not see the repository",
+        410 => "; the repository has issues turned off",
+        _ => "",
+    };
+    anyhow!(
+        "the issue could not be written: GitHub answered {} ({}){cure}",
+        source.status_code.as_u16(),
+        source.message
+    )
+}
