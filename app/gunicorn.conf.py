@@ -1,6 +1,8 @@
 """How gunicorn serves the application. Every number can be set by the environment."""
 
 import os
+import tempfile
+from typing import Any
 
 # Inside a container every interface is the container's own.
 bind = "0.0.0.0:8000"
@@ -18,3 +20,15 @@ control_socket_disable = True
 accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("WEB_LOG_LEVEL", "warning")
+
+# The workers' metrics are added up from files in memory. The variable is read on import.
+os.environ.setdefault(
+    "PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="metrics-", dir=worker_tmp_dir)
+)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget the gauges of a worker that ended; its counters stay counted."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

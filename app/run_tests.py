@@ -5,8 +5,15 @@ import sys
 
 CHECKS = (
     ("ruff", "check", "--no-cache", "."),
+    ("mypy", "--strict", "--cache-dir=/dev/null", "flask_app", "wsgi.py", "gunicorn.conf.py"),
     ("bandit", "--quiet", "--configfile", "pyproject.toml", "--recursive", "."),
-    ("pytest", "--cov", "--cov-report=term", "--junit-xml=/results/junit.xml"),
+    (
+        "pytest",
+        "--cov",
+        "--cov-report=term",
+        "--cov-fail-under=95",
+        "--junit-xml=/results/junit.xml",
+    ),
 )
 
 

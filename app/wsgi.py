@@ -1,5 +1,13 @@
 """The entry point for gunicorn."""
 
-from flask_app import create_app
+import sys
 
-app = create_app()
+from flask_app import create_app
+from flask_app.settings import SettingsError
+
+try:
+    app = create_app()
+except SettingsError as error:
+    # 4 is gunicorn's own code for an application that cannot be loaded.
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(4) from None

@@ -1,14 +1,15 @@
-"""The Flask application that the pipeline builds, scans, patches, deploys and serves."""
+"""The release board: the application that the pipeline delivers shows what was delivered."""
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from flask import Flask, jsonify, render_template
+from flask import Flask, Response, jsonify, render_template
 
 from .errors import problem
+from .metrics import install_metrics
 from .observability import install_logging, install_request_log
+from .settings import SEVERITIES, Settings, read
 
 STAGES = ("Code", "Build", "Scan", "Patch", "Push", "Deploy", "Serve")
 
@@ -21,47 +22,59 @@ SECURITY_HEADERS = {
 }
 
 
-def create_app(config: dict | None = None) -> Flask:
-    """Make the application; `config` overrides what the environment says."""
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the application; without `settings` they are read from the environment."""
+    facts = settings or read()
     app = Flask(__name__)
-    app.config.update(
-        VERSION=os.environ.get("APP_VERSION", "dev"),
-        COMMIT=os.environ.get("APP_COMMIT", "unknown"),
-        STARTED=datetime.now(UTC),
-        MAX_CONTENT_LENGTH=64 * 1024,
-    )
-    app.config.update(config or {})
+    app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
     install_logging(app)
     install_request_log(app)
+    install_metrics(app)
     app.register_error_handler(Exception, problem)
 
     @app.get("/")
     def index() -> str:
-        return render_template("index.html", stages=STAGES, **identity(app))
+        up = timedelta(seconds=int((datetime.now(UTC) - facts.started).total_seconds()))
+        return render_template(
+            "index.html", stages=STAGES, severities=SEVERITIES, facts=facts, uptime=up
+        )
 
     @app.get("/health")
-    def health():
-        return jsonify(status="ok", **identity(app))
+    def health() -> Response:
+        return jsonify(status="ok", **identity(facts))
 
     @app.get("/ready")
-    def ready():
+    def ready() -> Response:
         return jsonify(status="ready")
 
+    @app.get("/version")
+    def version() -> Response:
+        return jsonify(
+            **identity(facts),
+            digest=facts.digest,
+            built=facts.built and facts.built.isoformat(),
+            deployed=facts.deployed and facts.deployed.isoformat(),
+            patched=facts.patched,
+            scan={"before": facts.before, "after": facts.after},
+            pod=facts.pod,
+        )
+
     @app.after_request
-    def secure(response):
+    def secure(response: Response) -> Response:
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
-        if response.mimetype == "application/json":
+        # Every answer but the style sheet tells what runs now.
+        if response.mimetype != "text/css":
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     return app
 
 
-def identity(app: Flask) -> dict[str, str]:
+def identity(facts: Settings) -> dict[str, str]:
     """Which version answers: a deployment checks that it is the new one."""
     return {
-        "version": app.config["VERSION"],
-        "commit": app.config["COMMIT"],
-        "started": app.config["STARTED"].isoformat(timespec="seconds"),
+        "version": facts.version,
+        "commit": facts.commit,
+        "started": facts.started.isoformat(timespec="seconds"),
     }

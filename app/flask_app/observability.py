@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 
-from flask import Flask, g, has_request_context, request
+from flask import Flask, Response, g, has_request_context, request
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -50,10 +50,10 @@ def install_request_log(app: Flask) -> None:
         g.begun = time.monotonic()
 
     @app.after_request
-    def end(response):
+    def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
         # Probes come every few seconds: they are logged only when they fail.
-        if request.path not in ("/health", "/ready") or response.status_code >= 400:
+        if request.path not in ("/health", "/ready", "/metrics") or response.status_code >= 400:
             fields = {
                 "method": request.method,
                 "path": request.path,

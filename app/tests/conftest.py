@@ -3,11 +3,12 @@ import io
 import pytest
 
 from flask_app import create_app
+from flask_app.settings import Settings
 
 
 @pytest.fixture
 def client():
-    return create_app({"VERSION": "7", "COMMIT": "f00d"}).test_client()
+    return create_app(Settings(version="7", commit="f00d")).test_client()
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""What the deployment says about itself: typed settings, read once from the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+UNKNOWN = "unknown"
+SEVERITIES = ("critical", "high", "medium", "low", "unknown")
+
+Counts = dict[str, int]
+
+
+class SettingsError(ValueError):
+    """A variable of the environment has a value that cannot be right; the message names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is running, and how it came here. `None` is a fact that nobody gave."""
+
+    version: str = "dev"
+    commit: str = UNKNOWN
+    digest: str | None = None
+    built: datetime | None = None
+    deployed: datetime | None = None
+    before: Counts | None = None
+    after: Counts | None = None
+    pod: str = UNKNOWN
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def patched(self) -> str:
+        """Whether the image was patched: it was if a scan after the patch was reported."""
+        if self.after is not None:
+            return "yes"
+        return UNKNOWN if self.before is None else "no"
+
+
+def read(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; an empty variable is one that is not set.
+
+    Raises `SettingsError` for a value that cannot be right.
+    """
+
+    def text(name: str, default: str) -> str:
+        return environment.get(name, "").strip() or default
+
+    return Settings(
+        version=text("APP_VERSION", "dev"),
+        commit=text("APP_COMMIT", UNKNOWN),
+        digest=_digest("IMAGE_DIGEST", text("IMAGE_DIGEST", "")),
+        built=_time("APP_BUILT", text("APP_BUILT", "")),
+        deployed=_time("DEPLOYED_AT", text("DEPLOYED_AT", "")),
+        before=_counts("SCAN_BEFORE", text("SCAN_BEFORE", "")),
+        after=_counts("SCAN_AFTER", text("SCAN_AFTER", "")),
+        pod=text("POD_NAME", socket.gethostname()),
+    )
+
+
+def _given(value: str) -> bool:
+    return value not in ("", UNKNOWN)
+
+
+# The form of a digest is the OCI image specification's, section "Digests".
+def _digest(name: str, value: str) -> str | None:
+    if not _given(value):
+        return None
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
+        raise SettingsError(f"{name} is `{value}`: give `sha256:` and 64 hexadecimal digits")
+    return value
+
+
+def _time(name: str, value: str) -> datetime | None:
+    if not _given(value):
+        return None
+    wrong = f"{name} is `{value}`: give a time with its zone, such as 2026-01-31T12:00:00Z"
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise SettingsError(wrong) from error
+    if time.tzinfo is None:
+        raise SettingsError(wrong)
+    return time.astimezone(UTC)
+
+
+def _counts(name: str, value: str) -> Counts | None:
+    if not _given(value):
+        return None
+    counts: Counts = {}
+    for part in value.split(","):
+        severity, _, number = part.strip().partition("=")
+        if severity not in SEVERITIES or severity in counts or not re.fullmatch("[0-9]+", number):
+            raise SettingsError(
+                f"{name} has `{part.strip()}`: give each of {', '.join(SEVERITIES)} at most once, "
+                "as in critical=0,high=3"
+            )
+        counts[severity] = int(number)
+    return counts

@@ -1,0 +1,70 @@
+import pytest
+
+from flask_app import create_app
+from flask_app.settings import SettingsError, read
+
+DIGEST = "sha256:" + "a" * 64
+DEPLOYMENT = {
+    "APP_VERSION": "7",
+    "APP_COMMIT": "f00d",
+    "IMAGE_DIGEST": DIGEST,
+    "APP_BUILT": "2026-01-31T12:00:00Z",
+    "DEPLOYED_AT": "2026-01-31T14:05:00+02:00",
+    "SCAN_BEFORE": "critical=1, high=31",
+    "SCAN_AFTER": "critical=0,high=3",
+    "POD_NAME": "flask-app-1",
+}
+
+
+def test_the_page_tells_the_release():
+    page = create_app(read(DEPLOYMENT)).test_client().get("/").get_data(as_text=True)
+    told = ("f00d", DIGEST, "12:05:00 UTC", "<td>31</td>", "<td>3</td>", "flask-app-1")
+    assert [fact for fact in told if fact not in page] == []
+
+
+def test_a_fact_that_nobody_gave_is_unknown():
+    page = create_app(read({})).test_client().get("/").get_data(as_text=True)
+    assert "<dt>Image digest</dt><dd>unknown</dd>" in page
+    assert "<dt>Deployed</dt><dd>unknown</dd>" in page
+
+
+def test_version_has_every_fact():
+    answer = create_app(read(DEPLOYMENT)).test_client().get("/version").json
+    assert answer["digest"] == DIGEST
+    assert answer["deployed"] == "2026-01-31T12:05:00+00:00"
+    assert answer["scan"]["after"] == {"critical": 0, "high": 3}
+
+
+@pytest.mark.parametrize(
+    ("given", "patched"),
+    [
+        ({}, "unknown"),
+        ({"SCAN_BEFORE": "high=1"}, "no"),
+        ({"SCAN_BEFORE": "high=1", "SCAN_AFTER": "high=0"}, "yes"),
+    ],
+)
+def test_patched_follows_from_the_scans(given, patched):
+    assert read(given).patched == patched
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("IMAGE_DIGEST", "sha256:12"),
+        ("APP_BUILT", "yesterday"),
+        ("DEPLOYED_AT", "2026-01-31T12:00:00"),
+        ("SCAN_BEFORE", "high=many"),
+        ("SCAN_AFTER", "grave=1"),
+        ("SCAN_AFTER", "high=1,high=2"),
+    ],
+)
+def test_a_wrong_setting_is_named(name, value):
+    with pytest.raises(SettingsError, match=name):
+        read({name: value})
+
+
+def test_metrics_count_by_route(client):
+    client.get("/missing/1")
+    text = client.get("/metrics").get_data(as_text=True)
+    assert 'http_requests_total{method="GET",route="unmatched",status="404"}' in text
+    assert "/missing/1" not in text
