@@ -38,12 +38,9 @@ impl Repository {
         std::fs::create_dir_all(folder).context("while making GitHub's folder")?;
         // Named after its shape: an earlier `github.json` has another one.
         let file = folder.join("repository.json");
-        let mut read: Self = match std::fs::read(&file) {
-            Ok(text) => {
-                serde_json::from_slice(&text).context("while reading what GitHub was told")?
-            }
-            Err(_) => Self::default(),
-        };
+        // What another version of this server wrote, with other fields, is nothing that anybody needs.
+        let text = std::fs::read(&file).unwrap_or_default();
+        let mut read: Self = serde_json::from_slice(&text).unwrap_or_default();
         read.file = Some(file);
         Ok(read)
     }
