@@ -110,11 +110,7 @@ impl Issues {
                 "/repos/{}/issues?state=open&per_page=100&page={page}",
                 self.repository
             );
-            let found: Vec<Found> = self
-                .crab
-                .get(path, None::<&()>)
-                .await
-                .map_err(explain)?;
+            let found: Vec<Found> = self.crab.get(path, None::<&()>).await.map_err(explain)?;
             let count = found.len();
             let is_ours = |issue: &Found| issue.body.as_ref().is_some_and(|b| b.contains(marker));
             if let Some(issue) = found.into_iter().find(is_ours) {
@@ -134,7 +130,9 @@ fn explain(error: octocrab::Error) -> anyhow::Error {
     };
     let cure = match source.status_code.as_u16() {
         401 => "; check the input `token`",
-        403 => "; give the job `permissions: issues: write` (runs for forks and Dependabot cannot have it)",
+        403 => {
+            "; give the job `permissions: issues: write` (runs for forks and Dependabot cannot have it)"
+        }
         404 => "; the token may not see the repository",
         410 => "; the repository has issues turned off",
         _ => "",

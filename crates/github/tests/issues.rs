@@ -32,7 +32,12 @@ async fn one_issue_is_opened_rewritten_and_closed() {
     assert_ne!(again, number);
 
     let journal = server.journal();
-    let count = |method: &str| journal.iter().filter(|line| line.starts_with(method)).count();
+    let count = |method: &str| {
+        journal
+            .iter()
+            .filter(|line| line.starts_with(method))
+            .count()
+    };
     // What says the same already is not written again.
     assert_eq!((count("POST "), count("PATCH ")), (2, 2));
 }
@@ -40,7 +45,8 @@ async fn one_issue_is_opened_rewritten_and_closed() {
 #[tokio::test]
 async fn what_the_token_may_not_is_named() {
     let server = GitHub::start("t").await.unwrap();
-    let refusal = r#"{"message": "Resource not accessible by integration", "documentation_url": "x"}"#;
+    let refusal =
+        r#"{"message": "Resource not accessible by integration", "documentation_url": "x"}"#;
     server.expect(Fault::new("/issues", 403, refusal));
     let error = issues(&server).roll(&rolling(Some("a"))).await.unwrap_err();
     assert_eq!(
