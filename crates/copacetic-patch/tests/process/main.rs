@@ -10,6 +10,8 @@ mod bench;
 mod contract;
 #[cfg(test)]
 mod real;
+#[cfg(test)]
+mod registry;
 
 #[cfg(test)]
 fn step() -> testkit::FakeRunner {
