@@ -162,9 +162,34 @@ fn an_image_of_a_registry_is_patched_there() {
 
     // The document is of this very image, for the next step and beside the image.
     let path = pushed.bench.step.workspace().join(ran.output("vex-file"));
-    let vex: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let vex: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let product = vex["statements"][0]["products"][0]["@id"].as_str().unwrap();
     assert!(product.contains(&digest.replace(':', "%3A")), "{product}");
+    // A scanner that still reports what was mended is told by it.
+    let cache = crate::bench::later_database(pushed.server.folder.path());
+    let scan = |vex: &[&std::ffi::OsStr]| {
+        let done = Command::new("trivy")
+            .args(["image", "--quiet", "--format", "json", "--scanners", "vuln"])
+            .args([
+                "--skip-db-update",
+                "--offline-scan",
+                "--image-src",
+                "remote",
+            ])
+            .arg("--cache-dir")
+            .arg(&cache)
+            .args(vex)
+            .arg(format!("{}/team/app@{digest}", pushed.server.host))
+            .envs([("TRIVY_USERNAME", "drydock"), ("TRIVY_PASSWORD", "secret")])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        let report = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success(), "{said}");
+        report.contains("CVE-2099-0001")
+    };
+    assert!(scan(&[]));
+    assert!(!scan(&["--vex".as_ref(), path.as_os_str()]));
     let (_, list) = pushed.manifest(&referrers);
     assert_eq!(
         list["manifests"][0]["artifactType"],
