@@ -16,7 +16,12 @@ pub(crate) async fn of(session: &Session<'_>) -> anyhow::Result<Vec<Order>> {
         return Ok(orders);
     };
     let registry = session.registry(&filter.host).await?;
-    for repository in registry.repositories().await? {
+    // Who may read a repository may not be let see the list of all.
+    let repositories = match &filter.named {
+        Some(named) => named.clone(),
+        None => registry.repositories().await?,
+    };
+    for repository in repositories {
         if !filter.repositories.is_match(&repository) {
             continue;
         }

@@ -44,6 +44,8 @@ pub(crate) struct Order {
 pub(crate) struct Filter {
     pub(crate) host: String,
     pub(crate) repositories: GlobSet,
+    /// The repositories, if each is named in full: the list of all need not be seen then.
+    pub(crate) named: Option<Vec<String>>,
     pub(crate) tags: GlobSet,
 }
 
@@ -195,8 +197,13 @@ fn filter(ctx: &Context, push: bool) -> Result<Option<Filter>, BadInput> {
         }
         set.build().map_err(|e| BadInput::of(name, e))
     };
+    let patterns = inputs.lines("repositories").into_iter();
+    let in_full = |pattern: &str| !pattern.contains(['*', '?', '[', '{']);
     Ok(Some(Filter {
         host: host.to_owned(),
+        named: patterns
+            .map(|pattern| in_full(pattern).then(|| pattern.to_owned()))
+            .collect(),
         repositories: set("repositories")?,
         tags: set("tags")?,
     }))

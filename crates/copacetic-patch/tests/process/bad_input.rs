@@ -8,12 +8,12 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "image",
             "",
-            "input `image`: is required and was empty or absent (The image to patch, in the engine: `repository:tag`.)",
+            "input `image`: is required and was empty or absent; or name a `registry` to patch images of",
         ),
         (
             "image",
             "app",
-            "input `image`: `app` needs a tag and no digest: the patched image is named after it",
+            "input `image`: `app` needs a tag, or `patched-tag`: the patched image is named after it",
         ),
         (
             "image",
@@ -41,15 +41,51 @@ fn bad_input_is_named_before_anything_is_started() {
             "input `buildkit-address`: `8888` is neither `unix:///path` nor `tcp://host:port`",
         ),
         (
+            "push",
+            "true",
+            "input `image`: `app:1` names no registry to push to; write `host/app:1`",
+        ),
+        (
+            "image",
+            "app:1\napp:1",
+            "input `image`: two images would become `app:1-patched`",
+        ),
+        (
+            "registry",
+            "ghcr.io",
+            "input `registry`: the images of a registry are patched where they are: it needs `push: true`",
+        ),
+        (
+            "registry-username",
+            "me",
+            "input `registry-password`: is required where there is a `registry-username`",
+        ),
+        (
+            "client-id",
+            "x",
+            "input `tenant-id`: is required where there is a `client-id`",
+        ),
+        (
+            "smoke-command",
+            "[1]",
+            "input `smoke-command`: `[1]` is no JSON list of words: invalid type: integer `1`, expected a string at line 1 column 2",
+        ),
+        (
+            "vex-attach",
+            "true",
+            "input `vex-attach`: there is nothing in a registry to attach it to: it needs `push: true`",
+        ),
+        (
+            "issue",
+            "true",
+            "input `token`: is required for the issue; give the job `permissions: issues: write`",
+        ),
+        (
             "offline",
             "1",
             "input `offline`: `1` is neither `true` nor `false`",
         ),
-        (
-            "tag",
-            "x",
-            "input `tag` is unknown; the inputs of `copacetic-patch` are: image, report, patched-tag, buildkit-address, buildkit-image, tooling-image, timeout, db-repositories, cache-directory, offline, vex-file, report-file",
-        ),
+        ("tag", "x", "input `tag` is unknown; did you mean `tags`?"),
     ];
     for (name, value, error) in table {
         let ran = step().input(name, value).run();

@@ -175,6 +175,24 @@ fn database() -> &'static Path {
     })
 }
 
+/// Trivy's cache with a database that asks for a later version of `vulnlib` than there is.
+pub(crate) fn later_database(folder: &Path) -> PathBuf {
+    let known = std::fs::read_to_string(here().join("advisories.yaml")).unwrap();
+    let later = known.replace(
+        "package: vulnlib, fixed: 1.0-2",
+        "package: vulnlib, fixed: 1.0-3",
+    );
+    let file = folder.join("later.yaml");
+    std::fs::write(&file, later).unwrap();
+    let cache = folder.join("later");
+    let done = Command::new(writer())
+        .arg(&file)
+        .arg(cache.join("db"))
+        .output();
+    assert!(done.unwrap().status.success());
+    cache
+}
+
 // In PATH, or where `cargo xtask up` puts it.
 fn writer() -> PathBuf {
     let name = Path::new("trivy-db");

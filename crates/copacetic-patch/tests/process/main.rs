@@ -10,8 +10,16 @@ mod bench;
 mod contract;
 #[cfg(test)]
 mod real;
+#[cfg(test)]
+mod registry;
 
 #[cfg(test)]
 fn step() -> testkit::FakeRunner {
-    testkit::FakeRunner::new(env!("CARGO_BIN_EXE_copacetic-patch")).input("image", "app:1")
+    let step = testkit::FakeRunner::new(env!("CARGO_BIN_EXE_copacetic-patch"));
+    let step = step.input("image", "app:1");
+    // The engine of the tests may be another than the machine's own.
+    match std::env::var("DOCKER_HOST") {
+        Ok(host) => step.env("DOCKER_HOST", &host),
+        Err(_) => step,
+    }
 }

@@ -1,0 +1,288 @@
+//! A real registry that wants a password.
+
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use container::{Auth, Credentials, Engine, ImageRef, Registry};
+use serde_json::Value;
+
+use crate::bench::Bench;
+
+/// `drydock:secret`.
+const USERS: &str = "drydock:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+
+fn credentials() -> Credentials {
+    Credentials {
+        username: "drydock".into(),
+        password: "secret".into(),
+    }
+}
+
+/// A registry of its own port and folder; it ends with the test.
+struct Server {
+    child: Child,
+    host: String,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = free.local_addr().unwrap().to_string();
+        drop(free);
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("users"), USERS).unwrap();
+        let config = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {host}, relativeurls: true}}\nauth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+            at("data").display(),
+            at("users").display()
+        );
+        std::fs::write(at("config.yml"), config).unwrap();
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(at("config.yml"))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("`docker-registry` is installed by `cargo xtask up`");
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(&host).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            std::thread::yield_now();
+        }
+        Self {
+            child,
+            host,
+            folder,
+        }
+    }
+
+    fn client(&self) -> Registry {
+        let http = actions_toolkit::http_client().unwrap();
+        Registry::new(http, &self.host, Auth::Basic(credentials()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Pushed {
+    server: Server,
+    bench: Bench,
+    image: ImageRef,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Pushed {
+    fn new(name: &str, packages: &str) -> Self {
+        let server = Server::start();
+        let bench = Bench::new(name, packages, "");
+        let image: ImageRef = format!("{}/team/app:1", server.host).parse().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let host = std::env::var("DOCKER_HOST").ok();
+        runtime.block_on(async {
+            let engine = Engine::connect(host.as_deref()).await.unwrap();
+            engine.tag(&bench.image, &image).await.unwrap();
+            engine.push(&image, &credentials()).await.unwrap();
+            engine.untag(&image).await.unwrap();
+        });
+        let bench = bench
+            .input("image", &image.to_string())
+            .input("push", "true")
+            .input("registry-username", "drydock")
+            .input("registry-password", "secret");
+        Self {
+            server,
+            bench,
+            image,
+            runtime,
+        }
+    }
+
+    fn tags(&self) -> Vec<String> {
+        let registry = self.server.client();
+        let mut tags = self.runtime.block_on(registry.tags("team/app")).unwrap();
+        tags.sort();
+        tags
+    }
+
+    fn manifest(&self, reference: &str) -> (String, Value) {
+        let registry = self.server.client();
+        let found = registry.manifest("team/app", reference);
+        let found = self.runtime.block_on(found).unwrap().unwrap();
+        (
+            found.digest.to_string(),
+            serde_json::from_slice(&found.bytes).unwrap(),
+        )
+    }
+}
+
+#[test]
+#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+fn an_image_of_a_registry_is_patched_there() {
+    let mut pushed = Pushed::new("pushed", "vulnlib unfixed");
+    pushed.bench = pushed.bench.input("vex-attach", "true");
+    let ran = pushed.bench.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let (digest, manifest) = pushed.manifest("1-patched");
+    assert_eq!(
+        (
+            ran.output("digest"),
+            ran.output("patched-tag"),
+            ran.output("incremental-tag")
+        ),
+        (digest.as_str(), "1-patched", "1-patched-1")
+    );
+    assert_eq!(pushed.manifest("1-patched-1").0, digest);
+    let referrers = digest.replace(':', "-");
+    assert_eq!(pushed.tags(), ["1", "1-patched", "1-patched-1", &referrers]);
+
+    // What it was made from, and the layers of that as they were.
+    let (origin, original) = pushed.manifest("1");
+    let annotations = &manifest["annotations"];
+    assert_eq!(annotations["sh.copa.patch.origin.digest"], origin);
+    let name = pushed.image.to_string();
+    assert_eq!(annotations["sh.copa.patch.origin.name"], name);
+    let layers = |manifest: &Value| -> Vec<String> {
+        let layers = manifest["layers"].as_array().unwrap().iter();
+        layers.map(|l| l["digest"].to_string()).collect()
+    };
+    assert_eq!(
+        layers(&manifest)[..layers(&original).len()],
+        layers(&original)
+    );
+
+    // The document is of this very image, for the next step and beside the image.
+    let path = pushed.bench.step.workspace().join(ran.output("vex-file"));
+    let vex: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let product = vex["statements"][0]["products"][0]["@id"].as_str().unwrap();
+    assert!(product.contains(&digest.replace(':', "%3A")), "{product}");
+    // A scanner that still reports what was mended is told by it.
+    let cache = crate::bench::later_database(pushed.server.folder.path());
+    let scan = |vex: &[&std::ffi::OsStr]| {
+        let done = Command::new("trivy")
+            .args(["image", "--quiet", "--format", "json", "--scanners", "vuln"])
+            .args([
+                "--skip-db-update",
+                "--offline-scan",
+                "--image-src",
+                "remote",
+            ])
+            .arg("--cache-dir")
+            .arg(&cache)
+            .args(vex)
+            .arg(format!("{}/team/app@{digest}", pushed.server.host))
+            .envs([("TRIVY_USERNAME", "drydock"), ("TRIVY_PASSWORD", "secret")])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        let report = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success(), "{said}");
+        report.contains("CVE-2099-0001")
+    };
+    assert!(scan(&[]));
+    assert!(!scan(&["--vex".as_ref(), path.as_os_str()]));
+    let (_, list) = pushed.manifest(&referrers);
+    assert_eq!(
+        list["manifests"][0]["artifactType"],
+        "application/vnd.openvex+json"
+    );
+
+    // The password is in no file and no line of the log that a step leaves.
+    let runner = pushed.bench.step.folder().to_owned();
+    let found = Command::new("grep")
+        .args(["--recursive", "--files-with-matches", "secret"])
+        .arg(runner.join("temp"))
+        .arg(runner.join("home"))
+        .arg(runner.join("workspace"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    assert!(!ran.log.replace("::add-mask::secret", "").contains("secret"));
+
+    // Nothing new: no Copa, and nothing is pushed.
+    let tags = pushed.tags();
+    pushed.bench = pushed.bench.tool("copa", "exit 9");
+    let ran = pushed.bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("digest")),
+        (0, "up-to-date", digest.as_str()),
+        "{}",
+        ran.log
+    );
+    assert_eq!(pushed.tags(), tags);
+    assert_eq!(pushed.manifest("1-patched").0, digest);
+    assert!(pushed.server.folder.path().is_dir());
+}
+
+#[test]
+#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+fn a_patched_image_that_does_not_work_gets_no_tag() {
+    let mut pushed = Pushed::new("broken", "vulnlib");
+    let command = "dpkg-query --show vulnlib; exit 3";
+    pushed.bench = pushed.bench.input("smoke-command", command);
+    let ran = pushed.bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (1, "failed"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.error()
+            .contains("the smoke command ended with exit code 3: vulnlib\t1.0-2"),
+        "{}",
+        ran.error()
+    );
+    assert_eq!(pushed.tags(), ["1"]);
+}
+
+#[test]
+#[ignore = "real: needs an engine and a registry"]
+fn without_the_right_password_nothing_is_started() {
+    let mut pushed = Pushed::new("closed", "vulnlib");
+    pushed.bench = pushed.bench.input("registry-password", "wrong");
+    let ran = pushed.bench.run();
+    assert_eq!((ran.code, ran.output("result")), (2, "error"));
+    assert!(
+        ran.error().contains("check the registry's credentials"),
+        "{}",
+        ran.error()
+    );
+    assert_eq!(pushed.tags(), ["1"]);
+}
+
+#[test]
+#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+fn a_whole_registry_is_patched_as_far_as_it_is_named() {
+    let mut pushed = Pushed::new("whole", "unfixed");
+    pushed.bench = pushed
+        .bench
+        .input("image", "")
+        .input("registry", &pushed.server.host)
+        .input("repositories", "team/*")
+        .input("tags", "*");
+    let ran = pushed.bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("image")),
+        (0, "up-to-date", pushed.image.to_string().as_str()),
+        "{}",
+        ran.log
+    );
+    let none = pushed.bench.input("repositories", "other/*").run();
+    assert_eq!(none.code, 3, "{}", none.log);
+    assert!(
+        none.error()
+            .contains("has no image that `repositories` and `tags` name"),
+        "{}",
+        none.error()
+    );
+}
