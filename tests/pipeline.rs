@@ -61,6 +61,8 @@ fn the_application_serves_what_was_patched_and_the_security_tab_knows() {
         security.contains("image/flask-app") && security.contains("CVE-"),
         "{security}"
     );
+    // What was patched is closed, not only found.
+    assert!(security.contains("fixed"), "{security}");
 }
 
 #[test]

@@ -105,7 +105,24 @@ pub const ACTION: Action = Action {
             "Whether an issue lists what could not be mended; it is closed when nothing remains.",
         )
         .default("false"),
-        Input::new("token", "The token for the issue; it needs `issues: write`.").secret(),
+        Input::new(
+            "upload",
+            "Whether the Security tab is told what remains, in the category of the scan, so that what was mended is closed there.",
+        )
+        .default("true"),
+        Input::new(
+            "category",
+            "The category of the scan; without it, the one that `trivy-scan` takes for this image in the same job.",
+        ),
+        Input::new(
+            "dockerfile",
+            "The Dockerfile of the image, as `trivy-scan` was given it: what remains is shown there.",
+        ),
+        Input::new(
+            "token",
+            "The token for GitHub: `security-events: write` for the Security tab, `issues: write` for the issue.",
+        )
+        .secret(),
     ],
     outputs: &[
         Output::new(

@@ -9,6 +9,7 @@
 //! 7. only then [`promote`] gives it its tags, and [`report`] says what was mended, what remains, and why.
 
 mod action;
+mod alerts;
 mod before;
 mod buildkit;
 mod copa;
@@ -120,5 +121,6 @@ async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patc
         return report::still_current(job, current, several);
     }
     let promoted = promote::promote(job, &staged, &proof).await?;
+    alerts::bring_up_to_date(job, &proof.after.report).await;
     report::patched(job, &staged, &proof, &promoted, several)
 }

@@ -29,6 +29,12 @@ pub(crate) struct Request {
     pub(crate) report_file: PathBuf,
     pub(crate) vex_attach: bool,
     pub(crate) issue: Option<Secret>,
+    /// Whether the Security tab is told what remains.
+    pub(crate) upload: bool,
+    pub(crate) category: Option<String>,
+    /// Relative to the workspace.
+    pub(crate) dockerfile: Option<String>,
+    pub(crate) token: Option<Secret>,
     pub(crate) workspace: PathBuf,
 }
 
@@ -160,6 +166,10 @@ impl Request {
             report_file: ctx.path("report-file")?,
             vex_attach: attach(ctx, push)?,
             issue: issue(ctx)?,
+            upload: inputs.flag("upload")?,
+            category: inputs.text("category").map(ToOwned::to_owned),
+            dockerfile: dockerfile(ctx)?,
+            token: inputs.secret("token", ctx.log()),
             workspace,
         })
     }
@@ -296,4 +306,16 @@ fn issue(ctx: &Context) -> Result<Option<Secret>, BadInput> {
             "is required for the issue; give the job `permissions: issues: write`",
         )
     })
+}
+
+// The Dockerfile, relative to the workspace, which must be there.
+fn dockerfile(ctx: &Context) -> Result<Option<String>, BadInput> {
+    let Some(name) = ctx.inputs().text("dockerfile") else {
+        return Ok(None);
+    };
+    if ctx.path("dockerfile")?.is_file() {
+        return Ok(Some(name.trim_start_matches("./").to_owned()));
+    }
+    let problem = format!("there is no `{name}` in the workspace");
+    Err(BadInput::of("dockerfile", problem))
 }

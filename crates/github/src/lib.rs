@@ -23,5 +23,5 @@ pub use comment::{Commented, PullRequest};
 pub use dependencies::{Dependencies, Dependency, Detector, Job, Manifest, Snapshot};
 pub use error::UploadError;
 pub use issues::{Issues, RollingIssue};
-pub use place::{Place, Unplaced};
+pub use place::{Place, Unplaced, category, family};
 pub use stored::Stored;

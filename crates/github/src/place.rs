@@ -96,6 +96,18 @@ impl Place {
     }
 }
 
+/// The category of an analysis of `name` by a scan of `kind`, where an author names none: the workflow, the
+/// job, and what is scanned; nothing that changes from run to run.
+pub fn category(github: &GithubEnv<'_>, kind: &str, name: &str) -> String {
+    format!("{}/{kind}/{name}", family(github))
+}
+
+/// What all categories of one job start with.
+pub fn family(github: &GithubEnv<'_>) -> String {
+    let workflow = github.workflow_path().unwrap_or("local");
+    format!("{workflow}:{}", github.job().unwrap_or("local"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

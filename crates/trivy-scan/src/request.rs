@@ -153,11 +153,7 @@ impl Request {
 
     /// What all categories of this step start with: the step's own name among the workflows.
     pub(crate) fn family(&self, ctx: &Context) -> String {
-        let github = ctx.github();
-        let derived = || {
-            let workflow = github.workflow_path().unwrap_or("local");
-            format!("{workflow}:{}", github.job().unwrap_or("local"))
-        };
+        let derived = || github::family(&ctx.github());
         self.github.category.clone().unwrap_or_else(derived)
     }
 }

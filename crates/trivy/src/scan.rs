@@ -21,6 +21,18 @@ pub enum Target {
     Config(PathBuf),
 }
 
+impl Target {
+    /// The kind of scan, as authors write it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Image(_) => "image",
+            Self::ImageTar(_) => "archive",
+            Self::Filesystem(_) => "fs",
+            Self::Config(_) => "config",
+        }
+    }
+}
+
 /// What is looked for in an image or a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scanner {
