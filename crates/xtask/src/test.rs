@@ -98,7 +98,13 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
         Ok(program) => {
             let mut audit = command(
                 &program.to_string_lossy(),
-                ["--offline", "--no-progress", "--quiet", "."],
+                [
+                    "--offline",
+                    "--no-progress",
+                    "--quiet",
+                    "--persona=pedantic",
+                    ".",
+                ],
             );
             check(outcomes, "zizmor", audit.current_dir(paths::root()));
         }
