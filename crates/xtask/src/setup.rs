@@ -5,4 +5,5 @@ pub(crate) mod base_images;
 pub(crate) mod command;
 pub(crate) mod go_tools;
 pub(crate) mod trivy_db;
+pub(crate) mod workflow_parser;
 pub(crate) mod zizmor;

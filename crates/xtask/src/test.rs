@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
-use crate::setup::zizmor;
+use crate::setup::{workflow_parser, zizmor};
 use crate::stack::{self, Stack};
 use crate::{paths, say};
 
@@ -109,6 +109,13 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
             check(outcomes, "zizmor", audit.current_dir(paths::root()));
         }
         Err(e) => broken(outcomes, "zizmor", &e),
+    }
+    match workflow_parser::provide() {
+        Ok(script) => {
+            let mut parse = command("node", [script, paths::root()]);
+            check(outcomes, "workflow-parser", &mut parse);
+        }
+        Err(e) => broken(outcomes, "workflow-parser", &e),
     }
 }
 
