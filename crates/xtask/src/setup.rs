@@ -6,4 +6,5 @@ pub(crate) mod command;
 pub(crate) mod go_tools;
 pub(crate) mod npm;
 pub(crate) mod trivy_db;
+pub(crate) mod workflow_parser;
 pub(crate) mod zizmor;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
-use crate::setup::{npm, zizmor};
+use crate::setup::{npm, workflow_parser, zizmor};
 use crate::stack::{self, Stack};
 use crate::{paths, say};
 
@@ -98,11 +98,24 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
         Ok(program) => {
             let mut audit = command(
                 &program.to_string_lossy(),
-                ["--offline", "--no-progress", "--quiet", "."],
+                [
+                    "--offline",
+                    "--no-progress",
+                    "--quiet",
+                    "--persona=pedantic",
+                    ".",
+                ],
             );
             check(outcomes, "zizmor", audit.current_dir(paths::root()));
         }
         Err(e) => broken(outcomes, "zizmor", &e),
+    }
+    match workflow_parser::provide() {
+        Ok(script) => {
+            let mut parse = command("node", [script, paths::root()]);
+            check(outcomes, "workflow-parser", &mut parse);
+        }
+        Err(e) => broken(outcomes, "workflow-parser", &e),
     }
 }
 
