@@ -62,7 +62,7 @@ fn the_application_serves_what_was_patched_and_the_security_tab_knows() {
         "{security}"
     );
     // What was patched is closed, not only found.
-    assert!(security.contains("fixed"), "{security}");
+    assert!(security.contains(" fixed</span>"), "{security}");
 }
 
 #[test]
