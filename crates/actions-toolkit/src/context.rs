@@ -99,7 +99,15 @@ impl Context {
     /// # Errors
     /// [`BadInput`] when there is no value, or when it leads out of the workspace by `..`.
     pub fn path(&self, name: &str) -> Result<PathBuf, BadInput> {
-        let given = Path::new(self.inputs.required(name)?);
+        self.path_given(name, self.inputs.required(name)?)
+    }
+
+    /// The path `given` by the input `name`, one of several perhaps, resolved in the workspace.
+    ///
+    /// # Errors
+    /// [`BadInput`] when it leads out of the workspace by `..`.
+    pub fn path_given(&self, name: &str, given: &str) -> Result<PathBuf, BadInput> {
+        let given = Path::new(given);
         if given.components().any(|part| part == Component::ParentDir) {
             return Err(BadInput::of(
                 name,

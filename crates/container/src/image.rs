@@ -48,6 +48,17 @@ impl Digest {
         Self::of_hash(&Sha256::digest(bytes))
     }
 
+    /// The digest of all that `source` has.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn of_reader(mut source: impl std::io::Read) -> std::io::Result<Self> {
+        use sha2::{Digest as _, Sha256};
+        let mut hash = Sha256::new();
+        std::io::copy(&mut source, &mut hash)?;
+        Ok(Self::of_hash(&hash.finalize()))
+    }
+
     /// The digest whose 32 bytes are `hash`.
     pub(crate) fn of_hash(hash: &[u8]) -> Self {
         use std::fmt::Write as _;

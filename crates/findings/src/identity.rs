@@ -4,19 +4,12 @@
 
 use std::collections::HashMap;
 
-use sha2::{Digest as _, Sha256};
+use container::Digest;
 
 /// The identity of what `parts` name: 16 hex digits.
 pub(crate) fn of(parts: &[&str]) -> String {
-    let hash = Sha256::digest(parts.join("\n"));
-    let hex = |text: String, byte: &u8| {
-        use std::fmt::Write as _;
-        let mut text = text;
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    };
-    hash.iter().take(8).fold(String::with_capacity(16), hex)
+    let digest = Digest::of(parts.join("\n").as_bytes());
+    digest.hex().chars().take(16).collect()
 }
 
 /// A package URL without its version, qualifiers and subpath: the same package in the next build.

@@ -48,9 +48,7 @@ impl Issues {
         repository: &str,
         token: &str,
     ) -> anyhow::Result<Self> {
-        if !repository.contains('/') {
-            return Err(anyhow!("`{repository}` is no `owner/name`"));
-        }
+        crate::client::owner_and_name(repository)?;
         let crab = Octocrab::builder()
             .base_uri(api_url)
             .context("while reading GITHUB_API_URL")?

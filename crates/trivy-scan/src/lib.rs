@@ -20,7 +20,7 @@ use trivy::{Database, Target};
 pub use action::ACTION;
 use baseline::Source;
 use publish::Publisher;
-use request::{Request, TargetRequest};
+use request::Request;
 use scan::{Answer, Scans};
 
 /// Run the action.
@@ -93,11 +93,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
 }
 
 async fn database(ctx: &Context, request: &Request) -> anyhow::Result<Option<Database>> {
-    let needed = |target: &TargetRequest| {
-        let scanners = target.scanners(&request.scanners);
-        !matches!(target.target, Target::Config(_))
-            && scanners.contains(&trivy::Scanner::Vulnerabilities)
-    };
+    let needed = |target| scan::of(request, target).needs_database();
     if !request.targets.iter().any(needed) {
         return Ok(None);
     }

@@ -188,17 +188,7 @@ fn list<T>(
 
 /// The path `given` by the input `name`, which must be there.
 pub(crate) fn present(ctx: &Context, name: &str, given: &str) -> Result<PathBuf, BadInput> {
-    let path = Path::new(given);
-    if path
-        .components()
-        .any(|part| part == std::path::Component::ParentDir)
-    {
-        return Err(BadInput::of(
-            name,
-            format!("`{given}` must not have `..` in it"),
-        ));
-    }
-    let path = ctx.github().workspace()?.join(path);
+    let path = ctx.path_given(name, given)?;
     if path.exists() {
         return Ok(path);
     }

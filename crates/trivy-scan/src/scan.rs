@@ -35,6 +35,23 @@ pub(crate) struct Answer {
     pub(crate) comparison: Option<Comparison>,
 }
 
+/// The run of Trivy that `request` asks for on `target`.
+pub(crate) fn of(request: &Request, target: &TargetRequest) -> Scan {
+    let mut scan = Scan::new(target.target.clone(), &request.database.cache);
+    scan.scanners = target.scanners(&request.scanners);
+    scan.limit = request.limit;
+    scan.folder.clone_from(&request.workspace);
+    scan.ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());
+    scan.vex.clone_from(&request.vex);
+    scan.platform.clone_from(&request.platform);
+    scan.shared_cache = request.targets.len() > 1;
+    scan.skip = vec![request.sarif_file.clone()];
+    for index in 0..request.targets.len() {
+        scan.skip.push(request.report_file(index));
+    }
+    scan
+}
+
 /// How the step's scans are made.
 pub(crate) struct Scans<'a> {
     pub(crate) ctx: &'a Context,
@@ -71,20 +88,8 @@ impl Scans<'_> {
     }
 
     async fn run(&self, target: &TargetRequest, log: &Log) -> anyhow::Result<Scanned> {
-        let request = self.request;
-        let mut scan = Scan::new(target.target.clone(), &request.database.cache);
-        scan.scanners = target.scanners(&request.scanners);
-        scan.limit = request.limit;
-        scan.folder.clone_from(&request.workspace);
-        scan.ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());
-        scan.vex.clone_from(&request.vex);
-        scan.platform.clone_from(&request.platform);
+        let mut scan = of(self.request, target);
         scan.docker_config = self.docker_config.map(ToOwned::to_owned);
-        scan.shared_cache = request.targets.len() > 1;
-        scan.skip = vec![request.sarif_file.clone()];
-        for index in 0..request.targets.len() {
-            scan.skip.push(request.report_file(index));
-        }
         Ok(scan.run(self.ctx.env(), log).await?)
     }
 

@@ -6,5 +6,4 @@ pub(crate) mod command;
 pub(crate) mod go_tools;
 pub(crate) mod npm;
 pub(crate) mod trivy_db;
-pub(crate) mod workflow_parser;
 pub(crate) mod zizmor;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
-use crate::setup::{npm, workflow_parser, zizmor};
+use crate::setup::{npm, zizmor};
 use crate::stack::{self, Stack};
 use crate::{paths, say};
 
@@ -110,7 +110,7 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
         }
         Err(e) => broken(outcomes, "zizmor", &e),
     }
-    match workflow_parser::provide() {
+    match npm::provide("workflow-parser", "check.mjs") {
         Ok(script) => {
             let mut parse = command("node", [script, paths::root()]);
             check(outcomes, "workflow-parser", &mut parse);
@@ -160,7 +160,8 @@ fn real_tools(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> 
         "sarif-multitool",
         "node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool",
     )?;
-    path = format!("{}:{path}", validator.display());
+    let folder = validator.parent().context("a program is in a folder")?;
+    path = format!("{}:{path}", folder.display());
     let mut test = command(
         "cargo",
         [

@@ -10,10 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use container::{Auth, ImageRef, Refused, Registry};
+use container::{Auth, Digest, ImageRef, Refused, Registry};
 use jiff::Timestamp;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::DatabaseError;
 use super::cached::Cached;
@@ -90,16 +89,8 @@ async fn fetch(mirror: &str, folder: &Path, http: &reqwest::Client) -> anyhow::R
 }
 
 fn unpack(archive: &Path, digest: &str, folder: &Path) -> anyhow::Result<()> {
-    let mut hash = Sha256::new();
-    std::io::copy(&mut File::open(archive)?, &mut hash)?;
-    let is = hash
-        .finalize()
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    ensure!(
-        digest == format!("sha256:{is}"),
-        "what it sent is not {digest}"
-    );
+    let is = Digest::of_reader(File::open(archive)?)?;
+    ensure!(digest == is.as_str(), "what it sent is not {digest}");
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(File::open(archive)?));
     for entry in tar.entries().context("its archive can't be read")? {
         let mut entry = entry.context("its archive can't be read")?;

@@ -10,7 +10,6 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::*;
 
@@ -47,11 +46,7 @@ fn layer(repository: &str) -> Vec<u8> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex = |text: String, byte: &u8| format!("{text}{byte:02x}");
-    format!(
-        "sha256:{}",
-        Sha256::digest(bytes).iter().fold(String::new(), hex)
-    )
+    container::Digest::of(bytes).to_string()
 }
 
 // Made once: the time in it would change its digest.
