@@ -32,7 +32,7 @@ use container::Engine;
 
 pub use action::ACTION;
 use before::Before;
-use job::Job;
+use job::{Current, Job};
 use plan::Plan;
 use proof::Proof;
 use report::Patched;
@@ -91,7 +91,7 @@ async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patc
     if let Some(current) = &current
         && Plan::of(&current.scanned.report, &job.image)?.is_empty()
     {
-        return report::still_current(job, current, several);
+        return still_current(job, current, several).await;
     }
     let before = Before::of(job).await?;
     let plan = Plan::of(before.report(), &job.image)?;
@@ -118,9 +118,19 @@ async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patc
     if let Some(current) = &current
         && difference::same_packages(&current.scanned.report, &proof.after.report)
     {
-        return report::still_current(job, current, several);
+        return still_current(job, current, several).await;
     }
     let promoted = promote::promote(job, &staged, &proof).await?;
     alerts::bring_up_to_date(job, &proof.after.report).await;
     report::patched(job, &staged, &proof, &promoted, several)
+}
+
+// The scan before this step was of the original: what it found is open in the Security tab again.
+async fn still_current(
+    job: &Job<'_, '_>,
+    current: &Current,
+    several: Option<usize>,
+) -> anyhow::Result<Patched> {
+    alerts::bring_up_to_date(job, &current.scanned.report).await;
+    report::still_current(job, current, several)
 }

@@ -80,6 +80,11 @@ impl Bench {
         Self { step, ..self }
     }
 
+    pub(crate) fn env(self, name: &str, value: &str) -> Self {
+        let step = self.step.env(name, value);
+        Self { step, ..self }
+    }
+
     /// Take `script` for the program `name`.
     pub(crate) fn tool(self, name: &str, script: &str) -> Self {
         let step = self.step.tool(name, script);

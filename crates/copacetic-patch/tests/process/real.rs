@@ -94,11 +94,33 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     | CVE-2099-0005 | `unfixed` | low | there is no fixed version yet |
     ");
 
-    // The patched image has nothing to mend: no Copa, no new image.
-    let again = bench
-        .input("image", patched)
+    // Nothing new can be had: no Copa. The scan of the original was uploaded again before this step, so the
+    // Security tab is told anew what was mended.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(testkit::GitHub::start("t")).unwrap();
+    let bench = bench
         .input("report", "")
+        .input("token", "t")
+        .env("GITHUB_API_URL", &server.url())
         .tool("copa", "exit 9");
+    let ran = bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("image")),
+        (0, "up-to-date", patched),
+        "{}",
+        ran.log
+    );
+    let rules = &server.uploads()[0]["sarif"]["runs"][0]["results"];
+    let rules: Vec<_> = rules
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| &r["ruleId"])
+        .collect();
+    assert_eq!(rules, [UNFIXED]);
+
+    // The patched image has nothing to mend either.
+    let again = bench.input("image", patched);
     let ran = again.run();
     assert_eq!(
         (ran.code, ran.output("result"), ran.output("image")),
