@@ -5,14 +5,11 @@ use std::time::Duration;
 
 use actions_toolkit::PolicyFailure;
 use anyhow::{Context as _, anyhow};
-use azure::{ClusterAccess, Identity};
-use base64::Engine as _;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Client, Config};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::object::Object;
 
@@ -122,26 +119,8 @@ impl Patience {
 }
 
 impl Cluster {
-    /// Connect. The access stays in memory.
-    pub(crate) async fn connect(access: &ClusterAccess) -> anyhow::Result<Self> {
-        let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
-        let user = match &access.identity {
-            Identity::Token(token) => json!({"token": token.expose()}),
-            Identity::Certificate(certificate, key) => json!({
-                "client-certificate-data": encode(certificate),
-                "client-key-data": encode(key.expose().as_bytes()),
-            }),
-        };
-        let kubeconfig: Kubeconfig = serde_json::from_value(json!({
-            "clusters": [{"name": "c", "cluster": {"server": access.server, "certificate-authority-data": encode(&access.authority)}}],
-            "users": [{"name": "u", "user": user}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }))
-        .context("while preparing the access to the cluster")?;
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .context("while preparing the access to the cluster")?;
+    /// Connect.
+    pub(crate) fn connect(mut config: Config) -> anyhow::Result<Self> {
         config.connect_timeout = Some(CONNECT_LIMIT);
         let client =
             Client::try_from(config).context("while preparing the client for the cluster")?;
@@ -229,27 +208,4 @@ impl Cluster {
                 .with_context(|| format!("while removing `{}`", object.label())),
         }
     }
-}
-
-/// Why the API server can't be used, as far as it and Resource Manager know.
-pub(crate) fn unreachable(
-    error: anyhow::Error,
-    access: &ClusterAccess,
-    cluster: Option<&azure::Cluster>,
-) -> anyhow::Error {
-    let hint = match cluster {
-        // It was reached; what it said is in the error.
-        _ if error.downcast_ref::<Refused>().is_some() => String::new(),
-        Some(c) if c.power == "Stopped" => ": the cluster is stopped; start it".into(),
-        Some(c) if c.private => ": it is a private cluster; use a runner in its network".into(),
-        Some(c) if !c.authorized_ranges.is_empty() => format!(
-            ": only {} may reach it; add the runner's address to the authorized IP ranges, or use a runner inside them",
-            c.authorized_ranges.join(", ")
-        ),
-        _ => ": is the cluster running, and can the runner reach it?".into(),
-    };
-    error.context(format!(
-        "the cluster's API server `{}` can't be used{hint}",
-        access.server
-    ))
 }

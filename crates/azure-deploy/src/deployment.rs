@@ -14,6 +14,7 @@ use crate::report::{self, Story};
 use crate::request::Request;
 use crate::rollout;
 use crate::serving;
+use crate::variables::Facts;
 
 /// Apply the manifests with the story's image, and return when the new version serves.
 ///
@@ -57,6 +58,14 @@ pub(crate) async fn deploy(
 
 fn manifests(ctx: &Context, request: &Request, story: &Story) -> Manifests {
     let mut manifests = request.manifests.clone();
+    let facts = Facts {
+        image: &story.image,
+        digest: &story.digest,
+        time: &jiff::Timestamp::now()
+            .round(jiff::Unit::Second)
+            .map_or_else(|_| String::new(), |now| now.to_string()),
+    };
+    manifests.set_variables(&request.repository, &request.variables.filled(facts));
     for container in manifests.with_image(&request.repository, &story.image) {
         ctx.log().info(format!("{container} gets {}", story.image));
     }

@@ -6,7 +6,9 @@ use actions_toolkit::BadInput;
 use container::ImageRef;
 use serde_json::Value;
 
+use crate::kustomize::Rendered;
 use crate::object::{Object, containers, containers_mut, text as text_of};
+use crate::variables::Variables;
 
 /// The objects to apply, in the order in which they are applied.
 #[derive(Debug, Clone)]
@@ -14,10 +16,12 @@ pub(crate) struct Manifests(Vec<Object>);
 
 impl Manifests {
     /// Read files and folders (their `.yaml`, `.yml` and `.json` files, in the order of their names).
-    /// Objects that name no namespace get `namespace`.
+    /// What kustomize `rendered` of a folder stands for the folder. Objects that name no namespace get
+    /// `namespace`.
     pub(crate) fn read(
         workspace: &Path,
         paths: &[PathBuf],
+        rendered: &[Rendered],
         namespace: Option<&str>,
     ) -> Result<Self, BadInput> {
         let bad = |problem: String| BadInput::of("manifests", problem);
@@ -27,15 +31,20 @@ impl Manifests {
                 let path = path.strip_prefix(workspace).unwrap_or(path);
                 path.display().to_string()
             };
-            let files =
-                files(path).map_err(|e| bad(format!("`{}` can't be read: {e}", shown(path))))?;
-            if files.is_empty() {
+            let mut texts = Vec::new();
+            if let Some(rendered) = rendered.iter().find(|r| r.folder == *path) {
+                texts.push((shown(path), rendered.yaml.clone()));
+            } else {
+                let cannot = |path: &Path, e| bad(format!("`{}` can't be read: {e}", shown(path)));
+                for file in files(path).map_err(|e| cannot(path, e))? {
+                    let text = std::fs::read_to_string(&file).map_err(|e| cannot(&file, e))?;
+                    texts.push((shown(&file), text));
+                }
+            }
+            if texts.is_empty() {
                 return Err(bad(format!("there is no manifest in `{}`", shown(path))));
             }
-            for file in files {
-                let name = shown(&file);
-                let text = std::fs::read_to_string(&file)
-                    .map_err(|e| bad(format!("`{name}` can't be read: {e}")))?;
+            for (name, text) in texts {
                 let found = parse(&text).map_err(|e| bad(format!("`{name}` is no YAML: {e}")))?;
                 objects.extend(found.into_iter().map(|value| Object {
                     file: name.clone(),
@@ -100,6 +109,20 @@ impl Manifests {
             }
         }
         changed
+    }
+
+    /// Set `variables` in every container of `repository`, in place of those of the same name.
+    pub(crate) fn set_variables(&mut self, repository: &str, variables: &Variables) {
+        let objects = self.0.iter_mut();
+        let containers = objects.flat_map(|object| containers_mut(&mut object.value));
+        for container in containers {
+            if container["image"]
+                .as_str()
+                .is_some_and(|image| is_of(image, repository))
+            {
+                variables.set_in(container);
+            }
+        }
     }
 }
 

@@ -2,19 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{BadInput, Context, Secret};
+use actions_toolkit::{BadInput, Context};
 use anyhow::Context as _;
-use azure::{Directory, LoginServer, ResourceManager, TOKEN_USER};
+use azure::TOKEN_USER;
 use container::{Auth, Credentials, Engine, ImageRef};
 
-use crate::request::{AzureInputs, Request};
+use crate::login::Login;
+use crate::request::{RegistryInput, Request};
 
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// The registry, signed in.
 pub(crate) struct Registry {
-    server: LoginServer,
-    token: Secret,
+    credentials: Option<Credentials>,
     client: container::Registry,
 }
 
@@ -35,26 +35,29 @@ pub(crate) async fn check(engine: &Engine, request: &Request) -> anyhow::Result<
 }
 
 impl Registry {
-    /// Sign in with a token of the run's identity.
+    /// Sign in: with a token of the run's identity at a registry of Azure, with the given user elsewhere.
     pub(crate) async fn sign_in(
         ctx: &Context,
-        directory: &Directory<'_>,
-        manager: &ResourceManager<'_>,
-        azure: &AzureInputs,
+        login: Option<&Login<'_>>,
+        registry: &RegistryInput,
     ) -> anyhow::Result<Self> {
-        let server = manager
-            .login_server(&azure.registry, azure.registry_group.as_deref())
-            .await?;
-        let token = server.refresh_token(ctx, directory).await?;
-        let credentials = Credentials {
-            username: TOKEN_USER.into(),
-            password: token.expose().to_owned(),
+        let (host, credentials) = match (registry, login) {
+            (RegistryInput::Azure { name, group }, Some(login)) => {
+                let server = login.manager.login_server(name, group.as_deref()).await?;
+                let token = server.refresh_token(ctx, &login.directory).await?;
+                let credentials = Credentials {
+                    username: TOKEN_USER.into(),
+                    password: token.expose().to_owned(),
+                };
+                (server.0, Some(credentials))
+            }
+            (RegistryInput::Host { host, credentials }, _) => (host.clone(), credentials.clone()),
+            (RegistryInput::Azure { .. }, None) => anyhow::bail!("nobody signed in to Azure"),
         };
-        let client =
-            container::Registry::new(ctx.http()?.clone(), &server.0, Auth::Basic(credentials));
+        let auth = credentials.clone().map_or(Auth::Anonymous, Auth::Basic);
+        let client = container::Registry::new(ctx.http()?.clone(), &host, auth);
         Ok(Self {
-            server,
-            token,
+            credentials,
             client,
         })
     }
@@ -85,14 +88,11 @@ impl Registry {
         image: &ImageRef,
         repository: &str,
     ) -> anyhow::Result<ImageRef> {
-        let target = image.moved_to(&self.server.0, repository)?;
+        let target = image.moved_to(self.client.host(), repository)?;
         engine.tag(image, &target).await?;
-        let credentials = Credentials {
-            username: TOKEN_USER.into(),
-            password: self.token.expose().to_owned(),
-        };
+        let credentials = self.credentials.as_ref();
         let begun = Instant::now();
-        let mut pushed = std::pin::pin!(engine.push(&target, &credentials));
+        let mut pushed = std::pin::pin!(engine.push(&target, credentials));
         let digest = loop {
             tokio::select! {
                 digest = &mut pushed => break digest?,

@@ -19,7 +19,8 @@ const SHOWN: usize = 30;
 pub(crate) struct Story {
     /// The image by digest.
     pub(crate) image: String,
-    digest: String,
+    /// Its digest.
+    pub(crate) digest: String,
     /// What served before.
     pub(crate) previous: Option<String>,
     /// The cluster before the change, once it is being changed.

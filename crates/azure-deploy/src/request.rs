@@ -3,11 +3,16 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, Inputs, Secret};
-use azure::Cloud;
+use actions_toolkit::{BadInput, Context, Secret};
 use container::ImageRef;
 
+use crate::kustomize;
 use crate::manifests::Manifests;
+use crate::variables::Variables;
+
+mod target;
+
+pub(crate) use target::{AzureInputs, ClusterInput, RegistryInput, Target};
 
 /// A deployment to be made.
 pub(crate) struct Request {
@@ -16,25 +21,16 @@ pub(crate) struct Request {
     /// Its repository in the registry and in the manifests.
     pub(crate) repository: String,
     pub(crate) also_push: Vec<ImageRef>,
-    pub(crate) azure: AzureInputs,
+    pub(crate) target: Target,
+    /// The objects, with the variables' placeholders still open.
     pub(crate) manifests: Manifests,
+    pub(crate) variables: Variables,
+    /// GitHub's environment, and the token to tell it with.
+    pub(crate) environment: Option<(String, Secret)>,
     pub(crate) latest: bool,
     pub(crate) health_path: Option<String>,
     pub(crate) expect_commit: Option<String>,
     pub(crate) limits: Limits,
-}
-
-/// Who signs in where, and the names of the resources.
-pub(crate) struct AzureInputs {
-    pub(crate) client: String,
-    pub(crate) tenant: String,
-    pub(crate) subscription: String,
-    pub(crate) client_secret: Option<Secret>,
-    pub(crate) registry: String,
-    pub(crate) registry_group: Option<String>,
-    pub(crate) group: String,
-    pub(crate) cluster: String,
-    pub(crate) cloud: Cloud,
 }
 
 /// How long each wait may last.
@@ -47,7 +43,7 @@ pub(crate) struct Limits {
 
 impl Request {
     /// Read and check every input, and the manifests, before anything is started.
-    pub(crate) fn of(ctx: &Context) -> Result<Self, BadInput> {
+    pub(crate) async fn of(ctx: &Context) -> anyhow::Result<Self> {
         let inputs = ctx.inputs();
         let image = tagged("image", inputs.required("image")?)?;
         let also_push = inputs.lines("also-push").into_iter();
@@ -61,7 +57,11 @@ impl Request {
         let paths: Vec<_> = paths
             .map(|line| inside(&workspace, line))
             .collect::<Result<_, _>>()?;
-        let manifests = Manifests::read(&workspace, &paths, inputs.text("namespace"))?;
+        let target = Target::of(ctx)?;
+        let variables = Variables::parse(&inputs.lines("environment-variables"))?;
+        let rendered = kustomize::render(ctx, &workspace, &paths).await?;
+        let namespace = inputs.text("namespace");
+        let mut manifests = Manifests::read(&workspace, &paths, &rendered, namespace)?;
         if !manifests.name_repository(&repository) {
             let known = manifests.images().join(", ");
             return Err(BadInput::of(
@@ -69,14 +69,18 @@ impl Request {
                 format!(
                     "no container of the manifests has an image called `{repository}`; they have: {known}"
                 ),
-            ));
+            )
+            .into());
         }
+        manifests.set_variables(&repository, &variables);
         Ok(Self {
             also_push: also_push.collect::<Result<_, _>>()?,
             image,
             repository,
-            azure: azure(ctx, inputs)?,
+            target,
             manifests,
+            variables,
+            environment: environment(ctx)?,
             latest: inputs.flag("latest")?,
             health_path: health_path(inputs.required("health-path")?)?,
             expect_commit: inputs
@@ -101,28 +105,14 @@ impl Request {
     }
 }
 
-fn azure(ctx: &Context, inputs: &Inputs) -> Result<AzureInputs, BadInput> {
-    let group = |input: &str| {
-        inputs
-            .text(input)
-            .map(|text| group(input, text))
-            .transpose()
+fn environment(ctx: &Context) -> Result<Option<(String, Secret)>, BadInput> {
+    let Some(environment) = ctx.inputs().text("environment") else {
+        return Ok(None);
     };
-    Ok(AzureInputs {
-        client: id("client-id", inputs.required("client-id")?)?,
-        tenant: id("tenant-id", inputs.required("tenant-id")?)?,
-        subscription: id("subscription-id", inputs.required("subscription-id")?)?,
-        client_secret: inputs.secret("client-secret", ctx.log()),
-        registry: name("registry", inputs.required("registry")?)?,
-        registry_group: group("registry-resource-group")?,
-        group: group("resource-group")?.unwrap_or_default(),
-        cluster: name("cluster", inputs.required("cluster")?)?,
-        cloud: Cloud::new(
-            &address("authority-host", inputs.required("authority-host")?)?,
-            &address("resource-manager", inputs.required("resource-manager")?)?,
-            inputs.required("token-audience")?,
-        ),
-    })
+    let token = ctx.inputs().secret("token", ctx.log());
+    let problem = "is not set, and `environment` needs it: `${{ github.token }}`";
+    let token = token.ok_or_else(|| BadInput::of("token", problem))?;
+    Ok(Some((environment.to_owned(), token)))
 }
 
 fn health_path(text: &str) -> Result<Option<String>, BadInput> {
@@ -159,14 +149,6 @@ fn repository(text: &str) -> Result<String, BadInput> {
     Ok(text.to_owned())
 }
 
-fn group(input: &str, text: &str) -> Result<String, BadInput> {
-    if text.contains('/') {
-        let problem = format!("`{text}` is a path; the name of the resource group is wanted");
-        return Err(BadInput::of(input, problem));
-    }
-    Ok(text.to_owned())
-}
-
 fn tagged(input: &str, text: &str) -> Result<ImageRef, BadInput> {
     let image: ImageRef = text
         .parse()
@@ -178,48 +160,4 @@ fn tagged(input: &str, text: &str) -> Result<ImageRef, BadInput> {
         ));
     }
     Ok(image)
-}
-
-// A GUID: a name in its place is the commonest mistake, and Entra's answer to it does not say so.
-fn id(input: &str, text: &str) -> Result<String, BadInput> {
-    let parts: Vec<_> = text.split('-').map(str::len).collect();
-    if parts != [8, 4, 4, 4, 12] || !text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
-        return Err(BadInput::of(
-            input,
-            format!("`{text}` is no id such as `00000000-0000-0000-0000-000000000000`"),
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-fn name(input: &str, text: &str) -> Result<String, BadInput> {
-    if text.contains(['.', '/']) {
-        return Err(BadInput::of(
-            input,
-            format!(
-                "`{text}` is a host or path; the name of the resource is wanted (`{}`)",
-                text.split('.').next().unwrap_or_default()
-            ),
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-fn address(input: &str, text: &str) -> Result<String, BadInput> {
-    let full = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("https://{text}")
-    };
-    let url = reqwest::Url::parse(&full)
-        .map_err(|e| BadInput::of(input, format!("`{text}` is no address: {e}")))?;
-    let local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    match url.scheme() {
-        "https" => Ok(full),
-        "http" if local => Ok(full),
-        _ => Err(BadInput::of(
-            input,
-            format!("`{text}` would send credentials in the clear; use https"),
-        )),
-    }
 }

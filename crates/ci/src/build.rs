@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{Context, PolicyFailure, StopCommands, text};
+use actions_toolkit::{PolicyFailure, StopCommands, text};
 use anyhow::anyhow;
-use container::{BuildError, BuildEvent, BuildRequest, Engine, ImageInfo, ImageRef};
+use container::{BuildError, BuildEvent, BuildRequest, ImageInfo, ImageRef};
 
+use crate::job::Job;
 use crate::limit::within;
-use crate::proof::{Evidence, Proof};
-use crate::request::Request;
+use crate::proof::{Built, Evidence};
 
 /// One build and its stages.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,20 +34,19 @@ pub(crate) struct Stage {
     pub(crate) seconds: f64,
 }
 
-/// Build `target` under the name `image`, and add what was done to `proof`.
+/// Build `target` under the name `image`, and add what was done to `built`.
 ///
 /// # Errors
 /// A [`PolicyFailure`] when a step fails; another error when the build could not be carried out.
 pub(crate) async fn build(
-    ctx: &Context,
-    engine: &Engine,
-    request: &Request,
+    job: &Job<'_>,
     (target, image): (Option<&str>, &ImageRef),
-    proof: &mut Proof,
+    built: &mut Built,
 ) -> anyhow::Result<ImageInfo> {
+    let request = job.request;
     let title = match target {
         Some(stage) => format!("stage `{stage}`"),
-        None => format!("image `{image}`"),
+        None => format!("image `{}`", request.image),
     };
     let order = BuildRequest {
         context: request.context.clone(),
@@ -56,23 +55,32 @@ pub(crate) async fn build(
         image: image.clone(),
         build_args: request.build_args.clone(),
         labels: request.labels.clone(),
+        cache: request.cache.clone(),
     };
     let start = Instant::now();
-    let mut build = Build {
+    let mut steps = Build {
         title: title.clone(),
         ..Build::default()
     };
     let outcome = {
-        let _group = ctx.log().group(format!("Build {title}"));
-        let lines = ctx.log().stop_commands();
+        let _group = job.log.group(format!("Build {title}"));
+        let lines = job.log.stop_commands();
         let mut headed = None;
         let limit = ("build-timeout", request.build_timeout);
-        let work = engine.build(&order, |event| build.hear(event, &lines, &mut headed));
-        within(ctx.log(), &format!("the build of {title}"), limit, work).await
+        let warnings = &mut built.warnings;
+        let work = job.engine.build(&order, |event| {
+            if let BuildEvent::Warning(warning) = &event
+                && !warnings.contains(warning)
+            {
+                warnings.push(warning.clone());
+            }
+            steps.hear(event, &lines, &mut headed);
+        });
+        within(job.ctx.log(), &format!("the build of {title}"), limit, work).await
     };
-    build.time = start.elapsed();
-    proof.builds.push(build);
-    outcome?.map_err(|e| proof.blame(e))
+    steps.time = start.elapsed();
+    built.build = Some(steps);
+    outcome?.map_err(|e| built.blame(e))
 }
 
 impl Build {
@@ -100,6 +108,7 @@ impl Build {
                 lines.raw(&format!("{step}: {end}"));
                 self.add(&step, seconds, cached);
             }
+            BuildEvent::Warning(warning) => lines.raw(&format!("warning: {}", warning.message)),
         }
     }
 
@@ -122,7 +131,7 @@ impl Build {
     }
 }
 
-impl Proof {
+impl Built {
     fn blame(&mut self, error: BuildError) -> anyhow::Error {
         let BuildError::Failed { step, reason, tail } = error else {
             return error.into();
@@ -130,6 +139,11 @@ impl Proof {
         let step = text::cut(step.lines().next().unwrap_or_default(), 160).to_owned();
         let title = format!("Last lines of {step}");
         self.evidence = Some(Evidence { title, lines: tail });
+        if reason.contains("no space left on device") {
+            return anyhow!(
+                "the engine's disk is full at `{step}`: {reason}; free space on the runner (`docker system prune`)"
+            );
+        }
         if is_outside(&step, &reason) {
             return anyhow!(
                 "the build could not get what it needs at `{step}`: {reason}; is the registry reachable?"
@@ -265,18 +279,18 @@ mod tests {
             ),
         ];
         for (step, reason, code, message) in table {
-            let mut proof = Proof::default();
+            let mut built = Built::default();
             let failed = BuildError::Failed {
                 step: step.into(),
                 reason: reason.into(),
                 tail: vec!["x".into()],
             };
-            let error = proof.blame(failed);
+            let error = built.blame(failed);
             assert_eq!(
                 (ExitStatus::of(&error).code(), error.to_string().as_str()),
                 (code, message)
             );
-            assert_eq!(proof.evidence.unwrap().lines, ["x"]);
+            assert_eq!(built.evidence.unwrap().lines, ["x"]);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The `JUnit` report of a test run.
 
+use std::collections::HashSet;
+
 use roxmltree::{Document, Node};
 
 /// The most bytes of a report that are read.
@@ -71,6 +73,27 @@ impl Test {
             format!("{}::{}", self.class, self.name)
         }
     }
+
+    fn is_run_of(&self, other: &Self) -> bool {
+        let identity = |test: &Self| {
+            (
+                test.class.clone(),
+                test.name.clone(),
+                test.file.clone(),
+                test.line,
+            )
+        };
+        identity(self) == identity(other)
+    }
+
+    // The last run counts; one that passes after others is flaky.
+    fn again(&mut self, last: Self) {
+        self.seconds += last.seconds;
+        self.outcome = match last.outcome {
+            Outcome::Passed => Outcome::Flaky,
+            outcome => outcome,
+        };
+    }
 }
 
 impl Junit {
@@ -104,12 +127,46 @@ impl Junit {
                 ));
             }
         }
-        let tests = root
+        let mut tests: Vec<Test> = Vec::new();
+        for case in root
             .descendants()
             .filter(|node| node.has_tag_name("testcase"))
-            .map(test)
-            .collect();
+        {
+            let read = test(case);
+            match tests.last_mut() {
+                Some(earlier) if is_of_pytest(case) && earlier.is_run_of(&read) => {
+                    earlier.again(read);
+                }
+                _ => tests.push(read),
+            }
+        }
         Ok(Self { tests })
+    }
+
+    /// The slowest tests of a tenth of a second or more, the slowest first, `count` at most.
+    pub(crate) fn slowest(&self, count: usize) -> Vec<&Test> {
+        let mut tests: Vec<_> = self
+            .tests
+            .iter()
+            .filter(|test| test.seconds >= 0.1)
+            .collect();
+        tests.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        tests.truncate(count);
+        tests
+    }
+
+    /// The tests that passed only after a rerun.
+    pub(crate) fn flaky(&self) -> impl Iterator<Item = &Test> {
+        self.tests
+            .iter()
+            .filter(|test| test.outcome == Outcome::Flaky)
+    }
+
+    /// The failed tests that did not fail in `base`, by their full names: what passed there, and what is new.
+    pub(crate) fn new_failures(&self, base: &Self) -> Vec<String> {
+        let known: HashSet<_> = base.failed().map(|(test, ..)| test.full_name()).collect();
+        let names = self.failed().map(|(test, ..)| test.full_name());
+        names.filter(|name| !known.contains(name)).collect()
     }
 
     /// How many tests ended how.
@@ -200,11 +257,16 @@ fn test(case: Node) -> Test {
 
 // pytest counts lines from 0 (`_pytest/junitxml.py` writes `location[1]`); the others from 1.
 fn counts_from_zero(case: Node) -> bool {
+    is_of_pytest(case) || case.attribute("line") == Some("0")
+}
+
+// With pytest-rerunfailures, a report of pytest has one `testcase` for each run of a test, one after the other, and
+// only the last one says how it ended.
+fn is_of_pytest(case: Node) -> bool {
     let suite = case.ancestors().find(|node| node.has_tag_name("testsuite"));
     suite
         .and_then(|suite| suite.attribute("name"))
         .is_some_and(|name| name.starts_with("pytest"))
-        || case.attribute("line") == Some("0")
 }
 
 fn failure(problem: Node) -> Outcome {

@@ -1,28 +1,20 @@
-//! Putting the `JUnit` report into the workspace.
+//! Putting files into the workspace.
 
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 
-use actions_toolkit::Context;
 use anyhow::{Context as _, bail};
 
-use crate::proof::Proof;
 use crate::request::Request;
 
-/// Write the report, if there is one, and set the output `junit-file`. This is done after the builds,
-/// so that a context that is the whole workspace is the same for both of them.
+/// Write `content` to `file`, which is relative to the workspace. This is done after the builds, so that a context
+/// that is the whole workspace is the same for both of them.
 ///
 /// # Errors
 /// When the file cannot be written, or would lie outside of the workspace.
-pub(crate) fn junit(ctx: &Context, request: &Request, proof: &Proof) -> anyhow::Result<()> {
-    let (Some(tests), Some(text)) = (&request.tests, &proof.junit_text) else {
-        return Ok(());
-    };
-    let file = &tests.junit_file;
-    write(&request.workspace, Path::new(file), text)
-        .with_context(|| format!("while writing the JUnit report to `{file}`"))?;
-    ctx.output("junit-file", file);
-    Ok(())
+pub(crate) fn file(request: &Request, file: &str, content: &[u8]) -> anyhow::Result<()> {
+    write(&request.workspace, Path::new(file), content)
+        .with_context(|| format!("while writing `{file}` into the workspace"))
 }
 
 // A container action runs as root, and the steps after it do not: what is made here belongs to the

@@ -1,74 +1,151 @@
-//! The ci action: build an image, run its tests, and prove that it serves.
+//! The ci action: build an image, test it, read its code, and prove that it serves.
 //!
-//! The tests run in the image's own test stage; the smoke test asks the built image, under the
-//! limits that production sets. What is not shown to work ends red: no report, no test and no answer
-//! are no success.
+//! The tests run in the image's own test stage, and so do the linters; the smoke test asks the built image, under the
+//! limits that production sets; the packages of the lock file are looked up. All that goes on side by side. What is
+//! not shown to work ends red: no report, no test and no answer are no success.
 
 mod action;
+mod analysis;
 mod build;
+mod coverage;
+mod dependencies;
+mod job;
 mod junit;
 mod keep;
 mod limit;
 mod place;
 mod proof;
+mod publish;
 mod report;
 mod request;
 mod route;
 mod smoke;
 mod suite;
+mod verdict;
 
 pub use action::ACTION;
 
-use actions_toolkit::{Context, Done};
+use actions_toolkit::{Context, Done, Held};
 use container::{Engine, ImageRef};
 
 use crate::build::build;
+use crate::job::Job;
 use crate::proof::Proof;
 use crate::request::Request;
 
 /// Run the action.
 ///
 /// # Errors
-/// `BadInput` before anything is started; a `PolicyFailure` when the build, the tests or the smoke
-/// test fail; any other error when there is no verdict.
+/// `BadInput` before anything is started; a `PolicyFailure` when a check says no; any other error when there is no
+/// verdict.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::read(ctx)?;
     let engine = Engine::connect(ctx.env().get("DOCKER_HOST")).await?;
     let run = uuid::Uuid::new_v4().simple().to_string();
-    let tested: ImageRef = format!("drydock-ci-test:{run}").parse()?;
+    let names = Names::of(&run)?;
 
     let mut proof = Proof::default();
-    let verdict = tokio::select! {
-        verdict = prove(ctx, &engine, &request, (&tested, &run), &mut proof) => verdict,
-        stop = ctx.cancelled() => Err(stop.into()),
+    let verdicts = tokio::select! {
+        verdicts = prove(ctx, &engine, &request, (&names, &run), &mut proof) => verdicts,
+        stop = ctx.cancelled() => vec![Err(stop.into())],
     };
     engine.remove_run(&run).await;
-    let untagged = engine.untag(&tested).await;
-    let kept = keep::junit(ctx, &request, &proof);
-    report::write(ctx, &request, &proof);
+    let mut verdicts = verdicts;
+    if verdicts.iter().all(Result::is_ok) {
+        let tagged = engine.tag(&names.image, &request.image).await;
+        proof.image.named = tagged.is_ok();
+        verdicts.push(tagged);
+    }
+    for name in [&names.tested, &names.image] {
+        verdicts.push(engine.untag(name).await);
+    }
+    verdicts.push(publish::files(ctx, &request, &proof));
+    let (verdict, others) = verdict::sum(verdicts);
+    report::write(ctx, &request, &proof, verdict.as_ref().err(), &others);
+    let told = publish::tell(ctx, &request, &proof, verdict.is_ok()).await;
     verdict?;
-    untagged?;
-    kept?;
+    told?;
     ctx.log().info(report::last_line(&request));
     Ok(Done("passed"))
 }
 
+// The names of images while they are not proven; they go with the run.
+struct Names {
+    tested: ImageRef,
+    image: ImageRef,
+}
+
+impl Names {
+    fn of(run: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            tested: format!("drydock-ci-test:{run}").parse()?,
+            image: format!("drydock-ci-image:{run}").parse()?,
+        })
+    }
+}
+
+// The parts that need nothing of each other go on side by side; one that fails does not end the others, so that the
+// reader is told of everything at once.
 async fn prove(
     ctx: &Context,
     engine: &Engine,
     request: &Request,
-    (tested, run): (&ImageRef, &str),
+    (names, run): (&Names, &str),
     proof: &mut Proof,
-) -> anyhow::Result<()> {
-    if let Some(tests) = &request.tests {
-        let image = build(ctx, engine, request, (Some(&tests.target), tested), proof).await?;
-        suite::run(ctx, engine, request, tests, (&image, run), proof).await?;
-    }
-    let target = request.target.as_deref();
-    let image = build(ctx, engine, request, (target, &request.image), proof).await?;
-    proof.image = Some(image.clone());
-    if let Some(smoke) = &request.smoke {
-        smoke::test(ctx, engine, smoke, (&image, run), proof).await?;
-    }
-    Ok(())
+) -> Vec<anyhow::Result<()>> {
+    let held: [Held; 4] = std::array::from_fn(|_| ctx.log().hold());
+    let job = |part: usize| Job {
+        ctx,
+        log: held[part].log(),
+        engine,
+        request,
+        run,
+    };
+    let Proof {
+        suite,
+        analysis,
+        image,
+        dependencies,
+    } = proof;
+    let code = async {
+        let Some(tests) = &request.tests else {
+            return [Ok(()), Ok(())];
+        };
+        let target = (Some(tests.target.as_str()), &names.tested);
+        let stage = match build(&job(0), target, &mut suite.built).await {
+            Ok(stage) => stage,
+            Err(e) => return [Err(e), Ok(())],
+        };
+        let (testing, linting) = (job(0), job(1));
+        let tested = suite::run(&testing, tests, &stage, suite);
+        let linted = async {
+            match &request.linting {
+                Some(wanted) => {
+                    let found = analysis.insert(analysis::Analysis::default());
+                    analysis::run(&linting, wanted, &stage, found).await
+                }
+                None => Ok(()),
+            }
+        };
+        tokio::join!(tested, linted).into()
+    };
+    let product = async {
+        let job = job(2);
+        let target = (request.target.as_deref(), &names.image);
+        let built = build(&job, target, &mut image.built).await?;
+        image.layers = engine.layers(&built.id).await?;
+        image.image = Some(built.clone());
+        match &request.smoke {
+            Some(smoke) => smoke::test(&job, smoke, &built, image).await,
+            None => Ok(()),
+        }
+    };
+    let packages = async {
+        match &request.dependencies {
+            Some(wanted) => dependencies::scan(&job(3), wanted, dependencies).await,
+            None => Ok(()),
+        }
+    };
+    let ([tested, linted], served, known) = tokio::join!(code, product, packages);
+    vec![tested, linted, served, known]
 }

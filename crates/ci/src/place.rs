@@ -3,8 +3,10 @@
 use std::path::{Component, Path, PathBuf};
 
 use actions_toolkit::Location;
+use container::ImageInfo;
 
 use crate::junit::Test;
+use crate::request::Request;
 
 /// Where the files of the test container come from.
 #[derive(Debug, Clone)]
@@ -18,6 +20,15 @@ pub(crate) struct Map {
 }
 
 impl Map {
+    /// The files of a container of `image`, which was built as `request` says.
+    pub(crate) fn of(request: &Request, image: &ImageInfo) -> Self {
+        Self {
+            workspace: request.workspace.clone(),
+            context: request.context.clone(),
+            workdir: image.config.working_dir.clone().into(),
+        }
+    }
+
     /// The line of the repository that a failed test points to: the last line of the test's own
     /// file that its text names (the failed assertion), else the line that the report gives.
     pub(crate) fn locate(&self, test: &Test, story: &str) -> Option<Location> {

@@ -1,57 +1,74 @@
-//! What the run leaves for its reader: outputs, annotations and the job summary.
+//! What the run leaves for its reader: outputs, annotations, the job summary and the comment.
+
+mod annotations;
+mod details;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use actions_toolkit::{Context, Level, Location, text};
+use actions_toolkit::{Context, text};
+use findings::Counts;
 
-use crate::build::Build;
-use crate::junit::{Junit, Test};
-use crate::place::Map;
-use crate::proof::{Evidence, Health, Proof, TestRun};
+use crate::coverage::Coverage;
+use crate::proof::{Evidence, Health, Proof};
 use crate::request::Request;
 
-/// The runner shows ten errors of a step (`Runner.Worker/ExecutionContext.cs`); the last one is the
-/// step's own.
-const ANNOTATIONS: usize = 9;
-/// Failed tests that the summary tells of in full.
-const DETAILS: usize = 20;
-/// Bytes of a failed test's text in the summary, and of its message in an annotation.
-const TEXT: usize = 4000;
-const MESSAGE: usize = 600;
-
-/// Set the outputs, annotate the failed tests and write the summary.
-pub(crate) fn write(ctx: &Context, request: &Request, proof: &Proof) {
+/// Set the outputs, annotate, and write the summary. `verdict` is the error that ends the step, if there is one;
+/// `others` are told beside it.
+pub(crate) fn write(
+    ctx: &Context,
+    request: &Request,
+    proof: &Proof,
+    verdict: Option<&anyhow::Error>,
+    others: &[String],
+) {
     for (name, value) in outputs(request, proof) {
         ctx.output(name, value);
     }
-    if let Some(tests) = &proof.tests {
-        annotate(ctx, tests);
-    }
-    if let Some(evidence) = evidence(proof) {
+    let taken = others.len() + usize::from(verdict.is_some());
+    annotations::write(ctx, request, proof, taken);
+    for evidence in evidence(proof) {
         let _group = ctx.log().group(&evidence.title);
         let lines = ctx.log().stop_commands();
         for line in &evidence.lines {
             lines.raw(line);
         }
     }
-    ctx.summary(summary(request, proof));
+    for other in others {
+        ctx.log().error(other);
+    }
+    ctx.summary(summary(request, proof, others));
 }
 
 fn outputs(request: &Request, proof: &Proof) -> Vec<(&'static str, String)> {
     let mut outputs = Vec::new();
-    if let Some(image) = &proof.image {
-        outputs.push(("image", request.image.to_string()));
-        outputs.push(("image-id", image.id.clone()));
+    if let Some(image) = &proof.image.image {
+        if proof.image.named {
+            outputs.push(("image", request.image.to_string()));
+            outputs.push(("image-id", image.id.clone()));
+        }
         outputs.push(("size", image.size.to_string()));
     }
-    if let Some(tests) = &proof.tests {
+    if let Some(tests) = &proof.suite.tests {
         let counts = tests.junit.counts();
         outputs.push(("tests", counts.total.to_string()));
-        outputs.push(("tests-failed", counts.failed.to_string()));
-        outputs.push(("tests-skipped", counts.skipped.to_string()));
+        outputs.push(("failures", counts.failed.to_string()));
+        outputs.push(("skipped", counts.skipped.to_string()));
+        outputs.push(("flaky", counts.flaky.to_string()));
+        let new = tests.new_failures.as_ref();
+        outputs.extend(new.map(|new| ("new-failures", new.len().to_string())));
     }
-    let health = match (&request.smoke, &proof.health) {
+    let coverage = proof.suite.coverage.as_ref();
+    outputs.extend(coverage.map(|coverage| ("coverage", coverage.percent())));
+    if let Some(analysis) = &proof.analysis {
+        let found: usize = analysis.linted.iter().map(|l| l.findings.len()).sum();
+        outputs.push(("findings", found.to_string()));
+    }
+    if let Some(dependencies) = &proof.dependencies {
+        let found = Counts::of(&dependencies.findings).total();
+        outputs.push(("vulnerabilities", found.to_string()));
+    }
+    let health = match (&request.smoke, &proof.image.health) {
         (None, _) => Some("skipped"),
         (Some(_), None) => None,
         (Some(_), Some(Health { problem: None, .. })) => Some("healthy"),
@@ -69,58 +86,65 @@ pub(crate) fn last_line(request: &Request) -> String {
     format!("`{}` is built{tested}{serves}", request.image)
 }
 
-fn annotate(ctx: &Context, tests: &TestRun) {
-    let (shown, more) = annotations(&tests.junit, &tests.map);
-    for (place, message) in shown {
-        ctx.log().annotate(Level::Error, place.as_ref(), message);
-    }
-    if more > 0 {
-        ctx.log().info(format!(
-            "{more} more failed: see the job summary and the JUnit report"
-        ));
-    }
-}
-
-fn annotations(junit: &Junit, map: &Map) -> (Vec<(Option<Location>, String)>, usize) {
-    let shown = junit
-        .failed()
-        .take(ANNOTATIONS)
-        .map(|(test, message, text)| {
-            (
-                map.locate(test, text),
-                format!("{}: {}", test.full_name(), cut(message, MESSAGE)),
-            )
-        })
-        .collect::<Vec<_>>();
-    let more = junit.counts().failed - shown.len();
-    (shown, more)
-}
-
 /// The job summary.
-pub(crate) fn summary(request: &Request, proof: &Proof) -> String {
-    let mut md = format!("## ci: {}\n\n", text::code(&request.image.to_string()));
-    md.push_str("| | Check | |\n|---|---|---|\n");
-    row(&mut md, "Tests", test_line(request, proof));
-    row(&mut md, "Image", image_line(proof));
-    row(&mut md, "Smoke test", health_line(request, proof));
-    if let Some(tests) = &proof.tests {
-        failed_tests(&mut md, tests);
+pub(crate) fn summary(request: &Request, proof: &Proof, others: &[String]) -> String {
+    let mut md = overview(request, proof);
+    for other in others {
+        let _ = write!(md, "\n- {}\n", text::markdown(other));
     }
-    if let Some(evidence) = evidence(proof) {
+    details::tests(&mut md, proof);
+    details::linters(&mut md, proof);
+    details::packages(&mut md, proof);
+    for evidence in evidence(proof) {
         let _ = write!(md, "\n### {}\n\n", text::markdown(&evidence.title));
         md.push_str(&text::code_block(&evidence.lines.join("\n")));
     }
-    if !proof.builds.is_empty() {
-        builds(&mut md, &proof.builds);
+    details::coverage(&mut md, proof);
+    details::slowest(&mut md, proof);
+    details::licences(&mut md, proof);
+    details::layers(&mut md, proof);
+    details::builds(&mut md, proof);
+    md
+}
+
+/// The comment on the pull request: the overview, and what failed.
+pub(crate) fn comment(request: &Request, proof: &Proof, passed: bool, run: Option<&str>) -> String {
+    let mut md = overview(request, proof);
+    details::tests(&mut md, proof);
+    details::linters(&mut md, proof);
+    details::packages(&mut md, proof);
+    let verdict = if passed { "passed" } else { "did not pass" };
+    if let Some(run) = run {
+        let _ = write!(md, "\nThe step {verdict}; [the whole report]({run}).\n");
     }
     md
 }
 
-fn evidence(proof: &Proof) -> Option<&Evidence> {
-    proof
-        .evidence
-        .as_ref()
-        .filter(|evidence| !evidence.lines.is_empty())
+fn overview(request: &Request, proof: &Proof) -> String {
+    let mut md = format!("## ci: {}\n\n", text::code(&request.image.to_string()));
+    md.push_str("| | Check | |\n|---|---|---|\n");
+    row(&mut md, "Tests", test_line(request, proof));
+    if let Some(line) = coverage_line(request, proof.suite.coverage.as_ref()) {
+        row(&mut md, "Coverage", line);
+    }
+    if let Some(line) = analysis_line(request, proof) {
+        row(&mut md, "Static analysis", line);
+    }
+    if let Some(line) = dependency_line(request, proof) {
+        row(&mut md, "Dependencies", line);
+    }
+    row(&mut md, "Image", image_line(proof));
+    row(&mut md, "Smoke test", health_line(request, proof));
+    md
+}
+
+fn evidence(proof: &Proof) -> impl Iterator<Item = &Evidence> {
+    let both = [&proof.suite.built, &proof.image.built];
+    let evidence = both.into_iter().filter_map(|built| built.evidence.as_ref());
+    let mut told: Vec<&Evidence> = evidence.filter(|e| !e.lines.is_empty()).collect();
+    // Both builds may have failed at the same step.
+    told.dedup();
+    told.into_iter()
 }
 
 type Line = (&'static str, String);
@@ -129,8 +153,78 @@ fn row(md: &mut String, check: &str, (mark, text): Line) {
     let _ = writeln!(md, "| {mark} | {check} | {text} |");
 }
 
+fn coverage_line(request: &Request, coverage: Option<&Coverage>) -> Option<Line> {
+    let limit = request.tests.as_ref().and_then(|tests| tests.min_coverage);
+    let Some(coverage) = coverage else {
+        return limit.map(|_| ("❔", "no result".to_owned()));
+    };
+    let (covered, total) = coverage.counts();
+    let mut text = format!(
+        "{} % ({covered} of {total} lines and branches)",
+        coverage.percent()
+    );
+    let mut mark = "✅";
+    if let Some(limit) = limit.filter(|limit| !coverage.reaches(*limit)) {
+        let _ = write!(text, "; `min-coverage` is {limit}");
+        mark = "❌";
+    }
+    Some((mark, text))
+}
+
+fn analysis_line(request: &Request, proof: &Proof) -> Option<Line> {
+    let linting = request.linting.as_ref()?;
+    let Some(analysis) = &proof.analysis else {
+        return Some(("❔", "no result".to_owned()));
+    };
+    let parts = analysis.linted.iter().map(|linted| {
+        let name = linted.linter.name;
+        match linted.findings.len() {
+            0 => format!("{name} ✓"),
+            count => format!("{name} {count}"),
+        }
+    });
+    let mut parts: Vec<_> = parts.collect();
+    if !analysis.missing.is_empty() {
+        parts.push(format!("not installed: {}", analysis.missing.join(", ")));
+    }
+    let findings = || analysis.linted.iter().flat_map(|linted| &linted.findings);
+    let failing = linting
+        .fail_on
+        .is_some_and(|limit| findings().any(|finding| finding.severity >= limit));
+    let mark = if failing {
+        "❌"
+    } else if findings().next().is_some() {
+        "⚠️"
+    } else if analysis.linted.is_empty() {
+        "➖"
+    } else {
+        "✅"
+    };
+    Some((mark, parts.join(", ")))
+}
+
+fn dependency_line(request: &Request, proof: &Proof) -> Option<Line> {
+    let wanted = request.dependencies.as_ref()?;
+    let Some(found) = &proof.dependencies else {
+        return Some(("❔", "no result".to_owned()));
+    };
+    let counts = Counts::of(&found.findings);
+    let failing = wanted.fail_on.is_some_and(|limit| {
+        let mut open = found.findings.iter().filter(|finding| finding.open());
+        open.any(|finding| finding.severity >= limit)
+    });
+    let mark = match (failing, counts.total()) {
+        (true, _) => "❌",
+        (false, 0) => "✅",
+        (false, _) => "⚠️",
+    };
+    let packages = text::plural(found.packages.len(), "package");
+    let file = text::code(&found.file);
+    Some((mark, format!("{file}: {packages}, {}", counts.words())))
+}
+
 fn test_line(request: &Request, proof: &Proof) -> Line {
-    let Some(tests) = &proof.tests else {
+    let Some(tests) = &proof.suite.tests else {
         return match request.tests {
             Some(_) => ("❔", "no result".to_owned()),
             None => ("➖", "left out (`test-target: none`)".to_owned()),
@@ -142,6 +236,9 @@ fn test_line(request: &Request, proof: &Proof) -> Line {
         if count > 0 {
             parts.push(format!("{count} {how}"));
         }
+    }
+    if let Some(new) = tests.new_failures.as_ref().filter(|_| counts.failed > 0) {
+        parts.push(format!("{} of the failures new", new.len()));
     }
     if counts.flaky > 0 {
         parts.push(format!("{} only after a rerun", counts.flaky));
@@ -158,17 +255,23 @@ fn test_line(request: &Request, proof: &Proof) -> Line {
 }
 
 fn image_line(proof: &Proof) -> Line {
-    match &proof.image {
-        Some(image) => (
-            "✅",
-            format!("{}, {}", text::code(&image.id), size(image.size)),
-        ),
+    match &proof.image.image {
+        Some(image) => {
+            let warnings = match proof.image.built.warnings.len() {
+                0 => String::new(),
+                count => format!(", {} not passed", text::plural(count, "build check")),
+            };
+            (
+                "✅",
+                format!("{}, {}{warnings}", text::code(&image.id), size(image.size)),
+            )
+        }
         None => ("❔", "not built".to_owned()),
     }
 }
 
 fn health_line(request: &Request, proof: &Proof) -> Line {
-    let Some(health) = &proof.health else {
+    let Some(health) = &proof.image.health else {
         return match request.smoke {
             Some(_) => ("❔", "not run".to_owned()),
             None => ("➖", "left out (`health-path: none`)".to_owned()),
@@ -182,80 +285,21 @@ fn health_line(request: &Request, proof: &Proof) -> Line {
             time(after)
         ));
     }
+    if health.checked == Some(true) {
+        parts.push("its HEALTHCHECK agrees".to_owned());
+    }
     if let Some((code, after)) = health.stopped {
         parts.push(format!("stopped in {} (exit code {code})", time(after)));
     }
     if let Some(problem) = &health.problem {
         parts.push(text::markdown(problem));
     }
-    (
-        if health.problem.is_some() {
-            "❌"
-        } else {
-            "✅"
-        },
-        parts.join("; "),
-    )
-}
-
-fn failed_tests(md: &mut String, tests: &TestRun) {
-    let failed: Vec<_> = tests.junit.failed().collect();
-    if failed.is_empty() {
-        return;
-    }
-    md.push_str("\n### Failed tests\n\n");
-    for (test, message, story) in failed.iter().take(DETAILS) {
-        let place = tests.map.locate(test, story).map(|place| match place.line {
-            Some(line) => format!(" ({}:{line})", place.file),
-            None => format!(" ({})", place.file),
-        });
-        let heading = format!(
-            "{}{}",
-            test_name(test),
-            text::html(&place.unwrap_or_default())
-        );
-        let body = if story.is_empty() { message } else { story };
-        let body = text::code_block(cut(body, TEXT));
-        let _ = write!(
-            md,
-            "<details><summary>{heading}</summary>\n\n{body}\n</details>\n"
-        );
-    }
-    if failed.len() > DETAILS {
-        let _ = write!(
-            md,
-            "\n{} more are in the JUnit report.\n",
-            failed.len() - DETAILS
-        );
-    }
-}
-
-fn test_name(test: &Test) -> String {
-    text::html(&cut(&test.full_name(), MESSAGE).replace(['\n', '\r'], " "))
-}
-
-fn builds(md: &mut String, builds: &[Build]) {
-    let total: Duration = builds.iter().map(|build| build.time).sum();
-    let _ = write!(
-        md,
-        "\n<details><summary>Build: {}</summary>\n\n",
-        time(total)
-    );
-    md.push_str("| Build | Stage | Steps | From cache | Time |\n|---|---|--:|--:|--:|\n");
-    for build in builds {
-        for stage in &build.stages {
-            let _ = writeln!(
-                md,
-                "| {} | {} | {} | {} | {:.1} s |",
-                text::markdown(&build.title.replace('`', "")),
-                text::markdown(&stage.name),
-                stage.steps,
-                stage.cached,
-                stage.seconds
-            );
-        }
-    }
-    md.push_str("\n</details>\n");
+    let mark = if health.problem.is_some() {
+        "❌"
+    } else {
+        "✅"
+    };
+    (mark, parts.join("; "))
 }
 
 fn cut(text: &str, max: usize) -> &str {

@@ -1,14 +1,20 @@
 //! What is asked of the action, valid by its types.
 
+mod more;
+
 use std::num::NonZeroU16;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context};
-use container::{Dockerfile, ImageRef};
+use actions_toolkit::{BadInput, Context, Secret};
+use container::{Cache, Dockerfile, ImageRef};
+use trivy::{DatabaseRequest, Severity};
+
+use crate::analysis::Linter;
+use crate::junit::Junit;
 
 /// The inputs after every check that can be made without starting anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Request {
     /// The folder of the checkout.
     pub(crate) workspace: PathBuf,
@@ -24,16 +30,61 @@ pub(crate) struct Request {
     pub(crate) build_args: Vec<(String, String)>,
     /// Labels that say where the image comes from.
     pub(crate) labels: Vec<(String, String)>,
+    /// Where steps that were built before may come from.
+    pub(crate) cache: Cache,
     /// Limit of each build.
     pub(crate) build_timeout: Duration,
     /// The tests, if any are to run.
     pub(crate) tests: Option<Tests>,
+    /// The linters, if any are to run.
+    pub(crate) linting: Option<Linting>,
+    /// The lock file, if one is to be scanned.
+    pub(crate) dependencies: Option<LockFile>,
     /// The smoke test, if there is to be one.
     pub(crate) smoke: Option<Smoke>,
+    /// Where the SARIF file is put, relative to the workspace.
+    pub(crate) sarif_file: String,
+    /// What GitHub is to be told.
+    pub(crate) github: GitHubRequest,
+}
+
+/// What GitHub is to be told.
+#[derive(Debug, Clone)]
+pub(crate) struct GitHubRequest {
+    /// The token, if there is one.
+    pub(crate) token: Option<Secret>,
+    /// Whether the findings go to the Security tab.
+    pub(crate) upload: bool,
+    /// Whether a pull request gets a comment.
+    pub(crate) comment: bool,
+}
+
+/// Which linters run, and what fails.
+#[derive(Debug, Clone)]
+pub(crate) struct Linting {
+    /// The linters.
+    pub(crate) linters: Vec<&'static Linter>,
+    /// Whether each of them has to be there.
+    pub(crate) required: bool,
+    /// The lowest level that fails, as a severity; `None` for never.
+    pub(crate) fail_on: Option<Severity>,
+    /// Limit of the run.
+    pub(crate) timeout: Duration,
+}
+
+/// Which packages are scanned, and what fails.
+#[derive(Debug, Clone)]
+pub(crate) struct LockFile {
+    /// The lock file, relative to the workspace.
+    pub(crate) lock_file: String,
+    /// The lowest severity that fails; `None` for never.
+    pub(crate) fail_on: Option<Severity>,
+    /// The vulnerability database.
+    pub(crate) database: DatabaseRequest,
 }
 
 /// How the tests are run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tests {
     /// The stage whose command runs them.
     pub(crate) target: String,
@@ -41,6 +92,12 @@ pub(crate) struct Tests {
     pub(crate) junit_path: String,
     /// Where the report is put, relative to the workspace.
     pub(crate) junit_file: String,
+    /// Where they leave their coverage report, in the container.
+    pub(crate) coverage_path: String,
+    /// Share of the code in percent that they have to run.
+    pub(crate) min_coverage: Option<f64>,
+    /// The report of the base branch.
+    pub(crate) baseline: Option<Junit>,
     /// Limit of the run.
     pub(crate) timeout: Duration,
 }
@@ -54,6 +111,8 @@ pub(crate) struct Smoke {
     pub(crate) port: Option<u16>,
     /// Limit until it is healthy.
     pub(crate) timeout: Duration,
+    /// Time that it has to end after SIGTERM.
+    pub(crate) grace: Duration,
 }
 
 impl Request {
@@ -98,6 +157,9 @@ impl Request {
                 target: target.to_owned(),
                 junit_path: absolute("junit-path", inputs.required("junit-path")?)?,
                 junit_file: relative("junit-file", inputs.required("junit-file")?)?,
+                coverage_path: absolute("coverage-path", inputs.required("coverage-path")?)?,
+                min_coverage: more::share(inputs)?,
+                baseline: more::baseline(ctx)?,
                 timeout: inputs.duration("test-timeout")?,
             }),
         };
@@ -107,7 +169,15 @@ impl Request {
                 path: absolute("health-path", path)?,
                 port: inputs.parse::<NonZeroU16>("port")?.map(NonZeroU16::get),
                 timeout: inputs.duration("smoke-timeout")?,
+                grace: inputs.duration("stop-timeout")?,
             }),
+        };
+        more::small_enough(inputs, &context, &dockerfile)?;
+        let linting = match &tests {
+            Some(tests) => more::linting(inputs, tests.timeout)?,
+            // Without a test stage there is no environment to look in, and the linters of one's own are named.
+            None if inputs.text("static-analysis") == Some("auto") => None,
+            None => more::linting(inputs, inputs.duration("test-timeout")?)?,
         };
         Ok(Self {
             workspace: ctx.github().workspace()?,
@@ -116,7 +186,16 @@ impl Request {
             image,
             target,
             build_args: build_args(&inputs.lines("build-args"))?,
-            labels: labels(ctx),
+            labels: more::labels(ctx)?,
+            cache: more::cache(inputs)?,
+            linting,
+            dependencies: more::dependencies(ctx)?,
+            sarif_file: relative("sarif-file", inputs.required("sarif-file")?)?,
+            github: GitHubRequest {
+                token: inputs.secret("token", ctx.log()),
+                upload: inputs.flag("upload")?,
+                comment: inputs.flag("comment")?,
+            },
             build_timeout: inputs.duration("build-timeout")?,
             tests,
             smoke,
@@ -211,20 +290,6 @@ fn build_args(lines: &[&str]) -> Result<Vec<(String, String)>, BadInput> {
         args.push((name.to_owned(), value.to_owned()));
     }
     Ok(args)
-}
-
-// Keys: github.com/opencontainers/image-spec/blob/main/annotations.md. There is no `created`: it
-// would give every build of the same commit another id.
-fn labels(ctx: &Context) -> Vec<(String, String)> {
-    let github = ctx.github();
-    let source = github
-        .repository()
-        .map(|name| format!("{}/{name}", github.server_url()));
-    let revision = github.sha().map(ToOwned::to_owned);
-    [("revision", revision), ("source", source)]
-        .into_iter()
-        .filter_map(|(key, value)| Some((format!("org.opencontainers.image.{key}"), value?)))
-        .collect()
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{Context, PolicyFailure, text};
+use actions_toolkit::{PolicyFailure, text};
 use anyhow::{Context as _, bail};
-use container::{Container, ContainerSpec, Engine, ImageInfo, netns};
+use container::{Container, ContainerSpec, ImageInfo, netns};
 
+use crate::job::Job;
 use crate::limit::{seconds, within};
-use crate::proof::{Evidence, Health, Proof};
+use crate::proof::{Evidence, Health, ImageProof};
 use crate::request::Smoke;
 use crate::route;
 
@@ -16,8 +17,8 @@ use crate::route;
 const GOOD_ANSWERS: u32 = 2;
 const BETWEEN_PROBES: Duration = Duration::from_millis(200);
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-/// What `docker stop` grants.
-const GRACE: Duration = Duration::from_secs(10);
+/// Limit of the image's own health check.
+const CHECK_LIMIT: Duration = Duration::from_secs(10);
 const MEMORY: i64 = 256 * 1024 * 1024;
 const PIDS: i64 = 128;
 const TAIL: usize = 100;
@@ -28,30 +29,37 @@ const TAIL: usize = 100;
 /// A [`PolicyFailure`] when it does not serve or does not stop; another error when that cannot be
 /// found out.
 pub(crate) async fn test(
-    ctx: &Context,
-    engine: &Engine,
+    job: &Job<'_>,
     smoke: &Smoke,
-    (image, run): (&ImageInfo, &str),
-    proof: &mut Proof,
+    image: &ImageInfo,
+    proof: &mut ImageProof,
 ) -> anyhow::Result<()> {
+    if is_root(&image.config.user) {
+        let problem = "the image runs as root: end the Dockerfile's last stage with a numeric `USER`, such as `USER 10001:10001`";
+        proof.health = Some(Health {
+            request: format!("GET {}", smoke.path),
+            problem: Some(problem.to_owned()),
+            ..Health::default()
+        });
+        return Err(PolicyFailure(problem.to_owned()).into());
+    }
     let port = port(smoke.port, &image.config.exposed_ports)?;
-    let (container, address) = start(engine, image, run).await?;
+    let (container, address) = start(job, image).await?;
     let host = match address {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
     let url = format!("http://{host}:{port}{}", smoke.path);
-    ctx.log().info(format!(
+    // Not held back: what takes long is named before it ends.
+    job.ctx.log().info(format!(
         "Smoke test: {url}, read-only, without capabilities, 256 MB of memory"
     ));
-    let limit = ("smoke-timeout", smoke.timeout + GRACE + ANSWER_LIMIT * 2);
-    let health = within(
-        ctx.log(),
-        "the smoke test",
-        limit,
-        examine(&container, smoke, &url),
-    )
-    .await??;
+    let limit = (
+        "smoke-timeout",
+        smoke.timeout + smoke.grace + ANSWER_LIMIT * 2 + CHECK_LIMIT,
+    );
+    let work = examine(&container, smoke, &image.config.healthcheck, &url);
+    let health = within(job.ctx.log(), "the smoke test", limit, work).await??;
     let problem = health.problem.clone();
     proof.health = Some(health);
     let Some(problem) = problem else {
@@ -63,11 +71,16 @@ pub(crate) async fn test(
     let cure = cure(&lines)
         .map(|cure| format!("; {cure}"))
         .unwrap_or_default();
-    proof.evidence = Some(Evidence {
+    proof.built.evidence = Some(Evidence {
         title: "Last lines of the application".to_owned(),
         lines,
     });
     Err(PolicyFailure(format!("{problem}{cure}")).into())
+}
+
+// `USER` may name a group too.
+fn is_root(user: &str) -> bool {
+    matches!(user.split(':').next(), None | Some("" | "0" | "root"))
 }
 
 fn hardened(image: &ImageInfo, run: &str, network: &str) -> ContainerSpec {
@@ -87,11 +100,8 @@ fn hardened(image: &ImageInfo, run: &str, network: &str) -> ContainerSpec {
 
 // The container gets the default bridge, which a host and its containers there can reach. Where we
 // are in a container of another network (a job with services), it joins our own.
-async fn start(
-    engine: &Engine,
-    image: &ImageInfo,
-    run: &str,
-) -> anyhow::Result<(Container, IpAddr)> {
+async fn start(job: &Job<'_>, image: &ImageInfo) -> anyhow::Result<(Container, IpAddr)> {
+    let (engine, run) = (job.engine, job.run);
     let container = engine.start(&hardened(image, run, "bridge")).await?;
     // One that ended at once has no address any more; why it ended is found out later.
     let Ok(address) = container.ip().await else {
@@ -108,12 +118,15 @@ async fn start(
     }
 }
 
-async fn examine(container: &Container, smoke: &Smoke, url: &str) -> anyhow::Result<Health> {
+async fn examine(
+    container: &Container,
+    smoke: &Smoke,
+    healthcheck: &[String],
+    url: &str,
+) -> anyhow::Result<Health> {
     let mut health = Health {
         request: format!("GET {}", smoke.path),
-        healthy_after: None,
-        stopped: None,
-        problem: None,
+        ..Health::default()
     };
     match until_healthy(container, smoke, url).await? {
         Ok(after) => health.healthy_after = Some(after),
@@ -122,21 +135,64 @@ async fn examine(container: &Container, smoke: &Smoke, url: &str) -> anyhow::Res
             return Ok(health);
         }
     }
+    if let Some(command) = check_command(healthcheck) {
+        let problem = check(container, &command).await?;
+        health.checked = Some(problem.is_none());
+        if problem.is_some() {
+            health.problem = problem;
+            return Ok(health);
+        }
+    }
     let asked = Instant::now();
-    let code = container.stop(GRACE).await?;
+    let code = container.stop(smoke.grace).await?;
     health.stopped = Some((code, asked.elapsed()));
-    health.problem = stop_problem(code);
+    health.problem = stop_problem(code, smoke.grace);
     Ok(health)
 }
 
+// The engine runs HEALTHCHECK at its interval, which may be long: its command is run here at once instead.
+async fn check(container: &Container, command: &[&str]) -> anyhow::Result<Option<String>> {
+    let Ok(done) = tokio::time::timeout(CHECK_LIMIT, container.exec(command)).await else {
+        return Ok(Some(format!(
+            "the image's HEALTHCHECK did not end within {}",
+            seconds(CHECK_LIMIT)
+        )));
+    };
+    let done = done?;
+    let last = done
+        .output
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty());
+    Ok((done.code != 0).then(|| {
+        format!(
+            "the application answers, but the image's HEALTHCHECK ended with exit code {}{}",
+            done.code,
+            last.map(|line| format!(": {}", line.trim()))
+                .unwrap_or_default()
+        )
+    }))
+}
+
+// `["CMD", …]`, `["CMD-SHELL", "…"]` or `["NONE"]` (Docker Engine API, `HealthConfig.Test`).
+fn check_command(healthcheck: &[String]) -> Option<Vec<&str>> {
+    let (kind, rest) = healthcheck.split_first()?;
+    let rest = rest.iter().map(String::as_str);
+    match kind.as_str() {
+        "CMD" => Some(rest.collect()),
+        "CMD-SHELL" => Some(["/bin/sh", "-c"].into_iter().chain(rest).collect()),
+        _ => None,
+    }
+}
+
 // 143 is what a process without a handler ends with: 128 and SIGTERM's number.
-fn stop_problem(code: i64) -> Option<String> {
+fn stop_problem(code: i64, grace: Duration) -> Option<String> {
     match code {
         0 | 143 => None,
         137 => Some(format!(
             "the application was killed, since it had not ended {} after SIGTERM (use the exec form of \
              CMD, so that it gets the signal)",
-            seconds(GRACE)
+            seconds(grace)
         )),
         code => Some(format!(
             "the application ended with exit code {code} after SIGTERM, not with 0"
@@ -273,6 +329,7 @@ mod tests {
 
     #[test]
     fn an_application_has_to_end_when_asked() {
+        let stop_problem = |code| stop_problem(code, Duration::from_secs(10));
         assert_eq!(stop_problem(0), None);
         assert_eq!(stop_problem(143), None);
         assert!(
@@ -281,6 +338,33 @@ mod tests {
                 .contains("10 seconds after SIGTERM")
         );
         assert!(stop_problem(1).unwrap().contains("exit code 1"));
+    }
+
+    #[test]
+    fn the_health_check_of_every_form() {
+        let table: [(&[&str], Option<&[&str]>); 4] = [
+            (&[], None),
+            (&["NONE"], None),
+            (&["CMD", "curl", "x"], Some(&["curl", "x"])),
+            (&["CMD-SHELL", "a || b"], Some(&["/bin/sh", "-c", "a || b"])),
+        ];
+        for (given, expected) in table {
+            let given: Vec<_> = given.iter().map(ToString::to_string).collect();
+            assert_eq!(check_command(&given).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn root_has_many_names() {
+        for (user, root) in [
+            ("", true),
+            ("0:0", true),
+            ("root", true),
+            ("10001:10001", false),
+            ("app", false),
+        ] {
+            assert_eq!(is_root(user), root, "{user}");
+        }
     }
 
     #[test]

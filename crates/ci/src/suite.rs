@@ -3,60 +3,61 @@
 use std::io::Read as _;
 use std::time::Instant;
 
-use actions_toolkit::{Context, PolicyFailure, text};
+use actions_toolkit::{PolicyFailure, text};
 use anyhow::{Context as _, anyhow, bail};
-use container::{Container, ContainerSpec, Engine, ImageInfo};
+use container::{Container, ContainerSpec, ImageInfo};
 use futures_util::StreamExt as _;
 
+use crate::coverage::{self, Coverage};
+use crate::job::Job;
 use crate::junit::{Junit, SIZE_LIMIT};
 use crate::limit::within;
 use crate::place::Map;
-use crate::proof::{Evidence, Proof, TestRun};
-use crate::request::{Request, Tests};
+use crate::proof::{Evidence, SuiteProof, TestRun};
+use crate::request::Tests;
 
 /// The last lines that are kept for the report.
 const TAIL: usize = 100;
 
-/// Run the command of the test image, fetch its `JUnit` report, and add both to `proof`.
+/// Run the command of the test image, fetch its reports, and add all that to `proof`.
 ///
 /// # Errors
-/// A [`PolicyFailure`] when tests fail; another error when there is no verdict.
+/// A [`PolicyFailure`] when tests fail, or run too little of the code; another error when there is no verdict.
 pub(crate) async fn run(
-    ctx: &Context,
-    engine: &Engine,
-    request: &Request,
+    job: &Job<'_>,
     tests: &Tests,
-    (image, run): (&ImageInfo, &str),
-    proof: &mut Proof,
+    image: &ImageInfo,
+    proof: &mut SuiteProof,
 ) -> anyhow::Result<()> {
     let spec = ContainerSpec {
         image: image.id.clone(),
         // Unit tests that need the network are no unit tests; they would fail for another's reason.
         network: Some("none".to_owned()),
         security_opt: vec!["no-new-privileges".to_owned()],
-        run: run.to_owned(),
+        run: job.run.to_owned(),
         ..ContainerSpec::default()
     };
     let start = Instant::now();
     let mut tail = Vec::new();
     let (container, ended) = {
-        let _group = ctx
-            .log()
+        let _group = job
+            .log
             .group(format!("Run the tests of stage `{}`", tests.target));
-        let container = engine.start(&spec).await?;
-        let ended = follow(ctx, &container, tests, &mut tail).await;
+        let container = job.engine.start(&spec).await?;
+        let ended = follow(job, &container, tests, &mut tail).await;
         (container, ended)
     };
     let time = start.elapsed();
-    proof.evidence = Some(Evidence {
+    proof.built.evidence = Some(Evidence {
         title: "Last lines of the test run".to_owned(),
         lines: tail,
     });
     let code = ended?;
 
-    let report = fetch(&container, &tests.junit_path)
+    let report = fetch(&container, &tests.junit_path, SIZE_LIMIT)
         .await
         .with_context(|| no_report(tests, code))?;
+    let covered = fetch(&container, &tests.coverage_path, coverage::SIZE_LIMIT).await;
     container.remove().await;
     let junit = std::str::from_utf8(&report)
         .map_err(|e| e.to_string())
@@ -69,26 +70,63 @@ pub(crate) async fn run(
         )
     })?;
     let verdict = verdict(&junit, code);
-    let map = Map {
-        workspace: request.workspace.clone(),
-        context: request.context.clone(),
-        workdir: image.config.working_dir.clone().into(),
-    };
+    let map = Map::of(job.request, image);
+    let covered = read_coverage(tests, covered, &map);
     if verdict.is_ok() || junit.failed().next().is_some() {
         // The report says it better.
-        proof.evidence = None;
+        proof.built.evidence = None;
     }
-    proof.tests = Some(TestRun { junit, time, map });
-    verdict
+    proof.tests = Some(TestRun {
+        new_failures: tests.baseline.as_ref().map(|base| junit.new_failures(base)),
+        junit,
+        time,
+        map,
+    });
+    let covered = covered.map(|covered| proof.coverage = covered);
+    verdict?;
+    covered?;
+    enough(tests, proof.coverage.as_ref())
+}
+
+// No report is no error as long as nobody asks for a share: not every project measures.
+fn read_coverage(
+    tests: &Tests,
+    report: anyhow::Result<Vec<u8>>,
+    map: &Map,
+) -> anyhow::Result<Option<Coverage>> {
+    let path = &tests.coverage_path;
+    let report = match report {
+        Ok(report) => report,
+        Err(_) if tests.min_coverage.is_none() => return Ok(None),
+        Err(e) => {
+            return Err(e.context(format!(
+                "the tests left no coverage report at `{path}`: let their command write one there (pytest:                  `--cov-report=xml:{path}`), set `coverage-path`, or do without `min-coverage`"
+            )));
+        }
+    };
+    Coverage::parse(&report, map)
+        .map(Some)
+        .map_err(|problem| anyhow!("the coverage report `{path}` cannot be used: {problem}"))
+}
+
+fn enough(tests: &Tests, coverage: Option<&Coverage>) -> anyhow::Result<()> {
+    match (tests.min_coverage, coverage) {
+        (Some(limit), Some(coverage)) if !coverage.reaches(limit) => Err(PolicyFailure(format!(
+            "the tests run {} % of the code, and `min-coverage` is {limit}",
+            coverage.percent()
+        ))
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 async fn follow(
-    ctx: &Context,
+    job: &Job<'_>,
     container: &Container,
     tests: &Tests,
     tail: &mut Vec<String>,
 ) -> anyhow::Result<i64> {
-    let printed = ctx.log().stop_commands();
+    let printed = job.log.stop_commands();
     let work = async {
         let mut lines = std::pin::pin!(container.logs());
         while let Some(line) = lines.next().await {
@@ -101,13 +139,8 @@ async fn follow(
         }
         container.wait().await
     };
-    within(
-        ctx.log(),
-        "the test run",
-        ("test-timeout", tests.timeout),
-        work,
-    )
-    .await?
+    let limit = ("test-timeout", tests.timeout);
+    within(job.ctx.log(), "the test run", limit, work).await?
 }
 
 fn no_report(tests: &Tests, code: i64) -> String {
@@ -119,8 +152,8 @@ fn no_report(tests: &Tests, code: i64) -> String {
     )
 }
 
-async fn fetch(container: &Container, path: &str) -> anyhow::Result<Vec<u8>> {
-    let tar = container.copy_out(path, SIZE_LIMIT).await?;
+async fn fetch(container: &Container, path: &str, limit: usize) -> anyhow::Result<Vec<u8>> {
+    let tar = container.copy_out(path, limit).await?;
     let mut archive = tar::Archive::new(&tar[..]);
     let mut entry = archive
         .entries()?

@@ -30,6 +30,19 @@ pub struct BuildRequest {
     pub build_args: Vec<(String, String)>,
     /// Labels added to the result.
     pub labels: Vec<(String, String)>,
+    /// Where steps that were built before may come from.
+    pub cache: Cache,
+}
+
+/// Where steps that were built before may come from, beside the engine's own cache.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cache {
+    /// Images of a registry with an inline cache; one that is not there is passed over.
+    pub from: Vec<String>,
+    /// Whether the result carries an inline cache, so that it can be one of these once it is pushed.
+    pub inline: bool,
+    /// Whether every step is built anew.
+    pub none: bool,
 }
 
 /// What happens during a build.
@@ -51,6 +64,19 @@ pub enum BuildEvent {
     },
     /// A line that a step printed.
     Line(String),
+    /// A build check that the Dockerfile does not pass (docs.docker.com/reference/build-checks).
+    Warning(BuildWarning),
+}
+
+/// A build check that a Dockerfile does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildWarning {
+    /// What is wrong, `FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 1)`.
+    pub message: String,
+    /// The page on it; may be empty.
+    pub url: String,
+    /// The line of the Dockerfile, from 1, if it is known.
+    pub line: Option<u32>,
 }
 
 /// Why there is no image.
@@ -83,15 +109,25 @@ impl Engine {
     ) -> Result<ImageInfo, BuildError> {
         let map = |pairs: &[(String, String)]| pairs.iter().cloned().collect::<HashMap<_, _>>();
         let session = uuid::Uuid::new_v4().to_string();
+        let mut build_args = map(&request.build_args);
+        if request.cache.inline {
+            build_args.insert("BUILDKIT_INLINE_CACHE".to_owned(), "1".to_owned());
+        }
         let mut options = BuildImageOptionsBuilder::default()
             .dockerfile(&request.dockerfile)
             .t(&request.image.to_string())
-            .buildargs(&map(&request.build_args))
+            .buildargs(&build_args)
             .labels(&map(&request.labels))
             .version(BuilderVersion::BuilderBuildKit)
             .session(&session);
         if let Some(target) = &request.target {
             options = options.target(target);
+        }
+        if !request.cache.from.is_empty() {
+            options = options.cachefrom(&request.cache.from);
+        }
+        if request.cache.none {
+            options = options.nocache(true);
         }
         let (context, sent) = stream_context(request);
         let mut trace = Trace::default();
@@ -227,6 +263,17 @@ impl Trace {
                 }
             }
         }
+        for warning in status.warnings {
+            let line = warning
+                .ranges
+                .first()
+                .and_then(|range| range.start.as_ref());
+            on_event(BuildEvent::Warning(BuildWarning {
+                message: String::from_utf8_lossy(&warning.short).trim().to_owned(),
+                url: warning.url,
+                line: line.and_then(|start| u32::try_from(start.line).ok()),
+            }));
+        }
         for log in status.logs {
             let step = self.steps.entry(log.vertex).or_default();
             step.partial.extend(&log.msg);
@@ -282,6 +329,33 @@ impl Trace {
 mod tests {
     use super::*;
     use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
+
+    #[test]
+    fn a_build_check_has_its_line_and_page() {
+        let mut warning = bollard::moby::buildkit::v1::VertexWarning {
+            short: b"FromAsCasing: casing does not match (line 3)".into(),
+            url: "https://docs.docker.com/go/dockerfile/rule/from-as-casing/".into(),
+            ..Default::default()
+        };
+        warning.ranges.resize_with(1, Default::default);
+        warning.ranges[0].start.get_or_insert_default().line = 3;
+        let mut heard = Vec::new();
+        Trace::default().read(
+            StatusResponse {
+                warnings: vec![warning],
+                ..Default::default()
+            },
+            &mut |event| heard.push(event),
+        );
+        assert_eq!(
+            heard,
+            [BuildEvent::Warning(BuildWarning {
+                message: "FromAsCasing: casing does not match (line 3)".into(),
+                url: "https://docs.docker.com/go/dockerfile/rule/from-as-casing/".into(),
+                line: Some(3),
+            })]
+        );
+    }
 
     #[test]
     fn a_step_that_was_cancelled_is_not_the_cause() {

@@ -11,7 +11,7 @@ use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
     KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
-    WaitContainerOptions,
+    UploadToContainerOptionsBuilder, WaitContainerOptions,
 };
 use futures_util::{Stream, StreamExt as _};
 
@@ -70,6 +70,8 @@ pub struct ExecOutput {
     pub code: i64,
     /// What it printed, both streams.
     pub output: String,
+    /// What it printed on standard output alone.
+    pub stdout: String,
 }
 
 /// A command in a container whose input and output are connected to us.
@@ -77,8 +79,12 @@ pub struct ExecStream {
     /// What it prints on standard output.
     pub output: std::pin::Pin<Box<dyn Stream<Item = anyhow::Result<bytes::Bytes>> + Send>>,
     /// Its standard input.
-    pub input: std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>,
+    pub input: ExecInput,
 }
+
+type ExecInput = std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>;
+type Chunks =
+    std::pin::Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 impl Engine {
     /// Make and start a container.
@@ -267,15 +273,45 @@ impl Container {
         Ok(tar)
     }
 
+    /// Put the file `name` with `content` into the folder `folder` of it.
+    ///
+    /// # Errors
+    /// When there is no such folder, or it is read-only.
+    pub async fn copy_in(&self, folder: &str, name: &str, content: &[u8]) -> anyhow::Result<()> {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        let mut archive = tar::Builder::new(Vec::new());
+        let what = || format!("while copying `{name}` into `{folder}` of a container");
+        archive
+            .append_data(&mut header, name, content)
+            .with_context(what)?;
+        let bytes = archive.into_inner().with_context(what)?;
+        let options = UploadToContainerOptionsBuilder::default()
+            .path(folder)
+            .build();
+        self.engine
+            .docker
+            .upload_to_container(&self.id, Some(options), bollard::body_full(bytes.into()))
+            .await
+            .with_context(what)
+    }
+
     /// Run a command in it to its end.
     ///
     /// # Errors
     /// When the engine refuses.
     pub async fn exec(&self, cmd: &[&str]) -> anyhow::Result<ExecOutput> {
-        let (id, mut stream) = self.start_exec(cmd, false).await?;
-        let mut output = Vec::new();
-        while let Some(chunk) = stream.output.next().await {
-            output.extend(chunk?);
+        let (id, mut chunks, _) = self.start_exec(cmd, false).await?;
+        let (mut output, mut stdout) = (Vec::new(), Vec::new());
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.context("while reading from a container")?;
+            let printed = matches!(chunk, LogOutput::StdOut { .. });
+            let bytes = chunk.into_bytes();
+            output.extend_from_slice(&bytes);
+            if printed {
+                stdout.extend_from_slice(&bytes);
+            }
         }
         let ended = self
             .engine
@@ -286,6 +322,7 @@ impl Container {
         Ok(ExecOutput {
             code: ended.exit_code.unwrap_or(-1),
             output: String::from_utf8_lossy(&output).into_owned(),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
         })
     }
 
@@ -294,16 +331,33 @@ impl Container {
     /// # Errors
     /// When the engine refuses.
     pub async fn exec_stream(&self, cmd: &[&str]) -> anyhow::Result<ExecStream> {
-        Ok(self.start_exec(cmd, true).await?.1)
+        let (_, chunks, input) = self.start_exec(cmd, true).await?;
+        let output = chunks.filter_map(|chunk| async move {
+            match chunk {
+                Ok(LogOutput::StdErr { .. }) => None,
+                Ok(chunk) => Some(Ok(chunk.into_bytes())),
+                Err(e) => Some(Err(
+                    anyhow::Error::new(e).context("while reading from a container")
+                )),
+            }
+        });
+        Ok(ExecStream {
+            output: Box::pin(output),
+            input,
+        })
     }
 
-    async fn start_exec(&self, cmd: &[&str], raw: bool) -> anyhow::Result<(String, ExecStream)> {
+    async fn start_exec(
+        &self,
+        cmd: &[&str],
+        attach_stdin: bool,
+    ) -> anyhow::Result<(String, Chunks, ExecInput)> {
         let docker = &self.engine.docker;
         let config = ExecConfig {
             cmd: Some(cmd.iter().map(ToString::to_string).collect()),
-            attach_stdin: Some(raw),
+            attach_stdin: Some(attach_stdin),
             attach_stdout: Some(true),
-            attach_stderr: Some(!raw),
+            attach_stderr: Some(!attach_stdin),
             ..Default::default()
         };
         let what = || format!("while running `{}` in a container", cmd.join(" "));
@@ -318,22 +372,7 @@ impl Container {
         let StartExecResults::Attached { output, input } = started else {
             bail!("{}: the engine did not attach its streams", what());
         };
-        let output = output.filter_map(move |chunk| async move {
-            match chunk {
-                Ok(LogOutput::StdErr { .. }) if raw => None,
-                Ok(chunk) => Some(Ok(chunk.into_bytes())),
-                Err(e) => Some(Err(
-                    anyhow::Error::new(e).context("while reading from a container")
-                )),
-            }
-        });
-        Ok((
-            made.id,
-            ExecStream {
-                output: Box::pin(output),
-                input,
-            },
-        ))
+        Ok((made.id, output, input))
     }
 
     /// Ask it to end (its stop signal), kill it after `grace`, and return its exit code.

@@ -50,6 +50,15 @@ pub struct ImageInfo {
     pub config: ImageConfig,
 }
 
+/// One instruction of an image's history.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layer {
+    /// The instruction, without the builder's own words.
+    pub instruction: String,
+    /// Bytes that it added; an instruction that changes no file adds none.
+    pub size: u64,
+}
+
 /// The part of an image's configuration that decides how its containers behave.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageConfig {
@@ -150,6 +159,23 @@ impl Engine {
         }))
     }
 
+    /// The instructions that made the image with the id `id`, from the base up.
+    ///
+    /// # Errors
+    /// When the engine does not answer or does not have it.
+    pub async fn layers(&self, id: &str) -> anyhow::Result<Vec<Layer>> {
+        let history = self
+            .docker
+            .image_history(id)
+            .await
+            .with_context(|| format!("while reading the history of `{id}`"))?;
+        let layers = history.into_iter().rev().map(|entry| Layer {
+            instruction: instruction(&entry.created_by),
+            size: u64::try_from(entry.size).unwrap_or_default(),
+        });
+        Ok(layers.collect())
+    }
+
     /// Give the image `source` the name `target` as well.
     ///
     /// # Errors
@@ -206,15 +232,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Push `image` to the registry in its name, and return the digest of its manifest there.
+    /// Push `image` to the registry in its name, and return the digest of its manifest there. Without
+    /// `credentials` nobody signs in.
     ///
     /// # Errors
     /// With the engine's own message when that fails.
-    pub async fn push(
+    pub async fn push<'a>(
         &self,
         image: &ImageRef,
-        credentials: &Credentials,
+        credentials: impl Into<Option<&'a Credentials>>,
     ) -> anyhow::Result<Digest> {
+        let credentials = credentials.into();
         let options = PushImageOptionsBuilder::default()
             .tag(image.tag().unwrap_or("latest"))
             .build();
@@ -224,7 +252,10 @@ impl Engine {
             let mut progress = self.docker.push_image(
                 &repository,
                 Some(options),
-                Some(docker_credentials(image, credentials)?),
+                Some(credentials.map_or_else(
+                    || Ok(DockerCredentials::default()),
+                    |given| docker_credentials(image, given),
+                )?),
             );
             while let Some(step) = progress.next().await {
                 let step = step.with_context(|| format!("while pushing `{image}`"))?;
@@ -253,6 +284,14 @@ impl Engine {
             format!("the engine did not say which digest `{image}` was pushed under")
         })
     }
+}
+
+// `RUN /bin/sh -c apt-get … # buildkit`, `/bin/sh -c #(nop)  CMD ["bash"]`.
+fn instruction(created_by: &str) -> String {
+    let text = created_by.trim_end_matches("# buildkit").trim();
+    let text = text.strip_prefix("/bin/sh -c #(nop)").unwrap_or(text);
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.join(" ").replace("RUN /bin/sh -c ", "RUN ")
 }
 
 fn digest_in(status: &str) -> Option<Digest> {
@@ -313,6 +352,22 @@ mod tests {
         };
         assert!(with("eyJhbGciOi.J9_x-y"));
         assert!(["~~~", "a~~~", "ab~~~"].iter().any(|p| !with(p)));
+    }
+
+    #[test]
+    fn an_instruction_is_shown_without_the_builders_words() {
+        let table = [
+            (
+                "RUN /bin/sh -c apt-get update  && x # buildkit",
+                "RUN apt-get update && x",
+            ),
+            ("/bin/sh -c #(nop)  CMD [\"bash\"]", "CMD [\"bash\"]"),
+            ("COPY wsgi.py ./ # buildkit", "COPY wsgi.py ./"),
+            ("", ""),
+        ];
+        for (given, shown) in table {
+            assert_eq!(instruction(given), shown);
+        }
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 //! is in it.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use globset::{GlobBuilder, GlobMatcher};
@@ -73,10 +73,48 @@ pub(crate) fn write_context(
     dockerfile: &str,
     out: impl Write,
 ) -> anyhow::Result<()> {
-    let ignore = Ignore::of(context, dockerfile)?;
     let mut tar = tar::Builder::new(out);
     tar.follow_symlinks(false);
     tar.mode(tar::HeaderMode::Deterministic);
+    each_file(context, dockerfile, |entry, path| {
+        tar.append_path_with_name(entry.path(), path)
+            .with_context(|| format!("while reading `{}` of the build context", path.display()))
+    })?;
+    tar.finish().context("while sending the build context")
+}
+
+/// The bytes of the files that a build of `dockerfile` in the folder `context` sends to the engine, and the largest
+/// of these files with its bytes.
+///
+/// # Errors
+/// When a file or the `.dockerignore` cannot be read.
+pub fn context_size(
+    context: &Path,
+    dockerfile: &str,
+) -> anyhow::Result<(u64, Option<(PathBuf, u64)>)> {
+    let (mut total, mut largest): (u64, Option<(PathBuf, u64)>) = (0, None);
+    each_file(context, dockerfile, |entry, path| {
+        let about = entry
+            .metadata()
+            .with_context(|| format!("while reading `{}` of the build context", path.display()))?;
+        total += about.len();
+        if largest
+            .as_ref()
+            .is_none_or(|(_, bytes)| about.len() > *bytes)
+        {
+            largest = Some((path.to_owned(), about.len()));
+        }
+        Ok(())
+    })?;
+    Ok((total, largest))
+}
+
+fn each_file(
+    context: &Path,
+    dockerfile: &str,
+    mut of: impl FnMut(&walkdir::DirEntry, &Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let ignore = Ignore::of(context, dockerfile)?;
     for entry in walkdir::WalkDir::new(context)
         .sort_by_file_name()
         .min_depth(1)
@@ -87,13 +125,10 @@ pub(crate) fn write_context(
         // A folder is implied by its files; sockets and pipes have no place in an image.
         let kept = path == Path::new(dockerfile) || !ignore.ignores(path);
         if kept && (kind.is_file() || kind.is_symlink()) {
-            tar.append_path_with_name(entry.path(), path)
-                .with_context(|| {
-                    format!("while reading `{}` of the build context", path.display())
-                })?;
+            of(&entry, path)?;
         }
     }
-    tar.finish().context("while sending the build context")
+    Ok(())
 }
 
 #[cfg(test)]
@@ -140,5 +175,7 @@ mod tests {
             .collect();
         assert_eq!(names, [".dockerignore", "Dockerfile"]);
         assert_eq!(first, stream());
+        let size = context_size(folder.path(), "Dockerfile").unwrap();
+        assert_eq!(size, (13 + 13, Some((".dockerignore".into(), 13))));
     }
 }

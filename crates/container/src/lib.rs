@@ -21,10 +21,11 @@ pub mod netns;
 pub mod oci;
 mod registry;
 
-pub use build::{BuildError, BuildEvent, BuildRequest};
+pub use build::{BuildError, BuildEvent, BuildRequest, BuildWarning, Cache};
 pub use container::{Container, ContainerSpec, ExecOutput, ExecStream};
 pub use dockerfile::{Dockerfile, Instruction};
-pub use engine::{Credentials, Engine, ImageConfig, ImageInfo};
+pub use engine::{Credentials, Engine, ImageConfig, ImageInfo, Layer};
+pub use ignore::context_size;
 pub use image::{Digest, ImageRef, ParseImageError};
 pub use local::{LocalRegistry, StoredImage};
 pub use registry::{Auth, Manifest, Refused, Registry};

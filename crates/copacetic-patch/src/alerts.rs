@@ -71,6 +71,7 @@ fn file(
     };
     let findings = findings::of_report(after, &places);
     let analysis = Analysis {
+        driver: &sarif::TRIVY,
         category,
         version: &version,
         findings: &findings,

@@ -21,12 +21,32 @@ pub const RESULTS: usize = 25_000;
 /// Results that it shows of them, the worst first.
 pub const SHOWN: usize = 5_000;
 
+/// The tool that found what an analysis has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Driver {
+    /// Its name, as the Security tab shows it.
+    pub name: &'static str,
+    /// Its home page.
+    pub page: &'static str,
+    /// Whether its findings are about security; others get no security severity.
+    pub security: bool,
+}
+
+/// Trivy.
+pub const TRIVY: Driver = Driver {
+    name: "Trivy",
+    page: "https://trivy.dev",
+    security: true,
+};
+
 /// The findings of one target.
 #[derive(Debug, Clone, Copy)]
 pub struct Analysis<'a> {
+    /// The tool.
+    pub driver: &'a Driver,
     /// What tells this analysis from others of the same commit; no tag and no digest.
     pub category: &'a str,
-    /// The tool's version.
+    /// The tool's version; empty if it is not known.
     pub version: &'a str,
     /// Its findings, the worst first.
     pub findings: &'a [Finding],
@@ -74,6 +94,7 @@ impl Serialize for Run<'_> {
         run.serialize_entry(
             "tool",
             &Tool {
+                driver: self.analysis.driver,
                 version: self.analysis.version,
                 facts: &facts,
             },
@@ -107,6 +128,7 @@ fn rules(findings: &[Finding]) -> (Vec<Facts<'_>>, HashMap<&str, usize>) {
 }
 
 struct Tool<'a> {
+    driver: &'a Driver,
     version: &'a str,
     facts: &'a [Facts<'a>],
 }
@@ -114,30 +136,32 @@ struct Tool<'a> {
 impl Serialize for Tool<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut tool = serializer.serialize_map(Some(1))?;
-        tool.serialize_entry("driver", &Driver(self))?;
+        tool.serialize_entry("driver", &Component(self))?;
         tool.end()
     }
 }
 
-struct Driver<'a>(&'a Tool<'a>);
+struct Component<'a>(&'a Tool<'a>);
 
-impl Serialize for Driver<'_> {
+impl Serialize for Component<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut driver = serializer.serialize_map(None)?;
-        driver.serialize_entry("name", "Trivy")?;
-        driver.serialize_entry("version", self.0.version)?;
-        driver.serialize_entry("semanticVersion", self.0.version)?;
-        driver.serialize_entry("informationUri", "https://trivy.dev")?;
-        driver.serialize_entry("rules", &Rules(self.0.facts))?;
+        driver.serialize_entry("name", self.0.driver.name)?;
+        if !self.0.version.is_empty() {
+            driver.serialize_entry("version", self.0.version)?;
+            driver.serialize_entry("semanticVersion", self.0.version)?;
+        }
+        driver.serialize_entry("informationUri", self.0.driver.page)?;
+        driver.serialize_entry("rules", &Rules(self.0.facts, self.0.driver.security))?;
         driver.end()
     }
 }
 
-struct Rules<'a>(&'a [Facts<'a>]);
+struct Rules<'a>(&'a [Facts<'a>], bool);
 
 impl Serialize for Rules<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(parts::rule))
+        serializer.collect_seq(self.0.iter().map(|facts| parts::rule(facts, self.1)))
     }
 }
 

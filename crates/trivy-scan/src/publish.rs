@@ -36,6 +36,7 @@ pub(crate) fn sarif(answers: &[Answer], version: &str) -> anyhow::Result<File> {
     let analyses: Vec<_> = answers
         .iter()
         .map(|answer| Analysis {
+            driver: &sarif::TRIVY,
             category: &answer.category,
             version,
             findings: &answer.findings,

@@ -153,7 +153,14 @@ fn application(outcomes: &mut Vec<Outcome>) {
 
 fn real_tools(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> {
     let mut path = std::env::var("PATH").unwrap_or_default();
-    for tool in ["trivy", "trivy-db", "copa", "buildkit", "kubernetes"] {
+    for tool in [
+        "trivy",
+        "trivy-db",
+        "copa",
+        "buildkit",
+        "kubernetes",
+        "kustomize",
+    ] {
         path = format!("{}:{path}", stack.builds.wait(tool)?.display());
     }
     let validator = npm::provide(

@@ -3,7 +3,7 @@ use super::*;
 fn read(text: &str, namespace: Option<&str>) -> Result<Manifests, String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("app.yaml"), text).unwrap();
-    Manifests::read(folder.path(), &[folder.path().to_owned()], namespace)
+    Manifests::read(folder.path(), &[folder.path().to_owned()], &[], namespace)
         .map_err(|e| e.to_string())
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
 mod engine;
+mod kustomize;
 
 use std::path::Path;
 
@@ -121,6 +122,41 @@ fn bad_input_is_named_before_anything_is_started() {
             "latest",
             "yes",
             "input `latest`: `yes` is neither `true` nor `false`",
+        ),
+    ];
+    for (name, value, error) in table {
+        refused(&step().input(name, value).run(), error);
+    }
+}
+
+#[test]
+fn inputs_that_do_not_go_together_are_named() {
+    let table = [
+        (
+            "environment-variables",
+            "A=1\nB",
+            "input `environment-variables`: `B` is no `NAME=value`",
+        ),
+        (
+            "kubeconfig",
+            "x",
+            "input `kubeconfig`: says which cluster, and so does `cluster`; give one of them",
+        ),
+        ("username", "me", "input `password`: goes with `username`"),
+        (
+            "registry",
+            "ghcr.io/octo-org",
+            "input `registry`: `ghcr.io/octo-org` has a path or scheme in it; the host is wanted, and the path belongs to `repository`",
+        ),
+        (
+            "environment",
+            "production",
+            "input `token`: is not set, and `environment` needs it: `${{ github.token }}`",
+        ),
+        (
+            "client-id",
+            "",
+            "input `client-id`: is required and was empty or absent",
         ),
         (
             "clusters",

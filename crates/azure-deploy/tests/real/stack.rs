@@ -80,6 +80,7 @@ impl Stack {
                 ("MODE".into(), mode.into()),
             ],
             labels: Vec::new(),
+            cache: container::Cache::default(),
         };
         self.engine.build(&request, |_| {}).await.unwrap();
         image.to_string()

@@ -127,3 +127,48 @@ fn what_is_no_report_is_refused() {
     }
     assert_eq!(Junit::parse("<testsuites/>").unwrap().counts().total, 0);
 }
+
+#[test]
+fn reruns_of_pytest_are_one_test() {
+    // As pytest 9 with pytest-rerunfailures writes it.
+    let text = r#"<testsuites name="pytest tests"><testsuite name="pytest" failures="1" tests="3">
+        <testcase classname="t" name="flaky" file="t.py" line="1" time="0.5" />
+        <testcase classname="t" name="flaky" file="t.py" line="1" time="0.25" />
+        <testcase classname="t" name="bad" file="t.py" line="4" time="0.125" />
+        <testcase classname="t" name="bad" file="t.py" line="4"><failure message="assert 1 == 2">x</failure></testcase>
+        <testcase classname="t" name="ok" file="t.py" line="6" /></testsuite></testsuites>"#;
+    let junit = Junit::parse(text).unwrap();
+    let outcomes: Vec<_> = junit.tests.iter().map(|t| (&*t.name, &t.outcome)).collect();
+    let bad = failed("assert 1 == 2", "x");
+    assert_eq!(
+        outcomes,
+        [
+            ("flaky", &Outcome::Flaky),
+            ("bad", &bad),
+            ("ok", &Outcome::Passed)
+        ]
+    );
+    let slowest: Vec<_> = junit
+        .slowest(5)
+        .iter()
+        .map(|t| (&*t.name, t.seconds))
+        .collect();
+    assert_eq!(slowest, [("flaky", 0.75), ("bad", 0.125)]);
+    assert_eq!(junit.flaky().count(), 1);
+}
+
+#[test]
+fn a_failure_that_the_base_has_is_not_new() {
+    let case = |name: &str, inside: &str| format!("<testcase name='{name}'>{inside}</testcase>");
+    let report = |cases: &[String]| {
+        Junit::parse(&format!("<testsuite>{}</testsuite>", cases.concat())).unwrap()
+    };
+    let base = report(&[case("old", "<failure/>"), case("broken", "")]);
+    let head = report(&[
+        case("old", "<failure/>"),
+        case("broken", "<failure/>"),
+        case("added", "<error/>"),
+    ]);
+    assert_eq!(head.new_failures(&base), ["broken", "added"]);
+    assert!(base.new_failures(&base).is_empty());
+}

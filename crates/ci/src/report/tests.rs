@@ -1,6 +1,10 @@
 use super::*;
-use crate::build::Stage;
-use crate::request::{Smoke, Tests};
+use crate::build::{Build, Stage};
+use crate::coverage::FileCoverage;
+use crate::junit::Junit;
+use crate::place::Map;
+use crate::proof::{Built, ImageProof, SuiteProof, TestRun};
+use crate::request::{GitHubRequest, Smoke, Tests};
 
 fn request() -> Request {
     Request {
@@ -11,17 +15,30 @@ fn request() -> Request {
         target: None,
         build_args: Vec::new(),
         labels: Vec::new(),
+        cache: container::Cache::default(),
         build_timeout: Duration::from_secs(60),
+        linting: None,
+        dependencies: None,
+        sarif_file: "ci.sarif".into(),
+        github: GitHubRequest {
+            token: None,
+            upload: true,
+            comment: true,
+        },
         tests: Some(Tests {
             target: "test".into(),
             junit_path: "/results/junit.xml".into(),
             junit_file: "junit.xml".into(),
+            coverage_path: "/results/coverage.xml".into(),
+            min_coverage: None,
+            baseline: None,
             timeout: Duration::from_secs(60),
         }),
         smoke: Some(Smoke {
             path: "/health".into(),
             port: None,
             timeout: Duration::from_secs(60),
+            grace: Duration::from_secs(10),
         }),
     }
 }
@@ -29,6 +46,7 @@ fn request() -> Request {
 fn tested(cases: &str) -> TestRun {
     TestRun {
         junit: Junit::parse(&format!("<testsuite>{cases}</testsuite>")).unwrap(),
+        new_failures: None,
         time: Duration::from_millis(1500),
         map: Map {
             workspace: "/w".into(),
@@ -41,40 +59,92 @@ fn tested(cases: &str) -> TestRun {
 #[test]
 fn a_good_run() {
     let proof = Proof {
-        builds: vec![Build {
-            title: "stage `test`".into(),
-            time: Duration::from_secs(9),
-            stages: vec![Stage {
-                name: "build".into(),
-                steps: 3,
-                cached: 1,
-                seconds: 8.25,
+        suite: SuiteProof {
+            built: Built {
+                build: Some(Build {
+                    title: "stage `test`".into(),
+                    time: Duration::from_secs(9),
+                    stages: vec![Stage {
+                        name: "build".into(),
+                        steps: 3,
+                        cached: 1,
+                        seconds: 8.25,
+                    }],
+                }),
+                ..Built::default()
+            },
+            tests: Some(tested(
+                "<testcase name='a' time='0.5'/><testcase name='b'><skipped/></testcase><testcase name='c'><flakyFailure/></testcase>",
+            )),
+            coverage: Some(Coverage {
+                files: vec![FileCoverage {
+                    path: "app/page.py".into(),
+                    covered: 19,
+                    total: 20,
+                    missing: vec![7],
+                }],
+            }),
+            ..SuiteProof::default()
+        },
+        image: ImageProof {
+            image: Some(container::ImageInfo {
+                id: "sha256:0a".into(),
+                size: 81_234_567,
+                ..Default::default()
+            }),
+            layers: vec![container::Layer {
+                instruction: "COPY a b".into(),
+                size: 1_500_000,
             }],
-        }],
-        tests: Some(tested(
-            "<testcase name='a'/><testcase name='b'><skipped/></testcase><testcase name='c'><flakyFailure/></testcase>",
-        )),
-        image: Some(container::ImageInfo {
-            id: "sha256:0a".into(),
-            size: 81_234_567,
-            ..Default::default()
-        }),
-        health: Some(Health {
-            request: "GET /health".into(),
-            healthy_after: Some(Duration::from_millis(800)),
-            stopped: Some((0, Duration::from_millis(300))),
-            problem: None,
-        }),
+            health: Some(Health {
+                request: "GET /health".into(),
+                healthy_after: Some(Duration::from_millis(800)),
+                checked: Some(true),
+                stopped: Some((0, Duration::from_millis(300))),
+                problem: None,
+            }),
+            named: true,
+            ..ImageProof::default()
+        },
         ..Proof::default()
     };
-    insta::assert_snapshot!(summary(&request(), &proof), @"
+    insta::assert_snapshot!(summary(&request(), &proof, &[]), @"
     ## ci: `flask-app:f00`
 
     | | Check | |
     |---|---|---|
     | ✅ | Tests | 2 passed, 1 skipped, 1 only after a rerun in 1.5 s |
+    | ✅ | Coverage | 95.00 % (19 of 20 lines and branches) |
     | ✅ | Image | `sha256:0a`, 81.2 MB |
-    | ✅ | Smoke test | `GET /health` healthy after 0.8 s; stopped in 0.3 s (exit code 0) |
+    | ✅ | Smoke test | `GET /health` healthy after 0.8 s; its HEALTHCHECK agrees; stopped in 0.3 s (exit code 0) |
+
+    ### Flaky tests
+
+    - `c` passed only after a rerun
+
+    <details><summary>What the tests do not run</summary>
+
+    | File | Coverage | Lines |
+    |---|--:|---|
+    | `app/page.py` | 95.00 % | 7 |
+
+    </details>
+
+    <details><summary>Slowest tests</summary>
+
+    | Test | Time |
+    |---|--:|
+    | `a` | 0.50 s |
+
+    </details>
+
+    <details><summary>Layers</summary>
+
+    | Instruction | Size |
+    |---|--:|
+    | `COPY a b` | 1.5 MB |
+
+    </details>
 
     <details><summary>Build: 9.0 s</summary>
 
@@ -90,23 +160,29 @@ fn a_good_run() {
         .collect();
     assert_eq!(
         outputs.join(" "),
-        "image=flask-app:f00 image-id=sha256:0a size=81234567 tests=3 tests-failed=0 tests-skipped=1 health-status=healthy"
+        "image=flask-app:f00 image-id=sha256:0a size=81234567 tests=3 failures=0 skipped=1 flaky=1 coverage=95.00 health-status=healthy"
     );
 }
 
 #[test]
 fn failed_tests_are_told_in_full() {
     let proof = Proof {
-        tests: Some(tested(
-            "<testcase classname='m' name='f[&lt;b&gt;]'><failure message='assert 1 == 2'>E ```\nboom</failure></testcase>",
-        )),
-        evidence: Some(Evidence {
-            title: "Last lines".into(),
-            lines: vec!["::error::x".into()],
-        }),
+        suite: SuiteProof {
+            tests: Some(tested(
+                "<testcase classname='m' name='f[&lt;b&gt;]'><failure message='assert 1 == 2'>E ```\nboom</failure></testcase>",
+            )),
+            built: Built {
+                evidence: Some(Evidence {
+                    title: "Last lines".into(),
+                    lines: vec!["::error::x".into()],
+                }),
+                ..Built::default()
+            },
+            ..SuiteProof::default()
+        },
         ..Proof::default()
     };
-    insta::assert_snapshot!(summary(&request(), &proof), @"
+    insta::assert_snapshot!(summary(&request(), &proof, &[]), @"
     ## ci: `flask-app:f00`
 
     | | Check | |
@@ -156,7 +232,7 @@ fn what_was_left_out_is_said() {
         smoke: None,
         ..request()
     };
-    insta::assert_snapshot!(summary(&request, &Proof::default()), @"
+    insta::assert_snapshot!(summary(&request, &Proof::default(), &[]), @"
     ## ci: `flask-app:f00`
 
     | | Check | |
@@ -172,28 +248,23 @@ fn what_was_left_out_is_said() {
 }
 
 #[test]
-fn annotations_leave_room_for_the_last_word() {
-    for (failed, shown, more) in [
-        (0, 0, 0),
-        (1, 1, 0),
-        (9, 9, 0),
-        (10, 9, 1),
-        (10_000, 9, 9_991),
-    ] {
-        let run = tested(&"<testcase name='t'><failure message='no'/></testcase>".repeat(failed));
-        let (list, rest) = annotations(&run.junit, &run.map);
-        assert_eq!((list.len(), rest), (shown, more));
-        assert!(
-            list.iter()
-                .all(|(place, message)| place.is_none() && message == "t: no")
-        );
-    }
+fn every_failed_test_is_an_annotation_and_the_summary_has_a_limit() {
     let many = Proof {
-        tests: Some(tested(
-            &"<testcase name='t'><failure>no</failure></testcase>".repeat(10_000),
-        )),
+        suite: SuiteProof {
+            tests: Some(tested(
+                &"<testcase name='t'><failure>no</failure></testcase>".repeat(10_000),
+            )),
+            ..SuiteProof::default()
+        },
         ..Proof::default()
     };
-    let text = summary(&request(), &many);
+    let all = annotations::all(&request(), &many);
+    assert_eq!(all.len(), 10_000);
+    assert!(
+        all.iter()
+            .all(|(_, place, message)| place.is_none() && message == "t: no")
+    );
+    let text = summary(&request(), &many, &["something else".into()]);
     assert!(text.len() < 1024 * 1024 && text.contains("9980 more are in the JUnit report."));
+    assert!(text.contains("\n- something else\n"));
 }

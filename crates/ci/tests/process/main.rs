@@ -5,4 +5,6 @@ mod bad_input;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod real;

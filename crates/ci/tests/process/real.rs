@@ -99,7 +99,7 @@ fn the_application_is_built_tested_and_serves() {
     assert_eq!(ran.output("result"), "passed");
     assert_eq!(ran.output("image"), app.image.0);
     assert_eq!(ran.output("health-status"), "healthy");
-    assert_eq!(ran.output("tests-failed"), "0");
+    assert_eq!(ran.output("failures"), "0");
     assert!(ran.output("tests").parse::<u32>().unwrap() > 0);
     let format =
         "{{.Id}} {{index .Config.Labels \"org.opencontainers.image.source\"}} {{.Config.Env}}";
@@ -136,7 +136,7 @@ fn a_failing_test_is_annotated_on_its_line() {
         .input("junit-file", "out/junit.xml");
     let ran = app.step.run();
     red(&ran, 1, "1 of ");
-    assert_eq!(ran.output("tests-failed"), "1");
+    assert_eq!(ran.output("failures"), "1");
     // There is no image of code that fails its tests.
     assert_eq!(ran.output("image"), "");
     let place = "::error file=app/tests/test_wrong.py,line=6::tests.test_wrong::test_sum: ";
@@ -274,9 +274,25 @@ fn nothing_is_left_after_a_cancellation() {
     while !log.contains("Smoke test: ") {
         assert!(lines.read_line(&mut log).unwrap() > 0, "{log}");
     }
-    let ancestor = format!("ancestor={}", app.image.0);
-    let containers = || docker(&["ps", "--all", "--quiet", "--filter", &ancestor]);
-    assert_ne!(containers(), "");
+    let containers = || {
+        let command = "command=/bin/sleep 300";
+        let all = docker(&[
+            "ps",
+            "--all",
+            "--no-trunc",
+            "--format",
+            "command={{.Command}}",
+        ]);
+        all.replace('"', "")
+            .lines()
+            .filter(|line| *line == command)
+            .count()
+    };
+    assert_eq!(containers(), 1);
+    let format = "{{.Command}} {{.Image}}";
+    let all = docker(&["ps", "--no-trunc", "--format", format]);
+    let line = all.lines().find(|line| line.contains("/bin/sleep 300"));
+    let image = line.unwrap().rsplit(' ').next().unwrap().to_owned();
     let pid = child.id().to_string();
     assert!(
         Command::new("kill")
@@ -291,10 +307,14 @@ fn nothing_is_left_after_a_cancellation() {
         log.contains("::error::ci: stopped by SIGTERM before a verdict was reached"),
         "{log}"
     );
-    assert_eq!(containers(), "");
+    assert_eq!(containers(), 0);
+    let gone = Command::new("docker")
+        .args(["image", "inspect", &image])
+        .output();
+    assert!(!gone.unwrap().status.success(), "{image}");
     let outputs = std::fs::read_to_string(output).unwrap();
     assert!(
-        outputs.contains("\nerror\n") && outputs.contains(&app.image.0),
+        outputs.contains("\nerror\n") && !outputs.contains(&app.image.0),
         "{outputs}"
     );
 }

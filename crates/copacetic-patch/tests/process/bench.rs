@@ -45,6 +45,7 @@ impl Bench {
                 ("HELD".into(), held.into()),
             ],
             labels: Vec::new(),
+            cache: container::Cache::default(),
         };
         runtime.block_on(engine.build(&request, |_| ())).unwrap();
         // Under names of the bench's own, containers of other runs are not taken for ours.

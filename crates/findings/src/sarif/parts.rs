@@ -70,15 +70,30 @@ fn text_of(text: &str) -> MultiformatMessageString {
         .build()
 }
 
-/// A rule.
-pub(super) fn rule(facts: &Facts<'_>) -> ReportingDescriptor {
+/// How GitHub calls the severity of a finding that is not about security.
+const fn problem(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical | Severity::High => "error",
+        Severity::Medium => "warning",
+        Severity::Low | Severity::Unknown => "recommendation",
+    }
+}
+
+/// A rule; `security` says whether it is one about security.
+pub(super) fn rule(facts: &Facts<'_>, security: bool) -> ReportingDescriptor {
     let rule = facts.rule;
-    let mut tags = vec!["security".to_owned()];
+    let mut tags = Vec::new();
+    if security {
+        tags.push("security".to_owned());
+    }
     let numbers = rule.cwes.iter().filter_map(|cwe| cwe.strip_prefix("CWE-"));
     tags.extend(numbers.map(|number| format!("external/cwe/cwe-{number}")));
     tags.truncate(TAGS);
     let mut properties = BTreeMap::from([("precision".to_owned(), Value::from("very-high"))]);
-    if let Some(score) = score(facts.worst, rule.score) {
+    if !security {
+        let problem = problem(facts.worst);
+        properties.insert("problem.severity".to_owned(), problem.into());
+    } else if let Some(score) = score(facts.worst, rule.score) {
         properties.insert("security-severity".to_owned(), score.into());
     }
     let page = if rule.url.is_empty() {

@@ -35,6 +35,7 @@ fn finding(rule: &str, severity: Severity, path: &str) -> Finding {
 
 fn file(findings: &[Finding], results: usize) -> Value {
     let analysis = Analysis {
+        driver: &TRIVY,
         category: "image/app",
         version: "0.72.0",
         findings,
@@ -101,6 +102,7 @@ fn a_suppressed_finding_is_in_the_file_with_its_reason() {
 fn two_targets_are_two_analyses_of_one_file() {
     let found = [finding("CVE-1", Severity::High, "a")];
     let of = |category| Analysis {
+        driver: &TRIVY,
         category,
         version: "0.72.0",
         findings: &found,

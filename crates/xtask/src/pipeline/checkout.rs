@@ -35,7 +35,7 @@ pub(crate) fn prepare(root: &Path, stack: &Stack) -> anyhow::Result<PathBuf> {
     }
     let tools = folder.join("tools/bin");
     std::fs::create_dir_all(&tools)?;
-    for tool in ["trivy", "copa"] {
+    for tool in ["trivy", "copa", "kustomize"] {
         std::fs::copy(stack.builds.wait(tool)?.join(tool), tools.join(tool))?;
     }
     authorities(&folder.join(AUTHORITIES))?;

@@ -1,0 +1,181 @@
+//! Where the image and the manifests go: to Azure, or to another registry or cluster.
+
+use actions_toolkit::{BadInput, Context, Inputs, Secret};
+use azure::Cloud;
+use container::Credentials;
+
+/// The registry and the cluster, and who signs in to Azure if either is there.
+pub(crate) struct Target {
+    pub(crate) registry: RegistryInput,
+    pub(crate) cluster: ClusterInput,
+    pub(crate) azure: Option<AzureInputs>,
+}
+
+/// The registry.
+pub(crate) enum RegistryInput {
+    /// A registry resource of Azure.
+    Azure { name: String, group: Option<String> },
+    /// Any registry, by its host.
+    Host {
+        host: String,
+        credentials: Option<Credentials>,
+    },
+}
+
+/// The cluster.
+pub(crate) enum ClusterInput {
+    /// A cluster resource of Azure.
+    Azure { name: String, group: String },
+    /// Any cluster: the text of its kubeconfig.
+    Kubeconfig(Secret),
+}
+
+/// Who signs in to Azure, and where.
+pub(crate) struct AzureInputs {
+    pub(crate) client: String,
+    pub(crate) tenant: String,
+    pub(crate) subscription: String,
+    pub(crate) client_secret: Option<Secret>,
+    pub(crate) cloud: Cloud,
+}
+
+impl Target {
+    /// Read and check the inputs.
+    pub(crate) fn of(ctx: &Context) -> Result<Self, BadInput> {
+        let inputs = ctx.inputs();
+        let cluster = cluster(ctx, inputs)?;
+        let registry = registry(ctx, inputs)?;
+        let is_azure = matches!(registry, RegistryInput::Azure { .. })
+            || matches!(cluster, ClusterInput::Azure { .. });
+        let azure = is_azure.then(|| azure(ctx, inputs)).transpose()?;
+        Ok(Self {
+            registry,
+            cluster,
+            azure,
+        })
+    }
+}
+
+fn cluster(ctx: &Context, inputs: &Inputs) -> Result<ClusterInput, BadInput> {
+    let Some(kubeconfig) = inputs.secret("kubeconfig", ctx.log()) else {
+        return Ok(ClusterInput::Azure {
+            group: group("resource-group", inputs.required("resource-group")?)?,
+            name: name("cluster", inputs.required("cluster")?)?,
+        });
+    };
+    for other in ["cluster", "resource-group"] {
+        if inputs.text(other).is_some() {
+            let problem = format!("says which cluster, and so does `{other}`; give one of them");
+            return Err(BadInput::of("kubeconfig", problem));
+        }
+    }
+    Ok(ClusterInput::Kubeconfig(kubeconfig))
+}
+
+fn registry(ctx: &Context, inputs: &Inputs) -> Result<RegistryInput, BadInput> {
+    let text = inputs.required("registry")?;
+    let user = inputs.text("username");
+    let password = inputs.secret("password", ctx.log());
+    let credentials = match (user, password) {
+        (Some(user), Some(password)) => Some(Credentials {
+            username: user.to_owned(),
+            password: password.expose().to_owned(),
+        }),
+        (None, None) => None,
+        (Some(_), None) => return Err(BadInput::of("password", "goes with `username`")),
+        (None, Some(_)) => return Err(BadInput::of("username", "goes with `password`")),
+    };
+    // The name of a resource has letters and digits only; a host has a dot or a port.
+    let is_host = text.contains(['.', ':']);
+    if is_host && (credentials.is_some() || !text.contains(".azurecr.")) {
+        if text.contains('/') {
+            let problem = format!(
+                "`{text}` has a path or scheme in it; the host is wanted, and the path belongs to `repository`"
+            );
+            return Err(BadInput::of("registry", problem));
+        }
+        return Ok(RegistryInput::Host {
+            host: text.to_owned(),
+            credentials,
+        });
+    }
+    if credentials.is_some() {
+        let problem = format!(
+            "goes with the host of a registry; the resource `{text}` is signed in to by `client-id`"
+        );
+        return Err(BadInput::of("username", problem));
+    }
+    Ok(RegistryInput::Azure {
+        name: name("registry", text)?,
+        group: inputs
+            .text("registry-resource-group")
+            .map(|text| group("registry-resource-group", text))
+            .transpose()?,
+    })
+}
+
+fn azure(ctx: &Context, inputs: &Inputs) -> Result<AzureInputs, BadInput> {
+    Ok(AzureInputs {
+        client: id("client-id", inputs.required("client-id")?)?,
+        tenant: id("tenant-id", inputs.required("tenant-id")?)?,
+        subscription: id("subscription-id", inputs.required("subscription-id")?)?,
+        client_secret: inputs.secret("client-secret", ctx.log()),
+        cloud: Cloud::new(
+            &address("authority-host", inputs.required("authority-host")?)?,
+            &address("resource-manager", inputs.required("resource-manager")?)?,
+            inputs.required("token-audience")?,
+        ),
+    })
+}
+
+fn group(input: &str, text: &str) -> Result<String, BadInput> {
+    if text.contains('/') {
+        let problem = format!("`{text}` is a path; the name of the resource group is wanted");
+        return Err(BadInput::of(input, problem));
+    }
+    Ok(text.to_owned())
+}
+
+// A GUID: a name in its place is the commonest mistake, and Entra's answer to it does not say so.
+fn id(input: &str, text: &str) -> Result<String, BadInput> {
+    let parts: Vec<_> = text.split('-').map(str::len).collect();
+    if parts != [8, 4, 4, 4, 12] || !text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
+        return Err(BadInput::of(
+            input,
+            format!("`{text}` is no id such as `00000000-0000-0000-0000-000000000000`"),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn name(input: &str, text: &str) -> Result<String, BadInput> {
+    if text.contains(['.', '/']) {
+        return Err(BadInput::of(
+            input,
+            format!(
+                "`{text}` is a host or path; the name of the resource is wanted (`{}`)",
+                text.split('.').next().unwrap_or_default()
+            ),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn address(input: &str, text: &str) -> Result<String, BadInput> {
+    let full = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("https://{text}")
+    };
+    let url = reqwest::Url::parse(&full)
+        .map_err(|e| BadInput::of(input, format!("`{text}` is no address: {e}")))?;
+    let local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    match url.scheme() {
+        "https" => Ok(full),
+        "http" if local => Ok(full),
+        _ => Err(BadInput::of(
+            input,
+            format!("`{text}` would send credentials in the clear; use https"),
+        )),
+    }
+}

@@ -1,0 +1,131 @@
+//! Variables that the deployment sets in the containers that get its image.
+
+use actions_toolkit::BadInput;
+use serde_json::{Value, json};
+
+const INPUT: &str = "environment-variables";
+
+/// Names and values, in the order in which they were given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Variables(Vec<(String, String)>);
+
+/// What is known of the image only once it is pushed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    /// The image by digest.
+    pub(crate) image: &'a str,
+    /// Its digest.
+    pub(crate) digest: &'a str,
+    /// When this deployment began, as RFC 3339.
+    pub(crate) time: &'a str,
+}
+
+impl Variables {
+    /// One `NAME=value` a line.
+    pub(crate) fn parse(lines: &[&str]) -> Result<Self, BadInput> {
+        let mut found: Vec<(String, String)> = Vec::new();
+        for line in lines {
+            let bad = |problem: &str| BadInput::of(INPUT, format!("`{line}` {problem}"));
+            let (name, value) = line
+                .split_once('=')
+                .ok_or_else(|| bad("is no `NAME=value`"))?;
+            if !is_name(name) {
+                return Err(bad(
+                    "has a name with more in it than letters, digits and underscores, or with a digit in front",
+                ));
+            }
+            if found.iter().any(|(other, _)| other == name) {
+                return Err(BadInput::of(INPUT, format!("`{name}` is given twice")));
+            }
+            found.push((name.to_owned(), value.to_owned()));
+        }
+        Ok(Self(found))
+    }
+
+    /// The same with `{image}`, `{digest}` and `{time}` filled in; other braces stay as they are.
+    pub(crate) fn filled(&self, facts: Facts<'_>) -> Self {
+        let fill = |value: &str| {
+            value
+                .replace("{image}", facts.image)
+                .replace("{digest}", facts.digest)
+                .replace("{time}", facts.time)
+        };
+        let filled = self.0.iter();
+        Self(filled.map(|(n, v)| (n.clone(), fill(v))).collect())
+    }
+
+    /// Set them in `container`.
+    pub(crate) fn set_in(&self, container: &mut Value) {
+        if self.0.is_empty() {
+            return;
+        }
+        let Some(fields) = container.as_object_mut() else {
+            return;
+        };
+        let list = fields.entry("env").or_insert_with(|| json!([]));
+        let Some(list) = list.as_array_mut() else {
+            return;
+        };
+        for (name, value) in &self.0 {
+            // The whole entry: a value beside a `valueFrom` would be refused.
+            let new = json!({"name": name, "value": value});
+            match list.iter_mut().find(|entry| entry["name"] == **name) {
+                Some(entry) => *entry = new,
+                None => list.push(new),
+            }
+        }
+    }
+}
+
+// The strict rule; the API server would take more (`RelaxedEnvironmentVariableValidation`).
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes
+        .next()
+        .is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
+        && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_set_in_place_of_those_of_the_same_name() {
+        let variables = Variables::parse(&["A=1", "DIGEST={digest}", "JSON={\"a\": \"b=c\"}"]);
+        let facts = Facts {
+            image: "r.io/a@sha256:1",
+            digest: "sha256:1",
+            time: "2026-01-02T03:04:05Z",
+        };
+        let mut container = json!({"name": "app", "env": [
+            {"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}, {"name": "KEPT", "value": "k"},
+        ]});
+        variables.unwrap().filled(facts).set_in(&mut container);
+        assert_eq!(
+            container["env"],
+            json!([
+                {"name": "A", "value": "1"}, {"name": "KEPT", "value": "k"},
+                {"name": "DIGEST", "value": "sha256:1"}, {"name": "JSON", "value": "{\"a\": \"b=c\"}"},
+            ])
+        );
+        let mut bare = json!({"name": "app"});
+        Variables::default().set_in(&mut bare);
+        assert_eq!(bare, json!({"name": "app"}));
+    }
+
+    #[test]
+    fn a_line_that_is_no_variable_is_named() {
+        let said = |lines: &[&str]| Variables::parse(lines).unwrap_err().to_string();
+        assert_eq!(
+            said(&["A"]),
+            "input `environment-variables`: `A` is no `NAME=value`"
+        );
+        assert_eq!(
+            said(&["A=1", "A=2"]),
+            "input `environment-variables`: `A` is given twice"
+        );
+        assert!(said(&["1A=x"]).contains("a digit in front"));
+        assert!(said(&["=x"]).contains("has a name"));
+    }
+}

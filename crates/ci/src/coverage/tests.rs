@@ -1,0 +1,76 @@
+use super::*;
+
+fn map() -> (tempfile::TempDir, Map) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("app/board")).unwrap();
+    std::fs::write(folder.path().join("app/board/page.py"), "").unwrap();
+    let map = Map {
+        workspace: folder.path().to_owned(),
+        context: folder.path().join("app"),
+        workdir: "/srv".into(),
+    };
+    (folder, map)
+}
+
+fn cobertura(sources: &str, name: &str) -> String {
+    format!(
+        "<?xml version='1.0'?><!DOCTYPE coverage SYSTEM 'http://cobertura.sourceforge.net/xml/coverage-04.dtd'>\
+         <coverage><sources>{sources}</sources><packages><package><classes><class filename='{name}'><methods/><lines>\
+         <line number='1' hits='1'/><line number='2' hits='3' branch='true' condition-coverage='50% (1/2)'/>\
+         <line number='4' hits='0'/><line number='5' hits='0'/></lines></class></classes></package></packages></coverage>"
+    )
+}
+
+#[test]
+fn both_forms_say_the_same() {
+    let (_folder, map) = map();
+    let json = r#"{"meta": {}, "totals": {}, "files": {"board/page.py": {"missing_lines": [4, 5],
+        "summary": {"covered_lines": 2, "num_statements": 4, "covered_branches": 1, "num_branches": 2}}}}"#;
+    let table = [
+        json.to_owned(),
+        cobertura("<source>/srv</source>", "board/page.py"),
+        cobertura("<source>/srv/board</source>", "page.py"),
+        cobertura("<source/>", "board/page.py"),
+    ];
+    for report in table {
+        let coverage = Coverage::parse(report.as_bytes(), &map).unwrap();
+        let file = FileCoverage {
+            path: "app/board/page.py".into(),
+            covered: 3,
+            total: 6,
+            missing: vec![4, 5],
+        };
+        assert_eq!(coverage.files, [file], "{report}");
+        assert_eq!(coverage.percent(), "50.00");
+        assert!(coverage.reaches(50.0) && !coverage.reaches(50.1));
+    }
+}
+
+#[test]
+fn what_is_no_report_is_refused() {
+    let (_folder, map) = map();
+    let table = [
+        ("", "it is no valid XML"),
+        ("<html/>", "its root is `html`, not `coverage`"),
+        ("<coverage/>", "it has no line of code"),
+        ("{\"files\": {}}", "it has no line of code"),
+        ("{\"lines\": 3}", "it is no JSON report of coverage.py"),
+        (
+            "<coverage><class filename='a'><line number='1'/></class></coverage>",
+            "it has a `line` without `number` or `hits`",
+        ),
+    ];
+    for (text, problem) in table {
+        let message = Coverage::parse(text.as_bytes(), &map).unwrap_err();
+        assert!(message.starts_with(problem), "{text}: {message}");
+    }
+}
+
+#[test]
+fn only_all_of_it_is_a_hundred_percent() {
+    assert_eq!(percent(99_999, 100_000), "99.99");
+    assert_eq!(percent(7, 7), "100.00");
+    assert_eq!(percent(0, 0), "0.00");
+    assert_eq!(ranges(&[3, 4, 5, 9, 11, 12]), "3-5, 9, 11-12");
+    assert_eq!(ranges(&[]), "");
+}
