@@ -170,12 +170,11 @@ fn build(module: &str) -> anyhow::Result<PathBuf> {
     say::line(format!("  building {module} from its Go module"));
     let temporary = target.with_extension("part");
     std::fs::create_dir_all(&temporary)?;
-    for package in packages {
-        let name = package.rsplit('/').next().unwrap_or(package);
-        let name = match name {
-            "." => module,
-            "copacetic" => "copa",
-            name => name,
+    for package in &packages {
+        // A tool that is one program has its own name; its package may end in `v5`.
+        let name = match package.rsplit('/').next() {
+            Some(last) if packages.len() > 1 => last,
+            _ => module,
         };
         let mut go = command(
             "nice",
