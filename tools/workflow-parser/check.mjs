@@ -22,10 +22,11 @@ async function workflow(name) {
 }
 
 const isYaml = (name) => /\.ya?ml$/.test(name);
-const workflows = readdirSync(join(root, ".github/workflows")).filter(isYaml);
+const folders = [".github/workflows", "examples"].filter((folder) => existsSync(join(root, folder)));
+const workflows = folders.flatMap((folder) => readdirSync(join(root, folder)).map((name) => `${folder}/${name}`)).filter(isYaml);
 const actions = readdirSync(join(root, "actions")).map((folder) => `actions/${folder}/action.yml`);
 const refused = new Set();
-for (const name of workflows) for (const error of await workflow(`.github/workflows/${name}`)) refused.add(error);
+for (const name of workflows) for (const error of await workflow(name)) refused.add(error);
 const found = actions.filter((name) => existsSync(join(root, name)));
 for (const name of found) for (const error of messages(parseAction(file(name), trace))) refused.add(error);
 

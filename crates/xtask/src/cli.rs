@@ -18,16 +18,17 @@ struct Cli {
 enum Command {
     /// Run the pipeline: build, scan, patch, push, deploy and serve the application.
     Pipeline {
-        /// The workflow to run.
-        #[arg(
-            long,
-            hide = true,
-            default_value = ".github/workflows/azure-deploy.yml"
-        )]
-        workflow: String,
         /// The working tree to take, if it is not this one.
         #[arg(long)]
         source: Option<std::path::PathBuf>,
+    },
+    /// Run one workflow against the local stand-ins.
+    Workflow {
+        /// Its path, such as `examples/monorepo.yml`.
+        path: String,
+        /// The event to run it for.
+        #[arg(long, default_value = "push")]
+        event: String,
     },
     /// Run every check and test.
     Test {
@@ -63,8 +64,9 @@ enum Command {
 /// Run the command that the arguments give.
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Pipeline { workflow, source } => {
-            pipeline::run(&workflow, &source.unwrap_or_else(crate::paths::root))
+        Command::Pipeline { source } => pipeline::run(&source.unwrap_or_else(crate::paths::root)),
+        Command::Workflow { path, event } => {
+            pipeline::workflow(&path, &event, &crate::paths::root()).map(drop)
         }
         Command::Test { fast } => return test::run(fast),
         Command::Bench { name } => bench::run(&name),

@@ -19,32 +19,48 @@ use crate::{paths, say};
 /// The repository's name in the local runs.
 const REPOSITORY: &str = "octo-org/app";
 
-/// Bring the stack up, run `workflow` for a push of the tree `source` to `main`, and show what serves.
+/// The workflow that carries the application to the cluster.
+pub(crate) const DEPLOYMENT: &str = ".github/workflows/azure-deploy.yml";
+
+/// Bring the stack up, deploy for a push of the tree `source` to `main`, and show what serves.
 ///
 /// # Errors
 /// When the stack does not come up, or the workflow fails.
-pub(crate) fn run(workflow: &str, source: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(source: &Path) -> anyhow::Result<()> {
+    serving(&workflow(DEPLOYMENT, "push", source)?)
+}
+
+/// Bring the stack up, and run `workflow` for `event` on the tree `source`, as its branch `main`.
+///
+/// # Errors
+/// When the stack does not come up, or the workflow fails.
+pub(crate) fn workflow(workflow: &str, event: &str, source: &Path) -> anyhow::Result<Stack> {
     // There is one checkout to run in, and one cluster to deploy to.
     let _turn = stack::turn("pipeline")?;
     let stack = stack::up()?;
     let checkout = say::step("preparing the checkout", || {
         checkout::prepare(source, &stack)
     })?;
-    act(&stack, &checkout, workflow)?;
-    serving(&stack)
+    act(&stack, &checkout, workflow, event)?;
+    Ok(stack)
 }
 
-/// Run `workflow` in `checkout`.
+/// Run `workflow` for `event` in `checkout`.
 ///
 /// # Errors
 /// When it fails.
-pub(crate) fn act(stack: &Stack, checkout: &Path, workflow: &str) -> anyhow::Result<()> {
+pub(crate) fn act(
+    stack: &Stack,
+    checkout: &Path,
+    workflow: &str,
+    event: &str,
+) -> anyhow::Result<()> {
     let folder = paths::state().join("act");
     std::fs::create_dir_all(&folder)?;
-    let event = folder.join("event.json");
+    let payload = folder.join("event.json");
     let repository = serde_json::json!({"full_name": REPOSITORY, "name": "app", "owner": {"login": "octo-org"}, "default_branch": "main"});
     std::fs::write(
-        &event,
+        &payload,
         serde_json::json!({"ref": "refs/heads/main", "repository": repository}).to_string(),
     )?;
     // Secrets go by files that only we can read, not by arguments that everybody can.
@@ -59,7 +75,7 @@ pub(crate) fn act(stack: &Stack, checkout: &Path, workflow: &str) -> anyhow::Res
     let mut act = command(
         &act.to_string_lossy(),
         [
-            "push",
+            event,
             "--json",
             "--rm",
             "--pull=false",
@@ -75,10 +91,16 @@ pub(crate) fn act(stack: &Stack, checkout: &Path, workflow: &str) -> anyhow::Res
         "drydock",
     ])
     .arg(format!("--platform=ubuntu-24.04={}", base_images::RUNNER))
+    .arg(format!("--platform=self-hosted={}", base_images::RUNNER))
+    // What an author writes who uses the actions from elsewhere.
+    .arg(format!(
+        "--local-repository=drydock/drydock@v1={}",
+        checkout.display()
+    ))
     .arg("--workflows")
     .arg(workflow)
     .arg("--eventpath")
-    .arg(&event)
+    .arg(&payload)
     .arg("--secret-file")
     .arg(&secrets)
     .arg("--env-file")

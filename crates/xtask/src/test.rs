@@ -90,6 +90,8 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
     match builds.wait("actionlint") {
         Ok(folder) => {
             let mut lint = command(&folder.join("actionlint").to_string_lossy(), ["-no-color"]);
+            lint.args(workflows(".github/workflows"))
+                .args(workflows("examples"));
             check(outcomes, "actionlint", lint.current_dir(paths::root()));
         }
         Err(e) => broken(outcomes, "actionlint", &e),
@@ -106,6 +108,7 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
                     ".",
                 ],
             );
+            audit.args(workflows("examples"));
             check(outcomes, "zizmor", audit.current_dir(paths::root()));
         }
         Err(e) => broken(outcomes, "zizmor", &e),
@@ -117,6 +120,14 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
         }
         Err(e) => broken(outcomes, "workflow-parser", &e),
     }
+}
+
+// The workflows in `folder` of the checkout; none if there is no such folder.
+fn workflows(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(paths::root().join(folder));
+    let names = entries.into_iter().flatten().flatten();
+    let paths = names.map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy()));
+    paths.filter(|path| path.ends_with(".yml")).collect()
 }
 
 fn real(outcomes: &mut Vec<Outcome>) {

@@ -19,7 +19,7 @@ use crate::{paths, pipeline, say};
 pub(super) fn run() -> anyhow::Result<()> {
     let stack = stack::up()?;
     let checkout = pipeline::checkout::prepare(&paths::root(), &stack)?;
-    let actions = || pipeline::act(&stack, &checkout, ".github/workflows/azure-deploy.yml");
+    let actions = || pipeline::act(&stack, &checkout, pipeline::DEPLOYMENT, "push");
     let script = || say::step("the same as a script", || plain_script(&stack, &checkout));
     actions()?;
     script()?;
