@@ -126,8 +126,11 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
 fn workflows(folder: &str) -> Vec<String> {
     let entries = std::fs::read_dir(paths::root().join(folder));
     let names = entries.into_iter().flatten().flatten();
-    let paths = names.map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy()));
-    paths.filter(|path| path.ends_with(".yml")).collect()
+    names
+        .map(|entry| std::path::Path::new(folder).join(entry.file_name()))
+        .filter(|path| path.extension().is_some_and(|end| end == "yml"))
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect()
 }
 
 fn real(outcomes: &mut Vec<Outcome>) {
