@@ -10,5 +10,7 @@ mod stack;
 mod test;
 
 fn main() -> std::process::ExitCode {
+    // What the caller holds open, a lock for example, is not for processes that outlive this one.
+    close_fds::set_fds_cloexec(3, &[]);
     cli::main()
 }
