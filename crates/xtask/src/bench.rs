@@ -1,6 +1,8 @@
 //! Benchmarks: ratios measured side by side in one run.
 
+mod action;
 mod ci;
+mod copacetic_patch;
 mod pipeline;
 mod process;
 mod trivy_scan;
@@ -16,9 +18,12 @@ use anyhow::bail;
 pub(crate) fn run(name: &str) -> anyhow::Result<()> {
     match name {
         "ci" => ci::run(),
+        "copacetic-patch" => copacetic_patch::run(),
         "pipeline" => pipeline::run(),
         "trivy-scan" => trivy_scan::run(),
-        _ => bail!("there is no benchmark `{name}`; there are `ci`, `pipeline` and `trivy-scan`"),
+        _ => bail!(
+            "there is no benchmark `{name}`; there are `ci`, `copacetic-patch`, `pipeline` and `trivy-scan`"
+        ),
     }
 }
 

@@ -1,14 +1,14 @@
 //! The ci action beside the same commands by hand, and its own cost on a large context.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
 
+use super::action::Action;
 use super::process::{Cost, measure};
 use super::{median, timed};
-use crate::setup::command::{command, output, run as run_command};
+use crate::setup::command::{command, run as run_command};
 use crate::{paths, say, stack};
 
 const ROUNDS: usize = 5;
@@ -21,53 +21,17 @@ const CONTEXT: usize = 500_000_000;
 /// When a part of it fails.
 pub(super) fn run() -> anyhow::Result<()> {
     stack::up()?;
-    let folder = paths::state().join("bench-ci");
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(folder.join("large")).context("while making the bench's folder")?;
-    say::step("building the release binary", || {
-        let mut build = command(
-            "cargo",
-            [
-                "build",
-                "--release",
-                "--locked",
-                "--quiet",
-                "--package",
-                "ci",
-            ],
-        );
-        run_command(build.current_dir(paths::root()))
-    })?;
-    let bench = Bench {
-        program: binary()?,
-        folder,
-    };
+    let bench = Bench(Action::build("ci")?);
     bench.warm_build()?;
     bench.whole_step()?;
     bench.large_context()
 }
 
-// Where cargo puts it may be set outside.
-fn binary() -> anyhow::Result<PathBuf> {
-    let metadata = output(
-        command("cargo", ["metadata", "--format-version", "1", "--no-deps"])
-            .current_dir(paths::root()),
-    )?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let target = metadata["target_directory"]
-        .as_str()
-        .context("while finding the target folder")?;
-    Ok(Path::new(target).join("release/ci"))
-}
-
-struct Bench {
-    program: PathBuf,
-    folder: PathBuf,
-}
+struct Bench(Action);
 
 impl Bench {
     fn step(&self, context: &str, more: &[&str]) -> Command {
-        let mut step = Command::new(&self.program);
+        let mut step = Command::new(&self.0.program);
         step.arg(format!("--context={context}"))
             .arg(format!("--image={IMAGE}"))
             .args(more)
@@ -110,7 +74,8 @@ impl Bench {
     }
 
     fn large_context(&self) -> anyhow::Result<()> {
-        let large = self.folder.join("large");
+        let large = self.0.folder.join("large");
+        std::fs::create_dir_all(&large).context("while making the large context")?;
         std::fs::write(
             large.join("Dockerfile"),
             "FROM debian:trixie-slim\nCOPY Dockerfile /\n",
@@ -120,7 +85,7 @@ impl Bench {
         for _ in 0..CONTEXT / piece.len() {
             blob.write_all(&piece)?;
         }
-        let mut step = Command::new(&self.program);
+        let mut step = Command::new(&self.0.program);
         step.args([
             "--context=large",
             &format!("--image={IMAGE}-large"),
@@ -128,7 +93,7 @@ impl Bench {
             "--static-analysis=none",
             "--health-path=none",
         ])
-        .env("GITHUB_WORKSPACE", &self.folder);
+        .env("GITHUB_WORKSPACE", &self.0.folder);
         let Cost { memory, wall, .. } = measure(&mut step)?;
         #[allow(clippy::cast_precision_loss)] // one digit is shown
         let megabytes = memory as f64 / 1e6;

@@ -3,13 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::json;
 
+use super::action::Action;
 use super::process::{Cost, measure};
 use super::{median, timed};
 use crate::setup::command::{command, run as run_command};
@@ -25,43 +24,12 @@ const IMAGE: &str = "drydock/flask-app:bench";
 /// When a part of it fails.
 pub(super) fn run() -> anyhow::Result<()> {
     let stack = stack::up()?;
-    let folder = paths::state().join("bench-trivy-scan");
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(folder.join("workspace"))?;
-    say::step("building the release binary", || {
-        let mut build = command(
-            "cargo",
-            [
-                "build",
-                "--release",
-                "--locked",
-                "--quiet",
-                "--package",
-                "trivy-scan",
-            ],
-        );
-        run_command(build.current_dir(paths::root()))
-    })?;
     let bench = Bench {
-        program: binary()?,
-        folder,
+        action: Action::build("trivy-scan")?,
         receiver: receiver()?,
     };
     bench.beside_trivy(&stack)?;
     bench.large_reports()
-}
-
-// Where cargo puts it may be set outside.
-fn binary() -> anyhow::Result<PathBuf> {
-    let metadata = crate::setup::command::output(
-        command("cargo", ["metadata", "--format-version", "1", "--no-deps"])
-            .current_dir(paths::root()),
-    )?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let target = metadata["target_directory"]
-        .as_str()
-        .context("while finding the target folder")?;
-    Ok(Path::new(target).join("release/trivy-scan"))
 }
 
 fn receiver() -> anyhow::Result<String> {
@@ -110,8 +78,7 @@ fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
 }
 
 struct Bench {
-    program: PathBuf,
-    folder: PathBuf,
+    action: Action,
     // Takes uploads and forgets them: the stand-in reads every result, which is not what is measured.
     receiver: String,
 }
@@ -124,7 +91,7 @@ impl Bench {
             run_command(build.current_dir(paths::root()).env("DOCKER_BUILDKIT", "0"))
         })?;
         let trivy = stack.builds.wait("trivy")?;
-        let cache = self.folder.join("cache");
+        let cache = self.action.folder.join("cache");
         let writer = stack.builds.wait("trivy-db")?.join("trivy-db");
         let advisories = paths::root().join("tools/trivy-db/advisories.yaml");
         run_command(&mut command(
@@ -133,7 +100,7 @@ impl Bench {
         ))?;
         let path = format!("{}:/usr/bin:/bin", trivy.display());
         let server = stack::GITHUB;
-        let mut step = self.step(&path);
+        let mut step = self.action.step(&path);
         step.env("INPUT_IMAGE", IMAGE)
             .env("INPUT_CACHE-DIRECTORY", &cache)
             .env("INPUT_OFFLINE", "true")
@@ -158,7 +125,7 @@ impl Bench {
                 .arg(IMAGE);
             trivy
         };
-        let mut without = self.step(&path);
+        let mut without = self.action.step(&path);
         without
             .env("INPUT_IMAGE", IMAGE)
             .env("INPUT_CACHE-DIRECTORY", &cache)
@@ -240,9 +207,12 @@ impl Bench {
     }
 
     fn measured(&self) -> anyhow::Result<Cost> {
-        let path = format!("{}:/usr/bin:/bin", self.folder.join("tools").display());
-        let cache = self.folder.join("cache");
-        let mut step = self.step(&path);
+        let path = format!(
+            "{}:/usr/bin:/bin",
+            self.action.folder.join("tools").display()
+        );
+        let cache = self.action.folder.join("cache");
+        let mut step = self.action.step(&path);
         step.env("INPUT_IMAGE", IMAGE)
             .env("INPUT_CACHE-DIRECTORY", &cache)
             .env("INPUT_OFFLINE", "true")
@@ -251,33 +221,9 @@ impl Bench {
         measure(&mut step)
     }
 
-    // The step as the runner starts it.
-    fn step(&self, path: &str) -> Command {
-        let file = |name: &str| {
-            let path = self.folder.join(name);
-            // A step finds its files empty.
-            let _ = std::fs::write(&path, "");
-            path
-        };
-        let mut step = Command::new(&self.program);
-        step.env_clear()
-            .env("PATH", path)
-            .env("HOME", &self.folder)
-            .env("GITHUB_ACTIONS", "true")
-            .env("GITHUB_WORKSPACE", self.folder.join("workspace"))
-            .env("GITHUB_OUTPUT", file("output"))
-            .env("GITHUB_STEP_SUMMARY", file("summary"))
-            .env("GITHUB_REPOSITORY", "octo-org/bench")
-            .env("GITHUB_SHA", "0123456789abcdef0123456789abcdef01234567")
-            .env("GITHUB_REF", "refs/heads/bench")
-            .current_dir(self.folder.join("workspace"))
-            .stdin(Stdio::null());
-        step
-    }
-
     // A Trivy that answers with a report of this many findings, and the report's size.
     fn report(&self, findings: u32, rules: u32) -> anyhow::Result<u64> {
-        let tools = self.folder.join("tools");
+        let tools = self.action.folder.join("tools");
         std::fs::create_dir_all(&tools)?;
         let file = tools.join("report.json");
         let mut out = std::io::BufWriter::new(std::fs::File::create(&file)?);
