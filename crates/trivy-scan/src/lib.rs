@@ -9,18 +9,20 @@ mod login;
 mod publish;
 mod report;
 mod request;
+mod sbom;
 mod scan;
 mod snapshot;
 mod verdict;
 
 use actions_toolkit::{Context, Done};
 use container::ImageRef;
-use trivy::{Database, Target};
+use trivy::Database;
 
 pub use action::ACTION;
 use baseline::Source;
 use publish::Publisher;
 use request::Request;
+use sbom::Bill;
 use scan::{Answer, Scans};
 
 /// Run the action.
@@ -39,24 +41,59 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let scans = Scans {
         ctx,
         request: &request,
-        docker_config: login.as_ref().map(tempfile::TempDir::path),
+        docker_config: login.as_ref().map(|folder| folder.path().to_owned()),
     };
     let mut answers = scans.all().await?;
-    let publisher = Publisher::new(ctx, &request);
-    let mut remarks = compare::compare(&scans, publisher.as_ref(), &mut answers).await?;
+    let bills = Bill::all(ctx.log(), &request, &answers);
+    let said = Said {
+        version,
+        database,
+        login,
+    };
+    // What is written and told needs no bill of materials, and the other way round.
+    let (told, written) = tokio::join!(
+        tell_everybody(&scans, &mut answers, said),
+        sbom::write(ctx, &request, &bills),
+    );
+    told?;
+    written?;
+    Ok(request.gate.judge(report::with_news(&answers))?)
+}
+
+// What is known beside the answers.
+struct Said {
+    version: String,
+    database: Option<Database>,
+    login: Option<tempfile::TempDir>,
+}
+
+// Compare with the baseline, write the files, the log and the summary, and tell GitHub.
+async fn tell_everybody(
+    scans: &Scans<'_>,
+    answers: &mut [Answer],
+    said: Said,
+) -> anyhow::Result<()> {
+    let (ctx, request) = (scans.ctx, scans.request);
+    let Said {
+        version,
+        database,
+        login,
+    } = said;
+    let publisher = Publisher::new(ctx, request);
+    let mut remarks = compare::compare(scans, publisher.as_ref(), answers).await?;
     // Nobody needs the credentials any more.
     drop(login);
 
-    let sarif = publish::sarif(&answers, &version)?;
+    let sarif = publish::sarif(answers, &version)?;
     scan::write(&request.sarif_file, &sarif.text)?;
-    report::outputs(ctx, &request, &answers, database.as_ref());
+    report::outputs(ctx, request, answers, database.as_ref());
     remarks.extend(report::notes(
-        &request,
-        &answers,
+        request,
+        answers,
         database.as_ref(),
         sarif.left_out,
     ));
-    report::log(ctx, &answers, &remarks);
+    report::log(ctx, answers, &remarks);
 
     let mut facts = report::Facts {
         database: database.as_ref(),
@@ -64,17 +101,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         remarks,
     };
     // The summary stands whatever becomes of the rest.
-    let (told, written) = tokio::join!(
-        tell(
-            ctx,
-            &request,
-            publisher.as_ref(),
-            &answers,
-            &sarif,
-            &version,
-        ),
-        sboms(ctx, &request, &answers),
-    );
+    let told = tell(ctx, request, publisher.as_ref(), answers, &sarif, &version).await;
     if let Ok(true) = told {
         let github = ctx.github();
         let repository = github.repository().unwrap_or_default();
@@ -84,12 +111,10 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         );
         facts.security_tab = Some(url);
     } else {
-        publish::annotate(ctx, &answers);
+        publish::annotate(ctx, answers);
     }
-    ctx.summary(report::summary(&answers, &facts));
-    told?;
-    written?;
-    Ok(request.gate.judge(report::with_news(&answers))?)
+    ctx.summary(report::summary(answers, &facts));
+    told.map(drop)
 }
 
 async fn database(ctx: &Context, request: &Request) -> anyhow::Result<Option<Database>> {
@@ -108,25 +133,6 @@ fn images(request: &Request) -> impl Iterator<Item = ImageRef> {
     };
     let given = request.targets.iter().filter_map(|t| t.given.parse().ok());
     given.chain(base)
-}
-
-// The software bills of materials, while GitHub is told.
-async fn sboms(ctx: &Context, request: &Request, answers: &[Answer]) -> anyhow::Result<()> {
-    let log = ctx.log().hold();
-    let mut files = Vec::new();
-    for (index, answer) in answers.iter().enumerate() {
-        if matches!(answer.target.target, Target::Config(_)) {
-            continue;
-        }
-        for sbom in &request.sbom {
-            let file = request.sbom_file(index, *sbom);
-            sbom.write(&answer.report_file, &file, ctx.env(), log.log())
-                .await?;
-            files.push(request.relative(&file));
-        }
-    }
-    ctx.output("sbom-file", files.join("\n"));
-    Ok(())
 }
 
 // Tell GitHub; whether the Security tab has the findings.

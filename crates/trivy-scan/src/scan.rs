@@ -16,7 +16,7 @@ use crate::request::{Request, TargetRequest};
 use crate::snapshot;
 
 /// Runs of Trivy at the same time.
-const AT_ONCE: usize = 2;
+pub(crate) const AT_ONCE: usize = 2;
 
 /// What the scan of one target gave.
 pub(crate) struct Answer {
@@ -57,7 +57,7 @@ pub(crate) struct Scans<'a> {
     pub(crate) ctx: &'a Context,
     pub(crate) request: &'a Request,
     /// A folder with the credentials of the image's registry.
-    pub(crate) docker_config: Option<&'a Path>,
+    pub(crate) docker_config: Option<PathBuf>,
 }
 
 impl Scans<'_> {
@@ -89,7 +89,7 @@ impl Scans<'_> {
 
     async fn run(&self, target: &TargetRequest, log: &Log) -> anyhow::Result<Scanned> {
         let mut scan = of(self.request, target);
-        scan.docker_config = self.docker_config.map(ToOwned::to_owned);
+        scan.docker_config.clone_from(&self.docker_config);
         Ok(scan.run(self.ctx.env(), log).await?)
     }
 
