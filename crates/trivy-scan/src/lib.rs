@@ -32,8 +32,6 @@ use scan::{Answer, Scans};
 /// anything else when there is no verdict.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::of(ctx)?;
-    let version = trivy::version(ctx.env(), ctx.log()).await?;
-    let database = database(ctx, &request).await?;
     let login = match &request.login {
         Some(login) => Some(login::folder(ctx, login, images(&request))?),
         None => None,
@@ -43,7 +41,19 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         request: &request,
         docker_config: login.as_ref().map(|folder| folder.path().to_owned()),
     };
-    let mut answers = scans.all().await?;
+    let asked = ctx.log().hold();
+    let version = async { anyhow::Ok(trivy::version(ctx.env(), asked.log()).await?) };
+    let scanned = async {
+        let database = database(ctx, &request).await?;
+        anyhow::Ok((database, scans.all().await?))
+    };
+    // A Trivy that is refused must not see credentials. Without any, a scan shows it no more than the question does.
+    let (version, (database, mut answers)) = if login.is_some() {
+        (version.await?, scanned.await?)
+    } else {
+        tokio::try_join!(biased; version, scanned)?
+    };
+    drop(asked);
     let bills = Bill::all(ctx.log(), &request, &answers);
     let said = Said {
         version,
