@@ -26,7 +26,7 @@ struct Outcome {
 /// Run them; `fast` leaves out what needs a container engine.
 pub(crate) fn run(fast: bool) -> ExitCode {
     let mut outcomes = Vec::new();
-    let builds = fast.then(|| Builds::start(Some(&["actionlint"])));
+    let builds = fast.then(|| Builds::start(Some(&["actionlint", "kube-score"])));
     cargo_checks(&mut outcomes);
     match builds {
         Some(builds) => yaml(&mut outcomes, &builds),
@@ -90,11 +90,20 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
     match builds.wait("actionlint") {
         Ok(folder) => {
             let mut lint = command(&folder.join("actionlint").to_string_lossy(), ["-no-color"]);
-            lint.args(workflows(".github/workflows"))
-                .args(workflows("examples"));
+            lint.args(yaml_files(".github/workflows"))
+                .args(yaml_files("examples"));
             check(outcomes, "actionlint", lint.current_dir(paths::root()));
         }
         Err(e) => broken(outcomes, "actionlint", &e),
+    }
+    match builds.wait("kube-score") {
+        Ok(folder) => {
+            let score = folder.join("kube-score");
+            let mut score = command(&score.to_string_lossy(), ["score", "--output-format=ci"]);
+            score.args(yaml_files("k8s")).current_dir(paths::root());
+            check(outcomes, "kube-score", &mut score);
+        }
+        Err(e) => broken(outcomes, "kube-score", &e),
     }
     match zizmor::provide() {
         Ok(program) => {
@@ -108,7 +117,7 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
                     ".",
                 ],
             );
-            audit.args(workflows("examples"));
+            audit.args(yaml_files("examples"));
             check(outcomes, "zizmor", audit.current_dir(paths::root()));
         }
         Err(e) => broken(outcomes, "zizmor", &e),
@@ -122,13 +131,16 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
     }
 }
 
-// The workflows in `folder` of the checkout; none if there is no such folder.
-fn workflows(folder: &str) -> Vec<String> {
+// The YAML files in `folder` of the checkout; none if there is no such folder.
+fn yaml_files(folder: &str) -> Vec<String> {
     let entries = std::fs::read_dir(paths::root().join(folder));
     let names = entries.into_iter().flatten().flatten();
     names
         .map(|entry| std::path::Path::new(folder).join(entry.file_name()))
-        .filter(|path| path.extension().is_some_and(|end| end == "yml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|end| end == "yml" || end == "yaml")
+        })
         .map(|path| path.to_string_lossy().into_owned())
         .collect()
 }
@@ -137,6 +149,7 @@ fn real(outcomes: &mut Vec<Outcome>) {
     match stack::up() {
         Ok(stack) => {
             yaml(outcomes, &stack.builds);
+            configuration(outcomes, &stack.builds);
             application(outcomes);
             if let Err(e) = real_tools(outcomes, &stack) {
                 broken(outcomes, "the real tools", &e);
@@ -148,6 +161,25 @@ fn real(outcomes: &mut Vec<Outcome>) {
     let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
     if let Some(e) = ci.then(|| stack::down(false).err()).flatten() {
         broken(outcomes, "down", &e);
+    }
+}
+
+// Every rule of Trivy on what is deployed, of any severity.
+fn configuration(outcomes: &mut Vec<Outcome>, builds: &Builds) {
+    match builds.wait("trivy") {
+        Ok(folder) => {
+            for what in ["k8s", "app"] {
+                let mut trivy = command(
+                    &folder.join("trivy").to_string_lossy(),
+                    ["config", "--quiet", "--skip-check-update", "--exit-code=1"],
+                );
+                trivy
+                    .args(["--ignorefile", ".github/trivyignore.yaml", what])
+                    .current_dir(paths::root());
+                check(outcomes, &format!("trivy config {what}"), &mut trivy);
+            }
+        }
+        Err(e) => broken(outcomes, "trivy config", &e),
     }
 }
 

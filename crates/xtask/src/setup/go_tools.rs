@@ -23,6 +23,7 @@ const MODULES: &[&str] = &[
     "kubernetes",
     "act",
     "actionlint",
+    "kube-score",
     "kustomize",
     "copa",
     "trivy",
