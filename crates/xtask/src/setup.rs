@@ -5,5 +5,5 @@ pub(crate) mod base_images;
 pub(crate) mod command;
 pub(crate) mod go_tools;
 pub(crate) mod npm;
+pub(crate) mod pypi;
 pub(crate) mod trivy_db;
-pub(crate) mod zizmor;

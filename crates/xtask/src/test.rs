@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
-use crate::setup::{npm, zizmor};
+use crate::setup::{npm, pypi};
 use crate::stack::{self, Stack};
 use crate::{paths, say};
 
@@ -105,10 +105,10 @@ fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
         }
         Err(e) => broken(outcomes, "kube-score", &e),
     }
-    match zizmor::provide() {
-        Ok(program) => {
+    match pypi::ZIZMOR.provide() {
+        Ok(programs) => {
             let mut audit = command(
-                &program.to_string_lossy(),
+                &programs.join("zizmor").to_string_lossy(),
                 [
                     "--offline",
                     "--no-progress",
@@ -150,6 +150,7 @@ fn real(outcomes: &mut Vec<Outcome>) {
         Ok(stack) => {
             yaml(outcomes, &stack.builds);
             configuration(outcomes, &stack.builds);
+            azure_commands(outcomes);
             application(outcomes);
             if let Err(e) = real_tools(outcomes, &stack) {
                 broken(outcomes, "the real tools", &e);
@@ -180,6 +181,27 @@ fn configuration(outcomes: &mut Vec<Outcome>, builds: &Builds) {
             }
         }
         Err(e) => broken(outcomes, "trivy config", &e),
+    }
+}
+
+// The commands that a reader is to type, by the CLI's own parser.
+fn azure_commands(outcomes: &mut Vec<Outcome>) {
+    const NAME: &str = "az commands of docs/";
+    match pypi::AZURE_CLI.provide() {
+        Ok(programs) => {
+            let python = programs.join("python");
+            let mut parse = command(
+                &python.to_string_lossy(),
+                ["tools/azure-cli/check.py", "docs/azure-setup.md"],
+            );
+            // The CLI keeps an index of its commands where it is told to.
+            parse
+                .env("AZURE_CONFIG_DIR", paths::state().join("azure-cli"))
+                .env("AZURE_CORE_COLLECT_TELEMETRY", "no")
+                .current_dir(paths::root());
+            check(outcomes, NAME, &mut parse);
+        }
+        Err(e) => broken(outcomes, NAME, &e),
     }
 }
 

@@ -1,0 +1,51 @@
+//! Tools from the Python package index, each in a virtual environment of its own.
+
+use std::path::PathBuf;
+
+use super::command::{command, run};
+use crate::{paths, say};
+
+/// zizmor, which looks for mistakes of security in workflows and actions: a wheel with the program in it.
+pub(crate) const ZIZMOR: Package = Package {
+    name: "zizmor",
+    version: "1.32.0",
+};
+
+/// The Azure CLI, whose parser reads the commands of `docs/azure-setup.md`.
+pub(crate) const AZURE_CLI: Package = Package {
+    name: "azure-cli",
+    version: "2.91.0",
+};
+
+/// A package at the version that is used here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Package {
+    name: &'static str,
+    version: &'static str,
+}
+
+impl Package {
+    /// The folder of its programs, installed into the cache if it is not there.
+    ///
+    /// # Errors
+    /// When Python or the package can't be had.
+    pub(crate) fn provide(self) -> anyhow::Result<PathBuf> {
+        let Self { name, version } = self;
+        let folder = paths::cache().join("tools").join(name).join(version);
+        let installed = folder.join("installed");
+        if !installed.is_file() {
+            say::step(&format!("installing {name}"), || {
+                // What an interrupted installation left is made anew.
+                run(command("python3", ["-m", "venv", "--clear"]).arg(&folder))?;
+                let pip = folder.join("bin/pip");
+                let package = format!("{name}=={version}");
+                run(&mut command(
+                    &pip.to_string_lossy(),
+                    ["install", "--quiet", "--no-compile", &package],
+                ))?;
+                Ok(std::fs::write(&installed, "")?)
+            })?;
+        }
+        Ok(folder.join("bin"))
+    }
+}
