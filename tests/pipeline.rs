@@ -51,11 +51,34 @@ fn commit() -> String {
     health["commit"].as_str().expect("a commit").to_owned()
 }
 
+// What the deployment was given by the steps before it, and the page by the deployment.
+fn the_page_has_every_fact() {
+    let facts: Value = serde_json::from_str(&get(&format!("{}/version", served()))).expect("JSON");
+    let page = get(served());
+    for stage in ["Code", "Build", "Scan", "Patch", "Push", "Deploy", "Serve"] {
+        assert_eq!(facts["stages"][stage], true, "{stage}: {facts}");
+    }
+    for fact in ["commit", "digest"] {
+        let fact = facts[fact].as_str().expect("a text");
+        assert!(page.contains(fact), "{fact}: {page}");
+    }
+    assert!(page.contains("<dt>Patched</dt><dd>yes</dd>"), "{page}");
+    let total = |when: &str| -> u64 {
+        let counts = facts["scan"][when].as_object().expect("counts");
+        assert_eq!(counts.len(), 5, "{facts}");
+        counts.values().filter_map(Value::as_u64).sum()
+    };
+    assert!(total("before") > total("after"), "{facts}");
+    let time = |name: &str| facts[name].as_str().expect("a time").to_owned();
+    assert!(time("built") < time("deployed"), "{facts}");
+}
+
 #[test]
 #[ignore = "real: needs the local stack"]
 fn the_application_serves_what_was_patched_and_the_security_tab_knows() {
     assert_eq!(commit().len(), 40);
     assert!(get(served()).contains("is serving"));
+    the_page_has_every_fact();
     let security = get("http://127.0.0.1:7070/security");
     assert!(
         security.contains("image/flask-app") && security.contains("CVE-"),

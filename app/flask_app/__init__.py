@@ -11,8 +11,6 @@ from .metrics import install_metrics
 from .observability import install_logging, install_request_log
 from .settings import SEVERITIES, Settings, read
 
-STAGES = ("Code", "Build", "Scan", "Patch", "Push", "Deploy", "Serve")
-
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -36,7 +34,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     def index() -> str:
         up = timedelta(seconds=int((datetime.now(UTC) - facts.started).total_seconds()))
         return render_template(
-            "index.html", stages=STAGES, severities=SEVERITIES, facts=facts, uptime=up
+            "index.html", stages=facts.stages(), severities=SEVERITIES, facts=facts, uptime=up
         )
 
     @app.get("/health")
@@ -55,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             built=facts.built and facts.built.isoformat(),
             deployed=facts.deployed and facts.deployed.isoformat(),
             patched=facts.patched,
+            stages=facts.stages(),
             scan={"before": facts.before, "after": facts.after},
             pod=facts.pod,
         )

@@ -30,15 +30,23 @@ class Settings:
     deployed: datetime | None = None
     before: Counts | None = None
     after: Counts | None = None
+    patched: bool | None = None
     pod: str = UNKNOWN
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    @property
-    def patched(self) -> str:
-        """Whether the image was patched: it was if a scan after the patch was reported."""
-        if self.after is not None:
-            return "yes"
-        return UNKNOWN if self.before is None else "no"
+    def stages(self) -> dict[str, bool]:
+        """The stages of the pipeline in order, and whether a fact shows each one."""
+        return {
+            "Code": self.commit != UNKNOWN,
+            "Build": self.built is not None,
+            "Scan": self.before is not None,
+            # An image that had nothing to mend went through the stage as well.
+            "Patch": self.patched is not None and self.after is not None,
+            "Push": self.digest is not None,
+            "Deploy": self.deployed is not None,
+            # This answer is the fact.
+            "Serve": True,
+        }
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -58,6 +66,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         deployed=_time("DEPLOYED_AT", text("DEPLOYED_AT", "")),
         before=_counts("SCAN_BEFORE", text("SCAN_BEFORE", "")),
         after=_counts("SCAN_AFTER", text("SCAN_AFTER", "")),
+        patched=_flag("PATCHED", text("PATCHED", "")),
         pod=text("POD_NAME", socket.gethostname()),
     )
 
@@ -86,6 +95,14 @@ def _time(name: str, value: str) -> datetime | None:
     if time.tzinfo is None:
         raise SettingsError(wrong)
     return time.astimezone(UTC)
+
+
+def _flag(name: str, value: str) -> bool | None:
+    if not _given(value):
+        return None
+    if value not in ("true", "false"):
+        raise SettingsError(f"{name} is `{value}`: give `true` or `false`")
+    return value == "true"
 
 
 def _counts(name: str, value: str) -> Counts | None:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from flask_app import create_app
@@ -12,6 +14,7 @@ DEPLOYMENT = {
     "DEPLOYED_AT": "2026-01-31T14:05:00+02:00",
     "SCAN_BEFORE": "critical=1, high=31",
     "SCAN_AFTER": "critical=0,high=3",
+    "PATCHED": "true",
     "POD_NAME": "flask-app-1",
 }
 
@@ -33,18 +36,33 @@ def test_version_has_every_fact():
     assert answer["digest"] == DIGEST
     assert answer["deployed"] == "2026-01-31T12:05:00+00:00"
     assert answer["scan"]["after"] == {"critical": 0, "high": 3}
+    assert (answer["patched"], answer["stages"]["Push"]) == (True, True)
 
 
 @pytest.mark.parametrize(
-    ("given", "patched"),
+    ("given", "said"),
+    [("", "unknown"), ("true", "yes"), ("false", "no, nothing to mend")],
+)
+def test_whether_it_was_patched_is_said_in_words(given, said):
+    page = create_app(read({"PATCHED": given})).test_client().get("/").get_data(as_text=True)
+    assert f"<dt>Patched</dt><dd>{said}</dd>" in page
+
+
+@pytest.mark.parametrize(
+    ("given", "stages"),
     [
-        ({}, "unknown"),
-        ({"SCAN_BEFORE": "high=1"}, "no"),
-        ({"SCAN_BEFORE": "high=1", "SCAN_AFTER": "high=0"}, "yes"),
+        ({}, "Serve"),
+        ({"APP_COMMIT": "f00d"}, "Code Serve"),
+        ({"SCAN_BEFORE": "high=1", "PATCHED": "true"}, "Scan Serve"),
+        ({"SCAN_BEFORE": "high=1", "SCAN_AFTER": "high=1", "PATCHED": "false"}, "Scan Patch Serve"),
+        (DEPLOYMENT, "Code Build Scan Patch Push Deploy Serve"),
     ],
 )
-def test_patched_follows_from_the_scans(given, patched):
-    assert read(given).patched == patched
+def test_a_stage_has_its_tick_only_with_its_fact(given, stages):
+    page = create_app(read(given)).test_client().get("/").get_data(as_text=True)
+    ticked = re.findall(r'<li class="shown">(\w+) <span role="img" aria-label="done">✓', page)
+    assert " ".join(ticked) == stages
+    assert page.count("</li>") == 7
 
 
 @pytest.mark.parametrize(
@@ -56,6 +74,7 @@ def test_patched_follows_from_the_scans(given, patched):
         ("SCAN_BEFORE", "high=many"),
         ("SCAN_AFTER", "grave=1"),
         ("SCAN_AFTER", "high=1,high=2"),
+        ("PATCHED", "yes"),
     ],
 )
 def test_a_wrong_setting_is_named(name, value):

@@ -145,6 +145,10 @@ pub const ACTION: Action = Action {
         ),
         Output::new("image", "Name of the image; it gets it when every check passed."),
         Output::new("image-id", "Id of the image, `sha256:` and 64 hex digits."),
+        Output::new(
+            "created",
+            "When the image was built, as RFC 3339; what came from the cache whole has the time of the first build.",
+        ),
         Output::new("size", "Size of the image in bytes, all layers."),
         Output::new("tests", "Number of tests that were reported."),
         Output::new(

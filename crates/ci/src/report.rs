@@ -46,6 +46,7 @@ fn outputs(request: &Request, proof: &Proof) -> Vec<(&'static str, String)> {
         if proof.image.named {
             outputs.push(("image", request.image.to_string()));
             outputs.push(("image-id", image.id.clone()));
+            outputs.push(("created", image.created.clone()));
         }
         outputs.push(("size", image.size.to_string()));
     }

@@ -46,6 +46,8 @@ pub struct ImageInfo {
     pub diff_ids: Vec<String>,
     /// Size of all layers in bytes.
     pub size: u64,
+    /// When it was made, as RFC 3339; a build from the cache has the time of the first one. Empty if nobody says.
+    pub created: String,
     /// What a container of the image runs as and with.
     pub config: ImageConfig,
 }
@@ -144,6 +146,10 @@ impl Engine {
             size: found
                 .size
                 .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or_default(),
+            created: found
+                .created
+                .map(|time| time.to_string())
                 .unwrap_or_default(),
             config: ImageConfig {
                 user: config.user.unwrap_or_default(),

@@ -179,6 +179,7 @@ impl ImageInfo {
             os: text(&json["os"]),
             architecture: text(&json["architecture"]),
             diff_ids: strings(&json["rootfs"]["diff_ids"]),
+            created: text(&json["created"]),
             config: ImageConfig {
                 user: text(&config["User"]),
                 entrypoint: strings(&config["Entrypoint"]),

@@ -148,6 +148,14 @@ pub const ACTION: Action = Action {
         Output::new("fixed-count", "How many findings the patch mended."),
         Output::new("remaining-count", "How many findings remain."),
         Output::new(
+            "before",
+            "How many findings of each severity the image had: `critical=1,high=31,medium=40,low=12,unknown=0`; empty where no report of it was at hand.",
+        ),
+        Output::new(
+            "after",
+            "How many findings of each severity the image to go on with has, in the same form.",
+        ),
+        Output::new(
             "vex-file",
             "The OpenVEX document, relative to the workspace, one line each; empty where nothing was patched.",
         ),

@@ -24,8 +24,27 @@ impl Before {
     /// # Errors
     /// [`BadInput`] for what is no report of this image; anything else when it can't be scanned.
     pub(crate) async fn of(job: &Job<'_, '_>) -> anyhow::Result<Self> {
-        let Some(path) = &job.session.request.report else {
+        let Some(given) = Self::given(job)? else {
             return Self::scan(job, BTreeSet::new()).await;
+        };
+        // Which packages are installed is known only from a list: a finding alone may be about one that
+        // Copa would then install.
+        if !lists_packages(given.report()) {
+            job.session.ctx.log().notice(
+                "the report does not list the installed packages (`--list-all-pkgs`): scanning again",
+            );
+            return Self::scan(job, given.suppressed).await;
+        }
+        Ok(given)
+    }
+
+    /// The given report, if there is one.
+    ///
+    /// # Errors
+    /// [`BadInput`] for what is no report of this image.
+    pub(crate) fn given(job: &Job<'_, '_>) -> anyhow::Result<Option<Self>> {
+        let Some(path) = &job.session.request.report else {
+            return Ok(None);
         };
         let raw =
             std::fs::read(path).with_context(|| format!("while reading `{}`", path.display()))?;
@@ -37,19 +56,11 @@ impl Before {
         })?;
         bind(&scanned.report, &job.image)?;
         let suppressed = suppressed(&scanned.report);
-        // Which packages are installed is known only from a list: a finding alone may be about one that
-        // Copa would then install.
-        if !lists_packages(&scanned.report) {
-            job.session.ctx.log().notice(
-                "the report does not list the installed packages (`--list-all-pkgs`): scanning again",
-            );
-            return Self::scan(job, suppressed).await;
-        }
-        Ok(Self {
+        Ok(Some(Self {
             scanned,
             suppressed,
             ours: false,
-        })
+        }))
     }
 
     /// A scan of the image, with this run's database.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trivy::report::{Package, Vulnerability};
 use trivy::{Report, Severity};
 
+use crate::counts::Counts;
 use crate::plan::Plan;
 
 /// A finding, by what it is about.
@@ -169,6 +170,18 @@ impl Difference {
         }
     }
 
+    /// What was found before the patch.
+    pub(crate) fn before(&self) -> Counts {
+        let left = self.remaining.iter().map(|remaining| &remaining.finding);
+        let old = left.filter(|finding| !self.new.contains(finding));
+        Counts::of(old) + Counts::of(&self.fixed)
+    }
+
+    /// What is found after it.
+    pub(crate) fn after(&self) -> Counts {
+        Counts::of(self.remaining.iter().map(|remaining| &remaining.finding))
+    }
+
     /// Whether both reports know the same: a finding came or went only with its package.
     pub(crate) fn is_of_one_database(&self) -> bool {
         self.new.is_empty() && self.forgotten.is_empty()
@@ -216,6 +229,12 @@ impl Difference {
         rows.filter(|(_, before, after)| before + after > 0)
             .collect()
     }
+}
+
+/// The findings of a report that a comparison counts: those of `suppressed` (package and id) are left out.
+pub(crate) fn findings(report: &Report, suppressed: &BTreeSet<(String, String)>) -> Vec<Finding> {
+    let side = Side::of(report, suppressed);
+    side.findings.values().map(|(v, _)| finding(v)).collect()
 }
 
 /// Whether both reports list the same packages of the distribution in the same versions.
@@ -307,6 +326,13 @@ pub(crate) mod tests {
             }]
         );
         assert_eq!(found.by_severity(), [(Severity::High, 4, 3)]);
+        assert_eq!(
+            (found.before().to_string(), found.after().to_string()),
+            (
+                "critical=0,high=4,medium=0,low=0,unknown=0".to_owned(),
+                "critical=0,high=3,medium=0,low=0,unknown=0".to_owned()
+            )
+        );
         assert!(found.is_partial() && found.is_of_one_database());
         assert_eq!(found.objection(), None);
     }

@@ -13,6 +13,7 @@ mod alerts;
 mod before;
 mod buildkit;
 mod copa;
+mod counts;
 mod difference;
 mod issue;
 mod job;
@@ -91,7 +92,8 @@ async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patc
     if let Some(current) = &current
         && Plan::of(&current.scanned.report, &job.image)?.is_empty()
     {
-        return still_current(job, current, several).await;
+        let before = Before::given(job)?;
+        return still_current(job, current, before.as_ref(), several).await;
     }
     let before = Before::of(job).await?;
     let plan = Plan::of(before.report(), &job.image)?;
@@ -118,7 +120,7 @@ async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patc
     if let Some(current) = &current
         && difference::same_packages(&current.scanned.report, &proof.after.report)
     {
-        return still_current(job, current, several).await;
+        return still_current(job, current, Some(&proof.before), several).await;
     }
     let promoted = promote::promote(job, &staged, &proof).await?;
     alerts::bring_up_to_date(job, &proof.after.report).await;
@@ -129,8 +131,9 @@ async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patc
 async fn still_current(
     job: &Job<'_, '_>,
     current: &Current,
+    before: Option<&Before>,
     several: Option<usize>,
 ) -> anyhow::Result<Patched> {
     alerts::bring_up_to_date(job, &current.scanned.report).await;
-    report::still_current(job, current, several)
+    report::still_current(job, current, before, several)
 }

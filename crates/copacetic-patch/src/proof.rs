@@ -13,6 +13,8 @@ use crate::stage::{Staged, is_lineage};
 /// A patched image that holds.
 pub(crate) struct Proof {
     pub(crate) difference: Difference,
+    /// What the image was held against.
+    pub(crate) before: Before,
     /// The scan of the patched image.
     pub(crate) after: Scanned,
 }
@@ -25,7 +27,7 @@ impl Proof {
     /// [`PolicyFailure`] when it does not hold; anything else when that can't be found out.
     pub(crate) async fn of(
         job: &Job<'_, '_>,
-        before: Before,
+        mut before: Before,
         plan: &Plan,
         staged: &Staged,
     ) -> anyhow::Result<Self> {
@@ -59,12 +61,17 @@ impl Proof {
                 .ctx
                 .log()
                 .info("the report was made with another database; scanning the image again");
-            difference = compare(&Before::scan(job, before.suppressed).await?);
+            before = Before::scan(job, before.suppressed).await?;
+            difference = compare(&before);
         }
         if let Some(objection) = difference.objection() {
             return Err(refuse(objection).into());
         }
-        Ok(Self { difference, after })
+        Ok(Self {
+            difference,
+            before,
+            after,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is left behind: files, outputs, log and summary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use actions_toolkit::text::{self, plural};
@@ -11,7 +11,8 @@ use trivy::Report;
 use trivy::report::Os;
 
 use crate::before::Before;
-use crate::difference::Difference;
+use crate::counts::Counts;
+use crate::difference::{self, Difference};
 use crate::job::{Current, Job};
 use crate::promote::Promoted;
 use crate::proof::Proof;
@@ -32,6 +33,10 @@ pub(crate) struct Patched {
     patched_tag: String,
     incremental: String,
     fixed: usize,
+    /// What was found in the image, if a report of it was at hand.
+    before: Option<Counts>,
+    /// What is found in the image to go on with.
+    after: Counts,
     /// What could not be mended: id, package and reason.
     pub(crate) remaining: Vec<[String; 3]>,
     vex: String,
@@ -91,6 +96,7 @@ pub(crate) fn up_to_date(
     }
     let report = file(&session.request.report_file, several);
     file_of(&report, &before.scanned.raw)?;
+    let found = Counts::of(&difference::findings(before.report(), &before.suppressed));
     Ok(Patched {
         result: "up-to-date",
         image: image.clone(),
@@ -98,6 +104,8 @@ pub(crate) fn up_to_date(
         patched_tag: String::new(),
         incremental: String::new(),
         fixed: 0,
+        before: Some(found),
+        after: found,
         vex: String::new(),
         report: session.request.relative(&report),
         markdown: nothing_to_mend(image, remaining.len(), os),
@@ -105,13 +113,15 @@ pub(crate) fn up_to_date(
     })
 }
 
-/// Tell of an image of which an earlier run made all that can be had today.
+/// Tell of an image of which an earlier run made all that can be had today; `before` is the report of the original, if
+/// one is at hand.
 ///
 /// # Errors
 /// When the report can't be written.
 pub(crate) fn still_current(
     job: &Job<'_, '_>,
     current: &Current,
+    before: Option<&Before>,
     several: Option<usize>,
 ) -> anyhow::Result<Patched> {
     let session = job.session;
@@ -123,10 +133,15 @@ pub(crate) fn still_current(
     let report = file(&session.request.report_file, several);
     file_of(&report, &current.scanned.raw)?;
     let os = current.scanned.report.metadata.os.as_ref();
+    let none = BTreeSet::new();
+    let suppressed = before.map_or(&none, |before| &before.suppressed);
+    let count = |report: &Report| Counts::of(&difference::findings(report, suppressed));
     Ok(Patched {
         result: "up-to-date",
         image: patched.clone(),
         digest: current.digest.clone(),
+        before: before.map(|before| count(before.report())),
+        after: count(&current.scanned.report),
         patched_tag: patched.tag().unwrap_or_default().to_owned(),
         incremental: String::new(),
         fixed: 0,
@@ -193,6 +208,8 @@ pub(crate) fn patched(
         patched_tag: patched.tag().unwrap_or_default().to_owned(),
         incremental: promoted.incremental.clone().unwrap_or_default(),
         fixed: difference.fixed.len(),
+        before: Some(difference.before()),
+        after: difference.after(),
         remaining: remaining.collect(),
         vex: session.request.relative(&vex),
         report: session.request.relative(&report),
@@ -221,6 +238,13 @@ pub(crate) fn write(session: &Session<'_>, done: &[Patched], failed: &[(ImageRef
     ctx.output("fixed-count", fixed);
     let remaining: usize = done.iter().map(|image| image.remaining.len()).sum();
     ctx.output("remaining-count", remaining);
+    let add = |sum: Counts, one: Counts| sum + one;
+    let before: Option<Vec<_>> = done.iter().map(|image| image.before).collect();
+    let before = before.and_then(|counts| counts.into_iter().reduce(add));
+    let after = done.iter().map(|image| image.after).reduce(add);
+    let text = |counts: Option<Counts>| counts.map(|c| c.to_string()).unwrap_or_default();
+    ctx.output("before", text(before));
+    ctx.output("after", text(after));
     for image in done {
         ctx.summary(&image.markdown);
     }

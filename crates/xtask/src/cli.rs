@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, pipeline, say, stack, test};
+use crate::{bench, browser, pipeline, say, stack, test};
 
 /// Build, test and run the pipeline on one machine.
 #[derive(Parser)]
@@ -41,6 +41,8 @@ enum Command {
         /// Which one.
         name: String,
     },
+    /// Take the picture of the application's page that the README shows.
+    Screenshot,
     /// Install what is missing and start the local stand-ins: engine, registry, GitHub, Azure, Kubernetes.
     Up,
     /// Stop everything that `up` started, and undo every setting that it changed.
@@ -70,6 +72,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Test { fast } => return test::run(fast),
         Command::Bench { name } => bench::run(&name),
+        Command::Screenshot => browser::screenshot(),
         // The tools that only a run needs are built too, so that the run need not wait for them.
         Command::Up => stack::up().and_then(|stack| stack.builds.finish()),
         Command::Down { purge } => stack::down(purge),

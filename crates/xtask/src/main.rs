@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands.
 
 mod bench;
+mod browser;
 mod cli;
 mod paths;
 mod pipeline;

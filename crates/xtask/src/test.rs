@@ -9,7 +9,7 @@ use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
 use crate::setup::{npm, pypi};
 use crate::stack::{self, Stack};
-use crate::{paths, say};
+use crate::{browser, paths, say};
 
 /// How much of a failed check's output is shown.
 const SHOWN: usize = 300;
@@ -217,6 +217,17 @@ fn application(outcomes: &mut Vec<Outcome>) {
     check(outcomes, "the application's test stage", &mut build);
     let mut tests = command("docker", ["run", "--rm", IMAGE]);
     check(outcomes, "the application's tests", &mut tests);
+    page(outcomes);
+}
+
+// The page of the image that ships, in a browser.
+fn page(outcomes: &mut Vec<Outcome>) {
+    const IMAGE: &str = "drydock/flask-app:browser";
+    let tests = browser::build(IMAGE).and_then(|()| browser::tests(IMAGE, None));
+    match tests {
+        Ok((_application, mut tests)) => check(outcomes, "the application's page", &mut tests),
+        Err(e) => broken(outcomes, "the application's page", &e),
+    }
 }
 
 fn real_tools(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> {

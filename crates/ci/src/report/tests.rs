@@ -90,6 +90,7 @@ fn a_good_run() {
             image: Some(container::ImageInfo {
                 id: "sha256:0a".into(),
                 size: 81_234_567,
+                created: "2026-01-31T12:00:00Z".into(),
                 ..Default::default()
             }),
             layers: vec![container::Layer {
@@ -160,7 +161,7 @@ fn a_good_run() {
         .collect();
     assert_eq!(
         outputs.join(" "),
-        "image=flask-app:f00 image-id=sha256:0a size=81234567 tests=3 failures=0 skipped=1 flaky=1 coverage=95.00 health-status=healthy"
+        "image=flask-app:f00 image-id=sha256:0a created=2026-01-31T12:00:00Z size=81234567 tests=3 failures=0 skipped=1 flaky=1 coverage=95.00 health-status=healthy"
     );
 }
 

@@ -23,6 +23,27 @@ fn ids(report: &Value) -> Vec<&str> {
         .collect()
 }
 
+// The patched image runs as the image did, with one layer more; the id of the patched image.
+fn only_its_lineage_changed(bench: &Bench) -> String {
+    let (was, is) = (
+        bench.inspect(&bench.image).unwrap(),
+        bench.inspect(&bench.patched).unwrap(),
+    );
+    let mut config = is.config.clone();
+    let lineage: Vec<_> = [
+        "BaseImage",
+        "sh.copa.patch.origin.name",
+        "sh.copa.patch.origin.digest",
+    ]
+    .map(|label| config.labels.remove(label).unwrap())
+    .into();
+    let origin = bench.image.to_string();
+    assert_eq!(lineage, [origin.clone(), origin, was.id]);
+    assert_eq!(config, was.config);
+    assert_eq!(is.diff_ids.len(), was.diff_ids.len() + 1);
+    is.id
+}
+
 #[test]
 #[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
 fn a_patched_image_runs_as_before_and_has_the_new_version() {
@@ -42,32 +63,26 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
         "patched-tag",
         "fixed-count",
         "remaining-count",
+        "before",
+        "after",
     ];
     let patched = "drydock-patch-real:patched-patched";
     assert_eq!(
         names.map(|name| ran.output(name)),
-        ["patched", patched, "patched-patched", "1", "1"]
+        [
+            "patched",
+            patched,
+            "patched-patched",
+            "1",
+            "1",
+            "critical=1,high=0,medium=0,low=1,unknown=0",
+            "critical=0,high=0,medium=0,low=1,unknown=0"
+        ]
     );
     assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
     assert!(!bench.prints(&bench.patched, "newpkg").contains("1.0-2"));
 
-    let (was, is) = (
-        bench.inspect(&bench.image).unwrap(),
-        bench.inspect(&bench.patched).unwrap(),
-    );
-    assert_eq!(ran.output("digest"), is.id);
-    let mut config = is.config.clone();
-    let lineage: Vec<_> = [
-        "BaseImage",
-        "sh.copa.patch.origin.name",
-        "sh.copa.patch.origin.digest",
-    ]
-    .map(|label| config.labels.remove(label).unwrap())
-    .into();
-    let origin = bench.image.to_string();
-    assert_eq!(lineage, [origin.clone(), origin, was.id]);
-    assert_eq!(config, was.config);
-    assert_eq!(is.diff_ids.len(), was.diff_ids.len() + 1);
+    assert_eq!(ran.output("digest"), only_its_lineage_changed(&bench));
 
     let report = json(&bench, ran.output("report-file"));
     assert_eq!(report["ArtifactName"], patched);
@@ -99,7 +114,6 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(testkit::GitHub::start("t")).unwrap();
     let bench = bench
-        .input("report", "")
         .input("token", "t")
         .env("GITHUB_API_URL", &server.url())
         .tool("copa", "exit 9");
@@ -109,6 +123,14 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
         (0, "up-to-date", patched),
         "{}",
         ran.log
+    );
+    // The given report still says what the original has.
+    assert_eq!(
+        (ran.output("before"), ran.output("after")),
+        (
+            "critical=1,high=0,medium=0,low=1,unknown=0",
+            "critical=0,high=0,medium=0,low=1,unknown=0"
+        )
     );
     let rules = &server.uploads()[0]["sarif"]["runs"][0]["results"];
     let rules: Vec<_> = rules
@@ -120,7 +142,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     assert_eq!(rules, [UNFIXED]);
 
     // The patched image has nothing to mend either.
-    let again = bench.input("image", patched);
+    let again = bench.input("report", "").input("image", patched);
     let ran = again.run();
     assert_eq!(
         (ran.code, ran.output("result"), ran.output("image")),

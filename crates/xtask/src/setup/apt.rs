@@ -20,6 +20,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iptables", "Kubernetes: pods reach out"),
     ("nftables", "Kubernetes: services"),
     ("conntrack", "Kubernetes: services"),
+    ("chromium", "the browser test of the application"),
+    ("curl", "asks the application whether it is ready"),
+    ("wrk", "the load test of the application"),
     ("ca-certificates", "whom to trust"),
 ];
 
