@@ -60,12 +60,6 @@ impl Application {
         );
         Ok(started)
     }
-
-    /// Its id.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
-    }
-
     // The end of what it said.
     fn said(&self) -> String {
         let mut logs = command("docker", ["logs", "--tail=20", &self.id]);

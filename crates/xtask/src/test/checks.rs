@@ -1,0 +1,132 @@
+//! The checks that are not cargo's: workflows, manifests, documents, the application.
+
+use super::{Outcome, broken, check};
+use crate::setup::command::command;
+use crate::setup::go_tools::Builds;
+use crate::setup::{npm, pypi};
+use crate::{browser, paths};
+
+/// Workflows and manifests, by the tools that know them.
+pub(super) fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
+    match builds.wait("actionlint") {
+        Ok(folder) => {
+            let mut lint = command(&folder.join("actionlint").to_string_lossy(), ["-no-color"]);
+            lint.args(yaml_files(".github/workflows"))
+                .args(yaml_files("examples"));
+            check(outcomes, "actionlint", lint.current_dir(paths::root()));
+        }
+        Err(e) => broken(outcomes, "actionlint", &e),
+    }
+    match builds.wait("kube-score") {
+        Ok(folder) => {
+            let score = folder.join("kube-score");
+            let mut score = command(&score.to_string_lossy(), ["score", "--output-format=ci"]);
+            score.args(yaml_files("k8s")).current_dir(paths::root());
+            check(outcomes, "kube-score", &mut score);
+        }
+        Err(e) => broken(outcomes, "kube-score", &e),
+    }
+    match pypi::ZIZMOR.provide() {
+        Ok(programs) => {
+            let mut audit = command(
+                &programs.join("zizmor").to_string_lossy(),
+                [
+                    "--offline",
+                    "--no-progress",
+                    "--quiet",
+                    "--persona=pedantic",
+                    ".",
+                ],
+            );
+            audit.args(yaml_files("examples"));
+            check(outcomes, "zizmor", audit.current_dir(paths::root()));
+        }
+        Err(e) => broken(outcomes, "zizmor", &e),
+    }
+    match npm::provide("workflow-parser", "check.mjs") {
+        Ok(script) => {
+            let mut parse = command("node", [script, paths::root()]);
+            check(outcomes, "workflow-parser", &mut parse);
+        }
+        Err(e) => broken(outcomes, "workflow-parser", &e),
+    }
+}
+
+// The YAML files in `folder` of the checkout; none if there is no such folder.
+fn yaml_files(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(paths::root().join(folder));
+    let names = entries.into_iter().flatten().flatten();
+    names
+        .map(|entry| std::path::Path::new(folder).join(entry.file_name()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|end| end == "yml" || end == "yaml")
+        })
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Every rule of Trivy on what is deployed, of any severity.
+pub(super) fn configuration(outcomes: &mut Vec<Outcome>, builds: &Builds) {
+    match builds.wait("trivy") {
+        Ok(folder) => {
+            for what in ["k8s", "app"] {
+                let mut trivy = command(
+                    &folder.join("trivy").to_string_lossy(),
+                    ["config", "--quiet", "--skip-check-update", "--exit-code=1"],
+                );
+                trivy
+                    .args(["--ignorefile", ".github/trivyignore.yaml", what])
+                    .current_dir(paths::root());
+                check(outcomes, &format!("trivy config {what}"), &mut trivy);
+            }
+        }
+        Err(e) => broken(outcomes, "trivy config", &e),
+    }
+}
+
+/// The commands that a reader is to type, by the CLI's own parser.
+pub(super) fn azure_commands(outcomes: &mut Vec<Outcome>) {
+    const NAME: &str = "az commands of docs/";
+    match pypi::AZURE_CLI.provide() {
+        Ok(programs) => {
+            let python = programs.join("python");
+            let mut parse = command(
+                &python.to_string_lossy(),
+                ["tools/azure-cli/check.py", "docs/azure-setup.md"],
+            );
+            // The CLI keeps an index of its commands where it is told to.
+            parse
+                .env("AZURE_CONFIG_DIR", paths::state().join("azure-cli"))
+                .env("AZURE_CORE_COLLECT_TELEMETRY", "no")
+                .current_dir(paths::root());
+            check(outcomes, NAME, &mut parse);
+        }
+        Err(e) => broken(outcomes, NAME, &e),
+    }
+}
+
+/// The application's own tests and lints, in the test stage of its image.
+pub(super) fn application(outcomes: &mut Vec<Outcome>) {
+    const IMAGE: &str = "drydock/flask-app:test";
+    let build = [
+        "build", "--quiet", "--target", "test", "--tag", IMAGE, "app",
+    ];
+    let mut build = command("docker", build);
+    // The engine's own builder: the other one needs a plug-in.
+    build.current_dir(paths::root()).env("DOCKER_BUILDKIT", "0");
+    check(outcomes, "the application's test stage", &mut build);
+    let mut tests = command("docker", ["run", "--rm", IMAGE]);
+    check(outcomes, "the application's tests", &mut tests);
+    page(outcomes);
+}
+
+/// The page of the image that ships, in a browser.
+pub(super) fn page(outcomes: &mut Vec<Outcome>) {
+    const IMAGE: &str = "drydock/flask-app:browser";
+    let tests = browser::build(IMAGE).and_then(|()| browser::tests(IMAGE, None));
+    match tests {
+        Ok((_application, mut tests)) => check(outcomes, "the application's page", &mut tests),
+        Err(e) => broken(outcomes, "the application's page", &e),
+    }
+}
