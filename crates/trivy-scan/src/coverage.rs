@@ -68,6 +68,9 @@ pub(crate) fn of(report: &Report, target: &TargetRequest, source: &SourceFiles) 
                 if packages == 0 {
                     gaps.push("no packages were found: there was nothing to scan".to_owned());
                 }
+            } else {
+                // Trivy does not say how many it read.
+                parts.push("every file of text".to_owned());
             }
         }
         Target::Image(_) | Target::ImageTar(_) => {

@@ -14,7 +14,7 @@ use crate::paths;
 use crate::setup::command::command;
 
 /// The token of the workflow's runs.
-pub(crate) const GITHUB_TOKEN: &str = "ghs_local_stand_in_0000000000000000000000";
+pub(crate) const GITHUB_TOKEN: &str = "stand-in-for-the-token-of-a-run";
 /// What a run shows to get an OIDC token.
 pub(crate) const OIDC_REQUEST_TOKEN: &str = "local-oidc-request-token";
 /// The directory, the application and the subscription of the local Azure.
