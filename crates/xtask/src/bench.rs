@@ -1,5 +1,6 @@
 //! Benchmarks: ratios measured side by side in one run.
 
+mod app;
 mod ci;
 mod pipeline;
 mod process;
@@ -15,10 +16,13 @@ use anyhow::bail;
 /// When there is none of that name, or a part of it fails.
 pub(crate) fn run(name: &str) -> anyhow::Result<()> {
     match name {
+        "app" => app::run(),
         "ci" => ci::run(),
         "pipeline" => pipeline::run(),
         "trivy-scan" => trivy_scan::run(),
-        _ => bail!("there is no benchmark `{name}`; there are `ci`, `pipeline` and `trivy-scan`"),
+        _ => bail!(
+            "there is no benchmark `{name}`; there are `app`, `ci`, `pipeline` and `trivy-scan`"
+        ),
     }
 }
 
