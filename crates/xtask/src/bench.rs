@@ -1,6 +1,7 @@
 //! Benchmarks: ratios measured side by side in one run.
 
 mod action;
+mod app;
 mod ci;
 mod copacetic_patch;
 mod pipeline;
@@ -17,12 +18,13 @@ use anyhow::bail;
 /// When there is none of that name, or a part of it fails.
 pub(crate) fn run(name: &str) -> anyhow::Result<()> {
     match name {
+        "app" => app::run(),
         "ci" => ci::run(),
         "copacetic-patch" => copacetic_patch::run(),
         "pipeline" => pipeline::run(),
         "trivy-scan" => trivy_scan::run(),
         _ => bail!(
-            "there is no benchmark `{name}`; there are `ci`, `copacetic-patch`, `pipeline` and `trivy-scan`"
+            "there is no benchmark `{name}`; there are `app`, `ci`, `copacetic-patch`, `pipeline` and `trivy-scan`"
         ),
     }
 }

@@ -60,6 +60,24 @@ impl Application {
         );
         Ok(started)
     }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its own address, without the engine's proxy in between, which takes connections that nobody answers.
+    ///
+    /// # Errors
+    /// When the engine does not say.
+    pub(crate) fn place(&self) -> anyhow::Result<std::net::SocketAddr> {
+        let format = "--format={{.NetworkSettings.IPAddress}}:8000";
+        let said = output(&mut command("docker", ["inspect", format, &self.id]))?;
+        let said = said.trim();
+        said.parse()
+            .with_context(|| format!("the engine gives the address `{said}`"))
+    }
+
     // The end of what it said.
     fn said(&self) -> String {
         let mut logs = command("docker", ["logs", "--tail=20", &self.id]);
