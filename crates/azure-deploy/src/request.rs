@@ -1,6 +1,5 @@
 //! What is asked for, valid by its types.
 
-use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Secret};
@@ -55,7 +54,7 @@ impl Request {
         let workspace = ctx.github().workspace()?;
         let paths = inputs.lines("manifests").into_iter();
         let paths: Vec<_> = paths
-            .map(|line| inside(&workspace, line))
+            .map(|line| ctx.path_given("manifests", line))
             .collect::<Result<_, _>>()?;
         let target = Target::of(ctx)?;
         let variables = Variables::parse(&inputs.lines("environment-variables"))?;
@@ -124,17 +123,6 @@ fn health_path(text: &str) -> Result<Option<String>, BadInput> {
             format!("`{path}` does not begin with `/`"),
         )),
     }
-}
-
-fn inside(workspace: &Path, line: &str) -> Result<PathBuf, BadInput> {
-    let given = Path::new(line);
-    if given.components().any(|part| part == Component::ParentDir) {
-        return Err(BadInput::of(
-            "manifests",
-            format!("`{line}` must not have `..` in it"),
-        ));
-    }
-    Ok(workspace.join(given))
 }
 
 fn repository(text: &str) -> Result<String, BadInput> {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
+#[cfg(test)]
+mod load;
 mod stack;
 
 use std::os::unix::fs::PermissionsExt as _;
