@@ -46,8 +46,10 @@ impl Application {
         let answers = [
             "--silent",
             "--fail",
-            "--retry=30",
-            "--retry-delay=1",
+            "--retry",
+            "30",
+            "--retry-delay",
+            "1",
             "--retry-all-errors",
             &ready,
         ];
