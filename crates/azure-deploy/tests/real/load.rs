@@ -82,19 +82,20 @@ async fn callers_notice_no_deployment_be_it_good_or_taken_back() {
     let well = stack.manifests(80, "", LEAVE);
     let absent = format!("{LEAVE}        envFrom: [{{configMapRef: {{name: absent}}}}]\n");
     let unset = stack.manifests(80, "", &absent);
+    let cycle = [
+        (two, &well, true),
+        (crash, &well, false),
+        (one, &well, true),
+        (two, &unset, false),
+        (two, &well, true),
+        (slow, &well, false),
+    ];
     let first = run(stack.step(one, &well)).await;
     assert_eq!(first.code, 0, "{}", first.log);
 
     let load = Load::on(first.output("url"));
     for number in 0..count {
-        let (image, manifests, good) = match number % 6 {
-            0 => (two, &well, true),
-            1 => (crash, &well, false),
-            2 => (one, &well, true),
-            3 => (two, &unset, false),
-            4 => (two, &well, true),
-            _ => (slow, &well, false),
-        };
+        let (image, manifests, good) = cycle[number % cycle.len()];
         let step = stack.step(image, manifests).input("rollout-timeout", "20s");
         let ran = run(step).await;
         let wanted = if good {
