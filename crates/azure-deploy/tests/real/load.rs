@@ -11,8 +11,8 @@ use crate::stack::{Stack, run};
 const PERIOD: Duration = Duration::from_millis(10);
 const CALLERS: usize = 2;
 
-/// The old pod goes on answering until every node knows that it is leaving.
-const LEAVE: &str = "        lifecycle: {preStop: {sleep: {seconds: 1}}}\n";
+/// The old pod goes on answering until every node knows that it is leaving, as in `k8s/deployment.yaml`.
+const LEAVE: &str = "        lifecycle: {preStop: {sleep: {seconds: 5}}}\n";
 
 /// Callers of an address, each request on a connection of its own.
 struct Load {
@@ -22,6 +22,7 @@ struct Load {
 
 impl Load {
     fn on(url: &str) -> Self {
+        actions_toolkit::install_tls_provider();
         let ended = Arc::new(AtomicBool::new(false));
         let caller = |_| {
             let (url, ended) = (format!("{url}/health"), Arc::clone(&ended));
@@ -79,9 +80,14 @@ async fn callers_notice_no_deployment_be_it_good_or_taken_back() {
         stack.build("four", "slow").await,
     ];
     let [one, two, crash, slow] = &images;
-    let well = stack.manifests(80, "", LEAVE);
+    let patient = |more: &str| {
+        let manifests = stack.manifests(80, "", more);
+        let grace = "terminationGracePeriodSeconds";
+        manifests.replace(&format!("{grace}: 2"), &format!("{grace}: 10"))
+    };
+    let well = patient(LEAVE);
     let absent = format!("{LEAVE}        envFrom: [{{configMapRef: {{name: absent}}}}]\n");
-    let unset = stack.manifests(80, "", &absent);
+    let unset = patient(&absent);
     let cycle = [
         (two, &well, true),
         (crash, &well, false),
