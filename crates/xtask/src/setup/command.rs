@@ -12,6 +12,14 @@ pub(crate) fn command<A: AsRef<std::ffi::OsStr>>(
 ) -> Command {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());
+    // `cargo run` describes our own package to us. A build script that reads this (ring's does) would run
+    // anew in every build that we start, and in the next one that we do not.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
