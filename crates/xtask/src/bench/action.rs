@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 
 use crate::setup::command::{command, output, run as run_command};
+use crate::stack::Stack;
 use crate::{paths, say};
 
 /// An action, and a folder for its runs.
@@ -44,6 +45,24 @@ impl Action {
             program: Path::new(target).join("release").join(name),
             folder,
         })
+    }
+
+    /// The folder of Trivy's database and of what it knows of layers.
+    pub(super) fn cache(&self) -> PathBuf {
+        self.folder.join("cache")
+    }
+
+    /// Write the local vulnerability database there.
+    ///
+    /// # Errors
+    /// When that can't be done.
+    pub(super) fn database(&self, stack: &Stack) -> anyhow::Result<()> {
+        let writer = stack.builds.wait("trivy-db")?.join("trivy-db");
+        let advisories = paths::root().join("tools/trivy-db/advisories.yaml");
+        run_command(&mut command(
+            &writer.to_string_lossy(),
+            [&advisories, &self.cache().join("db")],
+        ))
     }
 
     /// A step of it that finds its tools in `path`.

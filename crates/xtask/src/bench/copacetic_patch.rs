@@ -9,7 +9,7 @@ use super::{median, timed};
 use crate::setup::base_images;
 use crate::setup::command::{command, run as run_command};
 use crate::stack::{self, Stack};
-use crate::{paths, say};
+use crate::{browser, paths, say};
 
 const ROUNDS: usize = 5;
 const IMAGE: &str = "drydock/flask-app:bench-patch";
@@ -23,16 +23,9 @@ pub(super) fn run() -> anyhow::Result<()> {
     let stack = stack::up()?;
     let action = Action::build("copacetic-patch")?;
     say::step("building the image that is patched", || {
-        let mut build = command("docker", ["build", "--quiet", "--tag", IMAGE, "app"]);
-        run_command(build.current_dir(paths::root()).env("DOCKER_BUILDKIT", "0"))
+        browser::build(IMAGE)
     })?;
-    let cache = action.folder.join("cache");
-    let writer = stack.builds.wait("trivy-db")?.join("trivy-db");
-    let advisories = paths::root().join("tools/trivy-db/advisories.yaml");
-    run_command(&mut command(
-        &writer.to_string_lossy(),
-        [&advisories, &cache.join("db")],
-    ))?;
+    action.database(&stack)?;
     let path = path(&stack)?;
     let mut first = Vec::new();
     let mut second = Vec::new();
@@ -81,7 +74,7 @@ fn path(stack: &Stack) -> anyhow::Result<String> {
 fn step(action: &Action, path: &str) -> Command {
     let mut step = action.step(path);
     step.env("INPUT_IMAGE", IMAGE)
-        .env("INPUT_CACHE-DIRECTORY", action.folder.join("cache"))
+        .env("INPUT_CACHE-DIRECTORY", action.cache())
         .env("INPUT_OFFLINE", "true")
         .env("INPUT_TOOLING-IMAGE", base_images::DEBIAN)
         .env("INPUT_BUILDKIT-IMAGE", base_images::BUILDKIT)

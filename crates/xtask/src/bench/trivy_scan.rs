@@ -13,7 +13,7 @@ use super::process::{Cost, measure};
 use super::{median, timed};
 use crate::setup::command::{command, run as run_command};
 use crate::stack::{self, Stack};
-use crate::{paths, say};
+use crate::{browser, say};
 
 const ROUNDS: usize = 5;
 const IMAGE: &str = "drydock/flask-app:bench";
@@ -87,17 +87,11 @@ impl Bench {
     // One step with every output against one bare run, and against the three that users chain today.
     fn beside_trivy(&self, stack: &Stack) -> anyhow::Result<()> {
         say::step("building the image that is scanned", || {
-            let mut build = command("docker", ["build", "--quiet", "--tag", IMAGE, "app"]);
-            run_command(build.current_dir(paths::root()).env("DOCKER_BUILDKIT", "0"))
+            browser::build(IMAGE)
         })?;
         let trivy = stack.builds.wait("trivy")?;
-        let cache = self.action.folder.join("cache");
-        let writer = stack.builds.wait("trivy-db")?.join("trivy-db");
-        let advisories = paths::root().join("tools/trivy-db/advisories.yaml");
-        run_command(&mut command(
-            &writer.to_string_lossy(),
-            [&advisories, &cache.join("db")],
-        ))?;
+        let cache = self.action.cache();
+        self.action.database(stack)?;
         let path = format!("{}:/usr/bin:/bin", trivy.display());
         let server = stack::GITHUB;
         let mut step = self.action.step(&path);
@@ -166,7 +160,7 @@ impl Bench {
     // A fresh runner has the database from its cache, and has looked at no layer yet.
     fn forget(&self, fresh: bool) {
         if fresh {
-            let _ = std::fs::remove_dir_all(self.action.folder.join("cache/fanal"));
+            let _ = std::fs::remove_dir_all(self.action.cache().join("fanal"));
         }
     }
 
@@ -211,7 +205,7 @@ impl Bench {
             "{}:/usr/bin:/bin",
             self.action.folder.join("tools").display()
         );
-        let cache = self.action.folder.join("cache");
+        let cache = self.action.cache();
         let mut step = self.action.step(&path);
         step.env("INPUT_IMAGE", IMAGE)
             .env("INPUT_CACHE-DIRECTORY", &cache)
