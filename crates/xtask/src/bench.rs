@@ -6,6 +6,7 @@ mod ci;
 mod copacetic_patch;
 mod pipeline;
 mod process;
+mod release;
 mod trivy_scan;
 
 use std::time::{Duration, Instant};
@@ -22,9 +23,10 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
         "ci" => ci::run(),
         "copacetic-patch" => copacetic_patch::run(),
         "pipeline" => pipeline::run(),
+        "release" => release::run(),
         "trivy-scan" => trivy_scan::run(),
         _ => bail!(
-            "there is no benchmark `{name}`; there are `app`, `ci`, `copacetic-patch`, `pipeline` and `trivy-scan`"
+            "there is no benchmark `{name}`; there are `app`, `ci`, `copacetic-patch`, `pipeline`, `release` and `trivy-scan`"
         ),
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, browser, pipeline, say, stack, test};
+use crate::{bench, browser, pipeline, release, say, stack, test};
 
 /// Build, test and run the pipeline on one machine.
 #[derive(Parser)]
@@ -41,6 +41,11 @@ enum Command {
         /// Which one.
         name: String,
     },
+    /// The steps of a release.
+    Release {
+        #[command(subcommand)]
+        step: release::Step,
+    },
     /// Take the picture of the application's page that the README shows.
     Screenshot,
     /// Install what is missing and start the local stand-ins: engine, registry, GitHub, Azure, Kubernetes.
@@ -72,6 +77,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Test { fast } => return test::run(fast),
         Command::Bench { name } => bench::run(&name),
+        Command::Release { step } => release::run(step),
         Command::Screenshot => browser::screenshot(),
         // The tools that only a run needs are built too, so that the run need not wait for them.
         Command::Up => stack::up().and_then(|stack| stack.builds.finish()),

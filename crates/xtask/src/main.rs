@@ -5,6 +5,7 @@ mod browser;
 mod cli;
 mod paths;
 mod pipeline;
+mod release;
 mod say;
 mod setup;
 mod stack;

@@ -129,6 +129,7 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
     engine::remove_containers();
     if purge {
         engine::remove_images();
+        crate::release::purge();
     }
     left.extend(engine::stop().err().map(|e| format!("{e:#}")));
     left.extend(host::restore().err().map(|e| format!("{e:#}")));

@@ -12,8 +12,10 @@ use crate::{paths, say};
 
 /// The image that the application and the actions start from.
 pub(crate) const DEBIAN: &str = "debian:trixie-slim";
-const RUST: &str = "rust:1.95-slim-trixie";
-const GO: &str = "golang:1.26-trixie";
+/// The image that the actions are compiled in.
+pub(crate) const RUST: &str = "rust:1.95-slim-trixie";
+/// The image that the tools are compiled in.
+pub(crate) const GO: &str = "golang:1.26-trixie";
 pub(crate) const BUILDKIT: &str = "moby/buildkit:v0.34.2";
 /// The image in which `act` runs the steps of a job.
 pub(crate) const RUNNER: &str = "drydock/runner:local";

@@ -1,0 +1,109 @@
+//! What an image of a release costs whoever uses it: bytes to fetch, and time to the first line.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use super::{median, timed};
+use crate::release::{self, Built};
+use crate::say;
+use crate::setup::command::{command, run as run_command};
+
+const ROUNDS: usize = 11;
+
+/// Print a table: sizes beside those of the tools alone, times beside those of Trivy alone.
+///
+/// # Errors
+/// When the images were not built, or one does not start.
+pub(super) fn run() -> anyhow::Result<()> {
+    let images = release::built()?;
+    say::line(
+        "image              MB compressed   tools alone   start to first line   container to its end",
+    );
+    for image in &images {
+        let mut tools = 0;
+        for program in image.tools() {
+            tools += compressed(&program)?;
+        }
+        let name = release::load(&image.archive)?;
+        let line = first_line(&image.program())?;
+        let container = container(&name, "--version")?;
+        say::line(format!(
+            "{:<18} {:>13.1} {:>13.1} {:>18.1} ms {:>19.0} ms",
+            image.action,
+            megabytes(image.compressed),
+            megabytes(tools),
+            millis(line),
+            millis(container),
+        ));
+        if let Some(trivy) = trivy(image) {
+            say::line(format!(
+                "  Trivy alone in it: {:.1} ms to its first line",
+                millis(first_line(&trivy)?)
+            ));
+        }
+        run_command(&mut command("docker", ["rmi", "--force", &name]))?;
+    }
+    Ok(())
+}
+
+fn trivy(image: &Built) -> Option<std::path::PathBuf> {
+    image
+        .tools()
+        .into_iter()
+        .find(|program| program.ends_with("trivy"))
+}
+
+// From the start of the program on this machine, outside of any container, to the first byte that it prints.
+fn first_line(program: &Path) -> anyhow::Result<Duration> {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let mut child = command(&program.to_string_lossy(), ["--version"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("while starting `{}`", program.display()))?;
+        let mut said = child.stdout.take().context("while reading its output")?;
+        said.read_exact(&mut [0])?;
+        times.push(begun.elapsed());
+        std::io::copy(&mut said, &mut std::io::sink())?;
+        child.wait()?;
+    }
+    Ok(median(times))
+}
+
+fn container(image: &str, argument: &str) -> anyhow::Result<Duration> {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        times.push(timed(|| {
+            let start = ["run", "--rm", "--network=none", image, argument];
+            run_command(&mut command("docker", start))
+        })?);
+    }
+    Ok(median(times))
+}
+
+// As a layer stores it.
+fn compressed(program: &Path) -> anyhow::Result<u64> {
+    let gzip = command("gzip", ["--stdout", "-6"])
+        .arg(program)
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut gzip = gzip.context("while starting `gzip`")?;
+    let mut stream = gzip.stdout.take().context("while reading from `gzip`")?;
+    let size = std::io::copy(&mut stream, &mut std::io::sink())?;
+    gzip.wait()?;
+    Ok(size)
+}
+
+#[allow(clippy::cast_precision_loss)] // shown with one digit
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

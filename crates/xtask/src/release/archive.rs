@@ -1,0 +1,100 @@
+//! An image as BuildKit wrote it: an OCI layout in an archive.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use container::oci::{self, Index};
+use container::{Manifest, Registry};
+
+use crate::setup::command::{command, run};
+
+/// One image for one platform.
+pub(super) struct Archive {
+    layout: PathBuf,
+    /// Its manifest, byte for byte.
+    pub(super) manifest: Manifest,
+    content: oci::Manifest,
+}
+
+impl Archive {
+    /// Unpack the archive `path` beside itself, and read it.
+    ///
+    /// # Errors
+    /// When it is no OCI layout with one image.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let layout = path.with_extension("layout");
+        if layout.is_dir() {
+            std::fs::remove_dir_all(&layout)?;
+        }
+        std::fs::create_dir_all(&layout)?;
+        run(command("tar", ["--extract", "--file"])
+            .arg(path)
+            .arg("--directory")
+            .arg(&layout))?;
+        let what = || format!("while reading `{}`", path.display());
+        let index = std::fs::read(layout.join("index.json")).with_context(what)?;
+        let index: Index = serde_json::from_slice(&index).with_context(what)?;
+        ensure!(
+            index.manifests.len() == 1,
+            "`{}` has not one image",
+            path.display()
+        );
+        let named = index.manifests.first().with_context(what)?;
+        let bytes = std::fs::read(blob(&layout, &named.digest)).with_context(what)?;
+        let digest = container::Digest::of(&bytes);
+        ensure!(
+            digest.as_str() == named.digest,
+            "the manifest in `{}` is not the named one",
+            path.display()
+        );
+        let content = serde_json::from_slice(&bytes).with_context(what)?;
+        let media_type = named.media_type.clone();
+        Ok(Self {
+            layout,
+            manifest: Manifest {
+                digest,
+                media_type,
+                bytes,
+            },
+            content,
+        })
+    }
+
+    /// What a registry stores and a runner fetches, in bytes.
+    pub(super) fn compressed(&self) -> u64 {
+        self.content.layers.iter().map(|layer| layer.size).sum()
+    }
+
+    /// Unpack its layers, in their order, into the folder `to`.
+    ///
+    /// # Errors
+    /// When one is no archive.
+    pub(super) fn unpack(&self, to: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(to)?;
+        for layer in &self.content.layers {
+            run(command("tar", ["--extract", "--gzip", "--file"])
+                .arg(blob(&self.layout, &layer.digest))
+                .arg("--directory")
+                .arg(to))?;
+        }
+        Ok(())
+    }
+
+    /// Push it by its digest, without a tag.
+    ///
+    /// # Errors
+    /// With what the registry answered.
+    pub(super) async fn push(&self, registry: &Registry, repository: &str) -> anyhow::Result<()> {
+        let parts = std::iter::once(&self.content.config).chain(&self.content.layers);
+        for part in parts {
+            let file = blob(&self.layout, &part.digest);
+            registry.push_blob(repository, &part.digest, &file).await?;
+        }
+        let digest = self.manifest.digest.as_str();
+        registry.tag(repository, digest, &self.manifest).await
+    }
+}
+
+fn blob(layout: &Path, digest: &str) -> PathBuf {
+    layout.join("blobs").join(digest.replacen(':', "/", 1))
+}

@@ -1,0 +1,115 @@
+//! The builder of a release: BuildKit in a container, the same on a CI service's machine and on ours. The
+//! engine's own can't write a layer's times anew, so two builds with it would differ.
+
+use std::path::Path;
+
+use super::base::{self, Base};
+use crate::setup::base_images::BUILDKIT;
+use crate::setup::command::{command, output, run, succeeds};
+use crate::{paths, say};
+
+/// What BuildKit keeps between runs.
+pub(crate) const VOLUME: &str = "drydock-release";
+
+/// A running BuildKit.
+pub(super) struct Builder<'a> {
+    container: String,
+    bases: &'a [Base],
+}
+
+/// How much is built anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cache {
+    /// What was built before is taken.
+    Use,
+    /// The binaries and the images are built anew; the tools are not.
+    Not,
+}
+
+impl<'a> Builder<'a> {
+    /// Start one that reads the checkout `source`, and writes to `out`; `bases` are the base images that no
+    /// registry has.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(super) fn start(source: &Path, out: &Path, bases: &'a [Base]) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(out)?;
+        std::fs::create_dir_all(base::folder())?;
+        let mount = |from: &Path, to: &str| format!("{}:{to}", from.display());
+        let mut start = command("docker", ["run", "--detach", "--rm", "--privileged"]);
+        start
+            .args(["--network", "host", "--label", "dev.drydock.run=release"])
+            .args(["--volume", &mount(source, "/source:ro")])
+            .args(["--volume", &mount(out, "/out")])
+            .args(["--volume", &mount(&base::folder(), "/bases:ro")])
+            .args(["--volume", &format!("{VOLUME}:/var/lib/buildkit")])
+            .args([BUILDKIT, "--oci-worker-net=host"])
+            .arg("--allow-insecure-entitlement=network.host");
+        let container = output(&mut start)?.trim().to_owned();
+        let builder = Self { container, bases };
+        let ready = ["exec", &builder.container, "buildctl", "debug", "workers"];
+        for _ in 0..150 {
+            if succeeds(&mut command("docker", ready)) {
+                return Ok(builder);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        anyhow::bail!(
+            "BuildKit did not come up in 30 s: `docker logs {}` says why",
+            builder.container
+        )
+    }
+
+    /// Build the stage `target` into the archive `<target>.tar` of the folder that it writes to; files get the
+    /// time `epoch`, in seconds since 1970.
+    ///
+    /// # Errors
+    /// With the end of what BuildKit printed.
+    pub(super) fn build(&self, target: &str, epoch: u64, cache: Cache) -> anyhow::Result<()> {
+        let mut build = command("docker", ["exec", &self.container, "buildctl", "build"]);
+        build
+            .args(["--progress=plain", "--frontend=dockerfile.v0"])
+            .args(["--local=context=/source", "--local=dockerfile=/source"])
+            .args([
+                "--opt=filename=Dockerfile.action",
+                "--opt=force-network-mode=host",
+            ])
+            .args(["--allow=network.host"])
+            .arg(format!("--opt=target={target}"))
+            .arg(format!("--opt=build-arg:SOURCE_DATE_EPOCH={epoch}"))
+            .arg(format!(
+                "--output=type=oci,dest=/out/{target}.tar,rewrite-timestamp=true"
+            ));
+        if cache == Cache::Not {
+            build.arg(format!("--opt=no-cache=build,base,{target}"));
+        }
+        for (name, value) in super::images::labels(target) {
+            build.arg(format!(
+                "--opt=label:org.opencontainers.image.{name}={value}"
+            ));
+        }
+        for base in self.bases {
+            let (image, key, digest) = (base.image, &base.key, &base.digest);
+            build
+                .arg(format!("--oci-layout={key}=/bases/{key}"))
+                .arg(format!("--opt=context:{image}=oci-layout://{key}@{digest}"));
+        }
+        say::step(&format!("building the image of {target}"), || {
+            run(&mut build)
+        })
+    }
+}
+
+impl Drop for Builder<'_> {
+    fn drop(&mut self) {
+        // It is removed with its end; one that ended already is gone.
+        let _ = run(&mut command("docker", ["rm", "--force", &self.container]));
+    }
+}
+
+/// Remove what BuildKit keeps.
+pub(crate) fn purge() {
+    // There may be none.
+    let _ = run(&mut command("docker", ["volume", "rm", VOLUME]));
+    let _ = std::fs::remove_dir_all(paths::cache().join("release"));
+}

@@ -1,0 +1,198 @@
+//! Building the images for this machine's platform.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::archive::Archive;
+use super::base::Base;
+use super::builder::{Builder, Cache};
+use super::{ACTIONS, Place, VERSION, proof, publish};
+use crate::setup::command::{command, output};
+use crate::{paths, say};
+
+/// A pushed image of one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Image {
+    /// The action.
+    pub(super) action: String,
+    /// As OCI names it: `amd64`, `arm64`.
+    pub(super) architecture: String,
+    /// The digest of its manifest.
+    pub(super) digest: String,
+    /// The manifest's media type.
+    pub(super) media_type: String,
+    /// The manifest's size in bytes.
+    pub(super) size: u64,
+}
+
+/// The labels of the image of `action`, below `org.opencontainers.image`
+/// (github.com/opencontainers/image-spec/blob/main/annotations.md).
+pub(super) fn labels(action: &str) -> Vec<(&'static str, String)> {
+    let commit = commit(&paths::root()).unwrap_or_default();
+    vec![
+        ("title", format!("drydock {action}")),
+        ("version", VERSION.to_owned()),
+        ("licenses", "Apache-2.0".to_owned()),
+        ("revision", commit),
+    ]
+}
+
+// The name of the last commit.
+fn commit(source: &Path) -> anyhow::Result<String> {
+    let mut head = command("git", ["rev-parse", "HEAD"]);
+    Ok(output(head.current_dir(source))?.trim().to_owned())
+}
+
+// The time of the last commit, in seconds since 1970.
+fn epoch(source: &Path) -> anyhow::Result<u64> {
+    let mut show = command("git", ["show", "--no-patch", "--format=%ct", "HEAD"]);
+    let time = output(show.current_dir(source))?;
+    time.trim()
+        .parse()
+        .context("while reading the time of the commit")
+}
+
+/// Build, test and push the images of this working tree, and leave word of them in the folder.
+///
+/// # Errors
+/// With what failed; nothing has a tag then.
+pub(super) fn make(place: &Place) -> anyhow::Result<()> {
+    from(&paths::root(), &[], place)
+}
+
+/// The same for the checkout `source`, with `bases`.
+///
+/// # Errors
+/// The same.
+pub(super) fn from(source: &Path, bases: &[Base], place: &Place) -> anyhow::Result<()> {
+    build(source, bases, &place.folder, Cache::Use)?;
+    let architecture = architecture();
+    let mut images = Vec::new();
+    for action in ACTIONS {
+        let file = place.folder.join(format!("{action}.tar"));
+        let archive = Archive::open(&file)?;
+        say::step(&format!("testing the image of {action}"), || {
+            proof::run_on(action, &archive, &file)
+        })?;
+        say::step(&format!("listing what is in the image of {action}"), || {
+            proof::bill(place, action, architecture)
+        })?;
+        say::step(&format!("pushing the image of {action}"), || {
+            publish::with_registry(place, async |registry, folder| {
+                archive.push(registry, &format!("{folder}/{action}")).await
+            })
+        })?;
+        let manifest = &archive.manifest;
+        say::line(format!(
+            "  {action} {architecture}: {}, {:.1} MB compressed",
+            manifest.digest,
+            megabytes(archive.compressed())
+        ));
+        images.push(Image {
+            action: action.to_owned(),
+            architecture: architecture.to_owned(),
+            digest: manifest.digest.to_string(),
+            media_type: manifest.media_type.clone(),
+            size: manifest.bytes.len() as u64,
+        });
+    }
+    publish::leave(place, architecture, &images)
+}
+
+fn build(source: &Path, bases: &[Base], out: &Path, cache: Cache) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out)?;
+    let out = out.canonicalize()?;
+    let epoch = epoch(source)?;
+    let builder = Builder::start(source, &out, bases)?;
+    for (index, action) in ACTIONS.iter().enumerate() {
+        // What the first one built anew serves the others.
+        let cache = if index == 0 { cache } else { Cache::Use };
+        builder.build(action, epoch, cache)?;
+    }
+    Ok(())
+}
+
+// As OCI names it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // shown with one digit
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// An image that was built here.
+pub(crate) struct Built {
+    /// The action.
+    pub(crate) action: &'static str,
+    /// Its archive.
+    pub(crate) archive: PathBuf,
+    /// What a runner fetches, in bytes.
+    pub(crate) compressed: u64,
+    content: PathBuf,
+}
+
+impl Built {
+    /// The action's own program.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.content.join("usr/local/bin").join(self.action)
+    }
+
+    /// The programs that it starts.
+    pub(crate) fn tools(&self) -> Vec<PathBuf> {
+        let folder = self.content.join("usr/local/bin");
+        let tools = proof::tools(self.action).iter();
+        tools.map(|tool| folder.join(tool)).collect()
+    }
+}
+
+/// The images that the last rehearsal built.
+///
+/// # Errors
+/// When there was none.
+pub(crate) fn built() -> anyhow::Result<Vec<Built>> {
+    let folder = super::rehearsal::folder();
+    let mut built = Vec::new();
+    for action in ACTIONS {
+        let archive = folder.join(format!("{action}.tar"));
+        ensure!(
+            archive.is_file(),
+            "the images are not built: run `cargo xtask release rehearse` first"
+        );
+        built.push(Built {
+            action,
+            compressed: Archive::open(&archive)?.compressed(),
+            content: archive.with_extension("content"),
+            archive,
+        });
+    }
+    Ok(built)
+}
+
+/// Build the images of the checkout `source` a second time, binaries and all, and compare the digests with those of
+/// the first time, which are in `folder`.
+///
+/// # Errors
+/// When one differs.
+pub(super) fn reproduce(source: &Path, bases: &[Base], folder: &Path) -> anyhow::Result<()> {
+    let again = folder.join("again");
+    build(source, bases, &again, Cache::Not)?;
+    for action in ACTIONS {
+        let name = format!("{action}.tar");
+        let first = Archive::open(&folder.join(&name))?.manifest.digest;
+        let second = Archive::open(&again.join(&name))?.manifest.digest;
+        ensure!(
+            first == second,
+            "two builds of {action} differ: {first} and {second}"
+        );
+        say::line(format!("  {action}: {first} twice"));
+    }
+    std::fs::remove_dir_all(&again).context("while removing the second images")
+}

@@ -1,0 +1,91 @@
+//! A release without GitHub and Sigstore: everything up to them, and a workflow that uses the outcome.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::base::Base;
+use super::{Place, VERSION, base, changelog, images, publish, tree};
+use crate::pipeline::{self, checkout};
+use crate::setup::base_images::Origin;
+use crate::{paths, say, stack};
+
+/// The workflow of somebody who uses the released actions, all four.
+const WORKFLOW: &str = "examples/one-image.yml";
+
+// What cannot be done here, in the words of the workflow's steps.
+const LEFT: &[&str] = &[
+    "the images for arm64: its runner builds them as this machine builds those for amd64",
+    "attest the bills of materials and the provenance: `actions/attest` needs GitHub's token service and Sigstore",
+    "sign the images: `cosign` needs Sigstore",
+    "push the commit of the release, its tag and `v1`, and make the release: GitHub",
+];
+
+/// Build, test, push, join, point the actions to the outcome, and run a workflow that uses them.
+///
+/// # Errors
+/// With the step that failed.
+pub(super) fn run() -> anyhow::Result<()> {
+    if let Err(e) = changelog::check(VERSION) {
+        say::line(format!("  not ready yet: {e:#}"));
+    }
+    let _turn = stack::turn("pipeline")?;
+    let stack = stack::up()?;
+    let source = say::step("preparing the checkout", || {
+        checkout::prepare(&paths::root(), &stack)
+    })?;
+    let place = Place {
+        registry: format!("{}/drydock", stack::MIRROR),
+        version: VERSION.to_owned(),
+        folder: folder(),
+        db_repository: (stack.origin == Origin::Made)
+            .then(|| format!("{}/trivy-db:2", stack::MIRROR)),
+    };
+    std::fs::create_dir_all(&place.folder)?;
+    let bases = match stack.origin {
+        Origin::Made => say::step("handing the base images over", base::provide)?,
+        Origin::Pulled => Vec::new(),
+    };
+    images::from(&source, &bases, &place)?;
+    once_more(&source, &bases, &place)?;
+    publish::run(&place)?;
+    tree::write(&source, &publish::read(&place)?)?;
+    checkout::commit(&source)?;
+    pipeline::act(&stack, &source, WORKFLOW, "push")?;
+    say::line("\nleft to the workflow on GitHub:");
+    for step in LEFT {
+        say::line(format!("- {step}"));
+    }
+    Ok(())
+}
+
+// Build the images twice, unless that was done with the same sources, tools and base images.
+fn once_more(source: &Path, bases: &[Base], place: &Place) -> anyhow::Result<()> {
+    let digests: String = bases.iter().map(|base| base.digest.as_str()).collect();
+    let in_the_image = |path: &Path| {
+        let not = ["crates/xtask", "crates/testkit"];
+        let starts = |folder: &str| path.starts_with(folder);
+        ["crates", "tools/copa", "tools/kustomize", "tools/trivy"]
+            .iter()
+            .any(|f| starts(f))
+            && !not.iter().any(|f| starts(f))
+            || ["Cargo.toml", "Cargo.lock", "Dockerfile.action"]
+                .iter()
+                .any(|f| starts(f))
+    };
+    let key = paths::key_of(source, in_the_image, &digests)?;
+    let proven = paths::cache().join("release/reproduced");
+    if std::fs::read_to_string(&proven).is_ok_and(|known| known == key) {
+        say::line(format!(
+            "  two builds of these sources ({key}) gave the same digests before"
+        ));
+        return Ok(());
+    }
+    images::reproduce(source, bases, &place.folder)?;
+    std::fs::write(&proven, key).context("while keeping the proof")
+}
+
+/// Where the images are.
+pub(crate) fn folder() -> std::path::PathBuf {
+    paths::cache().join("release/images")
+}

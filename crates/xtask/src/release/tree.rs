@@ -1,0 +1,60 @@
+//! The tree of a release: its actions name the published images, so nothing is built where they are used.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use super::publish::Published;
+
+/// What an action of the source names.
+const SOURCE: &str = "../../Dockerfile.action";
+
+/// Let each action in the working tree `root` name its image in `published`.
+///
+/// # Errors
+/// When one has no image, or names something else than the Dockerfile.
+pub(super) fn write(root: &Path, published: &Published) -> anyhow::Result<()> {
+    for action in super::ACTIONS {
+        let file = root.join("actions").join(action).join("action.yml");
+        let what = || format!("while reading `{}`", file.display());
+        let text = std::fs::read_to_string(&file).with_context(what)?;
+        let image = published
+            .get(action)
+            .with_context(|| format!("no image of {action} was published"))?;
+        std::fs::write(&file, pointed(&text, image).with_context(what)?)?;
+    }
+    Ok(())
+}
+
+fn pointed(text: &str, image: &str) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    let mut found = 0;
+    for line in text.lines() {
+        if line.trim_start().starts_with(&format!("image: {SOURCE}")) {
+            found += 1;
+            lines.push(format!("  image: docker://{image}"));
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    if found != 1 {
+        bail!("it does not have one line `image: {SOURCE}`");
+    }
+    Ok(lines.join("\n") + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_names_its_image_by_digest() {
+        let text = "runs:\n  using: docker\n  image: ../../Dockerfile.action # zizmor: ignore[x] y\n  entrypoint: /ci\n";
+        let released = pointed(text, "ghcr.io/o/drydock/ci@sha256:1f").unwrap();
+        assert_eq!(
+            released,
+            "runs:\n  using: docker\n  image: docker://ghcr.io/o/drydock/ci@sha256:1f\n  entrypoint: /ci\n"
+        );
+        assert!(pointed(&released, "x").is_err());
+    }
+}
