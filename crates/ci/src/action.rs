@@ -83,6 +83,10 @@ pub const ACTION: Action = Action {
         )
         .default("none"),
         Input::new(
+            "trivy-image",
+            "Image that has Trivy at `/usr/local/bin/trivy`, by its digest, for `lock-file`; by default the one of the same release.",
+        ),
+        Input::new(
             "db-repositories",
             "Mirrors of Trivy's vulnerability database, one per line; the public ones by default.",
         ),

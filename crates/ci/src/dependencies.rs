@@ -7,6 +7,7 @@ use trivy::{Database, Scan, Scanner, Severity, Target};
 
 use crate::job::Job;
 use crate::request::LockFile;
+use crate::scanner;
 
 /// What is known of the packages of a lock file.
 #[derive(Debug)]
@@ -30,9 +31,13 @@ pub(crate) async fn scan(
     wanted: &LockFile,
     found: &mut Option<Dependencies>,
 ) -> anyhow::Result<()> {
-    let (env, log) = (job.ctx.env(), job.log);
+    let log = job.log;
     let file = &wanted.lock_file;
     let what = || format!("while scanning the packages of `{file}`");
+    let scanner = scanner::Trivy::provide(job, wanted.trivy_image.as_ref())
+        .await
+        .with_context(what)?;
+    let env = &scanner.env;
     let version = trivy::version(env, log).await.with_context(what)?;
     Database::provide(&wanted.database, log)
         .await

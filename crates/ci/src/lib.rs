@@ -19,6 +19,7 @@ mod publish;
 mod report;
 mod request;
 mod route;
+mod scanner;
 mod smoke;
 mod suite;
 mod verdict;

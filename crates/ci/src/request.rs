@@ -79,6 +79,8 @@ pub(crate) struct LockFile {
     pub(crate) lock_file: String,
     /// The lowest severity that fails; `None` for never.
     pub(crate) fail_on: Option<Severity>,
+    /// An image that has Trivy, by digest.
+    pub(crate) trivy_image: Option<ImageRef>,
     /// The vulnerability database.
     pub(crate) database: DatabaseRequest,
 }

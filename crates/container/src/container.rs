@@ -1,6 +1,7 @@
 //! One-off containers.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -14,6 +15,7 @@ use bollard::query_parameters::{
     UploadToContainerOptionsBuilder, WaitContainerOptions,
 };
 use futures_util::{Stream, StreamExt as _};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::{Engine, RUN_LABEL};
 
@@ -271,6 +273,33 @@ impl Container {
             }
         }
         Ok(tar)
+    }
+
+    /// Copy the file `path`, however large, into the folder `into`; its name stays.
+    ///
+    /// # Errors
+    /// When there is no such file, or it can't be written.
+    pub async fn copy_file(&self, path: &str, into: &Path) -> anyhow::Result<()> {
+        let what = || format!("while copying `{path}` out of the container");
+        let options = DownloadFromContainerOptionsBuilder::default()
+            .path(path)
+            .build();
+        let docker = &self.engine.docker;
+        let mut chunks = docker.download_from_container(&self.id, Some(options));
+        let archive = into.join("copied.tar");
+        let mut file = tokio::fs::File::create(&archive).await.with_context(what)?;
+        while let Some(chunk) = chunks.next().await {
+            file.write_all(&chunk.with_context(what)?).await?;
+        }
+        file.flush().await?;
+        let (from, to) = (archive.clone(), into.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let mut tar = tar::Archive::new(std::fs::File::open(from)?);
+            tar.unpack(to)
+        })
+        .await?
+        .with_context(what)?;
+        tokio::fs::remove_file(&archive).await.with_context(what)
     }
 
     /// Put the file `name` with `content` into the folder `folder` of it.

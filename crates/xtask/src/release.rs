@@ -21,8 +21,9 @@ pub(crate) use builder::purge;
 pub(crate) use images::{Built, built};
 pub(crate) use proof::load;
 
-/// The actions, each an image of this name: the stages of `Dockerfile.action`.
-pub(crate) const ACTIONS: [&str; 4] = ["ci", "trivy-scan", "copacetic-patch", "azure-deploy"];
+/// The actions, each an image of this name: the stages of `Dockerfile.action`. `ci` is the last one, since its image
+/// names that of `trivy-scan`.
+pub(crate) const ACTIONS: [&str; 4] = ["trivy-scan", "copacetic-patch", "azure-deploy", "ci"];
 
 /// The version that the workspace has.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Inputs};
-use container::{Cache, context_size};
+use container::{Cache, ImageRef, context_size};
 use trivy::{DatabaseRequest, Severity};
 
 use super::{Linting, LockFile, relative};
@@ -139,6 +139,7 @@ pub(super) fn dependencies(ctx: &Context) -> Result<Option<LockFile>, BadInput> 
     Ok(Some(LockFile {
         lock_file: relative("lock-file", given)?,
         fail_on,
+        trivy_image: trivy_image(ctx)?,
         database: DatabaseRequest {
             mirrors: mirrors.into_iter().map(ToOwned::to_owned).collect(),
             cache: match inputs.text("cache-directory") {
@@ -151,12 +152,28 @@ pub(super) fn dependencies(ctx: &Context) -> Result<Option<LockFile>, BadInput> 
     }))
 }
 
+// `trivy-image`, or the one that this action was released with: its image says so.
+fn trivy_image(ctx: &Context) -> Result<Option<ImageRef>, BadInput> {
+    let given = ctx.inputs().text("trivy-image");
+    let Some(given) = given.or(ctx.env().get("DRYDOCK_TRIVY_IMAGE")) else {
+        return Ok(None);
+    };
+    let wrong = |problem: String| BadInput::of("trivy-image", format!("`{given}`: {problem}"));
+    let image: ImageRef = given.parse().map_err(|e| wrong(format!("{e}")))?;
+    if image.digest().is_none() {
+        // What is in it is started with what this step may do.
+        let problem = "an image is wanted by its digest, `name@sha256:…`";
+        return Err(wrong(problem.to_owned()));
+    }
+    Ok(Some(image))
+}
+
 /// `cache-from`, `cache-inline` and `no-cache`.
 pub(super) fn cache(inputs: &Inputs) -> Result<Cache, BadInput> {
     let from = inputs.lines("cache-from");
     for image in &from {
         image
-            .parse::<container::ImageRef>()
+            .parse::<ImageRef>()
             .map_err(|e| BadInput::of("cache-from", format!("`{image}`: {e}")))?;
     }
     Ok(Cache {

@@ -1,65 +1,84 @@
-//! The base images for BuildKit, where no registry has them: those of the engine, each as an OCI layout.
-
-use std::path::PathBuf;
+//! The base images for BuildKit where no registry has them: those of the engine, served beside it.
 
 use anyhow::Context as _;
-use container::oci::Index;
+use container::{Engine, LocalRegistry};
 
 use crate::paths;
 use crate::setup::base_images::{DEBIAN, GO, RUST};
-use crate::setup::command::{command, output, run};
+use crate::setup::command::{command, output};
 
-/// A base image as a folder of files.
-pub(super) struct Base {
-    /// Its name in the Dockerfile.
-    pub(super) image: &'static str,
-    /// The name of its folder.
-    pub(super) key: String,
-    /// The digest of its manifest.
-    pub(super) digest: String,
+/// The base images of `Dockerfile.action`, by the argument that names each there.
+const IMAGES: [(&str, &str); 3] = [
+    ("RUST_IMAGE", RUST),
+    ("GO_IMAGE", GO),
+    ("RUNTIME_IMAGE", DEBIAN),
+];
+
+/// Where the base images are.
+pub(super) enum Bases {
+    /// Where the Dockerfile says.
+    Named,
+    /// At addresses of this machine, as long as this lives.
+    Served {
+        /// Argument and address.
+        arguments: Vec<(&'static str, String)>,
+        /// What the engine calls them.
+        ids: String,
+        /// Nobody calls these two: they serve.
+        _registry: LocalRegistry,
+        _runtime: tokio::runtime::Runtime,
+    },
 }
 
-/// Where the folders are.
-pub(super) fn folder() -> PathBuf {
-    paths::cache().join("release/bases")
-}
+impl Bases {
+    /// Serve those of the engine.
+    ///
+    /// # Errors
+    /// When the engine does not give one.
+    pub(super) fn serve() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let folder = paths::cache().join("release");
+        std::fs::create_dir_all(&folder)?;
+        let mut arguments = Vec::new();
+        let mut ids = String::new();
+        let registry = runtime.block_on(async {
+            let engine = Engine::connect(None).await?;
+            let registry = LocalRegistry::open(&folder).await?;
+            for (argument, image) in IMAGES {
+                let name = image.parse().context("in the name of a base image")?;
+                let served = registry.add_saved(&engine, &name, "base").await?;
+                arguments.push((argument, served.to_string()));
+            }
+            anyhow::Ok(registry)
+        })?;
+        for (_, image) in IMAGES {
+            let id = ["image", "inspect", "--format", "{{.Id}}", image];
+            ids.push_str(&output(&mut command("docker", id))?);
+        }
+        Ok(Self::Served {
+            arguments,
+            ids,
+            _registry: registry,
+            _runtime: runtime,
+        })
+    }
 
-/// Those that `Dockerfile.action` starts from; a folder that is not one of theirs any more is removed.
-///
-/// # Errors
-/// When the engine does not give one.
-pub(super) fn provide() -> anyhow::Result<Vec<Base>> {
-    let mut bases = Vec::new();
-    for image in [DEBIAN, RUST, GO] {
-        let id = ["image", "inspect", "--format", "{{.Id}}", image];
-        let id = output(&mut command("docker", id))?;
-        let key = id.trim().trim_start_matches("sha256:").to_owned();
-        let layout = folder().join(&key);
-        if !layout.join("index.json").is_file() {
-            std::fs::create_dir_all(&layout)?;
-            let archive = layout.join("image.tar");
-            run(command("docker", ["save", "--output"])
-                .arg(&archive)
-                .arg(image))?;
-            run(command("tar", ["--extract", "--file"])
-                .arg(&archive)
-                .arg("--directory")
-                .arg(&layout))?;
-            std::fs::remove_file(&archive)?;
-        }
-        let index = std::fs::read(layout.join("index.json"))?;
-        let index: Index = serde_json::from_slice(&index)
-            .with_context(|| format!("while reading how the engine saved `{image}`"))?;
-        let manifest = index.manifests.first();
-        let digest = manifest.map(|manifest| manifest.digest.clone());
-        let digest =
-            digest.with_context(|| format!("the engine saved no manifest of `{image}`"))?;
-        bases.push(Base { image, key, digest });
-    }
-    for entry in std::fs::read_dir(folder())?.flatten() {
-        if !bases.iter().any(|base| *base.key == *entry.file_name()) {
-            std::fs::remove_dir_all(entry.path())?;
+    /// The arguments of a build.
+    pub(super) fn arguments(&self) -> &[(&'static str, String)] {
+        match self {
+            Self::Named => &[],
+            Self::Served { arguments, .. } => arguments,
         }
     }
-    Ok(bases)
+
+    /// What tells them from others that have the same names.
+    pub(super) fn ids(&self) -> &str {
+        match self {
+            Self::Named => "",
+            Self::Served { ids, .. } => ids,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::base::{self, Base};
+use super::base::Bases;
 use crate::setup::base_images::BUILDKIT;
 use crate::setup::command::{command, output, run, succeeds};
 use crate::{paths, say};
@@ -14,7 +14,7 @@ pub(crate) const VOLUME: &str = "drydock-release";
 /// A running BuildKit.
 pub(super) struct Builder<'a> {
     container: String,
-    bases: &'a [Base],
+    bases: &'a Bases,
 }
 
 /// How much is built anew.
@@ -27,21 +27,27 @@ pub(super) enum Cache {
 }
 
 impl<'a> Builder<'a> {
-    /// Start one that reads the checkout `source`, and writes to `out`; `bases` are the base images that no
-    /// registry has.
+    /// Start one that reads the checkout `source`, and writes to `out`; `bases` says where the
+    /// base images are.
     ///
     /// # Errors
     /// When it does not come up.
-    pub(super) fn start(source: &Path, out: &Path, bases: &'a [Base]) -> anyhow::Result<Self> {
+    pub(super) fn start(source: &Path, out: &Path, bases: &'a Bases) -> anyhow::Result<Self> {
         std::fs::create_dir_all(out)?;
-        std::fs::create_dir_all(base::folder())?;
         let mount = |from: &Path, to: &str| format!("{}:{to}", from.display());
-        let mut start = command("docker", ["run", "--detach", "--rm", "--privileged"]);
+        let mut start = command("docker", ["run", "--detach", "--rm"]);
+        // What a build needs, mounts and the network of its steps, without being privileged.
         start
+            .args(["--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN"])
+            .args([
+                "--security-opt=seccomp=unconfined",
+                "--security-opt=apparmor=unconfined",
+            ])
+            .args(["--security-opt=systempaths=unconfined"])
+            .args(["--volume", "/sys/fs/cgroup:/sys/fs/cgroup"])
             .args(["--network", "host", "--label", "dev.drydock.run=release"])
             .args(["--volume", &mount(source, "/source:ro")])
             .args(["--volume", &mount(out, "/out")])
-            .args(["--volume", &mount(&base::folder(), "/bases:ro")])
             .args(["--volume", &format!("{VOLUME}:/var/lib/buildkit")])
             .args([BUILDKIT, "--oci-worker-net=host"])
             .arg("--allow-insecure-entitlement=network.host");
@@ -60,12 +66,17 @@ impl<'a> Builder<'a> {
         )
     }
 
-    /// Build the stage `target` into the archive `<target>.tar` of the folder that it writes to; files get the
-    /// time `epoch`, in seconds since 1970.
+    /// Build the stage `target` with `arguments` into the archive `<target>.tar` of the folder that it writes to.
+    /// Every file gets the time `SOURCE_DATE_EPOCH` of the arguments (reproducible-builds.org/specs/source-date-epoch).
     ///
     /// # Errors
     /// With the end of what BuildKit printed.
-    pub(super) fn build(&self, target: &str, epoch: u64, cache: Cache) -> anyhow::Result<()> {
+    pub(super) fn build(
+        &self,
+        target: &str,
+        arguments: &[(&str, String)],
+        cache: Cache,
+    ) -> anyhow::Result<()> {
         let mut build = command("docker", ["exec", &self.container, "buildctl", "build"]);
         build
             .args(["--progress=plain", "--frontend=dockerfile.v0"])
@@ -76,9 +87,8 @@ impl<'a> Builder<'a> {
             ])
             .args(["--allow=network.host"])
             .arg(format!("--opt=target={target}"))
-            .arg(format!("--opt=build-arg:SOURCE_DATE_EPOCH={epoch}"))
             .arg(format!(
-                "--output=type=oci,dest=/out/{target}.tar,rewrite-timestamp=true"
+                "--output=type=docker,oci-mediatypes=true,dest=/out/{target}.tar,rewrite-timestamp=true"
             ));
         if cache == Cache::Not {
             build.arg(format!("--opt=no-cache=build,base,{target}"));
@@ -88,11 +98,8 @@ impl<'a> Builder<'a> {
                 "--opt=label:org.opencontainers.image.{name}={value}"
             ));
         }
-        for base in self.bases {
-            let (image, key, digest) = (base.image, &base.key, &base.digest);
-            build
-                .arg(format!("--oci-layout={key}=/bases/{key}"))
-                .arg(format!("--opt=context:{image}=oci-layout://{key}@{digest}"));
+        for (name, value) in self.bases.arguments().iter().chain(arguments) {
+            build.arg(format!("--opt=build-arg:{name}={value}"));
         }
         say::step(&format!("building the image of {target}"), || {
             run(&mut build)

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
-use super::base::Base;
+use super::base::Bases;
 use super::builder::{Builder, Cache};
 use super::{ACTIONS, Place, VERSION, proof, publish};
 use crate::setup::command::{command, output};
@@ -59,15 +59,15 @@ fn epoch(source: &Path) -> anyhow::Result<u64> {
 /// # Errors
 /// With what failed; nothing has a tag then.
 pub(super) fn make(place: &Place) -> anyhow::Result<()> {
-    from(&paths::root(), &[], place)
+    from(&paths::root(), &Bases::Named, place)
 }
 
 /// The same for the checkout `source`, with `bases`.
 ///
 /// # Errors
 /// The same.
-pub(super) fn from(source: &Path, bases: &[Base], place: &Place) -> anyhow::Result<()> {
-    build(source, bases, &place.folder, Cache::Use)?;
+pub(super) fn from(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> {
+    build(source, bases, place, &place.folder, Cache::Use)?;
     let architecture = architecture();
     let mut images = Vec::new();
     for action in ACTIONS {
@@ -101,15 +101,27 @@ pub(super) fn from(source: &Path, bases: &[Base], place: &Place) -> anyhow::Resu
     publish::leave(place, architecture, &images)
 }
 
-fn build(source: &Path, bases: &[Base], out: &Path, cache: Cache) -> anyhow::Result<()> {
+fn build(
+    source: &Path,
+    bases: &Bases,
+    place: &Place,
+    out: &Path,
+    cache: Cache,
+) -> anyhow::Result<()> {
     std::fs::create_dir_all(out)?;
     let out = out.canonicalize()?;
     let epoch = epoch(source)?;
     let builder = Builder::start(source, &out, bases)?;
     for (index, action) in ACTIONS.iter().enumerate() {
+        let mut arguments = vec![("SOURCE_DATE_EPOCH", epoch.to_string())];
+        if *action == "ci" {
+            let scanner = Archive::open(&out.join("trivy-scan.tar"))?.manifest.digest;
+            let image = format!("{}/trivy-scan@{scanner}", place.registry);
+            arguments.push(("TRIVY_IMAGE", image));
+        }
         // What the first one built anew serves the others.
         let cache = if index == 0 { cache } else { Cache::Use };
-        builder.build(action, epoch, cache)?;
+        builder.build(action, &arguments, cache)?;
     }
     Ok(())
 }
@@ -177,13 +189,14 @@ pub(crate) fn built() -> anyhow::Result<Vec<Built>> {
 }
 
 /// Build the images of the checkout `source` a second time, binaries and all, and compare the digests with those of
-/// the first time, which are in `folder`.
+/// the first time, which are in the folder of `place`.
 ///
 /// # Errors
 /// When one differs.
-pub(super) fn reproduce(source: &Path, bases: &[Base], folder: &Path) -> anyhow::Result<()> {
+pub(super) fn reproduce(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> {
+    let folder = &place.folder;
     let again = folder.join("again");
-    build(source, bases, &again, Cache::Not)?;
+    build(source, bases, place, &again, Cache::Not)?;
     for action in ACTIONS {
         let name = format!("{action}.tar");
         let first = Archive::open(&folder.join(&name))?.manifest.digest;

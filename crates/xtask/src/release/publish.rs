@@ -51,15 +51,17 @@ pub(super) fn with_registry<T>(
 pub(super) fn leave(place: &Place, architecture: &str, images: &[Image]) -> anyhow::Result<()> {
     let file = place.folder.join(format!("images.{architecture}.json"));
     std::fs::write(&file, serde_json::to_vec_pretty(images)?)?;
-    outputs(
-        images
-            .iter()
-            .map(|image| (image.action.as_str(), image.digest.as_str())),
-    )
+    let digests = images
+        .iter()
+        .map(|image| (image.action.as_str(), image.digest.as_str()));
+    outputs(place, digests)
 }
 
 // What later steps of the job attest and sign.
-fn outputs<'a>(digests: impl Iterator<Item = (&'a str, &'a str)>) -> anyhow::Result<()> {
+fn outputs<'a>(
+    place: &Place,
+    digests: impl Iterator<Item = (&'a str, &'a str)>,
+) -> anyhow::Result<()> {
     let Some(path) = std::env::var_os("GITHUB_OUTPUT") else {
         return Ok(());
     };
@@ -67,6 +69,7 @@ fn outputs<'a>(digests: impl Iterator<Item = (&'a str, &'a str)>) -> anyhow::Res
         .append(true)
         .create(true)
         .open(path)?;
+    writeln!(file, "registry={}", place.registry)?;
     for (action, digest) in digests {
         writeln!(file, "{action}={digest}")?;
     }
@@ -111,7 +114,7 @@ pub(super) fn run(place: &Place) -> anyhow::Result<()> {
         let (_, digest) = image.split_once('@')?;
         Some((action.as_str(), digest))
     });
-    outputs(digests)
+    outputs(place, digests)
 }
 
 // Word of every platform's images.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::base::Base;
-use super::{Place, VERSION, base, changelog, images, publish, tree};
+use super::base::Bases;
+use super::{Place, VERSION, changelog, images, publish, tree};
 use crate::pipeline::{self, checkout};
 use crate::setup::base_images::Origin;
 use crate::{paths, say, stack};
@@ -43,8 +43,8 @@ pub(super) fn run() -> anyhow::Result<()> {
     };
     std::fs::create_dir_all(&place.folder)?;
     let bases = match stack.origin {
-        Origin::Made => say::step("handing the base images over", base::provide)?,
-        Origin::Pulled => Vec::new(),
+        Origin::Made => say::step("handing the base images over", Bases::serve)?,
+        Origin::Pulled => Bases::Named,
     };
     images::from(&source, &bases, &place)?;
     once_more(&source, &bases, &place)?;
@@ -60,8 +60,7 @@ pub(super) fn run() -> anyhow::Result<()> {
 }
 
 // Build the images twice, unless that was done with the same sources, tools and base images.
-fn once_more(source: &Path, bases: &[Base], place: &Place) -> anyhow::Result<()> {
-    let digests: String = bases.iter().map(|base| base.digest.as_str()).collect();
+fn once_more(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> {
     let in_the_image = |path: &Path| {
         let not = ["crates/xtask", "crates/testkit"];
         let starts = |folder: &str| path.starts_with(folder);
@@ -73,7 +72,7 @@ fn once_more(source: &Path, bases: &[Base], place: &Place) -> anyhow::Result<()>
                 .iter()
                 .any(|f| starts(f))
     };
-    let key = paths::key_of(source, in_the_image, &digests)?;
+    let key = paths::key_of(source, in_the_image, bases.ids())?;
     let proven = paths::cache().join("release/reproduced");
     if std::fs::read_to_string(&proven).is_ok_and(|known| known == key) {
         say::line(format!(
@@ -81,7 +80,7 @@ fn once_more(source: &Path, bases: &[Base], place: &Place) -> anyhow::Result<()>
         ));
         return Ok(());
     }
-    images::reproduce(source, bases, &place.folder)?;
+    images::reproduce(source, bases, place)?;
     std::fs::write(&proven, key).context("while keeping the proof")
 }
 
