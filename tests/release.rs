@@ -1,0 +1,32 @@
+//! A release, up to what only GitHub and Sigstore can do.
+
+use std::process::Command;
+
+use pipeline_tests::program;
+
+#[test]
+#[ignore = "real: needs the local stack"]
+fn a_release_is_built_twice_alike_tested_as_built_and_deploys_the_application() {
+    let ran = Command::new(program("xtask"))
+        .args(["release", "rehearse"])
+        .output()
+        .expect("xtask starts");
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert!(ran.status.success(), "{said}");
+    let has = |text: &str| assert!(said.contains(text), "`{text}` is not in:\n{said}");
+    for action in ["ci", "trivy-scan", "copacetic-patch", "azure-deploy"] {
+        has(&format!("✓ testing the image of {action} "));
+        has(&format!("✓ listing what is in the image of {action} "));
+    }
+    // Without a word on it they would not have been compared.
+    assert!(
+        said.contains("azure-deploy: sha256:") && said.contains(" twice")
+            || said.contains("gave the same digests before"),
+        "{said}"
+    );
+    has("left to the workflow on GitHub:");
+}
