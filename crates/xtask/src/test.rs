@@ -28,7 +28,7 @@ struct Outcome {
 /// Run them; `fast` leaves out what needs a container engine.
 pub(crate) fn run(fast: bool) -> ExitCode {
     let mut outcomes = Vec::new();
-    let builds = fast.then(|| Builds::start(Some(&["actionlint", "kube-score"])));
+    let builds = fast.then(|| Builds::start(Some(&["actionlint", "kube-score", "kubeconform"])));
     cargo_checks(&mut outcomes);
     match builds {
         Some(builds) => checks::yaml(&mut outcomes, &builds),

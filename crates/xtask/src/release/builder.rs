@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::base::Bases;
+use super::images;
 use crate::setup::base_images::BUILDKIT;
 use crate::setup::command::{command, output, run, succeeds};
 use crate::{paths, say};
@@ -14,6 +15,7 @@ pub(crate) const VOLUME: &str = "drydock-release";
 /// A running BuildKit.
 pub(super) struct Builder<'a> {
     container: String,
+    commit: String,
     bases: &'a Bases,
 }
 
@@ -51,8 +53,13 @@ impl<'a> Builder<'a> {
             .args(["--volume", &format!("{VOLUME}:/var/lib/buildkit")])
             .args([BUILDKIT, "--oci-worker-net=host"])
             .arg("--allow-insecure-entitlement=network.host");
+        let commit = images::commit(source)?;
         let container = output(&mut start)?.trim().to_owned();
-        let builder = Self { container, bases };
+        let builder = Self {
+            container,
+            commit,
+            bases,
+        };
         let ready = ["exec", &builder.container, "buildctl", "debug", "workers"];
         for _ in 0..150 {
             if succeeds(&mut command("docker", ready)) {
@@ -93,7 +100,7 @@ impl<'a> Builder<'a> {
         if cache == Cache::Not {
             build.arg(format!("--opt=no-cache=build,base,{target}"));
         }
-        for (name, value) in super::images::labels(target) {
+        for (name, value) in images::labels(target, &self.commit) {
             build.arg(format!(
                 "--opt=label:org.opencontainers.image.{name}={value}"
             ));

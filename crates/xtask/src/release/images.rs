@@ -27,20 +27,22 @@ pub(super) struct Image {
     pub(super) size: u64,
 }
 
-/// The labels of the image of `action`, below `org.opencontainers.image`
+/// The labels of the image of `action` of `commit`, below `org.opencontainers.image`
 /// (github.com/opencontainers/image-spec/blob/main/annotations.md).
-pub(super) fn labels(action: &str) -> Vec<(&'static str, String)> {
-    let commit = commit(&paths::root()).unwrap_or_default();
-    vec![
+pub(super) fn labels(action: &str, commit: &str) -> [(&'static str, String); 4] {
+    [
         ("title", format!("drydock {action}")),
         ("version", VERSION.to_owned()),
         ("licenses", "Apache-2.0".to_owned()),
-        ("revision", commit),
+        ("revision", commit.to_owned()),
     ]
 }
 
-// The name of the last commit.
-fn commit(source: &Path) -> anyhow::Result<String> {
+/// The name of the last commit of `source`.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn commit(source: &Path) -> anyhow::Result<String> {
     let mut head = command("git", ["rev-parse", "HEAD"]);
     Ok(output(head.current_dir(source))?.trim().to_owned())
 }

@@ -24,6 +24,7 @@ const MODULES: &[&str] = &[
     "act",
     "actionlint",
     "kube-score",
+    "kubeconform",
     "kustomize",
     "copa",
     "trivy",

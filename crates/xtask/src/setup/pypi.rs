@@ -17,6 +17,12 @@ pub(crate) const AZURE_CLI: Package = Package {
     version: "2.91.0",
 };
 
+/// The schemas of Kubernetes' objects, of many versions.
+pub(crate) const KUBERNETES_VALIDATE: Package = Package {
+    name: "kubernetes-validate",
+    version: "1.37.0",
+};
+
 /// A package at the version that is used here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Package {

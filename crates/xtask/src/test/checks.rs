@@ -3,7 +3,7 @@
 use super::{Outcome, broken, check};
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
-use crate::setup::{npm, pypi};
+use crate::setup::{kubernetes_schemas, npm, pypi};
 use crate::{browser, paths};
 
 /// Workflows and manifests, by the tools that know them.
@@ -25,6 +25,10 @@ pub(super) fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
             check(outcomes, "kube-score", &mut score);
         }
         Err(e) => broken(outcomes, "kube-score", &e),
+    }
+    match builds.wait("kubeconform") {
+        Ok(folder) => schemas(outcomes, &folder.join("kubeconform")),
+        Err(e) => broken(outcomes, "kubeconform", &e),
     }
     match pypi::ZIZMOR.provide() {
         Ok(programs) => {
@@ -49,6 +53,21 @@ pub(super) fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
             check(outcomes, "workflow-parser", &mut parse);
         }
         Err(e) => broken(outcomes, "workflow-parser", &e),
+    }
+}
+
+fn schemas(outcomes: &mut Vec<Outcome>, kubeconform: &std::path::Path) {
+    match kubernetes_schemas::provide() {
+        Ok(folder) => {
+            let schemas = folder.join("{{ .ResourceKind }}{{ .KindSuffix }}.json");
+            let mut validate = command(
+                &kubeconform.to_string_lossy(),
+                ["-strict", "-summary", "-schema-location"],
+            );
+            validate.arg(schemas).args(yaml_files("k8s"));
+            check(outcomes, "kubeconform", validate.current_dir(paths::root()));
+        }
+        Err(e) => broken(outcomes, "kubeconform", &e),
     }
 }
 
