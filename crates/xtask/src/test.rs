@@ -92,6 +92,7 @@ fn real(outcomes: &mut Vec<Outcome>) {
     match stack::up() {
         Ok(stack) => {
             checks::yaml(outcomes, &stack.builds);
+            checks::dependencies(outcomes);
             checks::configuration(outcomes, &stack.builds);
             checks::azure_commands(outcomes);
             checks::application(outcomes);

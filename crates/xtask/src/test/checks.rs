@@ -3,7 +3,7 @@
 use super::{Outcome, broken, check};
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
-use crate::setup::{kubernetes_schemas, npm, pypi};
+use crate::setup::{crates_io, kubernetes_schemas, npm, pypi};
 use crate::{browser, paths};
 
 /// Workflows and manifests, by the tools that know them.
@@ -83,6 +83,18 @@ fn yaml_files(folder: &str) -> Vec<String> {
         })
         .map(|path| path.to_string_lossy().into_owned())
         .collect()
+}
+
+/// The dependencies: licences, sources, what is banned. Advisories are the scan's, which reads `Cargo.lock`.
+pub(super) fn dependencies(outcomes: &mut Vec<Outcome>) {
+    match crates_io::CARGO_DENY.provide() {
+        Ok(program) => {
+            let args = ["check", "--deny=warnings", "bans", "licenses", "sources"];
+            let mut deny = command(&program.to_string_lossy(), args);
+            check(outcomes, "cargo deny", deny.current_dir(paths::root()));
+        }
+        Err(e) => broken(outcomes, "cargo deny", &e),
+    }
 }
 
 /// Every rule of Trivy on what is deployed, of any severity.

@@ -1,0 +1,47 @@
+//! Tools from crates.io, compiled once and kept.
+
+use std::path::PathBuf;
+
+use super::command::{command, run};
+use crate::{paths, say};
+
+/// cargo-deny, which holds the dependencies against `deny.toml`.
+pub(crate) const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+};
+
+/// A tool at the version that is used here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+impl Tool {
+    /// The program, compiled with the crates of its own lock file if it is not in the cache.
+    ///
+    /// # Errors
+    /// When it can't be compiled.
+    pub(crate) fn provide(self) -> anyhow::Result<PathBuf> {
+        let Self { name, version } = self;
+        let folder = paths::cache().join("tools").join(name).join(version);
+        let program = folder.join("bin").join(name);
+        if !program.is_file() {
+            say::step(&format!("compiling {name}"), || {
+                let target = folder.join("target");
+                // It works for seconds: an optimised one would take longer to make than it saves.
+                run(
+                    command("cargo", ["install", "--locked", "--debug", "--quiet"])
+                        .arg("--root")
+                        .arg(&folder)
+                        .arg("--target-dir")
+                        .arg(&target)
+                        .arg(format!("{name}@{version}")),
+                )?;
+                Ok(std::fs::remove_dir_all(target)?)
+            })?;
+        }
+        Ok(program)
+    }
+}
