@@ -22,7 +22,7 @@ pub use action::ACTION;
 use baseline::Source;
 use publish::Publisher;
 use request::Request;
-use sbom::Bill;
+use sbom::Bills;
 use scan::{Answer, Scans};
 
 /// Run the action.
@@ -54,7 +54,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         tokio::try_join!(biased; version, scanned)?
     };
     drop(asked);
-    let bills = Bill::all(ctx.log(), &request, &answers);
+    let bills = Bills::all(&request, &answers);
     let said = Said {
         version,
         database,
@@ -63,7 +63,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     // What is written and told needs no bill of materials, and the other way round.
     let (told, written) = tokio::join!(
         tell_everybody(&scans, &mut answers, said),
-        sbom::write(ctx, &request, &bills),
+        sbom::write(ctx, &request, bills),
     );
     told?;
     written?;

@@ -2,57 +2,61 @@
 
 use std::path::PathBuf;
 
-use actions_toolkit::{Context, Held, Log};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use actions_toolkit::Context;
+use anyhow::Context as _;
 use trivy::{Sbom, Target};
 
 use crate::request::Request;
-use crate::scan::{AT_ONCE, Answer};
+use crate::scan::Answer;
 
-/// A bill that is to be written. What Trivy says of it goes to the log when the bill is dropped.
-pub(crate) struct Bill {
-    log: Held,
-    format: Sbom,
+/// The bills that are to be written of one report.
+pub(crate) struct Bills {
     report: PathBuf,
-    file: PathBuf,
+    files: Vec<(Sbom, PathBuf)>,
 }
 
-impl Bill {
+impl Bills {
     /// Those that `request` wants of `answers`; configuration has no packages.
-    pub(crate) fn all(log: &Log, request: &Request, answers: &[Answer]) -> Vec<Self> {
-        let mut bills = Vec::new();
-        for (index, answer) in answers.iter().enumerate() {
-            if matches!(answer.target.target, Target::Config(_)) {
-                continue;
-            }
-            bills.extend(request.sbom.iter().map(|format| Self {
-                log: log.hold(),
-                format: *format,
+    pub(crate) fn all(request: &Request, answers: &[Answer]) -> Vec<Self> {
+        let answers = answers.iter().enumerate();
+        let with_packages =
+            answers.filter(|(_, answer)| !matches!(answer.target.target, Target::Config(_)));
+        with_packages
+            .map(|(index, answer)| Self {
                 report: answer.report_file.clone(),
-                file: request.sbom_file(index, *format),
-            }));
+                files: request
+                    .sbom
+                    .iter()
+                    .map(|format| (*format, request.sbom_file(index, *format)))
+                    .collect(),
+            })
+            .collect()
+    }
+
+    fn write(&self) -> anyhow::Result<()> {
+        if self.files.is_empty() {
+            return Ok(());
         }
-        bills
+        let report = std::fs::read(&self.report)
+            .with_context(|| format!("while reading `{}`", self.report.display()))?;
+        self.files
+            .iter()
+            .try_for_each(|(format, file)| format.write(&report, file))
     }
 }
 
-/// Write `bills`, some at the same time.
+/// Write `bills`, beside whatever else goes on.
 ///
 /// # Errors
 /// When one of them can't be made.
-pub(crate) async fn write(ctx: &Context, request: &Request, bills: &[Bill]) -> anyhow::Result<()> {
-    stream::iter(bills)
-        .map(|bill| {
-            let log = bill.log.log();
-            bill.format.write(&bill.report, &bill.file, ctx.env(), log)
-        })
-        .buffered(AT_ONCE)
-        .try_collect::<()>()
-        .await?;
-    let files: Vec<_> = bills
-        .iter()
-        .map(|bill| request.relative(&bill.file))
-        .collect();
+pub(crate) async fn write(
+    ctx: &Context,
+    request: &Request,
+    bills: Vec<Bills>,
+) -> anyhow::Result<()> {
+    let files = bills.iter().flat_map(|bills| &bills.files);
+    let files: Vec<_> = files.map(|(_, file)| request.relative(file)).collect();
+    tokio::task::spawn_blocking(move || bills.iter().try_for_each(Bills::write)).await??;
     ctx.output("sbom-file", files.join("\n"));
     Ok(())
 }

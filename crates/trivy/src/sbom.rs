@@ -1,22 +1,29 @@
-//! The software bill of materials.
+//! The software bill of materials: what a report says is in the artifact, in the formats that others read.
+//!
+//! Packages only. What is known against them changes by the day, and is in the SARIF file.
 
+mod bill;
+mod cyclonedx;
+mod inventory;
+mod spdx;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write as _;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 
-use actions_toolkit::{Env, Log};
+use anyhow::Context as _;
+use serde::Serialize;
 
-use crate::error::of;
-use crate::{ScanError, tool};
-
-const LIMIT: Duration = Duration::from_secs(120);
+use bill::Bill;
 
 /// A format of a software bill of materials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sbom {
-    /// CycloneDX, JSON.
+    /// CycloneDX 1.6, JSON (cyclonedx.org/docs/1.6/json).
     CycloneDx,
-    /// SPDX 2.3, JSON.
+    /// SPDX 2.3, JSON (spdx.github.io/spdx-spec/v2.3).
     Spdx,
 }
 
@@ -41,34 +48,23 @@ impl Sbom {
         }
     }
 
-    /// Write the packages of the report at `report` to `file`. Nothing is scanned again.
+    /// Write what the report `raw` lists to `file`: the same report gives the same bytes.
     ///
     /// # Errors
-    /// [`ScanError`] when Trivy does not take the report.
-    pub async fn write(
-        self,
-        report: &Path,
-        file: &Path,
-        env: &Env,
-        log: &Log,
-    ) -> Result<(), ScanError> {
-        let format = match self {
-            Self::CycloneDx => "cyclonedx",
-            Self::Spdx => "spdx-json",
-        };
-        let tool = tool(env)
-            // It looks nothing up, and knows none of the flags that keep a scan from it.
-            .args(["convert", "--config", "/dev/null"])
-            .args(["--format", format, "--output"])
-            .arg(file)
-            .arg("--")
-            .arg(report)
-            .limit(LIMIT);
-        let title = format!("trivy convert to {format}");
-        let done = tool.capture(log, &title).await.map_err(ScanError::Start)?;
-        if done.code() == Some(0) {
-            return Ok(());
+    /// When `raw` is no report, or the file can't be written.
+    pub fn write(self, raw: &[u8], file: &Path) -> anyhow::Result<()> {
+        let bill = Bill::of(raw)?;
+        match self {
+            Self::CycloneDx => save(&cyclonedx::Document::of(&bill), file),
+            Self::Spdx => save(&spdx::Document::of(&bill), file),
         }
-        Err(of(&done, &report.to_string_lossy(), LIMIT))
+        .with_context(|| format!("while writing `{}`", file.display()))
     }
+}
+
+fn save(document: &impl Serialize, file: &Path) -> anyhow::Result<()> {
+    let mut writer = std::io::BufWriter::new(std::fs::File::create(file)?);
+    serde_json::to_writer_pretty(&mut writer, document)?;
+    writer.write_all(b"\n")?;
+    Ok(writer.flush()?)
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
-use crate::setup::npm;
+use crate::setup::{npm, pypi};
 use crate::stack::{self, Stack};
 use crate::{paths, say};
 
@@ -127,6 +127,7 @@ fn real_tools(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> 
     )?;
     let folder = validator.parent().context("a program is in a folder")?;
     path = format!("{}:{path}", folder.display());
+    let sbom = pypi::SBOM.provide()?.join("python");
     let mut test = command(
         "cargo",
         [
@@ -142,6 +143,7 @@ fn real_tools(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> 
     test.current_dir(paths::root())
         .env("PATH", path)
         .env("DRYDOCK_STATE", paths::state())
+        .env("DRYDOCK_SBOM_PYTHON", sbom)
         .env("DRYDOCK_KUBECONFIG", &stack.kubeconfig);
     check(outcomes, "tests with the real tools", &mut test);
     Ok(())

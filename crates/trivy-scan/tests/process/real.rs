@@ -15,14 +15,14 @@ fn folder_of(program: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("`{program}` is not in PATH"))
 }
 
-fn succeed(command: &mut Command) {
+pub(crate) fn succeed(command: &mut Command) {
     let done = command.output().unwrap();
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{command:?}: {said}");
 }
 
 /// A step with the real Trivy and the local advisories.
-fn real() -> FakeRunner {
+pub(crate) fn real() -> FakeRunner {
     let step = FakeRunner::new(env!("CARGO_BIN_EXE_trivy-scan"));
     let cache = step.workspace().join("../cache/db");
     let advisories =
@@ -37,7 +37,7 @@ fn real() -> FakeRunner {
 }
 
 /// A saved image of a few files: Debian's openssl, and Jinja2 in a layer of its own.
-fn save(path: &Path, name: &str, extra: &str) {
+pub(crate) fn save(path: &Path, name: &str, extra: &str) {
     let layer = |files: &[(&str, &str)]| {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, text) in files {

@@ -39,8 +39,7 @@ pub(crate) fn database(step: FakeRunner, hours: i64) -> FakeRunner {
 /// A Trivy that answers with `report`, and writes down what it was asked and what it saw.
 pub(crate) fn trivy(report: &str) -> String {
     trivy_that(&format!(
-        "convert*) for a; do [ \"$last\" = --output ] && echo '{{}}' > \"$a\"; last=$a; done ;;\n\
-         *) echo \"$*\" >> \"$here/scans\"; env > \"$here/env\"; [ -n \"$DOCKER_CONFIG\" ] && cp \"$DOCKER_CONFIG/config.json\" \"$here/login\"; cat <<'REPORT'\n{report}\nREPORT\n;;"
+        "*) echo \"$*\" >> \"$here/scans\"; env > \"$here/env\"; [ -n \"$DOCKER_CONFIG\" ] && cp \"$DOCKER_CONFIG/config.json\" \"$here/login\"; cat <<'REPORT'\n{report}\nREPORT\n;;"
     ))
 }
 

@@ -9,18 +9,28 @@ use crate::{paths, say};
 pub(crate) const ZIZMOR: Package = Package {
     name: "zizmor",
     version: "1.32.0",
+    beside: &[],
 };
 
 /// The Azure CLI, whose parser reads the commands of `docs/azure-setup.md`.
 pub(crate) const AZURE_CLI: Package = Package {
     name: "azure-cli",
     version: "2.91.0",
+    beside: &[],
 };
 
 /// The schemas of Kubernetes' objects, of many versions.
 pub(crate) const KUBERNETES_VALIDATE: Package = Package {
     name: "kubernetes-validate",
     version: "1.37.0",
+    beside: &[],
+};
+
+/// What `tools/sbom/check.py` holds bills of materials against their formats with.
+pub(crate) const SBOM: Package = Package {
+    name: "spdx-tools",
+    version: "0.8.5",
+    beside: &["cyclonedx-python-lib[json-validation]==11.12.0"],
 };
 
 /// A package at the version that is used here.
@@ -28,6 +38,8 @@ pub(crate) const KUBERNETES_VALIDATE: Package = Package {
 pub(crate) struct Package {
     name: &'static str,
     version: &'static str,
+    /// Packages in the same environment.
+    beside: &'static [&'static str],
 }
 
 impl Package {
@@ -36,7 +48,11 @@ impl Package {
     /// # Errors
     /// When Python or the package can't be had.
     pub(crate) fn provide(self) -> anyhow::Result<PathBuf> {
-        let Self { name, version } = self;
+        let Self {
+            name,
+            version,
+            beside,
+        } = self;
         let folder = paths::cache().join("tools").join(name).join(version);
         let installed = folder.join("installed");
         if !installed.is_file() {
@@ -45,10 +61,8 @@ impl Package {
                 run(command("python3", ["-m", "venv", "--clear"]).arg(&folder))?;
                 let pip = folder.join("bin/pip");
                 let package = format!("{name}=={version}");
-                run(&mut command(
-                    &pip.to_string_lossy(),
-                    ["install", "--quiet", "--no-compile", &package],
-                ))?;
+                let install = ["install", "--quiet", "--no-compile", &package];
+                run(command(&pip.to_string_lossy(), install).args(beside))?;
                 Ok(std::fs::write(&installed, "")?)
             })?;
         }
