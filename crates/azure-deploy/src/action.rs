@@ -22,7 +22,7 @@ pub const ACTION: Action = Action {
         Input::new("cluster", "The name of the cluster resource."),
         Input::new("kubeconfig", "The text of a kubeconfig, for any other cluster; its user signs in with a token or a certificate.").secret(),
         Input::new("manifests", "Kubernetes manifests: files and folders, one per line; a folder with a kustomization is rendered by kustomize.").default("k8s"),
-        Input::new("environment-variables", "Variables for the containers that get the image, one `NAME=value` per line; `{image}`, `{digest}` and `{time}` are filled in."),
+        Input::new("environment-variables", "Variables for the containers that get the image, one `NAME=value` per line; `{image}`, `{digest}` and `{time}` are filled in; a deployment that would change nothing else keeps the time."),
         Input::new("namespace", "The namespace of objects whose manifest names none; a manifest that names another one is refused."),
         Input::new("latest", "Whether the tag `latest` moves to the image after it has been proven to serve.").default("true"),
         Input::new("health-path", "The path that must answer under the service's address; `none` leaves the question out.").default("/health"),

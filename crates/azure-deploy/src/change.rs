@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Refused};
+use crate::diff;
 use crate::manifests::is_of;
 use crate::object::{Object, containers};
 
@@ -98,6 +99,40 @@ impl Before {
             .collect();
         let same = images.iter().find(|image| is_of(image, repository));
         same.or_else(|| images.first()).copied()
+    }
+
+    /// The value that the variable `name` has in a container of `repository`.
+    pub(crate) fn variable(&self, repository: &str, name: &str) -> Option<&str> {
+        let live = self.0.iter().filter_map(|(_, live)| live.as_ref());
+        let ours = live
+            .flat_map(containers)
+            .filter(|container| {
+                let image = container["image"].as_str();
+                image.is_some_and(|image| is_of(image, repository))
+            })
+            .filter_map(|container| container["env"].as_array());
+        ours.flatten().find(|entry| entry["name"] == *name)?["value"].as_str()
+    }
+
+    /// Whether the cluster has all of `objects` just so: applying them would change nothing.
+    ///
+    /// # Errors
+    /// When the API server refuses one.
+    pub(crate) async fn holds(
+        &self,
+        cluster: &Cluster,
+        objects: &[Object],
+    ) -> anyhow::Result<bool> {
+        for object in objects {
+            let Some(live) = self.live(object) else {
+                return Ok(false);
+            };
+            let applied = cluster.apply(object, true).await?;
+            if !diff::changes(live, &applied).is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Put everything back: what was there is applied again, what is new is removed. Each object is tried,

@@ -27,10 +27,10 @@ pub(crate) async fn deploy(
     story: &mut Story,
 ) -> anyhow::Result<()> {
     let log = ctx.log();
-    let manifests = manifests(ctx, request, story);
-    let objects = manifests.objects();
-    let before = Before::of(cluster, objects).await?;
+    let before = Before::of(cluster, request.manifests.objects()).await?;
     story.previous = before.image(&request.repository).map(ToOwned::to_owned);
+    let manifests = manifests(ctx, request, cluster, story, &before).await?;
+    let objects = manifests.objects();
     prepare_namespaces(ctx, cluster, objects).await?;
 
     // From here on there is something to take back.
@@ -56,20 +56,45 @@ pub(crate) async fn deploy(
     Ok(())
 }
 
-fn manifests(ctx: &Context, request: &Request, story: &Story) -> Manifests {
+// The manifests as they are applied. A deployment that changes nothing but its time changes nothing: the pods stay, and
+// what they say of when they were deployed.
+async fn manifests(
+    ctx: &Context,
+    request: &Request,
+    cluster: &Cluster,
+    story: &Story,
+    before: &Before,
+) -> anyhow::Result<Manifests> {
+    let live = |name: &str| before.variable(&request.repository, name);
+    if let Some(time) = request.variables.time_of(live) {
+        let (manifests, _) = filled(request, story, time);
+        if before.holds(cluster, manifests.objects()).await? {
+            ctx.log().info(format!(
+                "the cluster has all of this since {time}: no pod is started anew"
+            ));
+            return Ok(manifests);
+        }
+    }
+    let now = jiff::Timestamp::now().round(jiff::Unit::Second);
+    let now = now.map_or_else(|_| String::new(), |now| now.to_string());
+    let (manifests, containers) = filled(request, story, &now);
+    for container in containers {
+        ctx.log().info(format!("{container} gets {}", story.image));
+    }
+    Ok(manifests)
+}
+
+// The manifests with image and variables, and the containers that got them.
+fn filled(request: &Request, story: &Story, time: &str) -> (Manifests, Vec<String>) {
     let mut manifests = request.manifests.clone();
     let facts = Facts {
         image: &story.image,
         digest: &story.digest,
-        time: &jiff::Timestamp::now()
-            .round(jiff::Unit::Second)
-            .map_or_else(|_| String::new(), |now| now.to_string()),
+        time,
     };
     manifests.set_variables(&request.repository, &request.variables.filled(facts));
-    for container in manifests.with_image(&request.repository, &story.image) {
-        ctx.log().info(format!("{container} gets {}", story.image));
-    }
-    manifests
+    let containers = manifests.with_image(&request.repository, &story.image);
+    (manifests, containers)
 }
 
 fn brief(changes: &[String]) -> String {

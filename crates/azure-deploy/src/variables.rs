@@ -16,7 +16,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) image: &'a str,
     /// Its digest.
     pub(crate) digest: &'a str,
-    /// When this deployment began, as RFC 3339.
+    /// When what is deployed was deployed, as RFC 3339.
     pub(crate) time: &'a str,
 }
 
@@ -52,6 +52,14 @@ impl Variables {
         };
         let filled = self.0.iter();
         Self(filled.map(|(n, v)| (n.clone(), fill(v))).collect())
+    }
+
+    /// The time that an earlier deployment filled in: `live` tells what a variable has in the cluster.
+    pub(crate) fn time_of<'a>(&self, live: impl Fn(&str) -> Option<&'a str>) -> Option<&'a str> {
+        self.0.iter().find_map(|(name, value)| {
+            let (before, after) = value.split_once("{time}")?;
+            live(name)?.strip_prefix(before)?.strip_suffix(after)
+        })
     }
 
     /// Set them in `container`.
@@ -112,6 +120,15 @@ mod tests {
         let mut bare = json!({"name": "app"});
         Variables::default().set_in(&mut bare);
         assert_eq!(bare, json!({"name": "app"}));
+    }
+
+    #[test]
+    fn the_time_of_an_earlier_deployment_is_read_back() {
+        let variables = Variables::parse(&["A={digest}", "AT=at {time}."]).unwrap();
+        let live = |value| move |name: &str| (name == "AT").then_some(value);
+        assert_eq!(variables.time_of(live("at 12:00.")), Some("12:00"));
+        assert_eq!(variables.time_of(live("by hand")), None);
+        assert_eq!(variables.time_of(|_| None), None);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
 #[cfg(test)]
+mod anywhere;
+#[cfg(test)]
 mod load;
 mod stack;
 

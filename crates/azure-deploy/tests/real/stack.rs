@@ -11,7 +11,8 @@ use testkit::{Azure, AzureConfig, FakeRunner, Ran};
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
-const LOGIN_SERVER: &str = "drydock.azurecr.io";
+/// The registry's host.
+pub(crate) const LOGIN_SERVER: &str = "drydock.azurecr.io";
 /// The repository of the test's images.
 pub(crate) const REPOSITORY: &str = "deploy-test";
 
@@ -178,14 +179,18 @@ spec:
         serde_json::from_str::<Value>(&text).unwrap()["spec"].take()
     }
 
-    /// The digest that `latest` points to.
-    pub(crate) async fn latest(&self) -> String {
+    /// A client that trusts the registry.
+    fn http(&self) -> reqwest::Client {
         actions_toolkit::install_tls_provider();
         let pem = std::fs::read(self.authority()).unwrap();
-        let http = reqwest::Client::builder()
+        reqwest::Client::builder()
             .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
             .build()
-            .unwrap();
+            .unwrap()
+    }
+
+    /// A user and a password of the registry.
+    pub(crate) async fn login(&self) -> Credentials {
         let token = format!("acr-{CLIENT}");
         let form = [
             ("grant_type", "access_token"),
@@ -194,15 +199,38 @@ spec:
             ("access_token", &token),
         ];
         let url = format!("https://{LOGIN_SERVER}/oauth2/exchange");
-        let answer = http.post(url).form(&form).send().await.unwrap();
+        let answer = self.http().post(url).form(&form).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
-        let credentials = Credentials {
+        Credentials {
             username: azure::TOKEN_USER.into(),
             password: answer["refresh_token"].as_str().unwrap().into(),
-        };
-        let registry = Registry::new(http, LOGIN_SERVER, Auth::Basic(credentials));
+        }
+    }
+
+    /// The digest that `latest` points to.
+    pub(crate) async fn latest(&self) -> String {
+        let login = Auth::Basic(self.login().await);
+        let registry = Registry::new(self.http(), LOGIN_SERVER, login);
         let manifest = registry.manifest(REPOSITORY, "latest").await.unwrap();
         manifest.expect("`latest` is there").digest.to_string()
+    }
+
+    /// A step without Azure, which finds kustomize: `registry` and `kubeconfig` are the stack's.
+    pub(crate) async fn step_without_azure(&self, image: &str) -> FakeRunner {
+        let login = self.login().await;
+        let path = std::env::var("PATH").unwrap();
+        FakeRunner::new(env!("CARGO_BIN_EXE_azure-deploy"))
+            .input("image", image)
+            .input("registry", LOGIN_SERVER)
+            .input("username", &login.username)
+            .input("password", &login.password)
+            .input(
+                "kubeconfig",
+                &std::fs::read_to_string(&self.kubeconfig).unwrap(),
+            )
+            .input("health-timeout", "10s")
+            .env("PATH", &path)
+            .env("SSL_CERT_FILE", &self.authority().to_string_lossy())
     }
 
     /// Remove the images from the engine.
