@@ -2,6 +2,7 @@
 
 mod action;
 mod app;
+mod azure_deploy;
 mod ci;
 mod copacetic_patch;
 mod pipeline;
@@ -20,13 +21,14 @@ use anyhow::bail;
 pub(crate) fn run(name: &str) -> anyhow::Result<()> {
     match name {
         "app" => app::run(),
+        "azure-deploy" => azure_deploy::run(),
         "ci" => ci::run(),
         "copacetic-patch" => copacetic_patch::run(),
         "pipeline" => pipeline::run(),
         "release" => release::run(),
         "trivy-scan" => trivy_scan::run(),
         _ => bail!(
-            "there is no benchmark `{name}`; there are `app`, `ci`, `copacetic-patch`, `pipeline`, `release` and `trivy-scan`"
+            "there is no benchmark `{name}`; there are `app`, `azure-deploy`, `ci`, `copacetic-patch`, `pipeline`, `release` and `trivy-scan`"
         ),
     }
 }

@@ -52,7 +52,9 @@ impl<'a> Builder<'a> {
             .args(["--volume", &mount(out, "/out")])
             .args(["--volume", &format!("{VOLUME}:/var/lib/buildkit")])
             .args([BUILDKIT, "--oci-worker-net=host"])
-            .arg("--allow-insecure-entitlement=network.host");
+            .arg("--allow-insecure-entitlement=network.host")
+            // In megabytes: kept in any case, left free on the disk, never more.
+            .arg("--oci-worker-gc-keepstorage=3000,2000,6000");
         let commit = images::commit(source)?;
         let container = output(&mut start)?.trim().to_owned();
         let builder = Self {
