@@ -94,7 +94,19 @@ impl Bench {
 
     /// Run the step; whatever its end, it leaves no container and no name of its own.
     pub(crate) fn run(&self) -> Ran {
+        self.run_to(|| ())
+    }
+
+    /// The same; `end` waits until everybody else has ended too.
+    pub(crate) fn run_to(&self, end: impl FnOnce()) -> Ran {
         let ran = self.step.run();
+        end();
+        self.left_nothing(&ran);
+        ran
+    }
+
+    /// No container, no name in the engine and no file of the run is there any more.
+    pub(crate) fn left_nothing(&self, ran: &Ran) {
         let containers = docker(&["ps", "--all", "--format", "{{.Image}}"]);
         let own = |image: &&str| image.starts_with("drydock-patch-real");
         let left = containers.lines().find(own);
@@ -104,7 +116,9 @@ impl Bench {
             name.starts_with("drydock-patch-real:staging-") || name.contains("/drydock-patch-real:")
         };
         assert_eq!(names.lines().find(own), None, "{}", ran.log);
-        ran
+        let temp = std::fs::read_dir(self.step.folder().join("temp")).unwrap();
+        let temp: Vec<_> = temp.map(|entry| entry.unwrap().file_name()).collect();
+        assert!(temp.is_empty(), "{temp:?} are left; the log:\n{}", ran.log);
     }
 
     /// What the engine says of `image`.
