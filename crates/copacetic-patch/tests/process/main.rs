@@ -11,6 +11,8 @@ mod contract;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod push;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod registry;

@@ -101,7 +101,7 @@ fn has(line: &str, part: &str) -> bool {
 
 /// A place to connect to in the server's stead; it ends with the test.
 pub(crate) struct Wire {
-    /// `host:port`, or the path of a socket.
+    /// `host:port`, or `unix://` and the path of a socket.
     pub(crate) address: String,
     shared: Arc<Shared>,
     _runtime: tokio::runtime::Runtime,
@@ -109,8 +109,10 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Before the engine at the socket `server`; `step` learns who connects.
-    pub(crate) fn to_engine(server: PathBuf, rules: &[Rule], step: &Arc<AtomicI32>) -> Self {
+    /// Before the engine; `step` learns who connects.
+    pub(crate) fn to_engine(rules: &[Rule], step: &Arc<AtomicI32>) -> Self {
+        let host = std::env::var("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock".into());
+        let server = PathBuf::from(host.trim_start_matches("unix://"));
         let (runtime, shared) = make(rules, step);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("engine.sock");
@@ -134,7 +136,7 @@ impl Wire {
             }
         });
         Self {
-            address: path.to_string_lossy().into_owned(),
+            address: format!("unix://{}", path.display()),
             shared,
             _runtime: runtime,
             _folder: Some(folder),
@@ -142,8 +144,8 @@ impl Wire {
     }
 
     /// Before the server at `host:port`; `step` says who is at the other end.
-    pub(crate) fn to_server(server: String, rules: &[Rule], step: &Arc<AtomicI32>) -> Self {
-        let (runtime, shared) = make(rules, step);
+    pub(crate) fn to_server(server: String, step: &Arc<AtomicI32>) -> Self {
+        let (runtime, shared) = make(&[], step);
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let known = Arc::clone(&shared);
