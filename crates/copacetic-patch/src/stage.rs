@@ -133,6 +133,9 @@ async fn update(
         if let Some(end) = job.session.end_of_buildkit().await {
             return Err(because(BTreeMap::new(), end));
         }
+        if let Some(trouble) = job.session.local.trouble() {
+            return Err(anyhow!(trouble).context("while keeping what Copa made"));
+        }
         let blamed: BTreeMap<_, _> = failure
             .packages
             .into_iter()

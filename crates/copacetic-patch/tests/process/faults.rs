@@ -1,6 +1,7 @@
 //! What the real engine, BuildKit and Copa meet when something breaks off: whatever it is, no container and no
 //! name is left, and a tag is where it was, or at an image that was proven.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -114,6 +115,100 @@ fn a_buildkit_that_is_killed_is_named() {
         ran.log
     );
     assert_eq!(bench.inspect(&bench.patched), None);
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn what_copa_says_is_told_with_a_cure() {
+    let said = "Copa could not patch the image: Error: ";
+    let table = [
+        (
+            ("timeout", "1s"),
+            "patch exceeded timeout 1s; raise `timeout`, or look in the log for what took so long",
+        ),
+        (
+            ("buildkit-address", "unix:///nonexistent.sock"),
+            "connect: no such file or directory\"; is there a BuildKit at `buildkit-address`?",
+        ),
+        // Something else answers there.
+        (
+            ("buildkit-address", "unix:///var/run/docker.sock"),
+            "looked like an HTTP/1.1 header\"; is there a BuildKit at `buildkit-address`?",
+        ),
+    ];
+    for ((input, value), message) in table {
+        let bench = Bench::new("said", "vulnlib", "").input(input, value);
+        let ran = bench.run();
+        assert_eq!(
+            (ran.code, ran.output("result")),
+            (2, "error"),
+            "{}",
+            ran.log
+        );
+        let error = ran.error();
+        assert!(error.contains(said) && error.ends_with(message), "{error}");
+        assert_eq!(bench.inspect(&bench.patched), None);
+    }
+}
+
+/// A folder in memory of `size`, while it lasts.
+struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    fn new(size: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path())
+            .status();
+        assert!(done.unwrap().success());
+        Self(folder)
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy, and to be root"]
+fn a_full_disk_is_named() {
+    // Filled up by Copa's own time, but for the little that Copa itself needs.
+    let fill = format!(
+        r#"cat /dev/zero > "$TMPDIR/../fill" 2>/dev/null; truncate --size=-8K "$TMPDIR/../fill"; exec {} "$@""#,
+        real("copa")
+    );
+    for (size, copa, message) in [
+        (
+            "1m",
+            "exit 9",
+            "while taking `drydock-patch-real:full` out of the engine",
+        ),
+        ("400m", fill.as_str(), "while keeping what Copa made"),
+    ] {
+        let temp = Tmpfs::new(size);
+        let bench = Bench::new("full", "vulnlib", "").tool("copa", copa);
+        let bench = bench.env("RUNNER_TEMP", &temp.0.path().to_string_lossy());
+        let ran = bench.run();
+        assert_eq!(
+            (ran.code, ran.output("result")),
+            (2, "error"),
+            "{}",
+            ran.log
+        );
+        assert_eq!(
+            ran.error(),
+            format!(
+                "copacetic-patch: {message}: No space left on device (os error 28); free space on the runner (`docker system prune`)"
+            ),
+            "{}",
+            ran.log
+        );
+        assert_eq!(bench.inspect(&bench.patched), None);
+        assert_eq!(std::fs::read_dir(temp.0.path()).unwrap().count(), 0);
+    }
 }
 
 /// The program `name` that a script of the same name stands before.
