@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -18,6 +19,9 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::{Engine, RUN_LABEL};
+
+/// How long a clean-up waits for containers that are just being made.
+const SETTLE_LIMIT: Duration = Duration::from_secs(3);
 
 /// A container to be made.
 #[derive(Debug, Clone, Default)]
@@ -124,11 +128,25 @@ impl Engine {
             host_config: Some(host),
             ..Default::default()
         };
+        // An engine carries out a request whose client has gone: one that is given up goes on in a task of
+        // its own, and `remove_run` waits for it.
+        let making = Arc::clone(&self.making).read_owned().await;
+        let engine = self.clone();
+        let image = spec.image.clone();
+        let start = async move {
+            let _making = making;
+            engine.make(&image, body).await
+        };
+        let started = tokio::spawn(start).await;
+        started.context("while starting a container")?
+    }
+
+    async fn make(&self, image: &str, body: ContainerCreateBody) -> anyhow::Result<Container> {
         let made = self
             .docker
             .create_container(None::<CreateContainerOptions>, body)
             .await
-            .with_context(|| format!("while making a container of `{}`", spec.image))?;
+            .with_context(|| format!("while making a container of `{image}`"))?;
         let container = Container {
             engine: self.clone(),
             id: made.id,
@@ -139,14 +157,20 @@ impl Engine {
             .await
         {
             container.remove().await;
-            return Err(e)
-                .with_context(|| format!("while starting a container of `{}`", spec.image));
+            return Err(e).with_context(|| format!("while starting a container of `{image}`"));
         }
         Ok(container)
     }
 
-    /// Remove every container that carries the run `run`.
+    /// Wait until nothing is coming into being that was asked for and given up.
+    pub async fn settled(&self) {
+        // Whoever cleans up has little time: what takes longer than this would be left in any case.
+        let _ = tokio::time::timeout(SETTLE_LIMIT, self.making.write()).await;
+    }
+
+    /// Remove every container that carries the run `run`, also one that is just being made.
     pub async fn remove_run(&self, run: &str) {
+        self.settled().await;
         let filters = HashMap::from([("label", vec![format!("{RUN_LABEL}={run}")])]);
         let options = ListContainersOptionsBuilder::default()
             .all(true)

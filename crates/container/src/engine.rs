@@ -1,6 +1,7 @@
 //! The Docker Engine over its socket.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use bollard::Docker;
@@ -10,6 +11,7 @@ use bollard::query_parameters::{
     CreateImageOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
 };
 use futures_util::StreamExt as _;
+use tokio::sync::RwLock;
 
 use crate::{Digest, ImageRef};
 
@@ -20,6 +22,8 @@ const ANSWER_LIMIT: u64 = 600;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) docker: Docker,
+    /// Held by what brings something into being: whoever cleans up waits for its end.
+    pub(crate) making: Arc<RwLock<()>>,
 }
 
 /// A user name and password for a registry.
@@ -108,7 +112,10 @@ impl Engine {
             .negotiate_version()
             .await
             .with_context(cure)?;
-        Ok(Self { docker })
+        Ok(Self {
+            docker,
+            making: Arc::default(),
+        })
     }
 
     /// The engine's version, `20.10.24`.

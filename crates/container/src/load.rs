@@ -1,5 +1,8 @@
 //! Bringing an image into the engine (`POST /images/load`).
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use bollard::query_parameters::ImportImageOptionsBuilder;
 use bytes::Bytes;
@@ -61,7 +64,25 @@ impl Engine {
                 Bytes::from(serde_json::to_vec(&list)?),
             ),
         ];
+        let making = Arc::clone(&self.making).read_owned().await;
+        let engine = self.clone();
+        // Whoever gives up drops its end: the archive breaks off, and the engine's answer is awaited.
+        let (_given_up, wanted) = tokio::sync::oneshot::channel::<()>();
+        let import = async move {
+            let _making = making;
+            engine.send(small, files, wanted).await
+        };
+        tokio::spawn(import).await?
+    }
+
+    async fn send(
+        &self,
+        small: [(String, Bytes); 2],
+        files: Vec<(String, PathBuf)>,
+        wanted: tokio::sync::oneshot::Receiver<()>,
+    ) -> anyhow::Result<()> {
         let (send, receive) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(2);
+        let stop = send.clone();
         let write = async move {
             for (file, bytes) in small {
                 let size = bytes.len() as u64;
@@ -100,6 +121,15 @@ impl Engine {
                 }
             }
             Ok(())
+        };
+        let write = async move {
+            tokio::select! {
+                written = write => written,
+                _ = wanted => {
+                    let given_up = std::io::Error::other("given up");
+                    Ok(stop.send(Err(given_up)).await?)
+                }
+            }
         };
         let (written, read) = tokio::join!(write, read);
         // When the engine breaks off, what it says is the cause.

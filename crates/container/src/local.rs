@@ -53,6 +53,8 @@ struct Content {
     manifests: HashMap<String, Stored>,
     /// By digest.
     blobs: HashMap<String, Blob>,
+    /// Why the last thing that was not kept was not kept.
+    trouble: Option<String>,
 }
 
 #[derive(Clone)]
@@ -233,6 +235,11 @@ impl LocalRegistry {
             digest: stored.digest,
             config,
         }))
+    }
+
+    /// Why something that was pushed could not be kept: whoever pushed it saw a status alone.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.content().trouble.clone()
     }
 
     async fn read(&self, digest: &str) -> anyhow::Result<Vec<u8>> {

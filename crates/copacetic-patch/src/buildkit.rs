@@ -13,6 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
 const READY_LIMIT: Duration = Duration::from_secs(60);
+/// The exit code of what SIGKILL ended: 128 and the signal's number.
+const KILLED: i64 = 137;
 
 /// A running BuildKit.
 pub(crate) struct BuildKit {
@@ -73,6 +75,20 @@ impl BuildKit {
     /// Where Copa reaches it.
     pub(crate) fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
+    }
+
+    /// How it ended, if it did.
+    pub(crate) async fn end(&self) -> Option<String> {
+        // An engine that does not say is no reason to blame BuildKit.
+        let code = self.container.ended().await.ok()??;
+        let killed = if code == KILLED {
+            ": it was killed, most often for want of memory"
+        } else {
+            ""
+        };
+        Some(format!(
+            "BuildKit ended with exit code {code} in the midst of it{killed}"
+        ))
     }
 
     /// Remove it with all that it cached.

@@ -18,6 +18,26 @@ use crate::plan::Plan;
 /// Bytes of a reason that are shown: Copa repeats whole commands in its errors.
 const REASON: usize = 600;
 
+/// What to do where Copa does not say so: words in its reason, and the cure.
+const CURES: &[(&[&str], &str)] = &[
+    (
+        &["registry-1.docker.io", "auth.docker.io", "ghcr.io"],
+        "; `tooling-image` names an image to take instead",
+    ),
+    (
+        &["patch exceeded timeout"],
+        "; raise `timeout`, or look in the log for what took so long",
+    ),
+    (
+        &["failed to list workers"],
+        "; is there a BuildKit at `buildkit-address`?",
+    ),
+    (
+        &["mergeop is not supported"],
+        "; leave `buildkit-address` empty, and the step starts a BuildKit that can do it",
+    ),
+];
+
 /// Why Copa made no image.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -149,11 +169,11 @@ fn failure(tail: &[String], ending: &str) -> Failure {
         .or_else(|| last(|line| !line.is_empty()))
         .unwrap_or(ending);
     let mut reason = text::cut(reason, REASON).to_owned();
-    if ["registry-1.docker.io", "auth.docker.io", "ghcr.io"]
+    let cure = CURES
         .iter()
-        .any(|host| reason.contains(host))
-    {
-        reason.push_str("; `tooling-image` names an image to take instead");
+        .find(|(said, _)| said.iter().any(|said| reason.contains(said)));
+    if let Some((_, cure)) = cure {
+        reason.push_str(cure);
     }
     Failure { reason, packages }
 }
@@ -300,7 +320,7 @@ mod tests {
             ),
             (
                 &["Error: patch exceeded timeout 3s", ""],
-                "Error: patch exceeded timeout 3s",
+                "Error: patch exceeded timeout 3s; raise `timeout`, or look in the log for what took so long",
                 &[],
             ),
             (&[], "exit code 2", &[]),

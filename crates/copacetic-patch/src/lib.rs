@@ -29,6 +29,7 @@ mod stage;
 mod vex;
 
 use actions_toolkit::{Context, Done, text::plural};
+use anyhow::anyhow;
 use container::Engine;
 
 pub use action::ACTION;
@@ -55,7 +56,16 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         cancelled = ctx.cancelled() => Err(cancelled.into()),
     };
     session.clean_up().await;
-    outcome
+    outcome.map_err(with_room)
+}
+
+// A full disk is met in many places, each of which says no more than that.
+fn with_room(error: anyhow::Error) -> anyhow::Error {
+    let said = format!("{error:#}");
+    if said.to_lowercase().contains("no space left on device") {
+        return anyhow!("{said}; free space on the runner (`docker system prune`)");
+    }
+    error
 }
 
 async fn all(session: &Session<'_>) -> anyhow::Result<Done> {

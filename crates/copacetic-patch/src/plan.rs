@@ -70,6 +70,11 @@ impl Plan {
         }
         let os = report.metadata.os.clone().unwrap_or_default();
         let known = FAMILIES.iter().any(|family| os.family.contains(family));
+        if !packages.is_empty() && os.family.is_empty() {
+            anyhow::bail!(
+                "the report does not say of which distribution the packages are (`Metadata.OS`); leave `report` empty, and the image is scanned"
+            );
+        }
         if !packages.is_empty() && !known {
             anyhow::bail!(
                 "Copa can't update packages of {} {}: rebuild the image on a newer base",
@@ -261,8 +266,13 @@ pub(crate) mod tests {
             photon(&[("openssl", "1", "2")]).unwrap_err().to_string(),
             "Copa can't update packages of photon 5: rebuild the image on a newer base"
         );
-        let mut scratch = report(&[]);
-        scratch.metadata.os = None;
-        assert!(Plan::of(&scratch, &image()).unwrap().is_empty());
+        let unknown = |packages| {
+            let mut found = report(packages);
+            found.metadata.os = None;
+            Plan::of(&found, &image())
+        };
+        assert!(unknown(&[]).unwrap().is_empty());
+        let error = unknown(&[("openssl", "1", "2")]).unwrap_err().to_string();
+        assert!(error.contains("`Metadata.OS`"), "{error}");
     }
 }

@@ -109,11 +109,15 @@ async fn push(
             .await
             .context("while attaching the OpenVEX document")?;
     }
-    let incremental = number(registry, patched, manifest, &digest).await?;
+    let mut incremental = number(registry, patched, manifest, &digest).await?;
     let tag = patched.tag().context("the patched image has no tag")?;
     registry
         .push_manifest(repository, manifest, Some(tag))
         .await?;
+    // A run that looked for a number when we did may have taken it after all.
+    if !is_at(registry, repository, &incremental, &digest).await? {
+        incremental = number(registry, patched, manifest, &digest).await?;
+    }
     session.ctx.log().info(format!(
         "pushed {} and {tag}: {digest}",
         patched.with_tag(&incremental)?
@@ -145,12 +149,21 @@ async fn number(
             .push_manifest(repository, manifest, Some(&tag))
             .await?;
         // Another run may have had the same thought: the later one has the tag, and this one goes on.
-        let there = registry.manifest(repository, &tag).await?;
-        if there.is_some_and(|there| there.digest == *digest) {
+        if is_at(registry, repository, &tag, digest).await? {
             return Ok(tag);
         }
     }
     bail!("other runs take every number of `{patched}`; run one at a time (`concurrency`)")
+}
+
+async fn is_at(
+    registry: &Registry,
+    repository: &str,
+    tag: &str,
+    digest: &Digest,
+) -> anyhow::Result<bool> {
+    let there = registry.manifest(repository, tag).await?;
+    Ok(there.is_some_and(|there| there.digest == *digest))
 }
 
 fn highest(tags: &[String], prefix: &str) -> u64 {

@@ -70,6 +70,11 @@ impl<'a> Session<'a> {
         self.passing.borrow_mut().push(image);
     }
 
+    /// How our BuildKit ended, if it did while it was needed.
+    pub(crate) async fn end_of_buildkit(&self) -> Option<String> {
+        self.buildkit.get()?.end().await
+    }
+
     /// Remove our BuildKit: no image of the run needs it any more.
     pub(crate) async fn release_buildkit(&self) {
         if let Some(own) = self.buildkit.get() {

@@ -130,6 +130,12 @@ async fn update(
         let Err(failure) = copa.patch(job.session.ctx, &plan, folder).await? else {
             return Ok(left_out);
         };
+        if let Some(end) = job.session.end_of_buildkit().await {
+            return Err(because(BTreeMap::new(), end));
+        }
+        if let Some(trouble) = job.session.local.trouble() {
+            return Err(anyhow!(trouble).context("while keeping what Copa made"));
+        }
         let blamed: BTreeMap<_, _> = failure
             .packages
             .into_iter()

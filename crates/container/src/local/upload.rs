@@ -42,7 +42,8 @@ pub(super) async fn answer(
     }
     let digest = parameter(&request, "digest");
     let path = shared.folder.path().join(format!("upload-{id}"));
-    if append(&path, request).await.is_err() {
+    if let Err(e) = append(&path, request).await {
+        shared.content().trouble = Some(format!("{e:#}"));
         return Some(plain(StatusCode::INTERNAL_SERVER_ERROR));
     }
     let Some(digest) = digest else {

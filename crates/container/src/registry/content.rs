@@ -89,7 +89,9 @@ impl Registry {
         // An upload that breaks is begun anew: its place is not kept everywhere.
         let mut attempt = 1;
         loop {
-            let sent = self.upload(repository, digest, path).await;
+            // To open one is tried several times already.
+            let place = self.open_upload(repository).await.with_context(what)?;
+            let sent = self.upload(repository, &place, digest, path).await;
             let passing = match &sent {
                 Ok(answer) => is_passing(answer.status()),
                 Err(e) => e.downcast_ref::<reqwest::Error>().is_some(),
@@ -106,22 +108,26 @@ impl Registry {
         }
     }
 
-    async fn upload(
-        &self,
-        repository: &str,
-        digest: &str,
-        path: &Path,
-    ) -> anyhow::Result<Response> {
+    // Where the registry wants a blob to be sent.
+    async fn open_upload(&self, repository: &str) -> anyhow::Result<url::Url> {
         let open = format!("{repository}/blobs/uploads/");
         let opened = self
             .send(Ask::push(Method::POST, &open, repository))
             .await?;
-        if opened.status() != StatusCode::ACCEPTED {
-            return Ok(opened);
-        }
+        let opened = checked(opened, &self.host).await?;
         let location = header(opened.headers(), LOCATION.as_str())
             .context("the registry opened an upload without a place for it")?;
-        let mut url = url::Url::parse(&base(&self.host))?.join(&location)?;
+        Ok(url::Url::parse(&base(&self.host))?.join(&location)?)
+    }
+
+    async fn upload(
+        &self,
+        repository: &str,
+        place: &url::Url,
+        digest: &str,
+        path: &Path,
+    ) -> anyhow::Result<Response> {
+        let mut url = place.clone();
         url.query_pairs_mut().append_pair("digest", digest);
         let file = tokio::fs::File::open(path).await?;
         let size = file.metadata().await?.len();
@@ -139,7 +145,7 @@ impl Registry {
             .header("content-length", size)
             .timeout(BLOB_LIMIT)
             .body(reqwest::Body::wrap_stream(chunks));
-        if let Some(authorization) = self.signed_in(&Ask::push(Method::PUT, &open, repository)) {
+        if let Some(authorization) = self.signed_in(&Ask::push(Method::PUT, "", repository)) {
             request = request.header("authorization", authorization);
         }
         Ok(request.send().await?)

@@ -58,13 +58,7 @@ impl Bench {
                 .block_on(engine.tag(&of.parse().unwrap(), &own))
                 .unwrap();
         }
-        let step = step()
-            .env("PATH", &std::env::var("PATH").unwrap())
-            .input("image", &image.to_string())
-            .input("tooling-image", &image.to_string())
-            .input("buildkit-image", "drydock-patch-real:buildkit")
-            .input("cache-directory", &database().to_string_lossy())
-            .input("offline", "true");
+        let step = step_for(&image);
         let patched = image.with_tag(&format!("{name}-patched")).unwrap();
         Self {
             _names: Names([patched.clone(), image.clone()]),
@@ -76,25 +70,40 @@ impl Bench {
         }
     }
 
-    pub(crate) fn input(self, name: &str, value: &str) -> Self {
-        let step = self.step.input(name, value);
+    /// The same with another step.
+    pub(crate) fn with(self, change: impl FnOnce(FakeRunner) -> FakeRunner) -> Self {
+        let step = change(self.step);
         Self { step, ..self }
     }
 
+    pub(crate) fn input(self, name: &str, value: &str) -> Self {
+        self.with(|step| step.input(name, value))
+    }
+
     pub(crate) fn env(self, name: &str, value: &str) -> Self {
-        let step = self.step.env(name, value);
-        Self { step, ..self }
+        self.with(|step| step.env(name, value))
     }
 
     /// Take `script` for the program `name`.
     pub(crate) fn tool(self, name: &str, script: &str) -> Self {
-        let step = self.step.tool(name, script);
-        Self { step, ..self }
+        self.with(|step| step.tool(name, script))
     }
 
     /// Run the step; whatever its end, it leaves no container and no name of its own.
     pub(crate) fn run(&self) -> Ran {
+        self.run_to(|| ())
+    }
+
+    /// The same; `end` waits until everybody else has ended too.
+    pub(crate) fn run_to(&self, end: impl FnOnce()) -> Ran {
         let ran = self.step.run();
+        end();
+        self.left_nothing(&ran);
+        ran
+    }
+
+    /// No container, no name in the engine and no file of the run is there any more.
+    pub(crate) fn left_nothing(&self, ran: &Ran) {
         let containers = docker(&["ps", "--all", "--format", "{{.Image}}"]);
         let own = |image: &&str| image.starts_with("drydock-patch-real");
         let left = containers.lines().find(own);
@@ -104,7 +113,9 @@ impl Bench {
             name.starts_with("drydock-patch-real:staging-") || name.contains("/drydock-patch-real:")
         };
         assert_eq!(names.lines().find(own), None, "{}", ran.log);
-        ran
+        let temp = std::fs::read_dir(self.step.folder().join("temp")).unwrap();
+        let temp: Vec<_> = temp.map(|entry| entry.unwrap().file_name()).collect();
+        assert!(temp.is_empty(), "{temp:?} are left; the log:\n{}", ran.log);
     }
 
     /// What the engine says of `image`.
@@ -143,6 +154,17 @@ impl Bench {
             lines.join("\n")
         })
     }
+}
+
+/// A step that patches `image`.
+pub(crate) fn step_for(image: &ImageRef) -> FakeRunner {
+    step()
+        .env("PATH", &std::env::var("PATH").unwrap())
+        .input("image", &image.to_string())
+        .input("tooling-image", &image.to_string())
+        .input("buildkit-image", "drydock-patch-real:buildkit")
+        .input("cache-directory", &database().to_string_lossy())
+        .input("offline", "true")
 }
 
 impl Drop for Names {

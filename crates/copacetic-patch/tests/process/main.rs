@@ -9,9 +9,15 @@ mod bench;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod push;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod registry;
+#[cfg(test)]
+mod wire;
 
 #[cfg(test)]
 fn step() -> testkit::FakeRunner {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use container::{Auth, Credentials, Engine, ImageRef, Registry};
 use serde_json::Value;
+use testkit::FakeRunner;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, step_for};
 
 /// `drydock:secret`.
 const USERS: &str = "drydock:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
@@ -19,9 +20,9 @@ fn credentials() -> Credentials {
 }
 
 /// A registry of its own port and folder; it ends with the test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    host: String,
+    pub(crate) host: String,
     folder: tempfile::TempDir,
 }
 
@@ -71,15 +72,23 @@ impl Drop for Server {
     }
 }
 
-struct Pushed {
-    server: Server,
-    bench: Bench,
-    image: ImageRef,
+/// An image in a registry, and the step that patches it there.
+pub(crate) struct Pushed {
+    pub(crate) server: Server,
+    pub(crate) bench: Bench,
+    pub(crate) image: ImageRef,
     runtime: tokio::runtime::Runtime,
 }
 
+fn for_registry(step: FakeRunner, image: &ImageRef) -> FakeRunner {
+    step.input("image", &image.to_string())
+        .input("push", "true")
+        .input("registry-username", "drydock")
+        .input("registry-password", "secret")
+}
+
 impl Pushed {
-    fn new(name: &str, packages: &str) -> Self {
+    pub(crate) fn new(name: &str, packages: &str) -> Self {
         let server = Server::start();
         let bench = Bench::new(name, packages, "");
         let image: ImageRef = format!("{}/team/app:1", server.host).parse().unwrap();
@@ -94,11 +103,7 @@ impl Pushed {
             engine.push(&image, &credentials()).await.unwrap();
             engine.untag(&image).await.unwrap();
         });
-        let bench = bench
-            .input("image", &image.to_string())
-            .input("push", "true")
-            .input("registry-username", "drydock")
-            .input("registry-password", "secret");
+        let bench = bench.with(|step| for_registry(step, &image));
         Self {
             server,
             bench,
@@ -107,14 +112,19 @@ impl Pushed {
         }
     }
 
-    fn tags(&self) -> Vec<String> {
+    /// A step of its own that patches the same image.
+    pub(crate) fn other_step(&self) -> FakeRunner {
+        for_registry(step_for(&self.bench.image), &self.image)
+    }
+
+    pub(crate) fn tags(&self) -> Vec<String> {
         let registry = self.server.client();
         let mut tags = self.runtime.block_on(registry.tags("team/app")).unwrap();
         tags.sort();
         tags
     }
 
-    fn manifest(&self, reference: &str) -> (String, Value) {
+    pub(crate) fn manifest(&self, reference: &str) -> (String, Value) {
         let registry = self.server.client();
         let found = registry.manifest("team/app", reference);
         let found = self.runtime.block_on(found).unwrap().unwrap();

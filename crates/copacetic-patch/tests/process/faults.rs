@@ -1,0 +1,220 @@
+//! What the real engine, BuildKit and Copa meet when something breaks off: whatever it is, no container and no
+//! name is left, and a tag is where it was, or at an image that was proven.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::bench::Bench;
+use crate::wire::{Fault, Wire, first, second};
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn a_step_that_is_stopped_leaves_nothing_whatever_the_engine_does_then() {
+    let term = Fault::Terminate;
+    let stages = [
+        ("Copa gets the image", first("GET /get", term)),
+        ("BuildKit is made", first("POST /containers/create", term)),
+        ("BuildKit starts", first("POST /containers /start", term)),
+        (
+            "BuildKit is asked whether it is ready",
+            first("POST /exec /start", term),
+        ),
+        ("Copa connects", second("POST /exec /start", term)),
+        (
+            "the patched image is loaded",
+            first("POST /images/load", term),
+        ),
+        ("BuildKit is removed", first("DELETE /containers", term)),
+        (
+            "its container is made",
+            second("POST /containers/create", term),
+        ),
+        (
+            "its health is asked for",
+            second("POST /containers /start", term),
+        ),
+        ("it gets its tag", first("POST /images /tag", term)),
+    ];
+    for (stage, rule) in stages {
+        let bench = Bench::new("stopped", "vulnlib", "");
+        let step = Arc::new(AtomicI32::new(0));
+        let wire = Wire::to_engine(&[rule], &step);
+        let bench = bench.env("DOCKER_HOST", &wire.address);
+        let ran = bench.run_to(|| wire.settled());
+        assert!(wire.is_met(), "{stage}: {}", ran.log);
+        assert_eq!(
+            (ran.code, ran.output("result"), ran.output("image")),
+            (2, "error", ""),
+            "{stage}: {}",
+            ran.log
+        );
+        assert!(
+            ran.error().contains("stopped by SIGTERM"),
+            "{stage}: {}",
+            ran.error()
+        );
+        if bench.inspect(&bench.patched).is_some() {
+            assert_eq!(stage, "it gets its tag");
+            assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
+        }
+        assert_ne!(step.load(Ordering::SeqCst), 0);
+    }
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn a_step_that_is_stopped_while_a_tool_works_leaves_nothing() {
+    let kill = "kill -TERM $PPID; exec sleep 1000";
+    // The first scan is of the image, the second of what was made of it.
+    let after = format!(
+        r#"case "$*" in *:staged*) {kill};; esac; exec {} "$@""#,
+        real("trivy")
+    );
+    for (tool, script) in [("trivy", kill), ("trivy", &after), ("copa", kill)] {
+        let bench = Bench::new("killed", "vulnlib", "").tool(tool, script);
+        let ran = bench.run();
+        assert_eq!(
+            (ran.code, ran.output("result")),
+            (2, "error"),
+            "{script}: {}",
+            ran.log
+        );
+        assert!(
+            ran.error().contains("stopped by SIGTERM"),
+            "{}",
+            ran.error()
+        );
+        assert_eq!(bench.inspect(&bench.patched), None);
+    }
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn a_buildkit_that_is_killed_is_named() {
+    // While apt-get works in it.
+    let copa = format!(
+        r#"{} "$@" 2>&1 | while read -r line; do
+            echo "$line"
+            case "$line" in *' Installing '*) docker kill $(docker ps --quiet --filter ancestor=drydock-patch-real:buildkit) >/dev/null 2>&1;; esac
+        done; exit 1"#,
+        real("copa")
+    );
+    let bench = Bench::new("killed", "vulnlib", "").tool("copa", &copa);
+    let ran = bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert_eq!(
+        ran.error(),
+        "copacetic-patch: Copa could not patch the image: BuildKit ended with exit code 137 in the midst of it: it was killed, most often for want of memory",
+        "{}",
+        ran.log
+    );
+    assert_eq!(bench.inspect(&bench.patched), None);
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn what_copa_says_is_told_with_a_cure() {
+    let said = "Copa could not patch the image: Error: ";
+    let table = [
+        (
+            ("timeout", "1s"),
+            "patch exceeded timeout 1s; raise `timeout`, or look in the log for what took so long",
+        ),
+        (
+            ("buildkit-address", "unix:///nonexistent.sock"),
+            "connect: no such file or directory\"; is there a BuildKit at `buildkit-address`?",
+        ),
+        // Something else answers there.
+        (
+            ("buildkit-address", "unix:///var/run/docker.sock"),
+            "looked like an HTTP/1.1 header\"; is there a BuildKit at `buildkit-address`?",
+        ),
+    ];
+    for ((input, value), message) in table {
+        let bench = Bench::new("said", "vulnlib", "").input(input, value);
+        let ran = bench.run();
+        assert_eq!(
+            (ran.code, ran.output("result")),
+            (2, "error"),
+            "{}",
+            ran.log
+        );
+        let error = ran.error();
+        assert!(error.contains(said) && error.ends_with(message), "{error}");
+        assert_eq!(bench.inspect(&bench.patched), None);
+    }
+}
+
+/// A folder in memory of `size`, while it lasts.
+struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    fn new(size: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path())
+            .status();
+        assert!(done.unwrap().success());
+        Self(folder)
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy, and to be root"]
+fn a_full_disk_is_named() {
+    // Filled up by Copa's own time, but for the little that Copa itself needs.
+    let fill = format!(
+        r#"cat /dev/zero > "$TMPDIR/../fill" 2>/dev/null; truncate --size=-8K "$TMPDIR/../fill"; exec {} "$@""#,
+        real("copa")
+    );
+    for (size, copa, message) in [
+        (
+            "1m",
+            "exit 9",
+            "while taking `drydock-patch-real:full` out of the engine",
+        ),
+        ("400m", fill.as_str(), "while keeping what Copa made"),
+    ] {
+        let temp = Tmpfs::new(size);
+        let bench = Bench::new("full", "vulnlib", "").tool("copa", copa);
+        let bench = bench.env("RUNNER_TEMP", &temp.0.path().to_string_lossy());
+        let ran = bench.run();
+        assert_eq!(
+            (ran.code, ran.output("result")),
+            (2, "error"),
+            "{}",
+            ran.log
+        );
+        assert_eq!(
+            ran.error(),
+            format!(
+                "copacetic-patch: {message}: No space left on device (os error 28); free space on the runner (`docker system prune`)"
+            ),
+            "{}",
+            ran.log
+        );
+        assert_eq!(bench.inspect(&bench.patched), None);
+        assert_eq!(std::fs::read_dir(temp.0.path()).unwrap().count(), 0);
+    }
+}
+
+/// The program `name` that a script of the same name stands before.
+fn real(name: &str) -> String {
+    let path = std::env::var_os("PATH").unwrap();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name));
+    let found = found.into_iter().find(|path| path.is_file()).unwrap();
+    found.to_string_lossy().into_owned()
+}

@@ -1,0 +1,157 @@
+//! Pushing to a registry that fails, and to one that another run pushes to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::registry::Pushed;
+use crate::wire::{Fault, Wire, every, first};
+
+/// What the tags of the test's image are.
+const RELEASE: &str = "1-patched";
+const INCREMENTAL: &str = "1-patched-1";
+
+/// The image's registry is reached by a wire; `step` says who is at the other end.
+fn by_wire(mut pushed: Pushed, step: &Arc<AtomicI32>) -> (Pushed, Wire) {
+    let wire = Wire::to_server(pushed.server.host.clone(), step);
+    let image = pushed.image.to_string();
+    let image = image.replace(&pushed.server.host, &wire.address);
+    pushed.bench = pushed.bench.input("image", &image);
+    (pushed, wire)
+}
+
+#[test]
+#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+fn a_registry_that_fails_once_is_asked_again() {
+    let (pushed, wire) = by_wire(Pushed::new("flaky", "vulnlib"), &Arc::default());
+    wire.rules(&[
+        first("GET /manifests/1", Fault::Unavailable),
+        first("POST /blobs/uploads", Fault::Unavailable),
+        first("PUT /blobs/uploads", Fault::Reset),
+        first("PUT /manifests/1-patched-1", Fault::Reset),
+        first("PUT /manifests/1-patched", Fault::Unavailable),
+    ]);
+    let ran = pushed.bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "patched"),
+        "{}",
+        ran.log
+    );
+    assert!(wire.is_met(), "{}", ran.log);
+    assert_eq!(pushed.tags(), ["1", RELEASE, INCREMENTAL]);
+    assert_eq!(pushed.manifest(RELEASE).0, ran.output("digest"));
+    assert_eq!(pushed.manifest(INCREMENTAL).0, ran.output("digest"));
+}
+
+#[test]
+#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+fn a_registry_that_does_not_take_the_image_keeps_the_tag_that_it_has() {
+    let (down, cut) = (Fault::Unavailable, Fault::Reset);
+    let said = "answered 503 Service Unavailable";
+    let table: [(_, _, &[&str]); 5] = [
+        (every("POST /blobs/uploads", down), said, &["1"]),
+        (
+            every("PUT /blobs/uploads", cut),
+            "while pushing a part of",
+            &["1"],
+        ),
+        (every("PUT /manifests/1-patched-1", down), said, &["1"]),
+        (
+            every("PUT /manifests/1-patched", cut),
+            "while tagging",
+            &["1", INCREMENTAL],
+        ),
+        (every("GET /tags/list", down), said, &["1", INCREMENTAL]),
+    ];
+    let (pushed, wire) = by_wire(Pushed::new("down", "vulnlib"), &Arc::default());
+    for (rule, message, tags) in table {
+        wire.rules(&[rule]);
+        let ran = pushed.bench.run();
+        assert_eq!(
+            (ran.code, ran.output("result"), ran.output("image")),
+            (2, "error", ""),
+            "{}",
+            ran.log
+        );
+        assert!(wire.is_met(), "{}", ran.log);
+        assert!(ran.error().contains(message), "{}", ran.error());
+        assert_eq!(pushed.tags(), tags);
+    }
+    // What was pushed before the fault was proven: the next run gives it a number of its own.
+    wire.rules(&[]);
+    let ran = pushed.bench.run();
+    assert_eq!(
+        (ran.code, ran.output("incremental-tag")),
+        (0, "1-patched-2"),
+        "{}",
+        ran.log
+    );
+    assert_eq!(pushed.manifest(RELEASE).0, ran.output("digest"));
+}
+
+#[test]
+#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+fn a_step_that_is_stopped_while_it_pushes_leaves_whole_tags() {
+    let step = Arc::new(AtomicI32::new(0));
+    let (mut pushed, wire) = by_wire(Pushed::new("stopped", "vulnlib"), &step);
+    let engine = Wire::to_engine(&[], &step);
+    pushed.bench = pushed.bench.env("DOCKER_HOST", &engine.address);
+    let table: [(_, &[&str]); 3] = [
+        ("PUT /blobs/uploads", &["1"]),
+        ("PUT /manifests/1-patched-1", &["1", INCREMENTAL]),
+        (
+            "PUT /manifests/1-patched",
+            &["1", RELEASE, INCREMENTAL, "1-patched-2"],
+        ),
+    ];
+    for (request, tags) in table {
+        step.store(0, Ordering::SeqCst);
+        wire.rules(&[first(request, Fault::Terminate)]);
+        let ran = pushed.bench.run_to(|| wire.settled());
+        assert!(wire.is_met(), "{}", ran.log);
+        assert_eq!(
+            (ran.code, ran.output("result")),
+            (2, "error"),
+            "{}",
+            ran.log
+        );
+        assert!(
+            ran.error().contains("stopped by SIGTERM"),
+            "{}",
+            ran.error()
+        );
+        assert_eq!(pushed.tags(), tags, "{request}");
+    }
+    assert_eq!(pushed.manifest(RELEASE).0, pushed.manifest("1-patched-2").0);
+}
+
+#[test]
+#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+fn two_runs_at_once_do_not_meet() {
+    let pushed = Pushed::new("both", "vulnlib");
+    let ran = std::thread::scope(|scope| {
+        let step = pushed.other_step();
+        let other = scope.spawn(move || step.run());
+        [pushed.bench.step.run(), other.join().unwrap()]
+    });
+    pushed.bench.left_nothing(&ran[0]);
+    let mut made: Vec<_> = Vec::new();
+    for ran in &ran {
+        assert_eq!(ran.code, 0, "{}", ran.log);
+        let incremental = ran.output("incremental-tag");
+        if !incremental.is_empty() {
+            assert_eq!(
+                pushed.manifest(incremental).0,
+                ran.output("digest"),
+                "{}",
+                ran.log
+            );
+            made.push(ran.output("digest"));
+        }
+    }
+    assert!(
+        made.contains(&pushed.manifest(RELEASE).0.as_str()),
+        "{made:?}"
+    );
+    assert_eq!(pushed.tags().len(), 2 + made.len());
+}

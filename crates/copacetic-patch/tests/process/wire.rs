@@ -1,0 +1,268 @@
+//! What stands between the step and a server: it passes on all that it is sent, until a request comes that
+//! is to meet a fault.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// Longer than any answer of an engine that a test waits for.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+
+const UNAVAILABLE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The server is overloaded.
+    Unavailable,
+    /// The connection breaks off.
+    Reset,
+    /// The runner ends the step; the request is carried out.
+    Terminate,
+}
+
+/// A request to wait for, and what it meets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    /// Parts of the request line, in any order: `PUT /manifests/1-patched`.
+    request: &'static str,
+    /// How many such requests are let through before.
+    after: usize,
+    /// How many are to meet it then.
+    asked: usize,
+    /// How many of these have not come yet.
+    times: usize,
+    fault: Fault,
+}
+
+/// The one request, the first of its kind.
+pub(crate) fn first(request: &'static str, fault: Fault) -> Rule {
+    Rule {
+        request,
+        after: 0,
+        asked: 1,
+        times: 1,
+        fault,
+    }
+}
+
+/// The second of its kind.
+pub(crate) fn second(request: &'static str, fault: Fault) -> Rule {
+    Rule {
+        after: 1,
+        ..first(request, fault)
+    }
+}
+
+/// Every such request.
+pub(crate) fn every(request: &'static str, fault: Fault) -> Rule {
+    Rule {
+        asked: usize::MAX,
+        times: usize::MAX,
+        ..first(request, fault)
+    }
+}
+
+struct Shared {
+    rules: Mutex<Vec<Rule>>,
+    /// The process at the other end.
+    step: Arc<AtomicI32>,
+    /// Requests that are carried out for a step that has been told to end.
+    open: AtomicUsize,
+}
+
+impl Shared {
+    fn fault(&self, request: &str) -> Option<Fault> {
+        let line = request.lines().next().unwrap_or_default();
+        let line = format!("{line} ");
+        let mut rules = self.rules.lock().unwrap();
+        let rule = rules
+            .iter_mut()
+            .find(|rule| rule.times > 0 && rule.request.split(' ').all(|part| has(&line, part)))?;
+        if rule.after > 0 {
+            rule.after -= 1;
+            return None;
+        }
+        rule.times -= 1;
+        Some(rule.fault)
+    }
+}
+
+// A part that ends in a space is the end of a path: `/manifests/1-patched` is not `/manifests/1-patched-1`.
+fn has(line: &str, part: &str) -> bool {
+    line.match_indices(part)
+        .any(|(at, _)| line[at + part.len()..].starts_with(['/', '?', ' ', ':']))
+}
+
+/// A place to connect to in the server's stead; it ends with the test.
+pub(crate) struct Wire {
+    /// `host:port`, or `unix://` and the path of a socket.
+    pub(crate) address: String,
+    shared: Arc<Shared>,
+    _runtime: tokio::runtime::Runtime,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Wire {
+    /// Before the engine; `step` learns who connects.
+    pub(crate) fn to_engine(rules: &[Rule], step: &Arc<AtomicI32>) -> Self {
+        let host = std::env::var("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock".into());
+        let server = PathBuf::from(host.trim_start_matches("unix://"));
+        let (runtime, shared) = make(rules, step);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.sock");
+        let listener = {
+            let _inside = runtime.enter();
+            UnixListener::bind(&path).unwrap()
+        };
+        let known = Arc::clone(&shared);
+        runtime.spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let pid = client.peer_cred().ok().and_then(|peer| peer.pid());
+                // Tools of the step connect as well, later.
+                let _ = known.step.compare_exchange(
+                    0,
+                    pid.unwrap_or_default(),
+                    Ordering::SeqCst,
+                    Ordering::SeqCst,
+                );
+                let server = UnixStream::connect(&server).await.unwrap();
+                tokio::spawn(pass(client, server, Arc::clone(&known)));
+            }
+        });
+        Self {
+            address: format!("unix://{}", path.display()),
+            shared,
+            _runtime: runtime,
+            _folder: Some(folder),
+        }
+    }
+
+    /// Before the server at `host:port`; `step` says who is at the other end.
+    pub(crate) fn to_server(server: String, step: &Arc<AtomicI32>) -> Self {
+        let (runtime, shared) = make(&[], step);
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let known = Arc::clone(&shared);
+        runtime.spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&server).await.unwrap();
+                tokio::spawn(pass(client, server, Arc::clone(&known)));
+            }
+        });
+        Self {
+            address,
+            shared,
+            _runtime: runtime,
+            _folder: None,
+        }
+    }
+
+    /// Let these requests meet faults, and no others.
+    pub(crate) fn rules(&self, rules: &[Rule]) {
+        *self.shared.rules.lock().unwrap() = rules.to_vec();
+    }
+
+    /// Wait until what was asked for before the step was told to end has been answered.
+    pub(crate) fn settled(&self) {
+        let begun = Instant::now();
+        while self.shared.open.load(Ordering::SeqCst) > 0 {
+            assert!(begun.elapsed() < SETTLE_LIMIT, "the server does not answer");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether every rule has met a request.
+    pub(crate) fn is_met(&self) -> bool {
+        let rules = self.shared.rules.lock().unwrap();
+        rules.iter().all(|rule| rule.times < rule.asked)
+    }
+}
+
+fn make(rules: &[Rule], step: &Arc<AtomicI32>) -> (tokio::runtime::Runtime, Arc<Shared>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let shared = Arc::new(Shared {
+        rules: Mutex::new(rules.to_vec()),
+        step: Arc::clone(step),
+        open: AtomicUsize::new(0),
+    });
+    (runtime, shared)
+}
+
+async fn pass<S>(client: S, server: S, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (mut from_client, to_client) = tokio::io::split(client);
+    let to_client = Arc::new(tokio::sync::Mutex::new(to_client));
+    let (mut from_server, mut to_server) = tokio::io::split(server);
+    let open = Arc::new(AtomicUsize::new(0));
+    let down = {
+        let (shared, open) = (Arc::clone(&shared), Arc::clone(&open));
+        let to_client = Arc::clone(&to_client);
+        tokio::spawn(async move {
+            let mut chunk = vec![0; 64 * 1024];
+            loop {
+                let count = from_server.read(&mut chunk).await.unwrap_or(0);
+                // The first bytes of the answer: what was asked for has been done.
+                let done = open.swap(0, Ordering::SeqCst);
+                shared.open.fetch_sub(done, Ordering::SeqCst);
+                if count == 0 {
+                    let _ = to_client.lock().await.shutdown().await;
+                    return;
+                }
+                // The server is heard to the end, whether there is still somebody to be told or not.
+                let _ = to_client.lock().await.write_all(&chunk[..count]).await;
+            }
+        })
+    };
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let count = from_client.read(&mut chunk).await.unwrap_or(0);
+        if count == 0 {
+            let _ = to_server.shutdown().await;
+            return;
+        }
+        let sent = &chunk[..count];
+        let verbs = [b"GET ", b"PUT ", b"HEAD", b"POST", b"PATC", b"DELE"];
+        let begins = verbs.iter().any(|verb| sent.starts_with(*verb));
+        let fault = begins.then(|| shared.fault(&String::from_utf8_lossy(sent)));
+        match fault.flatten() {
+            None => {}
+            Some(Fault::Unavailable) => {
+                down.abort();
+                let mut to_client = to_client.lock().await;
+                let _ = to_client.write_all(UNAVAILABLE).await;
+                let _ = to_client.shutdown().await;
+                // What is not read would become a reset, and the answer be lost.
+                while from_client.read(&mut chunk).await.unwrap_or(0) > 0 {}
+                return;
+            }
+            Some(Fault::Reset) => {
+                down.abort();
+                return;
+            }
+            Some(Fault::Terminate) => {
+                open.fetch_add(1, Ordering::SeqCst);
+                shared.open.fetch_add(1, Ordering::SeqCst);
+                let pid = shared.step.load(Ordering::SeqCst).to_string();
+                std::process::Command::new("kill")
+                    .args(["-TERM", &pid])
+                    .status()
+                    .unwrap();
+            }
+        }
+        if to_server.write_all(sent).await.is_err() {
+            return;
+        }
+    }
+}
