@@ -10,7 +10,7 @@ use crate::setup::command::{command, output, run, succeeds};
 use crate::{paths, say};
 
 /// What BuildKit keeps between runs.
-pub(crate) const VOLUME: &str = "drydock-release";
+pub(super) const VOLUME: &str = "drydock-release";
 
 /// A running BuildKit.
 pub(super) struct Builder<'a> {
@@ -19,22 +19,18 @@ pub(super) struct Builder<'a> {
     bases: &'a Bases,
 }
 
-/// How much is built anew.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cache {
-    /// What was built before is taken.
-    Use,
-    /// The binaries and the images are built anew; the tools are not.
-    Not,
-}
-
 impl<'a> Builder<'a> {
-    /// Start one that reads the checkout `source`, and writes to `out`; `bases` says where the
-    /// base images are.
+    /// Start one that reads the checkout `source`, writes to `out`, and keeps what it built in `volume`; `bases`
+    /// says where the base images are.
     ///
     /// # Errors
     /// When it does not come up.
-    pub(super) fn start(source: &Path, out: &Path, bases: &'a Bases) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        source: &Path,
+        out: &Path,
+        volume: &str,
+        bases: &'a Bases,
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(out)?;
         let mount = |from: &Path, to: &str| format!("{}:{to}", from.display());
         let mut start = command("docker", ["run", "--detach", "--rm"]);
@@ -50,7 +46,7 @@ impl<'a> Builder<'a> {
             .args(["--network", "host", "--label", "dev.drydock.run=release"])
             .args(["--volume", &mount(source, "/source:ro")])
             .args(["--volume", &mount(out, "/out")])
-            .args(["--volume", &format!("{VOLUME}:/var/lib/buildkit")])
+            .args(["--volume", &format!("{volume}:/var/lib/buildkit")])
             .args([BUILDKIT, "--oci-worker-net=host"])
             .arg("--allow-insecure-entitlement=network.host")
             // In megabytes: kept in any case, left free on the disk, never more.
@@ -80,12 +76,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// With the end of what BuildKit printed.
-    pub(super) fn build(
-        &self,
-        target: &str,
-        arguments: &[(&str, String)],
-        cache: Cache,
-    ) -> anyhow::Result<()> {
+    pub(super) fn build(&self, target: &str, arguments: &[(&str, String)]) -> anyhow::Result<()> {
         let mut build = command("docker", ["exec", &self.container, "buildctl", "build"]);
         build
             .args(["--progress=plain", "--frontend=dockerfile.v0"])
@@ -99,9 +90,6 @@ impl<'a> Builder<'a> {
             .arg(format!(
                 "--output=type=docker,oci-mediatypes=true,dest=/out/{target}.tar,rewrite-timestamp=true"
             ));
-        if cache == Cache::Not {
-            build.arg(format!("--opt=no-cache=build,base,{target}"));
-        }
         for (name, value) in images::labels(target, &self.commit) {
             build.arg(format!(
                 "--opt=label:org.opencontainers.image.{name}={value}"
@@ -123,9 +111,13 @@ impl Drop for Builder<'_> {
     }
 }
 
-/// Remove what BuildKit keeps.
+/// Remove what BuildKit keeps in `volume`, if there is anything.
+pub(super) fn forget(volume: &str) {
+    let _ = run(&mut command("docker", ["volume", "rm", volume]));
+}
+
+/// Remove what a rehearsal keeps.
 pub(crate) fn purge() {
-    // There may be none.
-    let _ = run(&mut command("docker", ["volume", "rm", VOLUME]));
+    forget(VOLUME);
     let _ = std::fs::remove_dir_all(paths::cache().join("release"));
 }

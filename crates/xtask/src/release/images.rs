@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
 use super::base::Bases;
-use super::builder::{Builder, Cache};
+use super::builder::{Builder, VOLUME, forget};
 use super::{ACTIONS, Place, VERSION, proof, publish};
 use crate::setup::command::{command, output};
 use crate::{paths, say};
@@ -64,7 +64,7 @@ pub(super) fn make(place: &Place) -> anyhow::Result<()> {
 /// # Errors
 /// The same.
 pub(super) fn from(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> {
-    build(source, bases, place, &place.folder, Cache::Use)?;
+    build(source, bases, place, &place.folder, VOLUME)?;
     let architecture = architecture();
     let mut images = Vec::new();
     for action in ACTIONS {
@@ -103,21 +103,19 @@ fn build(
     bases: &Bases,
     place: &Place,
     out: &Path,
-    cache: Cache,
+    volume: &str,
 ) -> anyhow::Result<()> {
     std::fs::create_dir_all(out)?;
     let out = out.canonicalize()?;
-    let builder = Builder::start(source, &out, bases)?;
-    for (index, action) in ACTIONS.iter().enumerate() {
+    let builder = Builder::start(source, &out, volume, bases)?;
+    for action in ACTIONS {
         let mut arguments = vec![("SOURCE_DATE_EPOCH", EPOCH.to_owned())];
-        if *action == "ci" {
+        if action == "ci" {
             let scanner = Archive::open(&out.join("trivy-scan.tar"))?.manifest.digest;
             let image = format!("{}/trivy-scan@{scanner}", place.registry);
             arguments.push(("TRIVY_IMAGE", image));
         }
-        // What the first one built anew serves the others.
-        let cache = if index == 0 { cache } else { Cache::Use };
-        builder.build(action, &arguments, cache)?;
+        builder.build(action, &arguments)?;
     }
     Ok(())
 }
@@ -184,15 +182,20 @@ pub(crate) fn built() -> anyhow::Result<Vec<Built>> {
     Ok(built)
 }
 
-/// Build the images of the checkout `source` a second time, binaries and all, and compare the digests with those of
-/// the first time, which are in the folder of `place`.
+/// Build the images of the checkout `source` a second time, by a BuildKit that has built nothing, and compare the
+/// digests with those of the first time, which are in the folder of `place`.
 ///
 /// # Errors
 /// When one differs.
 pub(super) fn reproduce(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> {
     let folder = &place.folder;
     let again = folder.join("again");
-    build(source, bases, place, &again, Cache::Not)?;
+    let volume = format!("{VOLUME}-again");
+    // A run that was cut off may have left some of it.
+    forget(&volume);
+    let built = build(source, bases, place, &again, &volume);
+    forget(&volume);
+    built?;
     for action in ACTIONS {
         let name = format!("{action}.tar");
         let first = Archive::open(&folder.join(&name))?.manifest.digest;
