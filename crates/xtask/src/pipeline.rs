@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use anyhow::{Context as _, bail};
 
 use crate::setup::base_images::{self, Origin};
-use crate::setup::command::command;
+use crate::setup::command::{command, output};
 use crate::stack::{self, Stack};
 use crate::{paths, say};
 
@@ -66,7 +66,11 @@ pub(crate) fn act(
     // Secrets go by files that only we can read, not by arguments that everybody can.
     let secrets = private(
         &folder.join("secrets"),
-        &[("GITHUB_TOKEN", stack::GITHUB_TOKEN.to_owned())],
+        &[
+            ("GITHUB_TOKEN", stack::GITHUB_TOKEN.to_owned()),
+            ("REGISTRY_PASSWORD", stack::registry_password()?),
+            ("KUBECONFIG", format!("'{}'", one_line(stack)?)),
+        ],
     )?;
     let env = private(&folder.join("env"), &environment(checkout))?;
     let vars = private(&folder.join("vars"), &variables(stack))?;
@@ -169,6 +173,15 @@ fn private(path: &Path, pairs: &[(&str, String)]) -> anyhow::Result<std::path::P
     Ok(path.to_owned())
 }
 
+// The access to the cluster as JSON without an end of line in it: a value of act's file of secrets ends there.
+fn one_line(stack: &Stack) -> anyhow::Result<String> {
+    let kubectl = stack.builds.wait("kubernetes")?.join("kubectl");
+    let view = ["config", "view", "--raw", "--flatten", "--output=json"];
+    let mut view = command(&kubectl.to_string_lossy(), view);
+    let text = output(view.env("KUBECONFIG", &stack.kubeconfig))?;
+    Ok(text.lines().map(str::trim).collect())
+}
+
 // What GitHub's runner would set, where it is not act's own.
 fn environment(checkout: &Path) -> Vec<(&'static str, String)> {
     let github = format!("http://{}", stack::GITHUB);
@@ -206,6 +219,12 @@ fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("AZURE_REGISTRY", "drydock".to_owned()),
         ("AZURE_RESOURCE_GROUP", "drydock".to_owned()),
         ("AZURE_CLUSTER", "drydock".to_owned()),
+        // For whoever signs in by a password.
+        ("REGISTRY", stack::LOGIN_SERVER.to_owned()),
+        (
+            "REGISTRY_USERNAME",
+            "00000000-0000-0000-0000-000000000000".to_owned(),
+        ),
     ]);
     if stack.origin == Origin::Made {
         variables.insert(
@@ -236,7 +255,7 @@ pub(crate) fn address(stack: &Stack) -> anyhow::Result<String> {
             "--kubeconfig",
         ],
     );
-    let address = crate::setup::command::output(get.arg(&stack.kubeconfig))?;
+    let address = output(get.arg(&stack.kubeconfig))?;
     if address.is_empty() {
         bail!("the Service has no address");
     }

@@ -21,6 +21,7 @@ use crate::setup::go_tools::Builds;
 use crate::setup::{apt, base_images, trivy_db};
 use crate::{paths, say};
 
+pub(crate) use registry::password as registry_password;
 pub(crate) use serve::{CLIENT, GITHUB_TOKEN, OIDC_REQUEST_TOKEN, SUBSCRIPTION, TENANT};
 
 /// The stand-in for GitHub's REST API.

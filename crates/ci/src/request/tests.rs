@@ -150,6 +150,10 @@ fn every_mistake_names_its_input_and_what_would_be_right() {
             &["--build-args=A=1\nA=2"],
             "input `build-args`: `A` is given twice",
         ),
+        (
+            &["--lock-file=app/empty", "--trivy-image=trivy:1"],
+            "input `trivy-image`: `trivy:1`: an image is wanted by its digest, `name@sha256:…`",
+        ),
     ];
     for (args, message) in table {
         let mut all = vec!["--context=app", "--image=app:1"];

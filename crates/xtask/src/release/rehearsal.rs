@@ -10,8 +10,17 @@ use crate::pipeline::{self, checkout};
 use crate::setup::base_images::Origin;
 use crate::{paths, say, stack};
 
-/// The workflow of somebody who uses the released actions, all four.
-const WORKFLOW: &str = "examples/one-image.yml";
+/// The workflows of somebody who uses the released actions, and the event of each.
+const WORKFLOWS: &[(&str, &str)] = &[
+    ("one-image", "push"),
+    ("any-cluster", "push"),
+    ("private-cluster", "push"),
+    ("matrix", "push"),
+    ("monorepo", "push"),
+    ("no-code-scanning", "push"),
+    ("enterprise-server", "push"),
+    ("weekly-patch", "schedule"),
+];
 
 // What cannot be done here, in the words of the workflow's steps.
 const LEFT: &[&str] = &[
@@ -51,7 +60,10 @@ pub(super) fn run() -> anyhow::Result<()> {
     publish::run(&place)?;
     tree::write(&source, &publish::read(&place)?)?;
     checkout::commit(&source)?;
-    pipeline::act(&stack, &source, WORKFLOW, "push")?;
+    for (name, event) in WORKFLOWS {
+        say::line(format!("\nexamples/{name}.yml with the released actions"));
+        pipeline::act(&stack, &source, &format!("examples/{name}.yml"), event)?;
+    }
     say::line("\nleft to the workflow on GitHub:");
     for step in LEFT {
         say::line(format!("- {step}"));

@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use super::{LOGIN_SERVER, MIRROR, REGISTRY, host, process};
 use crate::paths;
 use crate::setup::command::command;
@@ -21,6 +23,42 @@ pub(super) fn start() -> anyhow::Result<()> {
     );
     one("registry", REGISTRY, &token)?;
     one("mirror", MIRROR, "")
+}
+
+/// A password for the registry, for an hour or so: what `az acr login --expose-token` would print.
+///
+/// # Errors
+/// When the stand-in for Azure Container Registry does not give one.
+pub(crate) fn password() -> anyhow::Result<String> {
+    let authority = reqwest::Certificate::from_pem(&std::fs::read(super::registry_authority())?)?;
+    super::install_tls();
+    let http = reqwest::Client::builder()
+        .tls_certs_only([authority])
+        .build()?;
+    let token = format!("acr-{}", super::CLIENT);
+    let form = [
+        ("grant_type", "access_token"),
+        ("service", LOGIN_SERVER),
+        ("tenant", super::TENANT),
+        ("access_token", &token),
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let url = format!("https://{LOGIN_SERVER}/oauth2/exchange");
+        let answer = http
+            .post(url)
+            .form(&form)
+            .send()
+            .await?
+            .error_for_status()?;
+        let answer: serde_json::Value = answer.json().await?;
+        let token = answer["refresh_token"].as_str();
+        Ok(token
+            .context("the registry's answer has no token")?
+            .to_owned())
+    })
 }
 
 /// Stop both.
