@@ -2,6 +2,7 @@
 
 mod admission;
 mod config;
+mod directory;
 mod entra;
 mod kubeconfig;
 mod oidc;
@@ -9,6 +10,7 @@ mod registry;
 mod resources;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,7 +20,7 @@ use axum::routing::{get, post};
 
 use crate::desk::{Desk, Fault, watched};
 use crate::jwt::Signer;
-use crate::server::{Server, listen, start};
+use crate::server::{Server, listen, start, start_tls, tls_config};
 
 pub use config::AzureConfig;
 pub use registry::{AzureRegistry, RegistryConfig};
@@ -26,6 +28,7 @@ pub use registry::{AzureRegistry, RegistryConfig};
 /// The server: OIDC issuer, Entra and Resource Manager at one address.
 pub struct Azure {
     server: Server,
+    scheme: &'static str,
     shared: Shared,
     desk: Desk,
 }
@@ -52,25 +55,27 @@ impl Azure {
     /// # Errors
     /// When the port is taken.
     pub async fn at(address: SocketAddr, config: AzureConfig) -> anyhow::Result<Self> {
-        let shared = Shared(Arc::new(Inner {
-            config,
-            signer: Signer::new()?,
-        }));
-        let desk = Desk::default();
-        let router = Router::new()
-            .route("/oidc/token", get(oidc::token))
-            .route(
-                "/.well-known/openid-configuration",
-                get(oidc::configuration),
-            )
-            .route("/.well-known/jwks", get(oidc::keys))
-            .route("/{tenant}/oauth2/v2.0/token", post(entra::token))
-            .merge(resources::router().layer(from_fn_with_state(shared.clone(), admission::admit)))
-            .fallback(async || resources::unknown())
-            .with_state(shared.clone());
-        let server = start(listen(address).await?, watched(router, &desk))?;
+        let (router, shared, desk) = parts(config)?;
+        let server = start(listen(address).await?, router)?;
         Ok(Self {
             server,
+            scheme: "http",
+            shared,
+            desk,
+        })
+    }
+
+    /// A server for clients that take https alone, with the certificate `azure.{crt,key}` in `tls`.
+    ///
+    /// # Errors
+    /// When no port is free, or a file is missing.
+    pub async fn with_tls(config: AzureConfig, tls: &Path) -> anyhow::Result<Self> {
+        let (router, shared, desk) = parts(config)?;
+        let listener = listen(([127, 0, 0, 1], 0).into()).await?;
+        let server = start_tls(listener, router, tls_config(tls, "azure")?)?;
+        Ok(Self {
+            server,
+            scheme: "https",
             shared,
             desk,
         })
@@ -78,7 +83,7 @@ impl Azure {
 
     /// The base of Entra and of Resource Manager.
     pub fn url(&self) -> String {
-        format!("http://{}", self.server.address)
+        format!("{}://{}", self.scheme, self.server.address)
     }
 
     /// `ACTIONS_ID_TOKEN_REQUEST_URL` of a run.
@@ -100,6 +105,28 @@ impl Azure {
     pub async fn stop(self) {
         self.server.stop().await;
     }
+}
+
+fn parts(config: AzureConfig) -> anyhow::Result<(Router, Shared, Desk)> {
+    let shared = Shared(Arc::new(Inner {
+        config,
+        signer: Signer::new()?,
+    }));
+    let desk = Desk::default();
+    let managed = resources::router().merge(directory::signed_in());
+    let router = Router::new()
+        .route("/oidc/token", get(oidc::token))
+        .route(
+            "/.well-known/openid-configuration",
+            get(oidc::configuration),
+        )
+        .route("/.well-known/jwks", get(oidc::keys))
+        .route("/{tenant}/oauth2/v2.0/token", post(entra::token))
+        .merge(directory::open())
+        .merge(managed.layer(from_fn_with_state(shared.clone(), admission::admit)))
+        .fallback(async || resources::unknown())
+        .with_state(shared.clone());
+    Ok((watched(router, &desk), shared, desk))
 }
 
 fn bearer(headers: &HeaderMap) -> &str {

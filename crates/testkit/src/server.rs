@@ -1,11 +1,14 @@
 //! Listening, with and without TLS, until told to stop.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
 use axum::serve::Listener;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -40,6 +43,19 @@ pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub(crate) fn start(listener: TcpListener, router: Router) -> anyhow::Result<Server> {
     let address = listener.local_addr()?;
     Ok(serve(address, listener, router))
+}
+
+/// TLS with the certificate `<name>.{crt,key}` in `folder`.
+pub(crate) fn tls_config(folder: &Path, name: &str) -> anyhow::Result<rustls::ServerConfig> {
+    // An error means that a provider is installed already, which is what is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let certificate = CertificateDer::from_pem_file(folder.join(format!("{name}.crt")))
+        .with_context(|| format!("while reading the certificate `{name}.crt`"))?;
+    let key = PrivateKeyDer::from_pem_file(folder.join(format!("{name}.key")))
+        .with_context(|| format!("while reading the key `{name}.key`"))?;
+    Ok(rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)?)
 }
 
 /// The same with TLS.

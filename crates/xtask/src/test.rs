@@ -144,6 +144,7 @@ fn real_tools(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> 
         .env("PATH", path)
         .env("DRYDOCK_STATE", paths::state())
         .env("DRYDOCK_SBOM_PYTHON", sbom)
+        .env("DRYDOCK_AZ", pypi::AZURE_CLI.provide()?.join("az"))
         .env("DRYDOCK_KUBECONFIG", &stack.kubeconfig);
     check(outcomes, "tests with the real tools", &mut test);
     Ok(())

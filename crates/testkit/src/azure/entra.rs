@@ -16,7 +16,12 @@ use super::oidc::ISSUER;
 use super::{AzureConfig, Shared};
 use crate::jwt::now;
 
-const RESOURCE_MANAGER: &str = "https://management.azure.com/.default";
+// Both names of Resource Manager, with and without the slash that is the resource's own.
+const RESOURCE_MANAGER: &[&str] = &[
+    "https://management.azure.com/.default",
+    "https://management.azure.com//.default",
+    "https://management.core.windows.net//.default",
+];
 const REGISTRY: &str = "https://containerregistry.azure.net/.default";
 const CLUSTER: &str = "6dae42f8-4368-4678-94ff-3960e28e3630/.default";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -110,7 +115,7 @@ fn granted(
     let scope = field("scope")?;
     identified(shared, form)?;
     let token = match scope.as_str() {
-        RESOURCE_MANAGER => format!("arm-{client}"),
+        scope if RESOURCE_MANAGER.contains(&scope) => format!("arm-{client}"),
         REGISTRY => format!("acr-{client}"),
         CLUSTER => config.cluster_token.clone(),
         scope => {

@@ -9,21 +9,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use axum::Json;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 
 use super::Azure;
 use crate::desk::{Desk, Fault, watched};
 use crate::jwt::Signer;
-use crate::server::{Server, listen, start_tls};
+use crate::server::{Server, listen, start_tls, tls_config};
 
 /// What the registry's front needs to know.
 #[derive(Debug, Clone)]
@@ -69,15 +66,7 @@ impl AzureRegistry {
         tls: &Path,
     ) -> anyhow::Result<Self> {
         let signer = Signer::read(&config.signing)?;
-        // An error means that a provider is installed already, which is what is wanted.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let certificate = CertificateDer::from_pem_file(tls.join("registry.crt"))
-            .context("while reading the registry's certificate")?;
-        let key = PrivateKeyDer::from_pem_file(tls.join("registry.key"))
-            .context("while reading the registry's key")?;
-        let server_config = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)?;
+        let server_config = tls_config(tls, "registry")?;
         let (tenant, client) = (
             azure.shared.0.config.tenant.clone(),
             azure.shared.0.config.client.clone(),

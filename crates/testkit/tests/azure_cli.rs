@@ -1,0 +1,149 @@
+//! The Azure CLI takes the server for Azure: it signs in with a run's token, reads the registry and the cluster.
+
+#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use testkit::pki::{Authority, Leaf};
+use testkit::{Azure, AzureConfig};
+
+const TENANT: &str = "11111111-1111-4111-8111-111111111111";
+const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
+const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
+const KUBECONFIG: &str = "apiVersion: v1
+kind: Config
+clusters: [{name: drydock, cluster: {server: 'https://10.0.0.1:6443', certificate-authority-data: Y2E=}}]
+contexts: []
+users: []
+";
+
+/// The CLI with a configuration of its own, which trusts the server's authority.
+struct Cli {
+    program: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Cli {
+    fn try_run(&self, args: &[&str]) -> Result<String, String> {
+        let done = Command::new(&self.program)
+            .args(args)
+            .args(["--only-show-errors", "--output", "json"])
+            .env("AZURE_CONFIG_DIR", self.folder.path().join("azure"))
+            .env("REQUESTS_CA_BUNDLE", self.folder.path().join("ca.pem"))
+            .env("AZURE_CORE_COLLECT_TELEMETRY", "no")
+            .env("AZURE_CORE_INSTANCE_DISCOVERY", "false")
+            .env("NO_PROXY", "127.0.0.1")
+            .output()
+            .unwrap();
+        if done.status.success() {
+            Ok(String::from_utf8(done.stdout).unwrap())
+        } else {
+            Err(String::from_utf8_lossy(&done.stderr).into_owned())
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        self.try_run(args)
+            .unwrap_or_else(|said| panic!("az {args:?}: {said}"))
+    }
+}
+
+async fn oidc_token(azure: &Azure, ca: &Path) -> String {
+    let pem = std::fs::read(ca).unwrap();
+    let http = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
+        .no_proxy()
+        .build()
+        .unwrap();
+    let url = format!("{}&audience=api://AzureADTokenExchange", azure.oidc_url());
+    let answer = http.get(url).bearer_auth("oidc-request-token").send().await;
+    let answer: Value = answer.unwrap().json().await.unwrap();
+    answer["value"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+#[ignore = "real: needs the Azure CLI"]
+async fn the_azure_cli_signs_in_and_reads_the_registry_and_the_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let authority = Authority::new("Drydock test").unwrap();
+    std::fs::write(&ca, authority.certificate()).unwrap();
+    let leaf = Leaf::server("127.0.0.1", &["127.0.0.1"]);
+    let issued = authority.issue(&leaf).unwrap();
+    issued.write(folder.path(), "azure").unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, KUBECONFIG).unwrap();
+
+    let mut config = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
+    config.kubeconfig = Some(kubeconfig);
+    let azure = Azure::with_tls(config, folder.path()).await.unwrap();
+    let token = oidc_token(&azure, &ca).await;
+    let url = azure.url();
+    let cli = Cli {
+        program: std::env::var_os("DRYDOCK_AZ").expect("DRYDOCK_AZ").into(),
+        folder,
+    };
+    tokio::task::spawn_blocking(move || {
+        let cloud = ["cloud", "register", "--name", "Drydock"];
+        let place = ["--endpoint-resource-manager", &url];
+        cli.run(&[&cloud[..], &place].concat());
+        cli.run(&["cloud", "set", "--name", "Drydock"]);
+
+        let login = [
+            "login",
+            "--service-principal",
+            "--username",
+            CLIENT,
+            "--tenant",
+            TENANT,
+        ];
+        let refused = cli.try_run(&[&login[..], &["--federated-token", "not-a-token"]].concat());
+        assert!(refused.unwrap_err().contains("AADSTS50027"));
+        let accounts = cli.run(&[&login[..], &["--federated-token", &token]].concat());
+        let accounts: Value = serde_json::from_str(&accounts).unwrap();
+        assert_eq!(accounts[0]["id"], SUBSCRIPTION);
+        assert_eq!(accounts[0]["user"]["name"], CLIENT);
+
+        let registry = cli.run(&[
+            "acr",
+            "show",
+            "--name",
+            "drydock",
+            "--resource-group",
+            "drydock",
+        ]);
+        let registry: Value = serde_json::from_str(&registry).unwrap();
+        assert_eq!(registry["loginServer"], "drydock.azurecr.io");
+
+        let absent = cli.try_run(&[
+            "aks",
+            "show",
+            "--name",
+            "other",
+            "--resource-group",
+            "drydock",
+        ]);
+        assert!(absent.unwrap_err().contains("ResourceNotFound"));
+        let file = cli
+            .folder
+            .path()
+            .join("written")
+            .to_string_lossy()
+            .into_owned();
+        let credentials = [
+            "aks",
+            "get-credentials",
+            "--name",
+            "drydock",
+            "--resource-group",
+            "drydock",
+        ];
+        cli.run(&[&credentials[..], &["--file", &file]].concat());
+        let written = std::fs::read_to_string(&file).unwrap();
+        assert!(written.contains("https://10.0.0.1:6443"), "{written}");
+    })
+    .await
+    .unwrap();
+}
