@@ -1,5 +1,6 @@
 //! The one HTTP client.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,5 +22,35 @@ pub fn client() -> anyhow::Result<reqwest::Client> {
         .user_agent(concat!("drydock/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
         .build()
-        .context("while preparing the HTTP client: are the system's CA certificates installed (package `ca-certificates`)?")
+        .with_context(|| {
+            let given = std::env::var_os("SSL_CERT_FILE");
+            cause(given.as_deref().map(Path::new))
+        })
+}
+
+fn cause(given: Option<&Path>) -> String {
+    const DOING: &str = "while preparing the HTTP client";
+    match given {
+        Some(file) if !file.is_file() => format!(
+            "{DOING}: there is no file `{}`, and `SSL_CERT_FILE` names it; in a container action it has to be in the workspace",
+            file.display()
+        ),
+        _ => format!(
+            "{DOING}: are the system's CA certificates installed (package `ca-certificates`)?"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_certificates_that_is_not_there_is_named() {
+        let said = cause(Some(Path::new("/no/such.pem")));
+        assert!(said.contains("there is no file `/no/such.pem`"), "{said}");
+        for given in [None, Some(Path::new("/etc/hosts"))] {
+            assert!(cause(given).ends_with("(package `ca-certificates`)?"));
+        }
+    }
 }

@@ -39,8 +39,12 @@ pub(crate) enum Step {
     Tree(Place),
     /// Print what the changelog says of the version.
     Notes,
-    /// Do all of it against the local registry, and use the released action in a workflow.
-    Rehearse,
+    /// Do all of it against the local registry, and use the released actions in workflows.
+    Rehearse {
+        /// Not if the tree is the one of the last rehearsal that held.
+        #[arg(long)]
+        if_changed: bool,
+    },
 }
 
 /// Where a release goes.
@@ -73,6 +77,6 @@ pub(crate) fn run(step: Step) -> anyhow::Result<()> {
         Step::Publish(place) => publish::run(&place),
         Step::Tree(place) => tree::write(&crate::paths::root(), &publish::read(&place)?),
         Step::Notes => changelog::print(),
-        Step::Rehearse => rehearsal::run(),
+        Step::Rehearse { if_changed } => rehearsal::run(if_changed),
     }
 }

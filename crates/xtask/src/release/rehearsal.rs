@@ -1,6 +1,6 @@
 //! A release without GitHub and Sigstore: everything up to them, and a workflow that uses the outcome.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -33,11 +33,12 @@ const LEFT: &[&str] = &[
     "push the commit of the release, its tag and `v1`, and make the release: GitHub",
 ];
 
-/// Build, test, push, join, point the actions to the outcome, and run a workflow that uses them.
+/// Build, test, push, join, point the actions to the outcome, and run the workflows that use them; with `if_changed`,
+/// only if the tree is not the one of the last rehearsal that held.
 ///
 /// # Errors
 /// With the step that failed.
-pub(super) fn run() -> anyhow::Result<()> {
+pub(super) fn run(if_changed: bool) -> anyhow::Result<()> {
     if let Err(e) = changelog::check(VERSION) {
         say::line(format!("  not ready yet: {e:#}"));
     }
@@ -46,6 +47,13 @@ pub(super) fn run() -> anyhow::Result<()> {
     let source = say::step("preparing the checkout", || {
         checkout::prepare(&paths::root(), &stack)
     })?;
+    let is_content = |path: &Path| !path.starts_with(".git") && !path.starts_with(".drydock");
+    let key = paths::key_of(&source, is_content, "")?;
+    let rehearsed = Proof::of("rehearsed");
+    if if_changed && rehearsed.holds(&key) {
+        say::line(format!("  this tree ({key}) was rehearsed before"));
+        return Ok(());
+    }
     let place = Place {
         registry: format!("{}/drydock", stack::MIRROR),
         version: VERSION.to_owned(),
@@ -71,7 +79,24 @@ pub(super) fn run() -> anyhow::Result<()> {
     for step in LEFT {
         say::line(format!("- {step}"));
     }
-    Ok(())
+    rehearsed.keep(&key)
+}
+
+// What was shown once, of what has this key.
+struct Proof(PathBuf);
+
+impl Proof {
+    fn of(what: &str) -> Self {
+        Self(paths::cache().join("release").join(what))
+    }
+
+    fn holds(&self, key: &str) -> bool {
+        std::fs::read_to_string(&self.0).is_ok_and(|known| known == key)
+    }
+
+    fn keep(&self, key: &str) -> anyhow::Result<()> {
+        std::fs::write(&self.0, key).context("while keeping a proof")
+    }
 }
 
 // Build the images twice, unless that was done with the same sources, tools and base images.
@@ -88,18 +113,18 @@ fn once_more(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> 
                 .any(|f| starts(f))
     };
     let key = paths::key_of(source, in_the_image, bases.ids())?;
-    let proven = paths::cache().join("release/reproduced");
-    if std::fs::read_to_string(&proven).is_ok_and(|known| known == key) {
+    let reproduced = Proof::of("reproduced");
+    if reproduced.holds(&key) {
         say::line(format!(
             "  two builds of these sources ({key}) gave the same digests before"
         ));
         return Ok(());
     }
     images::reproduce(source, bases, place)?;
-    std::fs::write(&proven, key).context("while keeping the proof")
+    reproduced.keep(&key)
 }
 
 /// Where the images are.
-pub(crate) fn folder() -> std::path::PathBuf {
+pub(crate) fn folder() -> PathBuf {
     paths::cache().join("release/images")
 }
