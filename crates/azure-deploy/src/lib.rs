@@ -12,6 +12,7 @@ mod kustomize;
 mod login;
 mod manifests;
 mod object;
+mod pace;
 mod pods;
 mod push;
 mod report;

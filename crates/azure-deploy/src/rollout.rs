@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::cluster::{Cluster, Patience};
 use crate::judge::{self, Cause, Standing};
 use crate::object::{Object, text};
+use crate::pace;
 
-const PERIOD: Duration = Duration::from_secs(1);
 /// A line is written when the standing changes, and at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Of a container's last line, the error shows this many bytes.
@@ -77,7 +77,7 @@ pub(crate) async fn wait(
         }
         open = still;
         if !open.is_empty() {
-            tokio::time::sleep(PERIOD).await;
+            tokio::time::sleep(pace::pause(begun.elapsed())).await;
         }
     }
     Ok(())

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, DEFAULT_NAMESPACE, Patience};
 use crate::object::Object;
+use crate::pace;
 
-const PERIOD: Duration = Duration::from_secs(1);
 /// Answers in a row that count as healthy: the first request after a rollout may still be lost.
 const IN_A_ROW: u32 = 3;
 
@@ -99,7 +99,7 @@ pub(crate) async fn wait_for_address(
             ));
             said = Instant::now();
         }
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(pace::pause(begun.elapsed())).await;
     }
 }
 
@@ -153,7 +153,7 @@ pub(crate) async fn wait_for_health(
                 last = problem;
             }
         }
-        tokio::time::sleep(if good > 0 { PERIOD / 4 } else { PERIOD }).await;
+        tokio::time::sleep(pace::pause(begun.elapsed())).await;
     }
     Err(PolicyFailure(format!(
         "{url} was not healthy after {} s: {last}",
