@@ -4,7 +4,7 @@
 set -euo pipefail
 : "${SOURCE:?} ${COMMIT:?} ${WORK:?} ${LOGIN_SERVER:?} ${MIRROR:?} ${AZURE:?} ${TENANT:?} ${CLIENT:?} ${OIDC_REQUEST_TOKEN:?} ${TOOLING:?} ${BUILDKIT:?} ${KUBECONFIG:?} ${CURL_CA_BUNDLE:?}"
 image=flask-app:$COMMIT
-field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
+source "$(dirname "$0")/login.sh"
 cleanup() { docker rm --force --volumes bench-app bench-buildkit >/dev/null 2>&1 || true; }
 trap cleanup EXIT
 cleanup
@@ -39,14 +39,8 @@ docker tag "$MIRROR/flask-app:$COMMIT-patched" "$image-patched"
 scan "$image-patched" "$WORK/after.json"
 
 # Push.
-assertion=$(curl --silent --header "Authorization: bearer $OIDC_REQUEST_TOKEN" "http://$AZURE/oidc/token?api-version=2.0&audience=api://AzureADTokenExchange" | field value)
-token=$(curl --silent --data-urlencode "client_id=$CLIENT" --data-urlencode grant_type=client_credentials --data-urlencode scope=https://containerregistry.azure.net/.default \
-  --data-urlencode client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer --data-urlencode "client_assertion=$assertion" \
-  "http://$AZURE/$TENANT/oauth2/v2.0/token" | field access_token)
-refresh=$(curl --silent --data-urlencode grant_type=access_token --data-urlencode "service=$LOGIN_SERVER" --data-urlencode "tenant=$TENANT" \
-  --data-urlencode "access_token=$token" "https://$LOGIN_SERVER/oauth2/exchange" | field refresh_token)
 export DOCKER_CONFIG=$WORK/docker
-docker login --username 00000000-0000-0000-0000-000000000000 --password-stdin "$LOGIN_SERVER" <<<"$refresh" >/dev/null 2>&1
+registry_login
 for tag in "$COMMIT" "$COMMIT-patched" latest; do
   source=$image
   [ "$tag" = "$COMMIT" ] || source=$image-patched

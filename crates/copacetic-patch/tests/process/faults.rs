@@ -5,6 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use testkit::Ran;
+
 use crate::bench::Bench;
 use crate::wire::{Fault, Wire, first, second};
 
@@ -73,19 +75,12 @@ fn a_step_that_is_stopped_while_a_tool_works_leaves_nothing() {
     );
     for (tool, script) in [("trivy", kill), ("trivy", &after), ("copa", kill)] {
         let bench = Bench::new("killed", "vulnlib", "").tool(tool, script);
-        let ran = bench.run();
-        assert_eq!(
-            (ran.code, ran.output("result")),
-            (2, "error"),
-            "{script}: {}",
-            ran.log
-        );
+        let ran = broken(&bench);
         assert!(
             ran.error().contains("stopped by SIGTERM"),
             "{}",
             ran.error()
         );
-        assert_eq!(bench.inspect(&bench.patched), None);
     }
 }
 
@@ -101,20 +96,13 @@ fn a_buildkit_that_is_killed_is_named() {
         real("copa")
     );
     let bench = Bench::new("killed", "vulnlib", "").tool("copa", &copa);
-    let ran = bench.run();
-    assert_eq!(
-        (ran.code, ran.output("result")),
-        (2, "error"),
-        "{}",
-        ran.log
-    );
+    let ran = broken(&bench);
     assert_eq!(
         ran.error(),
         "copacetic-patch: Copa could not patch the image: BuildKit ended with exit code 137 in the midst of it: it was killed, most often for want of memory",
         "{}",
         ran.log
     );
-    assert_eq!(bench.inspect(&bench.patched), None);
 }
 
 #[test]
@@ -138,17 +126,19 @@ fn what_copa_says_is_told_with_a_cure() {
     ];
     for ((input, value), message) in table {
         let bench = Bench::new("said", "vulnlib", "").input(input, value);
-        let ran = bench.run();
-        assert_eq!(
-            (ran.code, ran.output("result")),
-            (2, "error"),
-            "{}",
-            ran.log
-        );
+        let ran = broken(&bench);
         let error = ran.error();
         assert!(error.contains(said) && error.ends_with(message), "{error}");
-        assert_eq!(bench.inspect(&bench.patched), None);
     }
+}
+
+/// Run it to its error: there is no verdict, and nothing of what it made is left.
+fn broken(bench: &Bench) -> Ran {
+    let ran = bench.run();
+    let ending = (ran.code, ran.output("result"));
+    assert_eq!(ending, (2, "error"), "{}", ran.log);
+    assert_eq!(bench.inspect(&bench.patched), None);
+    ran
 }
 
 /// A folder in memory of `size`, while it lasts.
@@ -191,13 +181,7 @@ fn a_full_disk_is_named() {
         let temp = Tmpfs::new(size);
         let bench = Bench::new("full", "vulnlib", "").tool("copa", copa);
         let bench = bench.env("RUNNER_TEMP", &temp.0.path().to_string_lossy());
-        let ran = bench.run();
-        assert_eq!(
-            (ran.code, ran.output("result")),
-            (2, "error"),
-            "{}",
-            ran.log
-        );
+        let ran = broken(&bench);
         assert_eq!(
             ran.error(),
             format!(
@@ -206,7 +190,6 @@ fn a_full_disk_is_named() {
             "{}",
             ran.log
         );
-        assert_eq!(bench.inspect(&bench.patched), None);
         assert_eq!(std::fs::read_dir(temp.0.path()).unwrap().count(), 0);
     }
 }

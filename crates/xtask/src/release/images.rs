@@ -33,13 +33,21 @@ pub(super) struct Image {
 
 /// The labels of the image of `action` of `commit`, below `org.opencontainers.image`
 /// (github.com/opencontainers/image-spec/blob/main/annotations.md).
-pub(super) fn labels(action: &str, commit: &str) -> [(&'static str, String); 4] {
-    [
+pub(super) fn labels(action: &str, commit: &str) -> Vec<(&'static str, String)> {
+    let mut labels = vec![
         ("title", format!("drydock {action}")),
         ("version", VERSION.to_owned()),
         ("licenses", "Apache-2.0".to_owned()),
         ("revision", commit.to_owned()),
-    ]
+    ];
+    // By this a package of GitHub's registry belongs to the repository.
+    let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if let (Some(server), Some(repository)) =
+        (given("GITHUB_SERVER_URL"), given("GITHUB_REPOSITORY"))
+    {
+        labels.push(("source", format!("{server}/{repository}")));
+    }
+    labels
 }
 
 /// The name of the last commit of `source`.
