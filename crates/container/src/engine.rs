@@ -156,7 +156,7 @@ impl Engine {
                 .unwrap_or_default(),
             created: found
                 .created
-                .map(|time| time.to_string())
+                .map(|time| rfc3339(time.unix_timestamp_nanos()))
                 .unwrap_or_default(),
             config: ImageConfig {
                 user: config.user.unwrap_or_default(),
@@ -300,6 +300,12 @@ impl Engine {
 }
 
 // `RUN /bin/sh -c apt-get … # buildkit`, `/bin/sh -c #(nop)  CMD ["bash"]`.
+// The engine's own form; that of the type which carries it here has no zero before an hour of one digit.
+fn rfc3339(nanoseconds: i128) -> String {
+    jiff::Timestamp::from_nanosecond(nanoseconds)
+        .map_or_else(|_| String::new(), |time| time.to_string())
+}
+
 fn instruction(created_by: &str) -> String {
     let text = created_by.trim_end_matches("# buildkit").trim();
     let text = text.strip_prefix("/bin/sh -c #(nop)").unwrap_or(text);
@@ -344,6 +350,15 @@ fn docker_credentials(image: &ImageRef, given: &Credentials) -> anyhow::Result<D
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_in_the_small_hours_is_rfc_3339() {
+        // 2026-11-24, ten past one.
+        assert_eq!(
+            rfc3339(1_795_482_639_292_456_824),
+            "2026-11-24T01:10:39.292456824Z"
+        );
+    }
 
     #[test]
     fn the_pushed_digest_stands_in_the_last_line() {
