@@ -11,6 +11,7 @@ mod images;
 mod proof;
 mod publish;
 mod rehearsal;
+mod reproduction;
 mod tree;
 
 use std::path::PathBuf;

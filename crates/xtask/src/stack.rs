@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::setup::go_tools::Builds;
-use crate::setup::{apt, base_images, trivy_db};
+use crate::setup::{apt, base_images, disk, trivy_db};
 use crate::{paths, say};
 
 pub(crate) use registry::password as registry_password;
@@ -55,6 +55,7 @@ pub(crate) struct Stack {
 /// With the step that failed; `down` cleans up.
 pub(crate) fn up() -> anyhow::Result<Stack> {
     need_root()?;
+    disk::check()?;
     let _turn = turn("stack")?;
     std::fs::create_dir_all(paths::state()).context("while making the state folder")?;
     host::save_settings()?;
@@ -145,7 +146,7 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
     }
     remove(&paths::state())?;
     if purge {
-        for part in ["tools", "base-images"] {
+        for part in ["tools", "base-images", "go-build"] {
             remove(&paths::cache().join(part))?;
         }
     }

@@ -10,7 +10,16 @@ use crate::setup::command::{command, output, run, succeeds};
 use crate::{paths, say};
 
 /// What BuildKit keeps between runs.
-pub(super) const VOLUME: &str = "drydock-release";
+const VOLUME: &str = "drydock-release";
+
+/// Which stages of `Dockerfile.action` are taken from what BuildKit keeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stages {
+    /// All that have not changed.
+    Kept,
+    /// Those that compile; the images are put together anew.
+    Assembled,
+}
 
 /// A running BuildKit.
 pub(super) struct Builder<'a> {
@@ -20,17 +29,11 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Start one that reads the checkout `source`, writes to `out`, and keeps what it built in `volume`; `bases`
-    /// says where the base images are.
+    /// Start one that reads the checkout `source` and writes to `out`; `bases` says where the base images are.
     ///
     /// # Errors
     /// When it does not come up.
-    pub(super) fn start(
-        source: &Path,
-        out: &Path,
-        volume: &str,
-        bases: &'a Bases,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn start(source: &Path, out: &Path, bases: &'a Bases) -> anyhow::Result<Self> {
         std::fs::create_dir_all(out)?;
         let mount = |from: &Path, to: &str| format!("{}:{to}", from.display());
         let mut start = command("docker", ["run", "--detach", "--rm"]);
@@ -46,7 +49,7 @@ impl<'a> Builder<'a> {
             .args(["--network", "host", "--label", "dev.drydock.run=release"])
             .args(["--volume", &mount(source, "/source:ro")])
             .args(["--volume", &mount(out, "/out")])
-            .args(["--volume", &format!("{volume}:/var/lib/buildkit")])
+            .args(["--volume", &format!("{VOLUME}:/var/lib/buildkit")])
             .args([BUILDKIT, "--oci-worker-net=host"])
             .arg("--allow-insecure-entitlement=network.host")
             // In megabytes: kept in any case, left free on the disk, never more.
@@ -76,7 +79,12 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// With the end of what BuildKit printed.
-    pub(super) fn build(&self, target: &str, arguments: &[(&str, String)]) -> anyhow::Result<()> {
+    pub(super) fn build(
+        &self,
+        target: &str,
+        arguments: &[(&str, String)],
+        stages: Stages,
+    ) -> anyhow::Result<()> {
         let mut build = command("docker", ["exec", &self.container, "buildctl", "build"]);
         build
             .args(["--progress=plain", "--frontend=dockerfile.v0"])
@@ -90,6 +98,9 @@ impl<'a> Builder<'a> {
             .arg(format!(
                 "--output=type=docker,oci-mediatypes=true,dest=/out/{target}.tar,rewrite-timestamp=true"
             ));
+        if stages == Stages::Assembled {
+            build.arg(format!("--opt=no-cache=base,{target}"));
+        }
         for (name, value) in images::labels(target, &self.commit) {
             build.arg(format!(
                 "--opt=label:org.opencontainers.image.{name}={value}"
@@ -111,13 +122,9 @@ impl Drop for Builder<'_> {
     }
 }
 
-/// Remove what BuildKit keeps in `volume`, if there is anything.
-pub(super) fn forget(volume: &str) {
-    let _ = run(&mut command("docker", ["volume", "rm", volume]));
-}
-
 /// Remove what a rehearsal keeps.
 pub(crate) fn purge() {
-    forget(VOLUME);
+    // Without a rehearsal there is none.
+    let _ = run(&mut command("docker", ["volume", "rm", VOLUME]));
     let _ = std::fs::remove_dir_all(paths::cache().join("release"));
 }

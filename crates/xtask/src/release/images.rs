@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
 use super::base::Bases;
-use super::builder::{Builder, VOLUME, forget};
+use super::builder::{Builder, Stages};
 use super::{ACTIONS, Place, VERSION, proof, publish};
 use crate::setup::command::{command, output};
 use crate::{paths, say};
@@ -72,7 +72,7 @@ pub(super) fn make(place: &Place) -> anyhow::Result<()> {
 /// # Errors
 /// The same.
 pub(super) fn from(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> {
-    build(source, bases, place, &place.folder, VOLUME)?;
+    build(source, bases, place, &place.folder, Stages::Kept)?;
     let architecture = architecture();
     let mut images = Vec::new();
     for action in ACTIONS {
@@ -106,16 +106,20 @@ pub(super) fn from(source: &Path, bases: &Bases, place: &Place) -> anyhow::Resul
     publish::leave(place, architecture, &images)
 }
 
-fn build(
+/// Build the images of the checkout `source` for `place` into the folder `out`.
+///
+/// # Errors
+/// With the end of what the builder printed.
+pub(super) fn build(
     source: &Path,
     bases: &Bases,
     place: &Place,
     out: &Path,
-    volume: &str,
+    stages: Stages,
 ) -> anyhow::Result<()> {
     std::fs::create_dir_all(out)?;
     let out = out.canonicalize()?;
-    let builder = Builder::start(source, &out, volume, bases)?;
+    let builder = Builder::start(source, &out, bases)?;
     for action in ACTIONS {
         let mut arguments = vec![("SOURCE_DATE_EPOCH", EPOCH.to_owned())];
         if action == "ci" {
@@ -123,7 +127,7 @@ fn build(
             let image = format!("{}/trivy-scan@{scanner}", place.registry);
             arguments.push(("TRIVY_IMAGE", image));
         }
-        builder.build(action, &arguments)?;
+        builder.build(action, &arguments, stages)?;
     }
     Ok(())
 }
@@ -188,31 +192,4 @@ pub(crate) fn built() -> anyhow::Result<Vec<Built>> {
         });
     }
     Ok(built)
-}
-
-/// Build the images of the checkout `source` a second time, by a BuildKit that has built nothing, and compare the
-/// digests with those of the first time, which are in the folder of `place`.
-///
-/// # Errors
-/// When one differs.
-pub(super) fn reproduce(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> {
-    let folder = &place.folder;
-    let again = folder.join("again");
-    let volume = format!("{VOLUME}-again");
-    // A run that was cut off may have left some of it.
-    forget(&volume);
-    let built = build(source, bases, place, &again, &volume);
-    forget(&volume);
-    built?;
-    for action in ACTIONS {
-        let name = format!("{action}.tar");
-        let first = Archive::open(&folder.join(&name))?.manifest.digest;
-        let second = Archive::open(&again.join(&name))?.manifest.digest;
-        ensure!(
-            first == second,
-            "two builds of {action} differ: {first} and {second}"
-        );
-        say::line(format!("  {action}: {first} twice"));
-    }
-    std::fs::remove_dir_all(&again).context("while removing the second images")
 }

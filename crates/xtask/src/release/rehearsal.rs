@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::base::Bases;
-use super::{Place, VERSION, changelog, images, publish, tree};
+use super::{Place, VERSION, changelog, images, publish, reproduction, tree};
 use crate::pipeline::{self, checkout};
 use crate::setup::base_images::Origin;
 use crate::{paths, say, stack};
@@ -99,7 +99,7 @@ impl Proof {
     }
 }
 
-// Build the images twice, unless that was done with the same sources, tools and base images.
+// See that the images can be reproduced, unless that was done with the same sources, tools and base images.
 fn once_more(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> {
     let in_the_image = |path: &Path| {
         let not = ["crates/xtask", "crates/testkit"];
@@ -116,11 +116,11 @@ fn once_more(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> 
     let reproduced = Proof::of("reproduced");
     if reproduced.holds(&key) {
         say::line(format!(
-            "  two builds of these sources ({key}) gave the same digests before"
+            "  the images of these sources ({key}) were reproduced before"
         ));
         return Ok(());
     }
-    images::reproduce(source, bases, place)?;
+    reproduction::check(source, bases, place)?;
     reproduced.keep(&key)
 }
 

@@ -64,11 +64,15 @@ impl Builds {
     ) -> Self {
         let progress = Arc::new(Progress::default());
         let (modules, told) = (wanted.clone(), Arc::clone(&progress));
+        let all = wanted.len() == MODULES.len();
         let worker = std::thread::spawn(move || {
             for module in modules {
                 let outcome = build(module).map_err(|e| format!("{e:#}"));
                 told.done().insert(module, outcome);
                 told.changed.notify_all();
+            }
+            if all && told.done().values().all(Result::is_ok) {
+                forget_objects();
             }
         });
         Self {
@@ -140,6 +144,27 @@ fn is_source(name: &Path) -> bool {
             .any(|known| name == Path::new(known)))
 }
 
+// What the compiler keeps, several gigabytes: only until every tool is built.
+fn objects() -> PathBuf {
+    paths::cache().join("go-build")
+}
+
+// Held by every build, and alone by whoever removes what the compiler keeps.
+fn objects_lock() -> anyhow::Result<File> {
+    std::fs::create_dir_all(paths::cache())?;
+    File::create(paths::cache().join("go-build.lock"))
+        .context("while making the lock of the builds")
+}
+
+fn forget_objects() {
+    if let Ok(lock) = objects_lock()
+        && lock.try_lock().is_ok()
+    {
+        // What is left is in the way of nothing.
+        let _ = std::fs::remove_dir_all(objects());
+    }
+}
+
 fn build(module: &str) -> anyhow::Result<PathBuf> {
     let folder = match module {
         "kubernetes-pause" => paths::root().join("tools/kubernetes/pause"),
@@ -168,6 +193,10 @@ fn build(module: &str) -> anyhow::Result<PathBuf> {
     if packages.is_empty() {
         bail!("`{}/build.env` names no package", folder.display());
     }
+    let in_use = objects_lock()?;
+    in_use
+        .lock_shared()
+        .context("while waiting for another build")?;
     let begun = Instant::now();
     say::line(format!("  building {module} from its Go module"));
     let temporary = target.with_extension("part");
@@ -195,7 +224,9 @@ fn build(module: &str) -> anyhow::Result<PathBuf> {
             .arg(temporary.join(name))
             .arg(package)
             .current_dir(&folder);
-        go.env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
+        go.env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "-mod=readonly")
+            .env("GOCACHE", objects());
         if let Some(experiment) = flags.get("GOEXPERIMENT").filter(|value| !value.is_empty()) {
             go.env("GOEXPERIMENT", experiment);
         }
