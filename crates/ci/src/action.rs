@@ -51,6 +51,11 @@ pub const ACTION: Action = Action {
             "build-args",
             "Build arguments, one `NAME=value` per line; they are no place for secrets.",
         ),
+        Input::new(
+            "build-secrets",
+            "Secrets of the build, one `id=value` per line, for `RUN --mount=type=secret,id=…`; a value of several lines stands in double quotes. They are in no layer and no log.",
+        )
+        .secret(),
         Input::new("labels", "Labels of the image, one `key=value` per line."),
         Input::new(
             "cache-from",

@@ -55,6 +55,7 @@ pub(crate) async fn build(
         image: image.clone(),
         build_args: request.build_args.clone(),
         labels: request.labels.clone(),
+        secrets: request.secrets.clone(),
         cache: request.cache.clone(),
     };
     let start = Instant::now();

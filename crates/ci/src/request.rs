@@ -1,13 +1,14 @@
 //! What is asked of the action, valid by its types.
 
 mod more;
+mod secrets;
 
 use std::num::NonZeroU16;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Secret};
-use container::{Cache, Dockerfile, ImageRef};
+use container::{BuildSecrets, Cache, Dockerfile, ImageRef};
 use trivy::{DatabaseRequest, Severity};
 
 use crate::analysis::Linter;
@@ -28,6 +29,8 @@ pub(crate) struct Request {
     pub(crate) target: Option<String>,
     /// Build arguments.
     pub(crate) build_args: Vec<(String, String)>,
+    /// What the build's steps may mount as a secret.
+    pub(crate) secrets: BuildSecrets,
     /// Labels that say where the image comes from.
     pub(crate) labels: Vec<(String, String)>,
     /// Where steps that were built before may come from.
@@ -188,6 +191,7 @@ impl Request {
             image,
             target,
             build_args: build_args(&inputs.lines("build-args"))?,
+            secrets: secrets::read(inputs, ctx.log())?,
             labels: more::labels(ctx)?,
             cache: more::cache(inputs)?,
             linting,

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
-use crate::{Engine, ImageInfo, ImageRef, ignore};
+use crate::session::Session;
+use crate::{BuildSecrets, Engine, ImageInfo, ImageRef, ignore};
 
 /// Lines of a failed step that its error keeps.
 const TAIL: usize = 40;
@@ -30,6 +31,8 @@ pub struct BuildRequest {
     pub build_args: Vec<(String, String)>,
     /// Labels added to the result.
     pub labels: Vec<(String, String)>,
+    /// What its steps may mount as a secret.
+    pub secrets: BuildSecrets,
     /// Where steps that were built before may come from.
     pub cache: Cache,
 }
@@ -129,6 +132,12 @@ impl Engine {
         if request.cache.none {
             options = options.nocache(true);
         }
+        // bollard opens one of its own under the same id, which can't give secrets: the engine keeps the first.
+        let _secrets = if request.secrets.is_empty() {
+            None
+        } else {
+            Some(Session::open(&self.socket, &session, request.secrets.clone()).await?)
+        };
         let (context, sent) = stream_context(request);
         let mut trace = Trace::default();
         let mut refused = None;

@@ -1,6 +1,7 @@
 //! The Docker Engine over its socket.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -22,6 +23,8 @@ const ANSWER_LIMIT: u64 = 600;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) docker: Docker,
+    /// Where it listens.
+    pub(crate) socket: Arc<Path>,
     /// Held by what brings something into being: whoever cleans up waits for its end.
     pub(crate) making: Arc<RwLock<()>>,
 }
@@ -104,7 +107,7 @@ impl Engine {
                 "while connecting to the container engine at `{path}`: is Docker running, and is its socket mounted into this container?"
             )
         };
-        if !std::path::Path::new(path).exists() {
+        if !Path::new(path).exists() {
             return Err(anyhow!("there is no such socket").context(cure()));
         }
         let docker = Docker::connect_with_unix(path, ANSWER_LIMIT, bollard::API_DEFAULT_VERSION)
@@ -114,6 +117,7 @@ impl Engine {
             .with_context(cure)?;
         Ok(Self {
             docker,
+            socket: Path::new(path).into(),
             making: Arc::default(),
         })
     }

@@ -20,6 +20,7 @@ mod local;
 pub mod netns;
 pub mod oci;
 mod registry;
+mod session;
 
 pub use build::{BuildError, BuildEvent, BuildRequest, BuildWarning, Cache};
 pub use container::{Container, ContainerSpec, ExecOutput, ExecStream};
@@ -29,6 +30,7 @@ pub use ignore::context_size;
 pub use image::{Digest, ImageRef, ParseImageError};
 pub use local::{LocalRegistry, StoredImage};
 pub use registry::{Auth, Manifest, Refused, Registry};
+pub use session::BuildSecrets;
 
 /// The label that every container we start carries; its value is the run's own id.
 pub const RUN_LABEL: &str = "dev.drydock.run";

@@ -56,6 +56,11 @@ pub const ACTION: Action = Action {
             "Trivy's JSON report of the image, from an earlier step; without it, the image is scanned.",
         ),
         Input::new(
+            "package-types",
+            "Which packages are patched: `os`, or `os,library` for those of Python as well, where their environment has `pip`: within the major version, and only if `pip check` and the second scan agree.",
+        )
+        .default("os"),
+        Input::new(
             "patched-tag",
             "The tag of the patched image; without it, the image's tag with `-patched`.",
         ),

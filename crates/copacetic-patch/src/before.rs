@@ -10,6 +10,7 @@ use trivy::{Report, Scanned};
 use crate::job::Job;
 
 /// A report of the image.
+#[derive(Clone)]
 pub(crate) struct Before {
     pub(crate) scanned: Scanned,
     /// Findings that the given report took out, by package and id: they are not counted later either.

@@ -3,7 +3,8 @@
 //! Copa's exit code is no verdict: with nothing to update it ends with 0 and makes no image. It pushes to
 //! our local registry: what it made is looked for there, and what that is worth is found out by a scan.
 
-use std::collections::BTreeMap;
+mod failure;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,37 +16,7 @@ use tool::Tool;
 
 use crate::plan::Plan;
 
-/// Bytes of a reason that are shown: Copa repeats whole commands in its errors.
-const REASON: usize = 600;
-
-/// What to do where Copa does not say so: words in its reason, and the cure.
-const CURES: &[(&[&str], &str)] = &[
-    (
-        &["registry-1.docker.io", "auth.docker.io", "ghcr.io"],
-        "; `tooling-image` names an image to take instead",
-    ),
-    (
-        &["patch exceeded timeout"],
-        "; raise `timeout`, or look in the log for what took so long",
-    ),
-    (
-        &["failed to list workers"],
-        "; is there a BuildKit at `buildkit-address`?",
-    ),
-    (
-        &["mergeop is not supported"],
-        "; leave `buildkit-address` empty, and the step starts a BuildKit that can do it",
-    ),
-];
-
-/// Why Copa made no image.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
-    /// In the words of the package manager or of Copa.
-    pub(crate) reason: String,
-    /// The packages that could not be had, each with the reason.
-    pub(crate) packages: BTreeMap<String, String>,
-}
+pub(crate) use failure::Failure;
 
 /// What a run of Copa needs.
 pub(crate) struct Run<'a> {
@@ -61,7 +32,7 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn argv(&self, report: &Path) -> Vec<String> {
+    fn argv(&self, report: &Path, libraries: bool) -> Vec<String> {
         let limit = format!("{}s", self.limit.as_secs());
         let report = report.to_string_lossy();
         let image = self.image.to_string();
@@ -81,7 +52,19 @@ impl Run<'_> {
             "plain",
             "--push",
         ];
-        args.map(ToOwned::to_owned).to_vec()
+        // Which version a package of Python gets is said in our report: Copa is to take that one.
+        let libraries: &[&str] = if libraries {
+            &[
+                "--pkg-types",
+                "os,library",
+                "--library-patch-level",
+                "major",
+            ]
+        } else {
+            &[]
+        };
+        let args = args.iter().chain(libraries);
+        args.map(|arg| (*arg).to_owned()).collect()
     }
 
     /// Run Copa for `plan`; its files live in `folder`.
@@ -98,12 +81,16 @@ impl Run<'_> {
         let content = plan.report(&self.image.to_string()).to_string();
         std::fs::write(&report, content).context("while writing Copa's report")?;
         // Copa ends itself at its limit, with a better message; a Copa that hangs is stopped.
+        let libraries = !plan.libraries().is_empty();
         let mut copa = Tool::new("copa", ctx.env())
-            .args(self.argv(&report))
+            .args(self.argv(&report, libraries))
             .limit(self.limit + Duration::from_secs(30))
             .env("TMPDIR", folder)
             // No registry is asked for anything but public images: there is nobody's login to be found.
             .env("DOCKER_CONFIG", folder);
+        if libraries {
+            copa = copa.env("COPA_EXPERIMENTAL", "1");
+        }
         if let Some(host) = ctx.env().get("DOCKER_HOST") {
             copa = copa.env("DOCKER_HOST", host);
         }
@@ -120,7 +107,7 @@ impl Run<'_> {
         if done.code() == Some(0) {
             return Ok(Ok(()));
         }
-        Ok(Err(failure(&done.tail, &done.ending())))
+        Ok(Err(Failure::of(&done.tail, &done.ending())))
     }
 }
 
@@ -142,203 +129,9 @@ fn source_policy(tooling: &str) -> serde_json::Value {
     json!({ "rules": rules })
 }
 
-// The package manager's own lines say most; Copa's last error stands in for them.
-fn failure(tail: &[String], ending: &str) -> Failure {
-    let lines: Vec<_> = tail.iter().map(|line| plain(line)).collect();
-    let mut packages = BTreeMap::new();
-    let mut held = Vec::new();
-    for line in &lines {
-        held.extend(held_back(line));
-        if let Some((package, reason)) = blamed(line) {
-            packages.entry(package).or_insert(reason);
-        }
-    }
-    if lines
-        .iter()
-        .any(|line| line.starts_with("E: Held packages were changed"))
-    {
-        packages.extend(
-            held.into_iter()
-                .map(|name| (name, "it is held back".to_owned())),
-        );
-    }
-    let last = |wanted: fn(&str) -> bool| lines.iter().rev().find(|line| wanted(line)).copied();
-    let reason = last(|line| line.starts_with("E: "))
-        .or_else(|| last(|line| line.starts_with("Error:")))
-        .or_else(|| last(|line| line.contains("level=error")))
-        .or_else(|| last(|line| !line.is_empty()))
-        .unwrap_or(ending);
-    let mut reason = text::cut(reason, REASON).to_owned();
-    let cure = CURES
-        .iter()
-        .find(|(said, _)| said.iter().any(|said| reason.contains(said)));
-    if let Some((_, cure)) = cure {
-        reason.push_str(cure);
-    }
-    Failure { reason, packages }
-}
-
-// BuildKit puts `#9 1.234 ` before a line of a step, and `1.234 ` where it repeats the last of them.
-fn plain(line: &str) -> &str {
-    let number = |word: &str| {
-        let digits = word.strip_prefix('#').unwrap_or(word);
-        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-    };
-    let mut rest = line.trim();
-    while let Some((word, after)) = rest.split_once(' ') {
-        if !number(word) {
-            break;
-        }
-        rest = after.trim_start();
-    }
-    rest
-}
-
-// Copa logs: apt-held packages found, not patched by Copa: [perl tzdata]
-fn held_back(line: &str) -> Vec<String> {
-    let list = line
-        .split_once("apt-held packages found, not patched by Copa: [")
-        .and_then(|(_, rest)| rest.split_once(']'));
-    let names = list.map(|(names, _)| names.split(' ').map(ToOwned::to_owned));
-    names.into_iter().flatten().collect()
-}
-
-// The package that a line of the package manager or of Copa's own check blames.
-fn blamed(line: &str) -> Option<(String, String)> {
-    let between = |before: &str, after: &str| {
-        let (_, rest) = line.split_once(before)?;
-        Some(rest.split_once(after).map_or(rest, |(name, _)| name))
-    };
-    let found = if line.starts_with("E: Unable to locate package ") {
-        between("package ", " ")
-    } else if line.starts_with("E: Package ") {
-        // E: Package 'vulnlib' has no installation candidate
-        between("E: Package '", "'")
-    } else if line.starts_with("E: Version ") {
-        // E: Version '1.0-2' for 'vulnlib' was not found
-        between("' for '", "'")
-    } else if line.starts_with("E: Failed to fetch ") {
-        // E: Failed to fetch http://deb.debian.org/…/vulnlib_1.0-2_amd64.deb  404  Not Found
-        let url = between("E: Failed to fetch ", " ")?;
-        url.rsplit('/')
-            .next()?
-            .split_once('_')
-            .map(|(name, _)| name)
-    } else if let Some((name, _)) = line.split_once(" : Depends: ") {
-        // vulnlib : Depends: other (>= 2) but it is not going to be installed
-        Some(name)
-    } else {
-        // downloaded package vulnlib version 1.0-1 lower than required 1.0-2 for update
-        let found = between("downloaded package ", " version ")?;
-        let versions = between(" version ", " for update")?;
-        let (has, wants) = versions.split_once(" lower than required ")?;
-        let reason = format!("the archive has {has}, and {wants} is needed");
-        return Some((found.to_owned(), reason));
-    };
-    Some((found?.to_owned(), line.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_failure_is_told_in_the_package_managers_words() {
-        let table: [(&[&str], &str, &[&str]); 11] = [
-            (
-                &[
-                    "#9 1.2 E: Unable to locate package vulnlib",
-                    "Error: failed to solve: exit code: 100",
-                ],
-                "E: Unable to locate package vulnlib",
-                &["vulnlib: E: Unable to locate package vulnlib"],
-            ),
-            (
-                &[
-                    "#9 0.3 E: Version '2.0' for 'zlib1g' was not found",
-                    "Error: x",
-                ],
-                "E: Version '2.0' for 'zlib1g' was not found",
-                &["zlib1g: E: Version '2.0' for 'zlib1g' was not found"],
-            ),
-            (
-                &["0.912 E: Package 'perl' has no installation candidate"],
-                "E: Package 'perl' has no installation candidate",
-                &["perl: E: Package 'perl' has no installation candidate"],
-            ),
-            (
-                &[
-                    "#9 E: Failed to fetch http://d.o/pool/p/perl_5.40.1-6_amd64.deb  404  Not Found [IP: 1]",
-                ],
-                "E: Failed to fetch http://d.o/pool/p/perl_5.40.1-6_amd64.deb  404  Not Found [IP: 1]",
-                &[
-                    "perl: E: Failed to fetch http://d.o/pool/p/perl_5.40.1-6_amd64.deb  404  Not Found [IP: 1]",
-                ],
-            ),
-            (
-                &[
-                    "time=\"2026-11-23T12:48:34Z\" level=error msg=\"downloaded package openssl version 1.0 lower than required 2.0 for update\"",
-                    "time=\"2026-11-23T12:48:34Z\" level=error msg=\"downloaded package libssl3 version 1.0 lower than required 2.1 for update\"",
-                    "Error: failed to solve: 2 errors occurred:",
-                ],
-                "Error: failed to solve: 2 errors occurred:",
-                &[
-                    "libssl3: the archive has 1.0, and 2.1 is needed",
-                    "openssl: the archive has 1.0, and 2.0 is needed",
-                ],
-            ),
-            (
-                &[
-                    "time=\"x\" level=warning msg=\"apt-held packages found, not patched by Copa: [perl tzdata]\"",
-                    "#9 0.5 E: Held packages were changed and -y was used without --allow-change-held-packages.",
-                ],
-                "E: Held packages were changed and -y was used without --allow-change-held-packages.",
-                &["perl: it is held back", "tzdata: it is held back"],
-            ),
-            (
-                &[
-                    "level=warning msg=\"apt-held packages found, not patched by Copa: [perl]\"",
-                    "Error: no",
-                ],
-                "Error: no",
-                &[],
-            ),
-            (
-                &[
-                    "#9 0.6  vulnlib : Depends: other (>= 2) but it is not installable",
-                    "#9 0.6 E: Unable to correct problems, you have held broken packages.",
-                ],
-                "E: Unable to correct problems, you have held broken packages.",
-                &["vulnlib: vulnlib : Depends: other (>= 2) but it is not installable"],
-            ),
-            (
-                &[
-                    "Error: docker.io/library/debian:stable-slim: dial tcp: lookup registry-1.docker.io: no such host",
-                ],
-                "Error: docker.io/library/debian:stable-slim: dial tcp: lookup registry-1.docker.io: no such host; `tooling-image` names an image to take instead",
-                &[],
-            ),
-            (
-                &["Error: patch exceeded timeout 3s", ""],
-                "Error: patch exceeded timeout 3s; raise `timeout`, or look in the log for what took so long",
-                &[],
-            ),
-            (&[], "exit code 2", &[]),
-        ];
-        for (tail, reason, packages) in table {
-            let tail: Vec<String> = tail.iter().map(ToString::to_string).collect();
-            let found = failure(&tail, "exit code 2");
-            let blamed: Vec<_> = found
-                .packages
-                .iter()
-                .map(|(name, why)| format!("{name}: {why}"))
-                .collect();
-            assert_eq!(
-                (found.reason.as_str(), blamed),
-                (reason, packages.iter().map(ToString::to_string).collect())
-            );
-        }
-    }
 
     #[test]
     fn the_command_line() {
@@ -350,7 +143,7 @@ mod tests {
             tooling: None,
             limit: Duration::from_secs(60),
         };
-        insta::assert_snapshot!(run.argv(Path::new("/t/r.json")).join(" "), @"patch --image 127.0.0.1:5000/x/app:1 --report /t/r.json --tag staging --addr unix:///t/b.sock --timeout 60s --progress plain --push");
+        insta::assert_snapshot!(run.argv(Path::new("/t/r.json"), false).join(" "), @"patch --image 127.0.0.1:5000/x/app:1 --report /t/r.json --tag staging --addr unix:///t/b.sock --timeout 60s --progress plain --push");
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! What the patch did: two reports side by side.
 
+mod side;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use trivy::report::{Package, Vulnerability};
+use trivy::report::Vulnerability;
 use trivy::{Report, Severity};
 
 use crate::counts::Counts;
 use crate::plan::Plan;
+use crate::python::{self, Place};
+use side::{Side, version};
 
 /// A finding, by what it is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,60 +57,12 @@ pub(crate) struct Difference {
     pub(crate) forgotten: Vec<Finding>,
 }
 
-// Package, id, file: what makes two findings the same one.
-type Key<'r> = (&'r str, &'r str, &'r str);
-
-struct Side<'r> {
-    findings: BTreeMap<Key<'r>, (&'r Vulnerability, bool)>,
-    system: BTreeMap<&'r str, &'r Package>,
-    all: BTreeSet<(&'r str, &'r str)>,
-}
-
-impl<'r> Side<'r> {
-    fn of(report: &'r Report, suppressed: &BTreeSet<(String, String)>) -> Self {
-        let mut side = Self {
-            findings: BTreeMap::new(),
-            system: BTreeMap::new(),
-            all: BTreeSet::new(),
-        };
-        for result in &report.results {
-            let system = result.class == "os-pkgs";
-            for package in &result.packages {
-                side.all.insert((&package.id, &package.file_path));
-                if system {
-                    side.system.insert(&package.name, package);
-                }
-            }
-            for v in &result.vulnerabilities {
-                // What is said of a package that is not installed is nothing that a patch could mend.
-                let installed = !system || side.system.contains_key(v.package.as_str());
-                if installed && !suppressed.contains(&(v.package.clone(), v.id.clone())) {
-                    let key = (v.package.as_str(), v.id.as_str(), v.package_path.as_str());
-                    side.findings.insert(key, (v, system));
-                }
-            }
-        }
-        side
-    }
-
-    fn has_package_of(&self, finding: &Vulnerability) -> bool {
-        self.all
-            .contains(&(&finding.package_id, &finding.package_path))
-    }
-}
-
 fn finding(v: &Vulnerability) -> Finding {
     Finding {
         package: v.package.clone(),
         id: v.id.clone(),
         severity: v.severity,
     }
-}
-
-// The whole version, with epoch and release, stands in the id: `name@version`.
-fn version(package: &Package) -> &str {
-    let whole = package.id.split_once('@');
-    whole.map_or(&package.version, |(_, version)| version)
 }
 
 impl Difference {
@@ -128,16 +86,16 @@ impl Difference {
             found.into_iter().map(|(_, (v, _))| finding(v)).collect()
         };
         let missing = |from: &Side<'_>, other: &Side<'_>| {
-            let names = from.system.keys();
+            let names = from.packages.iter();
             names
-                .filter(|name| !other.system.contains_key(*name))
-                .map(ToString::to_string)
+                .filter(|(name, _)| !other.packages.contains_key(*name))
+                .map(|(_, package)| package.name.clone())
                 .collect()
         };
-        let update = |(name, to): (&&str, &&Package)| {
-            let from = was.system.get(name)?;
+        let update = |(name, to): (&_, &&trivy::report::Package)| {
+            let from = was.packages.get(name)?;
             (version(from) != version(to)).then(|| Updated {
-                package: (*name).to_owned(),
+                package: to.name.clone(),
                 from: version(from).to_owned(),
                 to: version(to).to_owned(),
                 purl: to.identifier.purl.clone(),
@@ -150,7 +108,11 @@ impl Difference {
                 .findings
                 .values()
                 .map(|(v, system)| {
-                    let planned = *system && !v.fixed_version.is_empty() && plan.has(&v.package);
+                    let planned = if *system {
+                        !v.fixed_version.is_empty() && plan.has(&v.package)
+                    } else {
+                        plan.has_library(v)
+                    };
                     Remaining {
                         finding: finding(v),
                         why: why(v, *system, left_out),
@@ -158,7 +120,7 @@ impl Difference {
                     }
                 })
                 .collect(),
-            updated: is.system.iter().filter_map(update).collect(),
+            updated: is.packages.iter().filter_map(update).collect(),
             added: missing(&is, &was),
             removed: missing(&was, &is),
             new: is
@@ -237,28 +199,29 @@ pub(crate) fn findings(report: &Report, suppressed: &BTreeSet<(String, String)>)
     side.findings.values().map(|(v, _)| finding(v)).collect()
 }
 
-/// Whether both reports list the same packages of the distribution in the same versions.
+/// Whether both reports list the same packages, of the distribution and of Python, in the same versions.
 pub(crate) fn same_packages(one: &Report, other: &Report) -> bool {
-    let list = |report: &Report| -> BTreeSet<String> {
-        let systems = report.results.iter().filter(|r| r.class == "os-pkgs");
-        let packages = systems.flat_map(|result| &result.packages);
-        packages.map(|package| package.id.clone()).collect()
+    let list = |report: &Report| -> Vec<_> {
+        let side = Side::of(report, &BTreeSet::new());
+        let packages = side.packages.into_iter();
+        let named = packages.map(|((folder, name), package)| {
+            (folder.to_owned(), name, version(package).to_owned())
+        });
+        named.collect()
     };
     list(one) == list(other)
 }
 
 fn why(v: &Vulnerability, system: bool, left_out: &BTreeMap<String, String>) -> String {
+    let fixable = !v.fixed_version.is_empty();
     if !system {
-        return "it is in no package of the distribution".into();
+        return why_of_library(v, left_out);
     }
-    if let Some(reason) = left_out
-        .get(&v.package)
-        .filter(|_| !v.fixed_version.is_empty())
-    {
+    if let Some(reason) = left_out.get(&v.package).filter(|_| fixable) {
         return reason.clone();
     }
     let why = match v.status.as_str() {
-        _ if !v.fixed_version.is_empty() => "the update is held back or not in the archive",
+        _ if fixable => "the update is held back or not in the archive",
         "will_not_fix" => "the distribution will not fix it",
         "fix_deferred" => "the distribution has put the fix off",
         "end_of_life" => "the distribution's support has ended",
@@ -268,137 +231,16 @@ fn why(v: &Vulnerability, system: bool, left_out: &BTreeMap<String, String>) -> 
     why.into()
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::plan::tests::{image, report};
-
-    type Packages<'a> = &'a [(&'a str, &'a str, &'a str)];
-
-    /// The difference of two reports that [`report`] makes.
-    pub(crate) fn difference(before: Packages, after: Packages) -> Difference {
-        let before = report(before);
-        let plan = Plan::of(&before, &image()).unwrap();
-        let left_out = [("perl".to_owned(), "it is held back".to_owned())].into();
-        let suppressed = [("bash".to_owned(), "CVE-bash".to_owned())].into();
-        Difference::of(&before, &report(after), &plan, &left_out, &suppressed)
+fn why_of_library(v: &Vulnerability, left_out: &BTreeMap<String, String>) -> String {
+    if v.fixed_version.is_empty() || Place::of(&v.package_path).is_none() {
+        return "it is in no package of the distribution".into();
     }
-
-    #[test]
-    fn what_was_mended_what_remains_and_why() {
-        let before = [
-            ("bash", "1", "2"),
-            ("openssl", "1", "2"),
-            ("perl", "1", "2"),
-            ("tar", "1", "2"),
-            ("zlib1g", "1", ""),
-        ];
-        let after = [
-            ("bash", "1", "2"),
-            ("openssl", "2", "-"),
-            ("perl", "1", "2"),
-            ("tar", "1", "2"),
-            ("zlib1g", "1", ""),
-        ];
-        let found = difference(&before, &after);
-        let fixed: Vec<_> = found.fixed.iter().map(|f| f.id.as_str()).collect();
-        assert_eq!(fixed, ["CVE-openssl"]);
-        let remaining: Vec<_> = found
-            .remaining
-            .iter()
-            .map(|r| (r.finding.package.as_str(), r.why.as_str(), r.planned))
-            .collect();
-        assert_eq!(
-            remaining,
-            [
-                ("perl", "it is held back", true),
-                ("tar", "the update is held back or not in the archive", true),
-                ("zlib1g", "there is no fixed version yet", false),
-            ]
-        );
-        assert_eq!(
-            found.updated,
-            [Updated {
-                package: "openssl".into(),
-                from: "1".into(),
-                to: "2".into(),
-                purl: "pkg:deb/debian/openssl@2?arch=amd64".into(),
-            }]
-        );
-        assert_eq!(found.by_severity(), [(Severity::High, 4, 3)]);
-        assert_eq!(
-            (found.before().to_string(), found.after().to_string()),
-            (
-                "critical=0,high=4,medium=0,low=0,unknown=0".to_owned(),
-                "critical=0,high=3,medium=0,low=0,unknown=0".to_owned()
-            )
-        );
-        assert!(found.is_partial() && found.is_of_one_database());
-        assert_eq!(found.objection(), None);
+    if python::step(&v.installed_version, &v.fixed_version).is_none() {
+        let fixed = &v.fixed_version;
+        return format!("only another major version mends it, {fixed}: that takes a new build");
     }
-
-    #[test]
-    fn a_finding_that_went_without_its_package_is_not_mended() {
-        let found = difference(&[("openssl", "1", "2")], &[("openssl", "1", "-")]);
-        assert_eq!((found.fixed.len(), found.forgotten.len()), (0, 1));
-        assert!(!found.is_of_one_database());
-        let found = difference(&[("openssl", "1", "-")], &[("openssl", "1", "2")]);
-        assert!(!found.is_of_one_database());
-    }
-
-    #[test]
-    fn a_finding_about_nothing_that_is_installed_does_not_count() {
-        let mut before = report(&[("openssl", "1", "2"), ("curl", "1", "2")]);
-        before.results[0].packages.pop();
-        let plan = Plan::of(&before, &image()).unwrap();
-        let after = report(&[("openssl", "2", "-")]);
-        let none = (BTreeMap::new(), BTreeSet::new());
-        let found = Difference::of(&before, &after, &plan, &none.0, &none.1);
-        let fixed: Vec<_> = found.fixed.iter().map(|f| f.id.as_str()).collect();
-        assert_eq!(fixed, ["CVE-openssl"]);
-    }
-
-    #[test]
-    fn what_speaks_against_a_patch() {
-        let before = [("openssl", "1", "2"), ("tar", "1", "-")];
-        let table: [(Packages, &str); 4] = [
-            (
-                &[("openssl", "2", "-"), ("tar", "1", "-"), ("curl", "1", "-")],
-                "the patch installed packages that were not there: curl",
-            ),
-            (&[("openssl", "2", "-")], "the patch removed packages: tar"),
-            (
-                &[("openssl", "2", "-"), ("tar", "1", "2")],
-                "the patched image has new findings: CVE-tar in tar",
-            ),
-            (
-                &before,
-                "the patched image has every finding that the image had",
-            ),
-        ];
-        for (after, objection) in table {
-            assert_eq!(
-                difference(&before, after).objection().as_deref(),
-                Some(objection)
-            );
-        }
-    }
-
-    #[test]
-    fn the_distributions_word_on_a_finding() {
-        let says = |status: &str| {
-            let v = Vulnerability {
-                status: status.into(),
-                ..Default::default()
-            };
-            why(&v, true, &BTreeMap::new())
-        };
-        assert_eq!(says("will_not_fix"), "the distribution will not fix it");
-        assert_eq!(says("affected"), "there is no fixed version yet");
-        let v = Vulnerability::default();
-        assert_eq!(
-            why(&v, false, &BTreeMap::new()),
-            "it is in no package of the distribution"
-        );
-    }
+    let reason = left_out.get(&v.package).cloned();
+    reason.unwrap_or_else(|| {
+        "it is a package of Python: `package-types: os,library` or a new build mends it".into()
+    })
 }

@@ -13,7 +13,7 @@ const ROWS: usize = 200;
 /// and changes no verdict.
 pub(crate) async fn roll(session: &Session<'_>, done: &[Patched]) {
     let ctx = session.ctx;
-    let Some(token) = &session.request.issue else {
+    let (true, Some(token)) = (session.request.issue, &session.request.token) else {
         return;
     };
     let rolled = async {

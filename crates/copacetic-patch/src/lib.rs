@@ -18,9 +18,11 @@ mod difference;
 mod issue;
 mod job;
 mod orders;
+mod pip;
 mod plan;
 mod promote;
 mod proof;
+mod python;
 mod report;
 mod request;
 mod session;
@@ -38,7 +40,7 @@ use job::{Current, Job};
 use plan::Plan;
 use proof::Proof;
 use report::Patched;
-use request::Request;
+use request::{PackageTypes, Request};
 use session::Session;
 use stage::Staged;
 
@@ -98,15 +100,16 @@ async fn all(session: &Session<'_>) -> anyhow::Result<Done> {
 async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patched> {
     let session = job.session;
     let log = session.ctx.log();
+    let libraries = session.request.package_types == PackageTypes::OsAndLibrary;
     let current = job.current().await?;
     if let Some(current) = &current
-        && Plan::of(&current.scanned.report, &job.image)?.is_empty()
+        && Plan::of(&current.scanned.report, &job.image, libraries)?.is_empty()
     {
         let before = Before::given(job)?;
         return still_current(job, current, before.as_ref(), several).await;
     }
     let before = Before::of(job).await?;
-    let plan = Plan::of(before.report(), &job.image)?;
+    let plan = Plan::of(before.report(), &job.image, libraries)?;
     if plan.is_empty() {
         return report::up_to_date(job, &before, several);
     }
@@ -118,15 +121,7 @@ async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patc
     ));
     // Without a second scan there would be no verdict: this is known before anything is patched.
     session.database().await?;
-    let staged = Staged::make(job, &plan).await?;
-    // To remove BuildKit with all that it cached takes a second: the proof need not wait for it.
-    let release = async {
-        if several.is_none() {
-            session.release_buildkit().await;
-        }
-    };
-    let (proof, ()) = tokio::join!(Proof::of(job, before, &plan, &staged), release);
-    let proof = proof?;
+    let (staged, proof) = proven(job, before, &plan, several).await?;
     if let Some(current) = &current
         && difference::same_packages(&current.scanned.report, &proof.after.report)
     {
@@ -135,6 +130,52 @@ async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patc
     let promoted = promote::promote(job, &staged, &proof).await?;
     alerts::bring_up_to_date(job, &proof.after.report).await;
     report::patched(job, &staged, &proof, &promoted, several)
+}
+
+// A patched image that holds; without the packages of Python if it holds only so.
+async fn proven(
+    job: &Job<'_, '_>,
+    before: Before,
+    plan: &Plan,
+    several: Option<usize>,
+) -> anyhow::Result<(Staged, Proof)> {
+    let session = job.session;
+    let Some(system) = plan.without_libraries() else {
+        return attempt(job, before, plan, several.is_none()).await;
+    };
+    let refused = match attempt(job, before.clone(), plan, false).await {
+        Ok(proven) => return Ok(proven),
+        Err(refused) => refused,
+    };
+    let reason = format!("{refused:#}");
+    let untouched = format!("; `{}` is untouched", job.order.patched);
+    let reason = reason.strip_suffix(&untouched).unwrap_or(&reason);
+    session.ctx.log().warning(format!(
+        "the packages of Python are left as they are: {reason}"
+    ));
+    let (mut staged, mut proof) = attempt(job, before, &system, several.is_none()).await?;
+    let left_out = plan.libraries().iter();
+    let left_out = left_out.map(|library| (library.name.clone(), reason.to_owned()));
+    staged.left_out.extend(left_out);
+    proof.explain(plan, &staged.left_out);
+    Ok((staged, proof))
+}
+
+async fn attempt(
+    job: &Job<'_, '_>,
+    before: Before,
+    plan: &Plan,
+    last: bool,
+) -> anyhow::Result<(Staged, Proof)> {
+    let staged = Staged::make(job, plan).await?;
+    // To remove BuildKit with all that it cached takes a second: the proof need not wait for it.
+    let release = async {
+        if last {
+            job.session.release_buildkit().await;
+        }
+    };
+    let (proof, ()) = tokio::join!(Proof::of(job, before, plan, &staged), release);
+    Ok((staged, proof?))
 }
 
 // The scan before this step was of the original: what it found is open in the Security tab again.

@@ -1,10 +1,17 @@
 //! What can be mended: the installed packages that have an update.
 
+mod library;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use container::ImageInfo;
 use serde_json::{Value, json};
 use trivy::Report;
+use trivy::report::Vulnerability;
+
+pub(crate) use library::{Library, PYTHON};
 
 /// Words in the names of the distributions whose packages Copa can update
 /// (project-copacetic/copacetic, pkg/utils/os.go).
@@ -31,6 +38,7 @@ pub(crate) struct Plan {
     release: String,
     architecture: String,
     packages: BTreeMap<String, Vec<Fix>>,
+    libraries: Vec<Library>,
 }
 
 /// A finding that an update mends.
@@ -42,11 +50,12 @@ struct Fix {
 }
 
 impl Plan {
-    /// The updates that `report` knows of, of packages that are installed.
+    /// The updates that `report` knows of, of packages that are installed; those of Python are among them
+    /// if `libraries` are wanted.
     ///
     /// # Errors
     /// When there are some, of a distribution that Copa can't update.
-    pub(crate) fn of(report: &Report, image: &ImageInfo) -> anyhow::Result<Self> {
+    pub(crate) fn of(report: &Report, image: &ImageInfo, libraries: bool) -> anyhow::Result<Self> {
         let mut packages: BTreeMap<String, Vec<Fix>> = BTreeMap::new();
         let systems = report.results.iter().filter(|r| r.class == "os-pkgs");
         for result in systems {
@@ -92,20 +101,45 @@ impl Plan {
             release,
             architecture: image.architecture.clone(),
             packages,
+            libraries: if libraries {
+                Library::all(report)
+            } else {
+                Vec::new()
+            },
         })
     }
 
     /// Whether there is nothing to mend.
     pub(crate) fn is_empty(&self) -> bool {
-        self.packages.is_empty()
+        self.packages.is_empty() && self.libraries.is_empty()
     }
 
-    /// The packages, in the order of their names.
+    /// The names of the packages, those of the distribution first.
     pub(crate) fn packages(&self) -> impl Iterator<Item = &str> {
-        self.packages.keys().map(String::as_str)
+        let libraries = self.libraries.iter().map(|library| library.name.as_str());
+        self.packages.keys().map(String::as_str).chain(libraries)
     }
 
-    /// Whether `package` is one of them.
+    /// The packages of Python.
+    pub(crate) fn libraries(&self) -> &[Library] {
+        &self.libraries
+    }
+
+    /// Whether this is to mend `finding`, of a package of Python.
+    pub(crate) fn has_library(&self, finding: &Vulnerability) -> bool {
+        self.libraries.iter().any(|library| library.mends(finding))
+    }
+
+    /// The same without packages of Python; `None` if that leaves nothing, or changes nothing.
+    pub(crate) fn without_libraries(&self) -> Option<Self> {
+        let changes = !self.libraries.is_empty() && !self.packages.is_empty();
+        changes.then(|| Self {
+            libraries: Vec::new(),
+            ..self.clone()
+        })
+    }
+
+    /// Whether `package` of the distribution is one of them.
     pub(crate) fn has(&self, package: &str) -> bool {
         self.packages.contains_key(package)
     }
@@ -116,7 +150,7 @@ impl Plan {
         for package in left_out {
             rest.packages.remove(package);
         }
-        (!rest.is_empty() && rest.packages.len() < self.packages.len()).then_some(rest)
+        (!rest.packages.is_empty() && rest.packages.len() < self.packages.len()).then_some(rest)
     }
 
     /// The report that Copa gets: ours, with these packages and nothing else.
@@ -126,153 +160,19 @@ impl Plan {
                 json!({"VulnerabilityID": fix.id, "PkgName": name, "InstalledVersion": fix.installed, "FixedVersion": fix.fixed, "Status": "fixed"})
             })
         });
+        let system = json!({"Target": image, "Class": "os-pkgs", "Type": self.family, "Vulnerabilities": findings.collect::<Vec<_>>()});
+        let libraries = self.libraries.iter().flat_map(Library::findings);
+        let libraries: Vec<_> = libraries.collect();
+        let mut results = vec![system];
+        if !libraries.is_empty() {
+            results.push(json!({"Target": "Python", "Class": "lang-pkgs", "Type": PYTHON, "Vulnerabilities": libraries}));
+        }
         json!({
             "SchemaVersion": 2,
             "ArtifactName": image,
             "ArtifactType": "container_image",
             "Metadata": {"OS": {"Family": self.family, "Name": self.release}, "ImageConfig": {"architecture": self.architecture, "os": "linux"}},
-            "Results": [{"Target": image, "Class": "os-pkgs", "Type": self.family, "Vulnerabilities": findings.collect::<Vec<_>>()}],
+            "Results": results,
         })
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A report of an image with `packages`: name, installed version, and the version that mends
-    /// `CVE-<name>`; an empty one if there is none yet, `-` if nothing is known against it.
-    pub(crate) fn report(packages: &[(&str, &str, &str)]) -> Report {
-        let installed: Vec<_> = packages
-            .iter()
-            .map(|(name, version, _)| {
-                json!({
-                    "ID": format!("{name}@{version}"), "Name": name,
-                    "Identifier": {"PURL": format!("pkg:deb/debian/{name}@{version}?arch=amd64")},
-                })
-            })
-            .collect();
-        let found: Vec<_> = packages
-            .iter()
-            .filter(|(_, _, fixed)| *fixed != "-")
-            .map(|(name, version, fixed)| json!({"VulnerabilityID": format!("CVE-{name}"), "PkgID": format!("{name}@{version}"), "PkgName": name, "InstalledVersion": version, "FixedVersion": fixed, "Severity": "HIGH"}))
-            .collect();
-        let value = json!({
-            "SchemaVersion": 2, "ArtifactName": "app:1", "ArtifactType": "container_image",
-            "Metadata": {"OS": {"Family": "debian", "Name": "13.8"}, "DiffIDs": ["sha256:a"], "ImageConfig": {"architecture": "amd64"}},
-            "Results": [{"Target": "app:1", "Class": "os-pkgs", "Type": "debian", "Packages": installed, "Vulnerabilities": found}],
-        });
-        serde_json::from_value(value).unwrap()
-    }
-
-    /// The image that [`report`] is of.
-    pub(crate) fn image() -> ImageInfo {
-        ImageInfo {
-            architecture: "amd64".into(),
-            diff_ids: vec!["sha256:a".into()],
-            ..ImageInfo::default()
-        }
-    }
-
-    #[test]
-    fn only_installed_packages_with_an_update_are_planned() {
-        let mut found = report(&[
-            ("openssl", "1", "2"),
-            ("zlib1g", "1", ""),
-            ("bash", "5", "-"),
-        ]);
-        found.results[0]
-            .vulnerabilities
-            .push(trivy::report::Vulnerability {
-                package: "curl".into(),
-                fixed_version: "9".into(),
-                ..Default::default()
-            });
-        let plan = Plan::of(&found, &image()).unwrap();
-        assert_eq!(plan.packages().collect::<Vec<_>>(), ["openssl"]);
-    }
-
-    #[test]
-    fn a_package_of_a_language_is_not_the_distributions() {
-        let mut found = report(&[("openssl", "1", "2")]);
-        found.results[0].class = "lang-pkgs".into();
-        assert!(Plan::of(&found, &image()).unwrap().is_empty());
-    }
-
-    #[test]
-    fn leaving_out_must_leave_something_and_change_something() {
-        let both = report(&[("openssl", "1", "2"), ("perl", "1", "2")]);
-        let plan = Plan::of(&both, &image()).unwrap();
-        let rest = |out: &[&str]| {
-            let rest = plan.without(out.iter().copied())?;
-            Some(rest.packages().collect::<Vec<_>>().join(" "))
-        };
-        assert_eq!(rest(&["perl"]).as_deref(), Some("openssl"));
-        assert_eq!(rest(&["curl"]), None);
-        assert_eq!(rest(&["perl", "openssl"]), None);
-    }
-
-    #[test]
-    fn the_report_that_copa_gets() {
-        let plan = Plan::of(&report(&[("openssl", "1", "2")]), &image()).unwrap();
-        insta::assert_json_snapshot!(plan.report("127.0.0.1:5000/x/app:1"), @r#"
-        {
-          "ArtifactName": "127.0.0.1:5000/x/app:1",
-          "ArtifactType": "container_image",
-          "Metadata": {
-            "ImageConfig": {
-              "architecture": "amd64",
-              "os": "linux"
-            },
-            "OS": {
-              "Family": "debian",
-              "Name": "13"
-            }
-          },
-          "Results": [
-            {
-              "Class": "os-pkgs",
-              "Target": "127.0.0.1:5000/x/app:1",
-              "Type": "debian",
-              "Vulnerabilities": [
-                {
-                  "FixedVersion": "2",
-                  "InstalledVersion": "1",
-                  "PkgName": "openssl",
-                  "Status": "fixed",
-                  "VulnerabilityID": "CVE-openssl"
-                }
-              ]
-            }
-          ],
-          "SchemaVersion": 2
-        }
-        "#);
-    }
-
-    #[test]
-    fn a_distribution_that_copa_does_not_know_matters_only_where_there_is_an_update() {
-        let photon = |packages| {
-            let mut found = report(packages);
-            found.metadata.os = Some(trivy::report::Os {
-                family: "photon".into(),
-                name: "5".into(),
-                ..Default::default()
-            });
-            Plan::of(&found, &image())
-        };
-        assert!(photon(&[("openssl", "1", "-")]).unwrap().is_empty());
-        assert_eq!(
-            photon(&[("openssl", "1", "2")]).unwrap_err().to_string(),
-            "Copa can't update packages of photon 5: rebuild the image on a newer base"
-        );
-        let unknown = |packages| {
-            let mut found = report(packages);
-            found.metadata.os = None;
-            Plan::of(&found, &image())
-        };
-        assert!(unknown(&[]).unwrap().is_empty());
-        let error = unknown(&[("openssl", "1", "2")]).unwrap_err().to_string();
-        assert!(error.contains("`Metadata.OS`"), "{error}");
     }
 }

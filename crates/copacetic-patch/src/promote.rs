@@ -32,26 +32,10 @@ pub(crate) async fn promote(
     let session = job.session;
     let smoke = &session.request.smoke;
     let to_registry = session.request.push;
-    let tried = smoke.is_wanted(&staged.image.info);
-    // Two runs at once must not meet, whatever they patch.
-    let staging = job
-        .order
-        .patched
-        .with_tag(&format!("staging-{}", session.id))?;
-    if tried || !to_registry {
-        session.passing(staging.clone());
-        let shared = match job.source {
-            Source::Engine => staged.shared_layers(&job.image),
-            Source::Registry { .. } => 0,
-        };
-        session
-            .engine
-            .load(&session.local, &staged.image, &staging, shared)
-            .await?;
-    }
-    if tried {
+    if smoke.is_wanted(&staged.image.info) {
+        let name = staged.in_engine(job).await?;
         smoke
-            .test(&session.engine, &staging, &staged.image.info, &session.id)
+            .test(&session.engine, name, &staged.image.info, &session.id)
             .await
             .with_context(|| format!("`{}` is untouched", job.order.patched))?;
     }
@@ -60,7 +44,8 @@ pub(crate) async fn promote(
             push(job, staged, proof, registry, &manifest.bytes).await
         }
         _ => {
-            session.engine.tag(&staging, &job.order.patched).await?;
+            let name = staged.in_engine(job).await?;
+            session.engine.tag(name, &job.order.patched).await?;
             let found = session.engine.inspect(&job.order.patched).await?;
             let id = found.context("the engine lost the patched image")?.id;
             let vex = vex::document(&job.order.patched, &id, false, &proof.difference, &now());
@@ -104,7 +89,7 @@ async fn push(
     }
     let digest = registry.push_manifest(repository, manifest, None).await?;
     let vex = vex::document(patched, digest.as_str(), true, &proof.difference, &now());
-    if session.request.vex_attach {
+    if session.request.vex.attach {
         attach(job, registry, &digest, manifest, &vex)
             .await
             .context("while attaching the OpenVEX document")?;

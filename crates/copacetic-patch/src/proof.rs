@@ -1,5 +1,7 @@
 //! What the patched image is worth.
 
+use std::collections::BTreeMap;
+
 use actions_toolkit::PolicyFailure;
 use container::ImageInfo;
 use trivy::Scanned;
@@ -7,6 +9,7 @@ use trivy::Scanned;
 use crate::before::Before;
 use crate::difference::Difference;
 use crate::job::Job;
+use crate::pip;
 use crate::plan::Plan;
 use crate::stage::{Staged, is_lineage};
 
@@ -67,11 +70,26 @@ impl Proof {
         if let Some(objection) = difference.objection() {
             return Err(refuse(objection).into());
         }
+        if let Some(objection) = pip::objection(job, staged, plan).await? {
+            return Err(refuse(objection).into());
+        }
         Ok(Self {
             difference,
             before,
             after,
         })
+    }
+
+    /// Say anew why what remains does: packages of `plan` were left out after all, for the reasons in
+    /// `left_out`.
+    pub(crate) fn explain(&mut self, plan: &Plan, left_out: &BTreeMap<String, String>) {
+        self.difference = Difference::of(
+            self.before.report(),
+            &self.after.report,
+            plan,
+            left_out,
+            &self.before.suppressed,
+        );
     }
 }
 

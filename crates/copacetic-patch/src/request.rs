@@ -1,14 +1,17 @@
 //! What is asked for, valid by its types.
 
+mod registry;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Secret};
 use container::ImageRef;
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use trivy::DatabaseRequest;
 
 use crate::smoke::Smoke;
+
+pub(crate) use registry::{Filter, Login};
 
 /// What is to be patched, and how.
 pub(crate) struct Request {
@@ -20,15 +23,16 @@ pub(crate) struct Request {
     pub(crate) login: Login,
     pub(crate) report: Option<PathBuf>,
     pub(crate) patched_tag: Option<String>,
+    pub(crate) package_types: PackageTypes,
     pub(crate) smoke: Smoke,
     pub(crate) buildkit: BuildKit,
     pub(crate) tooling: Option<ImageRef>,
     pub(crate) limit: Duration,
     pub(crate) database: DatabaseRequest,
-    pub(crate) vex_file: PathBuf,
+    pub(crate) vex: Vex,
     pub(crate) report_file: PathBuf,
-    pub(crate) vex_attach: bool,
-    pub(crate) issue: Option<Secret>,
+    /// Whether an issue lists what could not be mended; there is a token then.
+    pub(crate) issue: bool,
     /// Whether the Security tab is told what remains.
     pub(crate) upload: bool,
     pub(crate) category: Option<String>,
@@ -46,23 +50,51 @@ pub(crate) struct Order {
     pub(crate) patched: ImageRef,
 }
 
-/// Images of a registry.
-pub(crate) struct Filter {
-    pub(crate) host: String,
-    pub(crate) repositories: GlobSet,
-    /// The repositories, if each is named in full: the list of all need not be seen then.
-    pub(crate) named: Option<Vec<String>>,
-    pub(crate) tags: GlobSet,
+/// The document of what was mended.
+pub(crate) struct Vex {
+    pub(crate) file: PathBuf,
+    /// Whether it is attached to the pushed image.
+    pub(crate) attach: bool,
 }
 
-/// How to sign in to registries.
-pub(crate) enum Login {
-    /// Not at all.
-    Anonymous,
-    /// By user name and password.
-    Password(String, Secret),
-    /// By the run's own identity, at Azure Container Registry.
-    Entra { client: String, tenant: String },
+impl Vex {
+    fn of(ctx: &Context, push: bool) -> Result<Self, BadInput> {
+        let attach = ctx.inputs().flag("vex-attach")?;
+        if attach && !push {
+            return Err(BadInput::of(
+                "vex-attach",
+                "there is nothing in a registry to attach it to: it needs `push: true`",
+            ));
+        }
+        Ok(Self {
+            file: ctx.path("vex-file")?,
+            attach,
+        })
+    }
+}
+
+/// Which packages are patched, as Copa's `--pkg-types`: the distribution's are always among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PackageTypes {
+    /// Those of the distribution.
+    Os,
+    /// Those of Python as well.
+    OsAndLibrary,
+}
+
+impl PackageTypes {
+    fn of(ctx: &Context) -> Result<Self, BadInput> {
+        let text = ctx.inputs().required("package-types")?;
+        let types: Vec<_> = text.split(',').map(str::trim).collect();
+        match types.as_slice() {
+            ["os"] => Ok(Self::Os),
+            ["os", "library"] | ["library", "os"] => Ok(Self::OsAndLibrary),
+            _ => Err(BadInput::of(
+                "package-types",
+                format!("`{text}` is neither `os` nor `os,library`"),
+            )),
+        }
+    }
 }
 
 /// Which BuildKit does the work.
@@ -128,19 +160,21 @@ impl Request {
             }
             orders.push(order);
         }
-        let filter = filter(ctx, push)?;
+        let filter = Filter::of(ctx, push)?;
         if orders.is_empty() && filter.is_none() {
             let problem =
                 "is required and was empty or absent; or name a `registry` to patch images of";
             return Err(BadInput::of("image", problem));
         }
         let workspace = ctx.github().workspace()?;
+        let token = inputs.secret("token", ctx.log());
         Ok(Self {
             report: report(ctx, orders.len() == 1 && filter.is_none())?,
+            package_types: PackageTypes::of(ctx)?,
             orders,
             filter,
             push,
-            login: login(ctx)?,
+            login: Login::of(ctx)?,
             patched_tag: patched_tag.map(ToOwned::to_owned),
             smoke: Smoke::of(inputs)?,
             buildkit: buildkit(ctx)?,
@@ -162,14 +196,13 @@ impl Request {
                 offline: inputs.flag("offline")?,
                 max_age: trivy::MAX_AGE,
             },
-            vex_file: ctx.path("vex-file")?,
+            vex: Vex::of(ctx, push)?,
             report_file: ctx.path("report-file")?,
-            vex_attach: attach(ctx, push)?,
-            issue: issue(ctx)?,
+            issue: issue(ctx, token.as_ref())?,
             upload: inputs.flag("upload")?,
             category: inputs.text("category").map(ToOwned::to_owned),
             dockerfile: dockerfile(ctx)?,
-            token: inputs.secret("token", ctx.log()),
+            token,
             workspace,
         })
     }
@@ -180,72 +213,6 @@ impl Request {
             .unwrap_or(path)
             .to_string_lossy()
             .into_owned()
-    }
-}
-
-fn filter(ctx: &Context, push: bool) -> Result<Option<Filter>, BadInput> {
-    let inputs = ctx.inputs();
-    let Some(host) = inputs.text("registry") else {
-        return Ok(None);
-    };
-    if !push {
-        return Err(BadInput::of(
-            "registry",
-            "the images of a registry are patched where they are: it needs `push: true`",
-        ));
-    }
-    let sound = parsed("registry", &format!("{host}/x"))?;
-    if sound.registry() != Some(host) {
-        let problem = format!("`{host}` is no registry host, such as `ghcr.io`");
-        return Err(BadInput::of("registry", problem));
-    }
-    let set = |name: &str| {
-        let mut set = GlobSetBuilder::new();
-        for pattern in inputs.lines(name) {
-            let bad = |e| BadInput::of(name, format!("`{pattern}`: {e}"));
-            set.add(Glob::new(pattern).map_err(bad)?);
-        }
-        set.build().map_err(|e| BadInput::of(name, e))
-    };
-    let patterns = inputs.lines("repositories").into_iter();
-    let in_full = |pattern: &str| !pattern.contains(['*', '?', '[', '{']);
-    Ok(Some(Filter {
-        host: host.to_owned(),
-        named: patterns
-            .map(|pattern| in_full(pattern).then(|| pattern.to_owned()))
-            .collect(),
-        repositories: set("repositories")?,
-        tags: set("tags")?,
-    }))
-}
-
-fn login(ctx: &Context) -> Result<Login, BadInput> {
-    let inputs = ctx.inputs();
-    let text = |name: &str| inputs.text(name).map(ToOwned::to_owned);
-    let password = inputs.secret("registry-password", ctx.log());
-    match (text("registry-username"), password) {
-        (Some(user), Some(password)) => return Ok(Login::Password(user, password)),
-        (None, None) => {}
-        (Some(_), None) => {
-            let problem = "is required where there is a `registry-username`";
-            return Err(BadInput::of("registry-password", problem));
-        }
-        (None, Some(_)) => {
-            let problem = "is required where there is a `registry-password`";
-            return Err(BadInput::of("registry-username", problem));
-        }
-    }
-    match (text("client-id"), text("tenant-id")) {
-        (Some(client), Some(tenant)) => Ok(Login::Entra { client, tenant }),
-        (None, None) => Ok(Login::Anonymous),
-        (Some(_), None) => Err(BadInput::of(
-            "tenant-id",
-            "is required where there is a `client-id`",
-        )),
-        (None, Some(_)) => Err(BadInput::of(
-            "client-id",
-            "is required where there is a `tenant-id`",
-        )),
     }
 }
 
@@ -284,28 +251,15 @@ fn buildkit(ctx: &Context) -> Result<BuildKit, BadInput> {
     }
 }
 
-fn attach(ctx: &Context, push: bool) -> Result<bool, BadInput> {
-    let attach = ctx.inputs().flag("vex-attach")?;
-    if attach && !push {
+fn issue(ctx: &Context, token: Option<&Secret>) -> Result<bool, BadInput> {
+    let issue = ctx.inputs().flag("issue")?;
+    if issue && token.is_none() {
         return Err(BadInput::of(
-            "vex-attach",
-            "there is nothing in a registry to attach it to: it needs `push: true`",
-        ));
-    }
-    Ok(attach)
-}
-
-fn issue(ctx: &Context) -> Result<Option<Secret>, BadInput> {
-    if !ctx.inputs().flag("issue")? {
-        return Ok(None);
-    }
-    let token = ctx.inputs().secret("token", ctx.log());
-    token.map(Some).ok_or_else(|| {
-        BadInput::of(
             "token",
             "is required for the issue; give the job `permissions: issues: write`",
-        )
-    })
+        ));
+    }
+    Ok(issue)
 }
 
 // The Dockerfile, relative to the workspace, which must be there.

@@ -7,9 +7,10 @@ use actions_toolkit::text::plural;
 use anyhow::{Context as _, anyhow, bail};
 use container::{ImageInfo, ImageRef, StoredImage, oci};
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 
 use crate::copa::Run;
-use crate::job::Job;
+use crate::job::{Job, Source};
 use crate::plan::Plan;
 
 /// Runs of Copa, each without the packages that the one before could not have.
@@ -35,6 +36,7 @@ pub(crate) struct Staged {
     pub(crate) image: StoredImage,
     /// Its name in the local registry.
     pub(crate) name: ImageRef,
+    loaded: OnceCell<ImageRef>,
 }
 
 impl Staged {
@@ -77,11 +79,37 @@ impl Staged {
             left_out,
             image: image.context("the patched image is gone")?,
             name,
+            loaded: OnceCell::new(),
         })
     }
 
-    /// How many layers it has in common with the image that it was made from.
-    pub(crate) fn shared_layers(&self, image: &ImageInfo) -> usize {
+    /// Its name in the engine, where nobody looks for it; it is brought there at the first call.
+    ///
+    /// # Errors
+    /// When the engine does not take it.
+    pub(crate) async fn in_engine(&self, job: &Job<'_, '_>) -> anyhow::Result<&ImageRef> {
+        let session = job.session;
+        let load = || async {
+            // Two runs at once must not meet, whatever they patch.
+            let tag = format!("staging-{}", session.id);
+            let name = job.order.patched.with_tag(&tag)?;
+            session.passing(name.clone());
+            let shared = match job.source {
+                Source::Engine => self.shared_layers(&job.image),
+                Source::Registry { .. } => 0,
+            };
+            let local = &session.local;
+            session
+                .engine
+                .load(local, &self.image, &name, shared)
+                .await?;
+            anyhow::Ok(name)
+        };
+        self.loaded.get_or_try_init(load).await
+    }
+
+    // How many layers it has in common with the image that it was made from.
+    fn shared_layers(&self, image: &ImageInfo) -> usize {
         let pairs = self.image.info.diff_ids.iter().zip(&image.diff_ids);
         pairs.take_while(|(own, other)| own == other).count()
     }

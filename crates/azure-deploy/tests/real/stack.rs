@@ -81,6 +81,7 @@ impl Stack {
                 ("MODE".into(), mode.into()),
             ],
             labels: Vec::new(),
+            secrets: container::BuildSecrets::default(),
             cache: container::Cache::default(),
         };
         self.engine.build(&request, |_| {}).await.unwrap();

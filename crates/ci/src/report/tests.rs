@@ -14,6 +14,7 @@ fn request() -> Request {
         image: "flask-app:f00".parse().unwrap(),
         target: None,
         build_args: Vec::new(),
+        secrets: container::BuildSecrets::default(),
         labels: Vec::new(),
         cache: container::Cache::default(),
         build_timeout: Duration::from_secs(60),

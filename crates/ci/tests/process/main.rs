@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod bad_input;
+mod build_secrets;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]

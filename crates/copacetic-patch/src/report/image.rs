@@ -162,7 +162,7 @@ pub(crate) fn patched(
         plural(difference.fixed.len(), "finding"),
         difference.remaining.len()
     ));
-    let vex = file(&session.request.vex_file, several);
+    let vex = file(&session.request.vex.file, several);
     file_of(&vex, &serde_json::to_vec_pretty(&promoted.vex)?)?;
     let report = file(&session.request.report_file, several);
     file_of(&report, &proof.after.raw)?;

@@ -36,6 +36,11 @@ fn bad_input_is_named_before_anything_is_started() {
             "input `report`: there is no file `gone.json` in the workspace",
         ),
         (
+            "package-types",
+            "library",
+            "input `package-types`: `library` is neither `os` nor `os,library`",
+        ),
+        (
             "buildkit-address",
             "8888",
             "input `buildkit-address`: `8888` is neither `unix:///path` nor `tcp://host:port`",

@@ -19,35 +19,34 @@ pub(crate) struct Bench {
     pub(crate) step: FakeRunner,
     engine: Engine,
     runtime: tokio::runtime::Runtime,
-    _names: Names,
+    names: Names,
 }
 
-/// The names of both images, taken away with the test.
-struct Names([ImageRef; 2]);
+/// The names of the images, taken away with the test.
+struct Names(Vec<ImageRef>);
 
 impl Bench {
     /// An image `name` with the first versions of `packages`, of which `held` are held back.
     pub(crate) fn new(name: &str, packages: &str, held: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        Self::of(name, &[("PACKAGES", packages), ("HELD", held)])
+    }
+
+    /// The same with an environment of Python that has `wheels`.
+    pub(crate) fn python(name: &str, packages: &str, wheels: &str) -> Self {
+        let base: ImageRef = format!("drydock-patch-real:{name}-base").parse().unwrap();
+        build("Dockerfile.python", &base, &[("WHEELS", wheels)]);
+        let image = base.to_string();
+        let mut bench = Self::of(
+            name,
+            &[("PACKAGES", packages), ("HELD", ""), ("BASE", &image)],
+        );
+        bench.names.0.push(base);
+        bench.input("package-types", "os,library")
+    }
+
+    fn of(name: &str, arguments: &[(&str, &str)]) -> Self {
         let image: ImageRef = format!("drydock-patch-real:{name}").parse().unwrap();
-        let host = std::env::var("DOCKER_HOST").ok();
-        let engine = runtime.block_on(Engine::connect(host.as_deref())).unwrap();
-        let request = BuildRequest {
-            context: here(),
-            dockerfile: "Dockerfile".into(),
-            target: None,
-            image: image.clone(),
-            build_args: vec![
-                ("PACKAGES".into(), packages.into()),
-                ("HELD".into(), held.into()),
-            ],
-            labels: Vec::new(),
-            cache: container::Cache::default(),
-        };
-        runtime.block_on(engine.build(&request, |_| ())).unwrap();
+        let (runtime, engine) = build("Dockerfile", &image, arguments);
         // Under names of the bench's own, containers of other runs are not taken for ours.
         for (own, of) in [
             ("buildkit", "moby/buildkit:v0.34.2"),
@@ -61,7 +60,7 @@ impl Bench {
         let step = step_for(&image);
         let patched = image.with_tag(&format!("{name}-patched")).unwrap();
         Self {
-            _names: Names([patched.clone(), image.clone()]),
+            names: Names(vec![patched.clone(), image.clone()]),
             patched,
             image,
             step,
@@ -139,9 +138,21 @@ impl Bench {
 
     /// What a container of `image` prints: the version of `package`.
     pub(crate) fn prints(&self, image: &ImageRef, package: &str) -> String {
+        self.says(image, &[], &[package])
+    }
+
+    /// The version of `module` in the environment of Python of `image`.
+    pub(crate) fn imports(&self, image: &ImageRef, module: &str) -> String {
+        let script = format!("import {module}; print({module}.version)");
+        self.says(image, &["/opt/venv/bin/python", "-c"], &[&script])
+    }
+
+    fn says(&self, image: &ImageRef, entrypoint: &[&str], cmd: &[&str]) -> String {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
         let spec = ContainerSpec {
             image: image.to_string(),
-            cmd: vec![package.into()],
+            entrypoint: words(entrypoint),
+            cmd: words(cmd),
             network: Some("none".into()),
             run: "copacetic-patch-test".into(),
             ..ContainerSpec::default()
@@ -154,6 +165,33 @@ impl Bench {
             lines.join("\n")
         })
     }
+}
+
+// Build `image` from the file `dockerfile` of the bench.
+fn build(
+    dockerfile: &str,
+    image: &ImageRef,
+    arguments: &[(&str, &str)],
+) -> (tokio::runtime::Runtime, Engine) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let host = std::env::var("DOCKER_HOST").ok();
+    let engine = runtime.block_on(Engine::connect(host.as_deref())).unwrap();
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let request = BuildRequest {
+        context: here(),
+        dockerfile: dockerfile.into(),
+        target: None,
+        image: image.clone(),
+        build_args: arguments.iter().map(owned).collect(),
+        labels: Vec::new(),
+        secrets: container::BuildSecrets::default(),
+        cache: container::Cache::default(),
+    };
+    runtime.block_on(engine.build(&request, |_| ())).unwrap();
+    (runtime, engine)
 }
 
 /// A step that patches `image`.

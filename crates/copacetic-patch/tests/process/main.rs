@@ -12,6 +12,7 @@ mod contract;
 mod faults;
 #[cfg(test)]
 mod push;
+mod python;
 #[cfg(test)]
 mod real;
 #[cfg(test)]

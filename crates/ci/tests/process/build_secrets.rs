@@ -1,0 +1,75 @@
+//! Secrets of a build, with a real engine.
+
+use std::process::Command;
+
+use testkit::{FakeRunner, Ran};
+
+const IMAGE: &str = "drydock-ci-real:secrets";
+// The steps know their secrets by a hash: what a build prints is its own text.
+const DOCKERFILE: &str = "\
+FROM debian:trixie-slim
+RUN --mount=type=secret,id=token,required=true sha256sum /run/secrets/token | grep -q ^82c824aaeb8a331d
+RUN --mount=type=secret,id=config,target=/etc/pip.conf sha256sum /etc/pip.conf | grep -q ^492006e2850fc276
+RUN --mount=type=secret,id=other test ! -e /run/secrets/other
+";
+
+fn run(secrets: &str) -> Ran {
+    // Nothing of an earlier run is in the way of a step that has to see its secret.
+    let step = FakeRunner::new(env!("CARGO_BIN_EXE_ci"))
+        .file("Dockerfile", DOCKERFILE)
+        .input("image", IMAGE)
+        .input("test-target", "none")
+        .input("health-path", "none")
+        .input("static-analysis", "none")
+        .input("no-cache", "true");
+    step.input("build-secrets", secrets).run()
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn a_step_sees_its_secret_and_nobody_else_does() {
+    let ran = run("token=s3cr3t-word\nconfig=\"[global]\nindex-url = h1dden\n\"");
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let masks = |line: &&str| line.starts_with("::add-mask::");
+    let seen: Vec<_> = ran.log.lines().filter(|line| !masks(line)).collect();
+    let seen = seen.join("\n") + &ran.summary;
+    assert!(
+        !seen.contains("s3cr3t-word") && !seen.contains("h1dden"),
+        "{seen}"
+    );
+    for word in ["s3cr3t-word", "index-url = h1dden"] {
+        assert!(
+            ran.log.contains(&format!("::add-mask::{word}\n")),
+            "{}",
+            ran.log
+        );
+    }
+    let image = |args: &[&str]| {
+        let done = Command::new("docker")
+            .args(args)
+            .arg(IMAGE)
+            .output()
+            .unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let known = image(&["history", "--no-trunc"]) + &image(&["image", "inspect"]);
+    assert!(
+        known.contains("/run/secrets") && !known.contains("s3cr3t"),
+        "{known}"
+    );
+    image(&["image", "rm", "--force"]);
+}
+
+#[test]
+#[ignore = "real: needs a Docker engine"]
+fn a_secret_that_is_required_and_not_given_fails_the_step() {
+    for secrets in ["", "config=x"] {
+        let ran = run(secrets);
+        assert_eq!(ran.code, 1, "{}", ran.log);
+        assert!(
+            ran.error().contains("secret token not found"),
+            "{}",
+            ran.error()
+        );
+    }
+}

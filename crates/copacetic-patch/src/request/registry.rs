@@ -1,0 +1,97 @@
+//! Which images of a registry are asked for, and how to sign in there.
+
+use actions_toolkit::{BadInput, Context, Secret};
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use super::parsed;
+
+/// Images of a registry.
+pub(crate) struct Filter {
+    pub(crate) host: String,
+    pub(crate) repositories: GlobSet,
+    /// The repositories, if each is named in full: the list of all need not be seen then.
+    pub(crate) named: Option<Vec<String>>,
+    pub(crate) tags: GlobSet,
+}
+
+/// How to sign in to registries.
+pub(crate) enum Login {
+    /// Not at all.
+    Anonymous,
+    /// By user name and password.
+    Password(String, Secret),
+    /// By the run's own identity, at Azure Container Registry.
+    Entra { client: String, tenant: String },
+}
+
+impl Filter {
+    /// The images that `registry`, `repositories` and `tags` name.
+    pub(super) fn of(ctx: &Context, push: bool) -> Result<Option<Self>, BadInput> {
+        let inputs = ctx.inputs();
+        let Some(host) = inputs.text("registry") else {
+            return Ok(None);
+        };
+        if !push {
+            return Err(BadInput::of(
+                "registry",
+                "the images of a registry are patched where they are: it needs `push: true`",
+            ));
+        }
+        let sound = parsed("registry", &format!("{host}/x"))?;
+        if sound.registry() != Some(host) {
+            let problem = format!("`{host}` is no registry host, such as `ghcr.io`");
+            return Err(BadInput::of("registry", problem));
+        }
+        let set = |name: &str| {
+            let mut set = GlobSetBuilder::new();
+            for pattern in inputs.lines(name) {
+                let bad = |e| BadInput::of(name, format!("`{pattern}`: {e}"));
+                set.add(Glob::new(pattern).map_err(bad)?);
+            }
+            set.build().map_err(|e| BadInput::of(name, e))
+        };
+        let patterns = inputs.lines("repositories").into_iter();
+        let in_full = |pattern: &str| !pattern.contains(['*', '?', '[', '{']);
+        Ok(Some(Self {
+            host: host.to_owned(),
+            named: patterns
+                .map(|pattern| in_full(pattern).then(|| pattern.to_owned()))
+                .collect(),
+            repositories: set("repositories")?,
+            tags: set("tags")?,
+        }))
+    }
+}
+
+impl Login {
+    /// What the inputs say.
+    pub(super) fn of(ctx: &Context) -> Result<Self, BadInput> {
+        let inputs = ctx.inputs();
+        let text = |name: &str| inputs.text(name).map(ToOwned::to_owned);
+        let password = inputs.secret("registry-password", ctx.log());
+        match (text("registry-username"), password) {
+            (Some(user), Some(password)) => return Ok(Self::Password(user, password)),
+            (None, None) => {}
+            (Some(_), None) => {
+                let problem = "is required where there is a `registry-username`";
+                return Err(BadInput::of("registry-password", problem));
+            }
+            (None, Some(_)) => {
+                let problem = "is required where there is a `registry-password`";
+                return Err(BadInput::of("registry-username", problem));
+            }
+        }
+        match (text("client-id"), text("tenant-id")) {
+            (Some(client), Some(tenant)) => Ok(Self::Entra { client, tenant }),
+            (None, None) => Ok(Self::Anonymous),
+            (Some(_), None) => Err(BadInput::of(
+                "tenant-id",
+                "is required where there is a `client-id`",
+            )),
+            (None, Some(_)) => Err(BadInput::of(
+                "client-id",
+                "is required where there is a `tenant-id`",
+            )),
+        }
+    }
+}
