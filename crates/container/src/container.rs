@@ -1,24 +1,24 @@
 //! One-off containers.
 
+mod exec;
+mod files;
+
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bollard::container::LogOutput;
-use bollard::exec::{StartExecOptions, StartExecResults};
-use bollard::models::{ContainerCreateBody, ExecConfig, HostConfig};
+use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
-    UploadToContainerOptionsBuilder, WaitContainerOptions,
+    CreateContainerOptions, InspectContainerOptions, KillContainerOptionsBuilder,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptions,
 };
 use futures_util::{Stream, StreamExt as _};
-use tokio::io::AsyncWriteExt as _;
 
 use crate::{Engine, RUN_LABEL};
+
+pub use exec::{ExecOutput, ExecStream};
 
 /// How long a clean-up waits for containers that are just being made.
 const SETTLE_LIMIT: Duration = Duration::from_secs(3);
@@ -68,29 +68,6 @@ pub struct Container {
     /// The container's id.
     pub id: String,
 }
-
-/// The result of a command in a container.
-#[derive(Debug, Clone)]
-pub struct ExecOutput {
-    /// Its exit code.
-    pub code: i64,
-    /// What it printed, both streams.
-    pub output: String,
-    /// What it printed on standard output alone.
-    pub stdout: String,
-}
-
-/// A command in a container whose input and output are connected to us.
-pub struct ExecStream {
-    /// What it prints on standard output.
-    pub output: std::pin::Pin<Box<dyn Stream<Item = anyhow::Result<bytes::Bytes>> + Send>>,
-    /// Its standard input.
-    pub input: ExecInput,
-}
-
-type ExecInput = std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>;
-type Chunks =
-    std::pin::Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 impl Engine {
     /// Make and start a container.
@@ -273,159 +250,6 @@ impl Container {
             .inspect_container(&self.id, None::<InspectContainerOptions>)
             .await
             .context("while inspecting a container")
-    }
-
-    /// The file or folder `path`, as a tar.
-    ///
-    /// # Errors
-    /// When there is no such path, or more than `limit` bytes of it.
-    pub async fn copy_out(&self, path: &str, limit: usize) -> anyhow::Result<Vec<u8>> {
-        let options = DownloadFromContainerOptionsBuilder::default()
-            .path(path)
-            .build();
-        let mut chunks = self
-            .engine
-            .docker
-            .download_from_container(&self.id, Some(options));
-        let mut tar = Vec::new();
-        while let Some(chunk) = chunks.next().await {
-            tar.extend(
-                chunk.with_context(|| format!("while copying `{path}` out of the container"))?,
-            );
-            if tar.len() > limit {
-                bail!("`{path}` in the container is larger than {limit} bytes");
-            }
-        }
-        Ok(tar)
-    }
-
-    /// Copy the file `path`, however large, into the folder `into`; its name stays.
-    ///
-    /// # Errors
-    /// When there is no such file, or it can't be written.
-    pub async fn copy_file(&self, path: &str, into: &Path) -> anyhow::Result<()> {
-        let what = || format!("while copying `{path}` out of the container");
-        let options = DownloadFromContainerOptionsBuilder::default()
-            .path(path)
-            .build();
-        let docker = &self.engine.docker;
-        let mut chunks = docker.download_from_container(&self.id, Some(options));
-        let archive = into.join("copied.tar");
-        let mut file = tokio::fs::File::create(&archive).await.with_context(what)?;
-        while let Some(chunk) = chunks.next().await {
-            file.write_all(&chunk.with_context(what)?).await?;
-        }
-        file.flush().await?;
-        let (from, to) = (archive.clone(), into.to_owned());
-        tokio::task::spawn_blocking(move || {
-            let mut tar = tar::Archive::new(std::fs::File::open(from)?);
-            tar.unpack(to)
-        })
-        .await?
-        .with_context(what)?;
-        tokio::fs::remove_file(&archive).await.with_context(what)
-    }
-
-    /// Put the file `name` with `content` into the folder `folder` of it.
-    ///
-    /// # Errors
-    /// When there is no such folder, or it is read-only.
-    pub async fn copy_in(&self, folder: &str, name: &str, content: &[u8]) -> anyhow::Result<()> {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        let mut archive = tar::Builder::new(Vec::new());
-        let what = || format!("while copying `{name}` into `{folder}` of a container");
-        archive
-            .append_data(&mut header, name, content)
-            .with_context(what)?;
-        let bytes = archive.into_inner().with_context(what)?;
-        let options = UploadToContainerOptionsBuilder::default()
-            .path(folder)
-            .build();
-        self.engine
-            .docker
-            .upload_to_container(&self.id, Some(options), bollard::body_full(bytes.into()))
-            .await
-            .with_context(what)
-    }
-
-    /// Run a command in it to its end.
-    ///
-    /// # Errors
-    /// When the engine refuses.
-    pub async fn exec(&self, cmd: &[&str]) -> anyhow::Result<ExecOutput> {
-        let (id, mut chunks, _) = self.start_exec(cmd, false).await?;
-        let (mut output, mut stdout) = (Vec::new(), Vec::new());
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.context("while reading from a container")?;
-            let printed = matches!(chunk, LogOutput::StdOut { .. });
-            let bytes = chunk.into_bytes();
-            output.extend_from_slice(&bytes);
-            if printed {
-                stdout.extend_from_slice(&bytes);
-            }
-        }
-        let ended = self
-            .engine
-            .docker
-            .inspect_exec(&id)
-            .await
-            .context("while reading an exit code")?;
-        Ok(ExecOutput {
-            code: ended.exit_code.unwrap_or(-1),
-            output: String::from_utf8_lossy(&output).into_owned(),
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-        })
-    }
-
-    /// Run a command in it with its input and output connected to us.
-    ///
-    /// # Errors
-    /// When the engine refuses.
-    pub async fn exec_stream(&self, cmd: &[&str]) -> anyhow::Result<ExecStream> {
-        let (_, chunks, input) = self.start_exec(cmd, true).await?;
-        let output = chunks.filter_map(|chunk| async move {
-            match chunk {
-                Ok(LogOutput::StdErr { .. }) => None,
-                Ok(chunk) => Some(Ok(chunk.into_bytes())),
-                Err(e) => Some(Err(
-                    anyhow::Error::new(e).context("while reading from a container")
-                )),
-            }
-        });
-        Ok(ExecStream {
-            output: Box::pin(output),
-            input,
-        })
-    }
-
-    async fn start_exec(
-        &self,
-        cmd: &[&str],
-        attach_stdin: bool,
-    ) -> anyhow::Result<(String, Chunks, ExecInput)> {
-        let docker = &self.engine.docker;
-        let config = ExecConfig {
-            cmd: Some(cmd.iter().map(ToString::to_string).collect()),
-            attach_stdin: Some(attach_stdin),
-            attach_stdout: Some(true),
-            attach_stderr: Some(!attach_stdin),
-            ..Default::default()
-        };
-        let what = || format!("while running `{}` in a container", cmd.join(" "));
-        let made = docker
-            .create_exec(&self.id, config)
-            .await
-            .with_context(what)?;
-        let started = docker
-            .start_exec(&made.id, None::<StartExecOptions>)
-            .await
-            .with_context(what)?;
-        let StartExecResults::Attached { output, input } = started else {
-            bail!("{}: the engine did not attach its streams", what());
-        };
-        Ok((made.id, output, input))
     }
 
     /// Ask it to end (its stop signal), kill it after `grace`, and return its exit code.

@@ -1,6 +1,7 @@
 //! Running a workflow of the repository with `act` against the local stand-ins.
 
 pub(crate) mod checkout;
+pub(crate) mod image;
 mod log;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ pub(crate) fn workflow(workflow: &str, event: &str, source: &Path) -> anyhow::Re
     let checkout = say::step("preparing the checkout", || {
         checkout::prepare(source, &stack)
     })?;
+    image::provide(&checkout)?;
     act(&stack, &checkout, workflow, event)?;
     Ok(stack)
 }
@@ -83,6 +85,8 @@ pub(crate) fn act(
             "--json",
             "--rm",
             "--pull=false",
+            // The image of the actions is there.
+            "--rebuild=false",
             "--action-offline-mode",
             "--no-cache-server",
         ],

@@ -7,8 +7,9 @@ use crate::paths;
 use crate::setup::base_images::{DEBIAN, GO, RUST};
 use crate::setup::command::{command, output};
 
-/// The base images of `Dockerfile.action`, by the argument that names each there.
-const IMAGES: [(&str, &str); 3] = [
+/// The base images, by the argument that names each in `Dockerfile.action` and in the application's Dockerfile.
+const IMAGES: [(&str, &str); 4] = [
+    ("BASE_IMAGE", DEBIAN),
     ("RUST_IMAGE", RUST),
     ("GO_IMAGE", GO),
     ("RUNTIME_IMAGE", DEBIAN),

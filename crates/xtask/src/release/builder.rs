@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use super::base::Bases;
-use super::images;
 use crate::setup::base_images::BUILDKIT;
 use crate::setup::command::{command, output, run, succeeds};
 use crate::{paths, say};
@@ -12,19 +11,25 @@ use crate::{paths, say};
 /// What BuildKit keeps between runs.
 const VOLUME: &str = "drydock-release";
 
-/// Which stages of `Dockerfile.action` are taken from what BuildKit keeps.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stages {
-    /// All that have not changed.
-    Kept,
-    /// Those that compile; the images are put together anew.
-    Assembled,
+/// What to build.
+pub(super) struct Build<'a> {
+    /// The folder of the Dockerfile and the context, in the checkout; empty for the checkout itself.
+    pub(super) context: &'a str,
+    pub(super) dockerfile: &'a str,
+    /// The stage; the last one if it is empty.
+    pub(super) target: &'a str,
+    pub(super) arguments: Vec<(&'a str, String)>,
+    pub(super) labels: Vec<(&'a str, String)>,
+    /// The stages that are built anew; `Some("")` for all.
+    pub(super) anew: Option<String>,
+    /// Whether every file gets the time `SOURCE_DATE_EPOCH` of the arguments
+    /// (reproducible-builds.org/specs/source-date-epoch).
+    pub(super) one_time: bool,
 }
 
 /// A running BuildKit.
 pub(super) struct Builder<'a> {
     container: String,
-    commit: String,
     bases: &'a Bases,
 }
 
@@ -35,6 +40,7 @@ impl<'a> Builder<'a> {
     /// When it does not come up.
     pub(super) fn start(source: &Path, out: &Path, bases: &'a Bases) -> anyhow::Result<Self> {
         std::fs::create_dir_all(out)?;
+        let out = &out.canonicalize()?;
         let mount = |from: &Path, to: &str| format!("{}:{to}", from.display());
         let mut start = command("docker", ["run", "--detach", "--rm"]);
         // What a build needs, mounts and the network of its steps, without being privileged.
@@ -54,13 +60,8 @@ impl<'a> Builder<'a> {
             .arg("--allow-insecure-entitlement=network.host")
             // In megabytes: kept in any case, left free on the disk, never more.
             .arg("--oci-worker-gc-keepstorage=3000,2000,6000");
-        let commit = images::commit(source)?;
         let container = output(&mut start)?.trim().to_owned();
-        let builder = Self {
-            container,
-            commit,
-            bases,
-        };
+        let builder = Self { container, bases };
         let ready = ["exec", &builder.container, "buildctl", "debug", "workers"];
         for _ in 0..150 {
             if succeeds(&mut command("docker", ready)) {
@@ -74,44 +75,39 @@ impl<'a> Builder<'a> {
         )
     }
 
-    /// Build the stage `target` with `arguments` into the archive `<target>.tar` of the folder that it writes to.
-    /// Every file gets the time `SOURCE_DATE_EPOCH` of the arguments (reproducible-builds.org/specs/source-date-epoch).
+    /// Carry out `build`; the image goes into the archive `<name>.tar` of the folder that this writes to.
     ///
     /// # Errors
     /// With the end of what BuildKit printed.
-    pub(super) fn build(
-        &self,
-        target: &str,
-        arguments: &[(&str, String)],
-        stages: Stages,
-    ) -> anyhow::Result<()> {
-        let mut build = command("docker", ["exec", &self.container, "buildctl", "build"]);
-        build
-            .args(["--progress=plain", "--frontend=dockerfile.v0"])
-            .args(["--local=context=/source", "--local=dockerfile=/source"])
-            .args([
-                "--opt=filename=Dockerfile.action",
-                "--opt=force-network-mode=host",
-            ])
+    pub(super) fn build(&self, name: &str, build: &Build<'_>) -> anyhow::Result<()> {
+        let mut run = command("docker", ["exec", &self.container, "buildctl", "build"]);
+        let folder = format!("/source/{}", build.context);
+        run.args(["--progress=plain", "--frontend=dockerfile.v0"])
+            .arg(format!("--local=context={folder}"))
+            .arg(format!("--local=dockerfile={folder}"))
+            .arg(format!("--opt=filename={}", build.dockerfile))
+            .arg("--opt=force-network-mode=host")
             .args(["--allow=network.host"])
-            .arg(format!("--opt=target={target}"))
+            .arg(format!("--opt=target={}", build.target))
             .arg(format!(
-                "--output=type=docker,oci-mediatypes=true,dest=/out/{target}.tar,rewrite-timestamp=true"
+                "--output=type=docker,oci-mediatypes=true,dest=/out/{name}.tar,rewrite-timestamp={}",
+                build.one_time
             ));
-        if stages == Stages::Assembled {
-            build.arg(format!("--opt=no-cache=base,{target}"));
+        if let Some(stages) = &build.anew {
+            run.arg(format!("--opt=no-cache={stages}"));
         }
-        for (name, value) in images::labels(target, &self.commit) {
-            build.arg(format!(
+        for (name, value) in &build.labels {
+            run.arg(format!(
                 "--opt=label:org.opencontainers.image.{name}={value}"
             ));
         }
-        for (name, value) in self.bases.arguments().iter().chain(arguments) {
-            build.arg(format!("--opt=build-arg:{name}={value}"));
+        for (name, value) in self.bases.arguments().iter().chain(&build.arguments) {
+            run.arg(format!("--opt=build-arg:{name}={value}"));
         }
-        say::step(&format!("building the image of {target}"), || {
-            run(&mut build)
+        say::step(&format!("building the image of {name}"), || {
+            output(&mut run)
         })
+        .map(drop)
     }
 }
 

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
 use super::base::Bases;
-use super::builder::{Builder, Stages};
+use super::builder::{Build, Builder};
 use super::{ACTIONS, Place, VERSION, proof, publish};
 use crate::setup::command::{command, output};
 use crate::{paths, say};
 
 /// The time of every file and image, in seconds since 1970: the first of January 1980. BuildKit moves what is newer to
 /// it, and everything is; with the time of the commit, what it has from an older build would keep its own.
-const EPOCH: &str = "315532800";
+pub(super) const EPOCH: &str = "315532800";
 
 /// A pushed image of one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub(super) struct Image {
 
 /// The labels of the image of `action` of `commit`, below `org.opencontainers.image`
 /// (github.com/opencontainers/image-spec/blob/main/annotations.md).
-pub(super) fn labels(action: &str, commit: &str) -> Vec<(&'static str, String)> {
+fn labels(action: &str, commit: &str) -> Vec<(&'static str, String)> {
     let mut labels = vec![
         ("title", format!("drydock {action}")),
         ("version", VERSION.to_owned()),
@@ -54,7 +54,7 @@ pub(super) fn labels(action: &str, commit: &str) -> Vec<(&'static str, String)> 
 ///
 /// # Errors
 /// When there is none.
-pub(super) fn commit(source: &Path) -> anyhow::Result<String> {
+fn commit(source: &Path) -> anyhow::Result<String> {
     let mut head = command("git", ["rev-parse", "HEAD"]);
     Ok(output(head.current_dir(source))?.trim().to_owned())
 }
@@ -106,6 +106,15 @@ pub(super) fn from(source: &Path, bases: &Bases, place: &Place) -> anyhow::Resul
     publish::leave(place, architecture, &images)
 }
 
+/// Which stages are taken from what BuildKit keeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stages {
+    /// All that have not changed.
+    Kept,
+    /// Those that compile; the images are put together anew.
+    Assembled,
+}
+
 /// Build the images of the checkout `source` for `place` into the folder `out`.
 ///
 /// # Errors
@@ -117,9 +126,8 @@ pub(super) fn build(
     out: &Path,
     stages: Stages,
 ) -> anyhow::Result<()> {
-    std::fs::create_dir_all(out)?;
-    let out = out.canonicalize()?;
-    let builder = Builder::start(source, &out, bases)?;
+    let commit = commit(source)?;
+    let builder = Builder::start(source, out, bases)?;
     for action in ACTIONS {
         let mut arguments = vec![("SOURCE_DATE_EPOCH", EPOCH.to_owned())];
         if action == "ci" {
@@ -127,7 +135,17 @@ pub(super) fn build(
             let image = format!("{}/trivy-scan@{scanner}", place.registry);
             arguments.push(("TRIVY_IMAGE", image));
         }
-        builder.build(action, &arguments, stages)?;
+        let anew = (stages == Stages::Assembled).then(|| format!("base,{action}"));
+        let build = Build {
+            context: "",
+            dockerfile: "Dockerfile.action",
+            target: action,
+            arguments,
+            labels: labels(action, &commit),
+            anew,
+            one_time: true,
+        };
+        builder.build(action, &build)?;
     }
     Ok(())
 }

@@ -104,9 +104,15 @@ fn once_more(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> 
     let in_the_image = |path: &Path| {
         let not = ["crates/xtask", "crates/testkit"];
         let starts = |folder: &str| path.starts_with(folder);
-        ["crates", "tools/copa", "tools/kustomize", "tools/trivy"]
-            .iter()
-            .any(|f| starts(f))
+        [
+            "app",
+            "crates",
+            "tools/copa",
+            "tools/kustomize",
+            "tools/trivy",
+        ]
+        .iter()
+        .any(|f| starts(f))
             && !not.iter().any(|f| starts(f))
             || ["Cargo.toml", "Cargo.lock", "Dockerfile.action"]
                 .iter()

@@ -8,8 +8,10 @@ use anyhow::{Context as _, ensure};
 
 use super::archive::Archive;
 use super::base::Bases;
-use super::builder::Stages;
+use super::builder::{Build, Builder};
+use super::images::{EPOCH, Stages};
 use super::{ACTIONS, Place, images};
+use crate::pipeline::image;
 use crate::say;
 use crate::setup::command::{command, output, run};
 
@@ -35,14 +37,9 @@ pub(super) fn check(source: &Path, bases: &Bases, place: &Place) -> anyhow::Resu
         );
         say::line(format!("  {action}: {first} twice"));
     }
-    let by_engine = say::step(
-        "building the programs with the engine's own builder",
-        || {
-            let built = again.join("programs");
-            by_the_engine(source, &built)?;
-            programs(&built)
-        },
-    )?;
+    let built = again.join("programs");
+    by_the_engine(source, &built)?;
+    let by_engine = programs(&built)?;
     for action in ACTIONS {
         let released = programs(&place.folder.join(format!("{action}.content/usr/local/bin")))?;
         for (name, content) in released {
@@ -53,19 +50,40 @@ pub(super) fn check(source: &Path, bases: &Bases, place: &Place) -> anyhow::Resu
         }
     }
     say::line("  two builders made the same programs");
+    application(source, bases, &again)?;
     std::fs::remove_dir_all(&again).context("while removing the second images")
+}
+
+// The application has no builder of its own, which would set the times of its files: its Dockerfile does.
+fn application(source: &Path, bases: &Bases, folder: &Path) -> anyhow::Result<()> {
+    let builder = Builder::start(source, folder, bases)?;
+    let build = Build {
+        context: "app",
+        dockerfile: "Dockerfile",
+        target: "",
+        arguments: vec![("SOURCE_DATE_EPOCH", EPOCH.to_owned())],
+        labels: Vec::new(),
+        anew: Some(String::new()),
+        one_time: false,
+    };
+    let digest = |name: &str| -> anyhow::Result<container::Digest> {
+        builder.build(name, &build)?;
+        let archive = Archive::open(&folder.join(format!("{name}.tar")))?;
+        Ok(archive.manifest.digest)
+    };
+    let (first, second) = (digest("flask-app")?, digest("flask-app-again")?);
+    ensure!(
+        first == second,
+        "the application was built twice, and differs: {first} and {second}"
+    );
+    say::line(format!("  flask-app: {first} twice"));
+    Ok(())
 }
 
 // The programs of the last stage, which has those of all actions, into the folder `to`.
 fn by_the_engine(source: &Path, to: &Path) -> anyhow::Result<()> {
-    let mut build = command("docker", ["build", "--quiet", "--file=Dockerfile.action"]);
-    // The same that builds `uses: ./actions/<name>` in a run of the pipeline here, so it has most of it already.
-    build
-        .arg(".")
-        .current_dir(source)
-        .env("DOCKER_BUILDKIT", "0");
-    let image = output(&mut build)?;
-    let container = output(&mut command("docker", ["create", image.trim(), "ci"]))?;
+    let image = image::build(source)?;
+    let container = output(&mut command("docker", ["create", &image, "ci"]))?;
     let container = container.trim();
     std::fs::create_dir_all(to)?;
     let copied = run(command("docker", ["cp"])

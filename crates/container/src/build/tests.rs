@@ -1,0 +1,55 @@
+use super::*;
+use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
+
+#[test]
+fn a_build_check_has_its_line_and_page() {
+    let mut warning = bollard::moby::buildkit::v1::VertexWarning {
+        short: b"FromAsCasing: casing does not match (line 3)".into(),
+        url: "https://docs.docker.com/go/dockerfile/rule/from-as-casing/".into(),
+        ..Default::default()
+    };
+    warning.ranges.resize_with(1, Default::default);
+    warning.ranges[0].start.get_or_insert_default().line = 3;
+    let mut heard = Vec::new();
+    Trace::default().read(
+        StatusResponse {
+            warnings: vec![warning],
+            ..Default::default()
+        },
+        &mut |event| heard.push(event),
+    );
+    assert_eq!(
+        heard,
+        [BuildEvent::Warning(BuildWarning {
+            message: "FromAsCasing: casing does not match (line 3)".into(),
+            url: "https://docs.docker.com/go/dockerfile/rule/from-as-casing/".into(),
+            line: Some(3),
+        })]
+    );
+}
+
+#[test]
+fn a_step_that_was_cancelled_is_not_the_cause() {
+    let step = |name: &str, error: &str| Vertex {
+        digest: name.into(),
+        name: name.into(),
+        error: error.into(),
+        ..Default::default()
+    };
+    for order in [
+        ["exit code: 9", "context canceled"],
+        ["context canceled", "exit code: 9"],
+    ] {
+        let mut trace = Trace::default();
+        let vertexes = vec![step("a", order[0]), step("b", order[1])];
+        trace.read(
+            StatusResponse {
+                vertexes,
+                ..Default::default()
+            },
+            &mut |_| {},
+        );
+        let failure = trace.failure("").unwrap().to_string();
+        assert!(failure.ends_with("exit code: 9"), "{failure}");
+    }
+}

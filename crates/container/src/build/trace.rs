@@ -1,0 +1,124 @@
+//! What BuildKit tells of a build.
+
+use std::collections::HashMap;
+
+use super::{BuildError, BuildEvent, BuildWarning};
+
+/// Lines of a failed step that its error keeps.
+const TAIL: usize = 40;
+
+/// The steps so far, as BuildKit's status messages tell of them.
+#[derive(Default)]
+pub(super) struct Trace {
+    steps: HashMap<String, Step>,
+    failed: Option<(String, String)>,
+}
+
+#[derive(Default)]
+struct Step {
+    name: String,
+    started: bool,
+    done: bool,
+    tail: Vec<String>,
+    partial: Vec<u8>,
+}
+
+impl Trace {
+    pub(super) fn read(
+        &mut self,
+        status: bollard::moby::buildkit::v1::StatusResponse,
+        on_event: &mut impl FnMut(BuildEvent),
+    ) {
+        for vertex in status.vertexes {
+            let step = self.steps.entry(vertex.digest.clone()).or_default();
+            step.name.clone_from(&vertex.name);
+            if !vertex.error.is_empty() {
+                self.fail(vertex.digest, vertex.error);
+                continue;
+            }
+            let internal = vertex.name.starts_with("[internal]");
+            if vertex.started.is_some() && !step.started {
+                step.started = true;
+                if !internal {
+                    on_event(BuildEvent::Started {
+                        step: vertex.name.clone(),
+                    });
+                }
+            }
+            if let (Some(started), Some(done), false) =
+                (&vertex.started, &vertex.completed, step.done)
+            {
+                step.done = true;
+                if !internal {
+                    #[allow(clippy::cast_precision_loss)] // a build does not last for 2^52 seconds
+                    let seconds = (done.seconds - started.seconds) as f64
+                        + f64::from(done.nanos - started.nanos) / 1e9;
+                    on_event(BuildEvent::Done {
+                        step: vertex.name,
+                        seconds,
+                        cached: vertex.cached,
+                    });
+                }
+            }
+        }
+        for warning in status.warnings {
+            let line = warning
+                .ranges
+                .first()
+                .and_then(|range| range.start.as_ref());
+            on_event(BuildEvent::Warning(BuildWarning {
+                message: String::from_utf8_lossy(&warning.short).trim().to_owned(),
+                url: warning.url,
+                line: line.and_then(|start| u32::try_from(start.line).ok()),
+            }));
+        }
+        for log in status.logs {
+            let step = self.steps.entry(log.vertex).or_default();
+            step.partial.extend(&log.msg);
+            while let Some(end) = step.partial.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = step.partial.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                if step.tail.len() == TAIL {
+                    step.tail.remove(0);
+                }
+                step.tail.push(line.clone());
+                on_event(BuildEvent::Line(line));
+            }
+        }
+    }
+
+    // When one step fails, the steps beside it are cancelled: the first real failure is the cause.
+    fn fail(&mut self, digest: String, reason: String) {
+        let cancelled = |reason: &str| reason.contains("context canceled");
+        let known = self.failed.as_ref();
+        if known.is_none_or(|(_, known)| cancelled(known) && !cancelled(&reason)) {
+            self.failed = Some((digest, reason));
+        }
+    }
+
+    pub(super) fn failure(&self, message: &str) -> Option<BuildError> {
+        if let Some((digest, reason)) = &self.failed {
+            let step = self.steps.get(digest);
+            return Some(BuildError::Failed {
+                step: step.map(|s| s.name.clone()).unwrap_or_default(),
+                reason: reason.clone(),
+                tail: step.map(|s| s.tail.clone()).unwrap_or_default(),
+            });
+        }
+        // A Dockerfile that can't be read fails before there is any step.
+        let frontend = [
+            "dockerfile parse error",
+            "failed to solve",
+            "failed to create LLB",
+            "target stage",
+        ];
+        frontend
+            .iter()
+            .any(|sign| message.contains(sign))
+            .then(|| BuildError::Failed {
+                step: "reading the Dockerfile".into(),
+                reason: message.to_owned(),
+                tail: Vec::new(),
+            })
+    }
+}

@@ -1,0 +1,112 @@
+//! Commands in a container.
+
+use anyhow::{Context as _, bail};
+use bollard::container::LogOutput;
+use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::models::ExecConfig;
+use futures_util::{Stream, StreamExt as _};
+
+use super::Container;
+
+/// The result of a command in a container.
+#[derive(Debug, Clone)]
+pub struct ExecOutput {
+    /// Its exit code.
+    pub code: i64,
+    /// What it printed, both streams.
+    pub output: String,
+    /// What it printed on standard output alone.
+    pub stdout: String,
+}
+
+/// A command in a container whose input and output are connected to us.
+pub struct ExecStream {
+    /// What it prints on standard output.
+    pub output: std::pin::Pin<Box<dyn Stream<Item = anyhow::Result<bytes::Bytes>> + Send>>,
+    /// Its standard input.
+    pub input: ExecInput,
+}
+
+type ExecInput = std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>;
+type Chunks =
+    std::pin::Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+
+impl Container {
+    /// Run a command in it to its end.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn exec(&self, cmd: &[&str]) -> anyhow::Result<ExecOutput> {
+        let (id, mut chunks, _) = self.start_exec(cmd, false).await?;
+        let (mut output, mut stdout) = (Vec::new(), Vec::new());
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.context("while reading from a container")?;
+            let printed = matches!(chunk, LogOutput::StdOut { .. });
+            let bytes = chunk.into_bytes();
+            output.extend_from_slice(&bytes);
+            if printed {
+                stdout.extend_from_slice(&bytes);
+            }
+        }
+        let ended = self
+            .engine
+            .docker
+            .inspect_exec(&id)
+            .await
+            .context("while reading an exit code")?;
+        Ok(ExecOutput {
+            code: ended.exit_code.unwrap_or(-1),
+            output: String::from_utf8_lossy(&output).into_owned(),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        })
+    }
+
+    /// Run a command in it with its input and output connected to us.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn exec_stream(&self, cmd: &[&str]) -> anyhow::Result<ExecStream> {
+        let (_, chunks, input) = self.start_exec(cmd, true).await?;
+        let output = chunks.filter_map(|chunk| async move {
+            match chunk {
+                Ok(LogOutput::StdErr { .. }) => None,
+                Ok(chunk) => Some(Ok(chunk.into_bytes())),
+                Err(e) => Some(Err(
+                    anyhow::Error::new(e).context("while reading from a container")
+                )),
+            }
+        });
+        Ok(ExecStream {
+            output: Box::pin(output),
+            input,
+        })
+    }
+
+    async fn start_exec(
+        &self,
+        cmd: &[&str],
+        attach_stdin: bool,
+    ) -> anyhow::Result<(String, Chunks, ExecInput)> {
+        let docker = &self.engine.docker;
+        let config = ExecConfig {
+            cmd: Some(cmd.iter().map(ToString::to_string).collect()),
+            attach_stdin: Some(attach_stdin),
+            attach_stdout: Some(true),
+            attach_stderr: Some(!attach_stdin),
+            ..Default::default()
+        };
+        let what = || format!("while running `{}` in a container", cmd.join(" "));
+        let made = docker
+            .create_exec(&self.id, config)
+            .await
+            .with_context(what)?;
+        let started = docker
+            .start_exec(&made.id, None::<StartExecOptions>)
+            .await
+            .with_context(what)?;
+        let StartExecResults::Attached { output, input } = started else {
+            bail!("{}: the engine did not attach its streams", what());
+        };
+        Ok((made.id, output, input))
+    }
+}

@@ -1,0 +1,135 @@
+//! What the engine says of an image.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use bollard::errors::Error as DockerError;
+
+use crate::{Engine, ImageRef};
+
+/// What the engine says of an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageInfo {
+    /// The image's id: the digest of its configuration.
+    pub id: String,
+    /// `repository@digest` of every registry that it was pushed to or pulled from.
+    pub repo_digests: Vec<String>,
+    /// Operating system, `linux`.
+    pub os: String,
+    /// Architecture, `amd64`.
+    pub architecture: String,
+    /// Digests of the uncompressed layers, from the base up.
+    pub diff_ids: Vec<String>,
+    /// Size of all layers in bytes.
+    pub size: u64,
+    /// When it was made, as RFC 3339; a build from the cache has the time of the first one. Empty if nobody says.
+    pub created: String,
+    /// What a container of the image runs as and with.
+    pub config: ImageConfig,
+}
+
+/// One instruction of an image's history.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layer {
+    /// The instruction, without the builder's own words.
+    pub instruction: String,
+    /// Bytes that it added; an instruction that changes no file adds none.
+    pub size: u64,
+}
+
+/// The part of an image's configuration that decides how its containers behave.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageConfig {
+    /// `USER`.
+    pub user: String,
+    /// `ENTRYPOINT`.
+    pub entrypoint: Vec<String>,
+    /// `CMD`.
+    pub cmd: Vec<String>,
+    /// `ENV`, as `NAME=value`.
+    pub env: Vec<String>,
+    /// `WORKDIR`.
+    pub working_dir: String,
+    /// `EXPOSE`, as `8000/tcp`.
+    pub exposed_ports: Vec<String>,
+    /// `LABEL`.
+    pub labels: BTreeMap<String, String>,
+    /// `HEALTHCHECK`, its command.
+    pub healthcheck: Vec<String>,
+    /// `STOPSIGNAL`.
+    pub stop_signal: String,
+}
+
+impl Engine {
+    /// What the engine says of `image`, or `None` if it does not have it.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn inspect(&self, image: &ImageRef) -> anyhow::Result<Option<ImageInfo>> {
+        let found = match self.docker.inspect_image(&image.to_string()).await {
+            Ok(found) => found,
+            Err(DockerError::DockerResponseServerError {
+                status_code: 404, ..
+            }) => return Ok(None),
+            Err(e) => return Err(e).with_context(|| format!("while inspecting `{image}`")),
+        };
+        let config = found.config.unwrap_or_default();
+        Ok(Some(ImageInfo {
+            id: found.id.unwrap_or_default(),
+            repo_digests: found.repo_digests.unwrap_or_default(),
+            os: found.os.unwrap_or_default(),
+            architecture: found.architecture.unwrap_or_default(),
+            diff_ids: found.root_fs.and_then(|fs| fs.layers).unwrap_or_default(),
+            size: found
+                .size
+                .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or_default(),
+            created: found
+                .created
+                .map(|time| rfc3339(time.unix_timestamp_nanos()))
+                .unwrap_or_default(),
+            config: ImageConfig {
+                user: config.user.unwrap_or_default(),
+                entrypoint: config.entrypoint.unwrap_or_default(),
+                cmd: config.cmd.unwrap_or_default(),
+                env: config.env.unwrap_or_default(),
+                working_dir: config.working_dir.unwrap_or_default(),
+                exposed_ports: config.exposed_ports.unwrap_or_default(),
+                labels: config.labels.unwrap_or_default().into_iter().collect(),
+                healthcheck: config.healthcheck.and_then(|h| h.test).unwrap_or_default(),
+                stop_signal: config.stop_signal.unwrap_or_default(),
+            },
+        }))
+    }
+
+    /// The instructions that made the image with the id `id`, from the base up.
+    ///
+    /// # Errors
+    /// When the engine does not answer or does not have it.
+    pub async fn layers(&self, id: &str) -> anyhow::Result<Vec<Layer>> {
+        let history = self
+            .docker
+            .image_history(id)
+            .await
+            .with_context(|| format!("while reading the history of `{id}`"))?;
+        let layers = history.into_iter().rev().map(|entry| Layer {
+            instruction: instruction(&entry.created_by),
+            size: u64::try_from(entry.size).unwrap_or_default(),
+        });
+        Ok(layers.collect())
+    }
+}
+
+// `RUN /bin/sh -c apt-get … # buildkit`, `/bin/sh -c #(nop)  CMD ["bash"]`.
+// The engine's own form; that of the type which carries it here has no zero before an hour of one digit.
+pub(super) fn rfc3339(nanoseconds: i128) -> String {
+    jiff::Timestamp::from_nanosecond(nanoseconds)
+        .map_or_else(|_| String::new(), |time| time.to_string())
+}
+
+pub(super) fn instruction(created_by: &str) -> String {
+    let text = created_by.trim_end_matches("# buildkit").trim();
+    let text = text.strip_prefix("/bin/sh -c #(nop)").unwrap_or(text);
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.join(" ").replace("RUN /bin/sh -c ", "RUN ")
+}

@@ -1,0 +1,82 @@
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn references_of_every_form() {
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let table = [
+        ("app", None, "app", None),
+        ("app:dev", None, "app", Some("dev")),
+        ("team/app:1.2_3-x", None, "team/app", Some("1.2_3-x")),
+        ("localhost:5000/a:1", Some("localhost:5000"), "a", Some("1")),
+        ("localhost/a", Some("localhost"), "a", None),
+        (
+            "drydock.azurecr.io/flask-app:f00-patched",
+            Some("drydock.azurecr.io"),
+            "flask-app",
+            Some("f00-patched"),
+        ),
+    ];
+    for (text, registry, path, tag) in table {
+        let image: ImageRef = text.parse().unwrap();
+        assert_eq!(
+            (image.registry(), image.repository(), image.tag()),
+            (registry, path, tag)
+        );
+        let pinned: ImageRef = format!("{text}@{digest}").parse().unwrap();
+        assert_eq!(pinned.reference(), digest);
+    }
+}
+
+#[test]
+fn mistakes_name_the_bad_part() {
+    let table = [
+        ("", "it names no repository; write it as `repository:tag`"),
+        (":1", "it names no repository; write it as `repository:tag`"),
+        (
+            "App:1",
+            "`App` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them",
+        ),
+        (
+            "a:b+c",
+            "`b+c` is no tag: up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
+        ),
+        (
+            "a@sha256:12",
+            "`sha256:12` is no digest: `sha256:` and 64 hex digits",
+        ),
+        ("-x.io/a", "`-x.io` is no registry host"),
+    ];
+    for (text, message) in table {
+        assert_eq!(
+            text.parse::<ImageRef>().unwrap_err().to_string(),
+            message,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn another_tag_another_place() {
+    let image: ImageRef = "localhost:5000/a:1".parse().unwrap();
+    assert_eq!(
+        image.with_tag("1-patched").unwrap().to_string(),
+        "localhost:5000/a:1-patched"
+    );
+    assert_eq!(
+        image
+            .moved_to("drydock.azurecr.io", "b")
+            .unwrap()
+            .to_string(),
+        "drydock.azurecr.io/b:1"
+    );
+}
+
+proptest! {
+    #[test]
+    fn parsing_never_panics_and_display_is_its_inverse(text in "[a-zA-Z0-9:/@._-]{0,60}") {
+        if let Ok(image) = text.parse::<ImageRef>() {
+            prop_assert_eq!(image.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The image of the actions. `act` would build it once for every `uses:`, side by side where jobs are; it is built here
+//! before a run, once, by the same builder and from the same Dockerfile.
+
+use std::path::Path;
+
+use crate::release::ACTIONS;
+use crate::say;
+use crate::setup::command::{command, output, run};
+
+/// Build the last stage of `Dockerfile.action` in `checkout` with the engine's own builder, which is what a runner does
+/// for `uses: ./actions/<name>`; the engine has what did not change. The image's id is returned.
+///
+/// # Errors
+/// With the end of what the engine printed.
+pub(crate) fn build(checkout: &Path) -> anyhow::Result<String> {
+    let mut build = command("docker", ["build", "--quiet", "--file=Dockerfile.action"]);
+    build.arg(".").current_dir(checkout);
+    // The other builder needs a plug-in.
+    build.env("DOCKER_BUILDKIT", "0");
+    let id = say::step("building the image of the actions", || output(&mut build))?;
+    Ok(id.trim().to_owned())
+}
+
+/// The same, under the names that `act` looks for.
+///
+/// # Errors
+/// The same.
+pub(crate) fn provide(checkout: &Path) -> anyhow::Result<()> {
+    let id = build(checkout)?;
+    for name in ACTIONS.into_iter().flat_map(names) {
+        run(&mut command("docker", ["tag", &id, &name]))?;
+    }
+    Ok(())
+}
+
+// Of a step that uses `./actions/<action>`, and of one that uses `drydock/drydock/actions/<action>@v1`
+// (github.com/nektos/act, pkg/runner/action.go, `execAsDocker`).
+fn names(action: &str) -> [String; 2] {
+    let folder = format!("actions-{action}");
+    [
+        format!("act-{folder}-dockeraction:latest"),
+        format!("act-drydock-drydock-{folder}-v1-{folder}-dockeraction:latest"),
+    ]
+}
