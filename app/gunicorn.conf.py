@@ -6,6 +6,7 @@ from typing import Any
 
 # Inside a container every interface is the container's own.
 bind = "0.0.0.0:8000"
+worker_class = "flask_app.draining.DrainingWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))
 timeout = int(os.environ.get("WEB_TIMEOUT", "30"))

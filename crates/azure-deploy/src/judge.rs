@@ -70,11 +70,23 @@ pub(crate) fn workload(workload: &Value, pods: &[Value], elapsed: Duration) -> S
     if let Some(cause) = pods.iter().find_map(|pod| hopeless(pod, elapsed)) {
         return Standing::Lost(cause);
     }
-    match text(workload, "/kind") {
+    let standing = match text(workload, "/kind") {
         "StatefulSet" => stateful_set(workload),
         "DaemonSet" => daemon_set(workload),
         _ => deployment(workload, elapsed),
+    };
+    match (standing, pods.iter().find_map(unplaced)) {
+        (Standing::Waiting(words), Some(message)) => {
+            Standing::Waiting(format!("{words}; a pod can't be placed yet: {message}"))
+        }
+        (standing, _) => standing,
     }
+}
+
+// Why the scheduler has no node for a pod, in its words.
+fn unplaced(pod: &Value) -> Option<&str> {
+    let scheduled = condition(pod, "PodScheduled").filter(|c| c["reason"] == "Unschedulable")?;
+    Some(text(scheduled, "/message").trim_end_matches('.'))
 }
 
 fn lost(words: String) -> Standing {
@@ -168,10 +180,7 @@ fn hopeless(pod: &Value, elapsed: Duration) -> Option<Cause> {
             container: container.map(ToOwned::to_owned),
         })
     };
-    if let Some(unplaced) = condition(pod, "PodScheduled")
-        .filter(|c| c["reason"] == "Unschedulable" && elapsed > UNSCHEDULABLE)
-    {
-        let message = text(unplaced, "/message");
+    if let Some(message) = unplaced(pod).filter(|_| elapsed > UNSCHEDULABLE) {
         return cause(format!("the pod can't be placed: {message}"), None);
     }
     let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];

@@ -4,6 +4,8 @@ use kube::api::{Api, DynamicObject, ListParams, LogParams};
 use kube::discovery::ApiResource;
 use serde_json::Value;
 
+use k8s_openapi::api::core::v1::Node;
+
 use crate::cluster::{Cluster, answer};
 use crate::object::text;
 
@@ -56,6 +58,28 @@ impl Cluster {
             owned_by(pod, &owner) && text(pod, &format!("/metadata/labels/{label}")) == value
         };
         Ok(pods.into_iter().filter(newest).collect())
+    }
+
+    /// The taints of the nodes, to be put after a sentence; empty where nobody may list nodes.
+    pub(crate) async fn taints(&self) -> String {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let Ok(nodes) = answer(nodes.list(&ListParams::default())).await else {
+            return String::new();
+        };
+        let mut said = String::new();
+        for node in nodes {
+            let name = node.metadata.name.unwrap_or_default();
+            for taint in node.spec.and_then(|spec| spec.taints).unwrap_or_default() {
+                let value = taint
+                    .value
+                    .map_or(String::new(), |value| format!("={value}"));
+                said += &format!(
+                    "; node `{name}` has the taint `{}{value}:{}`",
+                    taint.key, taint.effect
+                );
+            }
+        }
+        said
     }
 
     async fn list(

@@ -52,8 +52,15 @@ pub(crate) async fn wait(
                 Standing::Lost(cause) => {
                     let last = gather(cluster, &live, &cause, log, evidence).await;
                     let last = last.map_or(String::new(), |line| format!(": `{line}`"));
+                    // The scheduler counts the taints that keep a pod away, and names none.
+                    let taints = if cause.words.contains("taint") {
+                        cluster.taints().await
+                    } else {
+                        String::new()
+                    };
                     let label = object.label();
-                    return Err(PolicyFailure(format!("{label}: {}{last}", cause.words)).into());
+                    let problem = format!("{label}: {}{taints}{last}", cause.words);
+                    return Err(PolicyFailure(problem).into());
                 }
                 Standing::Waiting(words) => {
                     lines.push(format!("{}: {words}", object.label()));

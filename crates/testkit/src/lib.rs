@@ -17,6 +17,7 @@ mod jwt;
 pub mod pki;
 mod runner;
 mod server;
+mod validator;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use azure::{Azure, AzureConfig, AzureRegistry, RegistryConfig};
 pub use desk::Fault;
 pub use github::{Access, GitHub, Options, Refusal};
 pub use runner::{FakeRunner, Ran};
+pub use validator::sarif_objections;
 
 /// The servers of the local pipeline.
 #[derive(Debug, Clone)]

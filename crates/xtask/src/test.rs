@@ -1,6 +1,7 @@
 //! Every check and test, in one table.
 
 mod checks;
+mod real;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -9,8 +10,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
-use crate::setup::{npm, pypi};
-use crate::stack::{self, Stack};
+use crate::stack;
 use crate::{paths, say};
 
 /// How much of a failed check's output is shown.
@@ -96,7 +96,7 @@ fn real(outcomes: &mut Vec<Outcome>) {
             checks::configuration(outcomes, &stack.builds);
             checks::azure_commands(outcomes);
             checks::application(outcomes);
-            if let Err(e) = real_tools(outcomes, &stack) {
+            if let Err(e) = real::run(outcomes, &stack) {
                 broken(outcomes, "the real tools", &e);
             }
         }
@@ -107,47 +107,6 @@ fn real(outcomes: &mut Vec<Outcome>) {
     if let Some(e) = ci.then(|| stack::down(false).err()).flatten() {
         broken(outcomes, "down", &e);
     }
-}
-
-fn real_tools(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> {
-    let mut path = std::env::var("PATH").unwrap_or_default();
-    for tool in [
-        "trivy",
-        "trivy-db",
-        "copa",
-        "buildkit",
-        "kubernetes",
-        "kustomize",
-    ] {
-        path = format!("{}:{path}", stack.builds.wait(tool)?.display());
-    }
-    let validator = npm::provide(
-        "sarif-multitool",
-        "node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool",
-    )?;
-    let folder = validator.parent().context("a program is in a folder")?;
-    path = format!("{}:{path}", folder.display());
-    let sbom = pypi::SBOM.provide()?.join("python");
-    let mut test = command(
-        "cargo",
-        [
-            "test",
-            "--workspace",
-            "--locked",
-            "--no-fail-fast",
-            "--",
-            "--ignored",
-            "--test-threads=1",
-        ],
-    );
-    test.current_dir(paths::root())
-        .env("PATH", path)
-        .env("DRYDOCK_STATE", paths::state())
-        .env("DRYDOCK_SBOM_PYTHON", sbom)
-        .env("DRYDOCK_AZ", pypi::AZURE_CLI.provide()?.join("az"))
-        .env("DRYDOCK_KUBECONFIG", &stack.kubeconfig);
-    check(outcomes, "tests with the real tools", &mut test);
-    Ok(())
 }
 
 fn broken(outcomes: &mut Vec<Outcome>, name: &str, error: &anyhow::Error) {

@@ -134,7 +134,8 @@ fn a_pod_that_can_not_be_placed_has_some_time() {
     let unplaced = [
         json!({"metadata": {"name": "p"}, "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu"}]}}),
     ];
-    let waiting = "waiting: 1 of 2 new replicas";
+    let waiting =
+        "waiting: 1 of 2 new replicas; a pod can't be placed yet: 0/1 nodes: Insufficient cpu";
     assert_eq!(words(workload(&going(), &unplaced, LATER)), waiting);
     assert_eq!(
         words(workload(&going(), &unplaced, LATE)),

@@ -34,6 +34,10 @@ fn run(project: &str, inputs: &[(&str, &str)]) -> Ran {
         .output()
         .unwrap();
     assert_eq!(left.stdout, b"", "no image of code that failed a check");
+    if !ran.output("sarif-file").is_empty() {
+        let file = step.workspace().join(ran.output("sarif-file"));
+        assert_eq!(testkit::sarif_objections(&file), Vec::<String>::new());
+    }
     ran
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::FakeRunner;
 
 use crate::step::{fingerprints, sarif};
@@ -94,32 +94,8 @@ pub(crate) fn save(path: &Path, name: &str, extra: &str) {
     tar.finish().unwrap();
 }
 
-/// What Microsoft's validator has to say: the rules of SARIF, and those of GitHub's ingestion.
 fn objections(step: &FakeRunner) -> Vec<String> {
-    let out = step.folder().join("validated.sarif");
-    let file = step.workspace().join("trivy-results.sarif");
-    // It sends nothing home, and its runtime needs no language data.
-    succeed(
-        Command::new("Sarif.Multitool")
-            .args([
-                "validate",
-                "--rule-kind",
-                "Sarif;Ghas",
-                "--log",
-                "ForceOverwrite",
-                "--output",
-            ])
-            .arg(&out)
-            .arg(&file)
-            .env("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1"),
-    );
-    let said: Value = serde_json::from_slice(&std::fs::read(out).unwrap()).unwrap();
-    let results = said["runs"][0]["results"].as_array();
-    results
-        .into_iter()
-        .flatten()
-        .map(|result| format!("{} {}", result["ruleId"], result["message"]))
-        .collect()
+    testkit::sarif_objections(&step.workspace().join("trivy-results.sarif"))
 }
 
 const DOCKERFILE: &str =

@@ -38,12 +38,15 @@ pub(super) fn measure(command: &mut Command) -> anyhow::Result<Cost> {
         .context("while starting what is measured")?;
     let mut stdout = child.stdout.take().context("while reading its output")?;
     let reader = std::thread::spawn(move || {
-        let mut first = [0; 1];
-        let told = stdout.read(&mut first);
+        let mut said = vec![0; 1];
+        let told = stdout.read_exact(&mut said);
         let first_line = begun.elapsed();
-        let mut said = String::from_utf8_lossy(&first).into_owned();
-        let rest = stdout.read_to_string(&mut said);
-        (told.and(rest).is_ok().then_some(first_line), said)
+        let rest = stdout.read_to_end(&mut said);
+        let said = String::from_utf8_lossy(&said).into_owned();
+        (
+            told.is_ok_and(|()| rest.is_ok()).then_some(first_line),
+            said,
+        )
     });
     let folder = format!("/proc/{}", child.id());
     let mut cost = Cost::default();

@@ -1,0 +1,132 @@
+//! The tests with the real tools: those that are marked to be ignored, a row for each program of tests.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use super::{Outcome, check};
+use crate::paths;
+use crate::setup::command::{command, output};
+use crate::setup::{npm, pypi};
+use crate::stack::Stack;
+
+/// Tools that the tests find in `PATH`.
+const TOOLS: &[&str] = &[
+    "trivy",
+    "trivy-db",
+    "copa",
+    "buildkit",
+    "kubernetes",
+    "kustomize",
+];
+
+/// Run them, one test after the other: they share an engine and a cluster.
+///
+/// # Errors
+/// When a tool can't be had, or the tests don't compile.
+pub(super) fn run(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> {
+    let environment = environment(stack)?;
+    for program in programs()? {
+        let list = ["--ignored", "--list"];
+        let listed = output(&mut command(&program.executable.to_string_lossy(), list))?;
+        if !listed.lines().any(|line| line.ends_with(": test")) {
+            continue;
+        }
+        let mut test = command(
+            &program.executable.to_string_lossy(),
+            ["--ignored", "--test-threads=1"],
+        );
+        // As cargo does.
+        test.current_dir(program.folder()?);
+        test.envs(environment.iter().map(|(name, value)| (name, value)));
+        check(outcomes, &format!("real: {}", program.name()?), &mut test);
+    }
+    Ok(())
+}
+
+fn environment(stack: &Stack) -> anyhow::Result<Vec<(&'static str, OsString)>> {
+    let mut path = std::env::var("PATH").unwrap_or_default();
+    for tool in TOOLS {
+        path = format!("{}:{path}", stack.builds.wait(tool)?.display());
+    }
+    let validator = npm::provide(
+        "sarif-multitool",
+        "node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool",
+    )?;
+    let folder = validator.parent().context("a program is in a folder")?;
+    path = format!("{}:{path}", folder.display());
+    let sbom = pypi::SBOM.provide()?.join("python");
+    let azure_cli = pypi::AZURE_CLI.provide()?.join("az");
+    Ok(vec![
+        ("PATH", path.into()),
+        ("DRYDOCK_STATE", paths::state().into()),
+        ("DRYDOCK_SBOM_PYTHON", sbom.into()),
+        ("DRYDOCK_AZ", azure_cli.into()),
+        ("DRYDOCK_KUBECONFIG", stack.kubeconfig.clone().into()),
+    ])
+}
+
+/// A program of tests, as cargo tells of it (doc.rust-lang.org/cargo/reference/external-tools.html).
+#[derive(Deserialize)]
+struct Program {
+    manifest_path: PathBuf,
+    executable: PathBuf,
+    target: Target,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+impl Program {
+    fn folder(&self) -> anyhow::Result<&Path> {
+        self.manifest_path
+            .parent()
+            .context("a manifest is in a folder")
+    }
+
+    // The crate, and the file of its tests if there are several.
+    fn name(&self) -> anyhow::Result<String> {
+        let name = self.folder()?.file_name().unwrap_or_default();
+        let name = name.to_string_lossy();
+        Ok(if self.target.kind == ["test"] {
+            format!("{name}, {}", self.target.name)
+        } else {
+            name.into_owned()
+        })
+    }
+}
+
+fn programs() -> anyhow::Result<Vec<Program>> {
+    #[derive(Deserialize)]
+    struct Message {
+        #[serde(default)]
+        profile: Profile,
+    }
+    #[derive(Deserialize, Default)]
+    struct Profile {
+        test: bool,
+    }
+    let args = ["test", "--workspace", "--locked", "--no-run", "--quiet"];
+    let mut build = command("cargo", args);
+    build
+        .arg("--message-format=json")
+        .current_dir(paths::root());
+    let said = output(&mut build)?;
+    let mut programs = Vec::new();
+    for line in said.lines() {
+        let is_test = serde_json::from_str::<Message>(line).is_ok_and(|m| m.profile.test);
+        if is_test && let Ok(program) = serde_json::from_str::<Program>(line) {
+            programs.push(program);
+        }
+    }
+    if programs.is_empty() {
+        bail!("`cargo test --no-run` named no program of tests");
+    }
+    programs.sort_by(|a, b| a.manifest_path.cmp(&b.manifest_path));
+    Ok(programs)
+}
