@@ -34,6 +34,11 @@ impl Bench {
         let mut step = Command::new(&self.0.program);
         step.arg(format!("--context={context}"))
             .arg(format!("--image={IMAGE}"))
+            // Whatever it writes into the checkout is not to be committed.
+            .args([
+                "--junit-file=target/junit.xml",
+                "--sarif-file=target/ci.sarif",
+            ])
             .args(more)
             .current_dir(paths::root());
         step
