@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{Log, PolicyFailure};
+use reqwest::header::CONNECTION;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, DEFAULT_NAMESPACE, Patience};
@@ -11,6 +12,8 @@ use crate::pace;
 
 /// Answers in a row that count as healthy: the first request after a rollout may still be lost.
 const IN_A_ROW: u32 = 3;
+/// The pause after a good answer.
+const BETWEEN_GOOD: Duration = Duration::from_millis(100);
 
 /// Where a service is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +132,9 @@ pub(crate) async fn wait_for_health(
     let mut good = 0;
     let mut last = String::new();
     while begun.elapsed() <= limit {
-        let found = match http.get(url).timeout(Duration::from_secs(5)).send().await {
+        // On a connection of its own each: the load balancer may pick another pod.
+        let asked = http.get(url).header(CONNECTION, "close");
+        let found = match asked.timeout(Duration::from_secs(5)).send().await {
             Ok(answer) => {
                 let status = answer.status().as_u16();
                 problem(status, &answer.text().await.unwrap_or_default(), commit)
@@ -153,7 +158,12 @@ pub(crate) async fn wait_for_health(
                 last = problem;
             }
         }
-        tokio::time::sleep(pace::pause(begun.elapsed())).await;
+        let pause = if good > 0 {
+            BETWEEN_GOOD
+        } else {
+            pace::pause(begun.elapsed())
+        };
+        tokio::time::sleep(pause).await;
     }
     Err(PolicyFailure(format!(
         "{url} was not healthy after {} s: {last}",
