@@ -154,7 +154,8 @@ async fn update(
 ) -> anyhow::Result<BTreeMap<String, String>> {
     let mut left_out = BTreeMap::new();
     let mut plan = plan.clone();
-    for _ in 0..ROUNDS {
+    let mut once_more = true;
+    for _ in 0..=ROUNDS {
         let Err(failure) = copa.patch(job.session.ctx, &plan, folder).await? else {
             return Ok(left_out);
         };
@@ -163,6 +164,13 @@ async fn update(
         }
         if let Some(trouble) = job.session.local.trouble() {
             return Err(anyhow!(trouble).context("while keeping what Copa made"));
+        }
+        // A hiccup of the machine or of the archive, for all that is known.
+        if failure.is_unexplained && std::mem::take(&mut once_more) {
+            let reason = failure.reason;
+            let log = job.session.ctx.log();
+            log.warning(format!("Copa is started once more: {reason}"));
+            continue;
         }
         let blamed: BTreeMap<_, _> = failure
             .packages

@@ -7,6 +7,9 @@ use actions_toolkit::text;
 /// Bytes of a reason that are shown: Copa repeats whole commands in its errors.
 const REASON: usize = 600;
 
+/// How BuildKit tells of a command that ended badly.
+const UNEXPLAINED: &str = "did not complete successfully";
+
 /// What to do where Copa does not say so: words in its reason, and the cure.
 const CURES: &[(&[&str], &str)] = &[
     (
@@ -34,6 +37,9 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
     /// The packages that could not be had, each with the reason.
     pub(crate) packages: BTreeMap<String, String>,
+    /// Whether a step of the build ended badly and the package manager did not say why: what is wrong with the
+    /// packages it would have said.
+    pub(crate) is_unexplained: bool,
 }
 
 impl Failure {
@@ -60,19 +66,41 @@ impl Failure {
         }
         let last = |wanted: fn(&str) -> bool| lines.iter().rev().find(|line| wanted(line)).copied();
         let reason = last(|line| line.starts_with("E: "))
+            // As pip writes it; BuildKit puts the same word before its own.
+            .or_else(|| last(|line| line.starts_with("ERROR: ") && !line.contains(UNEXPLAINED)))
             .or_else(|| last(|line| line.starts_with("Error:")))
             .or_else(|| last(|line| line.contains("level=error")))
             .or_else(|| last(|line| !line.is_empty()))
             .unwrap_or(ending);
+        let is_unexplained = packages.is_empty() && reason.contains(UNEXPLAINED);
         let mut reason = text::cut(reason, REASON).to_owned();
+        if let Some(said) = tail.iter().rev().find_map(|line| said(line))
+            && is_unexplained
+        {
+            reason.push_str("; its last words: ");
+            reason.push_str(text::cut(said, REASON));
+        }
         let cure = CURES
             .iter()
             .find(|(said, _)| said.iter().any(|said| reason.contains(said)));
         if let Some((_, cure)) = cure {
             reason.push_str(cure);
         }
-        Self { reason, packages }
+        Self {
+            reason,
+            packages,
+            is_unexplained,
+        }
     }
+}
+
+// What a step printed: `#9 1.234 ` stands before it.
+fn said(line: &str) -> Option<&str> {
+    let (step, rest) = line.trim().strip_prefix('#')?.split_once(' ')?;
+    let (seconds, said) = rest.split_once(' ')?;
+    let number = |word: &str| word.parse::<f64>().is_ok();
+    let said = said.trim();
+    (number(step) && number(seconds) && seconds.contains('.') && !said.is_empty()).then_some(said)
 }
 
 // BuildKit puts `#9 1.234 ` before a line of a step, and `1.234 ` where it repeats the last of them.
@@ -235,5 +263,27 @@ mod tests {
                 (reason, packages.iter().map(ToString::to_string).collect())
             );
         }
+    }
+
+    #[test]
+    fn a_step_that_fails_without_a_reason_is_told_by_its_last_words() {
+        let of = |said: &str| {
+            let failed = "process \"install\" did not complete successfully: exit code: 1";
+            let tail = [
+                format!("#9 0.112 {said}"),
+                format!("#9 ERROR: {failed}"),
+                format!("Error: failed to solve: {failed}"),
+            ];
+            let found = Failure::of(&tail, "exit code 1");
+            (found.reason, found.is_unexplained)
+        };
+        let pip = "ERROR: No matching distribution found for flask==3.0.9";
+        assert_eq!(of(pip), (pip.to_owned(), false));
+        let (reason, is_unexplained) = of("runc run failed: no cgroup");
+        assert!(is_unexplained);
+        assert_eq!(
+            reason,
+            "Error: failed to solve: process \"install\" did not complete successfully: exit code: 1; its last words: runc run failed: no cgroup"
+        );
     }
 }

@@ -10,6 +10,36 @@ use testkit::Ran;
 use crate::bench::Bench;
 use crate::wire::{Fault, Wire, first, second};
 
+// Another program named `copa`, further down in PATH, does the work at the second call.
+const ONCE: &str = r#"
+if [ ! -e "$TMPDIR/once" ]; then
+  touch "$TMPDIR/once"
+  echo '#9 0.112 runc run failed: no cgroup' >&2
+  echo 'Error: failed to solve: process "apt-get" did not complete successfully: exit code: 1' >&2
+  exit 1
+fi
+IFS=:
+for folder in $PATH; do
+  [ "$folder/copa" = "$0" ] || [ ! -x "$folder/copa" ] || exec "$folder/copa" "$@"
+done
+"#;
+
+#[test]
+#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+fn a_step_of_the_build_that_fails_without_a_word_is_tried_once_more() {
+    let bench = Bench::new("once-more", "vulnlib", "").tool("copa", ONCE);
+    let ran = bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "patched"),
+        "{}",
+        ran.log
+    );
+    let warning = "::warning::Copa is started once more: Error: failed to solve: process \"apt-get\" did not complete successfully: exit code: 1; its last words: runc run failed: no cgroup";
+    assert!(ran.log.contains(warning), "{}", ran.log);
+    assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
+}
+
 #[test]
 #[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
 fn a_step_that_is_stopped_leaves_nothing_whatever_the_engine_does_then() {
