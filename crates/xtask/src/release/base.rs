@@ -15,6 +15,9 @@ const IMAGES: [(&str, &str); 4] = [
     ("RUNTIME_IMAGE", DEBIAN),
 ];
 
+/// How the folders begin in which a [`LocalRegistry`] keeps images.
+const SERVED: &str = "drydock-images-";
+
 /// Where the base images are.
 pub(super) enum Bases {
     /// Where the Dockerfile says.
@@ -43,6 +46,13 @@ impl Bases {
             .build()?;
         let folder = paths::cache().join("release");
         std::fs::create_dir_all(&folder)?;
+        // What a run that was cut off served; there is one at a time.
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(SERVED) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
         let mut arguments = Vec::new();
         let mut ids = String::new();
         let registry = runtime.block_on(async {
