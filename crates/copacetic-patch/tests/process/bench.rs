@@ -194,6 +194,17 @@ fn build(
     (runtime, engine)
 }
 
+/// The step ended with `code` and `result`; if not, its log says why.
+#[track_caller]
+pub(crate) fn ended(ran: &Ran, code: i32, result: &str) {
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (code, result),
+        "{}",
+        ran.log
+    );
+}
+
 /// A step that patches `image`.
 pub(crate) fn step_for(image: &ImageRef) -> FakeRunner {
     step()

@@ -1,6 +1,6 @@
 //! Packages of Python, with the real Copa, BuildKit, Trivy, engine and pip.
 
-use crate::bench::Bench;
+use crate::bench::{Bench, ended};
 
 fn remains(summary: &str) -> String {
     let rows = summary.lines().skip_while(|line| !line.contains("Why"));
@@ -12,12 +12,7 @@ fn remains(summary: &str) -> String {
 fn a_package_of_python_is_patched_within_its_major_version_if_that_is_wanted() {
     let bench = Bench::python("python", "vulnlib", "vulnpy==1.0.0").input("package-types", "os");
     let ran = bench.run();
-    assert_eq!(
-        (ran.code, ran.output("result")),
-        (0, "patched"),
-        "{}",
-        ran.log
-    );
+    ended(&ran, 0, "patched");
     assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
     assert_eq!(bench.imports(&bench.patched, "vulnpy"), "1.0.0");
     insta::assert_snapshot!(remains(&ran.summary), @r"
@@ -28,12 +23,7 @@ fn a_package_of_python_is_patched_within_its_major_version_if_that_is_wanted() {
     // What was patched so far is no reason to leave it at that.
     let bench = bench.input("package-types", "os,library");
     let ran = bench.run();
-    assert_eq!(
-        (ran.code, ran.output("result")),
-        (0, "patched"),
-        "{}",
-        ran.log
-    );
+    ended(&ran, 0, "patched");
     assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
     assert_eq!(bench.imports(&bench.image, "vulnpy"), "1.0.0");
     assert_eq!(bench.imports(&bench.patched, "vulnpy"), "1.0.2");
@@ -49,12 +39,7 @@ fn a_package_of_python_is_patched_within_its_major_version_if_that_is_wanted() {
 fn what_pip_objects_to_is_left_out_and_the_rest_is_patched() {
     let bench = Bench::python("python-strict", "vulnlib", "vulnpy==1.0.0 strict==1.0");
     let ran = bench.run();
-    assert_eq!(
-        (ran.code, ran.output("result")),
-        (0, "partial"),
-        "{}",
-        ran.log
-    );
+    ended(&ran, 0, "partial");
     assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
     assert_eq!(bench.imports(&bench.patched, "vulnpy"), "1.0.0");
     insta::assert_snapshot!(remains(&ran.summary), @r"
@@ -70,22 +55,12 @@ fn packages_of_python_alone_are_patched_or_the_tag_is_untouched() {
     let alone = |name, wheels| Bench::python(name, "", wheels).input("smoke-command", "true");
     let bench = alone("python-alone", "vulnpy==1.0.0");
     let ran = bench.run();
-    assert_eq!(
-        (ran.code, ran.output("result")),
-        (0, "patched"),
-        "{}",
-        ran.log
-    );
+    ended(&ran, 0, "patched");
     assert_eq!(bench.imports(&bench.patched, "vulnpy"), "1.0.2");
 
     let bench = alone("python-refused", "vulnpy==1.0.0 strict==1.0");
     let ran = bench.run();
-    assert_eq!(
-        (ran.code, ran.output("result")),
-        (1, "failed"),
-        "{}",
-        ran.log
-    );
+    ended(&ran, 1, "failed");
     insta::assert_snapshot!(ran.error(), @"copacetic-patch: `pip check` objects: strict 1.0 has requirement vulnpy<1.0.1, but you have vulnpy 1.0.2.; `drydock-patch-real:python-refused-patched` is untouched");
     assert_eq!(bench.inspect(&bench.patched), None);
 }

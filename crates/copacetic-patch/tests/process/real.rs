@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, ended};
 use crate::step;
 
 const FIXED: &str = "CVE-2099-0001";
@@ -162,12 +162,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
 fn what_can_not_be_had_is_left_out_and_named() {
     let bench = Bench::new("partial", "vulnlib heldlib lagging", "heldlib");
     let ran = bench.run();
-    assert_eq!(
-        (ran.code, ran.output("result")),
-        (0, "partial"),
-        "{}",
-        ran.log
-    );
+    ended(&ran, 0, "partial");
     assert_eq!(
         (ran.output("fixed-count"), ran.output("remaining-count")),
         ("1", "2")
@@ -209,12 +204,7 @@ fn without_an_update_in_the_archive_there_is_no_patched_image() {
 fn a_patch_that_installs_something_new_is_refused() {
     let bench = Bench::new("needy", "needy", "");
     let ran = bench.run();
-    assert_eq!(
-        (ran.code, ran.output("result")),
-        (1, "failed"),
-        "{}",
-        ran.log
-    );
+    ended(&ran, 1, "failed");
     assert_eq!(
         ran.error(),
         "copacetic-patch: the patch installed packages that were not there: newpkg; `drydock-patch-real:needy-patched` is untouched"
@@ -227,12 +217,7 @@ fn a_patch_that_installs_something_new_is_refused() {
 fn nothing_to_mend_is_no_failure_and_needs_no_copa() {
     let bench = Bench::new("current", "unfixed", "").tool("copa", "exit 9");
     let ran = bench.run();
-    assert_eq!(
-        (ran.code, ran.output("result")),
-        (0, "up-to-date"),
-        "{}",
-        ran.log
-    );
+    ended(&ran, 0, "up-to-date");
     assert_eq!(ran.output("image"), bench.image.to_string());
     assert_eq!(
         (ran.output("fixed-count"), ran.output("remaining-count")),
@@ -299,12 +284,7 @@ fn a_report_without_a_list_of_packages_is_not_enough() {
         .remove("Packages");
     std::fs::write(bench.step.workspace().join("r.json"), report.to_string()).unwrap();
     let ran = bench.input("report", "r.json").run();
-    assert_eq!(
-        (ran.code, ran.output("result")),
-        (0, "up-to-date"),
-        "{}",
-        ran.log
-    );
+    ended(&ran, 0, "up-to-date");
     assert!(ran.log.contains("scanning again"), "{}", ran.log);
 }
 
