@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use actions_toolkit::{BadInput, Log};
 use anyhow::anyhow;
+use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Refused};
@@ -20,15 +21,14 @@ use crate::object::{Object, containers};
 pub(crate) async fn rehearse(cluster: &Cluster, objects: &[Object]) -> anyhow::Result<()> {
     let absent = absent_namespaces(cluster, objects).await?;
     let absent: BTreeSet<_> = absent.iter().map(|object| object.name()).collect();
+    let asked = objects.iter().filter(|object| {
+        let namespace = object.namespace();
+        !namespace.is_some_and(|namespace| absent.contains(namespace))
+    });
+    let answers = join_all(asked.map(|object| cluster.apply(object, true))).await;
     let mut refusals = Vec::new();
-    for object in objects {
-        if object
-            .namespace()
-            .is_some_and(|namespace| absent.contains(namespace))
-        {
-            continue;
-        }
-        match cluster.apply(object, true).await {
+    for answer in answers {
+        match answer {
             Ok(_) => {}
             Err(e) if e.downcast_ref::<Refused>().is_some() => refusals.push(e),
             Err(e) => return Err(e),
@@ -59,13 +59,14 @@ pub(crate) async fn absent_namespaces<'a>(
     cluster: &Cluster,
     objects: &'a [Object],
 ) -> anyhow::Result<Vec<&'a Object>> {
-    let mut absent = Vec::new();
-    for object in objects.iter().filter(|object| object.kind() == "Namespace") {
-        if cluster.get(object).await?.is_none() {
-            absent.push(object);
-        }
-    }
-    Ok(absent)
+    let namespaces = objects.iter().filter(|object| object.kind() == "Namespace");
+    let namespaces: Vec<_> = namespaces.collect();
+    let found = try_join_all(namespaces.iter().map(|object| cluster.get(object))).await?;
+    let absent = namespaces.into_iter().zip(found);
+    Ok(absent
+        .filter(|(_, found)| found.is_none())
+        .map(|(object, _)| object)
+        .collect())
 }
 
 /// The cluster's objects as they were before the change.
@@ -74,11 +75,8 @@ pub(crate) struct Before(Vec<(Object, Option<Value>)>);
 impl Before {
     /// Read what is there of `objects`.
     pub(crate) async fn of(cluster: &Cluster, objects: &[Object]) -> anyhow::Result<Self> {
-        let mut found = Vec::new();
-        for object in objects {
-            found.push((object.clone(), cluster.get(object).await?));
-        }
-        Ok(Self(found))
+        let found = try_join_all(objects.iter().map(|object| cluster.get(object))).await?;
+        Ok(Self(objects.iter().cloned().zip(found).collect()))
     }
 
     /// What was there of `object`.
@@ -123,16 +121,14 @@ impl Before {
         cluster: &Cluster,
         objects: &[Object],
     ) -> anyhow::Result<bool> {
-        for object in objects {
-            let Some(live) = self.live(object) else {
-                return Ok(false);
-            };
-            let applied = cluster.apply(object, true).await?;
-            if !diff::changes(live, &applied).is_empty() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let live: Option<Vec<_>> = objects.iter().map(|object| self.live(object)).collect();
+        let Some(live) = live else {
+            return Ok(false);
+        };
+        let applied = objects.iter().map(|object| cluster.apply(object, true));
+        let applied = try_join_all(applied).await?;
+        let mut both = live.into_iter().zip(&applied);
+        Ok(both.all(|(live, applied)| diff::changes(live, applied).is_empty()))
     }
 
     /// Put everything back: what was there is applied again, what is new is removed. Each object is tried,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actions_toolkit::PolicyFailure;
 use anyhow::{Context as _, anyhow};
+use futures_util::future::try_join_all;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
@@ -43,6 +44,11 @@ impl Refused {
     pub(crate) fn is_of_the_object(&self) -> bool {
         matches!(self.code, 400 | 422)
     }
+}
+
+// What a kind is known under: `apps/v1 Deployment`.
+fn key(object: &Object) -> String {
+    format!("{} {}", object.api_version(), object.kind())
 }
 
 /// The answer to one question, within its limit and in plain words.
@@ -135,13 +141,10 @@ impl Cluster {
         Ok(answer(self.client.apiserver_version()).await?.git_version)
     }
 
-    /// Learn the kinds of `objects`.
+    /// Learn the kinds of `objects`, all at once.
     pub(crate) async fn learn(&mut self, objects: &[Object]) -> anyhow::Result<()> {
-        for object in objects {
-            let key = format!("{} {}", object.api_version(), object.kind());
-            if self.kinds.contains_key(&key) {
-                continue;
-            }
+        let one_each: BTreeMap<_, _> = objects.iter().rev().map(|o| (key(o), o)).collect();
+        let learnt = one_each.into_iter().map(async |(key, object)| {
             let (group, version) = object
                 .api_version()
                 .split_once('/')
@@ -156,13 +159,15 @@ impl Cluster {
                         object.file
                     )
                 })?;
-            self.kinds.insert(key, (resource, capabilities.scope));
-        }
+            anyhow::Ok((key, (resource, capabilities.scope)))
+        });
+        let learnt = try_join_all(learnt).await?;
+        self.kinds.extend(learnt);
         Ok(())
     }
 
     fn api(&self, object: &Object) -> anyhow::Result<Api<DynamicObject>> {
-        let key = format!("{} {}", object.api_version(), object.kind());
+        let key = key(object);
         let (resource, scope) = self
             .kinds
             .get(&key)

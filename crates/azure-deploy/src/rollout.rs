@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{Log, PolicyFailure, text::cut};
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Patience};
@@ -38,8 +39,9 @@ pub(crate) async fn wait(
         let mut lines = Vec::new();
         let mut still = Vec::new();
         let mut seen = Vec::new();
-        for object in open {
-            let Some((live, pods)) = patience.with(look(cluster, object).await)? else {
+        let looks = join_all(open.iter().map(|object| look(cluster, object))).await;
+        for (object, look) in open.into_iter().zip(looks) {
+            let Some((live, pods)) = patience.with(look)? else {
                 lines.push(format!("{}: the API server is away", object.label()));
                 still.push(object);
                 continue;
