@@ -3,11 +3,26 @@
 
 use std::time::Duration;
 
-const EAGER: Duration = Duration::from_millis(250);
-const EAGER_FOR: Duration = Duration::from_secs(30);
-const STEADY: Duration = Duration::from_secs(1);
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(1);
+/// What is waited in vain is at most this part of the whole.
+const SHARE: u32 = 30;
 
 /// The pause after a question, `waited` after the first one.
 pub(crate) fn pause(waited: Duration) -> Duration {
-    if waited < EAGER_FOR { EAGER } else { STEADY }
+    (waited / SHARE).clamp(SHORTEST, LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longer_the_wait_the_longer_the_pause() {
+        let table = [(0, 100), (3_000, 100), (9_000, 300), (300_000, 1_000)];
+        for (waited, expected) in table {
+            let pause = pause(Duration::from_millis(waited));
+            assert_eq!(pause, Duration::from_millis(expected), "{waited} ms");
+        }
+    }
 }
