@@ -48,23 +48,22 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         Some(azure) => Some(Login::new(ctx, azure).await?),
         None => None,
     };
-    let cluster = access::reach(ctx, &request, login.as_ref()).await?;
-    change::rehearse(&cluster, request.manifests.objects()).await?;
+    let cluster = async {
+        let cluster = access::reach(ctx, &request, login.as_ref()).await?;
+        change::rehearse(&cluster, request.manifests.objects()).await?;
+        anyhow::Ok(cluster)
+    };
+    let registry = push::Registry::sign_in(ctx, login.as_ref(), &request.target.registry);
+    let (cluster, registry) = tokio::try_join!(cluster, registry)?;
 
     let announcement = Announcement::begin(ctx, &request).await;
     let begun = Instant::now();
-    let pushed = async {
-        let registry =
-            push::Registry::sign_in(ctx, login.as_ref(), &request.target.registry).await?;
-        let image = registry.push_all(ctx, &engine, &request).await?;
-        anyhow::Ok((registry, image))
-    };
     let pushed = tokio::select! {
-        pushed = pushed => pushed,
+        pushed = registry.push_all(ctx, &engine, &request) => pushed,
         cancelled = ctx.cancelled() => Err(cancelled.into()),
     };
-    let (registry, image) = match pushed {
-        Ok(pushed) => pushed,
+    let image = match pushed {
+        Ok(image) => image,
         Err(error) => {
             announcement.failed(&error).await;
             return Err(error);
