@@ -60,13 +60,10 @@ pub(crate) async fn absent_namespaces<'a>(
     objects: &'a [Object],
 ) -> anyhow::Result<Vec<&'a Object>> {
     let namespaces = objects.iter().filter(|object| object.kind() == "Namespace");
-    let namespaces: Vec<_> = namespaces.collect();
-    let found = try_join_all(namespaces.iter().map(|object| cluster.get(object))).await?;
-    let absent = namespaces.into_iter().zip(found);
-    Ok(absent
-        .filter(|(_, found)| found.is_none())
-        .map(|(object, _)| object)
-        .collect())
+    let found = namespaces.map(async |object| anyhow::Ok((object, cluster.get(object).await?)));
+    let found = try_join_all(found).await?.into_iter();
+    let absent = found.filter(|(_, live)| live.is_none());
+    Ok(absent.map(|(object, _)| object).collect())
 }
 
 /// The cluster's objects as they were before the change.

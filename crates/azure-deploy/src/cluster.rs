@@ -143,6 +143,7 @@ impl Cluster {
 
     /// Learn the kinds of `objects`, all at once.
     pub(crate) async fn learn(&mut self, objects: &[Object]) -> anyhow::Result<()> {
+        // Of several objects of a kind the first is the one that an error names, as the last one inserted.
         let one_each: BTreeMap<_, _> = objects.iter().rev().map(|o| (key(o), o)).collect();
         let learnt = one_each.into_iter().map(async |(key, object)| {
             let (group, version) = object

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(1);
-/// What is waited in vain is at most this part of the whole.
+/// Between the two, a pause is this part of what was waited.
 const SHARE: u32 = 30;
 
 /// The pause after a question, `waited` after the first one.
