@@ -1,17 +1,17 @@
 //! How the cluster is reached, and why it is not.
 
-use actions_toolkit::{BadInput, Context, Secret};
+use actions_toolkit::{BadInput, Context, Log, Secret};
 use anyhow::Context as _;
-use azure::{ClusterAccess, Identity};
+use azure::{ClusterAccess, Identity, Scope};
 use base64::Engine as _;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use crate::cluster::{Cluster, Refused};
+use crate::cluster::{Cluster, Refused, RunCommand};
 use crate::login::Login;
-use crate::request::{ClusterInput, Request};
+use crate::request::{AccessInput, ClusterInput, Request};
 
 const PREPARING: &str = "while preparing the access to the cluster";
 
@@ -24,36 +24,68 @@ pub(crate) async fn reach(
     request: &Request,
     login: Option<&Login<'_>>,
 ) -> anyhow::Result<Cluster> {
-    let config = match (&request.target.cluster, login) {
-        (ClusterInput::Azure { name, group }, Some(login)) => {
-            let access = login
-                .manager
-                .cluster_access(&login.directory, group, name)
-                .await?;
-            of_access(&access).await?
+    let log = ctx.log();
+    let (mut cluster, server) = match (&request.target.cluster, login) {
+        (
+            ClusterInput::Azure {
+                name,
+                group,
+                access: AccessInput::RunCommand,
+            },
+            Some(login),
+        ) => {
+            let command = command(login, group, name).await?;
+            (Cluster::through(command, log), name.clone())
         }
-        (ClusterInput::Kubeconfig(text), _) => of_kubeconfig(ctx, text).await?,
+        (ClusterInput::Azure { name, group, .. }, Some(login)) => {
+            let access = login.manager.cluster_access(&login.directory, group, name);
+            connect(of_access(&access.await?).await?, log)?
+        }
+        (ClusterInput::Kubeconfig(text), _) => connect(of_kubeconfig(ctx, text).await?, log)?,
         (ClusterInput::Azure { .. }, None) => anyhow::bail!("nobody signed in to Azure"),
     };
-    let server = config.cluster_url.to_string();
-    let server = server.trim_end_matches('/');
-    let mut cluster = Cluster::connect(config)?;
     match cluster.version().await {
-        Ok(version) => ctx
-            .log()
-            .info(format!("cluster {server}: Kubernetes {version}")),
+        Ok(version) => log.info(format!("cluster {server}: Kubernetes {version}")),
         Err(e) => {
             let described = match (&request.target.cluster, login) {
-                (ClusterInput::Azure { name, group }, Some(login)) => {
+                (ClusterInput::Azure { name, group, .. }, Some(login)) => {
                     login.manager.cluster(group, name).await.ok()
                 }
                 _ => None,
             };
-            return Err(unreachable(e, server, described.as_ref()));
+            return Err(unreachable(e, &server, described.as_ref()));
         }
     }
     cluster.learn(request.manifests.objects()).await?;
     Ok(cluster)
+}
+
+fn connect(config: Config, log: &Log) -> anyhow::Result<(Cluster, String)> {
+    let server = config.cluster_url.to_string();
+    let server = server.trim_end_matches('/').to_owned();
+    Ok((Cluster::connect(config, log)?, server))
+}
+
+// Commands that Azure runs in the cluster, if it is one that runs them.
+async fn command(login: &Login<'_>, group: &str, name: &str) -> anyhow::Result<RunCommand> {
+    let found = login.manager.cluster(group, name).await?;
+    if !found.runs_commands {
+        let problem = format!(
+            "`run-command` can't be had: the cluster `{name}` has run-command disabled; enable it (`az aks update --enable-run-command`) or use a runner in its network"
+        );
+        return Err(BadInput::of("cluster-access", problem).into());
+    }
+    let token = if found.entra {
+        Some(login.directory.token(Scope::Cluster).await?)
+    } else {
+        None
+    };
+    Ok(RunCommand {
+        manager: login.manager.clone(),
+        group: group.to_owned(),
+        name: name.to_owned(),
+        token,
+    })
 }
 
 // The access stays in memory.
@@ -114,7 +146,7 @@ fn unreachable(
         // It was reached; what it said is in the error.
         _ if error.downcast_ref::<Refused>().is_some() => String::new(),
         Some(c) if c.power == "Stopped" => ": the cluster is stopped; start it".into(),
-        Some(c) if c.private => ": it is a private cluster; use a runner in its network".into(),
+        Some(c) if c.private => ": it is a private cluster; set `cluster-access: run-command`, or use a runner in its network".into(),
         Some(c) if !c.authorized_ranges.is_empty() => format!(
             ": only {} may reach it; add the runner's address to the authorized IP ranges, or use a runner inside them",
             c.authorized_ranges.join(", ")

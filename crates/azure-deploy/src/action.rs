@@ -20,6 +20,7 @@ pub const ACTION: Action = Action {
         Input::new("registry-resource-group", "The registry's resource group; without it the registry is looked up in the subscription."),
         Input::new("resource-group", "The cluster's resource group."),
         Input::new("cluster", "The name of the cluster resource."),
+        Input::new("cluster-access", "`direct`, or `run-command`: the runner can't reach the API server (a private cluster), so Azure has a pod in the cluster ask it.").default("direct"),
         Input::new("kubeconfig", "The text of a kubeconfig, for any other cluster; its user signs in with a token or a certificate.").secret(),
         Input::new("manifests", "Kubernetes manifests: files and folders, one per line; a folder with a kustomization is rendered by kustomize.").default("k8s"),
         Input::new("environment-variables", "Variables for the containers that get the image, one `NAME=value` per line; `{image}`, `{digest}` and `{time}` are filled in; a deployment that would change nothing else keeps the time."),
@@ -45,5 +46,6 @@ pub const ACTION: Action = Action {
         Output::new("revision", "The revision of the Deployment that serves."),
         Output::new("previous-image", "The image that served before."),
         Output::new("rolled-back", "`true` if the previous version was put back."),
+        Output::new("duration", "The seconds from the push to the verdict."),
     ],
 };

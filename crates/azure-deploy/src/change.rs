@@ -1,7 +1,5 @@
 //! Changing the cluster, and changing it back.
 
-use std::collections::BTreeSet;
-
 use actions_toolkit::{BadInput, Log};
 use anyhow::anyhow;
 use futures_util::future::{join_all, try_join_all};
@@ -13,29 +11,34 @@ use crate::manifests::is_of;
 use crate::object::{Object, containers};
 
 /// Ask the API server about every object, without changing anything: an object that would be refused stops
-/// the deployment before its first change. What is in a namespace that is not there yet can't be asked
-/// about, and is left out.
+/// the deployment before its first change. What is in one of the namespaces `absent` can't be asked about yet.
+/// Returns each object as it would be, if it was asked about.
 ///
 /// # Errors
 /// With every refusal; [`BadInput`] when the objects themselves are wrong.
-pub(crate) async fn rehearse(cluster: &Cluster, objects: &[Object]) -> anyhow::Result<()> {
-    let absent = absent_namespaces(cluster, objects).await?;
-    let absent: BTreeSet<_> = absent.iter().map(|object| object.name()).collect();
-    let asked = objects.iter().filter(|object| {
+pub(crate) async fn rehearse(
+    cluster: &Cluster,
+    objects: &[Object],
+    absent: &[&Object],
+) -> anyhow::Result<Vec<Option<Value>>> {
+    let answers = objects.iter().map(async |object| {
         let namespace = object.namespace();
-        !namespace.is_some_and(|namespace| absent.contains(namespace))
+        if absent.iter().any(|absent| Some(absent.name()) == namespace) {
+            return Ok(None);
+        }
+        cluster.apply(object, true).await.map(Some)
     });
-    let answers = join_all(asked.map(|object| cluster.apply(object, true))).await;
+    let mut rehearsed = Vec::new();
     let mut refusals = Vec::new();
-    for answer in answers {
+    for answer in join_all(answers).await {
         match answer {
-            Ok(_) => {}
+            Ok(applied) => rehearsed.push(applied),
             Err(e) if e.downcast_ref::<Refused>().is_some() => refusals.push(e),
             Err(e) => return Err(e),
         }
     }
     if refusals.is_empty() {
-        return Ok(());
+        return Ok(rehearsed);
     }
     let mine = |e: &anyhow::Error| {
         e.downcast_ref::<Refused>()
@@ -59,12 +62,19 @@ pub(crate) async fn absent_namespaces<'a>(
     cluster: &Cluster,
     objects: &'a [Object],
 ) -> anyhow::Result<Vec<&'a Object>> {
-    let namespaces = objects.iter().filter(|object| object.kind() == "Namespace");
+    let namespaces = objects.iter().filter(|object| is_namespace(object));
     let found = namespaces.map(async |object| anyhow::Ok((object, cluster.get(object).await?)));
     let found = try_join_all(found).await?.into_iter();
     let absent = found.filter(|(_, live)| live.is_none());
     Ok(absent.map(|(object, _)| object).collect())
 }
+
+fn is_namespace(object: &Object) -> bool {
+    object.kind() == "Namespace"
+}
+
+/// What applying would change of each object, by its label.
+pub(crate) type Plan = Vec<(String, Vec<String>)>;
 
 /// The cluster's objects as they were before the change.
 pub(crate) struct Before(Vec<(Object, Option<Value>)>);
@@ -109,23 +119,30 @@ impl Before {
         ours.flatten().find(|entry| entry["name"] == *name)?["value"].as_str()
     }
 
-    /// Whether the cluster has all of `objects` just so: applying them would change nothing.
+    /// The namespaces among `objects` that were not there.
+    pub(crate) fn absent_namespaces<'a>(&self, objects: &'a [Object]) -> Vec<&'a Object> {
+        let absent = |object: &&Object| is_namespace(object) && self.live(object).is_none();
+        objects.iter().filter(absent).collect()
+    }
+
+    /// What applying `objects` would change; nothing of an object that the cluster has just so.
     ///
     /// # Errors
     /// When the API server refuses one.
-    pub(crate) async fn holds(
-        &self,
-        cluster: &Cluster,
-        objects: &[Object],
-    ) -> anyhow::Result<bool> {
-        let live: Option<Vec<_>> = objects.iter().map(|object| self.live(object)).collect();
-        let Some(live) = live else {
-            return Ok(false);
-        };
-        let applied = objects.iter().map(|object| cluster.apply(object, true));
-        let applied = try_join_all(applied).await?;
-        let mut both = live.into_iter().zip(&applied);
-        Ok(both.all(|(live, applied)| diff::changes(live, applied).is_empty()))
+    pub(crate) async fn plan(&self, cluster: &Cluster, objects: &[Object]) -> anyhow::Result<Plan> {
+        let rehearsed = rehearse(cluster, objects, &self.absent_namespaces(objects)).await?;
+        let both = objects.iter().zip(rehearsed);
+        Ok(both
+            .map(|(object, rehearsed)| (object.label(), self.changes(object, rehearsed.as_ref())))
+            .collect())
+    }
+
+    /// What `applied` changes of the object as it was.
+    pub(crate) fn changes(&self, object: &Object, applied: Option<&Value>) -> Vec<String> {
+        match (self.live(object), applied) {
+            (Some(live), Some(applied)) => diff::changes(live, applied),
+            _ => vec!["new".to_owned()],
+        }
     }
 
     /// Put everything back: what was there is applied again, what is new is removed. Each object is tried,
@@ -138,25 +155,29 @@ impl Before {
         cluster: &Cluster,
         log: &Log,
     ) -> anyhow::Result<Vec<Object>> {
+        let outcomes = self.0.iter().map(async |(object, live)| match live {
+            Some(live) => {
+                let back = Object {
+                    value: applicable(live),
+                    ..object.clone()
+                };
+                cluster.apply(&back, false).await?;
+                Ok(("put back", Some(back)))
+            }
+            // A namespace takes with it whatever else is in it.
+            None if is_namespace(object) => Ok(("left", None)),
+            None => cluster.delete(object).await.map(|()| ("removed", None)),
+        });
+        // All at once: a run that was stopped has seconds.
+        let outcomes = join_all(outcomes).await;
         let mut problems = Vec::new();
         let mut restored = Vec::new();
-        for (object, live) in &self.0 {
-            let outcome = match live {
-                Some(live) => {
-                    let back = Object {
-                        value: applicable(live),
-                        ..object.clone()
-                    };
-                    let applied = cluster.apply(&back, false).await.map(drop);
-                    restored.push(back);
-                    applied.map(|()| "put back")
-                }
-                // A namespace takes with it whatever else is in it.
-                None if object.kind() == "Namespace" => Ok("left"),
-                None => cluster.delete(object).await.map(|()| "removed"),
-            };
+        for ((object, _), outcome) in self.0.iter().zip(outcomes) {
             match outcome {
-                Ok(done) => log.info(format!("{done} {}", object.label())),
+                Ok((done, back)) => {
+                    log.info(format!("{done} {}", object.label()));
+                    restored.extend(back);
+                }
                 Err(e) => problems.push(format!("{e:#}")),
             }
         }

@@ -3,16 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actions_toolkit::PolicyFailure;
+use actions_toolkit::{Log, PolicyFailure};
 use anyhow::{Context as _, anyhow};
 use futures_util::future::try_join_all;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::client::ClientBuilder;
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Client, Config};
 use serde_json::Value;
 
 use crate::object::Object;
+
+mod run_command;
+mod warnings;
+
+pub(crate) use run_command::RunCommand;
+use warnings::Warnings;
 
 /// The name under which we own fields.
 const MANAGER: &str = "drydock";
@@ -22,10 +29,13 @@ pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// One question, with all the client's own attempts.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// The same where a pod of the cluster asks: it has to start first.
+const COMMAND_LIMIT: Duration = Duration::from_secs(300);
 
 /// A cluster.
 pub(crate) struct Cluster {
     pub(crate) client: Client,
+    limit: Duration,
     kinds: BTreeMap<String, (ApiResource, Scope)>,
 }
 
@@ -49,17 +59,6 @@ impl Refused {
 // What a kind is known under: `apps/v1 Deployment`.
 fn key(object: &Object) -> String {
     format!("{} {}", object.api_version(), object.kind())
-}
-
-/// The answer to one question, within its limit and in plain words.
-pub(crate) async fn answer<T>(
-    question: impl Future<Output = Result<T, kube::Error>>,
-) -> anyhow::Result<T> {
-    let limit = ANSWER_LIMIT.as_secs();
-    tokio::time::timeout(ANSWER_LIMIT, question)
-        .await
-        .map_err(|_| anyhow!("the API server did not answer within {limit} s"))?
-        .map_err(plain)
 }
 
 fn plain(error: kube::Error) -> anyhow::Error {
@@ -125,20 +124,46 @@ impl Patience {
 }
 
 impl Cluster {
-    /// Connect.
-    pub(crate) fn connect(mut config: Config) -> anyhow::Result<Self> {
+    /// Connect; what the API server warns of goes to `log`.
+    pub(crate) fn connect(mut config: Config, log: &Log) -> anyhow::Result<Self> {
         config.connect_timeout = Some(CONNECT_LIMIT);
-        let client =
-            Client::try_from(config).context("while preparing the client for the cluster")?;
+        let client = ClientBuilder::try_from(config);
+        let client = client.context("while preparing the client for the cluster")?;
         Ok(Self {
-            client,
+            client: client.with_layer(&Warnings::new(log)).build(),
+            limit: ANSWER_LIMIT,
             kinds: BTreeMap::new(),
         })
     }
 
+    /// A cluster that is asked by `command`, in a pod of its own.
+    pub(crate) fn through(command: RunCommand, log: &Log) -> Self {
+        let client = ClientBuilder::new(command.connection(), DEFAULT_NAMESPACE);
+        Self {
+            client: client.with_layer(&Warnings::new(log)).build(),
+            limit: COMMAND_LIMIT,
+            kinds: BTreeMap::new(),
+        }
+    }
+
+    /// The answer to one question, within its limit and in plain words.
+    pub(crate) async fn answer<T>(
+        &self,
+        question: impl Future<Output = Result<T, kube::Error>>,
+    ) -> anyhow::Result<T> {
+        let limit = self.limit.as_secs();
+        tokio::time::timeout(self.limit, question)
+            .await
+            .map_err(|_| anyhow!("the API server did not answer within {limit} s"))?
+            .map_err(plain)
+    }
+
     /// The version of the API server: the first question, which shows whether it can be reached.
     pub(crate) async fn version(&self) -> anyhow::Result<String> {
-        Ok(answer(self.client.apiserver_version()).await?.git_version)
+        Ok(self
+            .answer(self.client.apiserver_version())
+            .await?
+            .git_version)
     }
 
     /// Learn the kinds of `objects`, all at once.
@@ -151,7 +176,8 @@ impl Cluster {
                 .split_once('/')
                 .unwrap_or(("", object.api_version()));
             let kind = GroupVersionKind::gvk(group, version, object.kind());
-            let (resource, capabilities) = answer(pinned_kind(&self.client, &kind))
+            let (resource, capabilities) = self
+                .answer(pinned_kind(&self.client, &kind))
                 .await
                 .with_context(|| {
                     format!(
@@ -184,7 +210,8 @@ impl Cluster {
 
     /// The object as it is in the cluster.
     pub(crate) async fn get(&self, object: &Object) -> anyhow::Result<Option<Value>> {
-        let found = answer(self.api(object)?.get_opt(object.name()))
+        let found = self
+            .answer(self.api(object)?.get_opt(object.name()))
             .await
             .with_context(|| format!("while reading `{}`", object.label()))?;
         found
@@ -198,7 +225,8 @@ impl Cluster {
         params.dry_run = dry;
         let api = self.api(object)?;
         let patch = Patch::Apply(&object.value);
-        let applied = answer(api.patch(object.name(), &params, &patch))
+        let applied = self
+            .answer(api.patch(object.name(), &params, &patch))
             .await
             .with_context(|| format!("while applying `{}` of `{}`", object.label(), object.file))?;
         serde_json::to_value(applied).context("while reading an object")
@@ -207,7 +235,10 @@ impl Cluster {
     /// Remove it; it is no error if it is not there.
     pub(crate) async fn delete(&self, object: &Object) -> anyhow::Result<()> {
         let api = self.api(object)?;
-        match answer(api.delete(object.name(), &DeleteParams::background())).await {
+        match self
+            .answer(api.delete(object.name(), &DeleteParams::background()))
+            .await
+        {
             Err(e) if e.downcast_ref::<Refused>().is_some_and(|e| e.code == 404) => Ok(()),
             done => done
                 .map(drop)

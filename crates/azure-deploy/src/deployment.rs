@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use actions_toolkit::{Cancelled, Context, PolicyFailure, text::plural};
+use actions_toolkit::{Cancelled, Context, Log, PolicyFailure, text::plural};
 use anyhow::Context as _;
+use futures_util::future::join_all;
 
-use crate::change::{self, Before};
+use crate::change::{self, Before, Plan};
 use crate::cluster::Cluster;
-use crate::diff;
 use crate::manifests::Manifests;
 use crate::object::Object;
 use crate::report::{self, Story};
@@ -29,20 +29,20 @@ pub(crate) async fn deploy(
     let log = ctx.log();
     let before = Before::of(cluster, request.manifests.objects()).await?;
     story.previous = before.image(&request.repository).map(ToOwned::to_owned);
-    let manifests = manifests(ctx, request, cluster, story, &before).await?;
+    let (manifests, plan) = manifests(ctx, request, cluster, story, &before).await?;
+    show(log, &plan);
     let objects = manifests.objects();
-    prepare_namespaces(ctx, cluster, objects).await?;
+    prepare_namespaces(ctx, cluster, objects, &before).await?;
 
     // From here on there is something to take back.
     let before = story.before.insert(before);
-    for object in objects {
-        let applied = cluster.apply(object, false).await?;
-        let changes = match before.live(object) {
-            Some(live) => diff::changes(live, &applied),
-            None => vec!["new".to_owned()],
-        };
-        log.info(format!("applied {} ({})", object.label(), brief(&changes)));
-        story.changes.push((object.label(), changes));
+    for objects in objects.chunk_by(|one, next| one.rank() == next.rank()) {
+        let applied = objects.iter().map(|object| cluster.apply(object, false));
+        for (object, applied) in objects.iter().zip(join_all(applied).await) {
+            let changes = before.changes(object, Some(&applied?));
+            log.info(format!("applied {} ({})", object.label(), brief(&changes)));
+            story.changes.push((object.label(), changes));
+        }
     }
 
     let begun = Instant::now();
@@ -56,23 +56,24 @@ pub(crate) async fn deploy(
     Ok(())
 }
 
-// The manifests as they are applied. A deployment that changes nothing but its time changes nothing: the pods stay, and
-// what they say of when they were deployed.
+// The manifests as they are applied, and what that changes. A deployment that changes nothing but its time changes
+// nothing: the pods stay, and what they say of when they were deployed.
 async fn manifests(
     ctx: &Context,
     request: &Request,
     cluster: &Cluster,
     story: &Story,
     before: &Before,
-) -> anyhow::Result<Manifests> {
+) -> anyhow::Result<(Manifests, Plan)> {
     let live = |name: &str| before.variable(&request.repository, name);
     if let Some(time) = request.variables.time_of(live) {
         let (manifests, _) = filled(request, story, time);
-        if before.holds(cluster, manifests.objects()).await? {
+        let plan = before.plan(cluster, manifests.objects()).await?;
+        if plan.iter().all(|(_, changes)| changes.is_empty()) {
             ctx.log().info(format!(
                 "the cluster has all of this since {time}: no pod is started anew"
             ));
-            return Ok(manifests);
+            return Ok((manifests, plan));
         }
     }
     let now = jiff::Timestamp::now().round(jiff::Unit::Second);
@@ -81,7 +82,24 @@ async fn manifests(
     for container in containers {
         ctx.log().info(format!("{container} gets {}", story.image));
     }
-    Ok(manifests)
+    let plan = before.plan(cluster, manifests.objects()).await?;
+    Ok((manifests, plan))
+}
+
+// Every change, before the first one is made.
+fn show(log: &Log, plan: &Plan) {
+    let changed = plan.iter().filter(|(_, changes)| !changes.is_empty());
+    let count = changed.clone().count();
+    if count == 0 {
+        return;
+    }
+    let title = format!("Changes to {} of {}", plural(count, "object"), plan.len());
+    let _group = log.group(title);
+    for (label, changes) in changed {
+        for change in changes {
+            log.info(format!("{label}: {change}"));
+        }
+    }
 }
 
 // The manifests with image and variables, and the containers that got them.
@@ -110,8 +128,9 @@ async fn prepare_namespaces(
     ctx: &Context,
     cluster: &Cluster,
     objects: &[Object],
+    before: &Before,
 ) -> anyhow::Result<()> {
-    let absent = change::absent_namespaces(cluster, objects).await?;
+    let absent = before.absent_namespaces(objects);
     for namespace in &absent {
         cluster.apply(namespace, false).await?;
         ctx.log().info(format!("made {}", namespace.label()));
@@ -119,7 +138,7 @@ async fn prepare_namespaces(
     if absent.is_empty() {
         return Ok(());
     }
-    if let Err(refused) = change::rehearse(cluster, objects).await {
+    if let Err(refused) = change::rehearse(cluster, objects, &[]).await {
         for namespace in absent {
             // It is empty, and ours; to remove one is a right that the identity may well lack.
             if let Err(e) = cluster.delete(namespace).await {

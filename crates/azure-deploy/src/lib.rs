@@ -50,7 +50,9 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     };
     let cluster = async {
         let cluster = access::reach(ctx, &request, login.as_ref()).await?;
-        change::rehearse(&cluster, request.manifests.objects()).await?;
+        let objects = request.manifests.objects();
+        let absent = change::absent_namespaces(&cluster, objects).await?;
+        change::rehearse(&cluster, objects, &absent).await?;
         anyhow::Ok(cluster)
     };
     let registry = push::Registry::sign_in(ctx, login.as_ref(), &request.target.registry);
@@ -69,7 +71,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
             return Err(error);
         }
     };
-    let mut story = Story::new(&image);
+    let mut story = Story::new(&image, begun);
     story.took("push", begun);
     story.outputs(ctx);
     let deployed = tokio::select! {

@@ -8,7 +8,7 @@ use crate::request::AzureInputs;
 /// Signed in: tokens come from the directory, facts from Resource Manager.
 pub(crate) struct Login<'a> {
     pub(crate) directory: Directory<'a>,
-    pub(crate) manager: ResourceManager<'a>,
+    pub(crate) manager: ResourceManager,
 }
 
 impl<'a> Login<'a> {
@@ -25,7 +25,12 @@ impl<'a> Login<'a> {
         let token = directory.token(Scope::ResourceManager).await?;
         ctx.log()
             .info(format!("signed in to Azure as {} by {by}", azure.client));
-        let manager = ResourceManager::new(ctx, &azure.cloud, &azure.subscription, token);
+        let manager = ResourceManager::new(
+            ctx.http()?.clone(),
+            &azure.cloud,
+            &azure.subscription,
+            token,
+        );
         Ok(Self { directory, manager })
     }
 }

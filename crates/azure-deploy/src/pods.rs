@@ -3,20 +3,24 @@
 use kube::api::{Api, DynamicObject, ListParams, LogParams};
 use kube::discovery::ApiResource;
 use serde_json::Value;
+use tokio::try_join;
 
 use k8s_openapi::api::core::v1::Node;
 
-use crate::cluster::{Cluster, answer};
-use crate::object::text;
+use crate::cluster::{Cluster, DEFAULT_NAMESPACE};
+use crate::object::{Object, text};
 
 const LINES: i64 = 30;
 const REVISION: &str = "/metadata/annotations/deployment.kubernetes.io~1revision";
 
 impl Cluster {
-    /// The pods of a workload's newest revision.
-    pub(crate) async fn newest_pods(&self, workload: &Value) -> anyhow::Result<Vec<Value>> {
-        let namespace = text(workload, "/metadata/namespace");
-        let labels = workload.pointer("/spec/selector/matchLabels");
+    /// A workload as it is, and the pods of its newest revision; `None` if it is not there.
+    pub(crate) async fn workload(
+        &self,
+        object: &Object,
+    ) -> anyhow::Result<Option<(Value, Vec<Value>)>> {
+        let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        let labels = object.value.pointer("/spec/selector/matchLabels");
         let selector: Vec<_> = labels
             .and_then(Value::as_object)
             .into_iter()
@@ -24,46 +28,33 @@ impl Cluster {
             .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
             .collect();
         let params = ListParams::default().labels(&selector.join(","));
-        // What marks a pod of the newest revision, and who has it as an owner.
-        let (label, value, owner) = match text(workload, "/kind") {
-            "StatefulSet" => (
-                "controller-revision-hash",
-                text(workload, "/status/updateRevision").to_owned(),
-                workload.clone(),
-            ),
-            "DaemonSet" => {
-                let generation = "/metadata/annotations/deprecated.daemonset.template.generation";
-                (
-                    "pod-template-generation",
-                    text(workload, generation).to_owned(),
-                    workload.clone(),
-                )
+        let sets = async {
+            if object.kind() != "Deployment" {
+                return Ok(Vec::new());
             }
-            _ => {
-                let sets = self
-                    .list("apps/v1", "ReplicaSet", "replicasets", namespace, &params)
-                    .await?;
-                let newest = sets.into_iter().find(|set| {
-                    owned_by(set, workload) && text(set, REVISION) == text(workload, REVISION)
-                });
-                let Some(set) = newest else {
-                    return Ok(Vec::new());
-                };
-                let hash = text(&set, "/metadata/labels/pod-template-hash").to_owned();
-                ("pod-template-hash", hash, set)
-            }
+            self.list("apps/v1", "ReplicaSet", "replicasets", namespace, &params)
+                .await
         };
-        let pods = self.list("v1", "Pod", "pods", namespace, &params).await?;
-        let newest = |pod: &Value| {
-            owned_by(pod, &owner) && text(pod, &format!("/metadata/labels/{label}")) == value
+        let pods = self.list("v1", "Pod", "pods", namespace, &params);
+        // One step of the watch, so one moment: what is asked one after the other is three.
+        let (live, sets, mut pods) = try_join!(self.get(object), sets, pods)?;
+        let Some(live) = live else {
+            return Ok(None);
         };
-        Ok(pods.into_iter().filter(newest).collect())
+        let newest = newest(&live, &sets);
+        pods.retain(|pod| {
+            newest.as_ref().is_some_and(|(label, value, owner)| {
+                let label = format!("/metadata/labels/{label}");
+                owned_by(pod, owner) && text(pod, &label) == *value
+            })
+        });
+        Ok(Some((live, pods)))
     }
 
     /// The taints of the nodes, to be put after a sentence; empty where nobody may list nodes.
     pub(crate) async fn taints(&self) -> String {
         let nodes: Api<Node> = Api::all(self.client.clone());
-        let Ok(nodes) = answer(nodes.list(&ListParams::default())).await else {
+        let Ok(nodes) = self.answer(nodes.list(&ListParams::default())).await else {
             return String::new();
         };
         let mut said = String::new();
@@ -101,7 +92,8 @@ impl Cluster {
         };
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let found = answer(api.list(params))
+        let found = self
+            .answer(api.list(params))
             .await
             .with_context(|| format!("while listing {plural} in `{namespace}`"))?;
         let items = found.items.into_iter().map(serde_json::to_value);
@@ -137,7 +129,7 @@ impl Cluster {
             Api::namespaced(self.client.clone(), namespace);
         let container = match container {
             Some(container) => Some(container.to_owned()),
-            None => answer(api.get(pod)).await.ok().and_then(|pod| {
+            None => self.answer(api.get(pod)).await.ok().and_then(|pod| {
                 let containers = pod.spec?.containers;
                 containers.into_iter().next().map(|first| first.name)
             }),
@@ -149,13 +141,44 @@ impl Cluster {
                 previous,
                 ..LogParams::default()
             };
-            let said = answer(api.logs(pod, &params)).await.unwrap_or_default();
+            let said = self
+                .answer(api.logs(pod, &params))
+                .await
+                .unwrap_or_default();
             // The kubelet answers with this sentence, as if it were the log, where it has none.
             if !said.trim().is_empty() && !said.starts_with("unable to retrieve container logs") {
                 return said.lines().map(ToOwned::to_owned).collect();
             }
         }
         Vec::new()
+    }
+}
+
+// What marks a pod of the newest revision of `workload`: a label, its value, and who has the pod as an owner.
+fn newest<'a>(
+    workload: &'a Value,
+    sets: &'a [Value],
+) -> Option<(&'static str, &'a str, &'a Value)> {
+    match text(workload, "/kind") {
+        "StatefulSet" => {
+            let revision = text(workload, "/status/updateRevision");
+            Some(("controller-revision-hash", revision, workload))
+        }
+        "DaemonSet" => {
+            let generation = "/metadata/annotations/deprecated.daemonset.template.generation";
+            Some((
+                "pod-template-generation",
+                text(workload, generation),
+                workload,
+            ))
+        }
+        _ => {
+            let set = sets.iter().find(|set| {
+                owned_by(set, workload) && text(set, REVISION) == text(workload, REVISION)
+            })?;
+            let hash = text(set, "/metadata/labels/pod-template-hash");
+            Some(("pod-template-hash", hash, set))
+        }
     }
 }
 

@@ -17,6 +17,7 @@ const SHOWN: usize = 30;
 
 /// What is known so far of the deployment.
 pub(crate) struct Story {
+    begun: Instant,
     /// The image by digest.
     pub(crate) image: String,
     /// Its digest.
@@ -40,9 +41,10 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    /// The story of deploying `image`.
-    pub(crate) fn new(image: &ImageRef) -> Self {
+    /// The story of deploying `image`, which `begun` with its push.
+    pub(crate) fn new(image: &ImageRef, begun: Instant) -> Self {
         Self {
+            begun,
             image: image.to_string(),
             digest: image.reference().to_owned(),
             previous: None,
@@ -77,6 +79,7 @@ impl Story {
         );
         ctx.output("revision", self.revision.as_deref().unwrap_or_default());
         ctx.output("rolled-back", self.rolled_back);
+        ctx.output("duration", self.begun.elapsed().as_secs());
         let address = self.address.as_ref();
         ctx.output("url", address.map_or("", |address| &address.url));
         ctx.output("public-ip", address.map_or("", |address| &address.host));
@@ -171,7 +174,7 @@ mod tests {
 
     fn story() -> Story {
         let digest = format!("drydock.azurecr.io/flask-app@sha256:{}", "ab".repeat(32));
-        let mut story = Story::new(&digest.parse().unwrap());
+        let mut story = Story::new(&digest.parse().unwrap(), Instant::now());
         story.previous = Some("drydock.azurecr.io/flask-app@sha256:cd".into());
         story.times = vec![("push", 3)];
         let image = "spec.template.spec.containers[app].image: a → b";

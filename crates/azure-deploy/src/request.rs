@@ -11,7 +11,7 @@ use crate::variables::Variables;
 
 mod target;
 
-pub(crate) use target::{AzureInputs, ClusterInput, RegistryInput, Target};
+pub(crate) use target::{AccessInput, AzureInputs, ClusterInput, RegistryInput, Target};
 
 /// A deployment to be made.
 pub(crate) struct Request {

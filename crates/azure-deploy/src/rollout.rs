@@ -93,12 +93,9 @@ pub(crate) async fn wait(
 }
 
 async fn look(cluster: &Cluster, object: &Object) -> anyhow::Result<(Value, Vec<Value>)> {
-    let Some(live) = cluster.get(object).await? else {
-        // Somebody removed it: to wait for it would be in vain.
-        return Err(PolicyFailure(format!("{} is gone", object.label())).into());
-    };
-    let pods = cluster.newest_pods(&live).await?;
-    Ok((live, pods))
+    // If somebody removed it, to wait for it would be in vain.
+    let gone = || PolicyFailure(format!("{} is gone", object.label())).into();
+    cluster.workload(object).await?.ok_or_else(gone)
 }
 
 /// Show what the newest pods of every workload of `objects` say.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{Context, Secret};
+use actions_toolkit::Secret;
 use anyhow::{Context as _, anyhow, bail};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,8 +15,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 const PAGES: usize = 100;
 
 /// Resource Manager, as one identity in one subscription.
-pub struct ResourceManager<'a> {
-    ctx: &'a Context,
+#[derive(Clone)]
+pub struct ResourceManager {
+    http: reqwest::Client,
     base: String,
     subscription: String,
     token: Secret,
@@ -42,11 +43,11 @@ struct Page {
     next_link: Option<String>,
 }
 
-impl<'a> ResourceManager<'a> {
-    /// The Resource Manager of `cloud`, asked with `token`.
-    pub fn new(ctx: &'a Context, cloud: &Cloud, subscription: &str, token: Secret) -> Self {
+impl ResourceManager {
+    /// The Resource Manager of `cloud`, asked by `http` with `token`.
+    pub fn new(http: reqwest::Client, cloud: &Cloud, subscription: &str, token: Secret) -> Self {
         Self {
-            ctx,
+            http,
             base: cloud.resource_manager().to_owned(),
             subscription: subscription.to_owned(),
             token,
@@ -55,13 +56,14 @@ impl<'a> ResourceManager<'a> {
 
     /// `GET` of a path below the subscription.
     pub(crate) async fn get(&self, path: &str, version: &str) -> anyhow::Result<Value> {
-        self.send(Method::GET, self.url(path, version)?, path).await
+        let url = self.url(path, version)?;
+        read(self.send(Method::GET, url, None, path).await?).await
     }
 
     /// `POST` of a path below the subscription, without a body.
     pub(crate) async fn post(&self, path: &str, version: &str) -> anyhow::Result<Value> {
-        self.send(Method::POST, self.url(path, version)?, path)
-            .await
+        let url = self.url(path, version)?;
+        read(self.send(Method::POST, url, None, path).await?).await
     }
 
     /// Every item of a list below the subscription, page after page.
@@ -69,24 +71,30 @@ impl<'a> ResourceManager<'a> {
         let mut url = self.url(path, version)?;
         let mut items = Vec::new();
         for _ in 0..PAGES {
-            let page = self.send(Method::GET, url.clone(), path).await?;
-            let page: Page = serde_json::from_value(page)
+            let page = self.send(Method::GET, url.clone(), None, path).await?;
+            let page: Page = serde_json::from_value(read(page).await?)
                 .with_context(|| format!("while reading the list `{path}`"))?;
             items.extend(page.value);
             let Some(next) = page.next_link.filter(|link| !link.is_empty()) else {
                 return Ok(items);
             };
-            let next = Url::parse(&next).context("while reading the link to the next page")?;
-            // The token goes to Resource Manager and to nobody else.
-            if next.origin() != url.origin() {
-                bail!("the next page of `{path}` is at another host, which is not asked");
-            }
-            url = next;
+            url = self.followed(&next, "the next page", path)?;
         }
         Ok(items)
     }
 
-    fn url(&self, path: &str, version: &str) -> anyhow::Result<Url> {
+    /// An address that Resource Manager gave, `what` of `path`: the token goes to Resource Manager and to nobody else.
+    pub(crate) fn followed(&self, given: &str, what: &str, path: &str) -> anyhow::Result<Url> {
+        let given = Url::parse(given).with_context(|| format!("while reading where {what} is"))?;
+        let base = Url::parse(&self.base).context("while reading the address")?;
+        if given.origin() != base.origin() {
+            bail!("{what} of `{path}` is at another host, which is not asked");
+        }
+        Ok(given)
+    }
+
+    /// The address of a path below the subscription.
+    pub(crate) fn url(&self, path: &str, version: &str) -> anyhow::Result<Url> {
         let mut url = Url::parse(&self.base)
             .with_context(|| format!("while reading the address `{}`", self.base))?;
         url.path_segments_mut()
@@ -98,24 +106,36 @@ impl<'a> ResourceManager<'a> {
         Ok(url)
     }
 
-    async fn send(&self, method: Method, url: Url, path: &str) -> anyhow::Result<Value> {
+    /// The answer, if it is a good one; `path` is what an error names.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<&Value>,
+        path: &str,
+    ) -> anyhow::Result<Response> {
         let what = format!("while asking Azure Resource Manager for `{path}`");
-        let answer = retry::send(&what, async || {
-            Ok(self
-                .ctx
-                .http()?
-                .request(method.clone(), url.clone())
-                .bearer_auth(self.token.expose())
-                .timeout(LIMIT))
+        let answer = retry::send(&what, || {
+            let request = self.http.request(method.clone(), url.clone());
+            let request = request.bearer_auth(self.token.expose()).timeout(LIMIT);
+            std::future::ready(Ok(match body {
+                Some(body) => request.json(body),
+                None => request,
+            }))
         })
         .await?;
         let status = answer.status();
         if status.is_success() {
-            return answer.json().await.context(what);
+            return Ok(answer);
         }
         let body = answer.text().await.unwrap_or_default();
         Err(explain(status, &body).context(what))
     }
+}
+
+async fn read(answer: Response) -> anyhow::Result<Value> {
+    let answer = answer.json().await;
+    answer.context("while reading what Azure Resource Manager answered")
 }
 
 fn explain(status: StatusCode, body: &str) -> anyhow::Error {

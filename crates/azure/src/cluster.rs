@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{Directory, ResourceManager, Scope};
 
-const VERSION: &str = "2025-10-01";
+pub(crate) const VERSION: &str = "2025-10-01";
 
 /// What Resource Manager says of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct Cluster {
     pub private: bool,
     /// The address ranges that may reach its API server; empty means all.
     pub authorized_ranges: Vec<String>,
+    /// Whether its users sign in with Entra.
+    pub entra: bool,
+    /// Whether it runs commands that come through Resource Manager.
+    pub runs_commands: bool,
 }
 
 /// How to talk to a cluster's API server.
@@ -76,7 +80,7 @@ struct User {
     auth_provider: Option<Value>,
 }
 
-impl ResourceManager<'_> {
+impl ResourceManager {
     /// What Resource Manager says of the cluster `name`.
     ///
     /// # Errors
@@ -99,6 +103,10 @@ impl ResourceManager<'_> {
             authorized_ranges: ranges
                 .filter_map(|range| range.as_str().map(ToOwned::to_owned))
                 .collect(),
+            entra: found
+                .pointer("/properties/aadProfile")
+                .is_some_and(Value::is_object),
+            runs_commands: access["disableRunCommand"] != true,
         })
     }
 
@@ -187,6 +195,7 @@ fn decode(text: &str) -> anyhow::Result<Vec<u8>> {
         .context("it is no base64")
 }
 
-fn path(group: &str, name: &str) -> String {
+/// A cluster's path below the subscription.
+pub(crate) fn path(group: &str, name: &str) -> String {
     format!("resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}")
 }

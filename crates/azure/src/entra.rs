@@ -90,7 +90,7 @@ impl<'a> Directory<'a> {
         let scope = self.cloud.scope(scope);
         let shown = std::sync::Mutex::new(None);
         let what = format!("while asking `{}` for a token", self.cloud.authority());
-        let answer = retry::send(&what, async || {
+        let answer = retry::send(&what, || async {
             let mut form = vec![
                 ("client_id", self.client.as_str()),
                 ("grant_type", "client_credentials"),

@@ -10,9 +10,11 @@ mod entra;
 mod refusal;
 mod registry;
 mod retry;
+mod run_command;
 
 pub use arm::ResourceManager;
 pub use cloud::{AUDIENCE, AUTHORITY, Cloud, RESOURCE_MANAGER};
 pub use cluster::{Cluster, ClusterAccess, Identity};
 pub use entra::{Credential, Directory, Scope};
 pub use registry::{LoginServer, TOKEN_USER};
+pub use run_command::Ran;

@@ -27,7 +27,7 @@ struct Exchanged {
     refresh_token: String,
 }
 
-impl ResourceManager<'_> {
+impl ResourceManager {
     /// The login server of the registry `name`, in `group` or wherever in the subscription it is.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl LoginServer {
         ];
         let url = format!("https://{}/oauth2/exchange", self.0);
         let what = format!("while signing in to `{}`", self.0);
-        let answer = retry::send(&what, async || {
+        let answer = retry::send(&what, || async {
             Ok(ctx.http()?.post(&url).form(&form).timeout(LIMIT))
         })
         .await?;

@@ -14,10 +14,10 @@ const LONGEST: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When there is no answer at all, or `request` fails.
-pub(crate) async fn send(
-    what: &str,
-    request: impl AsyncFn() -> anyhow::Result<RequestBuilder>,
-) -> anyhow::Result<Response> {
+pub(crate) async fn send<F>(what: &str, request: impl Fn() -> F) -> anyhow::Result<Response>
+where
+    F: Future<Output = anyhow::Result<RequestBuilder>>,
+{
     let mut attempt = 1;
     loop {
         let answer = request().await?.send().await;

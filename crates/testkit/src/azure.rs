@@ -8,6 +8,7 @@ mod kubeconfig;
 mod oidc;
 mod registry;
 mod resources;
+mod run_command;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,7 +29,6 @@ pub use registry::{AzureRegistry, RegistryConfig};
 /// The server: OIDC issuer, Entra and Resource Manager at one address.
 pub struct Azure {
     server: Server,
-    scheme: &'static str,
     shared: Shared,
     desk: Desk,
 }
@@ -39,6 +39,8 @@ struct Shared(Arc<Inner>);
 struct Inner {
     config: AzureConfig,
     signer: Signer,
+    scheme: &'static str,
+    commands: run_command::Commands,
 }
 
 impl Azure {
@@ -55,11 +57,10 @@ impl Azure {
     /// # Errors
     /// When the port is taken.
     pub async fn at(address: SocketAddr, config: AzureConfig) -> anyhow::Result<Self> {
-        let (router, shared, desk) = parts(config)?;
+        let (router, shared, desk) = parts(config, "http")?;
         let server = start(listen(address).await?, router)?;
         Ok(Self {
             server,
-            scheme: "http",
             shared,
             desk,
         })
@@ -70,12 +71,11 @@ impl Azure {
     /// # Errors
     /// When no port is free, or a file is missing.
     pub async fn with_tls(config: AzureConfig, tls: &Path) -> anyhow::Result<Self> {
-        let (router, shared, desk) = parts(config)?;
+        let (router, shared, desk) = parts(config, "https")?;
         let listener = listen(([127, 0, 0, 1], 0).into()).await?;
         let server = start_tls(listener, router, tls_config(tls, "azure")?)?;
         Ok(Self {
             server,
-            scheme: "https",
             shared,
             desk,
         })
@@ -83,7 +83,7 @@ impl Azure {
 
     /// The base of Entra and of Resource Manager.
     pub fn url(&self) -> String {
-        format!("{}://{}", self.scheme, self.server.address)
+        format!("{}://{}", self.shared.0.scheme, self.server.address)
     }
 
     /// `ACTIONS_ID_TOKEN_REQUEST_URL` of a run.
@@ -107,10 +107,12 @@ impl Azure {
     }
 }
 
-fn parts(config: AzureConfig) -> anyhow::Result<(Router, Shared, Desk)> {
+fn parts(config: AzureConfig, scheme: &'static str) -> anyhow::Result<(Router, Shared, Desk)> {
     let shared = Shared(Arc::new(Inner {
         config,
         signer: Signer::new()?,
+        scheme,
+        commands: run_command::Commands::default(),
     }));
     let desk = Desk::default();
     let managed = resources::router().merge(directory::signed_in());

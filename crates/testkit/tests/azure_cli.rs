@@ -143,6 +143,23 @@ async fn the_azure_cli_signs_in_and_reads_the_registry_and_the_cluster() {
         cli.run(&[&credentials[..], &["--file", &file]].concat());
         let written = std::fs::read_to_string(&file).unwrap();
         assert!(written.contains("https://10.0.0.1:6443"), "{written}");
+
+        let note = cli.folder.path().join("note");
+        std::fs::write(&note, "from a file").unwrap();
+        let command = ["aks", "command", "invoke", "--name", "drydock"];
+        let group = ["--resource-group", "drydock"];
+        let what = [
+            "--command",
+            "cat note; exit 3",
+            "--file",
+            &note.to_string_lossy(),
+        ];
+        let ran = cli.run(&[&command[..], &group, &what].concat());
+        let ran: Value = serde_json::from_str(&ran).unwrap();
+        assert_eq!(
+            (&ran["exitCode"], &ran["logs"]),
+            (&3.into(), &"from a file".into())
+        );
     })
     .await
     .unwrap();

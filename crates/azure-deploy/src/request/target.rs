@@ -25,9 +25,22 @@ pub(crate) enum RegistryInput {
 /// The cluster.
 pub(crate) enum ClusterInput {
     /// A cluster resource of Azure.
-    Azure { name: String, group: String },
+    Azure {
+        name: String,
+        group: String,
+        access: AccessInput,
+    },
     /// Any cluster: the text of its kubeconfig.
     Kubeconfig(Secret),
+}
+
+/// How the API server of a cluster of Azure is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccessInput {
+    /// By the runner itself.
+    Direct,
+    /// By commands that Azure runs in the cluster.
+    RunCommand,
 }
 
 /// Who signs in to Azure, and where.
@@ -61,6 +74,7 @@ fn cluster(ctx: &Context, inputs: &Inputs) -> Result<ClusterInput, BadInput> {
         return Ok(ClusterInput::Azure {
             group: group("resource-group", inputs.required("resource-group")?)?,
             name: name("cluster", inputs.required("cluster")?)?,
+            access: access(inputs.required("cluster-access")?)?,
         });
     };
     for other in ["cluster", "resource-group"] {
@@ -69,7 +83,22 @@ fn cluster(ctx: &Context, inputs: &Inputs) -> Result<ClusterInput, BadInput> {
             return Err(BadInput::of("kubeconfig", problem));
         }
     }
+    if access(inputs.required("cluster-access")?)? == AccessInput::RunCommand {
+        let problem = "goes with `cluster` and `resource-group`: it is Azure that runs commands in a cluster of its own";
+        return Err(BadInput::of("cluster-access", problem));
+    }
     Ok(ClusterInput::Kubeconfig(kubeconfig))
+}
+
+fn access(text: &str) -> Result<AccessInput, BadInput> {
+    match text {
+        "direct" => Ok(AccessInput::Direct),
+        "run-command" => Ok(AccessInput::RunCommand),
+        _ => Err(BadInput::of(
+            "cluster-access",
+            format!("`{text}` is neither `direct` nor `run-command`"),
+        )),
+    }
 }
 
 fn registry(ctx: &Context, inputs: &Inputs) -> Result<RegistryInput, BadInput> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
+mod azure;
 mod engine;
 mod kustomize;
 
@@ -9,7 +10,7 @@ use std::path::Path;
 
 use engine::Engine;
 
-use testkit::{Azure, AzureConfig, FakeRunner, Fault, Ran};
+use testkit::{FakeRunner, Ran};
 
 const MANIFEST: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: flask-app, namespace: web}\nspec:\n  template:\n    spec:\n      containers: [{name: app, image: 'drydock.azurecr.io/flask-app:latest'}]\n";
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
@@ -142,6 +143,11 @@ fn inputs_that_do_not_go_together_are_named() {
             "x",
             "input `kubeconfig`: says which cluster, and so does `cluster`; give one of them",
         ),
+        (
+            "cluster-access",
+            "tunnel",
+            "input `cluster-access`: `tunnel` is neither `direct` nor `run-command`",
+        ),
         ("username", "me", "input `password`: goes with `username`"),
         (
             "registry",
@@ -205,125 +211,4 @@ fn an_image_that_the_engine_does_not_have_is_bad_input() {
         &step.run(),
         "input `image`: the engine has no image `flask-app:1`; build or pull it in an earlier step",
     );
-}
-
-// What Azure and the cluster say, up to the first push.
-
-fn signed_in(azure: &Azure, engine: &Engine) -> FakeRunner {
-    step()
-        .input("authority-host", &azure.url())
-        .input("resource-manager", &azure.url())
-        .env("DOCKER_HOST", &engine.host())
-        .env("ACTIONS_ID_TOKEN_REQUEST_URL", &azure.oidc_url())
-        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "oidc-request-token")
-}
-
-fn config() -> AzureConfig {
-    AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION)
-}
-
-async fn run(step: FakeRunner) -> Ran {
-    tokio::task::spawn_blocking(move || step.run())
-        .await
-        .expect("the step runs")
-}
-
-#[tokio::test]
-async fn without_the_right_to_a_token_the_permission_is_named() {
-    let azure = Azure::start(config()).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    let step = signed_in(&azure, &engine).env("ACTIONS_ID_TOKEN_REQUEST_URL", "");
-    refused(
-        &run(step).await,
-        "the job cannot get an OIDC token; add `permissions: id-token: write` to the job",
-    );
-    assert_eq!(azure.journal(), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn a_run_that_the_application_does_not_trust_learns_what_to_set() {
-    let mut config = config();
-    config.run_subject = "repo:octo-org/app:ref:refs/heads/fix".into();
-    let azure = Azure::start(config).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    let ran = run(signed_in(&azure, &engine)).await;
-    assert_eq!((ran.code, ran.output("result")), (2, "error"));
-    let said = ran.error();
-    let start = "azure-deploy: the application trusts no such run (AADSTS700213: No matching federated identity record found for presented assertion subject 'repo:octo-org/app:ref:refs/heads/fix'";
-    let cure = "; add a federated credential with exactly these values: issuer `https://token.actions.githubusercontent.com`, subject `repo:octo-org/app:ref:refs/heads/fix`, audience `api://AzureADTokenExchange`";
-    assert!(said.starts_with(start) && said.ends_with(cure), "{said}");
-    let asked = azure.journal();
-    assert!(!asked.iter().any(|line| line.contains("/subscriptions/")));
-}
-
-#[tokio::test]
-async fn a_missing_role_is_named() {
-    let azure = Azure::start(config()).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    azure.expect(Fault::new(
-        "listClusterUserCredential",
-        403,
-        r#"{"error": {"code": "AuthorizationFailed", "message": "no right to 'listClusterUserCredential/action'."}}"#,
-    ));
-    let ran = run(signed_in(&azure, &engine)).await;
-    assert_eq!((ran.code, ran.output("result")), (2, "error"));
-    assert!(
-        ran.error().ends_with("AuthorizationFailed: no right to 'listClusterUserCredential/action'; give the identity a role with that right, on the resource or its group"),
-        "{}",
-        ran.error()
-    );
-}
-
-#[tokio::test]
-async fn a_cluster_out_of_reach_is_explained_and_no_token_is_shown() {
-    let folder = tempfile::tempdir().unwrap();
-    let kubeconfig = folder.path().join("config");
-    let closed = r#"{"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", "certificate-authority-data": ""}}]}"#;
-    std::fs::write(&kubeconfig, closed).unwrap();
-    let mut config = config();
-    config.kubeconfig = Some(kubeconfig);
-    config.authorized_ranges = vec!["203.0.113.0/24".into()];
-    let azure = Azure::start(config).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    let step = signed_in(&azure, &engine);
-    let folder = step.folder().to_owned();
-    let files = |folder: &Path| walk(folder).concat();
-    let ran = tokio::task::spawn_blocking(move || {
-        let ran = step.run();
-        (ran, files(&folder))
-    });
-    let (ran, left) = ran.await.unwrap();
-    assert_eq!((ran.code, ran.output("result")), (2, "error"));
-    let error = ran.error();
-    assert!(
-        error.starts_with("azure-deploy: the cluster's API server `https://127.0.0.1:1` can't be used: only 203.0.113.0/24 may reach it; add the runner's address to the authorized IP ranges, or use a runner inside them: "),
-        "{error}"
-    );
-    assert!(error.contains("Connection refused"), "{error}");
-    // The runner reads the masks and hides what they name.
-    let left = left
-        .lines()
-        .filter(|line| !line.starts_with("::add-mask::"));
-    let left: String = left.collect();
-    for secret in ["cluster-token", "arm-2222", "oidc-request-token"] {
-        assert!(
-            ran.log.contains(&format!("::add-mask::{secret}")),
-            "{secret}"
-        );
-        assert!(!left.contains(secret), "{secret}: {left}");
-    }
-}
-
-// Whatever is in the runner's folder after the step: log, outputs, summary, workspace, temporary files.
-fn walk(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap().flatten();
-    entries
-        .flat_map(|entry| {
-            if entry.path().is_dir() {
-                walk(&entry.path())
-            } else {
-                vec![std::fs::read_to_string(entry.path()).unwrap_or_default()]
-            }
-        })
-        .collect()
 }

@@ -6,6 +6,8 @@
 mod anywhere;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod private;
 mod stack;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,9 +20,11 @@ const CONFIG: &str = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: new
 #[ignore = "real: needs the local stack"]
 async fn what_does_not_hold_is_taken_back_and_the_old_version_serves() {
     let stack = Stack::new("back").await;
+    stack.namespace_that_warns();
     let good = stack.build("one", "well").await;
     let manifests = stack.manifests(80, "", "");
     let ran = run(stack.step(&good, &manifests)).await;
+    assert!(ran.log.matches(Stack::WARNING).count() == 1, "{}", ran.log);
     assert_eq!(
         (ran.code, ran.output("result")),
         (0, "deployed"),

@@ -48,6 +48,11 @@ pub(crate) struct Stack {
 impl Stack {
     /// The stack that `DRYDOCK_STATE` names.
     pub(crate) async fn new(name: &str) -> Self {
+        Self::with(name, |_| {}).await
+    }
+
+    /// The same, whose Azure is `changed`.
+    pub(crate) async fn with(name: &str, changed: impl FnOnce(&mut AzureConfig)) -> Self {
         let var = |name: &str| std::env::var_os(name).map(PathBuf::from);
         let state = var("DRYDOCK_STATE").expect("DRYDOCK_STATE names the running stack");
         let kubeconfig =
@@ -56,6 +61,7 @@ impl Stack {
         config.kubeconfig = Some(kubeconfig.clone());
         let tokens = std::fs::read_to_string(state.join("kubernetes/pki/tokens.csv")).unwrap();
         config.cluster_token = tokens.split(',').next().unwrap().to_owned();
+        changed(&mut config);
         Self {
             state,
             kubeconfig,
@@ -87,6 +93,16 @@ impl Stack {
         self.engine.build(&request, |_| {}).await.unwrap();
         image.to_string()
     }
+
+    /// The namespace, which warns of pods that break Pod Security's `restricted`.
+    pub(crate) fn namespace_that_warns(&self) {
+        self.kubectl(&["create", "namespace", &self.namespace]);
+        let label = "pod-security.kubernetes.io/warn=restricted";
+        self.kubectl(&["label", "namespace", &self.namespace, label]);
+    }
+
+    /// What the API server warns of then, in the log.
+    pub(crate) const WARNING: &str = "::warning::the API server warns of `deployments/app`: would violate PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false (container \"app\" must set securityContext.allowPrivilegeEscalation=false)";
 
     /// The manifests: `service` is added to the Service's `metadata` and `spec`, `more` at the end.
     pub(crate) fn manifests(&self, port: u32, annotation: &str, more: &str) -> String {

@@ -36,6 +36,10 @@ pub struct AzureConfig {
     pub kubeconfig: Option<PathBuf>,
     /// Address ranges that may reach the API server, as `GET managedClusters` tells them.
     pub authorized_ranges: Vec<String>,
+    /// Whether `GET managedClusters` tells of a private cluster.
+    pub private: bool,
+    /// Whether the cluster runs no commands.
+    pub run_command_disabled: bool,
     /// What a run shows to get an OIDC token.
     pub oidc_request_token: String,
     /// The token that the cluster takes.
@@ -65,6 +69,8 @@ impl AzureConfig {
             cluster: "drydock".into(),
             kubeconfig: None,
             authorized_ranges: Vec::new(),
+            private: false,
+            run_command_disabled: false,
             oidc_request_token: "oidc-request-token".into(),
             cluster_token: "cluster-token".into(),
             token_life: 3599,

@@ -36,3 +36,14 @@ pub(super) fn for_user(name: &str, tenant: &str, cluster: &Value) -> Value {
         "current-context": name,
     })
 }
+
+/// The access of a command that runs in the cluster: the token it was given.
+pub(super) fn with_token(name: &str, token: &str, cluster: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": "command", "user": {"token": token}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "command"}}],
+        "current-context": name,
+    })
+}

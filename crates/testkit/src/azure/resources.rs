@@ -14,10 +14,10 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::kubeconfig;
+use super::{kubeconfig, run_command};
 
 const REGISTRIES: &str = "Microsoft.ContainerRegistry/registries";
-const CLUSTERS: &str = "Microsoft.ContainerService/managedClusters";
+pub(super) const CLUSTERS: &str = "Microsoft.ContainerService/managedClusters";
 
 pub(super) fn router() -> Router<Shared> {
     let group = "/subscriptions/{subscription}/resourceGroups/{group}/providers";
@@ -31,6 +31,14 @@ pub(super) fn router() -> Router<Shared> {
         .route(
             &format!("{group}/{CLUSTERS}/{{name}}/listClusterUserCredential"),
             post(credential),
+        )
+        .route(
+            &format!("{group}/{CLUSTERS}/{{name}}/runCommand"),
+            post(run_command::submit),
+        )
+        .route(
+            &format!("{group}/{CLUSTERS}/{{name}}/commandResults/{{command}}"),
+            get(run_command::result),
         )
         .layer(from_fn(traced))
 }
@@ -65,10 +73,13 @@ pub(super) struct Named {
     group: String,
     #[serde(default)]
     name: String,
+    /// A command that the cluster runs.
+    #[serde(default)]
+    pub(super) command: String,
 }
 
 /// Whether `named` is the resource of `kind` called `name`, and the identity may do `action` with it.
-fn allowed(
+pub(super) fn allowed(
     shared: &Shared,
     named: &Named,
     kind: &str,
@@ -113,7 +124,7 @@ fn allowed(
     Ok(())
 }
 
-fn id(shared: &Shared, kind: &str, name: &str) -> String {
+pub(super) fn id(shared: &Shared, kind: &str, name: &str) -> String {
     let c = &shared.0.config;
     format!(
         "/subscriptions/{}/resourceGroups/{}/providers/{kind}/{name}",
@@ -172,7 +183,7 @@ async fn cluster(State(shared): State<Shared>, Path(named): Path<Named>) -> Resp
             "provisioningState": "Succeeded", "powerState": {"code": "Running"}, "kubernetesVersion": "1.34.2",
             "currentKubernetesVersion": "1.34.2", "disableLocalAccounts": true,
             "aadProfile": {"managed": true, "enableAzureRBAC": false},
-            "apiServerAccessProfile": {"enablePrivateCluster": false, "authorizedIPRanges": c.authorized_ranges},
+            "apiServerAccessProfile": {"enablePrivateCluster": c.private, "disableRunCommand": c.run_command_disabled, "authorizedIPRanges": c.authorized_ranges},
         },
     });
     Json(cluster).into_response()

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
+mod run_command;
+
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
@@ -58,12 +60,17 @@ fn directory<'a>(ctx: &'a Context, azure: &Azure) -> Directory<'a> {
     Directory::new(ctx, &cloud(azure), TENANT, CLIENT, Credential::Federated)
 }
 
-async fn manager<'a>(ctx: &'a Context, azure: &Azure) -> ResourceManager<'a> {
+async fn manager(ctx: &Context, azure: &Azure) -> ResourceManager {
     let token = directory(ctx, azure)
         .token(Scope::ResourceManager)
         .await
         .unwrap();
-    ResourceManager::new(ctx, &cloud(azure), SUBSCRIPTION, token)
+    ResourceManager::new(
+        ctx.http().unwrap().clone(),
+        &cloud(azure),
+        SUBSCRIPTION,
+        token,
+    )
 }
 
 fn count(azure: &Azure, part: &str) -> usize {

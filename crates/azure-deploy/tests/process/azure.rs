@@ -1,0 +1,178 @@
+//! What Azure and the cluster say, up to the first push.
+
+use std::path::Path;
+
+use testkit::{Azure, AzureConfig, FakeRunner, Fault, Ran};
+
+use crate::engine::Engine;
+use crate::{CLIENT, SUBSCRIPTION, TENANT, refused, step};
+
+fn signed_in(azure: &Azure, engine: &Engine) -> FakeRunner {
+    step()
+        .input("authority-host", &azure.url())
+        .input("resource-manager", &azure.url())
+        .env("DOCKER_HOST", &engine.host())
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", &azure.oidc_url())
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "oidc-request-token")
+}
+
+fn config() -> AzureConfig {
+    AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION)
+}
+
+async fn run(step: FakeRunner) -> Ran {
+    tokio::task::spawn_blocking(move || step.run())
+        .await
+        .expect("the step runs")
+}
+
+#[tokio::test]
+async fn without_the_right_to_a_token_the_permission_is_named() {
+    let azure = Azure::start(config()).await.unwrap();
+    let engine = Engine::with("flask-app:1");
+    let step = signed_in(&azure, &engine).env("ACTIONS_ID_TOKEN_REQUEST_URL", "");
+    refused(
+        &run(step).await,
+        "the job cannot get an OIDC token; add `permissions: id-token: write` to the job",
+    );
+    assert_eq!(azure.journal(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_run_that_the_application_does_not_trust_learns_what_to_set() {
+    let mut config = config();
+    config.run_subject = "repo:octo-org/app:ref:refs/heads/fix".into();
+    let azure = Azure::start(config).await.unwrap();
+    let engine = Engine::with("flask-app:1");
+    let ran = run(signed_in(&azure, &engine)).await;
+    assert_eq!((ran.code, ran.output("result")), (2, "error"));
+    let said = ran.error();
+    let start = "azure-deploy: the application trusts no such run (AADSTS700213: No matching federated identity record found for presented assertion subject 'repo:octo-org/app:ref:refs/heads/fix'";
+    let cure = "; add a federated credential with exactly these values: issuer `https://token.actions.githubusercontent.com`, subject `repo:octo-org/app:ref:refs/heads/fix`, audience `api://AzureADTokenExchange`";
+    assert!(said.starts_with(start) && said.ends_with(cure), "{said}");
+    let asked = azure.journal();
+    assert!(!asked.iter().any(|line| line.contains("/subscriptions/")));
+}
+
+#[tokio::test]
+async fn a_missing_role_is_named() {
+    let azure = Azure::start(config()).await.unwrap();
+    let engine = Engine::with("flask-app:1");
+    azure.expect(Fault::new(
+        "listClusterUserCredential",
+        403,
+        r#"{"error": {"code": "AuthorizationFailed", "message": "no right to 'listClusterUserCredential/action'."}}"#,
+    ));
+    let ran = run(signed_in(&azure, &engine)).await;
+    assert_eq!((ran.code, ran.output("result")), (2, "error"));
+    assert!(
+        ran.error().ends_with("AuthorizationFailed: no right to 'listClusterUserCredential/action'; give the identity a role with that right, on the resource or its group"),
+        "{}",
+        ran.error()
+    );
+}
+
+// An Azure whose cluster answers nobody.
+fn out_of_reach(folder: &Path) -> AzureConfig {
+    let kubeconfig = folder.join("config");
+    let closed = r#"{"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", "certificate-authority-data": ""}}]}"#;
+    std::fs::write(&kubeconfig, closed).unwrap();
+    let mut config = config();
+    config.kubeconfig = Some(kubeconfig);
+    config
+}
+
+#[tokio::test]
+async fn a_cluster_out_of_reach_is_explained_and_no_token_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = out_of_reach(folder.path());
+    config.authorized_ranges = vec!["203.0.113.0/24".into()];
+    let azure = Azure::start(config).await.unwrap();
+    let engine = Engine::with("flask-app:1");
+    let step = signed_in(&azure, &engine);
+    let folder = step.folder().to_owned();
+    let files = |folder: &Path| walk(folder).concat();
+    let ran = tokio::task::spawn_blocking(move || {
+        let ran = step.run();
+        (ran, files(&folder))
+    });
+    let (ran, left) = ran.await.unwrap();
+    assert_eq!((ran.code, ran.output("result")), (2, "error"));
+    let error = ran.error();
+    assert!(
+        error.starts_with("azure-deploy: the cluster's API server `https://127.0.0.1:1` can't be used: only 203.0.113.0/24 may reach it; add the runner's address to the authorized IP ranges, or use a runner inside them: "),
+        "{error}"
+    );
+    assert!(error.contains("Connection refused"), "{error}");
+    // The runner reads the masks and hides what they name.
+    let left = left
+        .lines()
+        .filter(|line| !line.starts_with("::add-mask::"));
+    let left: String = left.collect();
+    for secret in ["cluster-token", "arm-2222", "oidc-request-token"] {
+        assert!(
+            ran.log.contains(&format!("::add-mask::{secret}")),
+            "{secret}"
+        );
+        assert!(!left.contains(secret), "{secret}: {left}");
+    }
+}
+
+#[tokio::test]
+async fn a_private_cluster_is_named_with_the_ways_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = out_of_reach(folder.path());
+    config.private = true;
+    let azure = Azure::start(config).await.unwrap();
+    let engine = Engine::with("flask-app:1");
+    let ran = run(signed_in(&azure, &engine)).await;
+    let said = "azure-deploy: the cluster's API server `https://127.0.0.1:1` can't be used: it is a private cluster; set `cluster-access: run-command`, or use a runner in its network: ";
+    assert!(ran.error().starts_with(said), "{}", ran.error());
+}
+
+#[tokio::test]
+async fn a_cluster_that_runs_no_commands_is_bad_input() {
+    let mut config = config();
+    config.run_command_disabled = true;
+    let azure = Azure::start(config).await.unwrap();
+    let engine = Engine::with("flask-app:1");
+    let step = signed_in(&azure, &engine).input("cluster-access", "run-command");
+    refused(
+        &run(step).await,
+        "input `cluster-access`: `run-command` can't be had: the cluster `drydock` has run-command disabled; enable it (`az aks update --enable-run-command`) or use a runner in its network",
+    );
+}
+
+#[tokio::test]
+async fn a_missing_right_to_run_commands_is_named() {
+    let mut config = config();
+    config.denied = vec!["runcommand/action".into()];
+    let azure = Azure::start(config).await.unwrap();
+    let engine = Engine::with("flask-app:1");
+    let step = signed_in(&azure, &engine).input("cluster-access", "run-command");
+    let ran = run(step).await;
+    assert_eq!((ran.code, ran.output("result")), (2, "error"));
+    let error = ran.error();
+    assert!(
+        error.contains("Microsoft.ContainerService/managedClusters/runcommand/action"),
+        "{error}"
+    );
+    assert!(
+        error.contains("; give the identity a role with that right"),
+        "{error}"
+    );
+}
+
+// Whatever is in the runner's folder after the step: log, outputs, summary, workspace, temporary files.
+fn walk(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    entries
+        .flat_map(|entry| {
+            if entry.path().is_dir() {
+                walk(&entry.path())
+            } else {
+                vec![std::fs::read_to_string(entry.path()).unwrap_or_default()]
+            }
+        })
+        .collect()
+}

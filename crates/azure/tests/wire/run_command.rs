@@ -1,0 +1,62 @@
+//! Commands that Azure runs in the cluster.
+
+use azure::{Ran, Scope};
+use testkit::{Azure, Fault};
+
+use crate::{config, directory, manager, run};
+
+const CLUSTER: &str = r#"{"clusters": [{"cluster": {"server": "https://10.0.0.1:6443"}}]}"#;
+
+#[tokio::test]
+async fn a_command_runs_beside_its_files_and_ends_with_its_code_and_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.kubeconfig = Some(folder.path().join("config"));
+    std::fs::write(folder.path().join("config"), CLUSTER).unwrap();
+    let azure = Azure::start(config).await.unwrap();
+    let (ctx, _) = run(&azure);
+    let manager = manager(&ctx, &azure).await;
+    let token = directory(&ctx, &azure).token(Scope::Cluster).await.unwrap();
+    let files = [("question".to_owned(), b"who is there\n".to_vec())];
+    let ran = manager.run_command(
+        "drydock",
+        "drydock",
+        "cat question; cat absent; exit 3",
+        &files,
+        Some(&token),
+    );
+    let ran = ran.await.unwrap();
+    let logs = "who is there\ncat: absent: No such file or directory\n".to_owned();
+    assert_eq!(ran, Ran { exit_code: 3, logs });
+}
+
+#[tokio::test]
+async fn a_command_that_could_not_start_is_told_with_its_reason() {
+    let azure = Azure::start(config()).await.unwrap();
+    let (ctx, _) = run(&azure);
+    let manager = manager(&ctx, &azure).await;
+    let token = directory(&ctx, &azure).token(Scope::Cluster).await.unwrap();
+    let ask = async || {
+        let ran = manager.run_command("drydock", "drydock", "true", &[], Some(&token));
+        format!("{:#}", ran.await.unwrap_err())
+    };
+    assert_eq!(
+        ask().await,
+        "a command in the cluster was not run (Failed): the cluster is not running"
+    );
+
+    let elsewhere = Fault::new("/runCommand", 202, "");
+    azure.expect(elsewhere.header("location", "https://example.com/result"));
+    let error = ask().await;
+    assert!(
+        error.contains("is at another host, which is not asked"),
+        "{error}"
+    );
+
+    azure.expect(Fault::new("/runCommand", 202, ""));
+    let error = ask().await;
+    assert!(
+        error.contains("did not say where its result will be"),
+        "{error}"
+    );
+}
