@@ -9,6 +9,7 @@ mod oidc;
 mod registry;
 mod resources;
 mod run_command;
+mod schema;
 
 use std::net::SocketAddr;
 use std::path::Path;

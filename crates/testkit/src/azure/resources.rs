@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::{kubeconfig, run_command};
+use super::{kubeconfig, run_command, schema};
 
 const REGISTRIES: &str = "Microsoft.ContainerRegistry/registries";
 pub(super) const CLUSTERS: &str = "Microsoft.ContainerService/managedClusters";
@@ -56,6 +56,7 @@ async fn traced(request: axum::extract::Request, next: Next) -> Response {
 
 pub(super) fn refused(status: StatusCode, code: &str, message: &str) -> Response {
     let body = json!({"error": {"code": code, "message": message}});
+    debug_assert_eq!(schema::ERROR.problem(&body), None);
     (status, Json(body)).into_response()
 }
 
@@ -153,7 +154,13 @@ async fn registries(State(shared): State<Shared>, Path(named): Path<Named>) -> R
         ..named
     };
     match allowed(&shared, &named, REGISTRIES, &c.registry, "read") {
-        Ok(()) => Json(json!({"value": [registry_of(&shared)]})).into_response(),
+        Ok(()) => {
+            let registry = registry_of(&shared);
+            match schema::REGISTRY.problem(&registry) {
+                None => Json(json!({"value": [registry]})).into_response(),
+                Some(_) => schema::REGISTRY.answer(registry),
+            }
+        }
         Err(refusal) => *refusal,
     }
 }
@@ -166,7 +173,7 @@ async fn registry(State(shared): State<Shared>, Path(named): Path<Named>) -> Res
         &shared.0.config.registry,
         "read",
     ) {
-        Ok(()) => Json(registry_of(&shared)).into_response(),
+        Ok(()) => schema::REGISTRY.answer(registry_of(&shared)),
         Err(refusal) => *refusal,
     }
 }
@@ -186,7 +193,7 @@ async fn cluster(State(shared): State<Shared>, Path(named): Path<Named>) -> Resp
             "apiServerAccessProfile": {"enablePrivateCluster": c.private, "disableRunCommand": c.run_command_disabled, "authorizedIPRanges": c.authorized_ranges},
         },
     });
-    Json(cluster).into_response()
+    schema::CLUSTER.answer(cluster)
 }
 
 async fn credential(State(shared): State<Shared>, Path(named): Path<Named>) -> Response {
@@ -199,7 +206,8 @@ async fn credential(State(shared): State<Shared>, Path(named): Path<Named>) -> R
         Some(cluster) => {
             let config = kubeconfig::for_user(&c.cluster, &c.tenant, &cluster);
             let value = crate::base64(config.to_string().as_bytes());
-            Json(json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]})).into_response()
+            let given = json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]});
+            schema::CREDENTIALS.answer(given)
         }
         None => refused(
             StatusCode::CONFLICT,

@@ -20,9 +20,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::Shared;
-use super::kubeconfig;
 use super::resources::{CLUSTERS, Named, allowed, id, refused};
+use super::{Shared, kubeconfig, schema};
 
 /// What a command's log holds at most.
 const LOG: usize = 512 * 1024;
@@ -45,9 +44,15 @@ pub(super) async fn submit(
     State(shared): State<Shared>,
     Path(named): Path<Named>,
     headers: HeaderMap,
-    Json(submitted): Json<Submitted>,
+    Json(body): Json<Value>,
 ) -> Response {
     let c = &shared.0.config;
+    let problem = schema::RUN_COMMAND.problem(&body);
+    let submitted: Submitted = match (problem, serde_json::from_value(body)) {
+        (None, Ok(submitted)) => submitted,
+        (Some(problem), _) => return refused(StatusCode::BAD_REQUEST, "BadRequest", &problem),
+        (None, Err(e)) => return refused(StatusCode::BAD_REQUEST, "BadRequest", &e.to_string()),
+    };
     if let Err(refusal) = allowed(&shared, &named, CLUSTERS, &c.cluster, "runcommand/action") {
         return *refusal;
     }
@@ -99,14 +104,15 @@ pub(super) async fn result(
     let found = found.and_then(|commands| commands.get(&named.command).cloned());
     match found {
         Some(Some(properties)) => {
-            Json(json!({"id": named.command, "properties": properties})).into_response()
+            schema::COMMAND_RESULT.answer(json!({"id": named.command, "properties": properties}))
         }
         // The Azure CLI wants the state while the command goes on, whatever the status is.
         Some(None) => {
             let running =
                 json!({"id": named.command, "properties": {"provisioningState": "Running"}});
             let place = result_at(&shared, &headers, &named.command);
-            (accepted(&place).headers().clone(), Json(running)).into_response()
+            let running = schema::COMMAND_RESULT.answer(running);
+            (accepted(&place).headers().clone(), running).into_response()
         }
         None => refused(
             StatusCode::NOT_FOUND,
