@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
 mod azure;
+#[path = "../behind/mod.rs"]
+mod behind;
 mod code_scanning;
 mod faults;
 mod github;

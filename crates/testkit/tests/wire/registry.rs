@@ -1,7 +1,5 @@
 //! Azure Container Registry in front of the real registry (Debian's `docker-registry`).
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Method, StatusCode};
@@ -11,34 +9,17 @@ use tempfile::TempDir;
 use testkit::pki::{Authority, Leaf};
 use testkit::{Azure, AzureConfig, AzureRegistry, RegistryConfig};
 
+use crate::behind::Behind;
+
 const NAME: &str = "drydock.azurecr.io";
-const PROGRAM: &str = "/usr/bin/docker-registry";
 
 /// The real registry, its front, and a client that trusts the front.
 struct Stack {
-    behind: Child,
     front: AzureRegistry,
     http: Client,
+    behind: Behind,
     _azure: Azure,
     _files: TempDir,
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        let _ = self.behind.kill();
-        let _ = self.behind.wait();
-    }
-}
-
-fn config(folder: &Path, address: &str) -> PathBuf {
-    let file = folder.join("config.yml");
-    let text = format!(
-        "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\nauth:\n  token:\n    realm: https://{NAME}/oauth2/token\n    service: {NAME}\n    issuer: {NAME}\n    rootcertbundle: {}\n",
-        folder.join("data").display(),
-        folder.join("token.crt").display(),
-    );
-    std::fs::write(&file, text).unwrap();
-    file
 }
 
 async fn stack() -> Stack {
@@ -50,22 +31,13 @@ async fn stack() -> Stack {
     let issue = |leaf: &Leaf, name| authority.issue(leaf).unwrap().write(folder, name).unwrap();
     issue(&server, "registry");
     issue(&Leaf::server("token signer", &[]), "token");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let upstream = free.local_addr().unwrap().to_string();
-    drop(free);
-    let behind = Command::new(PROGRAM)
-        .arg("serve")
-        .arg(config(folder, &upstream))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("this test needs the Debian package docker-registry");
+    let behind = Behind::start(folder, NAME);
     let azure = Azure::start(AzureConfig::new("tenant", "client", "subscription"))
         .await
         .unwrap();
     let registry = RegistryConfig {
         login_server: NAME.into(),
-        upstream: format!("http://{upstream}"),
+        upstream: behind.address.clone(),
         signing: folder.to_owned(),
         node_identity: ("node".into(), "secret".into()),
     };
@@ -81,9 +53,9 @@ async fn stack() -> Stack {
         .build()
         .unwrap();
     let stack = Stack {
-        behind,
         front,
         http,
+        behind,
         _azure: azure,
         _files: files,
     };
@@ -95,7 +67,10 @@ async fn stack() -> Stack {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("docker-registry does not answer at {upstream}");
+    panic!(
+        "docker-registry does not answer at {}",
+        stack.behind.address
+    );
 }
 
 impl Stack {

@@ -1,13 +1,19 @@
-//! The Azure CLI takes the server for Azure: it signs in with a run's token, reads the registry and the cluster.
+//! The Azure CLI takes the servers for Azure: it signs in with a run's token, reads the registry and the cluster, signs in
+//! to the registry, and runs a command in the cluster.
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
+
+#[path = "../behind/mod.rs"]
+mod behind;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 use testkit::pki::{Authority, Leaf};
-use testkit::{Azure, AzureConfig};
+use testkit::{Azure, AzureConfig, AzureRegistry, RegistryConfig};
+
+use behind::Behind;
 
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
@@ -72,13 +78,31 @@ async fn the_azure_cli_signs_in_and_reads_the_registry_and_the_cluster() {
     std::fs::write(&ca, authority.certificate()).unwrap();
     let leaf = Leaf::server("127.0.0.1", &["127.0.0.1"]);
     let issued = authority.issue(&leaf).unwrap();
-    issued.write(folder.path(), "azure").unwrap();
+    for name in ["azure", "registry"] {
+        issued.write(folder.path(), name).unwrap();
+    }
+    let signer = authority.issue(&Leaf::server("token signer", &[]));
+    signer.unwrap().write(folder.path(), "token").unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
     std::fs::write(&kubeconfig, KUBECONFIG).unwrap();
 
     let mut config = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
     config.kubeconfig = Some(kubeconfig);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let front = free.local_addr().unwrap();
+    drop(free);
+    config.login_server = front.to_string();
     let azure = Azure::with_tls(config, folder.path()).await.unwrap();
+    let behind = Behind::start(folder.path(), &front.to_string());
+    let registry = RegistryConfig {
+        login_server: front.to_string(),
+        upstream: behind.address.clone(),
+        signing: folder.path().to_owned(),
+        node_identity: ("node".into(), "secret".into()),
+    };
+    let registry = AzureRegistry::with_tls(front, registry, &azure, folder.path())
+        .await
+        .unwrap();
     let token = oidc_token(&azure, &ca).await;
     let url = azure.url();
     let cli = Cli {
@@ -115,7 +139,17 @@ async fn the_azure_cli_signs_in_and_reads_the_registry_and_the_cluster() {
             "drydock",
         ]);
         let registry: Value = serde_json::from_str(&registry).unwrap();
-        assert_eq!(registry["loginServer"], "drydock.azurecr.io");
+        assert_eq!(registry["loginServer"], front.to_string());
+
+        let login = ["acr", "login", "--name", "drydock", "--expose-token"];
+        let group = ["--resource-group", "drydock"];
+        let token = cli.run(&[&login[..], &group].concat());
+        let token: Value = serde_json::from_str(&token).unwrap();
+        assert_eq!(token["loginServer"], front.to_string());
+        assert!(
+            token["refreshToken"].as_str().unwrap().starts_with("ey"),
+            "{token}"
+        );
 
         let absent = cli.try_run(&[
             "aks",
@@ -147,7 +181,6 @@ async fn the_azure_cli_signs_in_and_reads_the_registry_and_the_cluster() {
         let note = cli.folder.path().join("note");
         std::fs::write(&note, "from a file").unwrap();
         let command = ["aks", "command", "invoke", "--name", "drydock"];
-        let group = ["--resource-group", "drydock"];
         let what = [
             "--command",
             "cat note; exit 3",
@@ -163,4 +196,9 @@ async fn the_azure_cli_signs_in_and_reads_the_registry_and_the_cluster() {
     })
     .await
     .unwrap();
+    let asked = registry.journal();
+    assert!(
+        asked.iter().any(|line| line == "POST /oauth2/exchange"),
+        "{asked:?}"
+    );
 }
