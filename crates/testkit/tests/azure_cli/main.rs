@@ -32,9 +32,11 @@ struct Cli {
 }
 
 impl Cli {
-    fn try_run(&self, args: &[&str]) -> Result<String, String> {
+    /// `words` are arguments without blanks, `last` are whole ones. Returns what it printed.
+    fn try_run(&self, words: &str, last: &[&str]) -> Result<Value, String> {
         let done = Command::new(&self.program)
-            .args(args)
+            .args(words.split(' '))
+            .args(last)
             .args(["--only-show-errors", "--output", "json"])
             .env("AZURE_CONFIG_DIR", self.folder.path().join("azure"))
             .env("REQUESTS_CA_BUNDLE", self.folder.path().join("ca.pem"))
@@ -44,15 +46,15 @@ impl Cli {
             .output()
             .unwrap();
         if done.status.success() {
-            Ok(String::from_utf8(done.stdout).unwrap())
+            Ok(serde_json::from_slice(&done.stdout).unwrap_or_default())
         } else {
             Err(String::from_utf8_lossy(&done.stderr).into_owned())
         }
     }
 
-    fn run(&self, args: &[&str]) -> String {
-        self.try_run(args)
-            .unwrap_or_else(|said| panic!("az {args:?}: {said}"))
+    fn run(&self, words: &str, last: &[&str]) -> Value {
+        let done = self.try_run(words, last);
+        done.unwrap_or_else(|said| panic!("az {words}: {said}"))
     }
 }
 
@@ -69,136 +71,120 @@ async fn oidc_token(azure: &Azure, ca: &Path) -> String {
     answer["value"].as_str().unwrap().to_owned()
 }
 
+/// Azure at addresses of this machine, with the real registry behind its own.
+struct Servers {
+    azure: Azure,
+    registry: AzureRegistry,
+    _behind: Behind,
+}
+
+impl Servers {
+    async fn start(folder: &Path) -> Self {
+        let authority = Authority::new("Drydock test").unwrap();
+        std::fs::write(folder.join("ca.pem"), authority.certificate()).unwrap();
+        let issued = authority.issue(&Leaf::server("127.0.0.1", &["127.0.0.1"]));
+        let issued = issued.unwrap();
+        for name in ["azure", "registry"] {
+            issued.write(folder, name).unwrap();
+        }
+        let signer = authority.issue(&Leaf::server("token signer", &[]));
+        signer.unwrap().write(folder, "token").unwrap();
+        std::fs::write(folder.join("kubeconfig"), KUBECONFIG).unwrap();
+
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let front = free.local_addr().unwrap();
+        drop(free);
+        let mut config = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
+        config.kubeconfig = Some(folder.join("kubeconfig"));
+        config.login_server = front.to_string();
+        let azure = Azure::with_tls(config, folder).await.unwrap();
+        let behind = Behind::start(folder, &front.to_string());
+        let registry = RegistryConfig {
+            login_server: front.to_string(),
+            upstream: behind.address.clone(),
+            signing: folder.to_owned(),
+            node_identity: ("node".into(), "secret".into()),
+        };
+        let registry = AzureRegistry::with_tls(front, registry, &azure, folder);
+        Self {
+            registry: registry.await.unwrap(),
+            azure,
+            _behind: behind,
+        }
+    }
+}
+
 #[tokio::test]
 #[ignore = "real: needs the Azure CLI"]
-async fn the_azure_cli_signs_in_and_reads_the_registry_and_the_cluster() {
+async fn the_azure_cli_takes_the_servers_for_azure() {
     let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
-    let authority = Authority::new("Drydock test").unwrap();
-    std::fs::write(&ca, authority.certificate()).unwrap();
-    let leaf = Leaf::server("127.0.0.1", &["127.0.0.1"]);
-    let issued = authority.issue(&leaf).unwrap();
-    for name in ["azure", "registry"] {
-        issued.write(folder.path(), name).unwrap();
-    }
-    let signer = authority.issue(&Leaf::server("token signer", &[]));
-    signer.unwrap().write(folder.path(), "token").unwrap();
-    let kubeconfig = folder.path().join("kubeconfig");
-    std::fs::write(&kubeconfig, KUBECONFIG).unwrap();
-
-    let mut config = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
-    config.kubeconfig = Some(kubeconfig);
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let front = free.local_addr().unwrap();
-    drop(free);
-    config.login_server = front.to_string();
-    let azure = Azure::with_tls(config, folder.path()).await.unwrap();
-    let behind = Behind::start(folder.path(), &front.to_string());
-    let registry = RegistryConfig {
-        login_server: front.to_string(),
-        upstream: behind.address.clone(),
-        signing: folder.path().to_owned(),
-        node_identity: ("node".into(), "secret".into()),
-    };
-    let registry = AzureRegistry::with_tls(front, registry, &azure, folder.path())
-        .await
-        .unwrap();
-    let token = oidc_token(&azure, &ca).await;
-    let url = azure.url();
+    let servers = Servers::start(folder.path()).await;
+    let token = oidc_token(&servers.azure, &folder.path().join("ca.pem")).await;
+    let url = servers.azure.url();
+    let front = servers.registry.address().to_string();
     let cli = Cli {
         program: std::env::var_os("DRYDOCK_AZ").expect("DRYDOCK_AZ").into(),
         folder,
     };
     tokio::task::spawn_blocking(move || {
-        let cloud = ["cloud", "register", "--name", "Drydock"];
-        let place = ["--endpoint-resource-manager", &url];
-        cli.run(&[&cloud[..], &place].concat());
-        cli.run(&["cloud", "set", "--name", "Drydock"]);
-
-        let login = [
-            "login",
-            "--service-principal",
-            "--username",
-            CLIENT,
-            "--tenant",
-            TENANT,
-        ];
-        let refused = cli.try_run(&[&login[..], &["--federated-token", "not-a-token"]].concat());
-        assert!(refused.unwrap_err().contains("AADSTS50027"));
-        let accounts = cli.run(&[&login[..], &["--federated-token", &token]].concat());
-        let accounts: Value = serde_json::from_str(&accounts).unwrap();
-        assert_eq!(accounts[0]["id"], SUBSCRIPTION);
-        assert_eq!(accounts[0]["user"]["name"], CLIENT);
-
-        let registry = cli.run(&[
-            "acr",
-            "show",
-            "--name",
-            "drydock",
-            "--resource-group",
-            "drydock",
-        ]);
-        let registry: Value = serde_json::from_str(&registry).unwrap();
-        assert_eq!(registry["loginServer"], front.to_string());
-
-        let login = ["acr", "login", "--name", "drydock", "--expose-token"];
-        let group = ["--resource-group", "drydock"];
-        let token = cli.run(&[&login[..], &group].concat());
-        let token: Value = serde_json::from_str(&token).unwrap();
-        assert_eq!(token["loginServer"], front.to_string());
-        assert!(
-            token["refreshToken"].as_str().unwrap().starts_with("ey"),
-            "{token}"
-        );
-
-        let absent = cli.try_run(&[
-            "aks",
-            "show",
-            "--name",
-            "other",
-            "--resource-group",
-            "drydock",
-        ]);
-        assert!(absent.unwrap_err().contains("ResourceNotFound"));
-        let file = cli
-            .folder
-            .path()
-            .join("written")
-            .to_string_lossy()
-            .into_owned();
-        let credentials = [
-            "aks",
-            "get-credentials",
-            "--name",
-            "drydock",
-            "--resource-group",
-            "drydock",
-        ];
-        cli.run(&[&credentials[..], &["--file", &file]].concat());
-        let written = std::fs::read_to_string(&file).unwrap();
-        assert!(written.contains("https://10.0.0.1:6443"), "{written}");
-
-        let note = cli.folder.path().join("note");
-        std::fs::write(&note, "from a file").unwrap();
-        let command = ["aks", "command", "invoke", "--name", "drydock"];
-        let what = [
-            "--command",
-            "cat note; exit 3",
-            "--file",
-            &note.to_string_lossy(),
-        ];
-        let ran = cli.run(&[&command[..], &group, &what].concat());
-        let ran: Value = serde_json::from_str(&ran).unwrap();
-        assert_eq!(
-            (&ran["exitCode"], &ran["logs"]),
-            (&3.into(), &"from a file".into())
-        );
+        sign_in(&cli, &url, &token);
+        the_registry(&cli, &front);
+        the_cluster(&cli);
     })
     .await
     .unwrap();
-    let asked = registry.journal();
+    let asked = servers.registry.journal();
     assert!(
         asked.iter().any(|line| line == "POST /oauth2/exchange"),
         "{asked:?}"
+    );
+}
+
+fn sign_in(cli: &Cli, url: &str, token: &str) {
+    cli.run(
+        "cloud register --name Drydock --endpoint-resource-manager",
+        &[url],
+    );
+    cli.run("cloud set --name Drydock", &[]);
+    let login = format!(
+        "login --service-principal --username {CLIENT} --tenant {TENANT} --federated-token"
+    );
+    let refused = cli.try_run(&login, &["not-a-token"]);
+    assert!(refused.unwrap_err().contains("AADSTS50027"));
+    let accounts = cli.run(&login, &[token]);
+    assert_eq!(accounts[0]["id"], SUBSCRIPTION);
+    assert_eq!(accounts[0]["user"]["name"], CLIENT);
+}
+
+fn the_registry(cli: &Cli, front: &str) {
+    let named = "--name drydock --resource-group drydock";
+    let registry = cli.run(&format!("acr show {named}"), &[]);
+    assert_eq!(registry["loginServer"], front);
+    let token = cli.run(&format!("acr login {named} --expose-token"), &[]);
+    assert_eq!(token["loginServer"], front);
+    assert!(token["refreshToken"].as_str().unwrap().starts_with("ey"));
+}
+
+fn the_cluster(cli: &Cli) {
+    let absent = cli.try_run("aks show --name other --resource-group drydock", &[]);
+    assert!(absent.unwrap_err().contains("ResourceNotFound"));
+
+    let named = "--name drydock --resource-group drydock";
+    let file = cli.folder.path().join("written");
+    let get = format!("aks get-credentials {named} --file");
+    cli.run(&get, &[&file.to_string_lossy()]);
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(written.contains("https://10.0.0.1:6443"), "{written}");
+
+    let note = cli.folder.path().join("note");
+    std::fs::write(&note, "from a file").unwrap();
+    let invoke = format!(
+        "aks command invoke {named} --file {} --command",
+        note.display()
+    );
+    let ran = cli.run(&invoke, &["cat note; exit 3"]);
+    assert_eq!(
+        (&ran["exitCode"], &ran["logs"]),
+        (&3.into(), &"from a file".into())
     );
 }
