@@ -23,7 +23,6 @@ const GATHER: Duration = Duration::from_millis(50);
 const LARGEST: u64 = 64 << 20;
 
 /// The cluster whose pods ask, and who asks.
-#[derive(Clone)]
 pub(crate) struct RunCommand {
     pub(crate) manager: ResourceManager,
     pub(crate) group: String,

@@ -24,26 +24,25 @@ pub(super) fn cluster(file: &Path) -> Option<Value> {
 
 /// Cluster and authority only: a user signs in with a token of Entra.
 pub(super) fn for_user(name: &str, tenant: &str, cluster: &Value) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Config",
-        "clusters": [{"name": name, "cluster": cluster}],
-        "users": [{"name": "clusterUser", "user": {"exec": {
-            "apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin", "env": null,
-            "args": ["get-token", "--environment", "AzurePublicCloud", "--server-id", SERVER_ID, "--client-id", "80faf920-1908-4b52-b5ef-a8e7bedfc67a", "--tenant-id", tenant, "--login", "devicecode"],
-            "installHint": "kubelogin is not installed which is required to connect to AAD enabled cluster.", "provideClusterInfo": false,
-        }}}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": "clusterUser"}}],
-        "current-context": name,
-    })
+    let user = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin", "env": null,
+        "args": ["get-token", "--environment", "AzurePublicCloud", "--server-id", SERVER_ID, "--client-id", "80faf920-1908-4b52-b5ef-a8e7bedfc67a", "--tenant-id", tenant, "--login", "devicecode"],
+        "installHint": "kubelogin is not installed which is required to connect to AAD enabled cluster.", "provideClusterInfo": false,
+    }});
+    of(name, cluster, &user)
 }
 
 /// The access of a command that runs in the cluster: the token it was given.
 pub(super) fn with_token(name: &str, token: &str, cluster: &Value) -> Value {
+    of(name, cluster, &json!({"token": token}))
+}
+
+fn of(name: &str, cluster: &Value, user: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Config",
         "clusters": [{"name": name, "cluster": cluster}],
-        "users": [{"name": "command", "user": {"token": token}}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": "command"}}],
+        "users": [{"name": "clusterUser", "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "clusterUser"}}],
         "current-context": name,
     })
 }

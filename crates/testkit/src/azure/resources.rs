@@ -155,11 +155,8 @@ async fn registries(State(shared): State<Shared>, Path(named): Path<Named>) -> R
     };
     match allowed(&shared, &named, REGISTRIES, &c.registry, "read") {
         Ok(()) => {
-            let registry = registry_of(&shared);
-            match schema::REGISTRY.problem(&registry) {
-                None => Json(json!({"value": [registry]})).into_response(),
-                Some(_) => schema::REGISTRY.answer(registry),
-            }
+            let one_page = |registry| json!({"value": [registry]});
+            schema::REGISTRY.answer_in(registry_of(&shared), one_page)
         }
         Err(refusal) => *refusal,
     }

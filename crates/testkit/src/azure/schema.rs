@@ -58,10 +58,15 @@ impl Model {
         Some(format!("{} {}: {error}", self.name, error.instance_path()))
     }
 
-    /// The answer with `value`; a broken one is a defect of the stand-in, and says so.
+    /// The answer with `value`.
     pub(super) fn answer(&self, value: Value) -> Response {
+        self.answer_in(value, |value| value)
+    }
+
+    /// The same, with `value` in what `framed` puts around it. A broken one is a defect of the stand-in, and says so.
+    pub(super) fn answer_in(&self, value: Value, framed: impl FnOnce(Value) -> Value) -> Response {
         match self.problem(&value) {
-            None => Json(value).into_response(),
+            None => Json(framed(value)).into_response(),
             Some(problem) => {
                 let message = format!("the stand-in breaks Azure's description: {problem}");
                 refused(StatusCode::INTERNAL_SERVER_ERROR, "StandIn", &message)
