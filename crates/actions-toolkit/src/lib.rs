@@ -48,6 +48,7 @@ pub use github_env::GithubEnv;
 pub use http::{client as http_client, install_tls_provider};
 pub use inputs::Inputs;
 pub use log::{Group, Held, Level, Location, Log, StopCommands};
+pub use oidc::Oidc;
 pub use report::Report;
 pub use run::run;
 pub use secret::Secret;

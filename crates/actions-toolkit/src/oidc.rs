@@ -5,15 +5,41 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
-use crate::{BadInput, Context, Secret};
+use crate::{BadInput, Context, Log, Secret};
 
 #[derive(Deserialize)]
 struct Answer {
     value: String,
 }
 
+/// GitHub's OIDC service, as this run may ask it. It outlives the context.
+#[derive(Clone)]
+pub struct Oidc {
+    access: Option<(String, Secret)>,
+    http: reqwest::Client,
+    log: Log,
+}
+
 impl Context {
-    /// A new OIDC token for `audience`, masked. It lives five minutes: ask anew for each use.
+    /// GitHub's OIDC service.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be loaded.
+    pub fn oidc(&self) -> anyhow::Result<Oidc> {
+        let url = self.env().get("ACTIONS_ID_TOKEN_REQUEST_URL");
+        let token = self.env().get("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
+        Ok(Oidc {
+            access: url
+                .zip(token)
+                .map(|(url, token)| (url.to_owned(), Secret::new(token, self.log()))),
+            http: self.http()?.clone(),
+            log: self.log().clone(),
+        })
+    }
+}
+
+impl Oidc {
+    /// A new token for `audience`, masked. It lives five minutes: ask anew for each use.
     ///
     /// Protocol: `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=…` with
     /// `$ACTIONS_ID_TOKEN_REQUEST_TOKEN` as bearer
@@ -21,24 +47,20 @@ impl Context {
     ///
     /// # Errors
     /// [`BadInput`] when the job may not ask for a token; otherwise what the service answered.
-    pub async fn oidc_token(&self, audience: &str) -> anyhow::Result<Secret> {
-        let (Some(url), Some(token)) = (
-            self.env().get("ACTIONS_ID_TOKEN_REQUEST_URL"),
-            self.env().get("ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
-        ) else {
+    pub async fn token(&self, audience: &str) -> anyhow::Result<Secret> {
+        let Some((url, bearer)) = &self.access else {
             return Err(BadInput(
                 "the job cannot get an OIDC token; add `permissions: id-token: write` to the job"
                     .into(),
             )
             .into());
         };
-        let bearer = Secret::new(token, self.log());
         let mut url = url::Url::parse(url).context("while reading ACTIONS_ID_TOKEN_REQUEST_URL")?;
         url.query_pairs_mut().append_pair("audience", audience);
         let mut wait = Duration::from_secs(1);
         for attempt in 1.. {
             let answer = self
-                .http()?
+                .http
                 .get(url.clone())
                 .bearer_auth(bearer.expose())
                 .header("accept", "application/json; api-version=2.0")
@@ -51,7 +73,7 @@ impl Context {
                         .json()
                         .await
                         .context("while reading the OIDC token")?;
-                    return Ok(Secret::new(answer.value, self.log()));
+                    return Ok(Secret::new(answer.value, &self.log));
                 }
                 Ok(answer) if attempt == 3 || answer.status().is_client_error() => {
                     bail!(

@@ -2,7 +2,7 @@
 
 use actions_toolkit::{BadInput, Context, Log, Secret};
 use anyhow::Context as _;
-use azure::{ClusterAccess, Identity, Scope};
+use azure::{ClusterAccess, Directory, Identity};
 use base64::Engine as _;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -22,7 +22,7 @@ const PREPARING: &str = "while preparing the access to the cluster";
 pub(crate) async fn reach(
     ctx: &Context,
     request: &Request,
-    login: Option<&Login<'_>>,
+    login: Option<&Login>,
 ) -> anyhow::Result<Cluster> {
     let log = ctx.log();
     let (mut cluster, server) = match (&request.target.cluster, login) {
@@ -38,10 +38,14 @@ pub(crate) async fn reach(
             (Cluster::through(command, log), name.clone())
         }
         (ClusterInput::Azure { name, group, .. }, Some(login)) => {
-            let access = login.manager.cluster_access(&login.directory, group, name);
-            connect(of_access(&access.await?).await?, log)?
+            let access = login.manager.cluster_access(group, name).await?;
+            let directory = match &access.identity {
+                Identity::Entra(directory) => Some(directory.clone()),
+                Identity::Token(_) | Identity::Certificate(..) => None,
+            };
+            connect(of_access(&access).await?, directory, log)?
         }
-        (ClusterInput::Kubeconfig(text), _) => connect(of_kubeconfig(ctx, text).await?, log)?,
+        (ClusterInput::Kubeconfig(text), _) => connect(of_kubeconfig(ctx, text).await?, None, log)?,
         (ClusterInput::Azure { .. }, None) => anyhow::bail!("nobody signed in to Azure"),
     };
     match cluster.version().await {
@@ -60,14 +64,18 @@ pub(crate) async fn reach(
     Ok(cluster)
 }
 
-fn connect(config: Config, log: &Log) -> anyhow::Result<(Cluster, String)> {
+fn connect(
+    config: Config,
+    directory: Option<Directory>,
+    log: &Log,
+) -> anyhow::Result<(Cluster, String)> {
     let server = config.cluster_url.to_string();
     let server = server.trim_end_matches('/').to_owned();
-    Ok((Cluster::connect(config, log)?, server))
+    Ok((Cluster::connect(config, directory, log)?, server))
 }
 
 // Commands that Azure runs in the cluster, if it is one that runs them.
-async fn command(login: &Login<'_>, group: &str, name: &str) -> anyhow::Result<RunCommand> {
+async fn command(login: &Login, group: &str, name: &str) -> anyhow::Result<RunCommand> {
     let found = login.manager.cluster(group, name).await?;
     if !found.runs_commands {
         let problem = format!(
@@ -75,16 +83,12 @@ async fn command(login: &Login<'_>, group: &str, name: &str) -> anyhow::Result<R
         );
         return Err(BadInput::of("cluster-access", problem).into());
     }
-    let token = if found.entra {
-        Some(login.directory.token(Scope::Cluster).await?)
-    } else {
-        None
-    };
+    let directory = found.entra.then(|| login.directory.clone());
     Ok(RunCommand {
         manager: login.manager.clone(),
         group: group.to_owned(),
         name: name.to_owned(),
-        token,
+        directory,
     })
 }
 
@@ -92,6 +96,8 @@ async fn command(login: &Login<'_>, group: &str, name: &str) -> anyhow::Result<R
 async fn of_access(access: &ClusterAccess) -> anyhow::Result<Config> {
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
     let user = match &access.identity {
+        // Put to each request, as the one that holds then.
+        Identity::Entra(_) => json!({}),
         Identity::Token(token) => json!({"token": token.expose()}),
         Identity::Certificate(certificate, key) => json!({
             "client-certificate-data": encode(certificate),

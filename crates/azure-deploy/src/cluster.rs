@@ -5,19 +5,28 @@ use std::time::Duration;
 
 use actions_toolkit::{Log, PolicyFailure};
 use anyhow::{Context as _, anyhow};
+use azure::Directory;
 use futures_util::future::try_join_all;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::client::ClientBuilder;
+use kube::client::{Body, ClientBuilder};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Client, Config};
 use serde_json::Value;
+use tower::BoxError;
+use tower::buffer::BufferLayer;
+use tower::filter::AsyncFilterLayer;
+use tower::retry::RetryLayer;
 
 use crate::object::Object;
 
+mod again;
 mod run_command;
 mod warnings;
 
+use again::Again;
 pub(crate) use run_command::RunCommand;
 use warnings::Warnings;
 
@@ -26,6 +35,8 @@ const MANAGER: &str = "drydock";
 /// The namespace of an object that names none.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
+/// More questions than are asked at once.
+const QUEUE: usize = 1024;
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// One question, with all the client's own attempts.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -59,6 +70,19 @@ impl Refused {
 // What a kind is known under: `apps/v1 Deployment`.
 fn key(object: &Object) -> String {
     format!("{} {}", object.api_version(), object.kind())
+}
+
+async fn sign(
+    directory: Option<Directory>,
+    mut request: Request<Body>,
+) -> Result<Request<Body>, BoxError> {
+    if let Some(directory) = directory {
+        let token = directory.token(azure::Scope::Cluster).await?;
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
+    Ok(request)
 }
 
 fn plain(error: kube::Error) -> anyhow::Error {
@@ -124,13 +148,24 @@ impl Patience {
 }
 
 impl Cluster {
-    /// Connect; what the API server warns of goes to `log`.
-    pub(crate) fn connect(mut config: Config, log: &Log) -> anyhow::Result<Self> {
+    /// Connect, as whoever `config` names or `directory` gives tokens to; what the API server warns of goes to `log`.
+    pub(crate) fn connect(
+        mut config: Config,
+        directory: Option<Directory>,
+        log: &Log,
+    ) -> anyhow::Result<Self> {
         config.connect_timeout = Some(CONNECT_LIMIT);
         let client = ClientBuilder::try_from(config);
         let client = client.context("while preparing the client for the cluster")?;
+        // A token may end before the rollout does, or the way back.
+        let signed = AsyncFilterLayer::new(move |request| sign(directory.clone(), request));
         Ok(Self {
-            client: client.with_layer(&Warnings::new(log)).build(),
+            client: client
+                .with_layer(&BufferLayer::new(QUEUE))
+                .with_layer(&RetryLayer::new(Again::default()))
+                .with_layer(&signed)
+                .with_layer(&Warnings::new(log))
+                .build(),
             limit: ANSWER_LIMIT,
             kinds: BTreeMap::new(),
         })

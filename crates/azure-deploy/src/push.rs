@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use actions_toolkit::{BadInput, Context};
 use anyhow::Context as _;
 use azure::TOKEN_USER;
-use container::{Auth, Credentials, Engine, ImageRef};
+use container::{Auth, Credentials, Digest, Engine, ImageRef};
 
 use crate::login::Login;
 use crate::request::{RegistryInput, Request};
 
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// The engine tries each layer five times; the manifest, and the whole, it does not.
+const ATTEMPTS: u64 = 3;
 
 /// The registry, signed in.
 pub(crate) struct Registry {
@@ -34,17 +36,25 @@ pub(crate) async fn check(engine: &Engine, request: &Request) -> anyhow::Result<
     Ok(())
 }
 
+// Whether another attempt may do: who is not allowed to push will not be then
+// (github.com/opencontainers/distribution-spec, error codes).
+fn passes(error: &anyhow::Error) -> bool {
+    let said = format!("{error:#}").to_lowercase();
+    let refusals = ["denied", "unauthorized", "authentication required"];
+    !refusals.iter().any(|refusal| said.contains(refusal))
+}
+
 impl Registry {
     /// Sign in: with a token of the run's identity at a registry of Azure, with the given user elsewhere.
     pub(crate) async fn sign_in(
         ctx: &Context,
-        login: Option<&Login<'_>>,
+        login: Option<&Login>,
         registry: &RegistryInput,
     ) -> anyhow::Result<Self> {
         let (host, credentials) = match (registry, login) {
             (RegistryInput::Azure { name, group }, Some(login)) => {
                 let server = login.manager.login_server(name, group.as_deref()).await?;
-                let token = server.refresh_token(ctx, &login.directory).await?;
+                let token = server.refresh_token(&login.directory).await?;
                 let credentials = Credentials {
                     username: TOKEN_USER.into(),
                     password: token.expose().to_owned(),
@@ -90,16 +100,16 @@ impl Registry {
     ) -> anyhow::Result<ImageRef> {
         let target = image.moved_to(self.client.host(), repository)?;
         engine.tag(image, &target).await?;
-        let credentials = self.credentials.as_ref();
-        let begun = Instant::now();
-        let mut pushed = std::pin::pin!(engine.push(&target, credentials));
+        let mut attempt = 1;
         let digest = loop {
-            tokio::select! {
-                digest = &mut pushed => break digest?,
-                () = tokio::time::sleep(HEARTBEAT) => {
-                    let seconds = begun.elapsed().as_secs();
-                    ctx.log().info(format!("pushing {target} ({seconds} s)"));
+            match self.attempt(ctx, engine, &target).await {
+                Ok(digest) => break digest,
+                Err(e) if attempt < ATTEMPTS && passes(&e) => {
+                    ctx.log().info(format!("{e:#}; it is pushed once more"));
+                    tokio::time::sleep(Duration::from_secs(attempt)).await;
+                    attempt += 1;
                 }
+                Err(e) => return Err(e),
             }
         };
         // The registry's own word, not the engine's.
@@ -112,6 +122,25 @@ impl Registry {
         })?;
         ctx.log().info(format!("pushed {target} ({digest})"));
         Ok(target.with_digest(&digest))
+    }
+
+    async fn attempt(
+        &self,
+        ctx: &Context,
+        engine: &Engine,
+        target: &ImageRef,
+    ) -> anyhow::Result<Digest> {
+        let begun = Instant::now();
+        let mut pushed = std::pin::pin!(engine.push(target, self.credentials.as_ref()));
+        loop {
+            tokio::select! {
+                digest = &mut pushed => return digest,
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    let seconds = begun.elapsed().as_secs();
+                    ctx.log().info(format!("pushing {target} ({seconds} s)"));
+                }
+            }
+        }
     }
 
     /// Let `latest` point to `image`.

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use actions_toolkit::Secret;
 use anyhow::{Context as _, anyhow, bail};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Cloud, retry};
+use crate::{Cloud, Directory, Scope, retry};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Pages of a list: a subscription has fewer registries than these hold.
@@ -17,10 +16,9 @@ const PAGES: usize = 100;
 /// Resource Manager, as one identity in one subscription.
 #[derive(Clone)]
 pub struct ResourceManager {
-    http: reqwest::Client,
+    pub(crate) directory: Directory,
     base: String,
     subscription: String,
-    token: Secret,
 }
 
 #[derive(Deserialize)]
@@ -44,13 +42,12 @@ struct Page {
 }
 
 impl ResourceManager {
-    /// The Resource Manager of `cloud`, asked by `http` with `token`.
-    pub fn new(http: reqwest::Client, cloud: &Cloud, subscription: &str, token: Secret) -> Self {
+    /// The Resource Manager of `cloud`, asked with tokens of `directory`.
+    pub fn new(directory: &Directory, cloud: &Cloud, subscription: &str) -> Self {
         Self {
-            http,
+            directory: directory.clone(),
             base: cloud.resource_manager().to_owned(),
             subscription: subscription.to_owned(),
-            token,
         }
     }
 
@@ -115,13 +112,15 @@ impl ResourceManager {
         path: &str,
     ) -> anyhow::Result<Response> {
         let what = format!("while asking Azure Resource Manager for `{path}`");
-        let answer = retry::send(&what, || {
-            let request = self.http.request(method.clone(), url.clone());
-            let request = request.bearer_auth(self.token.expose()).timeout(LIMIT);
-            std::future::ready(Ok(match body {
+        let answer = retry::send(&what, || async {
+            let token = self.directory.token(Scope::ResourceManager).await?;
+            let http = self.directory.http();
+            let request = http.request(method.clone(), url.clone());
+            let request = request.bearer_auth(token.expose()).timeout(LIMIT);
+            Ok(match body {
                 Some(body) => request.json(body),
                 None => request,
-            }))
+            })
         })
         .await?;
         let status = answer.status();

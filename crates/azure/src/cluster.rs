@@ -41,7 +41,9 @@ pub struct ClusterAccess {
 /// Who we are to an API server.
 #[derive(Clone)]
 pub enum Identity {
-    /// A token of Entra.
+    /// Whoever the directory gives tokens to, each for as long as it holds.
+    Entra(Directory),
+    /// A token that stays.
     Token(Secret),
     /// A certificate and its key, as PEM: a cluster with local accounts.
     Certificate(Vec<u8>, Secret),
@@ -111,16 +113,11 @@ impl ResourceManager {
     }
 
     /// How to talk to the cluster `name`. Nothing is written to disk, and `kubelogin` is not needed:
-    /// where the cluster signs in with Entra, the token comes from `directory`.
+    /// where the cluster signs in with Entra, tokens come from the directory.
     ///
     /// # Errors
     /// When the identity may not have the credentials, or they are of a kind that is not known.
-    pub async fn cluster_access(
-        &self,
-        directory: &Directory<'_>,
-        group: &str,
-        name: &str,
-    ) -> anyhow::Result<ClusterAccess> {
+    pub async fn cluster_access(&self, group: &str, name: &str) -> anyhow::Result<ClusterAccess> {
         let answer = self
             .post(
                 &format!("{}/listClusterUserCredential", path(group, name)),
@@ -150,16 +147,18 @@ impl ResourceManager {
         Ok(ClusterAccess {
             server: cluster.server,
             authority: decode(&cluster.authority).context("in the cluster's authority")?,
-            identity: identity(user, directory).await?,
+            identity: identity(user, &self.directory).await?,
         })
     }
 }
 
-async fn identity(user: User, directory: &Directory<'_>) -> anyhow::Result<Identity> {
+async fn identity(user: User, directory: &Directory) -> anyhow::Result<Identity> {
     // With Entra the credential names a program to run, kubelogin, and the server's application id. We
     // get the same token ourselves.
     if user.exec.as_ref().is_some_and(signs_in_with_entra) || user.auth_provider.is_some() {
-        return Ok(Identity::Token(directory.token(Scope::Cluster).await?));
+        // Whether the application may sign in is known before the API server is asked.
+        directory.token(Scope::Cluster).await?;
+        return Ok(Identity::Entra(directory.clone()));
     }
     if let Some(exec) = user.exec {
         bail!(

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, Secret};
+use actions_toolkit::{BadInput, Secret};
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
@@ -67,11 +67,7 @@ impl LoginServer {
     ///
     /// # Errors
     /// When the identity has no rights in the registry.
-    pub async fn refresh_token(
-        &self,
-        ctx: &Context,
-        directory: &Directory<'_>,
-    ) -> anyhow::Result<Secret> {
+    pub async fn refresh_token(&self, directory: &Directory) -> anyhow::Result<Secret> {
         let token = directory.token(Scope::Registry).await?;
         let form = [
             ("grant_type", "access_token"),
@@ -82,7 +78,7 @@ impl LoginServer {
         let url = format!("https://{}/oauth2/exchange", self.0);
         let what = format!("while signing in to `{}`", self.0);
         let answer = retry::send(&what, || async {
-            Ok(ctx.http()?.post(&url).form(&form).timeout(LIMIT))
+            Ok(directory.http().post(&url).form(&form).timeout(LIMIT))
         })
         .await?;
         let status = answer.status();
@@ -95,6 +91,6 @@ impl LoginServer {
             bail!("{what}: it answered {status}");
         }
         let exchanged: Exchanged = answer.json().await.context(what)?;
-        Ok(Secret::new(exchanged.refresh_token, ctx.log()))
+        Ok(directory.masked(exchanged.refresh_token))
     }
 }

@@ -153,9 +153,9 @@ impl<'a> Session<'a> {
                     inputs.required("token-audience")?,
                 );
                 let directory =
-                    Directory::new(self.ctx, &cloud, tenant, client, Credential::Federated);
+                    Directory::new(self.ctx, &cloud, tenant, client, Credential::Federated)?;
                 let server = LoginServer(host.to_owned());
-                let token = server.refresh_token(self.ctx, &directory).await?;
+                let token = server.refresh_token(&directory).await?;
                 basic(TOKEN_USER, token.expose())
             }
         };

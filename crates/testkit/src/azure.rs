@@ -1,6 +1,8 @@
 //! Azure, as far as a deployment talks to it, and the OIDC issuer of GitHub that it trusts.
 
+mod access_token;
 mod admission;
+mod api_server;
 mod config;
 mod directory;
 mod entra;
@@ -24,6 +26,7 @@ use crate::desk::{Desk, Fault, watched};
 use crate::jwt::Signer;
 use crate::server::{Server, listen, start, start_tls, tls_config};
 
+pub use api_server::ApiServer;
 pub use config::AzureConfig;
 pub use registry::{AzureRegistry, RegistryConfig};
 

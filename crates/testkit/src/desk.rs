@@ -1,5 +1,6 @@
 //! What a test says to a server, and asks of it: faults on demand, a journal.
 
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,18 @@ enum How {
     HangUp,
     /// The right answer, later.
     Late(Duration),
+    /// The right answer, after the process was told to end.
+    Terminate(Process),
+}
+
+/// A process that becomes known when it connects.
+#[derive(Debug, Clone)]
+struct Process(Arc<AtomicI32>);
+
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Fault {
@@ -65,6 +78,14 @@ impl Fault {
         }
     }
 
+    /// The right answer to that request, and SIGTERM to the process of this id: the runner ends the step.
+    pub fn terminate(path: &str, process: &Arc<AtomicI32>) -> Self {
+        Self {
+            how: How::Terminate(Process(Arc::clone(process))),
+            ..Self::new(path, 200, "")
+        }
+    }
+
     /// Add a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -90,6 +111,11 @@ impl Desk {
 
     pub(crate) fn expect(&self, fault: Fault) {
         self.papers().faults.push(fault);
+    }
+
+    /// Whether every fault has met a request.
+    pub(crate) fn is_met(&self) -> bool {
+        self.papers().faults.is_empty()
     }
 
     /// `METHOD /path?query` of every request so far.
@@ -119,6 +145,15 @@ async fn desk(State(desk): State<Desk>, request: Request, next: Next) -> Respons
         How::HangUp => return hang_up(),
         How::Late(late) => {
             tokio::time::sleep(late).await;
+            return next.run(request).await;
+        }
+        How::Terminate(process) => {
+            let id = process.0.load(Ordering::SeqCst).to_string();
+            // Whether it got there is what the test sees.
+            let _ = tokio::process::Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .await;
             return next.run(request).await;
         }
     }

@@ -3,6 +3,7 @@
 //! - [`GitHub`]: code scanning, comments, issues and deployments of GitHub's REST API;
 //! - [`Azure`]: GitHub's OIDC issuer, Entra, Resource Manager;
 //! - [`AzureRegistry`]: the token exchange of Azure Container Registry, in front of a real registry;
+//! - [`ApiServer`]: a front of a real API server that takes tokens of that Entra;
 //! - [`FakeRunner`]: the environment of a container action around a built binary;
 //! - [`contract`]: `action.yml` and README against an action's own declaration.
 //!
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-pub use azure::{Azure, AzureConfig, AzureRegistry, RegistryConfig};
+pub use azure::{ApiServer, Azure, AzureConfig, AzureRegistry, RegistryConfig};
 pub use desk::Fault;
 pub use github::{Access, GitHub, Options, Refusal};
 pub use runner::{FakeRunner, Ran};

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// A step about to run.
 pub struct FakeRunner {
     program: PathBuf,
     folder: tempfile::TempDir,
     env: BTreeMap<String, String>,
+    process: Arc<AtomicI32>,
 }
 
 /// A step that has run.
@@ -74,6 +77,7 @@ impl FakeRunner {
             program: program.into(),
             folder,
             env,
+            process: Arc::default(),
         }
     }
 
@@ -135,6 +139,11 @@ impl FakeRunner {
         self.folder.path()
     }
 
+    /// The step's process, once it runs.
+    pub fn process(&self) -> &Arc<AtomicI32> {
+        &self.process
+    }
+
     /// Run the step. It can be run again, as a workflow may.
     ///
     /// # Panics
@@ -145,15 +154,18 @@ impl FakeRunner {
         }
         let log = self.folder.path().join("log");
         let file = std::fs::File::create(&log).expect("the job log");
-        let status = Command::new(&self.program)
+        let mut step = Command::new(&self.program)
             .env_clear()
             .envs(&self.env)
             .current_dir(self.workspace())
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("the job log"))
             .stderr(file)
-            .status()
+            .spawn()
             .expect("the program starts");
+        let id = i32::try_from(step.id()).expect("a process id");
+        self.process.store(id, Ordering::SeqCst);
+        let status = step.wait().expect("the program ends");
         let read =
             |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         Ran {

@@ -5,9 +5,8 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actions_toolkit::Secret;
 use anyhow::{Context as _, anyhow, bail};
-use azure::{Ran, ResourceManager};
+use azure::{Directory, Ran, ResourceManager, Scope};
 use base64::Engine as _;
 use http::{Request, Response};
 use kube::client::Body;
@@ -27,8 +26,8 @@ pub(crate) struct RunCommand {
     pub(crate) manager: ResourceManager,
     pub(crate) group: String,
     pub(crate) name: String,
-    /// The token for the API server, where the cluster signs in with Entra.
-    pub(crate) token: Option<Secret>,
+    /// Where the token for the API server is from, if the cluster signs in with Entra.
+    pub(crate) directory: Option<Directory>,
 }
 
 struct Question {
@@ -77,17 +76,7 @@ impl RunCommand {
         files.extend(
             numbered.map(|(n, question)| (format!("{n:04}.http"), question.request.clone())),
         );
-        let ran = self
-            .manager
-            .run_command(
-                &self.group,
-                &self.name,
-                "bash ask.sh",
-                &files,
-                self.token.as_ref(),
-            )
-            .await;
-        let ran = ran.and_then(ended_well);
+        let ran = self.run(&files).await.and_then(ended_well);
         for (n, question) in batch.into_iter().enumerate() {
             let answer = match &ran {
                 Ok(logs) => answer(logs, n),
@@ -96,6 +85,17 @@ impl RunCommand {
             // Whoever asked may have given up.
             let _ = question.answer.send(answer);
         }
+    }
+
+    async fn run(&self, files: &[(String, Vec<u8>)]) -> anyhow::Result<Ran> {
+        let token = match &self.directory {
+            Some(directory) => Some(directory.token(Scope::Cluster).await?),
+            None => None,
+        };
+        let (group, name) = (&self.group, &self.name);
+        self.manager
+            .run_command(group, name, "bash ask.sh", files, token.as_ref())
+            .await
     }
 }
 

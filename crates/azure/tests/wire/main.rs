@@ -56,21 +56,16 @@ fn cloud(azure: &Azure) -> Cloud {
     Cloud::new(&azure.url(), &azure.url(), AUDIENCE)
 }
 
-fn directory<'a>(ctx: &'a Context, azure: &Azure) -> Directory<'a> {
-    Directory::new(ctx, &cloud(azure), TENANT, CLIENT, Credential::Federated)
+fn directory(ctx: &Context, azure: &Azure) -> Directory {
+    Directory::new(ctx, &cloud(azure), TENANT, CLIENT, Credential::Federated).unwrap()
 }
 
-async fn manager(ctx: &Context, azure: &Azure) -> ResourceManager {
-    let token = directory(ctx, azure)
-        .token(Scope::ResourceManager)
-        .await
-        .unwrap();
-    ResourceManager::new(
-        ctx.http().unwrap().clone(),
-        &cloud(azure),
-        SUBSCRIPTION,
-        token,
-    )
+fn manager(ctx: &Context, azure: &Azure) -> ResourceManager {
+    manager_of(&directory(ctx, azure), azure)
+}
+
+fn manager_of(directory: &Directory, azure: &Azure) -> ResourceManager {
+    ResourceManager::new(directory, &cloud(azure), SUBSCRIPTION)
 }
 
 fn count(azure: &Azure, part: &str) -> usize {
@@ -90,6 +85,34 @@ async fn each_request_for_a_token_has_an_assertion_of_its_own() {
     }
     assert_eq!(count(&azure, "/oauth2/v2.0/token"), 4);
     assert_eq!(count(&azure, "/oidc/token"), 4);
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_once_in_its_life_and_renewed_before_its_end() {
+    let mut config = config();
+    config.token_life = 1;
+    let azure = Azure::start(config).await.unwrap();
+    let (ctx, _) = run(&azure);
+    let directory = directory(&ctx, &azure);
+    let token = async || directory.token(Scope::ResourceManager).await.unwrap();
+    let first = token().await;
+    let (one, two) = tokio::join!(token(), directory.token(Scope::Registry));
+    two.unwrap();
+    assert_eq!(one.expose(), first.expose());
+    assert_eq!(count(&azure, "/oauth2/v2.0/token"), 2);
+
+    // In the last quarter of its life it is renewed; an Entra that is away then is no trouble yet.
+    azure.expect(Fault::new("/oauth2/v2.0/token", 400, "{}"));
+    let mut seen = Vec::new();
+    let manager = manager_of(&directory, &azure);
+    while seen.len() < 3 {
+        manager.cluster("drydock", "drydock").await.unwrap();
+        let token = token().await.expose().to_owned();
+        if !seen.contains(&token) {
+            seen.push(token);
+        }
+    }
+    assert_eq!(count(&azure, "/oauth2/v2.0/token"), 5);
 }
 
 #[tokio::test]
@@ -116,7 +139,7 @@ async fn a_wrong_client_secret_is_bad_input() {
     let with = |secret: &str| {
         let secret = actions_toolkit::Secret::new(secret, ctx.log());
         let credential = Credential::ClientSecret(secret);
-        Directory::new(&ctx, &cloud(&azure), TENANT, CLIENT, credential)
+        Directory::new(&ctx, &cloud(&azure), TENANT, CLIENT, credential).unwrap()
     };
     let error = with("wrong").token(Scope::Registry).await.unwrap_err();
     assert!(
@@ -144,7 +167,7 @@ async fn a_page_of_a_proxy_is_no_refusal_by_entra() {
 async fn a_busy_resource_manager_is_asked_again() {
     let azure = Azure::start(config()).await.unwrap();
     let (ctx, _) = run(&azure);
-    let manager = manager(&ctx, &azure).await;
+    let manager = manager(&ctx, &azure);
     for status in [429, 503] {
         azure.expect(Fault::new("registries", status, "{}").header("retry-after", "0"));
     }
@@ -157,7 +180,7 @@ async fn a_busy_resource_manager_is_asked_again() {
 async fn a_registry_is_found_on_a_later_page_and_the_token_stays_here() {
     let azure = Azure::start(config()).await.unwrap();
     let (ctx, _) = run(&azure);
-    let manager = manager(&ctx, &azure).await;
+    let manager = manager(&ctx, &azure);
     let page = |host: &str| {
         format!(
             r#"{{"value": [{{"name": "other"}}], "nextLink": "{host}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.ContainerRegistry/registries?api-version=2025-11-01&page=2"}}"#
@@ -180,7 +203,7 @@ async fn a_registry_is_found_on_a_later_page_and_the_token_stays_here() {
 async fn a_missing_role_and_a_missing_cluster_are_named() {
     let azure = Azure::start(config()).await.unwrap();
     let (ctx, _) = run(&azure);
-    let manager = manager(&ctx, &azure).await;
+    let manager = manager(&ctx, &azure);
     azure.expect(Fault::new(
         "managedClusters",
         403,
@@ -209,17 +232,14 @@ async fn a_cluster_with_entra_gives_address_authority_and_a_masked_token() {
     config.kubeconfig = Some(kubeconfig);
     let azure = Azure::start(config).await.unwrap();
     let (ctx, log) = run(&azure);
-    let manager = manager(&ctx, &azure).await;
-    let directory = directory(&ctx, &azure);
-    let access = manager
-        .cluster_access(&directory, "drydock", "drydock")
-        .await
-        .unwrap();
+    let manager = manager(&ctx, &azure);
+    let access = manager.cluster_access("drydock", "drydock").await.unwrap();
     assert_eq!(access.server, "https://10.0.0.1:6443");
     assert_eq!(access.authority, b"PEM");
-    let Identity::Token(token) = access.identity else {
-        panic!("a cluster with Entra takes a token");
+    let Identity::Entra(directory) = access.identity else {
+        panic!("a cluster with Entra takes its tokens");
     };
+    let token = directory.token(Scope::Cluster).await.unwrap();
     assert_eq!(token.expose(), "cluster-token");
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("::add-mask::cluster-token"), "{log}");
@@ -232,8 +252,7 @@ async fn a_cluster_with_local_accounts_gives_its_certificate_and_nothing_unknown
     use base64::Engine as _;
     let azure = Azure::start(config()).await.unwrap();
     let (ctx, _) = run(&azure);
-    let manager = manager(&ctx, &azure).await;
-    let directory = directory(&ctx, &azure);
+    let manager = manager(&ctx, &azure);
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     let answer = |user: &str| {
         let config = format!(
@@ -250,18 +269,12 @@ async fn a_cluster_with_local_accounts_gives_its_certificate_and_nothing_unknown
         encode("CERT"),
         encode("KEY")
     )));
-    let access = manager
-        .cluster_access(&directory, "drydock", "drydock")
-        .await
-        .unwrap();
+    let access = manager.cluster_access("drydock", "drydock").await.unwrap();
     assert!(
         matches!(access.identity, Identity::Certificate(certificate, key) if certificate == b"CERT" && key.expose() == "KEY")
     );
     azure.expect(answer(r#"{"exec": {"command": "helper", "args": ["x"]}}"#));
-    let error = manager
-        .cluster_access(&directory, "drydock", "drydock")
-        .await
-        .err()
-        .unwrap();
+    let access = manager.cluster_access("drydock", "drydock").await;
+    let error = access.err().unwrap();
     assert!(error.to_string().contains(r#""helper""#), "{error:#}");
 }

@@ -15,7 +15,7 @@ async fn a_command_runs_beside_its_files_and_ends_with_its_code_and_words() {
     std::fs::write(folder.path().join("config"), CLUSTER).unwrap();
     let azure = Azure::start(config).await.unwrap();
     let (ctx, _) = run(&azure);
-    let manager = manager(&ctx, &azure).await;
+    let manager = manager(&ctx, &azure);
     let token = directory(&ctx, &azure).token(Scope::Cluster).await.unwrap();
     let files = [("question".to_owned(), b"who is there\n".to_vec())];
     let ran = manager.run_command(
@@ -34,7 +34,7 @@ async fn a_command_runs_beside_its_files_and_ends_with_its_code_and_words() {
 async fn a_command_that_could_not_start_is_told_with_its_reason() {
     let azure = Azure::start(config()).await.unwrap();
     let (ctx, _) = run(&azure);
-    let manager = manager(&ctx, &azure).await;
+    let manager = manager(&ctx, &azure);
     let token = directory(&ctx, &azure).token(Scope::Cluster).await.unwrap();
     let ask = async || {
         let ran = manager.run_command("drydock", "drydock", "true", &[], Some(&token));

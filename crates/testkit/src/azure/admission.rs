@@ -6,6 +6,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::access_token::{Worth, worth};
 use super::resources::refused;
 use super::{Shared, bearer};
 
@@ -22,14 +23,20 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     let token = bearer(request.headers());
+    let worth = worth(token, &format!("arm-{}", shared.0.config.client));
     let problem = if token.is_empty() {
         Some((
             "AuthenticationFailed",
             "Authentication failed. The 'Authorization' header is missing.",
         ))
-    } else if token == format!("arm-{}", shared.0.config.client) {
+    } else if worth == Worth::Valid {
         None
-    } else if token.starts_with("acr-") || token == shared.0.config.cluster_token {
+    } else if worth == Worth::Ended {
+        Some((
+            "ExpiredAuthenticationToken",
+            "The access token expiry UTC time is earlier than current UTC time.",
+        ))
+    } else if token.starts_with("acr-") || token.starts_with(&shared.0.config.cluster_token) {
         Some((
             "InvalidAuthenticationTokenAudience",
             "The access token has been obtained for wrong audience or resource. It should exactly match with one of the allowed audiences 'https://management.core.windows.net/','https://management.azure.com'.",

@@ -44,6 +44,8 @@ pub struct AzureConfig {
     pub oidc_request_token: String,
     /// The token that the cluster takes.
     pub cluster_token: String,
+    /// Whether that one ends, as all others do: a real API server would need Entra to know that.
+    pub cluster_tokens_end: bool,
     /// Seconds that an access token lives.
     pub token_life: i64,
 }
@@ -73,6 +75,7 @@ impl AzureConfig {
             run_command_disabled: false,
             oidc_request_token: "oidc-request-token".into(),
             cluster_token: "cluster-token".into(),
+            cluster_tokens_end: false,
             token_life: 3599,
         }
     }

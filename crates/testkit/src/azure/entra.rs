@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
+use super::access_token::issue;
 use super::oidc::ISSUER;
 use super::{AzureConfig, Shared};
 use crate::jwt::now;
@@ -114,9 +115,11 @@ fn granted(
     }
     let scope = field("scope")?;
     identified(shared, form)?;
+    let life = config.token_life;
     let token = match scope.as_str() {
-        scope if RESOURCE_MANAGER.contains(&scope) => format!("arm-{client}"),
+        scope if RESOURCE_MANAGER.contains(&scope) => issue(&format!("arm-{client}"), life),
         REGISTRY => format!("acr-{client}"),
+        CLUSTER if config.cluster_tokens_end => issue(&config.cluster_token, life),
         CLUSTER => config.cluster_token.clone(),
         scope => {
             let text = format!(
@@ -125,7 +128,6 @@ fn granted(
             return Err(Refusal::new("invalid_scope", 70011, text));
         }
     };
-    let life = config.token_life;
     Ok(
         json!({"token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": token}),
     )

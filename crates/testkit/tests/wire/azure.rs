@@ -7,6 +7,8 @@ use super::client;
 
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const MANAGEMENT: &str = "https://management.azure.com/.default";
+/// A token of Resource Manager that holds for long.
+const VALID: &str = "arm-client~9999999999999";
 
 fn config() -> AzureConfig {
     AzureConfig::new("tenant", "client", "sub")
@@ -122,13 +124,8 @@ async fn resource_manager_wants_its_token_and_a_version() {
             "InvalidAuthenticationTokenAudience",
         ),
         ("nonsense", version, 401, "InvalidAuthenticationToken"),
-        ("arm-client", "", 400, "MissingApiVersionParameter"),
-        (
-            "arm-client",
-            "-2?api-version=2025-10-01",
-            404,
-            "ResourceNotFound",
-        ),
+        (VALID, "", 400, "MissingApiVersionParameter"),
+        (VALID, "-2?api-version=2025-10-01", 404, "ResourceNotFound"),
     ];
     for (token, rest, status, code) in table {
         let asked = client().get(format!("{}{cluster}{rest}", azure.url()));
@@ -144,7 +141,7 @@ async fn resource_manager_wants_its_token_and_a_version() {
     }
     let asked = client().get(format!("{}{cluster}{version}", azure.url()));
     let body: Value = asked
-        .bearer_auth("arm-client")
+        .bearer_auth(VALID)
         .send()
         .await
         .unwrap()
