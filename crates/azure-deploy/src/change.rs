@@ -157,10 +157,7 @@ impl Before {
     ) -> anyhow::Result<Vec<Object>> {
         let outcomes = self.0.iter().map(async |(object, live)| match live {
             Some(live) => {
-                let back = Object {
-                    value: applicable(live),
-                    ..object.clone()
-                };
+                let back = object.with(applicable(live));
                 cluster.apply(&back, false).await?;
                 Ok(("put back", Some(back)))
             }

@@ -14,6 +14,7 @@ use crate::report::{self, Story};
 use crate::request::Request;
 use crate::rollout;
 use crate::serving;
+use crate::superseded::{Superseded, any_superseded};
 use crate::variables::Facts;
 
 /// Apply the manifests with the story's image, and return when the new version serves.
@@ -39,15 +40,17 @@ pub(crate) async fn deploy(
     for objects in objects.chunk_by(|one, next| one.rank() == next.rank()) {
         let applied = objects.iter().map(|object| cluster.apply(object, false));
         for (object, applied) in objects.iter().zip(join_all(applied).await) {
-            let changes = before.changes(object, Some(&applied?));
+            let applied = applied?;
+            let changes = before.changes(object, Some(&applied));
             log.info(format!("applied {} ({})", object.label(), brief(&changes)));
             story.changes.push((object.label(), changes));
+            story.applied.push(object.with(applied));
         }
     }
 
     let begun = Instant::now();
     let limit = request.limits.rollout;
-    rollout::wait(cluster, objects, limit, log, &mut story.evidence).await?;
+    rollout::wait(cluster, &story.applied, limit, log, &mut story.evidence).await?;
     story.took("rollout", begun);
     story.revision = report::revision(cluster, objects).await?;
     let begun = Instant::now();
@@ -195,6 +198,13 @@ pub(crate) async fn go_back(
     story: &mut Story,
     error: anyhow::Error,
 ) -> anyhow::Error {
+    if error.is::<Superseded>() {
+        return error;
+    }
+    if let Some(superseded) = any_superseded(cluster, &story.applied).await {
+        ctx.log().info(format!("before that: {error:#}"));
+        return superseded.into();
+    }
     let Some(before) = story.before.take() else {
         return error.context("nothing was changed in the cluster");
     };

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use actions_toolkit::text::cut;
 use serde_json::Value;
 
 use crate::object::text;
@@ -34,8 +35,11 @@ pub(crate) struct Cause {
 /// What may pass by itself gets this long: a Secret that comes a moment later, a registry that hiccups, a
 /// quota that the old pods still use.
 const GRACE: Duration = Duration::from_secs(10);
-/// A pod that can't be placed may wait longer: a cluster that grows needs a moment.
-const UNSCHEDULABLE: Duration = Duration::from_secs(60);
+/// The same for a pod that can't be placed, in a cluster that may grow: a node needs a moment.
+const GROWTH: Duration = Duration::from_secs(60);
+
+/// Of a runtime's message, this many bytes are shown.
+const MESSAGE: usize = 300;
 
 /// Reasons that do not pass by themselves. A container is in `CrashLoopBackOff` only from its second end on.
 const HOPELESS: &[&str] = &["CrashLoopBackOff", "ErrImageNeverPull", "InvalidImageName"];
@@ -61,13 +65,18 @@ fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
         .find(|condition| condition["type"] == kind)
 }
 
-/// Judge a workload by itself and the pods of its newest revision, `elapsed` after the change.
-pub(crate) fn workload(workload: &Value, pods: &[Value], elapsed: Duration) -> Standing {
-    // Until the controller has seen the change, the rest of the status is of the version before.
-    if number(workload, "/status/observedGeneration") < number(workload, "/metadata/generation") {
+/// Judge a workload by itself and the pods of its newest revision, `elapsed` after the change, in a cluster that `grows`
+/// when it has no room.
+pub(crate) fn workload(
+    workload: &Value,
+    pods: &[Value],
+    elapsed: Duration,
+    grows: bool,
+) -> Standing {
+    if !is_observed(workload) {
         return Standing::Waiting("the change is being taken up".into());
     }
-    if let Some(cause) = pods.iter().find_map(|pod| hopeless(pod, elapsed)) {
+    if let Some(cause) = pods.iter().find_map(|pod| hopeless(pod, elapsed, grows)) {
         return Standing::Lost(cause);
     }
     let standing = match text(workload, "/kind") {
@@ -83,10 +92,20 @@ pub(crate) fn workload(workload: &Value, pods: &[Value], elapsed: Duration) -> S
     }
 }
 
-// Why the scheduler has no node for a pod, in its words.
-fn unplaced(pod: &Value) -> Option<&str> {
+/// Why the scheduler has no node for a pod, in its words.
+pub(crate) fn unplaced(pod: &Value) -> Option<&str> {
     let scheduled = condition(pod, "PodScheduled").filter(|c| c["reason"] == "Unschedulable")?;
     Some(text(scheduled, "/message").trim_end_matches('.'))
+}
+
+/// Whether a pod that has had its time cannot start by itself.
+pub(crate) fn is_stuck(pod: &Value) -> bool {
+    hopeless(pod, Duration::MAX, false).is_some()
+}
+
+/// Whether the controller has seen the last change of `workload`: until then, its status is of the version before.
+pub(crate) fn is_observed(workload: &Value) -> bool {
+    number(workload, "/status/observedGeneration") >= number(workload, "/metadata/generation")
 }
 
 fn lost(words: String) -> Standing {
@@ -168,7 +187,7 @@ fn daemon_set(set: &Value) -> Standing {
     )
 }
 
-fn hopeless(pod: &Value, elapsed: Duration) -> Option<Cause> {
+fn hopeless(pod: &Value, elapsed: Duration, grows: bool) -> Option<Cause> {
     if pod.pointer("/metadata/deletionTimestamp").is_some() {
         return None;
     }
@@ -180,7 +199,8 @@ fn hopeless(pod: &Value, elapsed: Duration) -> Option<Cause> {
             container: container.map(ToOwned::to_owned),
         })
     };
-    if let Some(message) = unplaced(pod).filter(|_| elapsed > UNSCHEDULABLE) {
+    let room = if grows { GROWTH } else { GRACE };
+    if let Some(message) = unplaced(pod).filter(|_| elapsed > room) {
         return cause(format!("the pod can't be placed: {message}"), None);
     }
     let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
@@ -217,8 +237,13 @@ fn end(status: &Value) -> String {
         "" | "Error" | "Completed" => String::new(),
         reason => format!(" ({reason})"),
     };
+    // A program that could not even be started leaves no line in its log.
+    let why = match text(terminated, "/message") {
+        message if reason.is_empty() || message.is_empty() => String::new(),
+        message => format!(": {},", cut(message.trim(), MESSAGE)),
+    };
     format!(
-        " with exit code {}{reason}",
+        " with exit code {}{reason}{why}",
         number(terminated, "/exitCode")
     )
 }

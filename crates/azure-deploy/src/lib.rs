@@ -11,6 +11,7 @@ mod judge;
 mod kustomize;
 mod login;
 mod manifests;
+mod nodes;
 mod object;
 mod pace;
 mod pods;
@@ -19,6 +20,7 @@ mod report;
 mod request;
 mod rollout;
 mod serving;
+mod superseded;
 mod variables;
 
 use std::time::Instant;

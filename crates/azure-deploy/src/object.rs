@@ -14,6 +14,14 @@ pub(crate) struct Object {
 }
 
 impl Object {
+    /// The same object with another `value`.
+    pub(crate) fn with(&self, value: Value) -> Self {
+        Self {
+            value,
+            ..self.clone()
+        }
+    }
+
     /// The text at `pointer`; empty if there is none.
     pub(crate) fn text(&self, pointer: &str) -> &str {
         text(&self.value, pointer)

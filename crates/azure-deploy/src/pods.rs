@@ -1,11 +1,10 @@
 //! The pods behind a workload, and what they leave to read.
 
-use kube::api::{Api, DynamicObject, ListParams, LogParams};
+use anyhow::Context as _;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, LogParams};
 use kube::discovery::ApiResource;
 use serde_json::Value;
 use tokio::try_join;
-
-use k8s_openapi::api::core::v1::Node;
 
 use crate::cluster::{Cluster, DEFAULT_NAMESPACE};
 use crate::object::{Object, text};
@@ -13,12 +12,19 @@ use crate::object::{Object, text};
 const LINES: i64 = 30;
 const REVISION: &str = "/metadata/annotations/deployment.kubernetes.io~1revision";
 
+/// A workload as it is, and its pods.
+pub(crate) struct Workload {
+    pub(crate) live: Value,
+    /// Those of its newest revision.
+    pub(crate) pods: Vec<Value>,
+    /// Those of a `StatefulSet`'s other revisions, which it replaces only when they are ready
+    /// (kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback).
+    pub(crate) older: Vec<Value>,
+}
+
 impl Cluster {
-    /// A workload as it is, and the pods of its newest revision; `None` if it is not there.
-    pub(crate) async fn workload(
-        &self,
-        object: &Object,
-    ) -> anyhow::Result<Option<(Value, Vec<Value>)>> {
+    /// The workload `object`; `None` if it is not there.
+    pub(crate) async fn workload(&self, object: &Object) -> anyhow::Result<Option<Workload>> {
         let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
         let labels = object.value.pointer("/spec/selector/matchLabels");
         let selector: Vec<_> = labels
@@ -37,40 +43,29 @@ impl Cluster {
         };
         let pods = self.list("v1", "Pod", "pods", namespace, &params);
         // One step of the watch, so one moment: what is asked one after the other is three.
-        let (live, sets, mut pods) = try_join!(self.get(object), sets, pods)?;
+        let (live, sets, pods) = try_join!(self.get(object), sets, pods)?;
         let Some(live) = live else {
             return Ok(None);
         };
         let newest = newest(&live, &sets);
-        pods.retain(|pod| {
+        let (pods, mut older): (_, Vec<_>) = pods.into_iter().partition(|pod| {
             newest.as_ref().is_some_and(|(label, value, owner)| {
                 let label = format!("/metadata/labels/{label}");
                 owned_by(pod, owner) && text(pod, &label) == *value
             })
         });
-        Ok(Some((live, pods)))
+        older.retain(|pod| object.kind() == "StatefulSet" && owned_by(pod, &live));
+        Ok(Some(Workload { live, pods, older }))
     }
 
-    /// The taints of the nodes, to be put after a sentence; empty where nobody may list nodes.
-    pub(crate) async fn taints(&self) -> String {
-        let nodes: Api<Node> = Api::all(self.client.clone());
-        let Ok(nodes) = self.answer(nodes.list(&ListParams::default())).await else {
-            return String::new();
-        };
-        let mut said = String::new();
-        for node in nodes {
-            let name = node.metadata.name.unwrap_or_default();
-            for taint in node.spec.and_then(|spec| spec.taints).unwrap_or_default() {
-                let value = taint
-                    .value
-                    .map_or(String::new(), |value| format!("={value}"));
-                said += &format!(
-                    "; node `{name}` has the taint `{}{value}:{}`",
-                    taint.key, taint.effect
-                );
-            }
-        }
-        said
+    /// Remove a pod.
+    pub(crate) async fn remove_pod(&self, namespace: &str, pod: &str) -> anyhow::Result<()> {
+        let api: Api<k8s_openapi::api::core::v1::Pod> =
+            Api::namespaced(self.client.clone(), namespace);
+        let removed = self.answer(api.delete(pod, &DeleteParams::default())).await;
+        removed
+            .map(drop)
+            .with_context(|| format!("while removing the pod `{pod}`"))
     }
 
     async fn list(
@@ -81,7 +76,6 @@ impl Cluster {
         namespace: &str,
         params: &ListParams,
     ) -> anyhow::Result<Vec<Value>> {
-        use anyhow::Context as _;
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let resource = ApiResource {
             group: group.into(),

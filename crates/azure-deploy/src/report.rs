@@ -26,6 +26,8 @@ pub(crate) struct Story {
     pub(crate) previous: Option<String>,
     /// The cluster before the change, once it is being changed.
     pub(crate) before: Option<Before>,
+    /// What the API server made of the objects that were applied.
+    pub(crate) applied: Vec<Object>,
     /// The revision of the Deployment that serves.
     pub(crate) revision: Option<String>,
     /// Where it serves.
@@ -49,6 +51,7 @@ impl Story {
             digest: image.reference().to_owned(),
             previous: None,
             before: None,
+            applied: Vec::new(),
             revision: None,
             address: None,
             rolled_back: false,

@@ -1,5 +1,6 @@
 //! Watching rollouts until all are done, one is lost, or the time is up.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{Log, PolicyFailure, text::cut};
@@ -10,6 +11,8 @@ use crate::cluster::{Cluster, Patience};
 use crate::judge::{self, Cause, Standing};
 use crate::object::{Object, text};
 use crate::pace;
+use crate::pods::Workload;
+use crate::superseded::superseded;
 
 /// A line is written when the standing changes, and at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -35,18 +38,29 @@ pub(crate) async fn wait(
     let mut open: Vec<&Object> = objects.iter().filter(|o| o.is_workload()).collect();
     let mut patience = Patience::default();
     let mut said = (String::new(), Instant::now());
+    let mut grows = None;
+    let mut freed = BTreeSet::new();
     while !open.is_empty() {
         let mut lines = Vec::new();
         let mut still = Vec::new();
         let mut seen = Vec::new();
         let looks = join_all(open.iter().map(|object| look(cluster, object))).await;
         for (object, look) in open.into_iter().zip(looks) {
-            let Some((live, pods)) = patience.with(look)? else {
+            let Some(Workload { live, pods, older }) = patience.with(look)? else {
                 lines.push(format!("{}: the API server is away", object.label()));
                 still.push(object);
                 continue;
             };
-            match judge::workload(&live, &pods, begun.elapsed()) {
+            if let Some(superseded) = superseded(object, &live) {
+                return Err(superseded.into());
+            }
+            if judge::is_observed(&live) {
+                free(cluster, &older, &mut freed, log).await;
+            }
+            if grows.is_none() && pods.iter().any(|pod| judge::unplaced(pod).is_some()) {
+                grows = Some(cluster.grows().await);
+            }
+            match judge::workload(&live, &pods, begun.elapsed(), grows.unwrap_or(true)) {
                 Standing::Done => {
                     let seconds = begun.elapsed().as_secs();
                     log.info(format!("{} is rolled out ({seconds} s)", object.label()));
@@ -72,11 +86,19 @@ pub(crate) async fn wait(
             }
         }
         let line = lines.join("; ");
+        let is_over = !still.is_empty() && begun.elapsed() > limit;
         if !line.is_empty() && (line != said.0 || said.1.elapsed() > HEARTBEAT) {
-            log.info(format!("{line} ({} s)", begun.elapsed().as_secs()));
+            // What stands still is asked for its reason.
+            let why = if line == said.0 {
+                last_warning(cluster, &seen).await
+            } else {
+                String::new()
+            };
+            log.info(format!("{line}{why} ({} s)", begun.elapsed().as_secs()));
             said = (line.clone(), Instant::now());
         }
-        if !still.is_empty() && begun.elapsed() > limit {
+        if is_over {
+            let line = line + &last_warning(cluster, &seen).await;
             for (live, pods) in &seen {
                 show(cluster, live, pods, log, evidence).await;
             }
@@ -92,7 +114,29 @@ pub(crate) async fn wait(
     Ok(())
 }
 
-async fn look(cluster: &Cluster, object: &Object) -> anyhow::Result<(Value, Vec<Value>)> {
+// A StatefulSet waits for a pod of its last version to be ready before it replaces it, and would wait for ever for one
+// that cannot start.
+async fn free(cluster: &Cluster, older: &[Value], freed: &mut BTreeSet<String>, log: &Log) {
+    for pod in older.iter().filter(|pod| judge::is_stuck(pod)) {
+        let (namespace, name) = (
+            text(pod, "/metadata/namespace"),
+            text(pod, "/metadata/name"),
+        );
+        if !freed.insert(text(pod, "/metadata/uid").to_owned()) {
+            continue;
+        }
+        match cluster.remove_pod(namespace, name).await {
+            Ok(()) => log.info(format!(
+                "removed the pod {name} of the last version, which cannot start: the StatefulSet would not replace it"
+            )),
+            Err(e) => log.warning(format!(
+                "the StatefulSet waits for the pod {name} of its last version, which cannot start; remove it (`kubectl --namespace {namespace} delete pod {name}`): {e:#}"
+            )),
+        }
+    }
+}
+
+async fn look(cluster: &Cluster, object: &Object) -> anyhow::Result<Workload> {
     // If somebody removed it, to wait for it would be in vain.
     let gone = || PolicyFailure(format!("{} is gone", object.label())).into();
     cluster.workload(object).await?.ok_or_else(gone)
@@ -106,10 +150,32 @@ pub(crate) async fn show_all(
     evidence: &mut Evidence,
 ) {
     for object in objects.iter().filter(|object| object.is_workload()) {
-        if let Ok((live, pods)) = look(cluster, object).await {
+        if let Ok(Workload { live, pods, .. }) = look(cluster, object).await {
             show(cluster, &live, &pods, log, evidence).await;
         }
     }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
+// The last warning about a pod that is not ready, such as what its probe was answered; to be put after a sentence.
+async fn last_warning(cluster: &Cluster, seen: &[(Value, Vec<Value>)]) -> String {
+    let mut pods = seen.iter().flat_map(|(_, pods)| pods);
+    let Some(pod) = pods.find(|pod| !is_ready(pod)) else {
+        return String::new();
+    };
+    let name = text(pod, "/metadata/name");
+    let namespace = text(pod, "/metadata/namespace");
+    let warnings = cluster.warnings("Pod", namespace, name).await;
+    warnings.last().map_or(String::new(), |warning| {
+        format!("; pod `{name}`: {}", cut(warning, LAST_WORDS))
+    })
 }
 
 // One pod speaks for all: rather one that is not ready.
@@ -120,15 +186,10 @@ async fn show(
     log: &Log,
     evidence: &mut Evidence,
 ) {
-    let ready = |pod: &&Value| {
-        let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-        conditions
-            .into_iter()
-            .flatten()
-            .any(|c| c["type"] == "Ready" && c["status"] == "True")
+    let pod = pods.iter().find(|pod| !is_ready(pod));
+    let Some(pod) = pod.or_else(|| pods.first()) else {
+        return;
     };
-    let pod = pods.iter().find(|pod| !ready(pod)).or_else(|| pods.first());
-    let Some(pod) = pod else { return };
     let cause = Cause {
         pod: Some(text(pod, "/metadata/name").to_owned()),
         ..Cause::default()

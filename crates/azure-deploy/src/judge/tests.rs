@@ -43,7 +43,7 @@ fn a_rollout_is_done_only_when_it_is_the_new_one() {
     ];
     for (generation, counts, expected) in table {
         let live = rollout(generation, counts, &json!([]));
-        assert_eq!(words(workload(&live, &[], SOON)), expected);
+        assert_eq!(words(workload(&live, &[], SOON, true)), expected);
     }
 }
 
@@ -97,20 +97,35 @@ fn what_can_not_succeed_is_said_at_once_and_what_may_pass_a_little_later() {
             "lost: container `app` ends with exit code 137 (OOMKilled) again and again",
             None,
         ),
+        (
+            "CrashLoopBackOff",
+            "back-off 10s",
+            json!({"exitCode": 128, "reason": "StartError", "message": "exec: \"/absent\": no such file"}),
+            "lost: container `app` ends with exit code 128 (StartError): exec: \"/absent\": no such file, again and again",
+            None,
+        ),
         ("ContainerCreating", "", end(0, ""), waiting, Some(waiting)),
     ];
     for (reason, message, ended, soon, later) in table {
         let pods = [pod(reason, message, &ended)];
-        assert_eq!(words(workload(&going(), &pods, SOON)), soon, "{reason}");
+        assert_eq!(
+            words(workload(&going(), &pods, SOON, true)),
+            soon,
+            "{reason}"
+        );
         let later = later.unwrap_or(soon);
-        assert_eq!(words(workload(&going(), &pods, LATER)), later, "{reason}");
+        assert_eq!(
+            words(workload(&going(), &pods, LATER, true)),
+            later,
+            "{reason}"
+        );
     }
 }
 
 #[test]
 fn the_culprit_is_named() {
     let pods = [pod("CrashLoopBackOff", "", &json!({"exitCode": 1}))];
-    let Standing::Lost(cause) = workload(&going(), &pods, SOON) else {
+    let Standing::Lost(cause) = workload(&going(), &pods, SOON, true) else {
         panic!("a container that ends again and again is lost");
     };
     assert_eq!(
@@ -123,10 +138,10 @@ fn the_culprit_is_named() {
 fn restarts_of_the_past_and_pods_that_go_do_not_count() {
     let running = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{"name": "app", "restartCount": 7, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}}]}});
     let done = rollout((2, 2), (2, 2, 2), &json!([]));
-    assert_eq!(words(workload(&done, &[running], LATE)), "done");
+    assert_eq!(words(workload(&done, &[running], LATE, true)), "done");
     let mut ending = pod("CrashLoopBackOff", "", &json!({"exitCode": 1}));
     ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-    assert_eq!(words(workload(&done, &[ending], LATE)), "done");
+    assert_eq!(words(workload(&done, &[ending], LATE, true)), "done");
 }
 
 #[test]
@@ -136,9 +151,15 @@ fn a_pod_that_can_not_be_placed_has_some_time() {
     ];
     let waiting =
         "waiting: 1 of 2 new replicas; a pod can't be placed yet: 0/1 nodes: Insufficient cpu";
-    assert_eq!(words(workload(&going(), &unplaced, LATER)), waiting);
+    assert_eq!(words(workload(&going(), &unplaced, LATER, true)), waiting);
+    // No node will come.
     assert_eq!(
-        words(workload(&going(), &unplaced, LATE)),
+        words(workload(&going(), &unplaced, LATER, false)),
+        "lost: the pod can't be placed: 0/1 nodes: Insufficient cpu"
+    );
+    assert_eq!(words(workload(&going(), &unplaced, SOON, false)), waiting);
+    assert_eq!(
+        words(workload(&going(), &unplaced, LATE, true)),
         "lost: the pod can't be placed: 0/1 nodes: Insufficient cpu"
     );
 }
@@ -149,17 +170,22 @@ fn the_controllers_own_verdicts_count() {
         json!([{"type": "ReplicaFailure", "status": "True", "message": "violates PodSecurity"}]);
     let live = rollout((2, 2), (0, 0, 0), &failure);
     assert_eq!(
-        words(workload(&live, &[], SOON)),
+        words(workload(&live, &[], SOON, true)),
         "waiting: 0 of 2 new replicas"
     );
     assert_eq!(
-        words(workload(&live, &[], LATER)),
+        words(workload(&live, &[], LATER, true)),
         "lost: no pod can be made: violates PodSecurity"
     );
     let late =
         json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
     assert_eq!(
-        words(workload(&rollout((2, 2), (3, 1, 2), &late), &[], SOON)),
+        words(workload(
+            &rollout((2, 2), (3, 1, 2), &late),
+            &[],
+            SOON,
+            true
+        )),
         "lost: there was no progress for 120 s"
     );
 }
@@ -185,7 +211,7 @@ fn a_stateful_set_is_done_when_its_revision_is_everywhere() {
         (set(0, 3, "old", &json!({"type": "OnDelete"})), "done"),
     ];
     for (live, expected) in table {
-        assert_eq!(words(workload(&live, &[], SOON)), expected, "{live}");
+        assert_eq!(words(workload(&live, &[], SOON, true)), expected, "{live}");
     }
 }
 
@@ -203,6 +229,6 @@ fn a_daemon_set_is_done_when_every_node_has_it() {
         (set(2, 2), "done"),
     ];
     for (live, expected) in table {
-        assert_eq!(words(workload(&live, &[], SOON)), expected);
+        assert_eq!(words(workload(&live, &[], SOON, true)), expected);
     }
 }

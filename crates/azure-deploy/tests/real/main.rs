@@ -5,12 +5,18 @@
 #[cfg(test)]
 mod anywhere;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod interrupted;
+#[cfg(test)]
 mod load;
+#[cfg(test)]
+mod overtaken;
 #[cfg(test)]
 mod private;
 mod stack;
-
-use std::os::unix::fs::PermissionsExt as _;
+#[cfg(test)]
+mod stopped;
 
 use stack::{REPOSITORY, Stack, ask, run};
 
@@ -182,49 +188,46 @@ async fn without_an_address_the_step_is_red() {
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn a_cancelled_run_puts_the_old_version_back() {
-    let stack = Stack::new("cancel").await;
-    let (good, slow) = (
-        stack.build("one", "well").await,
-        stack.build("two", "slow").await,
-    );
+async fn a_stateful_set_goes_back_too() {
+    let stack = Stack::new("set").await;
+    let good = stack.build("one", "well").await;
+    let crash = stack.build("two", "crash").await;
     let manifests = stack.manifests(80, "", "");
-    let ran = run(stack.step(&good, &manifests)).await;
+    let strategy =
+        "strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}";
+    assert!(manifests.contains(strategy));
+    let manifests = manifests
+        .replace("kind: Deployment", "kind: StatefulSet")
+        .replace(strategy, "serviceName: app");
+    let step = async |image: &str, commit: &str| {
+        let step = stack.step_without_azure(image).await;
+        step.file("k8s/app.yaml", &manifests)
+            .input("expect-commit", commit)
+    };
+    let ran = run(step(&good, "one").await).await;
     assert_eq!(ran.code, 0, "{}", ran.log);
-    let (image, url) = (ran.output("image"), ran.output("url"));
+    let image = ran.output("image");
+    let before = stack.spec("statefulset/app");
 
-    // The runner's part: SIGTERM while the rollout is awaited. A shell would lose inputs with a hyphen.
-    let folder = tempfile::tempdir().unwrap();
-    let runner = folder.path().join("runner");
-    let script = format!(
-        r"#!/usr/bin/perl
-my $step = open(my $log, '-|', '{}') or die $!;
-while (<$log>) {{ print; if (/new replicas/ && !$sent++) {{ kill 'TERM', $step }} }}
-close $log;
-exit $? >> 8;
-",
-        env!("CARGO_BIN_EXE_azure-deploy"),
-    );
-    std::fs::write(&runner, script).unwrap();
-    std::fs::set_permissions(&runner, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let ran = run(stack.step_of(&runner, &slow, &manifests)).await;
+    let ran = run(step(&crash, "two").await).await;
     assert_eq!(
-        (ran.code, ran.output("result"), ran.output("rolled-back")),
-        (2, "error", "true"),
+        (ran.code, ran.output("rolled-back")),
+        (1, "true"),
         "{}",
         ran.log
     );
-    assert_eq!(
-        ran.error(),
-        format!(
-            "azure-deploy: `{image}` was put back, and its rollout was not awaited: stopped by SIGTERM before a verdict was reached"
-        )
+    assert!(
+        ran.log
+            .contains("removed the pod app-1 of the last version"),
+        "{}",
+        ran.log
     );
-    let spec = stack.spec("deployment/app");
-    assert_eq!(
-        spec.pointer("/template/spec/containers/0/image").unwrap(),
-        image
+    let error = ran.error();
+    assert!(
+        error.contains(&format!("`{image}` serves again")),
+        "{error}"
     );
-    assert_eq!(ask(url).await["commit"], "one");
-    stack.forget(&[&good, &slow]).await;
+    assert_eq!(stack.spec("statefulset/app"), before);
+    assert_eq!(ask(ran.output("url")).await["commit"], "one");
+    stack.forget(&[&good, &crash]).await;
 }

@@ -1,12 +1,12 @@
 //! The local stack as a test sees it: a namespace of its own, images of its own, an Azure of its own in
 //! front of the stack's registry and cluster.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use container::{Auth, BuildRequest, Credentials, Engine, ImageRef, Registry};
 use serde_json::Value;
-use testkit::{Azure, AzureConfig, FakeRunner, Ran};
+use testkit::{ApiServer, Azure, AzureConfig, FakeRunner, Ran};
 
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
@@ -22,6 +22,7 @@ use strict;
 use IO::Socket::INET;
 if ($ENV{MODE} eq 'crash') { print STDERR "No module named 'app'\n"; exit 3 }
 if ($ENV{MODE} eq 'slow') { sleep 600 }
+if ($ENV{MODE} eq 'hungry') { my $much = 'x' x 500_000_000; sleep 600 }
 $SIG{TERM} = sub { exit 0 };
 my $server = IO::Socket::INET->new(LocalPort => 8000, Listen => 20, ReuseAddr => 1) or die $!;
 while (my $client = $server->accept) {
@@ -53,14 +54,10 @@ impl Stack {
 
     /// The same, whose Azure is `changed`.
     pub(crate) async fn with(name: &str, changed: impl FnOnce(&mut AzureConfig)) -> Self {
-        let var = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let state = var("DRYDOCK_STATE").expect("DRYDOCK_STATE names the running stack");
-        let kubeconfig =
-            var("DRYDOCK_KUBECONFIG").unwrap_or_else(|| state.join("kubernetes/admin.kubeconfig"));
+        let (state, kubeconfig) = (state(), kubeconfig());
         let mut config = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
         config.kubeconfig = Some(kubeconfig.clone());
-        let tokens = std::fs::read_to_string(state.join("kubernetes/pki/tokens.csv")).unwrap();
-        config.cluster_token = tokens.split(',').next().unwrap().to_owned();
+        config.cluster_token = deployer();
         changed(&mut config);
         Self {
             state,
@@ -69,6 +66,19 @@ impl Stack {
             azure: Azure::start(config).await.unwrap(),
             engine: Engine::connect(None).await.unwrap(),
         }
+    }
+
+    /// The same whose API server is reached by a front of this test.
+    pub(crate) async fn fronted(
+        name: &str,
+        changed: impl FnOnce(&mut AzureConfig),
+    ) -> (Self, ApiServer) {
+        let front = ApiServer::before(&kubeconfig(), &deployer()).await.unwrap();
+        let stack = Self::with(name, |azure| {
+            front.serve(azure);
+            changed(azure);
+        });
+        (stack.await, front)
     }
 
     /// Build the image of `commit`; returns its name.
@@ -142,10 +152,10 @@ spec:
         )
     }
 
-    /// The step that deploys `image` by `program`.
-    pub(crate) fn step_of(&self, program: &Path, image: &str, manifests: &str) -> FakeRunner {
+    /// The step that deploys `image`.
+    pub(crate) fn step(&self, image: &str, manifests: &str) -> FakeRunner {
         let commit = image.split(':').nth(1).unwrap();
-        FakeRunner::new(program)
+        FakeRunner::new(env!("CARGO_BIN_EXE_azure-deploy"))
             .file("k8s/app.yaml", manifests)
             .input("image", image)
             .input("client-id", CLIENT)
@@ -163,14 +173,13 @@ spec:
             .env("SSL_CERT_FILE", &self.authority().to_string_lossy())
     }
 
-    /// The step that deploys `image`.
-    pub(crate) fn step(&self, image: &str, manifests: &str) -> FakeRunner {
-        let program = Path::new(env!("CARGO_BIN_EXE_azure-deploy"));
-        self.step_of(program, image, manifests)
+    /// The folder of certificates.
+    pub(crate) fn tls(&self) -> PathBuf {
+        self.state.join("tls")
     }
 
     fn authority(&self) -> PathBuf {
-        self.state.join("tls/ca.crt")
+        self.tls().join("ca.crt")
     }
 
     /// What `kubectl` says.
@@ -258,6 +267,22 @@ spec:
             }
         }
     }
+}
+
+fn state() -> PathBuf {
+    let state = std::env::var_os("DRYDOCK_STATE").map(PathBuf::from);
+    state.expect("DRYDOCK_STATE names the running stack")
+}
+
+fn kubeconfig() -> PathBuf {
+    let given = std::env::var_os("DRYDOCK_KUBECONFIG").map(PathBuf::from);
+    given.unwrap_or_else(|| state().join("kubernetes/admin.kubeconfig"))
+}
+
+// The token of the identity that deploys.
+fn deployer() -> String {
+    let tokens = std::fs::read_to_string(state().join("kubernetes/pki/tokens.csv")).unwrap();
+    tokens.split(',').next().unwrap().to_owned()
 }
 
 impl Drop for Stack {

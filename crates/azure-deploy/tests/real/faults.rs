@@ -1,0 +1,212 @@
+//! Faults of a new version on a real node: what is said, and how soon after it can be seen.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use testkit::Ran;
+
+use crate::stack::{Stack, run};
+
+/// From the first warning in the cluster to the verdict. The cluster's clock has whole seconds.
+const LIMIT: Duration = Duration::from_secs(15 + 1);
+/// Deployments at once.
+const SIDE_BY_SIDE: usize = 4;
+
+struct Case {
+    name: &'static str,
+    /// How the image is ill, if it is.
+    mode: &'static str,
+    /// Changes to the manifests: what stands there, what then does.
+    change: (&'static str, &'static str),
+    /// What the namespace has before.
+    prepare: &'static [&'static [&'static str]],
+    /// The end of the error, or a part of it.
+    said: &'static str,
+}
+
+const PROBE: &str = "readinessProbe: {httpGet: {path: /health, port: 8000}, periodSeconds: 1}";
+const LAST: &str = "periodSeconds: 1}\n";
+
+const CASES: &[Case] = &[
+    Case {
+        name: "absent-image",
+        mode: "well",
+        change: (
+            LAST,
+            "periodSeconds: 1}\n      - {name: side, image: 'drydock.azurecr.io/absent:1'}\n",
+        ),
+        prepare: &[],
+        said: "container `side` does not start: ",
+    },
+    Case {
+        name: "exits",
+        mode: "crash",
+        change: ("", ""),
+        prepare: &[],
+        said: "container `app` ends with exit code 3 again and again: `No module named 'app'`",
+    },
+    Case {
+        name: "out-of-memory",
+        mode: "hungry",
+        change: (
+            LAST,
+            "periodSeconds: 1}\n        resources: {limits: {memory: 32Mi}}\n",
+        ),
+        prepare: &[],
+        said: "container `app` ends with exit code 137 (OOMKilled) again and again",
+    },
+    Case {
+        name: "no-program",
+        mode: "well",
+        change: (LAST, "periodSeconds: 1}\n        command: [/absent]\n"),
+        prepare: &[],
+        said: "/absent",
+    },
+    Case {
+        name: "init-fails",
+        mode: "well",
+        change: (
+            "      containers:\n",
+            "      initContainers:\n      - {name: before, image: 'deploy-test:latest', command: [sh, -c, 'echo no database; exit 4']}\n      containers:\n",
+        ),
+        prepare: &[],
+        said: "container `before` ends with exit code 4 again and again: `no database`",
+    },
+    Case {
+        name: "no-config",
+        mode: "well",
+        change: (
+            LAST,
+            "periodSeconds: 1}\n        envFrom: [{secretRef: {name: absent}}]\n",
+        ),
+        prepare: &[],
+        said: "container `app` does not start: CreateContainerConfigError: secret \"absent\" not found",
+    },
+    Case {
+        name: "root",
+        mode: "well",
+        change: (
+            LAST,
+            "periodSeconds: 1}\n        securityContext: {runAsNonRoot: true, runAsUser: 0}\n",
+        ),
+        prepare: &[],
+        said: "container `app` does not start: CreateContainerConfigError: ",
+    },
+    Case {
+        name: "unready",
+        mode: "well",
+        change: (
+            PROBE,
+            "readinessProbe: {httpGet: {path: /health, port: 8001}, periodSeconds: 1}",
+        ),
+        prepare: &[],
+        said: "Unhealthy: Readiness probe failed: ",
+    },
+    Case {
+        name: "pod-security",
+        mode: "well",
+        change: ("", ""),
+        prepare: &[&[
+            "label",
+            "namespace",
+            "{namespace}",
+            "pod-security.kubernetes.io/enforce=restricted",
+        ]],
+        said: "violates PodSecurity \"restricted:latest\"",
+    },
+    Case {
+        name: "quota",
+        mode: "well",
+        change: ("", ""),
+        prepare: &[&["create", "quota", "few", "--hard=pods=1"]],
+        said: "exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1",
+    },
+    Case {
+        name: "no-room",
+        mode: "well",
+        change: (
+            LAST,
+            "periodSeconds: 1}\n        resources: {requests: {cpu: '50'}}\n",
+        ),
+        prepare: &[],
+        said: "Insufficient cpu",
+    },
+];
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn each_fault_is_named_within_seconds_of_being_seen() {
+    for cases in CASES.chunks(SIDE_BY_SIDE) {
+        join_all(cases.iter().map(meets)).await;
+    }
+}
+
+async fn meets(case: &Case) {
+    let stack = Stack::new(case.name).await;
+    stack.kubectl(&["create", "namespace", &stack.namespace]);
+    for command in case.prepare {
+        let args: Vec<_> = command
+            .iter()
+            .map(|arg| arg.replace("{namespace}", &stack.namespace))
+            .collect();
+        stack.kubectl(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let image = stack.build(case.name, case.mode).await;
+    let manifests = stack.manifests(80, "", "");
+    assert!(manifests.contains(case.change.0));
+    let manifests = manifests.replacen(case.change.0, case.change.1, 1);
+    let step = stack
+        .step(&image, &manifests)
+        .input("rollout-timeout", "12s");
+    let ran = run(step).await;
+    let verdict = jiff::Timestamp::now();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (1, "failed"),
+        "{}: {}",
+        case.name,
+        ran.log
+    );
+    said(case, &ran);
+    let events: Value =
+        serde_json::from_str(&stack.kubectl(&["get", "events", "--output", "json"])).unwrap();
+    let warnings = events["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["type"] == "Warning");
+    let seen = warnings.map(|event| {
+        event
+            .pointer("/metadata/creationTimestamp")
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .parse::<jiff::Timestamp>()
+            .unwrap()
+    });
+    let seen = seen.min().unwrap();
+    let took = verdict.duration_since(seen).unsigned_abs();
+    println!(
+        "{:<14} {:.1} s after the first warning",
+        case.name,
+        took.as_secs_f64()
+    );
+    assert!(took <= LIMIT, "{}: {took:?}: {}", case.name, ran.log);
+    stack.forget(&[&image]).await;
+}
+
+fn said(case: &Case, ran: &Ran) {
+    assert!(
+        ran.error().contains(case.said),
+        "{}: {}",
+        case.name,
+        ran.error()
+    );
+    assert!(
+        ran.error()
+            .starts_with("azure-deploy: this was the first deployment, "),
+        "{}",
+        ran.error()
+    );
+}

@@ -1,0 +1,177 @@
+//! What breaks off in the midst of a deployment: the API server's answers, the tokens, the push.
+
+use std::time::Duration;
+
+use testkit::{AzureRegistry, Fault, RegistryConfig};
+
+use crate::stack::{LOGIN_SERVER, Stack, ask, run};
+
+/// Pods that are ready a while after they answer: a rollout of some seconds.
+fn unhurried(manifests: &str) -> String {
+    let probe = "periodSeconds: 1";
+    assert!(manifests.contains(probe));
+    manifests.replace(probe, "periodSeconds: 1, initialDelaySeconds: 3")
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn tokens_that_end_while_the_rollout_goes_on_are_renewed() {
+    const LIFE: i64 = 2;
+    let (stack, front) = Stack::fronted("tokens", |azure| azure.token_life = LIFE).await;
+    let good = stack.build("one", "well").await;
+    let manifests = unhurried(&stack.manifests(80, "", ""));
+    let begun = std::time::Instant::now();
+    let ran = run(stack.step(&good, &manifests)).await;
+    let (took, image) = (begun.elapsed(), ran.output("image"));
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let asked = stack.azure.journal();
+    let asked = asked.iter().filter(|line| line.contains("/oauth2/"));
+    let asked = u32::try_from(asked.count()).unwrap();
+    // Resource Manager and the registry once, and the cluster once in a life of which three quarters are used.
+    let lives = took.as_secs_f64() / 1.5;
+    assert!(
+        asked > 4 && f64::from(asked) <= lives + 4.0,
+        "{asked} in {took:?}"
+    );
+
+    // The way back comes after many lives of the first token.
+    let crash = stack.build("two", "crash").await;
+    let ran = run(stack.step(&crash, &manifests)).await;
+    assert_eq!(
+        (
+            ran.code,
+            ran.output("rolled-back"),
+            ran.output("previous-image")
+        ),
+        (1, "true", image),
+        "{}",
+        ran.log
+    );
+    assert!(front.journal().len() > 20);
+    for token in ["entra-cluster-token~", "arm-2222", "acr-2222"] {
+        let shown = ran
+            .log
+            .lines()
+            .filter(|line| !line.starts_with("::add-mask::"));
+        assert_eq!(shown.filter(|line| line.contains(token)).count(), 0);
+    }
+    stack.forget(&[&good, &crash]).await;
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn an_api_server_that_stumbles_is_asked_again() {
+    let (stack, front) = Stack::fronted("stumble", |_| {}).await;
+    let good = stack.build("one", "well").await;
+    let manifests = unhurried(&stack.manifests(80, "", ""));
+    let unavailable = r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "etcd is away", "reason": "ServiceUnavailable", "code": 503}"#;
+    for path in ["/pods?", "/replicasets?", "/deployments/app"] {
+        front.expect(Fault::hang_up(&format!(
+            "GET /{}",
+            place(path, &stack.namespace)
+        )));
+        front.expect(Fault::new(
+            &format!("GET /{}", place(path, &stack.namespace)),
+            503,
+            unavailable,
+        ));
+    }
+    let late = Duration::from_secs(2);
+    front.expect(Fault::slow("/pods?", late));
+    front.expect(Fault::slow("/services/app", late));
+    let ran = run(stack.step(&good, &manifests)).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "deployed"),
+        "{}",
+        ran.log
+    );
+    assert!(front.is_met(), "{}", ran.log);
+    assert_eq!(ask(ran.output("url")).await["commit"], "one");
+    stack.forget(&[&good]).await;
+}
+
+// A path of the namespace, with its group.
+fn place(path: &str, namespace: &str) -> String {
+    let group = if path.starts_with("/pods") {
+        "api/v1"
+    } else {
+        "apis/apps/v1"
+    };
+    format!("{group}/namespaces/{namespace}{path}")
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn a_push_that_breaks_off_is_made_again_and_one_that_is_refused_changes_nothing() {
+    let stack = Stack::new("push").await;
+    let image = stack.build("one", "well").await;
+    let tls = stack.tls();
+    let config = RegistryConfig {
+        login_server: LOGIN_SERVER.into(),
+        upstream: "http://127.0.0.1:7072".into(),
+        signing: tls.clone(),
+        node_identity: ("node".into(), "none".into()),
+    };
+    let address = ([127, 0, 0, 1], 0).into();
+    let registry = AzureRegistry::with_tls(address, config, &stack.azure, &tls).await;
+    let registry = registry.unwrap();
+    let host = registry.address().to_string();
+    let manifests = stack.manifests(80, "", "");
+    let step = async || {
+        let step = stack.step_without_azure(&image).await;
+        step.input("registry", &host)
+            .file("k8s/app.yaml", &manifests)
+    };
+
+    let refusal = r#"{"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]}"#;
+    registry.expect(Fault::new(
+        "PUT /v2/deploy-test/manifests/one",
+        403,
+        refusal,
+    ));
+    let ran = run(step().await).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert!(ran.error().contains("denied"), "{}", ran.error());
+    let puts = || {
+        let journal = registry.journal();
+        journal
+            .iter()
+            .filter(|line| line.starts_with("PUT /v2/deploy-test/manifests"))
+            .count()
+    };
+    assert_eq!(puts(), 1);
+    let none = [
+        "get",
+        "deployments",
+        "--output",
+        "name",
+        "--ignore-not-found",
+    ];
+    assert_eq!(stack.kubectl(&none), "");
+
+    for _ in 0..3 {
+        registry.expect(Fault::hang_up("PUT /v2/deploy-test/manifests/one"));
+    }
+    let ran = run(step().await).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert_eq!(
+        ran.log.matches("it is pushed once more").count(),
+        2,
+        "{}",
+        ran.log
+    );
+    assert_eq!(puts(), 4);
+    assert_eq!(stack.kubectl(&none), "");
+    stack.forget(&[&image]).await;
+}

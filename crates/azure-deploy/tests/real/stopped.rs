@@ -1,0 +1,147 @@
+//! A run that the runner ends, at each stage: what served before serves on, and GitHub is told.
+
+use serde_json::Value;
+use testkit::{ApiServer, FakeRunner, Fault, GitHub, Ran};
+
+use crate::stack::{Stack, ask, run};
+
+/// Whose request it is that the signal comes with.
+#[derive(Clone, Copy)]
+enum At {
+    Azure,
+    Cluster,
+    GitHub,
+}
+
+struct Stage {
+    name: &'static str,
+    at: At,
+    request: String,
+    /// Whether there is something to put back by then.
+    changed: bool,
+}
+
+fn stages(namespace: &str) -> Vec<Stage> {
+    let app = format!("PATCH /apis/apps/v1/namespaces/{namespace}/deployments/app?");
+    let stage = |name, at, request: &str, changed| Stage {
+        name,
+        at,
+        request: request.into(),
+        changed,
+    };
+    vec![
+        stage("it signs in", At::Azure, "/oauth2/v2.0/token", false),
+        stage(
+            "it asks for the registry",
+            At::Azure,
+            "ContainerRegistry/registries",
+            false,
+        ),
+        stage(
+            "it asks for the kinds",
+            At::Cluster,
+            "GET /apis/apps/v1",
+            false,
+        ),
+        stage(
+            "it rehearses",
+            At::Cluster,
+            &format!("{app}&dryRun=All"),
+            false,
+        ),
+        stage(
+            "it pushes",
+            At::GitHub,
+            "POST /repos/octo-org/app/deployments",
+            false,
+        ),
+        stage(
+            "it applies",
+            At::Cluster,
+            &format!("{app}&force=true"),
+            true,
+        ),
+        stage("it waits", At::Cluster, "/replicasets?", true),
+    ]
+}
+
+/// A version that serves, and what is around it.
+struct Scene {
+    stack: Stack,
+    front: ApiServer,
+    github: GitHub,
+    access: &'static str,
+    manifests: String,
+}
+
+impl Scene {
+    async fn new(access: &'static str) -> Self {
+        let (stack, front) = Stack::fronted(&format!("stop-{access}"), |_| {}).await;
+        Self {
+            manifests: stack.manifests(80, "", ""),
+            github: GitHub::start("t").await.unwrap(),
+            stack,
+            front,
+            access,
+        }
+    }
+
+    fn step(&self, image: &str) -> FakeRunner {
+        let step = self.stack.step(image, &self.manifests);
+        step.input("cluster-access", self.access)
+            .input("rollout-timeout", "30s")
+            .input("environment", "production")
+            .input("token", "t")
+            .env("GITHUB_API_URL", &self.github.url())
+    }
+
+    /// Deploy `image`, which the runner ends at `stage`.
+    async fn stopped(&self, image: &str, stage: &Stage) -> Ran {
+        let step = self.step(image);
+        let signal = Fault::terminate(&stage.request, step.process());
+        match stage.at {
+            At::Azure => self.stack.azure.expect(signal),
+            At::Cluster => self.front.expect(signal),
+            At::GitHub => self.github.expect(signal),
+        }
+        run(step).await
+    }
+
+    fn deployed(&self) -> Value {
+        self.stack.spec("deployment/app")
+    }
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn a_run_that_is_stopped_leaves_the_old_version_at_whatever_stage_it_is() {
+    for access in ["direct", "run-command"] {
+        let scene = Scene::new(access).await;
+        let good = scene.stack.build("one", "well").await;
+        let slow = scene.stack.build("two", "slow").await;
+        let ran = run(scene.step(&good)).await;
+        assert_eq!(ran.code, 0, "{}", ran.log);
+        let (image, url) = (ran.output("image"), ran.output("url"));
+        let before = scene.deployed();
+        for stage in stages(&scene.stack.namespace) {
+            let (ran, name) = (scene.stopped(&slow, &stage).await, stage.name);
+            let context = format!("{access}, {name}: {}", ran.log);
+            assert_eq!((ran.code, ran.output("result")), (2, "error"), "{context}");
+            let error = ran.error();
+            assert!(error.contains("stopped by SIGTERM"), "{context}");
+            let put_back = error.contains(&format!("`{image}` was put back"));
+            assert_eq!(put_back, stage.changed, "{context}");
+            let rolled_back = ran.outputs.get("rolled-back").map(String::as_str);
+            assert_eq!(rolled_back == Some("true"), stage.changed, "{context}");
+            assert_eq!(scene.deployed(), before, "{context}");
+            assert_eq!(ask(url).await["commit"], "one", "{context}");
+        }
+        assert!(scene.front.is_met());
+        // Whoever looks at the environment sees an end to each deployment.
+        for (_, states) in scene.github.deployments() {
+            let last = states.last().map(String::as_str);
+            assert!(matches!(last, Some("success" | "error")), "{states:?}");
+        }
+        scene.stack.forget(&[&good, &slow]).await;
+    }
+}
