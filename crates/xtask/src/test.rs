@@ -17,6 +17,7 @@ use crate::{paths, say};
 const SHOWN: usize = 300;
 
 /// One check: its name, how it ended, how long it took, how many tests it ran.
+#[derive(Clone)]
 struct Outcome {
     name: String,
     failed: bool,

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde::Deserialize;
 
 use super::{Outcome, check};
@@ -22,27 +23,50 @@ const TOOLS: &[&str] = &[
     "kustomize",
 ];
 
-/// Run them, one test after the other: they share an engine and a cluster.
+/// The crate whose tests take as long as those of all others: most of that is the work of Copa and Trivy, and the others
+/// wait for pods meanwhile.
+const BESIDE_THE_OTHERS: &str = "copacetic-patch";
+/// The crate whose tests use the machine as a whole: the pipeline, and the release.
+const ALONE: &str = "tests";
+
+/// Run them. Within a program one test comes after the other, as they share an engine and a cluster; what a crate makes
+/// there is under names of its own.
 ///
 /// # Errors
 /// When a tool can't be had, or the tests don't compile.
 pub(super) fn run(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> {
     let environment = environment(stack)?;
+    let (mut alone, mut beside, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for program in programs()? {
         let list = ["--ignored", "--list"];
         let listed = output(&mut command(&program.executable.to_string_lossy(), list))?;
         if !listed.lines().any(|line| line.ends_with(": test")) {
             continue;
         }
-        let mut test = command(
-            &program.executable.to_string_lossy(),
-            ["--ignored", "--test-threads=1"],
+        let row = (
+            format!("real: {}", program.name()?),
+            program.test(&environment)?,
         );
-        // As cargo does.
-        test.current_dir(program.folder()?);
-        test.envs(environment.iter().map(|(name, value)| (name, value)));
-        check(outcomes, &format!("real: {}", program.name()?), &mut test);
+        match &*program.crate_name()? {
+            ALONE => alone.push(row),
+            BESIDE_THE_OTHERS => beside.push(row),
+            _ => others.push(row),
+        }
     }
+    let lane = |rows: Vec<(String, Command)>| {
+        let mut outcomes = Vec::new();
+        for (name, mut test) in rows {
+            check(&mut outcomes, &name, &mut test);
+        }
+        outcomes
+    };
+    let both = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| lane(beside));
+        let others = lane(others);
+        beside.join().map(|beside| [others, beside].concat())
+    });
+    outcomes.extend(both.map_err(|_| anyhow!("a lane of tests panicked"))?);
+    outcomes.extend(lane(alone));
     Ok(())
 }
 
@@ -89,15 +113,29 @@ impl Program {
             .context("a manifest is in a folder")
     }
 
+    fn crate_name(&self) -> anyhow::Result<String> {
+        let name = self.folder()?.file_name().unwrap_or_default();
+        Ok(name.to_string_lossy().into_owned())
+    }
+
     // The crate, and the file of its tests if there are several.
     fn name(&self) -> anyhow::Result<String> {
-        let name = self.folder()?.file_name().unwrap_or_default();
-        let name = name.to_string_lossy();
+        let name = self.crate_name()?;
         Ok(if self.target.kind == ["test"] {
             format!("{name}, {}", self.target.name)
         } else {
-            name.into_owned()
+            name
         })
+    }
+
+    // Its tests with the real tools.
+    fn test(&self, environment: &[(&str, OsString)]) -> anyhow::Result<Command> {
+        let args = ["--ignored", "--test-threads=1"];
+        let mut test = command(&self.executable.to_string_lossy(), args);
+        // As cargo does.
+        test.current_dir(self.folder()?);
+        test.envs(environment.iter().map(|(name, value)| (name, value)));
+        Ok(test)
     }
 }
 
