@@ -6,10 +6,11 @@ use std::time::Duration;
 use actions_toolkit::{Log, PolicyFailure};
 use anyhow::{Context as _, anyhow};
 use azure::Directory;
-use futures_util::future::try_join_all;
+use futures_util::StreamExt as _;
+use futures_util::future::{ready, try_join_all};
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::client::{Body, ClientBuilder};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
@@ -21,6 +22,7 @@ use tower::filter::AsyncFilterLayer;
 use tower::retry::RetryLayer;
 
 use crate::object::Object;
+use crate::watch::Changes;
 
 mod again;
 mod run_command;
@@ -47,6 +49,8 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(300);
 pub(crate) struct Cluster {
     pub(crate) client: Client,
     limit: Duration,
+    /// Whether an answer may be a stream.
+    streams: bool,
     kinds: BTreeMap<String, (ApiResource, Scope)>,
 }
 
@@ -167,6 +171,7 @@ impl Cluster {
                 .with_layer(&Warnings::new(log))
                 .build(),
             limit: ANSWER_LIMIT,
+            streams: true,
             kinds: BTreeMap::new(),
         })
     }
@@ -177,6 +182,7 @@ impl Cluster {
         Self {
             client: client.with_layer(&Warnings::new(log)).build(),
             limit: COMMAND_LIMIT,
+            streams: false,
             kinds: BTreeMap::new(),
         }
     }
@@ -191,6 +197,22 @@ impl Cluster {
             .await
             .map_err(|_| anyhow!("the API server did not answer within {limit} s"))?
             .map_err(plain)
+    }
+
+    /// The changes of the objects of `api` that `params` selects, from now on; none where they can't be watched.
+    pub(crate) async fn changes_of(
+        &self,
+        api: &Api<DynamicObject>,
+        params: &WatchParams,
+    ) -> Option<Changes> {
+        if !self.streams {
+            return None;
+        }
+        let events = self.answer(api.watch_metadata(params, "0")).await.ok()?;
+        let goes_on = |event: &Result<_, _>| {
+            ready(matches!(event, Ok(event) if !matches!(event, WatchEvent::Error(_))))
+        };
+        Some(events.take_while(goes_on).map(|_| ()).boxed())
     }
 
     /// The version of the API server: the first question, which shows whether it can be reached.
@@ -228,7 +250,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn api(&self, object: &Object) -> anyhow::Result<Api<DynamicObject>> {
+    pub(crate) fn api(&self, object: &Object) -> anyhow::Result<Api<DynamicObject>> {
         let key = key(object);
         let (resource, scope) = self
             .kinds

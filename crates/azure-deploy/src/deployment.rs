@@ -69,7 +69,8 @@ async fn manifests(
     before: &Before,
 ) -> anyhow::Result<(Manifests, Plan)> {
     let live = |name: &str| before.variable(&request.repository, name);
-    if let Some(time) = request.variables.time_of(live) {
+    let is_same_image = before.image(&request.repository) == Some(&story.image);
+    if let Some(time) = request.variables.time_of(live).filter(|_| is_same_image) {
         let (manifests, _) = filled(request, story, time);
         let plan = before.plan(cluster, manifests.objects()).await?;
         if plan.iter().all(|(_, changes)| changes.is_empty()) {

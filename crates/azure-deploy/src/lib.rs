@@ -22,6 +22,7 @@ mod rollout;
 mod serving;
 mod superseded;
 mod variables;
+mod watch;
 
 use std::time::Instant;
 

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 const SHORTEST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(1);
+/// The longest pause.
+pub(crate) const LONGEST: Duration = Duration::from_secs(1);
 /// Between the two, a pause is this part of what was waited.
 const SHARE: u32 = 30;
 

@@ -1,13 +1,14 @@
 //! The pods behind a workload, and what they leave to read.
 
 use anyhow::Context as _;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, LogParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, LogParams, WatchParams};
 use kube::discovery::ApiResource;
 use serde_json::Value;
-use tokio::try_join;
+use tokio::{join, try_join};
 
 use crate::cluster::{Cluster, DEFAULT_NAMESPACE};
 use crate::object::{Object, text};
+use crate::watch::Changes;
 
 const LINES: i64 = 30;
 const REVISION: &str = "/metadata/annotations/deployment.kubernetes.io~1revision";
@@ -26,14 +27,7 @@ impl Cluster {
     /// The workload `object`; `None` if it is not there.
     pub(crate) async fn workload(&self, object: &Object) -> anyhow::Result<Option<Workload>> {
         let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
-        let labels = object.value.pointer("/spec/selector/matchLabels");
-        let selector: Vec<_> = labels
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
-            .collect();
-        let params = ListParams::default().labels(&selector.join(","));
+        let params = ListParams::default().labels(&selector(object));
         let sets = async {
             if object.kind() != "Deployment" {
                 return Ok(Vec::new());
@@ -58,6 +52,29 @@ impl Cluster {
         Ok(Some(Workload { live, pods, older }))
     }
 
+    /// The changes of a workload and of its pods.
+    pub(crate) async fn changes(&self, object: &Object) -> Vec<Changes> {
+        let Ok(workload) = self.api(object) else {
+            return Vec::new();
+        };
+        let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        let pods = Api::namespaced_with(
+            self.client.clone(),
+            namespace,
+            &resource("v1", "Pod", "pods"),
+        );
+        let name = format!("metadata.name={}", object.name());
+        let (itself, its) = (
+            WatchParams::default().fields(&name),
+            WatchParams::default().labels(&selector(object)),
+        );
+        let both = join!(
+            self.changes_of(&workload, &itself),
+            self.changes_of(&pods, &its)
+        );
+        [both.0, both.1].into_iter().flatten().collect()
+    }
+
     /// Remove a pod.
     pub(crate) async fn remove_pod(&self, namespace: &str, pod: &str) -> anyhow::Result<()> {
         let api: Api<k8s_openapi::api::core::v1::Pod> =
@@ -76,14 +93,7 @@ impl Cluster {
         namespace: &str,
         params: &ListParams,
     ) -> anyhow::Result<Vec<Value>> {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let resource = ApiResource {
-            group: group.into(),
-            version: version.into(),
-            api_version: api_version.into(),
-            kind: kind.into(),
-            plural: plural.into(),
-        };
+        let resource = resource(api_version, kind, plural);
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), namespace, &resource);
         let found = self
@@ -146,6 +156,27 @@ impl Cluster {
         }
         Vec::new()
     }
+}
+
+fn resource(api_version: &str, kind: &str, plural: &str) -> ApiResource {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    ApiResource {
+        group: group.into(),
+        version: version.into(),
+        api_version: api_version.into(),
+        kind: kind.into(),
+        plural: plural.into(),
+    }
+}
+
+// The labels of a workload's pods.
+fn selector(workload: &Object) -> String {
+    let labels = workload.value.pointer("/spec/selector/matchLabels");
+    let labels = labels.and_then(Value::as_object).into_iter().flatten();
+    let pairs: Vec<_> = labels
+        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
+        .collect();
+    pairs.join(",")
 }
 
 // What marks a pod of the newest revision of `workload`: a label, its value, and who has the pod as an owner.

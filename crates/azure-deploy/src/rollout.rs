@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::cluster::{Cluster, Patience};
 use crate::judge::{self, Cause, Standing};
 use crate::object::{Object, text};
-use crate::pace;
 use crate::pods::Workload;
 use crate::superseded::superseded;
+use crate::watch::Watch;
 
 /// A line is written when the standing changes, and at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -36,6 +36,7 @@ pub(crate) async fn wait(
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
     let mut open: Vec<&Object> = objects.iter().filter(|o| o.is_workload()).collect();
+    let mut watch = Watch::of(cluster, &open).await;
     let mut patience = Patience::default();
     let mut said = (String::new(), Instant::now());
     let mut grows = None;
@@ -108,7 +109,7 @@ pub(crate) async fn wait(
         }
         open = still;
         if !open.is_empty() {
-            tokio::time::sleep(pace::pause(begun.elapsed())).await;
+            watch.change(begun.elapsed()).await;
         }
     }
     Ok(())

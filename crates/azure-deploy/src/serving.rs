@@ -13,7 +13,7 @@ use crate::pace;
 /// Answers in a row that count as healthy: the first request after a rollout may still be lost.
 const IN_A_ROW: u32 = 3;
 /// The pause after a good answer.
-const BETWEEN_GOOD: Duration = Duration::from_millis(100);
+const BETWEEN_GOOD: Duration = Duration::from_millis(50);
 
 /// Where a service is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -65,19 +65,21 @@ async fn an_api_server_that_stumbles_is_asked_again() {
     let good = stack.build("one", "well").await;
     let manifests = unhurried(&stack.manifests(80, "", ""));
     let unavailable = r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "etcd is away", "reason": "ServiceUnavailable", "code": 503}"#;
-    for path in ["/pods?", "/replicasets?", "/deployments/app"] {
-        front.expect(Fault::hang_up(&format!(
-            "GET /{}",
-            place(path, &stack.namespace)
-        )));
-        front.expect(Fault::new(
-            &format!("GET /{}", place(path, &stack.namespace)),
-            503,
-            unavailable,
-        ));
+    let namespace = &stack.namespace;
+    let pods = format!("GET /api/v1/namespaces/{namespace}/pods?");
+    let apps = format!("GET /apis/apps/v1/namespaces/{namespace}");
+    for path in [
+        format!("{pods}&labelSelector"),
+        format!("{pods}&watch=true"),
+        format!("{apps}/replicasets?"),
+        format!("{apps}/deployments/app"),
+        format!("{apps}/deployments?&watch=true"),
+    ] {
+        front.expect(Fault::hang_up(&path));
+        front.expect(Fault::new(&path, 503, unavailable));
     }
     let late = Duration::from_secs(2);
-    front.expect(Fault::slow("/pods?", late));
+    front.expect(Fault::slow(&format!("{pods}&labelSelector"), late));
     front.expect(Fault::slow("/services/app", late));
     let ran = run(stack.step(&good, &manifests)).await;
     assert_eq!(
@@ -89,16 +91,6 @@ async fn an_api_server_that_stumbles_is_asked_again() {
     assert!(front.is_met(), "{}", ran.log);
     assert_eq!(ask(ran.output("url")).await["commit"], "one");
     stack.forget(&[&good]).await;
-}
-
-// A path of the namespace, with its group.
-fn place(path: &str, namespace: &str) -> String {
-    let group = if path.starts_with("/pods") {
-        "api/v1"
-    } else {
-        "apis/apps/v1"
-    };
-    format!("{group}/namespaces/{namespace}{path}")
 }
 
 #[tokio::test]
