@@ -55,21 +55,63 @@ async fn a_run_that_the_application_does_not_trust_learns_what_to_set() {
 }
 
 #[tokio::test]
-async fn a_missing_role_is_named() {
-    let azure = Azure::start(config()).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    azure.expect(Fault::new(
-        "listClusterUserCredential",
-        403,
-        r#"{"error": {"code": "AuthorizationFailed", "message": "no right to 'listClusterUserCredential/action'."}}"#,
-    ));
-    let ran = run(signed_in(&azure, &engine)).await;
-    assert_eq!((ran.code, ran.output("result")), (2, "error"));
-    assert!(
-        ran.error().ends_with("AuthorizationFailed: no right to 'listClusterUserCredential/action'; give the identity a role with that right, on the resource or its group"),
-        "{}",
-        ran.error()
-    );
+async fn what_resource_manager_refuses_is_told_with_a_cure() {
+    let refusal = |code: &str, message: &str| {
+        format!(r#"{{"error": {{"code": "{code}", "message": "{message}"}}}}"#)
+    };
+    // Status, how often it is asked, body, the end of the error.
+    let table = [
+        (
+            401,
+            1,
+            refusal("InvalidAuthenticationToken", "The access token is invalid."),
+            "InvalidAuthenticationToken: The access token is invalid; the token was not taken: is `resource-manager` the right one for this cloud?",
+        ),
+        (
+            403,
+            1,
+            refusal(
+                "AuthorizationFailed",
+                "no right to 'listClusterUserCredential/action'.",
+            ),
+            "AuthorizationFailed: no right to 'listClusterUserCredential/action'; give the identity a role with that right, on the resource or its group",
+        ),
+        (
+            404,
+            1,
+            refusal("ResourceNotFound", "The Resource 'drydock' was not found."),
+            "ResourceNotFound: The Resource 'drydock' was not found; check its name, resource group and subscription, and that the identity may read it",
+        ),
+        (
+            409,
+            1,
+            refusal("OperationNotAllowed", "The cluster is being upgraded."),
+            "OperationNotAllowed: The cluster is being upgraded",
+        ),
+        (
+            429,
+            4,
+            refusal("TooManyRequests", "The request is being throttled."),
+            "TooManyRequests: The request is being throttled",
+        ),
+        (502, 4, "<html>".to_owned(), "502 Bad Gateway"),
+    ];
+    for (status, times, body, said) in table {
+        let azure = Azure::start(config()).await.unwrap();
+        let engine = Engine::with("flask-app:1");
+        for _ in 0..times {
+            let fault = Fault::new("listClusterUserCredential", status, &body);
+            azure.expect(fault.header("retry-after", "0"));
+        }
+        let ran = run(signed_in(&azure, &engine)).await;
+        assert_eq!((ran.code, ran.output("result")), (2, "error"), "{status}");
+        assert!(ran.error().ends_with(said), "{status}: {}", ran.error());
+        let journal = azure.journal();
+        let asked = journal
+            .iter()
+            .filter(|line| line.contains("listClusterUserCredential"));
+        assert_eq!(asked.count(), times, "{status}");
+    }
 }
 
 // An Azure whose cluster answers nobody.

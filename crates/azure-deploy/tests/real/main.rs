@@ -231,3 +231,25 @@ async fn a_stateful_set_goes_back_too() {
     assert_eq!(ask(ran.output("url")).await["commit"], "one");
     stack.forget(&[&good, &crash]).await;
 }
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn a_registry_that_does_not_know_the_identity_is_asked_before_anything_else_happens() {
+    let other = "44444444-4444-4444-8444-444444444444";
+    let stack = Stack::with("stranger", |azure| azure.client = other.into()).await;
+    let image = stack.build("one", "well").await;
+    let step = stack.step(&image, &stack.manifests(80, "", ""));
+    let ran = run(step.input("client-id", other)).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert_eq!(
+        ran.error(),
+        "azure-deploy: while signing in to `drydock.azurecr.io`: it answered 401 Unauthorized; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
+    );
+    assert!(!ran.log.contains("pushed"), "{}", ran.log);
+    stack.forget(&[&image]).await;
+}
