@@ -100,7 +100,7 @@ fn read_coverage(
         Err(_) if tests.min_coverage.is_none() => return Ok(None),
         Err(e) => {
             return Err(e.context(format!(
-                "the tests left no coverage report at `{path}`: let their command write one there (pytest:                  `--cov-report=xml:{path}`), set `coverage-path`, or do without `min-coverage`"
+                "the tests left no coverage report at `{path}`: let their command write one there (pytest: `--cov-report=xml:{path}`), set `coverage-path`, or do without `min-coverage`"
             )));
         }
     };

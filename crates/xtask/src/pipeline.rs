@@ -118,8 +118,6 @@ pub(crate) fn act(
     .arg("--action-cache-path")
     .arg(folder.join("cache"))
     .current_dir(checkout)
-    // The engine's own builder: the other one needs a plug-in.
-    .env("DOCKER_BUILDKIT", "0")
     .stdout(Stdio::piped())
     .stderr(std::fs::File::create(log_file.with_extension("err"))?);
     let mut child = act.spawn().context("while starting act")?;

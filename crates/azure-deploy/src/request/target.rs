@@ -70,11 +70,12 @@ impl Target {
 }
 
 fn cluster(ctx: &Context, inputs: &Inputs) -> Result<ClusterInput, BadInput> {
+    let access = access(inputs.required("cluster-access")?)?;
     let Some(kubeconfig) = inputs.secret("kubeconfig", ctx.log()) else {
         return Ok(ClusterInput::Azure {
             group: group("resource-group", inputs.required("resource-group")?)?,
             name: name("cluster", inputs.required("cluster")?)?,
-            access: access(inputs.required("cluster-access")?)?,
+            access,
         });
     };
     for other in ["cluster", "resource-group"] {
@@ -83,7 +84,7 @@ fn cluster(ctx: &Context, inputs: &Inputs) -> Result<ClusterInput, BadInput> {
             return Err(BadInput::of("kubeconfig", problem));
         }
     }
-    if access(inputs.required("cluster-access")?)? == AccessInput::RunCommand {
+    if access == AccessInput::RunCommand {
         let problem = "goes with `cluster` and `resource-group`: it is Azure that runs commands in a cluster of its own";
         return Err(BadInput::of("cluster-access", problem));
     }
