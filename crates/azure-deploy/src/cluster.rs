@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actions_toolkit::{Log, PolicyFailure};
+use actions_toolkit::Log;
 use anyhow::{Context as _, anyhow};
 use azure::Directory;
 use futures_util::StreamExt as _;
@@ -25,10 +25,12 @@ use crate::object::Object;
 use crate::watch::Changes;
 
 mod again;
+mod patience;
 mod run_command;
 mod warnings;
 
 use again::Again;
+pub(crate) use patience::{Patience, patiently};
 pub(crate) use run_command::RunCommand;
 use warnings::Warnings;
 
@@ -116,38 +118,6 @@ fn plain(error: kube::Error) -> anyhow::Error {
         }
         kube::Error::Service(e) => anyhow::Error::from_boxed(e),
         other => other.into(),
-    }
-}
-
-/// Tells a hiccup of the API server from an outage.
-#[derive(Debug, Default)]
-pub(crate) struct Patience(Option<std::time::Instant>);
-
-impl Patience {
-    /// How long the API server may be away.
-    const LIMIT: Duration = Duration::from_secs(60);
-
-    /// `None` when the question should be asked again a little later.
-    ///
-    /// # Errors
-    /// When that would be in vain: the API server refuses, or has been away for a minute.
-    pub(crate) fn with<T>(&mut self, answer: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
-        let error = match answer {
-            Ok(answer) => {
-                self.0 = None;
-                return Ok(Some(answer));
-            }
-            Err(error) => error,
-        };
-        let since = self.0.get_or_insert_with(std::time::Instant::now);
-        let verdict = error.downcast_ref::<PolicyFailure>().is_some()
-            || error
-                .downcast_ref::<Refused>()
-                .is_some_and(|refused| refused.code < 500);
-        if verdict || since.elapsed() > Self::LIMIT {
-            return Err(error);
-        }
-        Ok(None)
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 
 use crate::change::{self, Before, Plan};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, patiently};
 use crate::manifests::Manifests;
 use crate::object::Object;
 use crate::report::{self, Story};
@@ -202,10 +202,6 @@ pub(crate) async fn go_back(
     if error.is::<Superseded>() {
         return error;
     }
-    if let Some(superseded) = any_superseded(cluster, &story.applied).await {
-        ctx.log().info(format!("before that: {error:#}"));
-        return superseded.into();
-    }
     let Some(before) = story.before.take() else {
         return error.context("nothing was changed in the cluster");
     };
@@ -213,6 +209,17 @@ pub(crate) async fn go_back(
         return error.context("this was the first deployment, so there is no version to go back to; what was applied is left for a look");
     };
     let _group = ctx.log().group(format!("Back to {previous}"));
+    if !error.is::<Cancelled>() {
+        // Whatever comes of it: if it is still away, the attempt says so.
+        tokio::select! {
+            _ = patiently(async || cluster.version().await) => {}
+            _ = ctx.cancelled() => {}
+        }
+    }
+    if let Some(superseded) = any_superseded(cluster, &story.applied).await {
+        ctx.log().info(format!("before that: {error:#}"));
+        return superseded.into();
+    }
     let restored = match before.restore(cluster, ctx.log()).await {
         Ok(restored) => restored,
         Err(e) => {
