@@ -218,7 +218,9 @@ pub(crate) async fn go_back(
     }
     if let Some(superseded) = any_superseded(cluster, &story.applied).await {
         ctx.log().info(format!("before that: {error:#}"));
-        return superseded.into();
+        let superseded = superseded.into();
+        story.failed(&superseded);
+        return superseded;
     }
     let restored = match before.restore(cluster, ctx.log()).await {
         Ok(restored) => restored,

@@ -66,6 +66,11 @@ async fn the_deployment_that_came_later_stays_whatever_becomes_of_the_first() {
         let end =
             "; another deployment has taken over, so this one ends here and takes nothing back";
         assert!(error.starts_with(&start) && error.ends_with(end), "{error}");
+        assert!(
+            first.summary.contains("Not deployed") && first.summary.contains("has taken over"),
+            "{}",
+            first.summary
+        );
         assert_eq!(ask(url).await["commit"], "three");
         let spec = stack.spec("deployment/app");
         assert_eq!(
