@@ -42,9 +42,14 @@ pub(super) async fn answer(
     }
     let digest = parameter(&request, "digest");
     let path = shared.folder.path().join(format!("upload-{id}"));
-    if let Err(e) = append(&path, request).await {
-        shared.content().trouble = Some(format!("{e:#}"));
-        return Some(plain(StatusCode::INTERNAL_SERVER_ERROR));
+    match append(&path, request).await {
+        Ok(Sent::Whole) => {}
+        // Whoever broke off knows why.
+        Ok(Sent::Cut) => return Some(plain(StatusCode::BAD_REQUEST)),
+        Err(e) => {
+            shared.content().trouble = Some(e.to_string());
+            return Some(plain(StatusCode::INTERNAL_SERVER_ERROR));
+        }
     }
     let Some(digest) = digest else {
         let size = tokio::fs::metadata(&path).await.ok()?.len();
@@ -79,17 +84,26 @@ fn created(repository: &str, kind: &str, digest: &str) -> Option<Response<Body>>
         .ok()
 }
 
-async fn append(path: &std::path::Path, request: Request<Incoming>) -> anyhow::Result<()> {
+/// How a body came in.
+enum Sent {
+    Whole,
+    Cut,
+}
+
+async fn append(path: &std::path::Path, request: Request<Incoming>) -> std::io::Result<Sent> {
     let mut options = tokio::fs::OpenOptions::new();
     let mut file = options.create(true).append(true).open(path).await?;
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
-        if let Ok(chunk) = frame?.into_data() {
+        let Ok(frame) = frame else {
+            return Ok(Sent::Cut);
+        };
+        if let Ok(chunk) = frame.into_data() {
             file.write_all(&chunk).await?;
         }
     }
     file.flush().await?;
-    Ok(())
+    Ok(Sent::Whole)
 }
 
 fn hash(path: &std::path::Path) -> std::io::Result<String> {
