@@ -34,16 +34,26 @@ pub(crate) async fn reach(
             },
             Some(login),
         ) => {
-            let command = command(login, group, name).await?;
-            (Cluster::through(command, log), name.clone())
+            let described = login.manager.cluster(group, name).await?;
+            let command = command(login, group, &described)?;
+            let mut cluster = Cluster::through(command, log);
+            cluster.nodes = Some(described.nodes);
+            (cluster, name.clone())
         }
         (ClusterInput::Azure { name, group, .. }, Some(login)) => {
-            let access = login.manager.cluster_access(group, name).await?;
+            let (access, described) = tokio::join!(
+                login.manager.cluster_access(group, name),
+                login.manager.cluster(group, name)
+            );
+            let access = access?;
             let directory = match &access.identity {
                 Identity::Entra(directory) => Some(directory.clone()),
                 Identity::Token(_) | Identity::Certificate(..) => None,
             };
-            connect(of_access(&access).await?, directory, log)?
+            let (mut cluster, server) = connect(of_access(&access).await?, directory, log)?;
+            // Who may not read the cluster's description does without.
+            cluster.nodes = described.ok().map(|described| described.nodes);
+            (cluster, server)
         }
         (ClusterInput::Kubeconfig(text), _) => connect(of_kubeconfig(ctx, text).await?, None, log)?,
         (ClusterInput::Azure { .. }, None) => anyhow::bail!("nobody signed in to Azure"),
@@ -75,8 +85,8 @@ fn connect(
 }
 
 // Commands that Azure runs in the cluster, if it is one that runs them.
-async fn command(login: &Login, group: &str, name: &str) -> anyhow::Result<RunCommand> {
-    let found = login.manager.cluster(group, name).await?;
+fn command(login: &Login, group: &str, found: &azure::Cluster) -> anyhow::Result<RunCommand> {
+    let name = &found.name;
     if !found.runs_commands {
         let problem = format!(
             "`run-command` can't be had: the cluster `{name}` has run-command disabled; enable it (`az aks update --enable-run-command`) or use a runner in its network"
@@ -87,7 +97,7 @@ async fn command(login: &Login, group: &str, name: &str) -> anyhow::Result<RunCo
     Ok(RunCommand {
         manager: login.manager.clone(),
         group: group.to_owned(),
-        name: name.to_owned(),
+        name: name.clone(),
         directory,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actions_toolkit::Log;
 use anyhow::{Context as _, anyhow};
-use azure::Directory;
+use azure::{Directory, Nodes};
 use futures_util::StreamExt as _;
 use futures_util::future::{ready, try_join_all};
 use http::header::AUTHORIZATION;
@@ -53,6 +53,8 @@ pub(crate) struct Cluster {
     limit: Duration,
     /// Whether an answer may be a stream.
     streams: bool,
+    /// Whether it gets more nodes, as far as Resource Manager says so.
+    pub(crate) nodes: Option<Nodes>,
     kinds: BTreeMap<String, (ApiResource, Scope)>,
 }
 
@@ -142,6 +144,7 @@ impl Cluster {
                 .build(),
             limit: ANSWER_LIMIT,
             streams: true,
+            nodes: None,
             kinds: BTreeMap::new(),
         })
     }
@@ -153,6 +156,7 @@ impl Cluster {
             client: client.with_layer(&Warnings::new(log)).build(),
             limit: COMMAND_LIMIT,
             streams: false,
+            nodes: None,
             kinds: BTreeMap::new(),
         }
     }

@@ -212,7 +212,10 @@ fn hopeless(pod: &Value, elapsed: Duration, grows: bool) -> Option<Cause> {
         let message = text(status, "/state/waiting/message");
         let absent = waiting == "ErrImagePull"
             && (message.contains("not found") || message.contains("NotFound"));
-        if waiting == "CrashLoopBackOff" {
+        // The kubelet tells of a back-off up to a sync period later than of the end that it is for.
+        let again = number(status, "/state/terminated/exitCode") != 0
+            && number(status, "/restartCount") > 0;
+        if waiting == "CrashLoopBackOff" || again {
             let words = format!(
                 "container `{container}` ends{} again and again",
                 end(status)
@@ -230,7 +233,8 @@ fn hopeless(pod: &Value, elapsed: Duration, grows: bool) -> Option<Cause> {
 
 // How the container ended last: ` with exit code 137 (OOMKilled)`.
 fn end(status: &Value) -> String {
-    let Some(terminated) = status.pointer("/lastState/terminated") else {
+    let now = status.pointer("/state/terminated");
+    let Some(terminated) = now.or_else(|| status.pointer("/lastState/terminated")) else {
         return String::new();
     };
     let reason = match text(terminated, "/reason") {

@@ -1,5 +1,6 @@
 //! The nodes, when a pod finds no place on them.
 
+use azure::Nodes;
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::api::{Api, ListParams};
 use tokio::join;
@@ -14,6 +15,9 @@ const KARPENTER: &str = "karpenter.sh/";
 impl Cluster {
     /// Whether a node may come for a pod that finds no place; also where nobody may know that.
     pub(crate) async fn grows(&self) -> bool {
+        if let Some(known) = self.nodes {
+            return known == Nodes::Added;
+        }
         let nodes: Api<Node> = Api::all(self.client.clone());
         let status: Api<ConfigMap> = Api::namespaced(self.client.clone(), AUTOSCALER.0);
         let params = ListParams::default();

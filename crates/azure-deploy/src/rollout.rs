@@ -168,7 +168,9 @@ fn is_ready(pod: &Value) -> bool {
 // The last warning about a pod that is not ready, such as what its probe was answered; to be put after a sentence.
 async fn last_warning(cluster: &Cluster, seen: &[(Value, Vec<Value>)]) -> String {
     let mut pods = seen.iter().flat_map(|(_, pods)| pods);
-    let Some(pod) = pods.find(|pod| !is_ready(pod)) else {
+    // Why one has no place is in the standing already.
+    let speaks = |pod: &&Value| !is_ready(pod) && judge::unplaced(pod).is_none();
+    let Some(pod) = pods.find(speaks) else {
         return String::new();
     };
     let name = text(pod, "/metadata/name");

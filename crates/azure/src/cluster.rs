@@ -25,6 +25,18 @@ pub struct Cluster {
     pub entra: bool,
     /// Whether it runs commands that come through Resource Manager.
     pub runs_commands: bool,
+    /// What becomes of pods that find no room.
+    pub nodes: Nodes,
+}
+
+/// Whether a cluster gets more nodes by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Nodes {
+    /// It has those that it has.
+    #[default]
+    Fixed,
+    /// A pool has the autoscaler, or nodes are provisioned as pods need them.
+    Added,
 }
 
 /// How to talk to a cluster's API server.
@@ -109,6 +121,7 @@ impl ResourceManager {
                 .pointer("/properties/aadProfile")
                 .is_some_and(Value::is_object),
             runs_commands: access["disableRunCommand"] != true,
+            nodes: nodes(&found["properties"]),
         })
     }
 
@@ -149,6 +162,17 @@ impl ResourceManager {
             authority: decode(&cluster.authority).context("in the cluster's authority")?,
             identity: identity(user, &self.directory).await?,
         })
+    }
+}
+
+fn nodes(cluster: &Value) -> Nodes {
+    let pools = cluster["agentPoolProfiles"].as_array();
+    let mut pools = pools.into_iter().flatten();
+    let is_scaled = pools.any(|pool| pool["enableAutoScaling"] == true);
+    if is_scaled || cluster["nodeProvisioningProfile"]["mode"] == "Auto" {
+        Nodes::Added
+    } else {
+        Nodes::Fixed
     }
 }
 

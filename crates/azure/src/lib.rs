@@ -14,7 +14,7 @@ mod run_command;
 
 pub use arm::ResourceManager;
 pub use cloud::{AUDIENCE, AUTHORITY, Cloud, RESOURCE_MANAGER};
-pub use cluster::{Cluster, ClusterAccess, Identity};
+pub use cluster::{Cluster, ClusterAccess, Identity, Nodes};
 pub use entra::{Credential, Directory, Scope};
 pub use registry::{LoginServer, TOKEN_USER};
 pub use run_command::Ran;

@@ -123,6 +123,21 @@ fn what_can_not_succeed_is_said_at_once_and_what_may_pass_a_little_later() {
 }
 
 #[test]
+fn the_second_end_is_enough_and_the_first_is_not() {
+    let ended = |exit_code: i64, restarts: i64| {
+        json!({"metadata": {"name": "p"}, "status": {"initContainerStatuses": [{
+            "name": "before", "restartCount": restarts, "state": {"terminated": {"exitCode": exit_code}},
+        }]}})
+    };
+    let waiting = "waiting: 1 of 2 new replicas";
+    let lost = "lost: container `before` ends with exit code 4 again and again";
+    for (exit_code, restarts, expected) in [(4, 0, waiting), (4, 1, lost), (0, 1, waiting)] {
+        let standing = workload(&going(), &[ended(exit_code, restarts)], SOON, true);
+        assert_eq!(words(standing), expected, "{exit_code}, {restarts}");
+    }
+}
+
+#[test]
 fn the_culprit_is_named() {
     let pods = [pod("CrashLoopBackOff", "", &json!({"exitCode": 1}))];
     let Standing::Lost(cause) = workload(&going(), &pods, SOON, true) else {

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use actions_toolkit::{Action, Context, Env, ExitStatus, Inputs, Log};
-use azure::{AUDIENCE, Cloud, Credential, Directory, Identity, ResourceManager, Scope};
+use azure::{AUDIENCE, Cloud, Credential, Directory, Identity, Nodes, ResourceManager, Scope};
 use testkit::{Azure, AzureConfig, Fault};
 
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
@@ -220,6 +220,24 @@ async fn a_missing_role_and_a_missing_cluster_are_named() {
         error.contains("ResourceNotFound") && error.contains("check its name"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_cluster_that_adds_nodes_is_told_from_one_that_does_not() {
+    let azure = Azure::start(config()).await.unwrap();
+    let (ctx, _) = run(&azure);
+    let manager = manager(&ctx, &azure);
+    let cluster = manager.cluster("drydock", "drydock").await.unwrap();
+    assert_eq!(cluster.nodes, Nodes::Fixed);
+    for properties in [
+        r#"{"agentPoolProfiles": [{"name": "system"}, {"name": "user", "enableAutoScaling": true}]}"#,
+        r#"{"agentPoolProfiles": [{"name": "system"}], "nodeProvisioningProfile": {"mode": "Auto"}}"#,
+    ] {
+        let body = format!(r#"{{"properties": {properties}}}"#);
+        azure.expect(Fault::new("managedClusters", 200, &body));
+        let cluster = manager.cluster("drydock", "drydock").await.unwrap();
+        assert_eq!(cluster.nodes, Nodes::Added, "{properties}");
+    }
 }
 
 #[tokio::test]
