@@ -29,12 +29,16 @@ const BESIDE_THE_OTHERS: &str = "copacetic-patch";
 /// The crate whose tests use the machine as a whole: the pipeline, and the release.
 const ALONE: &str = "tests";
 
-/// Run them. Within a program one test comes after the other, as they share an engine and a cluster; what a crate makes
-/// there is under names of its own.
+/// Run them, and `checks` before those that wait. Within a program one test comes after the other, as they share an engine
+/// and a cluster; what a crate makes there is under names of its own.
 ///
 /// # Errors
 /// When a tool can't be had, or the tests don't compile.
-pub(super) fn run(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<()> {
+pub(super) fn run(
+    outcomes: &mut Vec<Outcome>,
+    stack: &Stack,
+    checks: impl FnOnce(&mut Vec<Outcome>),
+) -> anyhow::Result<()> {
     let environment = environment(stack)?;
     let (mut alone, mut beside, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for program in programs()? {
@@ -53,21 +57,23 @@ pub(super) fn run(outcomes: &mut Vec<Outcome>, stack: &Stack) -> anyhow::Result<
             _ => others.push(row),
         }
     }
-    let lane = |rows: Vec<(String, Command)>| {
-        let mut outcomes = Vec::new();
-        for (name, mut test) in rows {
-            check(&mut outcomes, &name, &mut test);
-        }
-        outcomes
-    };
-    let both = std::thread::scope(|scope| {
-        let beside = scope.spawn(|| lane(beside));
-        let others = lane(others);
-        beside.join().map(|beside| [others, beside].concat())
+    let beside = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| lane(Vec::new(), beside));
+        checks(outcomes);
+        *outcomes = lane(std::mem::take(outcomes), others);
+        beside.join()
     });
-    outcomes.extend(both.map_err(|_| anyhow!("a lane of tests panicked"))?);
-    outcomes.extend(lane(alone));
+    outcomes.extend(beside.map_err(|_| anyhow!("a lane of tests panicked"))?);
+    *outcomes = lane(std::mem::take(outcomes), alone);
     Ok(())
+}
+
+// One row after the other.
+fn lane(mut outcomes: Vec<Outcome>, rows: Vec<(String, Command)>) -> Vec<Outcome> {
+    for (name, mut test) in rows {
+        check(&mut outcomes, &name, &mut test);
+    }
+    outcomes
 }
 
 fn environment(stack: &Stack) -> anyhow::Result<Vec<(&'static str, OsString)>> {
