@@ -42,7 +42,7 @@ pub const ACTION: Action = Action {
         Output::new("image", "The deployed image by digest."),
         Output::new("digest", "Its digest in the registry."),
         Output::new("url", "The address of the service."),
-        Output::new("public-ip", "The load balancer's address."),
+        Output::new("ip", "The load balancer's IP address, or its host name."),
         Output::new("revision", "The revision of the Deployment that serves."),
         Output::new("previous-image", "The image that served before."),
         Output::new("rolled-back", "`true` if the previous version was put back."),

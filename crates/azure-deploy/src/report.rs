@@ -85,7 +85,7 @@ impl Story {
         ctx.output("duration", self.begun.elapsed().as_secs());
         let address = self.address.as_ref();
         ctx.output("url", address.map_or("", |address| &address.url));
-        ctx.output("public-ip", address.map_or("", |address| &address.host));
+        ctx.output("ip", address.map_or("", |address| &address.host));
     }
 
     /// Write the outputs and the summary.

@@ -49,7 +49,7 @@ async fn what_does_not_hold_is_taken_back_and_the_old_version_serves() {
         ("", "1", "false")
     );
     let url = ran.output("url").to_owned();
-    assert_eq!(url, format!("http://{}", ran.output("public-ip")));
+    assert_eq!(url, format!("http://{}", ran.output("ip")));
     assert_eq!(ask(&url).await["commit"], "one");
     assert_eq!(stack.latest().await, digest);
     assert!(ran.summary.contains("Deployed"), "{}", ran.summary);
