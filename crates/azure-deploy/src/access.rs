@@ -25,7 +25,7 @@ pub(crate) async fn reach(
     login: Option<&Login>,
 ) -> anyhow::Result<Cluster> {
     let log = ctx.log();
-    let (mut cluster, server) = match (&request.target.cluster, login) {
+    let (mut cluster, server, described) = match (&request.target.cluster, login) {
         (
             ClusterInput::Azure {
                 name,
@@ -36,9 +36,11 @@ pub(crate) async fn reach(
         ) => {
             let described = login.manager.cluster(group, name).await?;
             let command = command(login, group, &described)?;
-            let mut cluster = Cluster::through(command, log);
-            cluster.nodes = Some(described.nodes);
-            (cluster, name.clone())
+            (
+                Cluster::through(command, log),
+                name.clone(),
+                Some(described),
+            )
         }
         (ClusterInput::Azure { name, group, .. }, Some(login)) => {
             let (access, described) = tokio::join!(
@@ -50,25 +52,20 @@ pub(crate) async fn reach(
                 Identity::Entra(directory) => Some(directory.clone()),
                 Identity::Token(_) | Identity::Certificate(..) => None,
             };
-            let (mut cluster, server) = connect(of_access(&access).await?, directory, log)?;
+            let (cluster, server) = connect(of_access(&access).await?, directory, log)?;
             // Who may not read the cluster's description does without.
-            cluster.nodes = described.ok().map(|described| described.nodes);
-            (cluster, server)
+            (cluster, server, described.ok())
         }
-        (ClusterInput::Kubeconfig(text), _) => connect(of_kubeconfig(ctx, text).await?, None, log)?,
+        (ClusterInput::Kubeconfig(text), _) => {
+            let (cluster, server) = connect(of_kubeconfig(ctx, text).await?, None, log)?;
+            (cluster, server, None)
+        }
         (ClusterInput::Azure { .. }, None) => anyhow::bail!("nobody signed in to Azure"),
     };
+    cluster.nodes = described.as_ref().map(|described| described.nodes);
     match cluster.version().await {
         Ok(version) => log.info(format!("cluster {server}: Kubernetes {version}")),
-        Err(e) => {
-            let described = match (&request.target.cluster, login) {
-                (ClusterInput::Azure { name, group, .. }, Some(login)) => {
-                    login.manager.cluster(group, name).await.ok()
-                }
-                _ => None,
-            };
-            return Err(unreachable(e, &server, described.as_ref()));
-        }
+        Err(e) => return Err(unreachable(e, &server, described.as_ref())),
     }
     cluster.learn(request.manifests.objects()).await?;
     Ok(cluster)

@@ -24,14 +24,7 @@ async fn a_password_a_kubeconfig_and_a_kustomization_are_enough() {
     let refused = kustomized(stack.step_without_azure(&image).await).input("password", "wrong");
     let refused = run(refused).await;
     assert_eq!(refused.code, 2, "{}", refused.log);
-    let none = [
-        "get",
-        "deployments",
-        "--output",
-        "name",
-        "--ignore-not-found",
-    ];
-    assert_eq!(stack.kubectl(&none), "");
+    assert_eq!(stack.deployments(), "");
 
     let ran = run(kustomized(stack.step_without_azure(&image).await)).await;
     assert_eq!(ran.code, 0, "{}", ran.log);

@@ -138,14 +138,7 @@ async fn a_push_that_breaks_off_is_made_again_and_one_that_is_refused_changes_no
             .count()
     };
     assert_eq!(puts(), 1);
-    let none = [
-        "get",
-        "deployments",
-        "--output",
-        "name",
-        "--ignore-not-found",
-    ];
-    assert_eq!(stack.kubectl(&none), "");
+    assert_eq!(stack.deployments(), "");
 
     for _ in 0..3 {
         registry.expect(Fault::hang_up("PUT /v2/deploy-test/manifests/one"));
@@ -164,6 +157,6 @@ async fn a_push_that_breaks_off_is_made_again_and_one_that_is_refused_changes_no
         ran.log
     );
     assert_eq!(puts(), 4);
-    assert_eq!(stack.kubectl(&none), "");
+    assert_eq!(stack.deployments(), "");
     stack.forget(&[&image]).await;
 }

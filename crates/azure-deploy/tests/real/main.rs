@@ -157,10 +157,7 @@ async fn what_the_api_server_refuses_is_bad_input_and_changes_nothing() {
     );
     assert!(error.contains("must be between 1 and 65535"), "{error}");
     assert!(!ran.log.contains("pushed"), "{}", ran.log);
-    assert_eq!(
-        stack.kubectl(&["get", "deployments", "--output", "name"]),
-        ""
-    );
+    assert_eq!(stack.deployments(), "");
     stack.forget(&[&image]).await;
 }
 

@@ -199,6 +199,12 @@ spec:
         String::from_utf8(done.stdout).unwrap()
     }
 
+    /// The names of the Deployments.
+    pub(crate) fn deployments(&self) -> String {
+        let args = ["deployments", "--output", "name", "--ignore-not-found"];
+        self.kubectl(&[&["get"], &args[..]].concat())
+    }
+
     /// The `spec` of a live object.
     pub(crate) fn spec(&self, object: &str) -> Value {
         let text = self.kubectl(&["get", object, "--output", "json"]);
