@@ -51,8 +51,20 @@ fn commit() -> String {
     health["commit"].as_str().expect("a commit").to_owned()
 }
 
+/// Whether Debian has a newer OpenSSL than the base image: its updates mend vulnerabilities. A base image that was pulled
+/// today may have nothing to patch.
+fn is_aged() -> bool {
+    let script = "apt-get update -qq && apt-get --simulate --only-upgrade install libssl3t64";
+    let asked = std::process::Command::new("docker")
+        .args(["run", "--rm", "debian:trixie-slim", "sh", "-c", script])
+        .output()
+        .expect("docker starts");
+    assert!(asked.status.success(), "{}", text(&asked));
+    text(&asked).lines().any(|line| line.starts_with("Inst "))
+}
+
 // What the deployment was given by the steps before it, and the page by the deployment.
-fn the_page_has_every_fact() {
+fn the_page_has_every_fact(patched: bool) {
     let facts: Value = serde_json::from_str(&get(&format!("{}/version", served()))).expect("JSON");
     let page = get(served());
     for stage in ["Code", "Build", "Scan", "Patch", "Push", "Deploy", "Serve"] {
@@ -62,13 +74,15 @@ fn the_page_has_every_fact() {
         let fact = facts[fact].as_str().expect("a text");
         assert!(page.contains(fact), "{fact}: {page}");
     }
-    assert!(page.contains("<dt>Patched</dt><dd>yes</dd>"), "{page}");
+    let said = if patched { "yes" } else { "no" };
+    let said = format!("<dt>Patched</dt><dd>{said}</dd>");
+    assert!(page.contains(&said), "{said}: {page}");
     let total = |when: &str| -> u64 {
         let counts = facts["scan"][when].as_object().expect("counts");
         assert_eq!(counts.len(), 5, "{facts}");
         counts.values().filter_map(Value::as_u64).sum()
     };
-    assert!(total("before") > total("after"), "{facts}");
+    assert_eq!(total("before") > total("after"), patched, "{facts}");
     let time = |name: &str| facts[name].as_str().expect("a time").to_owned();
     assert!(time("built") < time("deployed"), "{facts}");
 }
@@ -78,14 +92,15 @@ fn the_page_has_every_fact() {
 fn the_application_serves_what_was_patched_and_the_security_tab_knows() {
     assert_eq!(commit().len(), 40);
     assert!(get(served()).contains("is serving"));
-    the_page_has_every_fact();
+    let patched = is_aged();
+    the_page_has_every_fact(patched);
     let security = get("http://127.0.0.1:7070/security");
     assert!(
         security.contains("image/flask-app") && security.contains("CVE-"),
         "{security}"
     );
     // What was patched is closed, not only found.
-    assert!(security.contains(" fixed</span>"), "{security}");
+    assert!(!patched || security.contains(" fixed</span>"), "{security}");
 }
 
 #[test]

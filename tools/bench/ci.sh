@@ -6,6 +6,7 @@ docker run --rm --network none "$IMAGE-test"
 in_stage() { docker run --rm --network none --entrypoint /opt/venv/bin/python "$IMAGE-test" -m "$@"; }
 in_stage ruff check --no-cache --output-format json . || true
 in_stage ruff format --check --no-cache . || true
+in_stage mypy --output json --cache-dir /dev/null . || true
 in_stage bandit --quiet --configfile pyproject.toml --format json --recursive . || true
 in_stage pip check --disable-pip-version-check
 docker build --quiet --tag "$IMAGE" app

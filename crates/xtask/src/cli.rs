@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::pipeline::Trigger;
 use crate::{bench, browser, pipeline, release, say, stack, test};
 
 /// Build, test and run the pipeline on one machine.
@@ -29,6 +30,9 @@ enum Command {
         /// The event to run it for.
         #[arg(long, default_value = "push")]
         event: String,
+        /// One of its jobs, with those that it needs, instead of all.
+        #[arg(long)]
+        job: Option<String>,
     },
     /// Run every check and test.
     Test {
@@ -72,8 +76,10 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Pipeline { source } => pipeline::run(&source.unwrap_or_else(crate::paths::root)),
-        Command::Workflow { path, event } => {
-            pipeline::workflow(&path, &event, &crate::paths::root()).map(drop)
+        Command::Workflow { path, event, job } => {
+            let trigger = Trigger::of(&path, &event);
+            let trigger = job.iter().fold(trigger, |trigger, job| trigger.job(job));
+            pipeline::workflow(trigger, &crate::paths::root()).map(drop)
         }
         Command::Test { fast } => return test::run(fast),
         Command::Bench { name } => bench::run(&name),

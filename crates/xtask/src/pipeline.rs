@@ -11,60 +11,88 @@ use std::process::Stdio;
 use std::sync::mpsc;
 
 use anyhow::{Context as _, bail};
+use serde_json::json;
 
 use crate::setup::base_images::{self, Origin};
 use crate::setup::command::{command, output};
 use crate::stack::{self, Stack};
 use crate::{paths, say};
 
-/// The repository's name in the local runs.
-const REPOSITORY: &str = "octo-org/app";
+pub(crate) use log::Step;
 
-/// The workflow that carries the application to the cluster.
-pub(crate) const DEPLOYMENT: &str = ".github/workflows/azure-deploy.yml";
+/// The repository's name in the local runs.
+pub(crate) const REPOSITORY: &str = "octo-org/app";
+
+/// The workflow that carries the application to the cluster, as a push to `main` starts it.
+pub(crate) const DEPLOYMENT: Trigger = Trigger::of(".github/workflows/azure-deploy.yml", "push");
+
+/// What starts a workflow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trigger<'a> {
+    /// The path of the workflow.
+    pub(crate) workflow: &'a str,
+    /// The event.
+    pub(crate) event: &'a str,
+    /// One of its jobs, if not all of them are to run.
+    job: Option<&'a str>,
+}
+
+impl<'a> Trigger<'a> {
+    /// All of `workflow`, for `event`.
+    pub(crate) const fn of(workflow: &'a str, event: &'a str) -> Self {
+        Self {
+            workflow,
+            event,
+            job: None,
+        }
+    }
+
+    /// The job `name` of it alone, and those that it needs.
+    pub(crate) const fn job(self, name: &'a str) -> Self {
+        Self {
+            job: Some(name),
+            ..self
+        }
+    }
+}
 
 /// Bring the stack up, deploy for a push of the tree `source` to `main`, and show what serves.
 ///
 /// # Errors
 /// When the stack does not come up, or the workflow fails.
 pub(crate) fn run(source: &Path) -> anyhow::Result<()> {
-    serving(&workflow(DEPLOYMENT, "push", source)?)
+    serving(&workflow(DEPLOYMENT, source)?)
 }
 
-/// Bring the stack up, and run `workflow` for `event` on the tree `source`, as its branch `main`.
+/// Bring the stack up, and run what `trigger` starts on the tree `source`, as its branch `main`.
 ///
 /// # Errors
 /// When the stack does not come up, or the workflow fails.
-pub(crate) fn workflow(workflow: &str, event: &str, source: &Path) -> anyhow::Result<Stack> {
+pub(crate) fn workflow(trigger: Trigger<'_>, source: &Path) -> anyhow::Result<Stack> {
     // There is one checkout to run in, and one cluster to deploy to.
     let _turn = stack::turn("pipeline")?;
     let stack = stack::up()?;
     let checkout = say::step("preparing the checkout", || {
         checkout::prepare(source, &stack)
     })?;
-    image::provide(&checkout)?;
-    act(&stack, &checkout, workflow, event)?;
+    image::provide(&checkout, &stack)?;
+    act(&stack, &checkout, trigger)?;
     Ok(stack)
 }
 
-/// Run `workflow` for `event` in `checkout`.
+/// Run what `trigger` starts in `checkout`, and return its steps with their times.
 ///
 /// # Errors
 /// When it fails.
 pub(crate) fn act(
     stack: &Stack,
     checkout: &Path,
-    workflow: &str,
-    event: &str,
-) -> anyhow::Result<()> {
+    trigger: Trigger<'_>,
+) -> anyhow::Result<Vec<Step>> {
     let folder = paths::state().join("act");
     std::fs::create_dir_all(&folder)?;
     let payload = folder.join("event.json");
-    let repository = serde_json::json!({"full_name": REPOSITORY, "name": "app", "owner": {"login": "octo-org"}, "default_branch": "main"});
-    std::fs::write(
-        &payload,
-        serde_json::json!({"ref": "refs/heads/main", "repository": repository}).to_string(),
-    )?;
+    std::fs::write(&payload, event(trigger.event, checkout)?.to_string())?;
     // Secrets go by files that only we can read, not by arguments that everybody can.
     let secrets = private(
         &folder.join("secrets"),
@@ -81,7 +109,7 @@ pub(crate) fn act(
     let mut act = command(
         &act.to_string_lossy(),
         [
-            event,
+            trigger.event,
             "--json",
             "--rm",
             "--pull=false",
@@ -106,7 +134,7 @@ pub(crate) fn act(
         checkout.display()
     ))
     .arg("--workflows")
-    .arg(workflow)
+    .arg(trigger.workflow)
     .arg("--eventpath")
     .arg(&payload)
     .arg("--secret-file")
@@ -117,6 +145,7 @@ pub(crate) fn act(
     .arg(&vars)
     .arg("--action-cache-path")
     .arg(folder.join("cache"))
+    .args(trigger.job.iter().flat_map(|job| ["--job", *job]))
     .current_dir(checkout)
     .stdout(Stdio::piped())
     .stderr(std::fs::File::create(log_file.with_extension("err"))?);
@@ -148,7 +177,21 @@ pub(crate) fn act(
             tail(&said)
         );
     }
-    Ok(())
+    Ok(shown.into_steps())
+}
+
+// What GitHub would tell of it (docs.github.com/webhooks/webhook-events-and-payloads), as far as somebody asks.
+fn event(name: &str, checkout: &Path) -> anyhow::Result<serde_json::Value> {
+    let repository = json!({"full_name": REPOSITORY, "name": "app", "owner": {"login": "octo-org"}, "default_branch": "main"});
+    if name != "pull_request" {
+        return Ok(json!({"ref": "refs/heads/main", "repository": repository}));
+    }
+    let head = output(command("git", ["rev-parse", "HEAD"]).current_dir(checkout))?;
+    let side = |branch: &str| json!({"ref": branch, "sha": head.trim(), "repo": repository});
+    let pull = json!({"number": 1, "head": side("change"), "base": side("main")});
+    Ok(
+        json!({"action": "synchronize", "number": 1, "pull_request": pull, "repository": repository}),
+    )
 }
 
 fn tail(text: &str) -> String {

@@ -5,6 +5,7 @@
 
 mod engine;
 mod firewall;
+mod given;
 mod host;
 mod kubernetes;
 mod load_balancer;
@@ -65,13 +66,15 @@ pub(crate) fn up() -> anyhow::Result<Stack> {
     let origin = base_images::provide(&builds)?;
     host::prepare()?;
     registry::start()?;
-    let given = given_cluster();
+    let given = given::cluster();
     let kubeconfig = given.clone().unwrap_or_else(kubernetes::kubeconfig);
-    serve::start(&kubeconfig)?;
+    let token = match &given {
+        Some(given) => Some(given::adopt(&builds.wait("kubernetes")?, given)?),
+        None => None,
+    };
+    serve::start(&kubeconfig, token.as_deref())?;
     trivy_db::publish(&builds.wait("trivy-db")?, MIRROR)?;
-    if given.is_some() {
-        say::line(format!("  using the cluster of `{}`", kubeconfig.display()));
-    } else {
+    if given.is_none() {
         let (binaries, plugins) = (builds.wait("kubernetes")?, builds.wait("cni")?);
         kubernetes::start(&binaries, &plugins)?;
     }
@@ -80,14 +83,6 @@ pub(crate) fn up() -> anyhow::Result<Stack> {
         builds,
         kubeconfig,
     })
-}
-
-// A cluster that the user gave. Our own node's access file, as `status` shows it, is not that.
-fn given_cluster() -> Option<PathBuf> {
-    let given = std::env::var_os("KUBECONFIG").filter(|given| !given.is_empty());
-    given
-        .map(PathBuf::from)
-        .filter(|given| *given != kubernetes::kubeconfig())
 }
 
 fn need_root() -> anyhow::Result<()> {
@@ -124,15 +119,20 @@ pub(crate) fn turn(what: &str) -> anyhow::Result<File> {
 pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
     need_root()?;
     let _turn = turn("stack")?;
-    let mut left = Vec::new();
+    let stays = given::leave().err();
     kubernetes::stop();
     process::stop("serve");
     registry::stop();
     engine::remove_containers();
+    let mut left: Vec<_> = engine::containers()
+        .into_iter()
+        .map(|id| format!("the container {id} is still there"))
+        .collect();
     if purge {
         engine::remove_images();
         crate::release::purge();
     }
+    left.extend(stays.map(|e| format!("{e:#}")));
     left.extend(engine::stop().err().map(|e| format!("{e:#}")));
     left.extend(host::restore().err().map(|e| format!("{e:#}")));
     left.extend(
@@ -140,6 +140,9 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
             .into_iter()
             .map(|name| format!("{name} still runs")),
     );
+    let mounted = kubernetes::mounts().into_iter();
+    left.extend(mounted.map(|path| format!("`{}` is still mounted", path.display())));
+    left.extend(host::left());
     // The state says what is to be undone: as long as something is, it stays.
     if !left.is_empty() {
         bail!("not everything is down: {}", left.join("; "));
@@ -193,7 +196,9 @@ pub(crate) fn status() -> anyhow::Result<()> {
         say::line(format!("registry   https://{LOGIN_SERVER}"));
         say::line(format!(
             "cluster    KUBECONFIG={}",
-            kubernetes::kubeconfig().display()
+            given::used()
+                .unwrap_or_else(kubernetes::kubeconfig)
+                .display()
         ));
     }
     Ok(())

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
+use crate::setup::apt;
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
 use crate::stack;
@@ -29,6 +30,9 @@ struct Outcome {
 pub(crate) fn run(fast: bool) -> ExitCode {
     let mut outcomes = Vec::new();
     let builds = fast.then(|| Builds::start(Some(&["actionlint", "kube-score", "kubeconform"])));
+    if let Some(e) = fast.then(|| apt::install_for_checks().err()).flatten() {
+        broken(&mut outcomes, "system packages", &e);
+    }
     cargo_checks(&mut outcomes);
     match builds {
         Some(builds) => checks::yaml(&mut outcomes, &builds),

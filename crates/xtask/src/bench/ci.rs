@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::action::Action;
 use super::process::{Cost, measure};
-use super::{median, timed};
+use super::{median, path_with_buildkit, timed};
 use crate::setup::command::{command, run as run_command};
 use crate::{paths, say, stack};
 
@@ -21,17 +21,23 @@ const CONTEXT: usize = 500_000_000;
 /// When a part of it fails.
 pub(super) fn run() -> anyhow::Result<()> {
     stack::up()?;
-    let bench = Bench(Action::build("ci")?);
+    let bench = Bench {
+        action: Action::build("ci")?,
+        path: path_with_buildkit()?,
+    };
     bench.warm_build()?;
     bench.whole_step()?;
     bench.large_context()
 }
 
-struct Bench(Action);
+struct Bench {
+    action: Action,
+    path: String,
+}
 
 impl Bench {
     fn step(&self, context: &str, more: &[&str]) -> Command {
-        let mut step = Command::new(&self.0.program);
+        let mut step = Command::new(&self.action.program);
         step.arg(format!("--context={context}"))
             .arg(format!("--image={IMAGE}"))
             // Whatever it writes into the checkout is not to be committed.
@@ -56,6 +62,7 @@ impl Bench {
             let mut docker = command("docker", ["build", "--quiet", "--tag", IMAGE, "app"]);
             run_command(
                 docker
+                    .env("PATH", &self.path)
                     .env("DOCKER_BUILDKIT", "1")
                     .current_dir(paths::root()),
             )
@@ -70,6 +77,7 @@ impl Bench {
             let mut script = command("bash", [&paths::root().join("tools/bench/ci.sh")]);
             run_command(
                 script
+                    .env("PATH", &self.path)
                     .env("DOCKER_BUILDKIT", "1")
                     .env("IMAGE", IMAGE)
                     .current_dir(paths::root()),
@@ -79,7 +87,7 @@ impl Bench {
     }
 
     fn large_context(&self) -> anyhow::Result<()> {
-        let large = self.0.folder.join("large");
+        let large = self.action.folder.join("large");
         std::fs::create_dir_all(&large).context("while making the large context")?;
         std::fs::write(
             large.join("Dockerfile"),
@@ -90,7 +98,7 @@ impl Bench {
         for _ in 0..CONTEXT / piece.len() {
             blob.write_all(&piece)?;
         }
-        let mut step = Command::new(&self.0.program);
+        let mut step = Command::new(&self.action.program);
         step.args([
             "--context=large",
             &format!("--image={IMAGE}-large"),
@@ -98,7 +106,7 @@ impl Bench {
             "--static-analysis=none",
             "--health-path=none",
         ])
-        .env("GITHUB_WORKSPACE", &self.0.folder);
+        .env("GITHUB_WORKSPACE", &self.action.folder);
         let Cost { memory, wall, .. } = measure(&mut step)?;
         #[allow(clippy::cast_precision_loss)] // one digit is shown
         let megabytes = memory as f64 / 1e6;

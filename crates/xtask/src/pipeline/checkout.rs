@@ -33,13 +33,29 @@ pub(crate) fn prepare(root: &Path, stack: &Stack) -> anyhow::Result<PathBuf> {
     if stack.origin == Origin::Made {
         unpin(&folder)?;
     }
-    let tools = folder.join("tools/bin");
-    std::fs::create_dir_all(&tools)?;
-    for tool in ["trivy", "copa", "kustomize"] {
-        std::fs::copy(stack.builds.wait(tool)?.join(tool), tools.join(tool))?;
-    }
     authorities(&folder.join(AUTHORITIES))?;
     Ok(folder)
+}
+
+/// Do `work` while `checkout` has the built tools where `Dockerfile.action` takes them from. They are not left there: a
+/// run of a workflow would copy them with the workspace for each job.
+///
+/// # Errors
+/// When they can't be put there, and those of `work`.
+pub(crate) fn with_tools<T>(
+    checkout: &Path,
+    stack: &Stack,
+    work: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let tools = checkout.join("tools/bin");
+    std::fs::create_dir_all(&tools)?;
+    for tool in ["trivy", "copa", "kustomize"] {
+        std::fs::copy(stack.builds.wait(tool)?.join(tool), tools.join(tool))
+            .with_context(|| format!("while handing `{tool}` over"))?;
+    }
+    let done = work();
+    std::fs::remove_dir_all(&tools).context("while taking the tools back")?;
+    done
 }
 
 // Whether the last commit is all there is.

@@ -3,9 +3,11 @@
 
 use std::path::Path;
 
+use super::checkout;
 use crate::release::ACTIONS;
 use crate::say;
 use crate::setup::command::{command, output, run};
+use crate::stack::Stack;
 
 /// Build the last stage of `Dockerfile.action` in `checkout` with the engine's own builder, which is what a runner does
 /// for `uses: ./actions/<name>`; the engine has what did not change. The image's id is returned.
@@ -25,8 +27,8 @@ pub(crate) fn build(checkout: &Path) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// The same.
-pub(crate) fn provide(checkout: &Path) -> anyhow::Result<()> {
-    let id = build(checkout)?;
+pub(crate) fn provide(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
+    let id = checkout::with_tools(checkout, stack, || build(checkout))?;
     for name in ACTIONS.into_iter().flat_map(names) {
         run(&mut command("docker", ["tag", &id, &name]))?;
     }

@@ -3,16 +3,26 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::say;
 
+/// A step that ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// Its name in the workflow.
+    pub(crate) name: String,
+    /// From its first line to its end.
+    pub(crate) time: Duration,
+}
+
 /// What is known of the steps so far.
 pub(super) struct Log {
     /// By job and name, since two jobs may have steps of one name.
     begun: BTreeMap<String, Instant>,
+    ended: Vec<Step>,
     under_way: Option<(String, Instant)>,
     shown: Instant,
     group: bool,
@@ -24,11 +34,17 @@ impl Log {
     pub(super) fn new() -> Self {
         Self {
             begun: BTreeMap::new(),
+            ended: Vec::new(),
             under_way: None,
             shown: Instant::now(),
             group: false,
             stopped: None,
         }
+    }
+
+    /// The steps that ended, in the order in which they did.
+    pub(super) fn into_steps(self) -> Vec<Step> {
+        self.ended
     }
 
     fn show(&mut self, text: &str) {
@@ -81,8 +97,12 @@ impl Log {
         if let Some(result) = entry["stepResult"].as_str().filter(|_| !step.is_empty()) {
             let begun = self.begun.get(&key).copied().unwrap_or_else(Instant::now);
             let mark = if result == "success" { "✓" } else { "✗" };
-            let seconds = begun.elapsed().as_secs_f64();
-            self.show(&format!("{mark} {step} ({seconds:.1} s)"));
+            let time = begun.elapsed();
+            self.show(&format!("{mark} {step} ({:.1} s)", time.as_secs_f64()));
+            self.ended.push(Step {
+                name: step.to_owned(),
+                time,
+            });
             self.under_way = None;
             self.group = false;
         }

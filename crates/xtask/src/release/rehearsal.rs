@@ -6,23 +6,26 @@ use anyhow::Context as _;
 
 use super::base::Bases;
 use super::{Place, VERSION, changelog, images, publish, reproduction, tree};
-use crate::pipeline::{self, checkout};
+use crate::pipeline::{self, Trigger, checkout};
 use crate::setup::base_images::Origin;
 use crate::{paths, say, stack};
 
-/// Workflows that use the released actions, and the event of each: those of the repository, and the examples.
-/// `examples/weekly-patch.yml` is left out: without a checkout it can't be told whom the local registry's certificate is
-/// from; `copacetic-patch.yml` is the same with one.
-const WORKFLOWS: &[(&str, &str)] = &[
-    ("examples/one-image.yml", "push"),
-    ("examples/any-cluster.yml", "push"),
-    ("examples/private-cluster.yml", "push"),
-    ("examples/matrix.yml", "push"),
-    ("examples/monorepo.yml", "push"),
-    ("examples/no-code-scanning.yml", "push"),
-    ("examples/enterprise-server.yml", "push"),
-    (".github/workflows/trivy-scan.yml", "schedule"),
-    (".github/workflows/copacetic-patch.yml", "schedule"),
+/// What uses the released actions: the workflows of the repository, and the examples. `ci.yml` without the job that needs
+/// a runner's Rust and Go. `examples/weekly-patch.yml` is left out: without a checkout it can't be told whom the local
+/// registry's certificate is from; `copacetic-patch.yml` is the same with one.
+const TRIGGERS: &[Trigger<'_>] = &[
+    Trigger::of("examples/one-image.yml", "push"),
+    Trigger::of("examples/any-cluster.yml", "push"),
+    Trigger::of("examples/private-cluster.yml", "push"),
+    Trigger::of("examples/matrix.yml", "push"),
+    Trigger::of("examples/monorepo.yml", "push"),
+    Trigger::of("examples/no-code-scanning.yml", "push"),
+    Trigger::of("examples/enterprise-server.yml", "push"),
+    Trigger::of(".github/workflows/ci.yml", "push").job("app"),
+    Trigger::of(".github/workflows/ci.yml", "pull_request").job("app"),
+    Trigger::of(".github/workflows/trivy-scan.yml", "pull_request"),
+    Trigger::of(".github/workflows/trivy-scan.yml", "schedule"),
+    Trigger::of(".github/workflows/copacetic-patch.yml", "schedule"),
 ];
 
 // What cannot be done here, in the words of the workflow's steps.
@@ -66,14 +69,19 @@ pub(super) fn run(if_changed: bool) -> anyhow::Result<()> {
         Origin::Made => say::step("handing the base images over", Bases::serve)?,
         Origin::Pulled => Bases::Named,
     };
-    images::from(&source, &bases, &place)?;
-    once_more(&source, &bases, &place)?;
+    checkout::with_tools(&source, &stack, || {
+        images::from(&source, &bases, &place)?;
+        once_more(&source, &bases, &place)
+    })?;
     publish::run(&place)?;
     tree::write(&source, &publish::read(&place)?)?;
     checkout::commit(&source)?;
-    for (workflow, event) in WORKFLOWS {
-        say::line(format!("\n{workflow} with the released actions"));
-        pipeline::act(&stack, &source, workflow, event)?;
+    for trigger in TRIGGERS {
+        let Trigger {
+            workflow, event, ..
+        } = trigger;
+        say::line(format!("\n{workflow} ({event}) with the released actions"));
+        pipeline::act(&stack, &source, *trigger)?;
     }
     say::line("\nleft to the workflow on GitHub:");
     for step in LEFT {

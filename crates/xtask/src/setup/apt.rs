@@ -6,7 +6,9 @@ use super::command::{command, run, succeeds};
 use crate::say;
 
 /// A package and what it is for.
-const PACKAGES: &[(&str, &str)] = &[
+type Package = (&'static str, &'static str);
+
+const PACKAGES: &[Package] = &[
     ("docker.io", "the container engine"),
     ("docker-registry", "stands for Azure Container Registry"),
     (
@@ -26,47 +28,84 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ca-certificates", "whom to trust"),
 ];
 
+/// Packages that are needed only where nothing else gives what they do: a command, and its arguments, that ends well
+/// where something does.
+const UNLESS: &[(Package, &[&str])] = &[
+    (
+        ("nodejs", "runs GitHub's parser of workflows"),
+        &["node", "--version"],
+    ),
+    (
+        ("npm", "installs tools of the checks"),
+        &["npm", "--version"],
+    ),
+    (
+        ("python3-venv", "installs tools of the checks"),
+        &["python3", "-c", "import ensurepip"],
+    ),
+];
+
+/// The engine's client, where it is a package of its own (since Debian 13).
+const CLIENT: Package = ("docker-cli", "the container engine's client");
+
 /// Install the packages that are missing.
 ///
 /// # Errors
-/// When that needs rights that the user does not have, or a package cannot be installed.
+/// When a package cannot be installed.
 pub(crate) fn install() -> anyhow::Result<()> {
-    let missing: Vec<_> = PACKAGES
-        .iter()
-        .filter(|(name, _)| !installed(name))
-        .collect();
-    if missing.is_empty() {
+    let missing = PACKAGES.iter().filter(|(name, _)| !installed(name));
+    add(&missing.chain(not_given()).collect::<Vec<_>>())?;
+    if !ends_well(&["docker", "--version"]) {
+        add(&[&CLIENT])?;
+    }
+    Ok(())
+}
+
+/// Install those of them that the checks without a container engine need.
+///
+/// # Errors
+/// When a package cannot be installed.
+pub(crate) fn install_for_checks() -> anyhow::Result<()> {
+    add(&not_given().collect::<Vec<_>>())
+}
+
+fn not_given() -> impl Iterator<Item = &'static Package> {
+    let missing = UNLESS.iter().filter(|(_, given)| !ends_well(given));
+    missing.map(|(package, _)| package)
+}
+
+fn add(packages: &[&Package]) -> anyhow::Result<()> {
+    if packages.is_empty() {
         return Ok(());
     }
-    for (name, purpose) in &missing {
-        say::line(format!("  {name}: {purpose}"));
-    }
-    let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
-    let root = is_root()?;
-    let sudo = succeeds(&mut command("sudo", ["-n", "true"]));
-    if !root && !sudo {
+    if !is_root()? {
+        let names: Vec<_> = packages.iter().map(|(name, _)| *name).collect();
         bail!(
             "system packages are missing, and installing them needs root: run `apt-get install {}` once",
             names.join(" ")
         );
     }
+    for (name, purpose) in packages {
+        say::line(format!("  {name}: {purpose}"));
+    }
     say::step("installing system packages", || {
         let apt = |args: &[&str]| {
-            let mut whole = vec!["apt-get"];
-            whole.extend(args);
-            let mut command = if root {
-                command("apt-get", args)
-            } else {
-                command("sudo", whole)
-            };
-            run(command.env("DEBIAN_FRONTEND", "noninteractive"))
+            let mut apt = command("apt-get", args);
+            run(apt.env("DEBIAN_FRONTEND", "noninteractive"))
         };
         apt(&["update", "-qq"])?;
         let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
-        args.extend(names);
+        args.extend(packages.iter().map(|(name, _)| *name));
         // Services that the packages bring are started by hand here, and only while they are needed.
         apt(&args)
     })
+}
+
+fn ends_well(words: &[&str]) -> bool {
+    let [program, args @ ..] = words else {
+        return false;
+    };
+    succeeds(&mut command(program, args))
 }
 
 fn installed(name: &str) -> bool {

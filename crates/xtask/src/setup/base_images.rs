@@ -2,9 +2,7 @@
 
 mod debian;
 
-use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
@@ -25,6 +23,10 @@ pub(crate) const RUNNER: &str = "drydock/runner:local";
 pub(crate) const PAUSE: &str = "drydock/pause:local";
 /// All of them.
 pub(crate) const MADE: &[&str] = &[DEBIAN, RUST, GO, BUILDKIT, RUNNER, PAUSE];
+/// How the names of containers begin in which an image is made.
+pub(crate) const SETUP_NAME: &str = "drydock-setup-";
+/// Where the engine listens, if nothing else is said.
+const SOCKET: &str = "/var/run/docker.sock";
 /// What an image was made from, so that it is made anew only when that changes.
 pub(crate) const KEY_LABEL: &str = "dev.drydock.key";
 
@@ -137,17 +139,14 @@ fn key_of(folder: &Path) -> String {
         .unwrap_or_default()
 }
 
-// Docker Hub, if it answers within a moment.
+// Whether the engine gets an answer about the image within a moment, from Docker Hub or from its mirror
+// (docs.docker.com/reference/api/engine, `DistributionInspect`; the client has no command for it).
 fn registry_answers() -> bool {
-    let addresses = ("registry-1.docker.io", 443).to_socket_addrs();
-    let Some(address) = addresses.ok().and_then(|mut found| found.next()) else {
-        return false;
-    };
-    TcpStream::connect_timeout(&address, Duration::from_secs(3)).is_ok()
-        && succeeds(&mut command(
-            "timeout",
-            ["10", "docker", "manifest", "inspect", DEBIAN],
-        ))
+    let given = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let socket = given.strip_prefix("unix://").unwrap_or(SOCKET);
+    let url = format!("http://engine/distribution/{DEBIAN}/json");
+    let ask = ["--silent", "--fail", "--max-time", "10", "--unix-socket"];
+    succeeds(command("curl", ask).args([socket, &url]))
 }
 
 fn has_key(image: &str, key: &str) -> bool {
@@ -175,10 +174,10 @@ fn derived(
         return Ok(());
     }
     say::step(&format!("making {image}"), || {
-        let id = output(&mut command(
-            "docker",
-            ["run", "--detach", DEBIAN, "sleep", "infinity"],
-        ))?;
+        // Not by a label, which the image would have from it.
+        let name = format!("--name={SETUP_NAME}{}", std::process::id());
+        let start = ["run", "--detach", &name, DEBIAN, "sleep", "infinity"];
+        let id = output(&mut command("docker", start))?;
         let id = id.trim();
         let made = steps(id).and_then(|()| {
             let mut commit = command(

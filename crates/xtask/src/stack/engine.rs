@@ -46,25 +46,31 @@ pub(super) fn stop() -> anyhow::Result<()> {
     firewall::restore()
 }
 
-/// Remove the containers of runs that were cut off: those of the actions, and those in which `act` ran
-/// our checkout.
-pub(super) fn remove_containers() {
+/// Containers of runs that were cut off: those of the actions, those of this command, and those in which `act` ran our
+/// checkout.
+pub(super) fn containers() -> Vec<String> {
     let checkout = format!("volume={}", paths::state().join("checkout").display());
-    let of_actions = "label=dev.drydock.run".to_owned(); // `container::RUN_LABEL`
-    for filter in [of_actions, checkout] {
+    let labelled = format!("label={}", container::RUN_LABEL);
+    let mut ids = Vec::new();
+    let of_setup = format!("name=^/?{}", base_images::SETUP_NAME);
+    for filter in [labelled, checkout, of_setup] {
         let list = ["ps", "--all", "--quiet", "--filter", &filter];
-        for id in output(&mut command("docker", list))
-            .unwrap_or_default()
-            .split_whitespace()
-        {
-            let format = "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}} {{end}}{{end}}";
-            let volumes = output(&mut command("docker", ["inspect", "--format", format, id]));
-            // One that ends by itself meanwhile is gone, which is what is wanted.
-            let _ = run(&mut command("docker", ["rm", "--force", "--volumes", id]));
-            for volume in volumes.unwrap_or_default().split_whitespace() {
-                if volume != "act-toolcache" {
-                    let _ = run(&mut command("docker", ["volume", "rm", volume]));
-                }
+        let found = output(&mut command("docker", list)).unwrap_or_default();
+        ids.extend(found.split_whitespace().map(ToOwned::to_owned));
+    }
+    ids
+}
+
+/// Remove them.
+pub(super) fn remove_containers() {
+    for id in containers() {
+        let format = "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}} {{end}}{{end}}";
+        let volumes = output(&mut command("docker", ["inspect", "--format", format, &id]));
+        // One that ends by itself meanwhile is gone, which is what is wanted.
+        let _ = run(&mut command("docker", ["rm", "--force", "--volumes", &id]));
+        for volume in volumes.unwrap_or_default().split_whitespace() {
+            if volume != "act-toolcache" {
+                let _ = run(&mut command("docker", ["volume", "rm", volume]));
             }
         }
     }

@@ -80,12 +80,41 @@ pub(super) fn restore() -> anyhow::Result<()> {
     if empty && succeeds(&mut command("umount", [folder])) {
         let _ = std::fs::remove_dir(folder);
     }
-    if let Ok(saved) = std::fs::read_to_string(paths::state().join("settings")) {
-        for (name, value) in saved.lines().filter_map(|line| line.split_once('=')) {
-            let _ = std::fs::write(Path::new("/proc/sys").join(name), value);
-        }
+    for (path, value) in saved_settings() {
+        let _ = std::fs::write(path, value);
     }
     Ok(())
+}
+
+/// What is still there, or not as it was, in words.
+pub(super) fn left() -> Vec<String> {
+    let mut left = Vec::new();
+    if Path::new("/run/netns").join(NAMESPACE).exists() {
+        left.push(format!(
+            "the network namespace `{NAMESPACE}` is still there"
+        ));
+    }
+    if Path::new("/sys/class/net").join(LINK).exists() {
+        left.push(format!("the link `{LINK}` is still there"));
+    }
+    for (path, value) in saved_settings() {
+        let now = std::fs::read_to_string(&path).unwrap_or_default();
+        if now.trim() != value {
+            let (path, now) = (path.display(), now.trim());
+            left.push(format!("`{path}` is {now}, and was {value}"));
+        }
+    }
+    left
+}
+
+// The settings that this machine has, as they were.
+fn saved_settings() -> Vec<(PathBuf, String)> {
+    let saved = std::fs::read_to_string(paths::state().join("settings")).unwrap_or_default();
+    let pairs = saved.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (Path::new("/proc/sys").join(name), value.to_owned()))
+        .collect()
 }
 
 /// Keep the kernel's settings as they are before anything is started, unless an earlier `up` did.

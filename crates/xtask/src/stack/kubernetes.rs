@@ -26,9 +26,6 @@ const PARTS: &[&str] = &[
 
 const READY_LIMIT: Duration = Duration::from_secs(90);
 
-/// Where containerd keeps the network namespaces of pods.
-const POD_NAMESPACES: &str = "/run/netns/cni-";
-
 fn folder() -> PathBuf {
     paths::state().join("kubernetes")
 }
@@ -250,7 +247,7 @@ pub(super) fn stop() {
         process::stop(part);
     }
     cgroups::kill(&socket);
-    unmount(&folder);
+    unmount();
     cgroups::remove();
 }
 
@@ -266,18 +263,23 @@ fn remove_pods(socket: &str) {
     }
 }
 
-fn unmount(folder: &Path) {
+/// What is still mounted in the node's folder.
+pub(super) fn mounts() -> Vec<PathBuf> {
+    let folder = folder();
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let is_ours =
-        |path: &&str| Path::new(path).starts_with(folder) || path.starts_with(POD_NAMESPACES);
     let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    let mut targets: Vec<_> = targets.filter(is_ours).collect();
+    let mut targets: Vec<_> = targets
+        .map(PathBuf::from)
+        .filter(|path| path.starts_with(&folder))
+        .collect();
     // What is mounted on top of another comes first.
     targets.sort_unstable_by(|a, b| b.cmp(a));
-    for target in targets {
-        let _ = run(&mut command("umount", ["--lazy", target]));
-        if target.starts_with(POD_NAMESPACES) {
-            let _ = std::fs::remove_file(target);
-        }
+    targets
+}
+
+fn unmount() {
+    for target in mounts() {
+        // One that stays is found by whoever asks for them again.
+        let _ = run(command("umount", ["--lazy"]).arg(target));
     }
 }

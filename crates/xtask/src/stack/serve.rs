@@ -23,21 +23,27 @@ pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 pub(crate) const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 /// The subscription's id.
 pub(crate) const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
-/// The token with which the deployment's identity talks to the cluster.
+/// The token with which the deployment's identity talks to a node of ours.
 pub(super) const CLUSTER_TOKEN: &str = "local-cluster-token-of-the-deployer";
+// Where it finds another one.
+const TOKEN_FILE: &str = "DRYDOCK_CLUSTER_TOKEN_FILE";
 /// With which the node pulls images.
 pub(super) const NODE_IDENTITY: (&str, &str) = ("node", "local-node-pull-password");
 
-/// Start it in the background.
+/// Start it in the background. The deployment's identity shows the cluster the token in the file `token`, or the one
+/// that a node of ours knows.
 ///
 /// # Errors
 /// When it does not come up.
-pub(super) fn start(kubeconfig: &Path) -> anyhow::Result<()> {
+pub(super) fn start(kubeconfig: &Path, token: Option<&Path>) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("while finding our own program")?;
     let mut serve = command(&program.to_string_lossy(), ["serve"]);
     serve
         .env("DRYDOCK_STATE", paths::state())
         .env("DRYDOCK_KUBECONFIG", kubeconfig);
+    if let Some(token) = token {
+        serve.env(TOKEN_FILE, token);
+    }
     process::start("serve", &serve)?;
     process::wait("serve", Duration::from_secs(20), || {
         [
@@ -57,6 +63,10 @@ pub(super) fn start(kubeconfig: &Path) -> anyhow::Result<()> {
 pub(super) fn run() -> anyhow::Result<()> {
     let kubeconfig =
         std::env::var_os("DRYDOCK_KUBECONFIG").map_or_else(kubernetes::kubeconfig, PathBuf::from);
+    let token = match std::env::var_os(TOKEN_FILE) {
+        Some(file) => std::fs::read_to_string(file).context("while reading the cluster's token")?,
+        None => CLUSTER_TOKEN.to_owned(),
+    };
     let config = testkit::ServeConfig {
         github: GITHUB.parse()?,
         github_token: GITHUB_TOKEN.into(),
@@ -69,7 +79,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         client: CLIENT.into(),
         subscription: SUBSCRIPTION.into(),
         oidc_request_token: OIDC_REQUEST_TOKEN.into(),
-        cluster_token: CLUSTER_TOKEN.into(),
+        cluster_token: token,
         node_identity: (NODE_IDENTITY.0.into(), NODE_IDENTITY.1.into()),
         kubeconfig,
         data: paths::state().join("github"),

@@ -133,6 +133,8 @@ state = {}
   sandbox_image = "docker.io/{}"
   # Where the process may not lower its score, every sandbox would fail.
   restrict_oom_score_adj = true
+  # The pods' network namespaces lie under `state`, so that nobody else's are met where ours are removed.
+  netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = {}
     conf_dir = {}
