@@ -14,6 +14,7 @@ use bollard::query_parameters::{
     ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptions,
 };
+use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt as _};
 
 use crate::{Engine, RUN_LABEL};
@@ -153,21 +154,13 @@ impl Engine {
             .all(true)
             .filters(&filters)
             .build();
-        for found in self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .unwrap_or_default()
-        {
-            if let Some(id) = found.id {
-                Container {
-                    engine: self.clone(),
-                    id,
-                }
-                .remove()
-                .await;
-            }
-        }
+        let found = self.docker.list_containers(Some(options)).await;
+        let ids = found.unwrap_or_default().into_iter().filter_map(|c| c.id);
+        let containers = ids.map(|id| Container {
+            engine: self.clone(),
+            id,
+        });
+        join_all(containers.map(|container| async move { container.remove().await })).await;
     }
 }
 

@@ -7,6 +7,7 @@
 //! is pushed here stays here, until it is taken on.
 
 mod answer;
+mod archive;
 mod saved;
 mod upload;
 
@@ -18,8 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 
-use crate::{Digest, Engine, ImageInfo, ImageRef, Registry, oci};
-use saved::Saved;
+use crate::{Digest, ImageInfo, ImageRef, Registry, oci};
 
 /// A registry on a loopback port. It ends, and its files go, when it is dropped.
 pub struct LocalRegistry {
@@ -127,29 +127,6 @@ impl LocalRegistry {
         let path = format!("{}/{space}/{}", self.prefix, image.name());
         let moved = image.moved_to(&self.address.to_string(), &path)?;
         Ok(moved.with_tag(image.tag().unwrap_or("latest"))?)
-    }
-
-    /// Serve `image` from `engine`.
-    ///
-    /// # Errors
-    /// When the engine does not have it, or its archive is not understood.
-    pub async fn add_saved(
-        &self,
-        engine: &Engine,
-        image: &ImageRef,
-        space: &str,
-    ) -> anyhow::Result<ImageRef> {
-        let reference = self.reference_for(space, image)?;
-        let saved = Saved::take(engine, image, &self.shared.file())
-            .await
-            .with_context(|| format!("while taking `{image}` out of the engine"))?;
-        let blobs = saved.blobs.into_iter();
-        self.shared
-            .content()
-            .blobs
-            .extend(blobs.map(|(digest, path)| (digest, Blob::File(path))));
-        self.put(&reference, &saved.manifest)?;
-        Ok(reference)
     }
 
     /// Serve `image` of `registry`, whose manifest is `manifest`; its blobs are fetched when they are

@@ -236,6 +236,10 @@ impl Registry {
                 {
                     None
                 }
+                Err(e) if e.is_connect() => {
+                    let cure = format!("is `{}` up, and can this runner reach it?", self.host);
+                    return Err(anyhow::Error::new(e).context(cure));
+                }
                 answer => return Ok(answer?),
             };
             let wait = wait.unwrap_or(Duration::from_millis(250 << attempt));

@@ -101,14 +101,7 @@ impl<'s, 'a> Job<'s, 'a> {
     /// # Errors
     /// When it can't be taken out of the engine.
     pub(crate) async fn served(&self) -> anyhow::Result<&ImageRef> {
-        let save = || async {
-            let session = self.session;
-            let image = &self.order.image;
-            session
-                .local
-                .add_saved(&session.engine, image, &self.space)
-                .await
-        };
+        let save = || self.session.serve(&self.order.image, &self.space);
         self.served.get_or_try_init(save).await
     }
 

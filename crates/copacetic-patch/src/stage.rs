@@ -47,8 +47,9 @@ impl Staged {
     pub(crate) async fn make(job: &Job<'_, '_>, plan: &Plan) -> anyhow::Result<Self> {
         let session = job.session;
         let folder = session.new_folder()?;
-        let (served, tooling, address) =
-            tokio::try_join!(job.served(), session.tooling(), session.buildkit())?;
+        // The tooling image comes with the image where both are the engine's.
+        let images = async { Ok((job.served().await?, session.tooling().await?)) };
+        let ((served, tooling), address) = tokio::try_join!(images, session.buildkit())?;
         let copa = Run {
             image: served,
             tag: RAW,

@@ -1,27 +1,148 @@
-//! An image of the engine, unpacked from its `save` stream.
+//! Images of the engine, as its archive has them.
+//!
+//! An engine with the classic image store saves the uncompressed tars of its layers, whose digests are the diff IDs
+//! that the configuration names. One with containerd's (the default since Docker 29) saves the layers as they are in
+//! that store, which is as they were pulled or built: mostly compressed. Both write a `manifest.json`.
 
+use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use futures_util::StreamExt as _;
 use serde::Deserialize;
-use tokio::io::AsyncWriteExt as _;
 
+use super::{Blob, LocalRegistry, archive};
 use crate::oci::{CONFIG, Descriptor, LAYER, Manifest};
 use crate::{Digest, Engine, ImageRef};
 
-/// The image's manifest and the files of its blobs.
-pub(super) struct Saved {
-    pub(super) manifest: Manifest,
-    pub(super) blobs: Vec<(String, PathBuf)>,
+/// What makes several images come one by one.
+#[derive(Debug, thiserror::Error)]
+#[error("the engine's archive has {count} images, and none of them is named `{name}`")]
+struct Unnamed {
+    count: usize,
+    name: ImageRef,
 }
 
+impl LocalRegistry {
+    /// Serve `image` from `engine`.
+    ///
+    /// # Errors
+    /// When the engine does not have it, or its archive is not understood.
+    pub async fn add_saved(
+        &self,
+        engine: &Engine,
+        image: &ImageRef,
+        space: &str,
+    ) -> anyhow::Result<ImageRef> {
+        self.take(engine, &[(image, space)]).await?;
+        self.reference_for(space, image)
+    }
+
+    /// Serve several images from `engine`, each in its space. They come out of it in one archive, where layers that
+    /// they share are but once.
+    ///
+    /// # Errors
+    /// When the engine lacks one, or its archive is not understood.
+    pub async fn add_saved_all(
+        &self,
+        engine: &Engine,
+        images: &[(&ImageRef, &str)],
+    ) -> anyhow::Result<Vec<ImageRef>> {
+        // An archive tells images apart by their tags; what is asked for by digest has none there.
+        if images.iter().all(|(image, _)| image.digest().is_none()) {
+            match self.take(engine, images).await {
+                Err(e) if images.len() > 1 && e.is::<Unnamed>() => {}
+                taken => return taken,
+            }
+        }
+        let each = images
+            .iter()
+            .map(|(image, space)| self.add_saved(engine, image, space));
+        futures_util::future::try_join_all(each).await
+    }
+
+    async fn take(
+        &self,
+        engine: &Engine,
+        images: &[(&ImageRef, &str)],
+    ) -> anyhow::Result<Vec<ImageRef>> {
+        let mut names: Vec<_> = images.iter().map(|(image, _)| image.to_string()).collect();
+        names.dedup();
+        let what = || format!("while taking `{}` out of the engine", names.join("` and `"));
+        let saved = self.save(engine, images).await.with_context(what)?;
+        let mut served = Vec::new();
+        for ((image, space), saved) in images.iter().zip(saved) {
+            let blobs = saved.blobs.into_iter();
+            self.shared
+                .content()
+                .blobs
+                .extend(blobs.map(|(digest, path)| (digest, Blob::File(path))));
+            let reference = self.reference_for(space, image)?;
+            self.put(&reference, &saved.manifest)?;
+            served.push(reference);
+        }
+        Ok(served)
+    }
+
+    async fn save(
+        &self,
+        engine: &Engine,
+        images: &[(&ImageRef, &str)],
+    ) -> anyhow::Result<Vec<Saved>> {
+        let mut wanted = Vec::new();
+        for (image, _) in images {
+            wanted.push(Wanted::of(engine, image).await?);
+        }
+        let mut names: Vec<_> = wanted.iter().map(|image| image.name.to_string()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let chunks = engine.docker.export_images(&names);
+        let read = move |folder: &Path| Saved::read(folder, &wanted);
+        archive::receive(Box::pin(chunks), &self.shared, read).await
+    }
+}
+
+/// An image that the engine is asked for.
+struct Wanted {
+    name: ImageRef,
+    /// The diff IDs that the engine tells of it.
+    diff_ids: Vec<String>,
+}
+
+impl Wanted {
+    async fn of(engine: &Engine, image: &ImageRef) -> anyhow::Result<Self> {
+        // To save a name without a tag is to save all tags that it has; where it has no `latest`, it is an id.
+        let latest = match (image.tag(), image.digest()) {
+            (None, None) => Some(image.with_tag("latest")?),
+            _ => None,
+        };
+        for name in latest.iter().chain([image]) {
+            if let Some(found) = engine.inspect(name).await? {
+                return Ok(Self {
+                    name: name.clone(),
+                    diff_ids: found.diff_ids,
+                });
+            }
+        }
+        bail!("the engine has no image `{image}`")
+    }
+}
+
+/// The manifest of an image and the files of its blobs.
+#[derive(Debug)]
+struct Saved {
+    manifest: Manifest,
+    blobs: Vec<(String, PathBuf)>,
+}
+
+/// An image in `manifest.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {
     config: String,
-    layers: Vec<String>,
+    repo_tags: Option<Vec<String>>,
+    layers: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -34,58 +155,79 @@ struct RootFs {
     diff_ids: Vec<String>,
 }
 
-impl Saved {
-    /// Take `image` out of `engine`, into the new folder `into`. Layers stay uncompressed: their digest
-    /// is then the diff ID that the configuration names, and nothing has to be hashed or compressed.
-    pub(super) async fn take(
-        engine: &Engine,
-        image: &ImageRef,
-        into: &Path,
-    ) -> anyhow::Result<Self> {
-        if engine.inspect(image).await?.is_none() {
-            bail!("the engine has no such image");
-        }
-        tokio::fs::create_dir(into).await?;
-        let archive = into.join("image.tar");
-        let mut file = tokio::fs::File::create(&archive).await?;
-        let name = image.to_string();
-        let mut chunks = engine.docker.export_image(&name);
-        while let Some(chunk) = chunks.next().await {
-            file.write_all(&chunk?).await?;
-        }
-        file.flush().await?;
+impl Entry {
+    fn is_named(&self, name: &ImageRef) -> bool {
+        let tags = self.repo_tags.iter().flatten();
+        let mut tags = tags.filter_map(|tag| tag.parse::<ImageRef>().ok());
+        tags.any(|tag| in_full(&tag) == in_full(name))
+    }
+}
 
-        let (unpacked, target) = (archive.clone(), into.to_owned());
-        tokio::task::spawn_blocking(move || unpack(&unpacked, &target)).await??;
-        tokio::fs::remove_file(&archive).await?;
-        Self::read(into)
+// `debian` and `docker.io/library/debian:latest` are one name: an archive has the short form, whichever was asked for.
+fn in_full(image: &ImageRef) -> String {
+    let tag = image.tag().unwrap_or("latest");
+    let repository = image.repository();
+    match image.registry() {
+        Some(host) if !matches!(host, "docker.io" | "index.docker.io") => {
+            format!("{host}/{repository}:{tag}")
+        }
+        _ if repository.contains('/') => format!("docker.io/{repository}:{tag}"),
+        _ => format!("docker.io/library/{repository}:{tag}"),
+    }
+}
+
+impl Saved {
+    /// The images `wanted` of the archive that was unpacked into `folder`.
+    ///
+    /// # Errors
+    /// [`Unnamed`] when the archive does not tell which of several is one; anything else when it is damaged.
+    fn read(folder: &Path, wanted: &[Wanted]) -> anyhow::Result<Vec<Self>> {
+        let text = std::fs::read(folder.join("manifest.json"))
+            .context("the engine's archive has no `manifest.json`")?;
+        let entries: Vec<Entry> = serde_json::from_slice(&text)
+            .context("in the `manifest.json` of the engine's archive")?;
+        let read = |image: &Wanted| {
+            let entry = match entries.as_slice() {
+                // What is asked for alone needs no name; by digest or id it has none.
+                [only] if wanted.len() == 1 => Some(only),
+                several => several.iter().find(|entry| entry.is_named(&image.name)),
+            };
+            let entry = entry.ok_or_else(|| Unnamed {
+                count: entries.len(),
+                name: image.name.clone(),
+            })?;
+            Self::of(folder, entry, image).with_context(|| format!("in `{}`", image.name))
+        };
+        wanted.iter().map(read).collect()
     }
 
-    fn read(folder: &Path) -> anyhow::Result<Self> {
-        let entries: Vec<Entry> = read_json(&folder.join("manifest.json"))?;
-        let Some(entry) = entries.into_iter().next() else {
-            bail!("the archive names no image")
-        };
-        let config_bytes = read_inside(folder, &entry.config)?;
+    fn of(folder: &Path, entry: &Entry, wanted: &Wanted) -> anyhow::Result<Self> {
+        let config_path = inside(folder, &entry.config)?;
+        let config_bytes = std::fs::read(&config_path)?;
         let config: Config =
             serde_json::from_slice(&config_bytes).context("in the image's configuration")?;
-        if config.rootfs.diff_ids.len() != entry.layers.len() {
+        let diff_ids = config.rootfs.diff_ids;
+        let saved = entry.layers.as_deref().unwrap_or_default();
+        if diff_ids.len() != saved.len() {
+            let (layers, named) = (saved.len(), diff_ids.len());
+            bail!("the archive has {layers} layers, the configuration {named}");
+        }
+        if diff_ids != wanted.diff_ids {
             bail!(
-                "the archive has {} layers, the configuration {}",
-                entry.layers.len(),
-                config.rootfs.diff_ids.len()
+                "the archive has other layers than the engine tells of the image: it has one for several platforms, or it was just tagged anew; pull or build it again for this machine"
             );
         }
         let mut blobs = Vec::new();
         let mut layers = Vec::new();
-        for (diff_id, layer) in config.rootfs.diff_ids.iter().zip(&entry.layers) {
-            let path = inside(folder, layer)?;
-            let size = std::fs::metadata(&path)?.len();
-            layers.push(Descriptor::new(LAYER, &diff_id.parse()?, size));
-            blobs.push((diff_id.clone(), path));
+        for (diff_id, name) in diff_ids.iter().zip(saved) {
+            let path = inside(folder, name)
+                .context("the engine does not have the whole image; pull or build it again")?;
+            let layer = layer(&path, name, &diff_id.parse()?)?;
+            blobs.push((layer.digest.clone(), path));
+            layers.push(layer);
         }
         let digest = Digest::of(&config_bytes);
-        blobs.push((digest.to_string(), inside(folder, &entry.config)?));
+        blobs.push((digest.to_string(), config_path));
         let config = Descriptor::new(CONFIG, &digest, config_bytes.len() as u64);
         Ok(Self {
             manifest: Manifest::new(config, layers),
@@ -94,15 +236,39 @@ impl Saved {
     }
 }
 
-// Files and links only, and nothing outside of `into`: `unpack_in` refuses paths that lead out.
-fn unpack(archive: &Path, into: &Path) -> anyhow::Result<()> {
-    let mut tar = tar::Archive::new(std::fs::File::open(archive)?);
-    for entry in tar.entries()? {
-        entry?.unpack_in(into)?;
+// What a layer is, and its digest.
+//
+// Where nothing is compressed the digest is the diff ID, and a blob of an OCI layout is named by its digest: neither
+// is computed here. Whoever gets a layer from here checks it: BuildKit and Trivy when they pull it, an engine when it
+// is loaded (by the diff ID), a registry when it is pushed.
+fn layer(path: &Path, name: &str, diff_id: &Digest) -> anyhow::Result<Descriptor> {
+    let hex = name.strip_prefix("blobs/sha256/");
+    let blob: Option<Digest> = hex.and_then(|hex| format!("sha256:{hex}").parse().ok());
+    let size = std::fs::metadata(path)?.len();
+    if blob.as_ref() == Some(diff_id) {
+        return Ok(Descriptor::new(LAYER, diff_id, size));
     }
-    Ok(())
+    let mut start = Vec::new();
+    File::open(path)?.take(4).read_to_end(&mut start)?;
+    let compression = match (start.as_slice(), &blob) {
+        ([0x1f, 0x8b, ..], _) => "+gzip",
+        // A frame, or one that is to be skipped (RFC 8878, section 3.1).
+        ([0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18], _) => "+zstd",
+        (_, None) => return Ok(Descriptor::new(LAYER, diff_id, size)),
+        (_, Some(_)) => bail!("the layer `{name}` is neither a tar nor compressed by gzip or zstd"),
+    };
+    let digest = match blob {
+        Some(digest) => digest,
+        None => Digest::of_reader(File::open(path)?)?,
+    };
+    Ok(Descriptor::new(
+        &format!("{LAYER}{compression}"),
+        &digest,
+        size,
+    ))
 }
 
+// The file `name` of the archive, also by way of a link.
 fn inside(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let path = folder
         .join(name)
@@ -114,13 +280,5 @@ fn inside(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-fn read_inside(folder: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(inside(folder, name)?)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    let text = std::fs::read(path).context("the archive has no manifest.json")?;
-    serde_json::from_slice(&text).context("in the archive's manifest.json")
-}
+#[cfg(test)]
+pub(super) mod tests;
