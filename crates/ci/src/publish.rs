@@ -4,6 +4,7 @@
 
 use actions_toolkit::{Context, Secret};
 use anyhow::Context as _;
+use findings::Finding;
 use findings::sarif::{self, Analysis, TRIVY};
 use github::{CodeScanning, Commented, Packed, Place, PullRequest};
 
@@ -21,15 +22,20 @@ pub(crate) fn files(ctx: &Context, request: &Request, proof: &Proof) -> anyhow::
         keep::file(request, &tests.junit_file, text)?;
         ctx.output("junit-file", &tests.junit_file);
     }
-    if let Some(sarif) = sarif(ctx, proof)? {
+    if let Some(sarif) = sarif(ctx, proof, |findings| findings)? {
         keep::file(request, &request.sarif_file, &sarif)?;
         ctx.output("sarif-file", &request.sarif_file);
     }
     Ok(())
 }
 
-// One analysis for each linter that ran, also one that found nothing: that closes its alerts.
-fn sarif(ctx: &Context, proof: &Proof) -> anyhow::Result<Option<Vec<u8>>> {
+// One analysis for each linter that ran, also one that found nothing: that closes its alerts. Each has those of its
+// findings that `of` takes.
+fn sarif(
+    ctx: &Context,
+    proof: &Proof,
+    of: fn(&[Finding]) -> &[Finding],
+) -> anyhow::Result<Option<Vec<u8>>> {
     let family = family(ctx);
     let linted = proof.analysis.iter().flat_map(|analysis| &analysis.linted);
     let mut parts: Vec<_> = linted
@@ -52,7 +58,7 @@ fn sarif(ctx: &Context, proof: &Proof) -> anyhow::Result<Option<Vec<u8>>> {
             driver,
             category,
             version,
-            findings,
+            findings: of(findings),
         })
         .collect();
     sarif::write(&analyses, sarif::SHOWN).map(Some)
@@ -80,7 +86,7 @@ pub(crate) async fn tell(
     if request.github.comment {
         comment(ctx, request, proof, (token, repository), passed).await;
     }
-    match sarif(ctx, proof)? {
+    match sarif(ctx, proof, sarif::told)? {
         Some(file) if request.github.upload => {
             upload(ctx, request, (token, repository), &file).await
         }

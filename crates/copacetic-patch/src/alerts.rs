@@ -1,14 +1,20 @@
-//! The Security tab after the patch: what the second scan does not find any more is closed there.
+//! The Security tab after the patch: what the second scan does not find any more is closed there, and nothing else.
 //!
-//! GitHub closes an alert when a newer analysis of its category does not have it, so the second scan goes
-//! into the category of the scan that came before.
+//! GitHub closes an alert when a newer analysis of its category does not have it, so what remains goes into the category
+//! of the scan that came before. That scan looked for secrets too, and may have had an ignore file and VEX documents. Its
+//! report says so, and its layers are unchanged, as the proof has shown: what is not looked for again is still there. (Of
+//! the layer of an earlier patch, which may go, it is said too; the scan of the next image has the last word.)
+//!
+//! Without its report nothing is uploaded: that would close what is not known of here. Nor into a category of our own,
+//! since an alert has a state in each category, and in the scan's it would stay open
+//! (docs.github.com/code-security/concepts/code-scanning/code-scanning-alerts, "About alerts from multiple configurations").
 
-use actions_toolkit::Context;
 use findings::sarif::{self, Analysis};
 use findings::{Places, SourceFiles};
-use github::{CodeScanning, Packed, Place, UploadError};
+use github::{CodeScanning, Packed, Place};
 use trivy::{Report, Target};
 
+use crate::before::Before;
 use crate::job::Job;
 
 /// Tell the Security tab what the patched image of `job` has left. The image is promoted by now: an upload
@@ -29,23 +35,21 @@ pub(crate) async fn bring_up_to_date(job: &Job<'_, '_>, after: &Report) {
         github::category(&github, target.kind(), image.repository())
     });
     let uploaded = async {
+        // As it was given: what the patch was held against may be a scan of this step.
+        let Some(given) = Before::given(job)? else {
+            return Ok(None);
+        };
         let place = Place::of(&github, &request.workspace).map_err(anyhow::Error::new)?;
-        let file = file(
-            ctx,
-            after.clone(),
-            image.repository(),
-            request.dockerfile.as_deref(),
-            &category,
-        )?;
+        let file = file(job, after, given.scanned.report, &category)?;
         let http = ctx.http()?.clone();
-        CodeScanning::new(http, github.api_url(), repository, token.expose())?
-            .upload(&file, &place)
-            .await
+        let scanning = CodeScanning::new(http, github.api_url(), repository, token.expose())?;
+        scanning.upload(&file, &place).await.map(Some)
     };
     match uploaded.await {
-        Ok(_) => ctx
+        Ok(Some(_)) => ctx
             .log()
             .info(format!("the Security tab has what remains: {category}")),
+        Ok(None) => leave(job),
         Err(error) if error.is_setting() => ctx.log().notice(format!(
             "the Security tab does not know what was mended: {error}"
         )),
@@ -55,27 +59,101 @@ pub(crate) async fn bring_up_to_date(job: &Job<'_, '_>, after: &Report) {
     }
 }
 
+// Leave the Security tab as it is.
+fn leave(job: &Job<'_, '_>) {
+    let request = &job.session.request;
+    let log = job.session.ctx.log();
+    let said = format!(
+        "the Security tab does not know what was mended in {}: without `report`, whatever else the scan of it found would be closed; give the scan's report, or set `upload: false`",
+        job.order.image
+    );
+    // Of several images there can be none, and who patches those is not to read it of each.
+    if request.orders.len() == 1 && request.filter.is_none() {
+        log.notice(said);
+    } else {
+        log.info(said);
+    }
+}
+
 fn file(
-    ctx: &Context,
-    after: Report,
-    name: &str,
-    dockerfile: Option<&str>,
+    job: &Job<'_, '_>,
+    after: &Report,
+    given: Report,
     category: &str,
-) -> Result<Packed, UploadError> {
-    let version = after.trivy.version.clone();
-    let source = SourceFiles::new(ctx.github().workspace().map_err(anyhow::Error::new)?);
-    let places = Places::new(name, "", &source);
-    let places = match dockerfile {
+) -> anyhow::Result<Packed> {
+    let request = &job.session.request;
+    let source = SourceFiles::new(&request.workspace);
+    let places = Places::new(job.order.image.repository(), "", &source);
+    let places = match &request.dockerfile {
         Some(path) => places.built_from(path, &after.metadata),
         None => places,
     };
-    let findings = findings::of_report(after, &places);
+    Packed::of(&sarif(after.clone(), given, &places, category)?)
+}
+
+// What remains of the image of the report `given`, by the scan `after` its patch. The run id tells a later
+// `trivy-scan`, which compares with what was found before a patch, to look further back.
+fn sarif(
+    after: Report,
+    given: Report,
+    places: &Places<'_>,
+    category: &str,
+) -> anyhow::Result<Vec<u8>> {
+    let version = after.trivy.version.clone();
+    let findings = findings::of_rescan(after, given, places);
     let analysis = Analysis {
         driver: &sarif::TRIVY,
         category,
         version: &version,
-        findings: &findings,
+        findings: sarif::told(&findings),
     };
-    let sarif = sarif::write(&[analysis], sarif::RESULTS)?;
-    Ok(Packed::of(&sarif)?)
+    sarif::write_run(sarif::PATCHED, &[analysis], sarif::RESULTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::report;
+    use serde_json::{Value, json};
+
+    // The rules of what is told, and the id of the analysis.
+    fn told(after: Report, given: Report) -> (Vec<String>, Value) {
+        let source = SourceFiles::default();
+        let places = Places::new("app", "", &source);
+        let bytes = sarif(after, given, &places, "image/app").unwrap();
+        let file: Value = serde_json::from_slice(&bytes).unwrap();
+        let run = &file["runs"][0];
+        let results = run["results"].as_array().unwrap();
+        let rules = results.iter().map(|r| r["ruleId"].as_str().unwrap().into());
+        (rules.collect(), run["automationDetails"]["id"].clone())
+    }
+
+    #[test]
+    fn a_secret_is_not_closed_by_a_scan_that_did_not_look_for_it() {
+        let mut given = report(&[("openssl", "1", "2"), ("zlib1g", "1", "")]);
+        let secret = json!({"Target": "/app/key.pem", "Class": "secret", "Secrets": [{"RuleID": "private-key", "Severity": "HIGH", "Title": "Key", "StartLine": 1, "EndLine": 3}]});
+        given.results.push(serde_json::from_value(secret).unwrap());
+        let after = report(&[("openssl", "2", "-"), ("zlib1g", "1", "")]);
+        let (rules, id) = told(after, given);
+        assert_eq!(rules, ["CVE-zlib1g", "private-key"]);
+        assert_eq!(id, "image/app/patched");
+    }
+
+    #[test]
+    fn what_the_scan_ignored_is_not_opened() {
+        let mut given = report(&[("openssl", "1", "2"), ("zlib1g", "1", "-")]);
+        given.results[0].modified = vec![trivy::report::Modified {
+            r#type: "vulnerability".into(),
+            status: "ignored".into(),
+            finding: json!({"PkgName": "zlib1g", "VulnerabilityID": "CVE-zlib1g"}),
+            ..Default::default()
+        }];
+        let after = report(&[
+            ("openssl", "2", "-"),
+            ("zlib1g", "1", ""),
+            ("perl", "1", ""),
+        ]);
+        let (rules, _) = told(after, given);
+        assert_eq!(rules, ["CVE-perl"]);
+    }
 }

@@ -1,5 +1,7 @@
 //! The findings of a report of Trivy.
 
+mod rescan;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,27 +13,39 @@ use trivy::{Report, Severity};
 
 use crate::identity::{self, Occurrences};
 use crate::{Finding, Location, Package, Places, Rule, Subject, Suppression};
+use rescan::Reasons;
+pub use rescan::of_rescan;
 
 /// The findings of `report`, the worst first. Passed checks are none.
 pub fn of_report(report: Report, places: &Places<'_>) -> Vec<Finding> {
-    let mut reader = Reader {
-        places,
-        rules: HashMap::new(),
-        found: Vec::new(),
-    };
-    for result in report.results {
-        reader.result(result);
-    }
-    reader.done()
+    Reader::new(places, Reasons::default()).all(report.results)
 }
 
 struct Reader<'a> {
     places: &'a Places<'a>,
+    // Why what is found does not count, by another report.
+    reasons: Reasons,
     rules: HashMap<String, Arc<Rule>>,
     found: Vec<Finding>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(places: &'a Places<'a>, reasons: Reasons) -> Self {
+        Self {
+            places,
+            reasons,
+            rules: HashMap::new(),
+            found: Vec::new(),
+        }
+    }
+
+    fn all(mut self, results: impl IntoIterator<Item = ResultOf>) -> Vec<Finding> {
+        for result in results {
+            self.result(result);
+        }
+        self.done()
+    }
+
     fn result(&mut self, mut result: ResultOf) {
         let vulnerabilities = std::mem::take(&mut result.vulnerabilities);
         let misconfigurations = std::mem::take(&mut result.misconfigurations);
@@ -48,10 +62,10 @@ impl Reader<'_> {
         for s in secrets {
             self.secret(&result, &s, None);
         }
-        for mut modified in modified {
-            let reason = Some(suppression(&mut modified));
-            let value = modified.finding;
-            match modified.r#type.as_str() {
+        for modified in modified {
+            let (kind, value, reason) = apart(modified);
+            let reason = Some(reason);
+            match kind.as_str() {
                 "vulnerability" => {
                     if let Some(v) = read(value) {
                         self.vulnerability(&result, v, &by_id, reason);
@@ -96,6 +110,7 @@ impl Reader<'_> {
         packages: &HashMap<&str, &Listed>,
         suppressed: Option<Suppression>,
     ) {
+        let suppressed = suppressed.or_else(|| self.reasons.of(&v));
         let listed = packages.get(v.package_id.as_str());
         let lines = listed.and_then(|package| package.locations.first());
         let layer: &Layer = if v.layer.diff_id.is_empty() {
@@ -253,12 +268,14 @@ fn read<T: DeserializeOwned>(value: serde_json::Value) -> Option<T> {
     serde_json::from_value(value).ok()
 }
 
-fn suppression(modified: &mut Modified) -> Suppression {
-    Suppression {
-        reason: std::mem::take(&mut modified.statement),
-        source: std::mem::take(&mut modified.source),
-        status: std::mem::take(&mut modified.status),
-    }
+// The kind of finding, the finding, and why it was taken out.
+fn apart(modified: Modified) -> (String, serde_json::Value, Suppression) {
+    let reason = Suppression {
+        reason: modified.statement,
+        source: modified.source,
+        status: modified.status,
+    };
+    (modified.r#type, modified.finding, reason)
 }
 
 fn sentence(text: &str) -> String {

@@ -20,6 +20,8 @@ use parts::Facts;
 pub const RESULTS: usize = 25_000;
 /// Results that it shows of them, the worst first.
 pub const SHOWN: usize = 5_000;
+/// The run id of an analysis of an image after its patch: what the patch mended is not in it.
+pub const PATCHED: &str = "patched";
 
 /// The tool that found what an analysis has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +54,35 @@ pub struct Analysis<'a> {
     pub findings: &'a [Finding],
 }
 
+/// Those of `findings` that the Security tab is to have: not the suppressed, which come last.
+///
+/// GitHub does not look at `suppressions`, and opens an alert of what has one: it is none of the properties that the
+/// page above lists, and github.com/github/codeql-action/issues/1230 is about it.
+pub fn told(findings: &[Finding]) -> &[Finding] {
+    &findings[..findings.partition_point(Finding::open)]
+}
+
 /// The file for `analyses`, each with its `results` worst findings at most.
 ///
 /// # Errors
 /// When the writer fails, which only a defect of ours can bring about.
 pub fn write(analyses: &[Analysis<'_>], results: usize) -> anyhow::Result<Vec<u8>> {
+    write_run("", analyses, results)
+}
+
+/// The same with the run id `run_id`, which tells analyses of one category apart. GitHub keeps it and goes by the
+/// category alone.
+///
+/// # Errors
+/// When the writer fails, which only a defect of ours can bring about.
+pub fn write_run(
+    run_id: &str,
+    analyses: &[Analysis<'_>],
+    results: usize,
+) -> anyhow::Result<Vec<u8>> {
     let runs = analyses.iter().map(|analysis| Run {
         analysis: *analysis,
+        run_id,
         kept: kept(analysis.findings, results),
     });
     let log = Log(runs.collect());
@@ -74,6 +98,7 @@ struct Log<'a>(Vec<Run<'a>>);
 
 struct Run<'a> {
     analysis: Analysis<'a>,
+    run_id: &'a str,
     kept: &'a [Finding],
 }
 
@@ -101,7 +126,7 @@ impl Serialize for Run<'_> {
         )?;
         run.serialize_entry(
             "automationDetails",
-            &parts::category(self.analysis.category),
+            &parts::identity(self.analysis.category, self.run_id),
         )?;
         run.serialize_entry("columnKind", "utf16CodeUnits")?;
         run.serialize_entry("results", &Results(self.kept, &index))?;

@@ -108,6 +108,13 @@ pub fn family(github: &GithubEnv<'_>) -> String {
     format!("{workflow}:{}", github.job().unwrap_or("local"))
 }
 
+/// The two parts of the id of an analysis, `automationDetails.id`: all before the last `/` is the category, which
+/// tells what closes what; what follows is the run id, which GitHub stores and does not use
+/// (docs.github.com/code-security/reference/code-scanning/sarif-support-for-code-scanning, "runAutomationDetails object").
+pub fn category_and_run_id(id: &str) -> (&str, &str) {
+    id.rsplit_once('/').unwrap_or(("", id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +244,22 @@ mod tests {
                 expected.as_ref().copied(),
                 "{event} {head:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_run_id_is_what_follows_the_last_slash() {
+        // GitHub's own table.
+        let table = [
+            (
+                "my-analysis/tool1/2021-02-01",
+                ("my-analysis/tool1", "2021-02-01"),
+            ),
+            ("my-analysis/tool1/", ("my-analysis/tool1", "")),
+            ("my-analysis for tool1", ("", "my-analysis for tool1")),
+        ];
+        for (id, parts) in table {
+            assert_eq!(category_and_run_id(id), parts);
         }
     }
 }

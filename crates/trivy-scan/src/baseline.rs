@@ -15,7 +15,7 @@ use crate::request::present;
 pub(crate) enum Source {
     /// There is none.
     None,
-    /// The newest analysis of the base branch of a pull request, of its category.
+    /// The newest analysis of the base branch of a pull request, of its category and before a patch.
     BaseBranch,
     /// A SARIF file of an earlier run.
     File(PathBuf),
@@ -76,15 +76,14 @@ impl Baseline {
     /// Those of the analysis of `category` in a SARIF file; of its only one, if there is but one.
     pub(crate) fn of_sarif(sarif: &Value, category: &str) -> Option<Self> {
         let runs = sarif["runs"].as_array()?;
-        let id = |run: &Value| {
+        let is_of = |run: &&Value| {
             let id = run.pointer("/automationDetails/id").and_then(Value::as_str);
-            id.unwrap_or_default().trim_end_matches('/').to_owned()
+            let (of, _) = github::category_and_run_id(id.unwrap_or_default());
+            of == category.trim_end_matches('/')
         };
         let run = match &runs[..] {
             [run] => run,
-            runs => runs
-                .iter()
-                .find(|run| id(run) == category.trim_end_matches('/'))?,
+            runs => runs.iter().find(is_of)?,
         };
         let results = run["results"].as_array()?;
         let open = results
@@ -93,7 +92,9 @@ impl Baseline {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let known = open.map(|result| {
             let print = &result["partialFingerprints"]["primaryLocationLineHash"];
-            let key = (text(&result["ruleId"]), text(print));
+            // The standard has two places for it, and GitHub gives back what it likes (SARIF 2.1.0, 3.27.5).
+            let rule = result.get("ruleId").unwrap_or(&result["rule"]["id"]);
+            let key = (text(rule), text(print));
             (key, text(&result["message"]["text"]))
         });
         Some(Self(known.collect()))

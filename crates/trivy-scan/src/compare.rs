@@ -22,7 +22,10 @@ pub(crate) async fn compare(
         let base = match &request.baseline {
             Source::None => continue,
             Source::BaseBranch => match publisher {
-                Some(publisher) => publisher.base(answer).await,
+                Some(publisher) => publisher.base(answer).await.map(|(base, remark)| {
+                    remarks.extend(remark);
+                    base
+                }),
                 None => Err("there is no token to ask for the base branch's analysis".into()),
             },
             Source::File(path) => {

@@ -6,9 +6,11 @@ use std::borrow::Cow;
 
 use actions_toolkit::{Context, Level, Location, Secret};
 use anyhow::Context as _;
+use findings::Finding;
 use findings::sarif::{self, Analysis};
 use github::{
-    CodeScanning, Commented, Dependencies, Detector, Packed, Place, PullRequest, Snapshot, Stored,
+    CodeScanning, Commented, Dependencies, Detector, Found, Packed, Place, PullRequest, Snapshot,
+    Stored, Wanted,
 };
 
 use crate::baseline::Baseline;
@@ -23,6 +25,7 @@ const ANNOTATIONS: usize = 10;
 pub(crate) struct File {
     /// As it is written.
     pub(crate) text: Vec<u8>,
+    /// As it is uploaded: without what is suppressed.
     packed: Packed,
     /// How many findings did not fit.
     pub(crate) left_out: usize,
@@ -33,19 +36,18 @@ pub(crate) struct File {
 /// # Errors
 /// When it can't be written.
 pub(crate) fn sarif(answers: &[Answer], version: &str) -> anyhow::Result<File> {
-    let analyses: Vec<_> = answers
-        .iter()
-        .map(|answer| Analysis {
-            driver: &sarif::TRIVY,
-            category: &answer.category,
-            version,
-            findings: &answer.findings,
-        })
-        .collect();
+    let whole = analyses(answers, version, |findings| findings);
+    let told = analyses(answers, version, sarif::told);
+    let suppressed = answers.iter().flat_map(|answer| &answer.findings);
+    let suppressed = suppressed.filter(|finding| !finding.open()).count();
     let mut limit = sarif::RESULTS;
     loop {
-        let text = sarif::write(&analyses, limit)?;
-        let packed = Packed::of(&text)?;
+        let text = sarif::write(&whole, limit)?;
+        let packed = if suppressed == 0 {
+            Packed::of(&text)?
+        } else {
+            Packed::of(&sarif::write(&told, limit)?)?
+        };
         if packed.fits() || limit < 100 {
             let left_out = |answer: &Answer| answer.findings.len().saturating_sub(limit);
             return Ok(File {
@@ -56,6 +58,21 @@ pub(crate) fn sarif(answers: &[Answer], version: &str) -> anyhow::Result<File> {
         }
         limit = limit * 3 / 4;
     }
+}
+
+// One analysis for each answer, with those of its findings that `of` takes.
+fn analyses<'a>(
+    answers: &'a [Answer],
+    version: &'a str,
+    of: fn(&'a [Finding]) -> &'a [Finding],
+) -> Vec<Analysis<'a>> {
+    let analysis = |answer: &'a Answer| Analysis {
+        driver: &sarif::TRIVY,
+        category: &answer.category,
+        version,
+        findings: of(&answer.findings),
+    };
+    answers.iter().map(analysis).collect()
 }
 
 /// GitHub, as the token of the step reaches it.
@@ -120,27 +137,61 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// What the base branch of the pull request has in the category of `answer`; the reason if that can't be
-    /// known.
-    pub(crate) async fn base(&self, answer: &Answer) -> Result<Baseline, Cow<'static, str>> {
+    /// What the base branch of the pull request has in the category of `answer`, and what is to be said of it; the
+    /// reason if that can't be known.
+    ///
+    /// Where `copacetic-patch` follows the scan, the newest analysis is of the patched image. A pull request is built
+    /// without that patch, so what it mended would be new there: the baseline is the newest one before it.
+    pub(crate) async fn base(
+        &self,
+        answer: &Answer,
+    ) -> Result<(Baseline, Option<String>), Cow<'static, str>> {
         let github = self.ctx.github();
         let Some(branch) = self.ctx.env().get("GITHUB_BASE_REF") else {
             return Err("GITHUB_BASE_REF does not name the base branch".into());
         };
-        let git_ref = format!("refs/heads/{branch}");
         let http = self.ctx.http().map_err(|e| format!("{e:#}"))?.clone();
         let stored = Stored::new(http, github.api_url(), self.repository, self.token.expose())
             .map_err(|e| format!("{e:#}"))?;
-        let sarif = stored
-            .newest("Trivy", &git_ref, &answer.category)
-            .await
-            .map_err(|e| format!("{e:#}"))?;
-        let nothing = || {
-            let category = &answer.category;
-            format!("the Security tab has no analysis of `{branch}` in the category {category}")
+        let category = &answer.category;
+        let wanted = Wanted {
+            tool: sarif::TRIVY.name,
+            git_ref: &format!("refs/heads/{branch}"),
+            category,
+            but: sarif::PATCHED,
         };
-        let sarif = sarif.ok_or_else(nothing)?;
-        Baseline::of_sarif(&sarif, &answer.category).ok_or_else(|| nothing().into())
+        let found = stored.newest(&wanted).await;
+        let (sarif, remark) = match found.map_err(|e| format!("{e:#}"))? {
+            Found::Analysis { sarif, newer } => {
+                if newer > 0 {
+                    self.ctx.log().info(format!(
+                        "{category} is compared with what `{branch}` had before its image was patched: the newest analysis is of the patched image"
+                    ));
+                }
+                (sarif, None)
+            }
+            Found::Only { sarif } => {
+                let remark = format!(
+                    "the newest analyses of `{branch}` in the category {category} are of its patched image, so what the patch mended counts as new; scan and upload before each patch"
+                );
+                (sarif, Some(remark))
+            }
+            Found::Nothing { others } => {
+                let same = format!("/{}/{}", answer.target.kind, answer.name);
+                let other = others.iter().find(|other| other.ends_with(&same));
+                let cure = other.map(|other| {
+                    format!(", but one in {other}; give both jobs the same `category`")
+                });
+                return Err(format!(
+                    "the Security tab has no analysis of `{branch}` in the category {category}{}",
+                    cure.unwrap_or_default()
+                )
+                .into());
+            }
+        };
+        let base = Baseline::of_sarif(&sarif, category)
+            .ok_or_else(|| format!("the analysis of `{branch}` in {category} has no results"))?;
+        Ok((base, remark))
     }
 
     /// Keep the comment on the pull request up to date.

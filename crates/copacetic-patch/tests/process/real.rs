@@ -52,6 +52,9 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     let mut report = bench.report();
     let found = &mut report["Results"][0]["Vulnerabilities"];
     found.as_array_mut().unwrap().push(json!({"VulnerabilityID": "CVE-2099-9", "PkgID": "newpkg@1.0-1", "PkgName": "newpkg", "InstalledVersion": "1.0-1", "FixedVersion": "1.0-2"}));
+    // And a secret, which the second scan does not look for.
+    let secret = json!({"Target": "/etc/key.pem", "Class": "secret", "Secrets": [{"RuleID": "private-key", "Severity": "HIGH", "Title": "Key", "StartLine": 1, "EndLine": 1}]});
+    report["Results"].as_array_mut().unwrap().push(secret);
     std::fs::write(bench.step.workspace().join("r.json"), report.to_string()).unwrap();
     let bench = bench.input("report", "r.json");
     let ran = bench.run();
@@ -132,14 +135,16 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
             "critical=0,high=0,medium=0,low=1,unknown=0"
         )
     );
-    let rules = &server.uploads()[0]["sarif"]["runs"][0]["results"];
-    let rules: Vec<_> = rules
+    let run = &server.uploads()[0]["sarif"]["runs"][0];
+    let rules: Vec<_> = run["results"]
         .as_array()
         .unwrap()
         .iter()
         .map(|r| &r["ruleId"])
         .collect();
-    assert_eq!(rules, [UNFIXED]);
+    assert_eq!(rules, ["private-key", UNFIXED]);
+    let id = run["automationDetails"]["id"].as_str().unwrap();
+    assert!(id.ends_with("/image/drydock-patch-real/patched"), "{id}");
 
     // The patched image has nothing to mend either.
     let again = bench.input("report", "").input("image", patched);

@@ -25,10 +25,10 @@ pub(super) struct Facts<'a> {
     pub(super) worst: Severity,
 }
 
-/// The identity of an analysis. All before the last `/` is the category.
-pub(super) fn category(category: &str) -> RunAutomationDetails {
+/// The identity of an analysis: all before the last `/` is the category, and what follows the run id.
+pub(super) fn identity(category: &str, run_id: &str) -> RunAutomationDetails {
     RunAutomationDetails::builder()
-        .id(format!("{}/", category.trim_end_matches('/')))
+        .id(format!("{}/{run_id}", category.trim_end_matches('/')))
         .build()
 }
 

@@ -118,6 +118,33 @@ fn two_targets_are_two_analyses_of_one_file() {
     assert_eq!(ids, ["a/", "b/"]);
 }
 
+#[test]
+fn a_run_id_follows_the_category() {
+    let analysis = Analysis {
+        driver: &TRIVY,
+        category: "image/app/",
+        version: "0.72.0",
+        findings: &[],
+    };
+    let bytes = write_run(PATCHED, &[analysis], RESULTS).unwrap();
+    let file: Value = serde_json::from_slice(&bytes).unwrap();
+    let id = &file["runs"][0]["automationDetails"]["id"];
+    assert_eq!(id, "image/app/patched");
+}
+
+#[test]
+fn the_security_tab_is_told_of_what_is_open() {
+    let mut last = finding("CVE-2", Severity::Critical, "a");
+    last.suppressed = Some(Suppression {
+        reason: String::new(),
+        source: ".trivyignore".into(),
+        status: "ignored".into(),
+    });
+    let found = [finding("CVE-1", Severity::Low, "a"), last];
+    assert_eq!(told(&found), &found[..1]);
+    assert_eq!(told(&found[1..]), &[]);
+}
+
 proptest! {
     #[test]
     fn any_path_and_text_gives_a_sound_file(path in ".{0,40}", text in ".{0,1200}") {

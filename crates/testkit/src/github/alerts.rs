@@ -59,7 +59,6 @@ pub(super) struct Alert {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {
     Open,
-    Dismissed,
     Fixed,
 }
 
@@ -67,7 +66,6 @@ impl State {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
-            Self::Dismissed => "dismissed",
             Self::Fixed => "fixed",
         }
     }
@@ -137,16 +135,10 @@ fn alert(analysis: Analysis<'_>, result: &Value) -> Alert {
             .and_then(Value::as_u64)
     };
     let first = line("startLine").unwrap_or(1);
-    let suppressed = result["suppressions"]
-        .as_array()
-        .is_some_and(|list| !list.is_empty());
     Alert {
         number: 0,
-        state: if suppressed {
-            State::Dismissed
-        } else {
-            State::Open
-        },
+        // Whatever its `suppressions` say: GitHub does not look at them (github/codeql-action, issue 1230).
+        state: State::Open,
         git_ref: analysis.upload.git_ref().to_owned(),
         identity: Identity::of(analysis, result),
         rule,
@@ -220,15 +212,13 @@ impl Alert {
 
     pub(super) fn json(&self, links: &Links) -> Value {
         let url = self.address(links);
-        let dismissed = self.state == State::Dismissed;
         let rule = &self.rule;
         json!({
             "number": self.number, "created_at": self.created, "updated_at": self.updated,
             "url": url, "html_url": links.page(&format!("security#alert-{}", self.number)),
             "instances_url": format!("{url}/instances"), "state": self.state.name(),
             "fixed_at": (self.state == State::Fixed).then_some(&self.updated),
-            "dismissed_by": null, "dismissed_at": dismissed.then_some(&self.updated),
-            "dismissed_reason": dismissed.then_some("won't fix"), "dismissed_comment": null,
+            "dismissed_by": null, "dismissed_at": null, "dismissed_reason": null, "dismissed_comment": null,
             "rule": {
                 "id": rule.id, "name": rule.name, "description": rule.title, "tags": rule.tags,
                 "severity": self.level, "security_severity_level": rule.severity,

@@ -135,6 +135,7 @@ pub(super) async fn analysis(
 // The file as it was uploaded, and in each result the alert that it became.
 fn with_alerts(analysis: Analysis<'_>, alerts: &[Alert], links: &Links) -> Value {
     let mut run = analysis.run.clone();
+    run["automationDetails"]["id"] = json!(analysis.identity());
     for result in run["results"].as_array_mut().into_iter().flatten() {
         let alert = alerts.iter().find(|alert| alert.is(analysis, result));
         if let Some(alert) = alert {

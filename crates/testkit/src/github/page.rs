@@ -22,7 +22,7 @@ dl { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 0 } dt { color: va
 :target { background: var(--card) } .scroll { overflow-x: auto } th:first-child, td:first-child { width: 6rem }
 .badge { border: 1px solid; border-radius: 99px; font-size: .8rem; padding: 0 .55rem; white-space: nowrap }
 .critical, .failure, .error { color: light-dark(#a40e26, #ff7b72) } .high { color: light-dark(#bc4c00, #ffa657) }
-.medium { color: light-dark(#9a6700, #d29922) } .low, .unrated, .dismissed { color: var(--quiet) } .fixed, .success { color: light-dark(#1a7f37, #3fb950) }
+.medium { color: light-dark(#9a6700, #d29922) } .low, .unrated { color: var(--quiet) } .fixed, .success { color: light-dark(#1a7f37, #3fb950) }
 ";
 
 /// A whole page; `body` is HTML.

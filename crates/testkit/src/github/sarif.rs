@@ -8,6 +8,8 @@ use std::io::Read as _;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use super::uploads::category_and_run_id;
+
 /// Bytes of a compressed file.
 const COMPRESSED: usize = 10 * 1024 * 1024;
 const RUNS: usize = 20;
@@ -88,10 +90,7 @@ fn problems(sarif: &Value) -> Vec<String> {
     }
     let mut categories = Vec::new();
     for run in runs {
-        let category = (
-            run.pointer("/tool/driver/name").cloned(),
-            run.pointer("/automationDetails/id").cloned(),
-        );
+        let category = (run.pointer("/tool/driver/name"), category_and_run_id(run).0);
         if categories.contains(&category) {
             found.push("A delivery cannot contain multiple runs with the same category".to_owned());
         }

@@ -55,11 +55,14 @@ impl<'a> Analysis<'a> {
         json!({"name": self.tool(), "guid": driver["guid"].as_str(), "version": version})
     }
 
-    /// All before the last `/` of the run's id.
     pub(super) fn category(self) -> &'a str {
-        let id = self.run.pointer("/automationDetails/id");
-        let id = id.and_then(Value::as_str).unwrap_or_default();
-        id.rsplit_once('/').map_or("", |(category, _)| category)
+        category_and_run_id(self.run).0
+    }
+
+    /// The run's id as GitHub gives it back, put together again from its parts.
+    pub(super) fn identity(self) -> String {
+        let (category, run_id) = category_and_run_id(self.run);
+        format!("{category}/{run_id}")
     }
 
     pub(super) fn results(self) -> &'a [Value] {
@@ -80,6 +83,15 @@ impl<'a> Analysis<'a> {
             "sarif_id": self.upload.id, "tool": self.tool_json(), "deletable": true,
         })
     }
+}
+
+/// Category and run id of `run`: what is before and after the last `/` of its id; without a `/` there is no category.
+///
+/// Source: "SARIF support for code scanning", `runAutomationDetails` object.
+pub(super) fn category_and_run_id(run: &Value) -> (&str, &str) {
+    let id = run.pointer("/automationDetails/id");
+    let id = id.and_then(Value::as_str).unwrap_or_default();
+    id.rsplit_once('/').unwrap_or(("", id))
 }
 
 impl Repository {

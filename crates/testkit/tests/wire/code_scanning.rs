@@ -124,6 +124,7 @@ async fn an_analysis_is_given_as_sarif() {
     let result = &sarif["runs"][0]["results"][0];
     assert_eq!(result["ruleId"], "CVE-1");
     assert_eq!(result["properties"]["github/alertNumber"], 1);
+    assert_eq!(sarif["runs"][0]["automationDetails"]["id"], "app/");
 }
 
 #[tokio::test]
@@ -144,6 +145,37 @@ async fn an_alert_opens_closes_and_opens_again() {
         .collect();
     assert_eq!(numbers, [2, 1], "it keeps its number");
     assert_eq!(open[0]["rule"]["security_severity_level"], "critical");
+}
+
+#[tokio::test]
+async fn what_follows_the_last_slash_is_no_category() {
+    let server = GitHub::start(TOKEN).await.unwrap();
+    upload(&server, &file("Trivy", "app", &["CVE-1", "CVE-2"])).await;
+    let mut later = file("Trivy", "app", &["CVE-2"]);
+    later["runs"][0]["automationDetails"]["id"] = json!("app/patched");
+    upload(&server, &later).await;
+    assert_eq!(rules(&server, "fixed").await, ["CVE-1"]);
+    let analyses = get(&server, "/code-scanning/analyses").await;
+    assert_eq!(
+        [&analyses[0]["category"], &analyses[1]["category"]],
+        ["app", "app"]
+    );
+
+    // One file may not have both.
+    let both = json!([later["runs"][0], file("Trivy", "app", &[])["runs"][0]]);
+    later["runs"] = both;
+    let id = upload(&server, &later).await;
+    let status = get(&server, &format!("/code-scanning/sarifs/{id}")).await;
+    assert_eq!(status["processing_status"], "failed");
+}
+
+#[tokio::test]
+async fn a_suppression_closes_nothing() {
+    let server = GitHub::start(TOKEN).await.unwrap();
+    let mut suppressed = file("Trivy", "app", &["CVE-1"]);
+    suppressed["runs"][0]["results"][0]["suppressions"] = json!([{"kind": "external"}]);
+    upload(&server, &suppressed).await;
+    assert_eq!(rules(&server, "open").await, ["CVE-1"]);
 }
 
 #[tokio::test]

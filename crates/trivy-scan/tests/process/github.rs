@@ -5,7 +5,10 @@ use testkit::{FakeRunner, Fault, GitHub, Ran};
 
 use crate::step::step;
 
-async fn with_github(server: &GitHub, change: impl FnOnce(FakeRunner) -> FakeRunner) -> Ran {
+pub(crate) async fn with_github(
+    server: &GitHub,
+    change: impl FnOnce(FakeRunner) -> FakeRunner,
+) -> Ran {
     let step = change(
         step()
             .input("token", "t")
@@ -16,7 +19,7 @@ async fn with_github(server: &GitHub, change: impl FnOnce(FakeRunner) -> FakeRun
         .unwrap()
 }
 
-fn pull_request(step: FakeRunner) -> FakeRunner {
+pub(crate) fn pull_request(step: FakeRunner) -> FakeRunner {
     let event = json!({"pull_request": {"number": 7, "head": {"sha": "b".repeat(40)}}});
     let path = step.folder().join("event.json");
     std::fs::write(&path, event.to_string()).unwrap();
@@ -36,6 +39,22 @@ async fn the_security_tab_has_the_findings_and_takes_the_file() {
     assert!(ran.summary.contains(link));
     let id = &server.uploads()[0]["sarif"]["runs"][0]["automationDetails"]["id"];
     assert_eq!(id, ".github/workflows/ci.yml:scan/image/app/");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_suppressed_is_in_the_file_and_not_in_the_security_tab() {
+    let server = GitHub::start("t").await.unwrap();
+    let ran = with_github(&server, |step| step).await;
+    assert_eq!((ran.code, ran.output("total")), (0, "3"), "{}", ran.log);
+    let run = &server.uploads()[0]["sarif"]["runs"][0];
+    let rules: Vec<_> = run["tool"]["driver"]["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| &rule["id"])
+        .collect();
+    assert_eq!(rules, ["CVE-2026-84782", "CVE-2026-00001"]);
+    assert_eq!(run["results"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

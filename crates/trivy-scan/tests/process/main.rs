@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
+mod base_branch;
 mod bills;
 mod database;
 mod faults;

@@ -1,0 +1,96 @@
+//! What a pull request is compared with: what its base branch had before a patch.
+
+use github::{CodeScanning, Packed, Place};
+use serde_json::json;
+use testkit::{FakeRunner, GitHub, Ran};
+
+use crate::github::{pull_request, with_github};
+
+const CATEGORY: &str = ".github/workflows/ci.yml:scan/image/app";
+
+/// The upload of `copacetic-patch` after the scan of a push: in the scan's category, with the last of its findings.
+async fn patched(server: &GitHub) {
+    let uploads = server.uploads();
+    let mut file = uploads.last().unwrap()["sarif"].clone();
+    let run = &mut file["runs"][0];
+    let id = format!("{CATEGORY}/{}", findings::sarif::PATCHED);
+    run["automationDetails"]["id"] = json!(id);
+    let left = run["results"].as_array_mut().unwrap().pop().unwrap();
+    run["results"] = json!([left]);
+    let place = Place {
+        sha: "0123456789abcdef0123456789abcdef01234567".into(),
+        git_ref: "refs/heads/main".into(),
+    };
+    let http = actions_toolkit::http_client().unwrap();
+    let scanning = CodeScanning::new(http, &server.url(), "octo-org/app", "t").unwrap();
+    let packed = Packed::of(file.to_string().as_bytes()).unwrap();
+    scanning.upload(&packed, &place).await.unwrap();
+}
+
+/// A pull request that what is new in it fails.
+async fn gated(server: &GitHub, change: impl FnOnce(FakeRunner) -> FakeRunner) -> Ran {
+    with_github(server, |step| {
+        let step = step
+            .input("fail-on", "low")
+            .input("fail-on-new-only", "true");
+        change(pull_request(step))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_patch_of_the_base_branch_mended_is_not_new() {
+    let server = GitHub::start("t").await.unwrap();
+    for _push in 0..2 {
+        with_github(&server, |step| step).await;
+        patched(&server).await;
+    }
+    let ran = gated(&server, |step| step).await;
+    assert_eq!(
+        (ran.code, ran.output("new"), ran.output("fixed")),
+        (0, "0", "0"),
+        "{}",
+        ran.log
+    );
+    let said = format!("{CATEGORY} is compared with what `main` had before its image was patched");
+    assert!(ran.log.contains(&said), "{}", ran.log);
+    let read = server.journal();
+    let read = read.iter().filter(|r| r.contains("/analyses/")).count();
+    assert_eq!(read, 2, "the patched one, and the one before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_analysis_before_the_patch_that_is_said() {
+    let server = GitHub::start("t").await.unwrap();
+    with_github(&server, |step| step).await;
+    for _patch in 0..6 {
+        patched(&server).await;
+    }
+    let ran = gated(&server, |step| step).await;
+    assert_eq!((ran.code, ran.output("new")), (1, "2"), "{}", ran.log);
+    let said = format!(
+        "::warning::the newest analyses of `main` in the category {CATEGORY} are of its patched image, so what the patch mended counts as new"
+    );
+    assert!(ran.log.contains(&said), "{}", ran.log);
+    let read = server.journal();
+    let read = read.iter().filter(|r| r.contains("/analyses/")).count();
+    assert_eq!(read, 5, "after some, they are all alike");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_jobs_need_one_category() {
+    let server = GitHub::start("t").await.unwrap();
+    let deploy = |step: FakeRunner| step.env("GITHUB_JOB", "deploy");
+    with_github(&server, deploy).await;
+    let apart = gated(&server, |step| step).await;
+    assert_eq!((apart.code, apart.output("new")), (1, ""), "{}", apart.log);
+    let said = format!(
+        "the Security tab has no analysis of `main` in the category {CATEGORY}, but one in .github/workflows/ci.yml:deploy/image/app; give both jobs the same `category`"
+    );
+    assert!(apart.log.contains(&said), "{}", apart.log);
+
+    let one = |step: FakeRunner| step.input("category", "flask-app");
+    with_github(&server, |step| one(deploy(step))).await;
+    let ran = gated(&server, one).await;
+    assert_eq!((ran.code, ran.output("new")), (0, "0"), "{}", ran.log);
+}
