@@ -2,8 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::{Action, BadInput, Env, Log, Secret};
+
+/// A job on a runner of one's own lasts five days at most, one on GitHub's six hours
+/// (docs.github.com/actions/reference/limits): nobody waits longer, and sums of such limits stay far from
+/// where the clock ends.
+const LONGEST: Duration = Duration::from_hours(5 * 24);
 
 /// The values that were given, checked against the action's declaration.
 #[derive(Debug)]
@@ -145,24 +151,33 @@ impl Inputs {
             .transpose()
     }
 
-    /// A length of time: `90s`, `5m`, `1h`, or a bare number of seconds.
+    /// How long something may take: `90s`, `5m`, `1h30m`, or a bare number of seconds.
+    ///
+    /// # Errors
+    /// [`BadInput`] on anything else, on zero, on more than a job can last, and when there is no value.
+    pub fn duration(&self, name: &str) -> Result<Duration, BadInput> {
+        let duration = self.age(name)?;
+        if duration > LONGEST {
+            return Err(BadInput::of(
+                name,
+                format!(
+                    "`{}` is longer than any job lasts; give {}h at most",
+                    self.required(name)?,
+                    LONGEST.as_secs() / 3600
+                ),
+            ));
+        }
+        Ok(duration)
+    }
+
+    /// How old something may be, in the same form: it is compared and not waited for, so no length is too long.
     ///
     /// # Errors
     /// [`BadInput`] on anything else, on zero, and when there is no value.
-    pub fn duration(&self, name: &str) -> Result<std::time::Duration, BadInput> {
+    pub fn age(&self, name: &str) -> Result<Duration, BadInput> {
         let text = self.required(name)?;
-        let (number, scale) = match text.as_bytes().last() {
-            Some(b's') => (&text[..text.len() - 1], 1),
-            Some(b'm') => (&text[..text.len() - 1], 60),
-            Some(b'h') => (&text[..text.len() - 1], 3600),
-            _ => (text, 1),
-        };
-        match number
-            .parse::<u64>()
-            .ok()
-            .and_then(|n| n.checked_mul(scale))
-        {
-            Some(seconds) if seconds > 0 => Ok(std::time::Duration::from_secs(seconds)),
+        match seconds(text) {
+            Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
             _ => Err(BadInput::of(
                 name,
                 format!("`{text}` is no length of time such as `90s` or `5m`"),
@@ -174,6 +189,23 @@ impl Inputs {
     pub fn secret(&self, name: &str, log: &Log) -> Option<Secret> {
         self.text(name).map(|value| Secret::new(value, log))
     }
+}
+
+// A bare number, or numbers with units, the largest first.
+fn seconds(text: &str) -> Option<u64> {
+    if let Ok(seconds) = text.parse() {
+        return Some(seconds);
+    }
+    let mut sum = 0_u64;
+    let mut rest = text;
+    for (unit, scale) in [('h', 3600), ('m', 60), ('s', 1)] {
+        if let Some((number, after)) = rest.split_once(unit) {
+            let number: u64 = number.parse().ok()?;
+            sum = sum.saturating_add(number.saturating_mul(scale));
+            rest = after;
+        }
+    }
+    rest.is_empty().then_some(sum)
 }
 
 fn unknown(action: &Action, name: &str) -> BadInput {
@@ -205,90 +237,4 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Input, Output};
-
-    static SCAN: Action = Action {
-        name: "scan",
-        about: "Scan.",
-        inputs: &[
-            Input::new("image", "The image to scan.").required(),
-            Input::new("fail-on", "Lowest severity that fails.").default("none"),
-            Input::new("upload", "Whether to upload.").default("true"),
-            Input::new("timeout", "Limit.").default("5m"),
-        ],
-        outputs: &[Output::new("result", "The verdict.")],
-    };
-
-    fn read(args: &[&str], env: &[(&str, &str)]) -> Result<Inputs, String> {
-        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let env = Env::of(env.iter().copied());
-        Inputs::read(&SCAN, &args, &env).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn the_command_line_wins_over_the_environment_and_that_over_the_default() {
-        let inputs = read(
-            &["--image=b:2"],
-            &[("INPUT_IMAGE", "a:1"), ("INPUT_FAIL-ON", "high")],
-        )
-        .unwrap();
-        assert_eq!(inputs.text("image"), Some("b:2"));
-        assert_eq!(inputs.text("fail-on"), Some("high"));
-        assert!(inputs.flag("upload").unwrap());
-        assert_eq!(inputs.duration("timeout").unwrap().as_secs(), 300);
-    }
-
-    #[test]
-    fn an_empty_value_is_no_value() {
-        let inputs = read(&[], &[("INPUT_IMAGE", "a:1"), ("INPUT_FAIL-ON", "  ")]).unwrap();
-        assert_eq!(inputs.text("fail-on"), Some("none"));
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
-        let table: [Case; 6] = [
-            (
-                &[],
-                &[],
-                "input `image`: is required and was empty or absent (The image to scan.)",
-            ),
-            (
-                &["--imaeg", "x"],
-                &[],
-                "input `imaeg` is unknown; did you mean `image`?",
-            ),
-            (
-                &[],
-                &[("INPUT_SEVERITY-LEVEL", "x")],
-                "input `severity-level` is unknown; the inputs of `scan` are: image, fail-on, upload, timeout",
-            ),
-            (
-                &["--image"],
-                &[],
-                "input `image`: has no value on the command line",
-            ),
-            (
-                &["image"],
-                &[],
-                "argument `image` is not an option; see --help",
-            ),
-            (
-                &[],
-                &[("INPUT_IMAGE", "\n")],
-                "input `image`: is required and was empty or absent (The image to scan.)",
-            ),
-        ];
-        for (args, env, message) in table {
-            assert_eq!(read(args, env).unwrap_err(), message);
-        }
-        let inputs = read(&["--image=x", "--upload=yes", "--timeout=0s"], &[]).unwrap();
-        assert_eq!(
-            inputs.flag("upload").unwrap_err().to_string(),
-            "input `upload`: `yes` is neither `true` nor `false`"
-        );
-        assert!(inputs.duration("timeout").is_err());
-    }
-}
+mod tests;

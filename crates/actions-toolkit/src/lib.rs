@@ -27,6 +27,7 @@
 //! The same binary runs outside GitHub: every input is also a command-line option of the same name.
 
 mod action;
+mod alive;
 mod context;
 mod env;
 mod failure;
@@ -41,6 +42,7 @@ mod secret;
 pub mod text;
 
 pub use action::{Action, Input, Output};
+pub use alive::alive;
 pub use context::Context;
 pub use env::Env;
 pub use failure::{BadInput, Cancelled, Done, ExitStatus, PolicyFailure};

@@ -4,7 +4,7 @@
 //! plain lines that a person reads on a terminal.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actions_rs::{Annotation, AnnotationKind, WorkflowCommand};
 
@@ -15,8 +15,12 @@ use crate::text;
 pub struct Log {
     on_runner: bool,
     debug: bool,
-    out: Arc<Mutex<Box<dyn Write + Send>>>,
+    out: Out,
+    /// Where lines are seen at once: another place than `out` while its lines are held back.
+    live: Out,
 }
+
+type Out = Arc<Mutex<Box<dyn Write + Send>>>;
 
 /// How loud an annotation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +53,12 @@ impl Log {
 
     /// A log into `out`.
     pub fn to(on_runner: bool, debug: bool, out: impl Write + Send + 'static) -> Self {
+        let out: Out = Arc::new(Mutex::new(Box::new(out)));
         Self {
             on_runner,
             debug,
-            out: Arc::new(Mutex::new(Box::new(out))),
+            live: Arc::clone(&out),
+            out,
         }
     }
 
@@ -66,21 +72,17 @@ impl Log {
     pub fn hold(&self) -> Held {
         let kept = Kept::default();
         Held {
-            log: Self::to(self.on_runner, self.debug, kept.clone()),
+            log: Self {
+                live: Arc::clone(&self.live),
+                ..Self::to(self.on_runner, self.debug, kept.clone())
+            },
             kept,
             parent: self.clone(),
         }
     }
 
-    fn out(&self) -> MutexGuard<'_, Box<dyn Write + Send>> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    // A closed standard output cannot be reported anywhere: the outcome of a write is dropped.
     fn line(&self, line: &str) {
-        let mut out = self.out();
-        let _ = writeln!(out, "{line}");
-        let _ = out.flush();
+        write(&self.out, format!("{line}\n").as_bytes());
     }
 
     fn command(&self, command: &WorkflowCommand) {
@@ -92,6 +94,12 @@ impl Log {
         for line in message.as_ref().lines() {
             self.line(&text::log_line(line));
         }
+    }
+
+    /// Write a line that is seen at once, also where others are held back.
+    pub fn sign_of_life(&self, message: impl AsRef<str>) {
+        let line = text::log_line(message.as_ref());
+        write(&self.live, format!("{line}\n").as_bytes());
     }
 
     /// Write a line that is shown only when debugging is on.
@@ -189,6 +197,13 @@ impl Log {
     }
 }
 
+// A closed standard output cannot be reported anywhere: the outcome of a write is dropped.
+fn write(out: &Out, bytes: &[u8]) {
+    let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = out.write_all(bytes);
+    let _ = out.flush();
+}
+
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -221,10 +236,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out = self.parent.out();
-        // As for a line: there is nobody to tell.
-        let _ = out.write_all(&kept);
-        let _ = out.flush();
+        write(&self.parent.out, &kept);
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use anyhow::anyhow;
+
 use crate::{Action, Env, Log, text};
 
 /// The runner drops a summary of more than 1 MiB whole (`Runner.Worker/FileCommandManager.cs`).
@@ -39,21 +41,40 @@ impl Report {
         }
     }
 
-    /// Write every declared output (empty where nothing was set) and the summary.
-    pub(crate) fn write(&self, action: &Action, env: &Env, log: &Log) {
+    /// Write every declared output, empty where nothing was set.
+    ///
+    /// # Errors
+    /// When one of them can't be written; the others are written all the same.
+    pub(crate) fn write_outputs(
+        &self,
+        action: &Action,
+        env: &Env,
+        log: &Log,
+    ) -> anyhow::Result<()> {
         let content = self.content();
         let value = |name| content.outputs.get(name).map_or("", String::as_str);
-        if env.get("GITHUB_OUTPUT").is_some() {
-            for output in action.outputs {
-                if let Err(e) = actions_rs::output::set_output(output.name, value(output.name)) {
-                    log.error(format!("while writing output `{}`: {e}", output.name));
-                }
-            }
-        } else {
+        if env.get("GITHUB_OUTPUT").is_none() {
             for output in action.outputs.iter().filter(|o| !value(o.name).is_empty()) {
                 log.info(format!("{}: {}", output.name, value(output.name)));
             }
+            return Ok(());
         }
+        let mut lost = Ok(());
+        for output in action.outputs {
+            let written = actions_rs::output::set_output(output.name, value(output.name));
+            lost = lost.and(written.map_err(|e| {
+                anyhow!(
+                    "output `{}` could not be written, so later steps would not see it: {e}; is the runner's disk full?",
+                    output.name
+                )
+            }));
+        }
+        lost
+    }
+
+    /// Write the summary. One that is lost changes no verdict: no later step reads it.
+    pub(crate) fn write_summary(&self, env: &Env, log: &Log) {
+        let content = self.content();
         if env.get("GITHUB_STEP_SUMMARY").is_some() && !content.summary.is_empty() {
             let mut summary = actions_rs::Summary::new();
             summary.raw(within_limit(&content.summary), false);

@@ -1,5 +1,6 @@
 //! The life of a step, from its environment to its exit code.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -26,7 +27,10 @@ where
     let env = Env::of_process();
     let debug = env.get("RUNNER_DEBUG").is_some();
     let log = Log::stdout(env.on_runner(), debug);
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args = match in_utf8(std::env::args_os().skip(1)) {
+        Ok(args) => args,
+        Err(e) => return finish(action, &env, &log, &Report::default(), Err(e.into())).into(),
+    };
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         log.info(action.help());
         return ExitCode::SUCCESS;
@@ -60,6 +64,18 @@ where
             finish(action, &env, &log, ctx.report(), outcome)
         })
         .into()
+}
+
+fn in_utf8(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, BadInput> {
+    let text = |arg: OsString| {
+        arg.into_string().map_err(|arg| {
+            BadInput(format!(
+                "argument `{}` is not in UTF-8; write it in UTF-8",
+                arg.display()
+            ))
+        })
+    };
+    args.map(text).collect()
 }
 
 async fn until_stopped(
@@ -96,19 +112,33 @@ fn finish(
     report: &Report,
     outcome: anyhow::Result<Done>,
 ) -> ExitStatus {
-    let (status, result) = match &outcome {
-        Ok(Done(result)) => (ExitStatus::Done, *result),
-        Err(error) => {
-            let status = ExitStatus::of(error);
-            (status, status.result())
-        }
+    let result = match &outcome {
+        Ok(Done(result)) => result,
+        Err(error) => ExitStatus::of(error).result(),
     };
     report.output("result", result);
+    let outcome = match (outcome, report.write_outputs(action, env, log)) {
+        (outcome, Ok(())) => outcome,
+        // Later steps would go on with nothing behind a step that passed.
+        (Ok(_), Err(lost)) => {
+            // The last value counts, if there is room for one.
+            report.output("result", ExitStatus::ToolFailed.result());
+            let _ = report.write_outputs(action, env, log);
+            Err(lost)
+        }
+        (Err(error), Err(lost)) => {
+            log.warning(format!("{lost:#}"));
+            Err(error)
+        }
+    };
+    let status = outcome
+        .as_ref()
+        .map_or_else(ExitStatus::of, |_| ExitStatus::Done);
     if let Err(error) = &outcome {
-        let heading = if error.downcast_ref::<BadInput>().is_some() {
+        let heading = if status == ExitStatus::BadInput {
             "bad input"
         } else {
-            result
+            status.result()
         };
         report.summary(format!(
             "\n### ❌ {}: {heading}\n\n{}",
@@ -116,9 +146,32 @@ fn finish(
             text::code_block(&format!("{error:#}"))
         ));
     }
-    report.write(action, env, log);
+    report.write_summary(env, log);
     if let Err(error) = outcome {
         log.error(format!("{}: {error:#}", action.name));
     }
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn an_argument_that_is_no_text_is_bad_input() {
+        let table = [
+            (vec![b"--image".to_vec(), "ä:1".into()], Ok(2)),
+            (
+                vec![b"--image".to_vec(), b"app:\xff".to_vec()],
+                Err("argument `app:\u{fffd}` is not in UTF-8; write it in UTF-8"),
+            ),
+        ];
+        for (args, expected) in table {
+            let found = in_utf8(args.into_iter().map(OsString::from_vec));
+            let found = found.map(|args| args.len()).map_err(|e| e.0);
+            assert_eq!(found, expected.map_err(ToOwned::to_owned));
+        }
+    }
 }

@@ -28,6 +28,7 @@ pub const ACTION: Action = Action {
         Input::new("latest", "Whether the tag `latest` moves to the image after it has been proven to serve.").default("true"),
         Input::new("health-path", "The path that must answer under the service's address; `none` leaves the question out.").default("/health"),
         Input::new("expect-commit", "What the answer's `commit` must be, if it has one; without it, the run's commit."),
+        Input::new("push-timeout", "The limit for the push of an image.").default("20m"),
         Input::new("rollout-timeout", "The limit for the rollout: `90s`, `5m`.").default("5m"),
         Input::new("address-timeout", "The limit for the load balancer's address.").default("5m"),
         Input::new("health-timeout", "The limit for a healthy answer.").default("60s"),

@@ -1,16 +1,16 @@
 //! Bringing the images into the registry.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context};
-use anyhow::Context as _;
+use actions_toolkit::{BadInput, Context, alive};
+use anyhow::{Context as _, anyhow};
 use azure::TOKEN_USER;
 use container::{Auth, Credentials, Digest, Engine, ImageRef};
+use futures_util::future::try_join_all;
 
 use crate::login::Login;
 use crate::request::{RegistryInput, Request};
 
-const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The engine tries each layer five times; the manifest, and the whole, it does not.
 const ATTEMPTS: u64 = 3;
 
@@ -72,46 +72,42 @@ impl Registry {
         })
     }
 
-    /// Push every image of the request, and return the deployed one by digest.
+    /// Push every image of the request, all at once: the engine sends a layer that several have only once. The deployed one
+    /// is returned by digest.
     pub(crate) async fn push_all(
         &self,
         ctx: &Context,
         engine: &Engine,
         request: &Request,
     ) -> anyhow::Result<ImageRef> {
-        for image in request
+        let others = request
             .also_push
             .iter()
             .filter(|image| **image != request.image)
-        {
-            self.push(ctx, engine, image, request.repository_of(image))
-                .await?;
-        }
-        self.push(ctx, engine, &request.image, &request.repository)
-            .await
+            .map(|image| self.push(ctx, engine, request, image));
+        let deployed = self.push(ctx, engine, request, &request.image);
+        let (_, deployed) = tokio::try_join!(try_join_all(others), deployed)?;
+        Ok(deployed)
     }
 
     async fn push(
         &self,
         ctx: &Context,
         engine: &Engine,
+        request: &Request,
         image: &ImageRef,
-        repository: &str,
     ) -> anyhow::Result<ImageRef> {
+        let repository = request.repository_of(image);
         let target = image.moved_to(self.client.host(), repository)?;
         engine.tag(image, &target).await?;
-        let mut attempt = 1;
-        let digest = loop {
-            match self.attempt(ctx, engine, &target).await {
-                Ok(digest) => break digest,
-                Err(e) if attempt < ATTEMPTS && passes(&e) => {
-                    ctx.log().info(format!("{e:#}; it is pushed once more"));
-                    tokio::time::sleep(Duration::from_secs(attempt)).await;
-                    attempt += 1;
-                }
-                Err(e) => return Err(e),
-            }
-        };
+        let limit = request.limits.push;
+        let pushed = tokio::time::timeout(limit, self.attempts(ctx, engine, &target)).await;
+        let digest = pushed.map_err(|_| {
+            let limit = limit.as_secs();
+            anyhow!(
+                "`{target}` was not pushed within {limit} s, the limit that the input `push-timeout` sets"
+            )
+        })??;
         // The registry's own word, not the engine's.
         let held = self
             .client
@@ -124,21 +120,23 @@ impl Registry {
         Ok(target.with_digest(&digest))
     }
 
-    async fn attempt(
+    async fn attempts(
         &self,
         ctx: &Context,
         engine: &Engine,
         target: &ImageRef,
     ) -> anyhow::Result<Digest> {
-        let begun = Instant::now();
-        let mut pushed = std::pin::pin!(engine.push(target, self.credentials.as_ref()));
+        let log = ctx.log();
+        let mut attempt = 1;
         loop {
-            tokio::select! {
-                digest = &mut pushed => return digest,
-                () = tokio::time::sleep(HEARTBEAT) => {
-                    let seconds = begun.elapsed().as_secs();
-                    ctx.log().info(format!("pushing {target} ({seconds} s)"));
+            let push = engine.push(target, self.credentials.as_ref());
+            match alive(log, &format!("pushing {target}"), push).await {
+                Err(e) if attempt < ATTEMPTS && passes(&e) => {
+                    log.info(format!("{e:#}; it is pushed once more"));
+                    tokio::time::sleep(Duration::from_secs(attempt)).await;
+                    attempt += 1;
                 }
+                pushed => return pushed,
             }
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Request {
 /// How long each wait may last.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
+    /// Of each image.
+    pub(crate) push: Duration,
     pub(crate) rollout: Duration,
     pub(crate) address: Duration,
     pub(crate) health: Duration,
@@ -87,6 +89,7 @@ impl Request {
                 .or_else(|| ctx.github().sha())
                 .map(ToOwned::to_owned),
             limits: Limits {
+                push: inputs.duration("push-timeout")?,
                 rollout: inputs.duration("rollout-timeout")?,
                 address: inputs.duration("address-timeout")?,
                 health: inputs.duration("health-timeout")?,

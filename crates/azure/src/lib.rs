@@ -7,6 +7,7 @@ mod arm;
 mod cloud;
 mod cluster;
 mod entra;
+pub mod input;
 mod refusal;
 mod registry;
 mod retry;

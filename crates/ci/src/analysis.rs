@@ -72,11 +72,8 @@ pub(crate) async fn run(
     let container = job.engine.start(&spec).await.ok();
     let limit = ("test-timeout", linting.timeout);
     let work = everything(job, linting, image, container.as_ref(), analysis);
-    let done = within(job.ctx.log(), "the static analysis", limit, work).await?;
-    if let Some(container) = container {
-        container.remove().await;
-    }
-    done?;
+    // The container goes with the run's.
+    within(job.ctx.log(), "the static analysis", limit, work).await??;
     for linted in &analysis.linted {
         let found = text::plural(linted.findings.len(), "finding");
         let name = linted.linter.name;

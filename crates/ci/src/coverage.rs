@@ -79,7 +79,8 @@ impl Coverage {
 
 /// `part` of `whole` in percent with two decimals, rounded down.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
-    let hundredths = (part * 10_000).checked_div(whole).unwrap_or_default();
+    let hundredths = u128::from(part) * 10_000;
+    let hundredths = hundredths.checked_div(whole.into()).unwrap_or_default();
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn ranges(lines: &[u32]) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for line in lines {
         match ranges.last_mut() {
-            Some((_, end)) if *end + 1 == *line => *end = *line,
+            Some((_, end)) if end.checked_add(1) == Some(*line) => *end = *line,
             _ => ranges.push((*line, *line)),
         }
     }
@@ -115,33 +116,40 @@ struct JsonFile {
     missing_lines: Vec<u32>,
 }
 
+// No file has four thousand million lines: sums of such counts have room in 64 bits.
 #[derive(Deserialize)]
 struct JsonSummary {
-    covered_lines: u64,
-    num_statements: u64,
+    covered_lines: u32,
+    num_statements: u32,
     #[serde(default)]
-    covered_branches: u64,
+    covered_branches: u32,
     #[serde(default)]
-    num_branches: u64,
+    num_branches: u32,
 }
 
 fn of_json(text: &str, map: &Map) -> Result<Vec<FileCoverage>, String> {
     let report: Json = serde_json::from_str(text)
         .map_err(|e| format!("it is no JSON report of coverage.py: {e}"))?;
-    let file = |(path, file): (String, JsonFile)| FileCoverage {
-        path: map.file(&path).unwrap_or(path),
-        covered: file.summary.covered_lines + file.summary.covered_branches,
-        total: file.summary.num_statements + file.summary.num_branches,
-        missing: file.missing_lines,
+    let file = |(path, file): (String, JsonFile)| {
+        let of = file.summary;
+        if of.covered_lines > of.num_statements || of.covered_branches > of.num_branches {
+            return Err(format!("it says that more of `{path}` ran than there is"));
+        }
+        Ok(FileCoverage {
+            path: map.file(&path).unwrap_or(path),
+            covered: u64::from(of.covered_lines) + u64::from(of.covered_branches),
+            total: u64::from(of.num_statements) + u64::from(of.num_branches),
+            missing: file.missing_lines,
+        })
     };
-    Ok(report.files.into_iter().map(file).collect())
+    report.files.into_iter().map(file).collect()
 }
 
 #[derive(Default)]
 struct Line {
     hits: u64,
-    branches: u64,
-    taken: u64,
+    branches: u32,
+    taken: u32,
 }
 
 // github.com/cobertura/web: coverage-04.dtd
@@ -187,9 +195,12 @@ fn of_cobertura(text: &str, map: &Map) -> Result<Vec<FileCoverage>, String> {
         path: place(name),
         covered: lines
             .values()
-            .map(|line| u64::from(line.hits > 0) + line.taken)
+            .map(|line| u64::from(line.hits > 0) + u64::from(line.taken))
             .sum(),
-        total: lines.values().map(|line| 1 + line.branches).sum(),
+        total: lines
+            .values()
+            .map(|line| 1 + u64::from(line.branches))
+            .sum(),
         missing: lines
             .iter()
             .filter(|(_, line)| line.hits == 0)
@@ -206,7 +217,7 @@ fn line(node: Node, lines: &mut BTreeMap<u32, Line>) -> Result<(), String> {
         return Err("it has a `line` without `number` or `hits`".to_owned());
     };
     let line = lines.entry(at).or_default();
-    line.hits += hits;
+    line.hits = line.hits.saturating_add(hits);
     // `50% (1/2)`: branches taken and branches in all.
     let condition = node.attribute("condition-coverage").unwrap_or_default();
     let fraction = condition

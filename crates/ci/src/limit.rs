@@ -1,13 +1,9 @@
-//! Long work: a sign of life every few seconds, and an end.
+//! Long work ends at its limit.
 
 use std::time::Duration;
 
-use actions_toolkit::{Log, text};
-use anyhow::bail;
-use tokio::time::{Instant, interval_at, sleep_until};
-
-/// A silent job log looks like a hung one.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+use actions_toolkit::{Log, alive, text};
+use anyhow::anyhow;
 
 /// Do `work`, and say every few seconds that `what` still goes on.
 ///
@@ -19,21 +15,11 @@ pub(crate) async fn within<T>(
     (input, limit): (&str, Duration),
     work: impl Future<Output = T>,
 ) -> anyhow::Result<T> {
-    let start = Instant::now();
-    let mut signs = interval_at(start + SIGN_OF_LIFE, SIGN_OF_LIFE);
-    let mut end = std::pin::pin!(sleep_until(start + limit));
-    let mut work = std::pin::pin!(work);
-    loop {
-        tokio::select! {
-            biased;
-            done = &mut work => return Ok(done),
-            () = &mut end => bail!(
-                "{what} did not end within {}, the limit that the input `{input}` sets",
-                seconds(limit)
-            ),
-            _ = signs.tick() => log.info(format!("… {what}: {} so far", seconds(start.elapsed()))),
-        }
-    }
+    let done = tokio::time::timeout(limit, alive(log, what, work)).await;
+    done.map_err(|_| {
+        let limit = seconds(limit);
+        anyhow!("{what} did not end within {limit}, the limit that the input `{input}` sets")
+    })
 }
 
 /// A length of time for a reader: `45 seconds`.
@@ -55,7 +41,7 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(done, 7);
-        let start = Instant::now();
+        let start = tokio::time::Instant::now();
         let never = std::future::pending::<()>();
         let error = within(&Log::sink(), "the tests", limit, never)
             .await

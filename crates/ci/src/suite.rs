@@ -58,7 +58,7 @@ pub(crate) async fn run(
         .await
         .with_context(|| no_report(tests, code))?;
     let covered = fetch(&container, &tests.coverage_path, coverage::SIZE_LIMIT).await;
-    container.remove().await;
+    // The container goes with the run's: its removal would be waited for here.
     let junit = std::str::from_utf8(&report)
         .map_err(|e| e.to_string())
         .and_then(Junit::parse);

@@ -71,7 +71,7 @@ pub const ACTION: Action = Action {
         Input::new("smoke-timeout", "The limit of that.").default("60s"),
         Input::new(
             "buildkit-address",
-            "A BuildKit to use (`unix:///path` or `tcp://…`), on the network of this step; without it, the step starts one of its own and removes it.",
+            "A BuildKit to use, at an address of its own, `unix:///path` or `tcp://host:port`, on the network of this step (`docker-container://` and `buildx://` are refused: they need a `docker` command and its settings); without it, the step starts one of its own and removes it.",
         ),
         Input::new("buildkit-image", "The image of the step's own BuildKit.")
             .default("moby/buildkit:v0.34.2"),
@@ -107,12 +107,12 @@ pub const ACTION: Action = Action {
         .default("false"),
         Input::new(
             "issue",
-            "Whether an issue lists what could not be mended; it is closed when nothing remains.",
+            "Whether an issue lists what could not be mended; it is closed when there was a verdict on every image and nothing remains.",
         )
         .default("false"),
         Input::new(
             "upload",
-            "Whether the Security tab is told what remains, in the category of the scan, so that what was mended is closed there.",
+            "Whether the Security tab is told what remains, in the category of the scan, so that what was mended is closed there; it needs `report`, which says what else is still there.",
         )
         .default("true"),
         Input::new(

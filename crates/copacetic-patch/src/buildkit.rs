@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
 const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_PAUSE: Duration = Duration::from_millis(50);
 /// The exit code of what SIGKILL ended: 128 and the signal's number.
 const KILLED: i64 = 137;
 
@@ -110,7 +111,7 @@ async fn ready(container: &Container) -> anyhow::Result<()> {
             let said = container.log_tail(5).await.join("; ");
             bail!("BuildKit did not come up: {said}; give another one by `buildkit-address`");
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(READY_PAUSE).await;
     }
 }
 

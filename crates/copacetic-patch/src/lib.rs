@@ -5,7 +5,7 @@
 //! 3. [`plan`]: the packages that are installed and have an update;
 //! 4. [`stage`]: Copa patches them into an image that nobody can see yet;
 //! 5. [`proof`]: it runs as before, has nothing new, and a second scan has fewer findings;
-//! 6. [`smoke`]: a container of it works;
+//! 6. [`smoke`]: a container of it works, which is tried meanwhile;
 //! 7. only then [`promote`] gives it its tags, and [`report`] says what was mended, what remains, and why.
 
 mod action;
@@ -88,12 +88,12 @@ async fn all(session: &Session<'_>) -> anyhow::Result<Done> {
                     .ctx
                     .log()
                     .error(format!("{}: {error:#}", order.image));
-                failed.push((order.image.clone(), error));
+                failed.push((order.clone(), error));
             }
         }
     }
     report::write(session, &done, &failed);
-    issue::roll(session, &done).await;
+    issue::roll(session, &done, &failed).await;
     report::verdict(&done, &failed)
 }
 
@@ -119,26 +119,36 @@ async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patc
         plural(packages.len(), "package"),
         packages.join(", ")
     ));
-    // Without a second scan there would be no verdict: this is known before anything is patched.
-    session.database().await?;
-    let (staged, proof) = proven(job, before, &plan, several).await?;
+    let Attempt {
+        staged,
+        proof,
+        trial,
+    } = proven(job, before, &plan, several).await?;
     if let Some(current) = &current
         && difference::same_packages(&current.scanned.report, &proof.after.report)
     {
         return still_current(job, current, Some(&proof.before), several).await;
     }
-    let promoted = promote::promote(job, &staged, &proof).await?;
+    let promoted = promote::promote(job, &staged, &proof, trial).await?;
     alerts::bring_up_to_date(job, &proof.after.report).await;
     report::patched(job, &staged, &proof, &promoted, several)
 }
 
-// A patched image that holds; without the packages of Python if it holds only so.
+// A patched image that holds.
+struct Attempt {
+    staged: Staged,
+    proof: Proof,
+    /// What became of a container of it.
+    trial: anyhow::Result<()>,
+}
+
+// Without the packages of Python if it holds only so.
 async fn proven(
     job: &Job<'_, '_>,
     before: Before,
     plan: &Plan,
     several: Option<usize>,
-) -> anyhow::Result<(Staged, Proof)> {
+) -> anyhow::Result<Attempt> {
     let session = job.session;
     let Some(system) = plan.without_libraries() else {
         return attempt(job, before, plan, several.is_none()).await;
@@ -153,12 +163,12 @@ async fn proven(
     session.ctx.log().warning(format!(
         "the packages of Python are left as they are: {reason}"
     ));
-    let (mut staged, mut proof) = attempt(job, before, &system, several.is_none()).await?;
+    let mut attempt = attempt(job, before, &system, several.is_none()).await?;
     let left_out = plan.libraries().iter();
     let left_out = left_out.map(|library| (library.name.clone(), reason.to_owned()));
-    staged.left_out.extend(left_out);
-    proof.explain(plan, &staged.left_out);
-    Ok((staged, proof))
+    attempt.staged.left_out.extend(left_out);
+    attempt.proof.explain(plan, &attempt.staged.left_out);
+    Ok(attempt)
 }
 
 async fn attempt(
@@ -166,16 +176,26 @@ async fn attempt(
     before: Before,
     plan: &Plan,
     last: bool,
-) -> anyhow::Result<(Staged, Proof)> {
-    let staged = Staged::make(job, plan).await?;
+) -> anyhow::Result<Attempt> {
+    let session = job.session;
+    // Without a second scan there would be no verdict: a database that can't be had ends the patch at once.
+    let (staged, ()) = tokio::try_join!(Box::pin(Staged::make(job, plan)), session.database())?;
     // To remove BuildKit with all that it cached takes a second: the proof need not wait for it.
     let release = async {
         if last {
-            job.session.release_buildkit().await;
+            session.release_buildkit().await;
         }
+        Ok(())
     };
-    let (proof, ()) = tokio::join!(Proof::of(job, before, plan, &staged), release);
-    Ok((staged, proof?))
+    // Nor need a container of the image wait for the scan; what became of it counts only if the proof holds.
+    let trial = Box::pin(async { Ok(promote::tried(job, &staged).await) });
+    let proof = Box::pin(Proof::of(job, before, plan, &staged));
+    let (proof, trial, ()) = tokio::try_join!(proof, trial, release)?;
+    Ok(Attempt {
+        staged,
+        proof,
+        trial,
+    })
 }
 
 // The scan before this step was of the original: what it found is open in the Security tab again.

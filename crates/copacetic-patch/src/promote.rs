@@ -20,7 +20,21 @@ pub(crate) struct Promoted {
     pub(crate) vex: serde_json::Value,
 }
 
-/// Try the image, and give it its tags: what fails before that leaves every tag as it was.
+/// Try a container of the image, if there is anything to try in it.
+///
+/// # Errors
+/// `PolicyFailure` when it does not work; anything else when that can't be found out.
+pub(crate) async fn tried(job: &Job<'_, '_>, staged: &Staged) -> anyhow::Result<()> {
+    let session = job.session;
+    let (smoke, image) = (&session.request.smoke, &staged.image.info);
+    if !smoke.is_wanted(image) {
+        return Ok(());
+    }
+    let name = staged.in_engine(job).await?;
+    smoke.test(&session.engine, name, image, &session.id).await
+}
+
+/// Give the image its tags, if its `trial` ended well: what fails before that leaves every tag as it was.
 ///
 /// # Errors
 /// When it does not work, or can't be pushed.
@@ -28,17 +42,11 @@ pub(crate) async fn promote(
     job: &Job<'_, '_>,
     staged: &Staged,
     proof: &Proof,
+    trial: anyhow::Result<()>,
 ) -> anyhow::Result<Promoted> {
     let session = job.session;
-    let smoke = &session.request.smoke;
     let to_registry = session.request.push;
-    if smoke.is_wanted(&staged.image.info) {
-        let name = staged.in_engine(job).await?;
-        smoke
-            .test(&session.engine, name, &staged.image.info, &session.id)
-            .await
-            .with_context(|| format!("`{}` is untouched", job.order.patched))?;
-    }
+    trial.with_context(|| format!("`{}` is untouched", job.order.patched))?;
     match &job.source {
         Source::Registry { registry, manifest } if to_registry => {
             push(job, staged, proof, registry, &manifest.bytes).await

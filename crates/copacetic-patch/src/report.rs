@@ -9,6 +9,7 @@ use anyhow::anyhow;
 use container::ImageRef;
 
 use crate::counts::Counts;
+use crate::request::Order;
 use crate::session::Session;
 
 pub(crate) use image::{patched, still_current, up_to_date};
@@ -37,7 +38,7 @@ pub(crate) struct Patched {
 }
 
 /// Set the outputs and the summary of the run.
-pub(crate) fn write(session: &Session<'_>, done: &[Patched], failed: &[(ImageRef, anyhow::Error)]) {
+pub(crate) fn write(session: &Session<'_>, done: &[Patched], failed: &[(Order, anyhow::Error)]) {
     let ctx = session.ctx;
     let lines = |of: fn(&Patched) -> String| {
         let lines: Vec<_> = done
@@ -67,10 +68,10 @@ pub(crate) fn write(session: &Session<'_>, done: &[Patched], failed: &[(ImageRef
     for image in done {
         ctx.summary(&image.markdown);
     }
-    for (image, error) in failed {
+    for (order, error) in failed {
         ctx.summary(format!(
             "## ❌ {}\n\n{}",
-            text::code(&image.to_string()),
+            text::code(&order.image.to_string()),
             text::code_block(&format!("{error:#}"))
         ));
     }
@@ -80,14 +81,11 @@ pub(crate) fn write(session: &Session<'_>, done: &[Patched], failed: &[(ImageRef
 ///
 /// # Errors
 /// When an image failed.
-pub(crate) fn verdict(
-    done: &[Patched],
-    failed: &[(ImageRef, anyhow::Error)],
-) -> anyhow::Result<Done> {
+pub(crate) fn verdict(done: &[Patched], failed: &[(Order, anyhow::Error)]) -> anyhow::Result<Done> {
     if !failed.is_empty() {
         let names: Vec<_> = failed
             .iter()
-            .map(|(image, _)| format!("`{image}`"))
+            .map(|(order, _)| format!("`{}`", order.image))
             .collect();
         let message = format!(
             "{} of {} could not be patched: {}; the log has the cause of each",

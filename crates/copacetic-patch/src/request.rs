@@ -235,20 +235,25 @@ fn report(ctx: &Context, one: bool) -> Result<Option<PathBuf>, BadInput> {
 }
 
 fn buildkit(ctx: &Context) -> Result<BuildKit, BadInput> {
-    let schemes = ["unix://", "tcp://", "docker-container://", "buildx://"];
-    match ctx.inputs().text("buildkit-address") {
-        Some(address) if schemes.iter().any(|scheme| address.starts_with(scheme)) => {
-            Ok(BuildKit::At(address.to_owned()))
+    let Some(address) = ctx.inputs().text("buildkit-address") else {
+        let image = ctx.inputs().required("buildkit-image")?;
+        return Ok(BuildKit::Own(parsed("buildkit-image", image)?));
+    };
+    let problem = match address.split_once("://") {
+        Some(("unix" | "tcp", place)) if !place.is_empty() => {
+            return Ok(BuildKit::At(address.to_owned()));
         }
-        Some(address) => Err(BadInput::of(
-            "buildkit-address",
-            format!("`{address}` is neither `unix:///path` nor `tcp://host:port`"),
-        )),
-        None => {
-            let image = ctx.inputs().required("buildkit-image")?;
-            Ok(BuildKit::Own(parsed("buildkit-image", image)?))
+        // Copa starts `docker` for these, which the action's image does not have. Elsewhere it may be there, but its
+        // settings, which name the builders, have the logins too: Copa is not shown them anywhere.
+        Some(("docker-container" | "buildx", _)) => {
+            "needs the `docker` command and its settings, which Copa is not given; give the BuildKit's own address, `unix:///path` or `tcp://host:port`"
         }
-    }
+        _ => "is neither `unix:///path` nor `tcp://host:port`",
+    };
+    Err(BadInput::of(
+        "buildkit-address",
+        format!("`{address}` {problem}"),
+    ))
 }
 
 fn issue(ctx: &Context, token: Option<&Secret>) -> Result<bool, BadInput> {

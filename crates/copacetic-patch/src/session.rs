@@ -1,19 +1,22 @@
 //! What the images of one run share, and what the run leaves when it ends.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use actions_toolkit::Context;
 use anyhow::Context as _;
-use azure::{Cloud, Credential, Directory, LoginServer, RESOURCE_MANAGER, TOKEN_USER};
+use azure::{Credential, Directory, LoginServer, TOKEN_USER};
 use container::{Auth, Credentials, Engine, ImageRef, LocalRegistry, Registry};
 use tokio::sync::OnceCell;
 use trivy::{Database, Origin, Scan, Scanned, Scanner, Target};
 
 use crate::buildkit::BuildKit;
 use crate::request::{self, Login, Request};
+
+/// The tooling image's place in the local registry.
+const TOOLING: &str = "tooling";
 
 /// One run.
 pub(crate) struct Session<'a> {
@@ -29,7 +32,7 @@ pub(crate) struct Session<'a> {
     tooling: OnceCell<Option<String>>,
     registries: RefCell<HashMap<String, Arc<Registry>>>,
     passing: RefCell<Vec<ImageRef>>,
-    has_database: Cell<bool>,
+    database: OnceCell<()>,
 }
 
 impl<'a> Session<'a> {
@@ -53,7 +56,7 @@ impl<'a> Session<'a> {
             tooling: OnceCell::new(),
             registries: RefCell::default(),
             passing: RefCell::default(),
-            has_database: Cell::new(false),
+            database: OnceCell::new(),
         })
     }
 
@@ -106,6 +109,29 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Take `image` out of the engine for BuildKit, and with it the image that stands for Copa's own tooling images
+    /// where that is still to come: mostly one is made from the other, and what they share comes once.
+    ///
+    /// # Errors
+    /// When one can't be taken out of the engine.
+    pub(crate) async fn serve(&self, image: &ImageRef, space: &str) -> anyhow::Result<ImageRef> {
+        let tooling = self.request.tooling.as_ref();
+        let tooling = match tooling.filter(|_| !self.tooling.initialized()) {
+            Some(tooling) => self.engine.inspect(tooling).await?.map(|_| tooling),
+            None => None,
+        };
+        let mut images = vec![(image, space)];
+        images.extend(tooling.map(|tooling| (tooling, TOOLING)));
+        let served = self.local.add_saved_all(&self.engine, &images).await?;
+        let mut served = served.into_iter();
+        let name = served.next().context("the engine gave no image")?;
+        if let Some(tooling) = served.next() {
+            // If it was found meanwhile, it is the same one.
+            let _ = self.tooling.set(Some(tooling.to_string()));
+        }
+        Ok(name)
+    }
+
     /// The image that stands for Copa's own tooling images, as BuildKit names it.
     ///
     /// # Errors
@@ -118,10 +144,7 @@ impl<'a> Session<'a> {
             if self.engine.inspect(tooling).await?.is_none() {
                 return Ok(Some(full_name(tooling)));
             }
-            let served = self
-                .local
-                .add_saved(&self.engine, tooling, "tooling")
-                .await?;
+            let served = self.local.add_saved(&self.engine, tooling, TOOLING).await?;
             anyhow::Ok(Some(served.to_string()))
         };
         Ok(self.tooling.get_or_try_init(find).await?.as_deref())
@@ -145,15 +168,13 @@ impl<'a> Session<'a> {
         let auth = match &self.request.login {
             Login::Anonymous => Auth::Anonymous,
             Login::Password(user, password) => basic(user, password.expose()),
-            Login::Entra { client, tenant } => {
-                let inputs = self.ctx.inputs();
-                let cloud = Cloud::new(
-                    inputs.required("authority-host")?,
-                    RESOURCE_MANAGER,
-                    inputs.required("token-audience")?,
-                );
+            Login::Entra {
+                client,
+                tenant,
+                cloud,
+            } => {
                 let directory =
-                    Directory::new(self.ctx, &cloud, tenant, client, Credential::Federated)?;
+                    Directory::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
                 let server = LoginServer(host.to_owned());
                 let token = server.refresh_token(&directory).await?;
                 basic(TOKEN_USER, token.expose())
@@ -170,19 +191,19 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When no mirror gives it and the cache has none.
     pub(crate) async fn database(&self) -> anyhow::Result<()> {
-        if self.has_database.replace(true) {
-            return Ok(());
-        }
-        let log = self.ctx.log();
-        let database = Database::provide(&self.request.database, log).await?;
-        if let Origin::Stale(said) = database.origin {
-            log.warning(format!(
-                "no mirror gave a newer vulnerability database than the one in the cache, of {} ({})",
-                database.updated_at,
-                said.join("; ")
-            ));
-        }
-        Ok(())
+        let provide = || async {
+            let log = self.ctx.log();
+            let database = Database::provide(&self.request.database, log).await?;
+            if let Origin::Stale(said) = database.origin {
+                log.warning(format!(
+                    "no mirror gave a newer vulnerability database than the one in the cache, of {} ({})",
+                    database.updated_at,
+                    said.join("; ")
+                ));
+            }
+            anyhow::Ok(())
+        };
+        self.database.get_or_try_init(provide).await.copied()
     }
 
     /// Scan the image `name` for vulnerable packages; in the report it is called `called`.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use actions_toolkit::{BadInput, Inputs, PolicyFailure};
 use container::{Container, ContainerSpec, Engine, ImageInfo, ImageRef};
 
-const PAUSE: Duration = Duration::from_millis(300);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Lines of a container's log that are shown.
 const SAID: usize = 5;
 
@@ -113,18 +113,17 @@ impl Smoke {
                 }
                 None => {}
             }
-            if container
-                .exec(&check)
-                .await
-                .is_ok_and(|done| done.code == 0)
-            {
-                return Ok(None);
-            }
-            if begun.elapsed() > self.limit {
-                let seconds = self.limit.as_secs();
-                return Ok(Some(format!(
-                    "the health check of the patched image had not passed after {seconds} s"
-                )));
+            let left = self.limit.saturating_sub(begun.elapsed());
+            // A check may hang, as whatever it asks may.
+            match tokio::time::timeout(left, container.exec(&check)).await {
+                Ok(Ok(done)) if done.code == 0 => return Ok(None),
+                Ok(_) => {}
+                Err(_) => {
+                    let seconds = self.limit.as_secs();
+                    return Ok(Some(format!(
+                        "the health check of the patched image had not passed after {seconds} s"
+                    )));
+                }
             }
             tokio::time::sleep(PAUSE).await;
         }

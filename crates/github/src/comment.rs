@@ -7,10 +7,8 @@ use octocrab::Octocrab;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::client;
+use crate::{client, fit};
 
-/// Characters of a comment that GitHub takes.
-const LIMIT: usize = 65_536;
 const PAGE: usize = 100;
 
 /// The conversation of a pull request.
@@ -71,7 +69,7 @@ impl PullRequest {
         body: &str,
         only_update: bool,
     ) -> anyhow::Result<Option<Commented>> {
-        let body = fit(marker, body);
+        let body = marked(marker, body);
         let attempt = async {
             let earlier = self.find(marker).await?;
             let done = match earlier {
@@ -128,19 +126,10 @@ fn tag(marker: &str) -> String {
     format!("<!-- {} -->\n", marker.replace("--", "- -"))
 }
 
-fn fit(marker: &str, body: &str) -> String {
+fn marked(marker: &str, body: &str) -> String {
     const CUT: &str = "\n\n… cut: the whole report is in the summary of the run.\n";
     let text = format!("{}{body}", tag(marker));
-    if text.chars().count() <= LIMIT {
-        return text;
-    }
-    // At the end of a line: half a table row would be shown as text.
-    let end = text
-        .char_indices()
-        .nth(LIMIT - CUT.len())
-        .map_or(text.len(), |(at, _)| at);
-    let end = text[..end].rfind('\n').unwrap_or(end);
-    format!("{}{CUT}", &text[..end])
+    fit::within(&text, fit::LIMIT, CUT).into_owned()
 }
 
 #[cfg(test)]
@@ -150,13 +139,13 @@ mod tests {
     #[test]
     fn a_long_comment_is_cut_between_two_lines() {
         let body = "| ü row |\n".repeat(10_000);
-        let text = fit("a--b", &body);
+        let text = marked("a--b", &body);
         assert!(text.starts_with("<!-- a- -b -->\n| ü row |\n"));
         assert!(
-            text.chars().count() <= LIMIT && text.contains("row |\n\n… cut"),
+            text.chars().count() <= fit::LIMIT && text.contains("row |\n\n… cut"),
             "{}",
             text.len()
         );
-        assert_eq!(fit("a", "b"), "<!-- a -->\nb");
+        assert_eq!(marked("a", "b"), "<!-- a -->\nb");
     }
 }

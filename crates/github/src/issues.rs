@@ -8,20 +8,19 @@ use octocrab::Octocrab;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::fit;
+
 /// Pages of a hundred open issues that are looked through.
 const PAGES: u32 = 10;
-/// Characters of a body (docs.github.com, "body is too long").
-const LIMIT: usize = 65_536;
+const CUT: &str = "\n\n… cut: an issue takes no more; the reports of the run have all of it.\n";
 
-/// What the issue is to say.
+/// Which issue it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RollingIssue {
     /// What tells it from other issues.
     pub key: String,
     /// Its title.
     pub title: String,
-    /// Its body, in Markdown; `None` closes it.
-    pub body: Option<String>,
 }
 
 /// The issues of one repository.
@@ -61,17 +60,22 @@ impl Issues {
         })
     }
 
-    /// Open, rewrite or close the issue, and return its number if it is open.
+    /// Open, rewrite or close the issue, and return its number if it is open. `body` makes its body, in Markdown, of
+    /// the one that it has if it is open; `None` closes it.
     ///
     /// # Errors
     /// With what GitHub answered.
-    pub async fn roll(&self, issue: &RollingIssue) -> anyhow::Result<Option<u64>> {
+    pub async fn roll(
+        &self,
+        issue: &RollingIssue,
+        body: impl FnOnce(Option<&str>) -> Option<String>,
+    ) -> anyhow::Result<Option<u64>> {
         let marker = format!("<!-- {} -->", issue.key.replace("--", "—"));
         let known = self.find(&marker).await?;
-        let body = issue.body.as_ref().map(|body| {
-            let room = LIMIT - marker.len() - 2;
-            let cut: String = body.chars().take(room).collect();
-            format!("{cut}\n{marker}")
+        let body = body(known.as_ref().and_then(|issue| issue.body.as_deref())).map(|body| {
+            let end = format!("\n{marker}");
+            let room = fit::LIMIT - end.chars().count();
+            format!("{}{end}", fit::within(&body, room, CUT))
         });
         let issues = format!("/repos/{}/issues", self.repository);
         match (known, body) {

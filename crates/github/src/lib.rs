@@ -16,6 +16,7 @@ mod comment;
 mod dependencies;
 mod deployments;
 mod error;
+mod fit;
 mod issues;
 mod place;
 mod stored;
@@ -26,5 +27,5 @@ pub use dependencies::{Dependencies, Dependency, Detector, Job, Manifest, Snapsh
 pub use deployments::{DeploymentState, DeploymentStatus, Deployments};
 pub use error::UploadError;
 pub use issues::{Issues, RollingIssue};
-pub use place::{Place, Unplaced, category, family};
-pub use stored::Stored;
+pub use place::{Place, Unplaced, category, category_and_run_id, family};
+pub use stored::{Found, Stored, Wanted};

@@ -10,25 +10,29 @@ fn issues(server: &GitHub) -> Issues {
     Issues::new(http, &server.url(), "octo-org/app", "t").unwrap()
 }
 
-fn rolling(body: Option<&str>) -> RollingIssue {
+fn rolling() -> RollingIssue {
     RollingIssue {
         key: "patch .github/workflows/patch.yml".into(),
         title: "Findings".into(),
-        body: body.map(ToOwned::to_owned),
     }
+}
+
+// Whatever it said before.
+fn say(body: &'static str) -> impl FnOnce(Option<&str>) -> Option<String> {
+    |_| Some(body.to_owned())
 }
 
 #[tokio::test]
 async fn one_issue_is_opened_rewritten_and_closed() {
     let server = GitHub::start("t").await.unwrap();
     let issues = issues(&server);
-    assert_eq!(issues.roll(&rolling(None)).await.unwrap(), None);
-    let number = issues.roll(&rolling(Some("a"))).await.unwrap();
+    assert_eq!(issues.roll(&rolling(), |_| None).await.unwrap(), None);
+    let number = issues.roll(&rolling(), say("a")).await.unwrap();
     assert!(number.is_some());
-    assert_eq!(issues.roll(&rolling(Some("a"))).await.unwrap(), number);
-    assert_eq!(issues.roll(&rolling(Some("b"))).await.unwrap(), number);
-    assert_eq!(issues.roll(&rolling(None)).await.unwrap(), None);
-    let again = issues.roll(&rolling(Some("c"))).await.unwrap();
+    assert_eq!(issues.roll(&rolling(), say("a")).await.unwrap(), number);
+    assert_eq!(issues.roll(&rolling(), say("b")).await.unwrap(), number);
+    assert_eq!(issues.roll(&rolling(), |_| None).await.unwrap(), None);
+    let again = issues.roll(&rolling(), say("c")).await.unwrap();
     assert_ne!(again, number);
 
     let journal = server.journal();
@@ -43,12 +47,54 @@ async fn one_issue_is_opened_rewritten_and_closed() {
 }
 
 #[tokio::test]
+async fn what_it_says_follows_from_what_it_said() {
+    let server = GitHub::start("t").await.unwrap();
+    let issues = issues(&server);
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let next = |before: Option<&str>| {
+            seen.push(before.map(ToOwned::to_owned));
+            Some(format!("one more\n{}", before.unwrap_or_default()))
+        };
+        issues.roll(&rolling(), next).await.unwrap();
+    }
+    let marker = "<!-- patch .github/workflows/patch.yml -->";
+    assert_eq!(seen, [None, Some(format!("one more\n\n{marker}"))]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_says_that_it_was_cut() {
+    let server = GitHub::start("t").await.unwrap();
+    let issues = issues(&server);
+    let row = "| ü row |\n";
+    let long = row.repeat(10_000);
+    issues.roll(&rolling(), |_| Some(long)).await.unwrap();
+    let mut written = String::new();
+    let read = |body: Option<&str>| {
+        written = body.unwrap_or_default().to_owned();
+        None
+    };
+    issues.roll(&rolling(), read).await.unwrap();
+    let (rows, end) = written.split_once("\n\n… cut: ").unwrap();
+    assert!(format!("{rows}\n").replace(row, "").is_empty());
+    assert_eq!(
+        end,
+        "an issue takes no more; the reports of the run have all of it.\n\n<!-- patch .github/workflows/patch.yml -->"
+    );
+    let count = written.chars().count();
+    assert!(count <= 65_536 && count > 65_500, "{count}");
+}
+
+#[tokio::test]
 async fn what_the_token_may_not_is_named() {
     let server = GitHub::start("t").await.unwrap();
     let refusal =
         r#"{"message": "Resource not accessible by integration", "documentation_url": "x"}"#;
     server.expect(Fault::new("/issues", 403, refusal));
-    let error = issues(&server).roll(&rolling(Some("a"))).await.unwrap_err();
+    let error = issues(&server)
+        .roll(&rolling(), say("a"))
+        .await
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "the issue could not be written: GitHub answered 403 (Resource not accessible by integration); give the job `permissions: issues: write` (runs for forks and Dependabot cannot have it)"

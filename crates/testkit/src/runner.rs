@@ -1,6 +1,7 @@
 //! The environment of a container action, around a built binary.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ pub struct FakeRunner {
     program: PathBuf,
     folder: tempfile::TempDir,
     env: BTreeMap<String, String>,
+    args: Vec<OsString>,
     process: Arc<AtomicI32>,
 }
 
@@ -77,6 +79,7 @@ impl FakeRunner {
             program: program.into(),
             folder,
             env,
+            args: Vec::new(),
             process: Arc::default(),
         }
     }
@@ -92,6 +95,13 @@ impl FakeRunner {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Give the program an argument, as a person at a terminal does.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
         self
     }
 
@@ -155,6 +165,7 @@ impl FakeRunner {
         let log = self.folder.path().join("log");
         let file = std::fs::File::create(&log).expect("the job log");
         let mut step = Command::new(&self.program)
+            .args(&self.args)
             .env_clear()
             .envs(&self.env)
             .current_dir(self.workspace())

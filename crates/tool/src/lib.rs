@@ -1,7 +1,8 @@
 //! Child processes: an argv, an environment allow-list, output streamed to the log, a limit.
 //!
 //! A tool is never started through a shell, and it sees only the variables that it was given: the
-//! runner hands an action tokens (`ACTIONS_*`, `INPUT_*TOKEN`) that no scanner has a use for.
+//! runner hands an action tokens (`ACTIONS_*`, `INPUT_*TOKEN`) that no scanner has a use for. When it is
+//! stopped, at its limit or with the step, so is all that it started.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -9,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use actions_toolkit::{Env, Log};
+use actions_toolkit::{Env, Log, alive};
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// Variables that any tool may see: where programs and files are, how to reach the network, whom
 /// to trust. None of them holds a credential of the run.
@@ -120,7 +122,7 @@ impl Tool {
         self
     }
 
-    /// Kill the tool after `limit`.
+    /// Kill the tool, with all that it started, after `limit`.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -152,7 +154,7 @@ impl Tool {
     /// When it can't be started or runs into its limit. A non-zero exit code is no error here.
     pub async fn stream(&self, log: &Log, title: &str) -> anyhow::Result<Finished> {
         let _group = log.group(title);
-        self.run(log, false).await
+        alive(log, title, self.run(log, false)).await
     }
 
     /// Run it; standard output is captured, and standard error goes to `log` inside a group.
@@ -161,7 +163,7 @@ impl Tool {
     /// As [`Tool::stream`].
     pub async fn capture(&self, log: &Log, title: &str) -> anyhow::Result<Finished> {
         let _group = log.group(title);
-        self.run(log, true).await
+        alive(log, title, self.run(log, true)).await
     }
 
     async fn run(&self, log: &Log, capture: bool) -> anyhow::Result<Finished> {
@@ -179,10 +181,12 @@ impl Tool {
             command.current_dir(folder);
         }
         let name = self.name();
-        let mut child = command
+        let child = command
             .spawn()
             .with_context(|| format!("while starting `{name}`: is it installed and in PATH?"))?;
-        let (Some(mut stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        let mut group = Group(child);
+        let (Some(mut stdout), Some(stderr)) = (group.0.stdout.take(), group.0.stderr.take())
+        else {
             bail!("while starting `{name}`: its output could not be connected");
         };
 
@@ -210,7 +214,8 @@ impl Tool {
             let (out, err) = tokio::join!(out, each_line(stderr, &show));
             out.and(err)
                 .with_context(|| format!("while reading the output of `{name}`"))?;
-            child
+            group
+                .0
                 .wait()
                 .await
                 .with_context(|| format!("while waiting for `{name}`"))
@@ -230,6 +235,21 @@ impl Tool {
             stdout: captured,
             tail: tail.into(),
         })
+    }
+}
+
+/// A tool and what it started, its process group: nothing of it goes on once this is dropped while the tool has
+/// not ended.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A tool that was waited for has no id any more, and until then its number is nobody else's.
+        let id = self.0.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(group) = id.and_then(Pid::from_raw) {
+            // It fails when nobody is left, which is what is wanted.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 }
 

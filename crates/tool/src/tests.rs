@@ -1,4 +1,8 @@
+use std::time::Instant;
+
 use super::*;
+
+const HOUR: Duration = Duration::from_hours(1);
 
 fn path() -> Env {
     Env::of([
@@ -38,6 +42,60 @@ async fn a_tool_that_hangs_is_stopped() {
         error.to_string(),
         "`sleep` was still running after 0 s and was stopped"
     );
+}
+
+// A process that has ended may still have a number, until whoever inherited it asks for its end.
+fn goes_on(process: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| &rest[..1]);
+    !matches!(state, None | Some("Z" | "X"))
+}
+
+// Wait for what happens in another process.
+async fn until<T>(what: &str, happened: impl Fn() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(done) = happened() {
+            return done;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_tool_started_is_stopped_with_it() {
+    for left_at in ["its limit", "the end of the step"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("child");
+        let tool = Tool::new("sh", &path())
+            .args([
+                "-c",
+                "sleep 600 & echo $! > \"$0+\"; mv \"$0+\" \"$0\"; wait",
+            ])
+            .arg(&file)
+            .limit(HOUR);
+        let log = Log::sink();
+        let mut run = Box::pin(tool.stream(&log, "sh"));
+        let child = tokio::select! {
+            ended = &mut run => panic!("{ended:?}"),
+            child = until("it starts", || std::fs::read_to_string(&file).ok()) => child,
+        };
+        let child = child.trim();
+        assert!(goes_on(child));
+        if left_at == "its limit" {
+            tokio::time::pause();
+            tokio::time::advance(HOUR).await;
+            assert_eq!(
+                run.await.unwrap_err().to_string(),
+                "`sh` was still running after 3600 s and was stopped"
+            );
+            tokio::time::resume();
+        } else {
+            drop(run);
+        }
+        until(left_at, || (!goes_on(child)).then_some(())).await;
+    }
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ impl Request {
                     |path| workspace.join(path),
                 ),
                 offline: inputs.flag("offline")?,
-                max_age: inputs.duration("max-database-age")?,
+                max_age: inputs.age("max-database-age")?,
             },
             limit: inputs.duration("timeout")?,
             sarif_file: ctx.path("sarif-file")?,

@@ -6,7 +6,7 @@ mod download;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actions_toolkit::{Env, Log};
+use actions_toolkit::{Env, Log, alive};
 
 use cached::Cached;
 
@@ -146,7 +146,9 @@ impl Database {
             }
             for mirror in &mirrors {
                 log.info(format!("fetching the vulnerability database from {mirror}"));
-                let reason = match download::from(mirror, cache, &http).await? {
+                let what = "fetching the vulnerability database";
+                let download = download::from(mirror, cache, &http);
+                let reason = match alive(log, what, download).await? {
                     Ok(found) => {
                         let cure = "this mirror is not kept up to date, use another one";
                         let origin = Origin::Mirror(mirror.clone());

@@ -5,8 +5,15 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How often a long step says that it lives.
+/// After how long a step says for the first time that it lives.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
+/// And how seldom a very long one does.
+const SLOWEST: Duration = Duration::from_secs(60);
+
+/// The next pause after `pause`: what has taken minutes already is not news every few seconds.
+pub(crate) fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(SLOWEST)
+}
 
 /// Say one line.
 pub(crate) fn line(text: impl AsRef<str>) {
@@ -24,8 +31,10 @@ pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> anyhow::Result<T>) -> a
     let (done, waiting) = mpsc::channel::<()>();
     let label = what.to_owned();
     let heart = std::thread::spawn(move || {
-        while waiting.recv_timeout(HEARTBEAT) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let mut pause = HEARTBEAT;
+        while waiting.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
             println!("  … {label} ({} s)", begun.elapsed().as_secs());
+            pause = longer(pause);
         }
     });
     let outcome = work();

@@ -2,6 +2,7 @@
 
 use actions_toolkit::{BadInput, Context, Inputs, Secret};
 use azure::Cloud;
+use azure::input::{address, id};
 use container::Credentials;
 
 /// The registry and the cluster, and who signs in to Azure if either is there.
@@ -166,18 +167,6 @@ fn group(input: &str, text: &str) -> Result<String, BadInput> {
     Ok(text.to_owned())
 }
 
-// A GUID: a name in its place is the commonest mistake, and Entra's answer to it does not say so.
-fn id(input: &str, text: &str) -> Result<String, BadInput> {
-    let parts: Vec<_> = text.split('-').map(str::len).collect();
-    if parts != [8, 4, 4, 4, 12] || !text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
-        return Err(BadInput::of(
-            input,
-            format!("`{text}` is no id such as `00000000-0000-0000-0000-000000000000`"),
-        ));
-    }
-    Ok(text.to_owned())
-}
-
 fn name(input: &str, text: &str) -> Result<String, BadInput> {
     if text.contains(['.', '/']) {
         return Err(BadInput::of(
@@ -189,23 +178,4 @@ fn name(input: &str, text: &str) -> Result<String, BadInput> {
         ));
     }
     Ok(text.to_owned())
-}
-
-fn address(input: &str, text: &str) -> Result<String, BadInput> {
-    let full = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("https://{text}")
-    };
-    let url = reqwest::Url::parse(&full)
-        .map_err(|e| BadInput::of(input, format!("`{text}` is no address: {e}")))?;
-    let local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    match url.scheme() {
-        "https" => Ok(full),
-        "http" if local => Ok(full),
-        _ => Err(BadInput::of(
-            input,
-            format!("`{text}` would send credentials in the clear; use https"),
-        )),
-    }
 }

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use testkit::{Azure, AzureConfig, FakeRunner, Fault, Ran};
+use testkit::{Azure, AzureConfig, Engine, FakeRunner, Fault, Ran};
 
-use crate::engine::Engine;
 use crate::{CLIENT, SUBSCRIPTION, TENANT, refused, step};
 
 fn signed_in(azure: &Azure, engine: &Engine) -> FakeRunner {

@@ -3,14 +3,11 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 
 mod azure;
-mod engine;
 mod kustomize;
 
 use std::path::Path;
 
-use engine::Engine;
-
-use testkit::{FakeRunner, Ran};
+use testkit::{Engine, FakeRunner, Ran};
 
 const MANIFEST: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: flask-app, namespace: web}\nspec:\n  template:\n    spec:\n      containers: [{name: app, image: 'drydock.azurecr.io/flask-app:latest'}]\n";
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";

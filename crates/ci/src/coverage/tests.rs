@@ -56,6 +56,18 @@ fn what_is_no_report_is_refused() {
         ("{\"files\": {}}", "it has no line of code"),
         ("{\"lines\": 3}", "it is no JSON report of coverage.py"),
         (
+            r#"{"files": {"a.py": {"summary": {"covered_lines": 3, "num_statements": 2}}}}"#,
+            "it says that more of `a.py` ran than there is",
+        ),
+        (
+            r#"{"files": {"a.py": {"summary": {"covered_lines": 1, "num_statements": 9, "covered_branches": 3, "num_branches": 2}}}}"#,
+            "it says that more of `a.py` ran than there is",
+        ),
+        (
+            r#"{"files": {"a.py": {"summary": {"covered_lines": 1, "num_statements": 18446744073709551615}}}}"#,
+            "it is no JSON report of coverage.py",
+        ),
+        (
             "<coverage><class filename='a'><line number='1'/></class></coverage>",
             "it has a `line` without `number` or `hits`",
         ),
@@ -73,4 +85,19 @@ fn only_all_of_it_is_a_hundred_percent() {
     assert_eq!(percent(0, 0), "0.00");
     assert_eq!(ranges(&[3, 4, 5, 9, 11, 12]), "3-5, 9, 11-12");
     assert_eq!(ranges(&[]), "");
+}
+
+#[test]
+fn counts_as_large_as_they_are_written_are_no_panic() {
+    let (_folder, map) = map();
+    let (most, last) = (u64::MAX, u32::MAX);
+    let lines = format!(
+        "<line number='{last}' hits='{most}'/><line number='{last}' hits='1' condition-coverage='50% (1/{last})'/>\
+         <line number='1' hits='{most}' condition-coverage='50% ({most}/{most})'/>"
+    );
+    let report = format!("<coverage><class filename='a'>{lines}</class></coverage>");
+    let coverage = Coverage::parse(report.as_bytes(), &map).unwrap();
+    assert_eq!(coverage.counts(), (3, 2 + u64::from(last)));
+    assert_eq!(percent(most, most), "100.00");
+    assert_eq!(ranges(&[last, 1]), format!("{last}, 1"));
 }

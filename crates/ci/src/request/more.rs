@@ -147,7 +147,7 @@ pub(super) fn dependencies(ctx: &Context) -> Result<Option<LockFile>, BadInput> 
                 None => trivy::default_cache(ctx.env()),
             },
             offline: inputs.flag("offline")?,
-            max_age: inputs.duration("max-database-age")?,
+            max_age: inputs.age("max-database-age")?,
         },
     }))
 }

@@ -1,6 +1,8 @@
 //! Which images of a registry are asked for, and how to sign in there.
 
 use actions_toolkit::{BadInput, Context, Secret};
+use azure::input::{address, id};
+use azure::{Cloud, RESOURCE_MANAGER};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::parsed;
@@ -21,7 +23,11 @@ pub(crate) enum Login {
     /// By user name and password.
     Password(String, Secret),
     /// By the run's own identity, at Azure Container Registry.
-    Entra { client: String, tenant: String },
+    Entra {
+        client: String,
+        tenant: String,
+        cloud: Cloud,
+    },
 }
 
 impl Filter {
@@ -82,7 +88,15 @@ impl Login {
             }
         }
         match (text("client-id"), text("tenant-id")) {
-            (Some(client), Some(tenant)) => Ok(Self::Entra { client, tenant }),
+            (Some(client), Some(tenant)) => Ok(Self::Entra {
+                client: id("client-id", &client)?,
+                tenant: id("tenant-id", &tenant)?,
+                cloud: Cloud::new(
+                    &address("authority-host", inputs.required("authority-host")?)?,
+                    RESOURCE_MANAGER,
+                    inputs.required("token-audience")?,
+                ),
+            }),
             (None, None) => Ok(Self::Anonymous),
             (Some(_), None) => Err(BadInput::of(
                 "tenant-id",

@@ -1,5 +1,10 @@
 //! What is refused before anything is started.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use testkit::Ran;
+
 use crate::step;
 
 #[test]
@@ -41,9 +46,9 @@ fn bad_input_is_named_before_anything_is_started() {
             "input `package-types`: `library` is neither `os` nor `os,library`",
         ),
         (
-            "buildkit-address",
-            "8888",
-            "input `buildkit-address`: `8888` is neither `unix:///path` nor `tcp://host:port`",
+            "timeout",
+            "1000000000h",
+            "input `timeout`: `1000000000h` is longer than any job lasts; give 120h at most",
         ),
         (
             "push",
@@ -93,15 +98,77 @@ fn bad_input_is_named_before_anything_is_started() {
         ("tag", "x", "input `tag` is unknown; did you mean `tags`?"),
     ];
     for (name, value, error) in table {
-        let ran = step().input(name, value).run();
-        assert_eq!(
-            (ran.code, ran.output("result"), ran.output("image")),
-            (3, "error", ""),
-            "{}",
-            ran.log
-        );
-        assert_eq!(ran.error(), format!("copacetic-patch: {error}"));
+        refused(&step().input(name, value).run(), error);
     }
+}
+
+#[track_caller]
+fn refused(ran: &Ran, error: &str) {
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("image")),
+        (3, "error", ""),
+        "{}",
+        ran.log
+    );
+    assert_eq!(ran.error(), format!("copacetic-patch: {error}"));
+}
+
+#[test]
+fn a_buildkit_is_named_by_an_address_of_its_own() {
+    let form = "is neither `unix:///path` nor `tcp://host:port`";
+    let docker = "needs the `docker` command and its settings, which Copa is not given; give the BuildKit's own address, `unix:///path` or `tcp://host:port`";
+    let table = [
+        ("8888", form),
+        ("unix://", form),
+        ("docker://", form),
+        ("docker-container://buildkitd", docker),
+        ("buildx://", docker),
+    ];
+    for (address, problem) in table {
+        let error = format!("input `buildkit-address`: `{address}` {problem}");
+        refused(&step().input("buildkit-address", address).run(), &error);
+    }
+    // What Copa reaches is taken: the next thing that is missing is the engine.
+    for address in ["unix:///run/buildkit/buildkitd.sock", "tcp://127.0.0.1:9"] {
+        let step = step().env("DOCKER_HOST", "unix:///nonexistent.sock");
+        let ran = step.input("buildkit-address", address).run();
+        assert_eq!(ran.code, 2, "{}", ran.log);
+    }
+}
+
+#[test]
+fn whoever_is_to_get_the_runs_identity_is_looked_at_first() {
+    let id = "22222222-2222-4222-8222-222222222222";
+    let table = [
+        (
+            "client-id",
+            "patcher",
+            "input `client-id`: `patcher` is no id such as `00000000-0000-0000-0000-000000000000`",
+        ),
+        (
+            "tenant-id",
+            "contoso.com",
+            "input `tenant-id`: `contoso.com` is no id such as `00000000-0000-0000-0000-000000000000`",
+        ),
+        (
+            "authority-host",
+            "http://login.example",
+            "input `authority-host`: `http://login.example` would send credentials in the clear; use https",
+        ),
+    ];
+    for (name, value, error) in table {
+        let step = step().input("client-id", id).input("tenant-id", id);
+        refused(&step.input(name, value).run(), error);
+    }
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_refused() {
+    let path = OsStr::from_bytes(b"--image=app:\xff");
+    refused(
+        &step().arg(path).run(),
+        "argument `--image=app:\u{fffd}` is not in UTF-8; write it in UTF-8",
+    );
 }
 
 #[test]

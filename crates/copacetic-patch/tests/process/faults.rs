@@ -5,10 +5,25 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use testkit::Ran;
+use testkit::{Engine, Ran};
 
 use crate::bench::{Bench, ended};
+use crate::step;
 use crate::wire::{Fault, Wire, first, second};
+
+#[test]
+fn a_registry_where_nobody_answers_is_named() {
+    let engine = Engine::with("other:1");
+    let ran = step()
+        .env("DOCKER_HOST", &engine.host())
+        .input("image", "127.0.0.1:9/team/app:1")
+        .input("push", "true")
+        .run();
+    ended(&ran, 2, "error");
+    insta::assert_snapshot!(ran.error(), @"copacetic-patch: while reading `127.0.0.1:9/team/app:1`: is `127.0.0.1:9` up, and can this runner reach it?: error sending request for url (http://127.0.0.1:9/v2/team/app/manifests/1): client error (Connect): tcp connect error: Connection refused (os error 111)");
+    assert_eq!(ran.log.matches("::error").count(), 1, "{}", ran.log);
+    assert_eq!(ran.output("image"), "");
+}
 
 // Another program named `copa`, further down in PATH, does the work at the second call.
 const ONCE: &str = r#"

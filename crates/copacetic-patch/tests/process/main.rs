@@ -11,6 +11,8 @@ mod contract;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod issue;
+#[cfg(test)]
 mod push;
 mod python;
 #[cfg(test)]

@@ -4,7 +4,13 @@ use crate::step::step;
 
 #[test]
 fn bad_input_is_named_before_anything_is_started() {
-    let table = [
+    let inputs = trivy_scan::ACTION.inputs.iter();
+    let inputs: Vec<_> = inputs.map(|input| input.name).collect();
+    let unknown = format!(
+        "input `severity` is unknown; the inputs of `trivy-scan` are: {}",
+        inputs.join(", ")
+    );
+    let table: [(_, _, &str); 16] = [
         (
             "image",
             "",
@@ -76,10 +82,11 @@ fn bad_input_is_named_before_anything_is_started() {
             "input `max-database-age`: `old` is no length of time such as `90s` or `5m`",
         ),
         (
-            "severity",
-            "HIGH",
-            "input `severity` is unknown; did you mean `sbom`?",
+            "timeout",
+            "5124095576030432h",
+            "input `timeout`: `5124095576030432h` is longer than any job lasts; give 120h at most",
         ),
+        ("severity", "HIGH", &unknown),
     ];
     for (name, value, error) in table {
         let step = step().input(name, value);
@@ -90,15 +97,7 @@ fn bad_input_is_named_before_anything_is_started() {
             "{}",
             ran.log
         );
-        let found = ran.error();
-        if name == "severity" {
-            assert!(
-                found.starts_with("trivy-scan: input `severity` is unknown"),
-                "{found}"
-            );
-        } else {
-            assert_eq!(found, format!("trivy-scan: {error}"));
-        }
+        assert_eq!(ran.error(), format!("trivy-scan: {error}"));
         assert!(!step.folder().join("tools/scans").exists());
     }
 }

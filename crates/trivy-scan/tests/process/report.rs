@@ -195,3 +195,26 @@ fn the_credentials_of_a_registry_are_seen_by_trivy_alone_and_gone_after() {
         .unwrap();
     assert!(!std::path::Path::new(folder).exists());
 }
+
+#[test]
+fn outputs_that_are_lost_fail_a_step_that_passed_and_no_other() {
+    let full = "output `result` could not be written, so later steps would not see it: i/o error: No space left on device (os error 28); is the runner's disk full?";
+    let gone = "output `result` could not be written, so later steps would not see it: GITHUB_OUTPUT points at missing file: /nonexistent/output; is the runner's disk full?";
+    let gate = "2 findings of severity high or worse; update what has a fixed version, or list in `ignore-file` what can't hurt here";
+    let table = [
+        ("/dev/full", "none", 2, full, None),
+        ("/nonexistent/output", "none", 2, gone, None),
+        ("/dev/full", "high", 1, gate, Some(full)),
+    ];
+    for (file, fail_on, code, error, warning) in table {
+        let step = step().env("GITHUB_OUTPUT", file);
+        let ran = step.input("fail-on", fail_on).run();
+        assert_eq!(ran.code, code, "{}", ran.log);
+        assert_eq!(ran.error(), format!("trivy-scan: {error}"));
+        let errors = ran.log.lines().filter(|line| line.starts_with("::error"));
+        assert_eq!(errors.count(), 1, "{}", ran.log);
+        let warned = warning.is_none_or(|text| ran.log.contains(&format!("::warning::{text}")));
+        assert!(warned, "{}", ran.log);
+        assert!(ran.summary.contains(error), "{}", ran.summary);
+    }
+}

@@ -92,18 +92,20 @@ impl Builds {
         }
         let begun = Instant::now();
         let mut done = self.progress.done();
+        let mut pause = HEARTBEAT;
         loop {
             if let Some(built) = done.get(module) {
                 let built = built.clone().map_err(|e| anyhow!(e));
                 return built.with_context(|| format!("while building `{module}`"));
             }
-            let waited = self.progress.changed.wait_timeout(done, HEARTBEAT);
+            let waited = self.progress.changed.wait_timeout(done, pause);
             let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             done = after;
             if self.worker.is_finished() && !done.contains_key(module) {
                 bail!("the build of `{module}` ended without a result");
             }
             if timeout.timed_out() {
+                pause = say::longer(pause);
                 let seconds = begun.elapsed().as_secs();
                 let under_way = self.wanted.iter().find(|m| !done.contains_key(*m));
                 let under_way = under_way.copied().unwrap_or(module);

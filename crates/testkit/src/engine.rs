@@ -4,17 +4,20 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
-/// The engine. Its socket goes when it is dropped.
-pub(crate) struct Engine {
+/// The engine, for a step that gets no further than to look around. Its socket goes when it is dropped.
+pub struct Engine {
     folder: tempfile::TempDir,
 }
 
 impl Engine {
     /// An engine that has `image`.
-    pub(crate) fn with(image: &'static str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    ///
+    /// # Panics
+    /// When there can be no socket.
+    pub fn with(image: &'static str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let engine = Self { folder };
-        let listener = UnixListener::bind(engine.socket()).unwrap();
+        let listener = UnixListener::bind(engine.socket()).expect("a socket");
         // It ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -29,16 +32,16 @@ impl Engine {
     }
 
     /// The value of `DOCKER_HOST`.
-    pub(crate) fn host(&self) -> String {
+    pub fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
 }
 
-// Source: docs.docker.com/reference/api/engine, `SystemVersion` and `ImageInspect` of 1.41.
+// Source: docs.docker.com/reference/api/engine, `SystemVersion`, `ContainerList` and `ImageInspect` of 1.41.
 fn answer(stream: &UnixStream, image: &str) -> Option<()> {
     let mut lines = BufReader::new(stream).lines();
     let request = lines.next()?.ok()?;
-    let path = request.split(' ').nth(1)?;
+    let path = request.split([' ', '?']).nth(1)?;
     // The head ends with an empty line; what is asked here has no body.
     lines
         .find(|line| line.as_ref().is_ok_and(String::is_empty))?
@@ -46,6 +49,8 @@ fn answer(stream: &UnixStream, image: &str) -> Option<()> {
     let (status, body) = if path.ends_with("/version") {
         let version = r#"{"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#;
         ("200 OK", version)
+    } else if path.ends_with("/containers/json") {
+        ("200 OK", "[]")
     } else if path.ends_with(&format!("/images/{image}/json")) {
         ("200 OK", r#"{"Id": "sha256:0", "Os": "linux"}"#)
     } else {

@@ -1,0 +1,52 @@
+//! Long work shows that it lives.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, interval_at};
+
+use crate::{Log, text};
+
+/// A silent job log looks like a hung one.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+
+/// Do `work`, and say every few seconds that `what` still goes on, also where the lines of `log` are held back.
+pub async fn alive<T>(log: &Log, what: &str, work: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let mut signs = interval_at(start + SIGN_OF_LIFE, SIGN_OF_LIFE);
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            _ = signs.tick() => {
+                let seconds = usize::try_from(start.elapsed().as_secs()).unwrap_or(usize::MAX);
+                let seconds = text::plural(seconds, "second");
+                log.sign_of_life(format!("… {what}: {seconds} so far"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::tests::Buffer;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_long_is_named_also_where_lines_are_held_back() {
+        let written = Buffer::default();
+        let held = Log::to(true, false, written.clone()).hold();
+        let work = async {
+            held.log().info("a line of its own");
+            tokio::time::sleep(SIGN_OF_LIFE * 2 + SIGN_OF_LIFE / 2).await;
+            7
+        };
+        assert_eq!(alive(held.log(), "the scan", work).await, 7);
+        drop(held);
+        insta::assert_snapshot!(written.text(), @r"
+        … the scan: 15 seconds so far
+        … the scan: 30 seconds so far
+        a line of its own
+        ");
+    }
+}

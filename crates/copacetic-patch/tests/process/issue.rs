@@ -1,0 +1,50 @@
+//! The issue of what no update mends, when images could not be patched.
+
+use github::{Issues, RollingIssue};
+use testkit::{Engine, GitHub};
+
+use crate::bench::ended;
+use crate::step;
+
+const ROW: &str =
+    "| `worker:1-patched` | CVE-2099-0001 | `perl` | there is no update that mends it |";
+
+#[tokio::test]
+async fn an_issue_stays_open_for_an_image_that_could_not_be_patched() {
+    let server = GitHub::start("t").await.unwrap();
+    let http = actions_toolkit::http_client().unwrap();
+    let issues = Issues::new(http, &server.url(), "octo-org/app", "t").unwrap();
+    let rolling = RollingIssue {
+        key: "copacetic-patch .github/workflows/ci.yml".into(),
+        title: "Findings that no update mends".into(),
+    };
+    let table = format!("| Image | Finding | Package | Why |\n|---|---|---|---|\n{ROW}\n");
+    let number = issues.roll(&rolling, |_| Some(table)).await.unwrap();
+
+    let engine = Engine::with("other:1");
+    let step = step()
+        .env("DOCKER_HOST", &engine.host())
+        .env("GITHUB_API_URL", &server.url())
+        .input("image", "app:1\nworker:1")
+        .input("token", "t")
+        .input("issue", "true");
+    let ran = tokio::task::spawn_blocking(move || step.run()).await;
+    let ran = ran.unwrap();
+    ended(&ran, 2, "error");
+    let said = format!(
+        "issue #{} says what remains as far as it is known, and stays open: 2 images could not be patched",
+        number.unwrap()
+    );
+    assert!(ran.log.contains(&said), "{}", ran.log);
+
+    let mut body = String::new();
+    let read = |now: Option<&str>| {
+        body = now.unwrap_or("it was closed").to_owned();
+        now.map(ToOwned::to_owned)
+    };
+    issues.roll(&rolling, read).await.unwrap();
+    assert!(body.contains(ROW), "{body}");
+    let unknown =
+        "The last run could not patch `app:1`, `worker:1`: what remains there is not known";
+    assert!(body.contains(unknown), "{body}");
+}
