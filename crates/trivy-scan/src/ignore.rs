@@ -30,6 +30,8 @@ struct Entry {
     id: String,
     expires: Option<Date>,
     reasoned: bool,
+    /// Whether it may be of a check of configuration.
+    of_check: bool,
 }
 
 // Unknown keys are an error: Trivy does not look at them, and the entries below them count for nothing.
@@ -83,13 +85,21 @@ impl IgnoreFile {
         }))
     }
 
-    /// What a person should know about it, given what it took out.
-    pub(crate) fn remarks(&self, findings: &[&Finding], today: Date) -> Vec<String> {
+    /// What a person should know about it, given what it took out. What it takes out of a scan of configuration Trivy
+    /// does not tell (`trivy config` has no `--show-suppressed`), so with such a scan `of_checks` nobody knows whether
+    /// an entry of a check was of use.
+    pub(crate) fn remarks(
+        &self,
+        findings: &[&Finding],
+        of_checks: bool,
+        today: Date,
+    ) -> Vec<String> {
         let mut found = Vec::new();
         for Entry {
             id,
             expires,
             reasoned,
+            of_check,
         } in &self.entries
         {
             let name = &self.name;
@@ -106,7 +116,8 @@ impl IgnoreFile {
                 ));
             }
             let used = |finding: &&Finding| !finding.open() && finding.rule.id == *id;
-            if !findings.iter().copied().any(|finding| used(&finding)) {
+            let is_known = !(of_checks && *of_check);
+            if is_known && !findings.iter().copied().any(|finding| used(&finding)) {
                 found.push(format!("`{name}`: the entry for {id} took out nothing: take it out of the file if it is not for another scan"));
             } else if !reasoned {
                 found.push(format!("`{name}`: the entry for {id} does not say why: write a `statement`, or a comment above it"));
@@ -133,15 +144,21 @@ fn document(text: &str) -> Result<Vec<Entry>, String> {
         secrets,
         licenses,
     } = document;
-    let all = [vulnerabilities, misconfigurations, secrets, licenses];
+    let all = [
+        (false, vulnerabilities),
+        (true, misconfigurations),
+        (false, secrets),
+        (false, licenses),
+    ];
     all.into_iter()
-        .flatten()
-        .map(|entry| {
+        .flat_map(|(of_check, entries)| entries.into_iter().map(move |entry| (of_check, entry)))
+        .map(|(of_check, entry)| {
             let statement = entry.statement.unwrap_or_default();
             Ok(Entry {
                 expires: entry.expired_at.as_deref().map(date).transpose()?,
                 reasoned: !statement.trim().is_empty(),
                 id: entry.id,
+                of_check,
             })
         })
         .collect()
@@ -175,6 +192,8 @@ fn lines(text: &str) -> Result<Vec<Entry>, String> {
             }
         }
         found.push(Entry {
+            // A line does not say of what it is.
+            of_check: !["CVE-", "GHSA-"].iter().any(|sort| id.starts_with(sort)),
             id,
             expires,
             reasoned: comment || !reason.trim().is_empty(),

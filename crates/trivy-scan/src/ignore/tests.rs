@@ -32,7 +32,8 @@ fn remarks(entries: Vec<Entry>) -> Vec<String> {
         name: ".trivyignore".into(),
         entries,
     };
-    file.remarks(&[&suppressed("CVE-2026-1")], "2026-11-23".parse().unwrap())
+    let today = "2026-11-23".parse().unwrap();
+    file.remarks(&[&suppressed("CVE-2026-1")], true, today)
 }
 
 #[test]
@@ -52,6 +53,26 @@ fn what_trivy_passes_over_in_silence_is_said() {
             "`.trivyignore`: the entry for CVE-2026-1 does not say why: write a `statement`, or a comment above it"
         ]
     );
+}
+
+#[test]
+fn of_a_check_nobody_knows_whether_it_was_of_use() {
+    let yaml = "misconfigurations:\n  - id: KSV-0013\n    statement: why\n  - id: KSV-0014\n";
+    let silent = [
+        "`.trivyignore`: the entry for KSV-0014 does not say why: write a `statement`, or a comment above it",
+    ];
+    assert_eq!(remarks(document(yaml).unwrap()), silent);
+    assert_eq!(
+        remarks(lines("KSV-0013 # why\n\nKSV-0014\n").unwrap()),
+        silent
+    );
+    let file = IgnoreFile {
+        path: PathBuf::new(),
+        name: ".trivyignore".into(),
+        entries: lines("KSV-0013 # why\n").unwrap(),
+    };
+    let without_such_a_scan = file.remarks(&[], false, "2026-11-23".parse().unwrap());
+    assert!(without_such_a_scan[0].contains("took out nothing"));
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use actions_toolkit::{Context, text};
 use findings::Counts;
 use findings::sarif;
-use trivy::{Database, Origin, Severity};
+use trivy::{Database, Origin, Severity, Target};
 
 use super::{changes, counts, log_lines};
-use crate::request::Request;
+use crate::request::{Request, TargetRequest};
 use crate::scan::Answer;
 
 /// Set the outputs.
@@ -54,7 +54,9 @@ pub(crate) fn notes(
         let today = jiff::Zoned::now()
             .with_time_zone(jiff::tz::TimeZone::UTC)
             .date();
-        notes.extend(file.remarks(&found, today));
+        let of_checks = |target: &TargetRequest| matches!(target.target, Target::Config(_));
+        let of_checks = request.targets.iter().any(of_checks);
+        notes.extend(file.remarks(&found, of_checks, today));
     }
     let most = answers
         .iter()
