@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use container::{Auth, BuildRequest, Credentials, Engine, ImageRef, Registry};
 use serde_json::Value;
@@ -15,6 +16,9 @@ const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
 pub(crate) const LOGIN_SERVER: &str = "drydock.azurecr.io";
 /// The repository of the test's images.
 pub(crate) const REPOSITORY: &str = "deploy-test";
+
+/// By when a pod that was told to end is asked no more.
+const ENDS: Duration = Duration::from_secs(10);
 
 /// A server that answers with the commit it was built from. `MODE` makes it ill.
 const SERVER: &str = r#"
@@ -310,10 +314,16 @@ pub(crate) async fn run(step: FakeRunner) -> Ran {
         .expect("the step runs")
 }
 
-/// What a service answers.
+/// What a service answers. A pod that ends without a pause, as those of these tests do, may still be asked in the moment
+/// after a rollout, and refuses then: such a connection is made again.
 pub(crate) async fn ask(url: &str) -> Value {
     actions_toolkit::install_tls_provider();
-    let answer = reqwest::Client::builder().no_proxy().build().unwrap();
-    let answer = answer.get(format!("{url}/health")).send().await.unwrap();
-    answer.json().await.unwrap()
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let begun = Instant::now();
+    loop {
+        match http.get(format!("{url}/health")).send().await {
+            Err(e) if e.is_connect() && begun.elapsed() < ENDS => tokio::task::yield_now().await,
+            answer => return answer.unwrap().json().await.unwrap(),
+        }
+    }
 }
