@@ -1,6 +1,6 @@
 //! A release without GitHub and Sigstore: everything up to them, and a workflow that uses the outcome.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -112,6 +112,10 @@ fn once_more(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> 
     let in_the_image = |path: &Path| {
         let not = ["crates/xtask", "crates/testkit"];
         let starts = |folder: &str| path.starts_with(folder);
+        // As in `Dockerfile.action.dockerignore`.
+        if path.components().nth(2) == Some(Component::Normal("tests".as_ref())) {
+            return false;
+        }
         [
             "app",
             "crates",
