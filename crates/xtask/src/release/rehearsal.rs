@@ -112,7 +112,7 @@ fn once_more(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> 
     let in_the_image = |path: &Path| {
         let not = ["crates/xtask", "crates/testkit"];
         let starts = |folder: &str| path.starts_with(folder);
-        // As in `Dockerfile.action.dockerignore`.
+        // As in `.dockerignore`.
         if path.components().nth(2) == Some(Component::Normal("tests".as_ref())) {
             return false;
         }
