@@ -19,9 +19,9 @@ const ACCOUNT: &str = "drydock-deployer";
 /// The access file, if there is such a cluster. Our own node's, as `status` shows it, is not that.
 pub(super) fn cluster() -> Option<PathBuf> {
     let given = std::env::var_os("KUBECONFIG").filter(|given| !given.is_empty());
-    given
-        .map(PathBuf::from)
-        .filter(|given| *given != kubernetes::kubeconfig())
+    // `down` may be called from another folder.
+    let given = given.and_then(|given| std::path::absolute(given).ok());
+    given.filter(|given| *given != kubernetes::kubeconfig())
 }
 
 /// The access file of the one that was put to use and not yet left.
@@ -100,14 +100,15 @@ fn keep(token: &str) -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
-/// Take back what was put into the cluster.
+/// Take back what was put into the cluster. It is tried once: a cluster that is gone for good must not keep the rest up.
 ///
 /// # Errors
-/// When it does not answer.
+/// When it does not answer; the error says what is left there.
 pub(super) fn leave() -> anyhow::Result<()> {
     let Some((kubeconfig, kubectl)) = noted() else {
         return Ok(());
     };
+    std::fs::remove_file(note()).context("while noting that the cluster was left")?;
     let mut delete = command(&kubectl, ["delete", "--ignore-not-found"]);
     for manifest in manifests() {
         delete.arg("--filename").arg(manifest);
@@ -116,8 +117,7 @@ pub(super) fn leave() -> anyhow::Result<()> {
     deleted.with_context(|| {
         let name = kubeconfig.display();
         format!(
-            "while taking back the deployment's rights in `{name}` (the account and the role `{ACCOUNT}`)"
+            "the account and the role `{ACCOUNT}` are still in the cluster of `{name}`: take them out there, and call `down` again"
         )
-    })?;
-    std::fs::remove_file(note()).context("while noting that the cluster was left")
+    })
 }
