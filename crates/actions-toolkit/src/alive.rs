@@ -1,7 +1,8 @@
-//! Long work shows that it lives.
+//! Long work shows that it lives, and ends at its limit.
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use tokio::time::{Instant, interval_at};
 
 use crate::{Log, text};
@@ -19,12 +20,28 @@ pub async fn alive<T>(log: &Log, what: &str, work: impl Future<Output = T>) -> T
             biased;
             done = &mut work => return done,
             _ = signs.tick() => {
-                let seconds = usize::try_from(start.elapsed().as_secs()).unwrap_or(usize::MAX);
-                let seconds = text::plural(seconds, "second");
+                let seconds = text::seconds(start.elapsed());
                 log.sign_of_life(format!("… {what}: {seconds} so far"));
             }
         }
     }
+}
+
+/// Do `work` as [`alive`] does.
+///
+/// # Errors
+/// When it takes longer than `limit`, which the input `input` sets.
+pub async fn within<T>(
+    log: &Log,
+    what: &str,
+    (input, limit): (&str, Duration),
+    work: impl Future<Output = T>,
+) -> anyhow::Result<T> {
+    let done = tokio::time::timeout(limit, alive(log, what, work)).await;
+    done.map_err(|_| {
+        let limit = text::seconds(limit);
+        anyhow!("{what} did not end within {limit}, the limit that the input `{input}` sets")
+    })
 }
 
 #[cfg(test)]
@@ -48,5 +65,24 @@ mod tests {
         … the scan: 30 seconds so far
         a line of its own
         ");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_ends_or_is_ended() {
+        let limit = ("test-timeout", Duration::from_secs(40));
+        let done = within(&Log::sink(), "the tests", limit, async { 7 })
+            .await
+            .unwrap();
+        assert_eq!(done, 7);
+        let start = Instant::now();
+        let never = std::future::pending::<()>();
+        let error = within(&Log::sink(), "the tests", limit, never)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the tests did not end within 40 seconds, the limit that the input `test-timeout` sets"
+        );
+        assert_eq!(start.elapsed(), Duration::from_secs(40));
     }
 }

@@ -42,7 +42,7 @@ mod secret;
 pub mod text;
 
 pub use action::{Action, Input, Output};
-pub use alive::alive;
+pub use alive::{alive, within};
 pub use context::Context;
 pub use env::Env;
 pub use failure::{BadInput, Cancelled, Done, ExitStatus, PolicyFailure};

@@ -1,5 +1,7 @@
 //! Text from outside (CVE titles, paths, tool output) made safe for the place it goes to.
 
+use std::time::Duration;
+
 /// Keep a log line from being read as a workflow command.
 ///
 /// The runner takes a line whose first non-blank characters are `::`, and one that has `##[`
@@ -75,6 +77,12 @@ pub fn plural(count: usize, noun: &str) -> String {
     } else {
         format!("{count} {noun}s")
     }
+}
+
+/// A length of time for a reader, in whole seconds: `45 seconds`.
+pub fn seconds(time: Duration) -> String {
+    let seconds = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
+    plural(seconds, "second")
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, alive};
-use anyhow::{Context as _, anyhow};
+use actions_toolkit::{BadInput, Context, within};
+use anyhow::Context as _;
 use azure::TOKEN_USER;
 use container::{Auth, Credentials, Digest, Engine, ImageRef};
 use futures_util::future::try_join_all;
@@ -100,14 +100,9 @@ impl Registry {
         let repository = request.repository_of(image);
         let target = image.moved_to(self.client.host(), repository)?;
         engine.tag(image, &target).await?;
-        let limit = request.limits.push;
-        let pushed = tokio::time::timeout(limit, self.attempts(ctx, engine, &target)).await;
-        let digest = pushed.map_err(|_| {
-            let limit = limit.as_secs();
-            anyhow!(
-                "`{target}` was not pushed within {limit} s, the limit that the input `push-timeout` sets"
-            )
-        })??;
+        let limit = ("push-timeout", request.limits.push);
+        let what = format!("the push of {target}");
+        let digest = within(ctx.log(), &what, limit, self.attempts(ctx, engine, &target)).await??;
         // The registry's own word, not the engine's.
         let held = self
             .client
@@ -129,8 +124,7 @@ impl Registry {
         let log = ctx.log();
         let mut attempt = 1;
         loop {
-            let push = engine.push(target, self.credentials.as_ref());
-            match alive(log, &format!("pushing {target}"), push).await {
+            match engine.push(target, self.credentials.as_ref()).await {
                 Err(e) if attempt < ATTEMPTS && passes(&e) => {
                     log.info(format!("{e:#}; it is pushed once more"));
                     tokio::time::sleep(Duration::from_secs(attempt)).await;

@@ -6,7 +6,7 @@
 mod linter;
 mod place;
 
-use actions_toolkit::{PolicyFailure, text};
+use actions_toolkit::{PolicyFailure, text, within};
 use anyhow::{Context as _, bail};
 use container::{Container, ContainerSpec, ImageInfo};
 use findings::Finding;
@@ -15,7 +15,6 @@ use serde::Deserialize;
 use trivy::Severity;
 
 use crate::job::Job;
-use crate::limit::within;
 use crate::place::Map;
 use crate::request::Linting;
 

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{PolicyFailure, StopCommands, text};
+use actions_toolkit::{PolicyFailure, StopCommands, text, within};
 use anyhow::anyhow;
 use container::{BuildError, BuildEvent, BuildRequest, ImageInfo, ImageRef};
 
 use crate::job::Job;
-use crate::limit::within;
 use crate::proof::{Built, Evidence};
 
 /// One build and its stages.

@@ -12,7 +12,6 @@ mod dependencies;
 mod job;
 mod junit;
 mod keep;
-mod limit;
 mod place;
 mod proof;
 mod publish;

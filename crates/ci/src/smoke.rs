@@ -3,12 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{PolicyFailure, text};
+use actions_toolkit::{PolicyFailure, text, within};
 use anyhow::{Context as _, bail};
 use container::{Container, ContainerSpec, ImageInfo, netns};
 
 use crate::job::Job;
-use crate::limit::{seconds, within};
 use crate::proof::{Evidence, Health, ImageProof};
 use crate::request::Smoke;
 use crate::route;
@@ -155,7 +154,7 @@ async fn check(container: &Container, command: &[&str]) -> anyhow::Result<Option
     let Ok(done) = tokio::time::timeout(CHECK_LIMIT, container.exec(command)).await else {
         return Ok(Some(format!(
             "the image's HEALTHCHECK did not end within {}",
-            seconds(CHECK_LIMIT)
+            text::seconds(CHECK_LIMIT)
         )));
     };
     let done = done?;
@@ -192,7 +191,7 @@ fn stop_problem(code: i64, grace: Duration) -> Option<String> {
         137 => Some(format!(
             "the application was killed, since it had not ended {} after SIGTERM (use the exec form of \
              CMD, so that it gets the signal)",
-            seconds(grace)
+            text::seconds(grace)
         )),
         code => Some(format!(
             "the application ended with exit code {code} after SIGTERM, not with 0"
@@ -236,7 +235,7 @@ async fn until_healthy(
         if let Some(problem) = problem {
             good = 0;
             if start.elapsed() >= smoke.timeout {
-                let limit = seconds(smoke.timeout);
+                let limit = text::seconds(smoke.timeout);
                 return Ok(Err(format!(
                     "`GET {}` was not healthy within {limit}: {problem}",
                     smoke.path

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::time::Instant;
 
-use actions_toolkit::{PolicyFailure, text};
+use actions_toolkit::{PolicyFailure, text, within};
 use anyhow::{Context as _, anyhow, bail};
 use container::{Container, ContainerSpec, ImageInfo};
 use futures_util::StreamExt as _;
@@ -11,7 +11,6 @@ use futures_util::StreamExt as _;
 use crate::coverage::{self, Coverage};
 use crate::job::Job;
 use crate::junit::{Junit, SIZE_LIMIT};
-use crate::limit::within;
 use crate::place::Map;
 use crate::proof::{Evidence, SuiteProof, TestRun};
 use crate::request::Tests;

@@ -171,6 +171,21 @@ impl ImageRef {
         }
     }
 
+    /// The name as a registry's client completes it: `debian` and `docker.io/library/debian:latest` are one
+    /// (github.com/distribution/reference, `ParseDockerRef`).
+    pub fn in_full(&self) -> String {
+        let path = &self.path;
+        let repository = match self.registry() {
+            Some(host) if !matches!(host, "docker.io" | "index.docker.io") => {
+                format!("{host}/{path}")
+            }
+            _ if path.contains('/') => format!("docker.io/{path}"),
+            _ => format!("docker.io/library/{path}"),
+        };
+        let separator = if self.digest.is_some() { '@' } else { ':' };
+        format!("{repository}{separator}{}", self.reference())
+    }
+
     /// What names a version: the digest, else the tag, else `latest`.
     pub fn reference(&self) -> &str {
         match (&self.digest, &self.tag) {

@@ -142,7 +142,8 @@ impl<'a> Session<'a> {
                 return Ok(None);
             };
             if self.engine.inspect(tooling).await?.is_none() {
-                return Ok(Some(full_name(tooling)));
+                // BuildKit compares names in full.
+                return Ok(Some(tooling.in_full()));
             }
             let served = self.local.add_saved(&self.engine, tooling, TOOLING).await?;
             anyhow::Ok(Some(served.to_string()))
@@ -227,45 +228,5 @@ impl<'a> Session<'a> {
             .replace(&name.to_string(), &called.to_string())
             .replace(&name.without_version(), &called.without_version());
         Ok(Scanned::read(raw.into_bytes())?)
-    }
-}
-
-// BuildKit compares names in full: `docker.io/library/debian:trixie-slim`.
-fn full_name(image: &ImageRef) -> String {
-    let separator = if image.digest().is_some() { '@' } else { ':' };
-    let repository = match image.registry() {
-        Some(_) => image.without_version(),
-        None if image.repository().contains('/') => format!("docker.io/{}", image.repository()),
-        None => format!("docker.io/library/{}", image.repository()),
-    };
-    format!("{repository}{separator}{}", image.reference())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_in_full() {
-        let digest = format!("sha256:{}", "0a".repeat(32));
-        let table = [
-            (
-                "debian:trixie-slim",
-                "docker.io/library/debian:trixie-slim".to_owned(),
-            ),
-            ("debian", "docker.io/library/debian:latest".to_owned()),
-            ("team/tools:1", "docker.io/team/tools:1".to_owned()),
-            (
-                "mirror.example:5000/debian:13",
-                "mirror.example:5000/debian:13".to_owned(),
-            ),
-            (
-                &format!("debian:13@{digest}"),
-                format!("docker.io/library/debian@{digest}"),
-            ),
-        ];
-        for (given, full) in table {
-            assert_eq!(full_name(&given.parse().unwrap()), full);
-        }
     }
 }

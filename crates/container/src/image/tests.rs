@@ -80,3 +80,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_in_full() {
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let table = [
+        (
+            "debian:trixie-slim",
+            "docker.io/library/debian:trixie-slim".to_owned(),
+        ),
+        ("debian", "docker.io/library/debian:latest".to_owned()),
+        ("team/tools:1", "docker.io/team/tools:1".to_owned()),
+        (
+            "mirror.example:5000/debian:13",
+            "mirror.example:5000/debian:13".to_owned(),
+        ),
+        (
+            &format!("debian:13@{digest}"),
+            format!("docker.io/library/debian@{digest}"),
+        ),
+    ];
+    for (given, full) in table {
+        let image: ImageRef = given.parse().unwrap();
+        assert_eq!(image.in_full(), full);
+    }
+}

@@ -159,20 +159,8 @@ impl Entry {
     fn is_named(&self, name: &ImageRef) -> bool {
         let tags = self.repo_tags.iter().flatten();
         let mut tags = tags.filter_map(|tag| tag.parse::<ImageRef>().ok());
-        tags.any(|tag| in_full(&tag) == in_full(name))
-    }
-}
-
-// `debian` and `docker.io/library/debian:latest` are one name: an archive has the short form, whichever was asked for.
-fn in_full(image: &ImageRef) -> String {
-    let tag = image.tag().unwrap_or("latest");
-    let repository = image.repository();
-    match image.registry() {
-        Some(host) if !matches!(host, "docker.io" | "index.docker.io") => {
-            format!("{host}/{repository}:{tag}")
-        }
-        _ if repository.contains('/') => format!("docker.io/{repository}:{tag}"),
-        _ => format!("docker.io/library/{repository}:{tag}"),
+        // It has the short form, whichever was asked for.
+        tags.any(|tag| tag.in_full() == name.in_full())
     }
 }
 
