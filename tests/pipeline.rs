@@ -135,7 +135,7 @@ fn a_commit_that_fails_only_in_the_cluster_is_rolled_back_and_red() {
     assert!(!ran.status.success());
     let said = text(&ran);
     assert!(
-        said.contains("the new version was refused, and `drydock.azurecr.io/flask-app@sha256:"),
+        said.contains("the new version was refused, and `seaworthy.azurecr.io/flask-app@sha256:"),
         "{said}"
     );
     assert!(

@@ -1,4 +1,4 @@
-module drydock/tools/act
+module seaworthy/tools/act
 
 go 1.26.8
 

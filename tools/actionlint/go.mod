@@ -1,4 +1,4 @@
-module drydock/tools/actionlint
+module seaworthy/tools/actionlint
 
 go 1.26.8
 

@@ -1,4 +1,4 @@
-module drydock/tools/buildkit
+module seaworthy/tools/buildkit
 
 go 1.26.8
 

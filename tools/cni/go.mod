@@ -1,4 +1,4 @@
-module drydock/tools/cni
+module seaworthy/tools/cni
 
 go 1.26.8
 

@@ -1,4 +1,4 @@
-module drydock/tools/copa
+module seaworthy/tools/copa
 
 go 1.26.8
 

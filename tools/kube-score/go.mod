@@ -1,4 +1,4 @@
-module drydock/tools/kube-score
+module seaworthy/tools/kube-score
 
 go 1.26.8
 

@@ -1,4 +1,4 @@
-module drydock/tools/kubeconform
+module seaworthy/tools/kubeconform
 
 go 1.26.8
 

@@ -1,4 +1,4 @@
-module drydock/tools/kubernetes
+module seaworthy/tools/kubernetes
 
 go 1.24.0
 

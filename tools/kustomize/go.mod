@@ -1,4 +1,4 @@
-module drydock/tools/kustomize
+module seaworthy/tools/kustomize
 
 go 1.26.8
 

@@ -1,4 +1,4 @@
-module drydock/tools/trivy-db
+module seaworthy/tools/trivy-db
 
 go 1.26.8
 

@@ -1,4 +1,4 @@
-module drydock/tools/trivy
+module seaworthy/tools/trivy
 
 go 1.26.8
 

@@ -19,7 +19,7 @@ pub fn install_tls_provider() {
 pub fn client() -> anyhow::Result<reqwest::Client> {
     install_tls_provider();
     reqwest::Client::builder()
-        .user_agent(concat!("drydock/", env!("CARGO_PKG_VERSION")))
+        .user_agent(concat!("seaworthy/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
         .build()
         .with_context(|| {

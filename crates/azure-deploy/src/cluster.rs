@@ -35,7 +35,7 @@ pub(crate) use run_command::RunCommand;
 use warnings::Warnings;
 
 /// The name under which we own fields.
-const MANAGER: &str = "drydock";
+const MANAGER: &str = "seaworthy";
 /// The namespace of an object that names none.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 

@@ -176,9 +176,9 @@ mod tests {
     use super::*;
 
     fn story() -> Story {
-        let digest = format!("drydock.azurecr.io/flask-app@sha256:{}", "ab".repeat(32));
+        let digest = format!("seaworthy.azurecr.io/flask-app@sha256:{}", "ab".repeat(32));
         let mut story = Story::new(&digest.parse().unwrap(), Instant::now());
-        story.previous = Some("drydock.azurecr.io/flask-app@sha256:cd".into());
+        story.previous = Some("seaworthy.azurecr.io/flask-app@sha256:cd".into());
         story.times = vec![("push", 3)];
         let image = "spec.template.spec.containers[app].image: a → b";
         story.changes = vec![
@@ -202,10 +202,10 @@ mod tests {
 
         | | |
         |---|---|
-        | Image | `drydock.azurecr.io/flask-app@sha256:…` |
+        | Image | `seaworthy.azurecr.io/flask-app@sha256:…` |
         | Address | http://10.77.1.10 |
         | Revision | 7 |
-        | Before | `drydock.azurecr.io/flask-app@sha256:cd` |
+        | Before | `seaworthy.azurecr.io/flask-app@sha256:cd` |
         | Time | push 3 s, rollout 9 s |
 
         <details><summary>What changed</summary>
@@ -231,8 +231,8 @@ mod tests {
 
         | | |
         |---|---|
-        | Image | `drydock.azurecr.io/flask-app@sha256:…` |
-        | Before | `drydock.azurecr.io/flask-app@sha256:cd` |
+        | Image | `seaworthy.azurecr.io/flask-app@sha256:…` |
+        | Before | `seaworthy.azurecr.io/flask-app@sha256:cd` |
         | Time | push 3 s |
         | Why | Deployment/flask-app: container \`app\` ends \| again |
 

@@ -62,7 +62,7 @@ mod tests {
     fn workload(image: &str) -> Value {
         json!({
             "kind": "Deployment", "metadata": {"name": "app", "managedFields": [
-                {"manager": "drydock", "time": "2026-01-01T00:00:07Z"},
+                {"manager": "seaworthy", "time": "2026-01-01T00:00:07Z"},
                 {"manager": "first", "time": "2026-01-01T00:00:01Z"},
                 {"manager": "controller", "time": "2026-01-01T00:00:09Z", "subresource": "status"},
             ]},
@@ -84,7 +84,7 @@ mod tests {
             superseded(&applied, &workload("app:2"))
                 .unwrap()
                 .to_string(),
-            "the container `app` of Deployment/app was given `app:2` meanwhile by `drydock` at 2026-01-01T00:00:07Z; another deployment has taken over, so this one ends here and takes nothing back"
+            "the container `app` of Deployment/app was given `app:2` meanwhile by `seaworthy` at 2026-01-01T00:00:07Z; another deployment has taken over, so this one ends here and takes nothing back"
         );
     }
 }

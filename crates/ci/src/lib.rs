@@ -78,8 +78,8 @@ struct Names {
 impl Names {
     fn of(run: &str) -> anyhow::Result<Self> {
         Ok(Self {
-            tested: format!("drydock-ci-test:{run}").parse()?,
-            image: format!("drydock-ci-image:{run}").parse()?,
+            tested: format!("seaworthy-ci-test:{run}").parse()?,
+            image: format!("seaworthy-ci-image:{run}").parse()?,
         })
     }
 }

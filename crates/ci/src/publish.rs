@@ -140,7 +140,7 @@ async fn comment(
         return;
     };
     let body = report::comment(request, proof, passed, github.run_url().as_deref());
-    let marker = format!("drydock ci {}", family(ctx));
+    let marker = format!("seaworthy ci {}", family(ctx));
     let told = async {
         let http = ctx.http()?.clone();
         PullRequest::new(http, github.api_url(), repository, token.expose(), number)?

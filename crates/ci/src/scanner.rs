@@ -36,7 +36,7 @@ impl Trivy {
             bail!("there is no Trivy in `PATH`, and `trivy-image` names no image that has it");
         };
         let folder = tempfile::Builder::new()
-            .prefix("drydock-trivy-")
+            .prefix("seaworthy-trivy-")
             .tempdir_in(job.ctx.temp_dir())
             .context("while making a folder for Trivy")?;
         taken(job, image, &folder)

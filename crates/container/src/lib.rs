@@ -33,4 +33,4 @@ pub use registry::{Auth, Manifest, Refused, Registry};
 pub use session::BuildSecrets;
 
 /// The label that every container we start carries; its value is the run's own id.
-pub const RUN_LABEL: &str = "dev.drydock.run";
+pub const RUN_LABEL: &str = "dev.seaworthy.run";

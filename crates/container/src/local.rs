@@ -93,7 +93,7 @@ impl LocalRegistry {
     /// When there is no port or no folder to be had.
     pub async fn open(temp: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new()
-            .prefix("drydock-images-")
+            .prefix("seaworthy-images-")
             .tempdir_in(temp)
             .context("while making a folder for the images")?;
         let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))

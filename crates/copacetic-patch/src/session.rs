@@ -42,7 +42,7 @@ impl<'a> Session<'a> {
         engine: Engine,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new()
-            .prefix("drydock-patch-")
+            .prefix("seaworthy-patch-")
             .tempdir_in(ctx.temp_dir())
             .context("while making a folder for the run")?;
         Ok(Self {

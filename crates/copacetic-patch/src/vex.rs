@@ -48,7 +48,7 @@ pub(crate) fn document(
     json!({
         "@context": "https://openvex.dev/ns/v0.2.0",
         "@id": format!("urn:oci:{digest}:vex"),
-        "author": "drydock copacetic-patch",
+        "author": "seaworthy copacetic-patch",
         "timestamp": now,
         "version": 1,
         "statements": statements.collect::<Vec<_>>(),
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn what_was_mended_as_a_tool_reads_it() {
         let difference = difference(&[("openssl", "1", "2")], &[("openssl", "2", "-")]);
-        let image = "drydock.azurecr.io/app:1-patched".parse().unwrap();
+        let image = "seaworthy.azurecr.io/app:1-patched".parse().unwrap();
         let document = document(
             &image,
             "sha256:ab",
@@ -85,12 +85,12 @@ mod tests {
         {
           "@context": "https://openvex.dev/ns/v0.2.0",
           "@id": "urn:oci:sha256:ab:vex",
-          "author": "drydock copacetic-patch",
+          "author": "seaworthy copacetic-patch",
           "statements": [
             {
               "products": [
                 {
-                  "@id": "pkg:oci/app@sha256%3Aab?repository_url=drydock.azurecr.io/app",
+                  "@id": "pkg:oci/app@sha256%3Aab?repository_url=seaworthy.azurecr.io/app",
                   "subcomponents": [
                     {
                       "@id": "pkg:deb/debian/openssl@2?arch=amd64"

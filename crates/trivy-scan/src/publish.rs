@@ -205,7 +205,7 @@ impl<'a> Publisher<'a> {
             return;
         };
         let (body, worth) = report::comment(answers, github.run_url().as_deref());
-        let marker = format!("drydock trivy-scan {}", self.request.family(self.ctx));
+        let marker = format!("seaworthy trivy-scan {}", self.request.family(self.ctx));
         let told = async {
             let http = self.ctx.http()?.clone();
             let token = self.token.expose();

@@ -147,7 +147,7 @@ pub(crate) fn tests(
 /// # Errors
 /// When a test of the page fails.
 pub(crate) fn screenshot() -> anyhow::Result<()> {
-    const IMAGE: &str = "drydock/flask-app:browser";
+    const IMAGE: &str = "seaworthy/flask-app:browser";
     crate::stack::up()?;
     let path = paths::root().join("docs/release-board.png");
     say::step("building the application", || build(IMAGE))?;

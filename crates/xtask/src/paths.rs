@@ -12,20 +12,21 @@ pub(crate) fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// The state of the running stack: `DRYDOCK_STATE`, or one place for the machine, since there is
+/// The state of the running stack: `SEAWORTHY_STATE`, or one place for the machine, since there is
 /// one engine, one set of addresses and one node on it whatever number of checkouts.
 pub(crate) fn state() -> PathBuf {
-    std::env::var_os("DRYDOCK_STATE").map_or_else(|| cache().join("state"), PathBuf::from)
+    std::env::var_os("SEAWORTHY_STATE").map_or_else(|| cache().join("state"), PathBuf::from)
 }
 
-/// What is worth keeping between runs: `DRYDOCK_CACHE`, or the user's cache folder.
+/// What is worth keeping between runs: `SEAWORTHY_CACHE`, or the user's cache folder.
 pub(crate) fn cache() -> PathBuf {
-    if let Some(path) = std::env::var_os("DRYDOCK_CACHE") {
+    if let Some(path) = std::env::var_os("SEAWORTHY_CACHE") {
         return path.into();
     }
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = std::env::var_os("HOME").map_or_else(|| "/root".into(), PathBuf::from);
-    base.unwrap_or_else(|| home.join(".cache")).join("drydock")
+    base.unwrap_or_else(|| home.join(".cache"))
+        .join("seaworthy")
 }
 
 /// The key of a cached result: a hash of the files it was made from (all of `folder`, in order) and

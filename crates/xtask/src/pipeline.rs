@@ -124,13 +124,13 @@ pub(crate) fn act(
         "main",
         "--use-gitignore=false",
         "--actor",
-        "drydock",
+        "seaworthy",
     ])
     .arg(format!("--platform=ubuntu-24.04={}", base_images::RUNNER))
     .arg(format!("--platform=self-hosted={}", base_images::RUNNER))
     // What an author writes who uses the actions from elsewhere.
     .arg(format!(
-        "--local-repository=drydock/drydock@v1={}",
+        "--local-repository=OWNER/seaworthy@v1={}",
         checkout.display()
     ))
     .arg("--workflows")
@@ -261,9 +261,9 @@ fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("AZURE_SUBSCRIPTION_ID", stack::SUBSCRIPTION.to_owned()),
         ("AZURE_AUTHORITY_HOST", format!("http://{}", stack::AZURE)),
         ("AZURE_RESOURCE_MANAGER", format!("http://{}", stack::AZURE)),
-        ("AZURE_REGISTRY", "drydock".to_owned()),
-        ("AZURE_RESOURCE_GROUP", "drydock".to_owned()),
-        ("AZURE_CLUSTER", "drydock".to_owned()),
+        ("AZURE_REGISTRY", "seaworthy".to_owned()),
+        ("AZURE_RESOURCE_GROUP", "seaworthy".to_owned()),
+        ("AZURE_CLUSTER", "seaworthy".to_owned()),
         // For whoever signs in by a password.
         ("REGISTRY", stack::LOGIN_SERVER.to_owned()),
         (

@@ -51,7 +51,7 @@ pub(crate) enum Step {
 /// Where a release goes.
 #[derive(Args)]
 pub(crate) struct Place {
-    /// The registry and the folder in it, such as `ghcr.io/owner/drydock`.
+    /// The registry and the folder in it, such as `ghcr.io/owner/seaworthy`.
     #[arg(long)]
     registry: String,
     /// The version, as the tag has it.

@@ -34,7 +34,7 @@ const REGISTRY: &str = "127.0.0.1:7072";
 /// The registry that mirrors the Trivy database, open to everybody on this machine.
 pub(crate) const MIRROR: &str = "127.0.0.1:7073";
 /// The name of the registry, as Azure gives it.
-pub(crate) const LOGIN_SERVER: &str = "drydock.azurecr.io";
+pub(crate) const LOGIN_SERVER: &str = "seaworthy.azurecr.io";
 /// The host's end of the link to the node: the stand-in for the registry listens here.
 const HOST_ADDRESS: &str = "10.77.0.1";
 /// The node's end.

@@ -1,3 +1,3 @@
-module drydock/tools/kubernetes/pause
+module seaworthy/tools/kubernetes/pause
 
 go 1.24

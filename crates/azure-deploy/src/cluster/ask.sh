@@ -1,5 +1,5 @@
 # Runs in a pod of the cluster, beside the questions as HTTP/1.0 requests (`0001.http`). Each answer of the API server is
-# one line: `drydock-answer 0001 ` and its bytes, packed so that many fit into the log.
+# one line: `seaworthy-answer 0001 ` and its bytes, packed so that many fit into the log.
 set -u
 # kubectl has the address, the authority and the token; it adds them to what comes in on a port of the pod's own.
 exec 3< <(exec kubectl proxy --port=0 2>&1)
@@ -18,7 +18,7 @@ fi
 for question in *.http; do
   exec 4<>"/dev/tcp/127.0.0.1/$port"
   cat "$question" >&4
-  printf 'drydock-answer %s ' "${question%.http}"
+  printf 'seaworthy-answer %s ' "${question%.http}"
   gzip -c <&4 | base64 -w 0
   echo
   exec 4>&-

@@ -15,7 +15,7 @@ use tower::{BoxError, Service};
 
 const SCRIPT: &[u8] = include_bytes!("ask.sh");
 /// What the script puts before an answer.
-const MARK: &str = "drydock-answer ";
+const MARK: &str = "seaworthy-answer ";
 /// A command takes seconds, so what is asked within this time goes into one.
 const GATHER: Duration = Duration::from_millis(50);
 /// More than an answer has: what is unpacked comes from elsewhere.
@@ -229,14 +229,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_is_written_as_the_proxy_takes_it() {
-        let request = Request::patch("/api/v1/namespaces/web?fieldManager=drydock")
+        let request = Request::patch("/api/v1/namespaces/web?fieldManager=seaworthy")
             .header("content-type", "application/apply-patch+yaml");
         let written = written(request.body(Body::from(b"{}".to_vec())).unwrap())
             .await
             .unwrap();
         assert_eq!(
             String::from_utf8(written).unwrap(),
-            "PATCH /api/v1/namespaces/web?fieldManager=drydock HTTP/1.0\r\nHost: localhost\r\ncontent-type: application/apply-patch+yaml\r\nContent-Length: 2\r\n\r\n{}"
+            "PATCH /api/v1/namespaces/web?fieldManager=seaworthy HTTP/1.0\r\nHost: localhost\r\ncontent-type: application/apply-patch+yaml\r\nContent-Length: 2\r\n\r\n{}"
         );
     }
 }

@@ -18,12 +18,12 @@ fn images_are_found_in_every_kind_of_pod_by_their_repository() {
     let mut manifests = read(CRON, None).unwrap();
     assert!(!manifests.name_repository("localhost"));
     assert_eq!(
-        manifests.with_image("a", "drydock.azurecr.io/a@sha256:0"),
+        manifests.with_image("a", "seaworthy.azurecr.io/a@sha256:0"),
         ["CronJob/tidy `wait`"]
     );
     assert_eq!(
         manifests.images(),
-        ["drydock.azurecr.io/a@sha256:0", "localhost:5077/b:1"]
+        ["seaworthy.azurecr.io/a@sha256:0", "localhost:5077/b:1"]
     );
 }
 
@@ -31,10 +31,14 @@ fn images_are_found_in_every_kind_of_pod_by_their_repository() {
 fn a_repository_is_matched_whole() {
     let table = [
         ("flask-app", "flask-app", true),
-        ("drydock.azurecr.io/flask-app:latest", "flask-app", true),
+        ("seaworthy.azurecr.io/flask-app:latest", "flask-app", true),
         ("localhost:5000/flask-app", "flask-app", true),
-        ("drydock.azurecr.io/team/flask-app", "flask-app", false),
-        ("drydock.azurecr.io/team/flask-app", "team/flask-app", true),
+        ("seaworthy.azurecr.io/team/flask-app", "flask-app", false),
+        (
+            "seaworthy.azurecr.io/team/flask-app",
+            "team/flask-app",
+            true,
+        ),
         ("flask-app-worker:1", "flask-app", false),
         ("not an image", "flask-app", false),
     ];

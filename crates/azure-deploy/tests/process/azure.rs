@@ -78,8 +78,11 @@ async fn what_resource_manager_refuses_is_told_with_a_cure() {
         (
             404,
             1,
-            refusal("ResourceNotFound", "The Resource 'drydock' was not found."),
-            "ResourceNotFound: The Resource 'drydock' was not found; check its name, resource group and subscription, and that the identity may read it",
+            refusal(
+                "ResourceNotFound",
+                "The Resource 'seaworthy' was not found.",
+            ),
+            "ResourceNotFound: The Resource 'seaworthy' was not found; check its name, resource group and subscription, and that the identity may read it",
         ),
         (
             409,
@@ -180,7 +183,7 @@ async fn a_cluster_that_runs_no_commands_is_bad_input() {
     let step = signed_in(&azure, &engine).input("cluster-access", "run-command");
     refused(
         &run(step).await,
-        "input `cluster-access`: `run-command` can't be had: the cluster `drydock` has run-command disabled; enable it (`az aks update --enable-run-command`) or use a runner in its network",
+        "input `cluster-access`: `run-command` can't be had: the cluster `seaworthy` has run-command disabled; enable it (`az aks update --enable-run-command`) or use a runner in its network",
     );
 }
 

@@ -5,7 +5,7 @@ use testkit::FakeRunner;
 use crate::{refused, step};
 
 const BASE: &str = "resources: [deployment.yaml]\n";
-const OVERLAY: &str = "resources: [../../base]\nnamePrefix: shop-\nnamespace: shop\nimages: [{name: flask-app, newName: drydock.azurecr.io/shop}]\n";
+const OVERLAY: &str = "resources: [../../base]\nnamePrefix: shop-\nnamespace: shop\nimages: [{name: flask-app, newName: seaworthy.azurecr.io/shop}]\n";
 const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\nspec:\n  template:\n    spec:\n      containers: [{name: app, image: flask-app}]\n";
 
 fn overlay(kustomization: &str) -> FakeRunner {
@@ -25,7 +25,7 @@ fn an_overlay_is_rendered_with_its_base() {
     // The overlay's image is the one that must match.
     refused(
         &overlay(OVERLAY).run(),
-        "input `image`: no container of the manifests has an image called `flask-app`; they have: drydock.azurecr.io/shop",
+        "input `image`: no container of the manifests has an image called `flask-app`; they have: seaworthy.azurecr.io/shop",
     );
     // So is its namespace.
     let ran = overlay(OVERLAY).input("namespace", "web").run();

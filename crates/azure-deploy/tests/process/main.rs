@@ -9,7 +9,7 @@ use std::path::Path;
 
 use testkit::{Engine, FakeRunner, Ran};
 
-const MANIFEST: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: flask-app, namespace: web}\nspec:\n  template:\n    spec:\n      containers: [{name: app, image: 'drydock.azurecr.io/flask-app:latest'}]\n";
+const MANIFEST: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: flask-app, namespace: web}\nspec:\n  template:\n    spec:\n      containers: [{name: app, image: 'seaworthy.azurecr.io/flask-app:latest'}]\n";
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
@@ -21,9 +21,9 @@ fn step() -> FakeRunner {
         .input("client-id", CLIENT)
         .input("tenant-id", TENANT)
         .input("subscription-id", SUBSCRIPTION)
-        .input("registry", "drydock")
-        .input("resource-group", "drydock")
-        .input("cluster", "drydock")
+        .input("registry", "seaworthy")
+        .input("resource-group", "seaworthy")
+        .input("cluster", "seaworthy")
 }
 
 fn refused(ran: &Ran, error: &str) {
@@ -54,7 +54,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "image",
             "other:1",
-            "input `image`: no container of the manifests has an image called `other`; they have: drydock.azurecr.io/flask-app:latest",
+            "input `image`: no container of the manifests has an image called `other`; they have: seaworthy.azurecr.io/flask-app:latest",
         ),
         (
             "tenant-id",
@@ -63,8 +63,8 @@ fn bad_input_is_named_before_anything_is_started() {
         ),
         (
             "registry",
-            "drydock.azurecr.io",
-            "input `registry`: `drydock.azurecr.io` is a host or path; the name of the resource is wanted (`drydock`)",
+            "seaworthy.azurecr.io",
+            "input `registry`: `seaworthy.azurecr.io` is a host or path; the name of the resource is wanted (`seaworthy`)",
         ),
         (
             "manifests",
@@ -79,12 +79,12 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "repository",
             "team/flask-app",
-            "input `image`: no container of the manifests has an image called `team/flask-app`; they have: drydock.azurecr.io/flask-app:latest",
+            "input `image`: no container of the manifests has an image called `team/flask-app`; they have: seaworthy.azurecr.io/flask-app:latest",
         ),
         (
             "repository",
-            "drydock.azurecr.io/flask-app",
-            "input `repository`: `drydock.azurecr.io/flask-app` has more than a repository in it (`flask-app`)",
+            "seaworthy.azurecr.io/flask-app",
+            "input `repository`: `seaworthy.azurecr.io/flask-app` has more than a repository in it (`flask-app`)",
         ),
         (
             "namespace",

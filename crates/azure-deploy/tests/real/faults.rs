@@ -44,7 +44,7 @@ const CASES: &[Case] = &[
         name: "absent-image",
         change: (
             LAST,
-            "periodSeconds: 1}\n      - {name: side, image: 'drydock.azurecr.io/absent:1'}\n",
+            "periodSeconds: 1}\n      - {name: side, image: 'seaworthy.azurecr.io/absent:1'}\n",
         ),
         said: "container `side` does not start: ",
         ..WELL

@@ -39,7 +39,7 @@ async fn what_does_not_hold_is_taken_back_and_the_old_version_serves() {
     );
     let image = ran.output("image").to_owned();
     let digest = ran.output("digest").to_owned();
-    assert_eq!(image, format!("drydock.azurecr.io/{REPOSITORY}@{digest}"));
+    assert_eq!(image, format!("seaworthy.azurecr.io/{REPOSITORY}@{digest}"));
     assert_eq!(
         (
             ran.output("previous-image"),
@@ -118,7 +118,7 @@ async fn what_does_not_hold_is_taken_back_and_the_old_version_serves() {
 async fn an_image_that_can_not_be_pulled_is_told_in_seconds() {
     let stack = Stack::new("pull").await;
     let image = stack.build("one", "well").await;
-    let side = "      - {name: side, image: 'drydock.azurecr.io/absent:1'}\n";
+    let side = "      - {name: side, image: 'seaworthy.azurecr.io/absent:1'}\n";
     let begun = std::time::Instant::now();
     let ran = run(stack.step(&image, &stack.manifests(80, "", side))).await;
     assert_eq!(
@@ -166,7 +166,7 @@ async fn what_the_api_server_refuses_is_bad_input_and_changes_nothing() {
 async fn without_an_address_the_step_is_red() {
     let stack = Stack::new("address").await;
     let image = stack.build("one", "well").await;
-    let nowhere = stack.manifests(80, "drydock/no-address: 'true'", "");
+    let nowhere = stack.manifests(80, "seaworthy/no-address: 'true'", "");
     let step = stack.step(&image, &nowhere).input("address-timeout", "2s");
     let ran = run(step).await;
     assert_eq!(
@@ -245,7 +245,7 @@ async fn a_registry_that_does_not_know_the_identity_is_asked_before_anything_els
     );
     assert_eq!(
         ran.error(),
-        "azure-deploy: while signing in to `drydock.azurecr.io`: it answered 401 Unauthorized; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
+        "azure-deploy: while signing in to `seaworthy.azurecr.io`: it answered 401 Unauthorized; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
     );
     assert!(!ran.log.contains("pushed"), "{}", ran.log);
     stack.forget(&[&image]).await;

@@ -61,7 +61,7 @@ async fn the_deployment_that_came_later_stays_whatever_becomes_of_the_first() {
         );
         let error = first.error();
         let start = format!(
-            "azure-deploy: the container `app` of Deployment/app was given `{image}` meanwhile by `drydock` at "
+            "azure-deploy: the container `app` of Deployment/app was given `{image}` meanwhile by `seaworthy` at "
         );
         let end =
             "; another deployment has taken over, so this one ends here and takes nothing back";

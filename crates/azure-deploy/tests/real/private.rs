@@ -24,7 +24,7 @@ async fn a_private_cluster_is_deployed_to_by_commands_and_goes_back_too() {
     let (image, url) = (ran.output("image").to_owned(), ran.output("url").to_owned());
     assert_eq!(
         image,
-        format!("drydock.azurecr.io/{REPOSITORY}@{}", ran.output("digest"))
+        format!("seaworthy.azurecr.io/{REPOSITORY}@{}", ran.output("digest"))
     );
     assert_eq!(ask(&url).await["commit"], "one");
 

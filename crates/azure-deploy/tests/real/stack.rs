@@ -13,7 +13,7 @@ const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
 /// The registry's host.
-pub(crate) const LOGIN_SERVER: &str = "drydock.azurecr.io";
+pub(crate) const LOGIN_SERVER: &str = "seaworthy.azurecr.io";
 /// The repository of the test's images.
 pub(crate) const REPOSITORY: &str = "deploy-test";
 
@@ -51,7 +51,7 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// The stack that `DRYDOCK_STATE` names.
+    /// The stack that `SEAWORTHY_STATE` names.
     pub(crate) async fn new(name: &str) -> Self {
         Self::with(name, |_| {}).await
     }
@@ -167,9 +167,9 @@ spec:
             .input("subscription-id", SUBSCRIPTION)
             .input("authority-host", &self.azure.url())
             .input("resource-manager", &self.azure.url())
-            .input("registry", "drydock")
-            .input("resource-group", "drydock")
-            .input("cluster", "drydock")
+            .input("registry", "seaworthy")
+            .input("resource-group", "seaworthy")
+            .input("cluster", "seaworthy")
             .input("expect-commit", commit)
             .input("health-timeout", "10s")
             .env("ACTIONS_ID_TOKEN_REQUEST_URL", &self.azure.oidc_url())
@@ -280,12 +280,12 @@ spec:
 }
 
 fn state() -> PathBuf {
-    let state = std::env::var_os("DRYDOCK_STATE").map(PathBuf::from);
-    state.expect("DRYDOCK_STATE names the running stack")
+    let state = std::env::var_os("SEAWORTHY_STATE").map(PathBuf::from);
+    state.expect("SEAWORTHY_STATE names the running stack")
 }
 
 fn kubeconfig() -> PathBuf {
-    let given = std::env::var_os("DRYDOCK_KUBECONFIG").map(PathBuf::from);
+    let given = std::env::var_os("SEAWORTHY_KUBECONFIG").map(PathBuf::from);
     given.unwrap_or_else(|| state().join("kubernetes/admin.kubeconfig"))
 }
 

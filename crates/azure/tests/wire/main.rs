@@ -106,7 +106,7 @@ async fn a_token_is_asked_for_once_in_its_life_and_renewed_before_its_end() {
     let mut seen = Vec::new();
     let manager = manager_of(&directory, &azure);
     while seen.len() < 3 {
-        manager.cluster("drydock", "drydock").await.unwrap();
+        manager.cluster("seaworthy", "seaworthy").await.unwrap();
         let token = token().await.expose().to_owned();
         if !seen.contains(&token) {
             seen.push(token);
@@ -171,8 +171,8 @@ async fn a_busy_resource_manager_is_asked_again() {
     for status in [429, 503] {
         azure.expect(Fault::new("registries", status, "{}").header("retry-after", "0"));
     }
-    let server = manager.login_server("Drydock", Some("drydock")).await;
-    assert_eq!(server.unwrap().0, "drydock.azurecr.io");
+    let server = manager.login_server("Seaworthy", Some("seaworthy")).await;
+    assert_eq!(server.unwrap().0, "seaworthy.azurecr.io");
     assert_eq!(count(&azure, "registries"), 3);
 }
 
@@ -187,12 +187,12 @@ async fn a_registry_is_found_on_a_later_page_and_the_token_stays_here() {
         )
     };
     azure.expect(Fault::new("registries", 200, &page(&azure.url())));
-    let server = manager.login_server("drydock", None).await;
-    assert_eq!(server.unwrap().0, "drydock.azurecr.io");
+    let server = manager.login_server("seaworthy", None).await;
+    assert_eq!(server.unwrap().0, "seaworthy.azurecr.io");
     assert_eq!(count(&azure, "page=2"), 1);
 
     azure.expect(Fault::new("registries", 200, &page("https://example.com")));
-    let error = manager.login_server("drydock", None).await.unwrap_err();
+    let error = manager.login_server("seaworthy", None).await.unwrap_err();
     assert!(error.to_string().contains("at another host"), "{error:#}");
 
     let error = manager.login_server("absent", None).await.unwrap_err();
@@ -209,12 +209,12 @@ async fn a_missing_role_and_a_missing_cluster_are_named() {
         403,
         r#"{"error": {"code": "AuthorizationFailed", "message": "no right to read."}}"#,
     ));
-    let error = manager.cluster("drydock", "drydock").await.unwrap_err();
+    let error = manager.cluster("seaworthy", "seaworthy").await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "while asking Azure Resource Manager for `resourceGroups/drydock/providers/Microsoft.ContainerService/managedClusters/drydock`: AuthorizationFailed: no right to read; give the identity a role with that right, on the resource or its group"
+        "while asking Azure Resource Manager for `resourceGroups/seaworthy/providers/Microsoft.ContainerService/managedClusters/seaworthy`: AuthorizationFailed: no right to read; give the identity a role with that right, on the resource or its group"
     );
-    let error = manager.cluster("drydock", "absent").await.unwrap_err();
+    let error = manager.cluster("seaworthy", "absent").await.unwrap_err();
     let error = format!("{error:#}");
     assert!(
         error.contains("ResourceNotFound") && error.contains("check its name"),
@@ -227,7 +227,7 @@ async fn a_cluster_that_adds_nodes_is_told_from_one_that_does_not() {
     let azure = Azure::start(config()).await.unwrap();
     let (ctx, _) = run(&azure);
     let manager = manager(&ctx, &azure);
-    let cluster = manager.cluster("drydock", "drydock").await.unwrap();
+    let cluster = manager.cluster("seaworthy", "seaworthy").await.unwrap();
     assert_eq!(cluster.nodes, Nodes::Fixed);
     for properties in [
         r#"{"agentPoolProfiles": [{"name": "system"}, {"name": "user", "enableAutoScaling": true}]}"#,
@@ -235,7 +235,7 @@ async fn a_cluster_that_adds_nodes_is_told_from_one_that_does_not() {
     ] {
         let body = format!(r#"{{"properties": {properties}}}"#);
         azure.expect(Fault::new("managedClusters", 200, &body));
-        let cluster = manager.cluster("drydock", "drydock").await.unwrap();
+        let cluster = manager.cluster("seaworthy", "seaworthy").await.unwrap();
         assert_eq!(cluster.nodes, Nodes::Added, "{properties}");
     }
 }
@@ -251,7 +251,10 @@ async fn a_cluster_with_entra_gives_address_authority_and_a_masked_token() {
     let azure = Azure::start(config).await.unwrap();
     let (ctx, log) = run(&azure);
     let manager = manager(&ctx, &azure);
-    let access = manager.cluster_access("drydock", "drydock").await.unwrap();
+    let access = manager
+        .cluster_access("seaworthy", "seaworthy")
+        .await
+        .unwrap();
     assert_eq!(access.server, "https://10.0.0.1:6443");
     assert_eq!(access.authority, b"PEM");
     let Identity::Entra(directory) = access.identity else {
@@ -287,12 +290,15 @@ async fn a_cluster_with_local_accounts_gives_its_certificate_and_nothing_unknown
         encode("CERT"),
         encode("KEY")
     )));
-    let access = manager.cluster_access("drydock", "drydock").await.unwrap();
+    let access = manager
+        .cluster_access("seaworthy", "seaworthy")
+        .await
+        .unwrap();
     assert!(
         matches!(access.identity, Identity::Certificate(certificate, key) if certificate == b"CERT" && key.expose() == "KEY")
     );
     azure.expect(answer(r#"{"exec": {"command": "helper", "args": ["x"]}}"#));
-    let access = manager.cluster_access("drydock", "drydock").await;
+    let access = manager.cluster_access("seaworthy", "seaworthy").await;
     let error = access.err().unwrap();
     assert!(error.to_string().contains(r#""helper""#), "{error:#}");
 }

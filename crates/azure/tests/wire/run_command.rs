@@ -19,8 +19,8 @@ async fn a_command_runs_beside_its_files_and_ends_with_its_code_and_words() {
     let token = directory(&ctx, &azure).token(Scope::Cluster).await.unwrap();
     let files = [("question".to_owned(), b"who is there\n".to_vec())];
     let ran = manager.run_command(
-        "drydock",
-        "drydock",
+        "seaworthy",
+        "seaworthy",
         "cat question; cat absent; exit 3",
         &files,
         Some(&token),
@@ -37,7 +37,7 @@ async fn a_command_that_could_not_start_is_told_with_its_reason() {
     let manager = manager(&ctx, &azure);
     let token = directory(&ctx, &azure).token(Scope::Cluster).await.unwrap();
     let ask = async || {
-        let ran = manager.run_command("drydock", "drydock", "true", &[], Some(&token));
+        let ran = manager.run_command("seaworthy", "seaworthy", "true", &[], Some(&token));
         format!("{:#}", ran.await.unwrap_err())
     };
     assert_eq!(

@@ -11,7 +11,7 @@ use crate::job::Job;
 /// `env` of the test stage when it does not find the program (POSIX).
 const NOT_FOUND: i64 = 127;
 /// The Dockerfile in a container of the test stage, whose build may have left it out.
-const COPY: (&str, &str) = ("/tmp", "Dockerfile.drydock-ci");
+const COPY: (&str, &str) = ("/tmp", "Dockerfile.seaworthy-ci");
 /// Prints name, version and licence of every installed package (packaging.python.org, core metadata).
 const LICENCES: &str = r"
 import importlib.metadata, json

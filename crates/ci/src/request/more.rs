@@ -155,7 +155,7 @@ pub(super) fn dependencies(ctx: &Context) -> Result<Option<LockFile>, BadInput> 
 // `trivy-image`, or the one that this action was released with: its image says so.
 fn trivy_image(ctx: &Context) -> Result<Option<ImageRef>, BadInput> {
     let given = ctx.inputs().text("trivy-image");
-    let Some(given) = given.or(ctx.env().get("DRYDOCK_TRIVY_IMAGE")) else {
+    let Some(given) = given.or(ctx.env().get("SEAWORTHY_TRIVY_IMAGE")) else {
         return Ok(None);
     };
     let wrong = |problem: String| BadInput::of("trivy-image", format!("`{given}`: {problem}"));

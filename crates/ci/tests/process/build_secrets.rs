@@ -4,7 +4,7 @@ use std::process::Command;
 
 use testkit::{FakeRunner, Ran};
 
-const IMAGE: &str = "drydock-ci-real:secrets";
+const IMAGE: &str = "seaworthy-ci-real:secrets";
 // The steps know their secrets by a hash: what a build prints is its own text.
 const DOCKERFILE: &str = "\
 FROM debian:trixie-slim

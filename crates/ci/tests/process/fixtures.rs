@@ -9,7 +9,7 @@ fn run(project: &str, inputs: &[(&str, &str)]) -> Ran {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut step = FakeRunner::new(env!("CARGO_BIN_EXE_ci"))
         .env("PATH", &std::env::var("PATH").unwrap())
-        .input("image", &format!("drydock-ci-fixture:{project}"))
+        .input("image", &format!("seaworthy-ci-fixture:{project}"))
         .input("context", project)
         .input("token", "");
     let files = here.join("tests/fixtures").join(project);
@@ -30,7 +30,7 @@ fn run(project: &str, inputs: &[(&str, &str)]) -> Ran {
         .fold(step, |step, (name, value)| step.input(name, value));
     let ran = step.run();
     let left = Command::new("docker")
-        .args(["image", "ls", "--quiet", "drydock-ci-fixture"])
+        .args(["image", "ls", "--quiet", "seaworthy-ci-fixture"])
         .output()
         .unwrap();
     assert_eq!(left.stdout, b"", "no image of code that failed a check");

@@ -25,7 +25,7 @@ impl Drop for Image {
 
 impl App {
     fn new(name: &str) -> Self {
-        let image = Image(format!("drydock-ci-real:{name}"));
+        let image = Image(format!("seaworthy-ci-real:{name}"));
         let step = FakeRunner::new(env!("CARGO_BIN_EXE_ci"))
             .input("context", "app")
             .input("image", &image.0);

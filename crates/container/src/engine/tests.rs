@@ -20,7 +20,7 @@ fn the_pushed_digest_stands_in_the_last_line() {
 
 #[test]
 fn credentials_that_would_be_dropped_are_refused() {
-    let image: ImageRef = "drydock.azurecr.io/a:1".parse().unwrap();
+    let image: ImageRef = "seaworthy.azurecr.io/a:1".parse().unwrap();
     let with = |password: &str| {
         let given = Credentials {
             username: "u".into(),

@@ -11,8 +11,8 @@ fn references_of_every_form() {
         ("localhost:5000/a:1", Some("localhost:5000"), "a", Some("1")),
         ("localhost/a", Some("localhost"), "a", None),
         (
-            "drydock.azurecr.io/flask-app:f00-patched",
-            Some("drydock.azurecr.io"),
+            "seaworthy.azurecr.io/flask-app:f00-patched",
+            Some("seaworthy.azurecr.io"),
             "flask-app",
             Some("f00-patched"),
         ),
@@ -65,10 +65,10 @@ fn another_tag_another_place() {
     );
     assert_eq!(
         image
-            .moved_to("drydock.azurecr.io", "b")
+            .moved_to("seaworthy.azurecr.io", "b")
             .unwrap()
             .to_string(),
-        "drydock.azurecr.io/b:1"
+        "seaworthy.azurecr.io/b:1"
     );
 }
 

@@ -33,7 +33,7 @@ impl Bench {
 
     /// The same with an environment of Python that has `wheels`.
     pub(crate) fn python(name: &str, packages: &str, wheels: &str) -> Self {
-        let base: ImageRef = format!("drydock-patch-real:{name}-base").parse().unwrap();
+        let base: ImageRef = format!("seaworthy-patch-real:{name}-base").parse().unwrap();
         build("Dockerfile.python", &base, &[("WHEELS", wheels)]);
         let image = base.to_string();
         let mut bench = Self::of(
@@ -45,7 +45,7 @@ impl Bench {
     }
 
     fn of(name: &str, arguments: &[(&str, &str)]) -> Self {
-        let image: ImageRef = format!("drydock-patch-real:{name}").parse().unwrap();
+        let image: ImageRef = format!("seaworthy-patch-real:{name}").parse().unwrap();
         let (runtime, engine) = build("Dockerfile", &image, arguments);
         // Under names of the bench's own, containers of other runs are not taken for ours.
         for (own, of) in [
@@ -104,12 +104,13 @@ impl Bench {
     /// No container, no name in the engine and no file of the run is there any more.
     pub(crate) fn left_nothing(&self, ran: &Ran) {
         let containers = docker(&["ps", "--all", "--format", "{{.Image}}"]);
-        let own = |image: &&str| image.starts_with("drydock-patch-real");
+        let own = |image: &&str| image.starts_with("seaworthy-patch-real");
         let left = containers.lines().find(own);
         assert_eq!(left, None, "a container is left; the log:\n{}", ran.log);
         let names = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
         let own = |name: &&str| {
-            name.starts_with("drydock-patch-real:staging-") || name.contains("/drydock-patch-real:")
+            name.starts_with("seaworthy-patch-real:staging-")
+                || name.contains("/seaworthy-patch-real:")
         };
         assert_eq!(names.lines().find(own), None, "{}", ran.log);
         let temp = std::fs::read_dir(self.step.folder().join("temp")).unwrap();
@@ -211,7 +212,7 @@ pub(crate) fn step_for(image: &ImageRef) -> FakeRunner {
         .env("PATH", &std::env::var("PATH").unwrap())
         .input("image", &image.to_string())
         .input("tooling-image", &image.to_string())
-        .input("buildkit-image", "drydock-patch-real:buildkit")
+        .input("buildkit-image", "seaworthy-patch-real:buildkit")
         .input("cache-directory", &database().to_string_lossy())
         .input("offline", "true")
 }
@@ -275,8 +276,8 @@ fn writer() -> PathBuf {
     let name = Path::new("trivy-db");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).map(|folder| folder.join(name));
-    let cache = std::env::var_os("DRYDOCK_CACHE").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/drydock"),
+    let cache = std::env::var_os("SEAWORTHY_CACHE").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/seaworthy"),
         PathBuf::from,
     );
     let built = std::fs::read_dir(cache.join("tools/trivy-db")).into_iter();

@@ -131,7 +131,7 @@ fn a_buildkit_that_is_killed_is_named() {
     let copa = format!(
         r#"{} "$@" 2>&1 | while read -r line; do
             echo "$line"
-            case "$line" in *' Installing '*) docker kill $(docker ps --quiet --filter ancestor=drydock-patch-real:buildkit) >/dev/null 2>&1;; esac
+            case "$line" in *' Installing '*) docker kill $(docker ps --quiet --filter ancestor=seaworthy-patch-real:buildkit) >/dev/null 2>&1;; esac
         done; exit 1"#,
         real("copa")
     );
@@ -214,7 +214,7 @@ fn a_full_disk_is_named() {
         (
             "1m",
             "exit 9",
-            "while taking `drydock-patch-real:full` out of the engine",
+            "while taking `seaworthy-patch-real:full` out of the engine",
         ),
         ("400m", fill.as_str(), "while keeping what Copa made"),
     ] {

@@ -69,7 +69,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
         "before",
         "after",
     ];
-    let patched = "drydock-patch-real:patched-patched";
+    let patched = "seaworthy-patch-real:patched-patched";
     assert_eq!(
         names.map(|name| ran.output(name)),
         [
@@ -96,7 +96,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     insta::assert_snapshot!(ran.summary.trim_end(), @r"
     ## 🩹 Patched: 1 finding mended, 1 remain
 
-    `drydock-patch-real:patched` → `drydock-patch-real:patched-patched`
+    `seaworthy-patch-real:patched` → `seaworthy-patch-real:patched-patched`
 
     | Severity | Before | After |
     |---|---|---|
@@ -144,7 +144,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
         .collect();
     assert_eq!(rules, ["private-key", UNFIXED]);
     let id = run["automationDetails"]["id"].as_str().unwrap();
-    assert!(id.ends_with("/image/drydock-patch-real/patched"), "{id}");
+    assert!(id.ends_with("/image/seaworthy-patch-real/patched"), "{id}");
 
     // The patched image has nothing to mend either.
     let again = bench.input("report", "").input("image", patched);
@@ -212,7 +212,7 @@ fn a_patch_that_installs_something_new_is_refused() {
     ended(&ran, 1, "failed");
     assert_eq!(
         ran.error(),
-        "copacetic-patch: the patch installed packages that were not there: newpkg; `drydock-patch-real:needy-patched` is untouched"
+        "copacetic-patch: the patch installed packages that were not there: newpkg; `seaworthy-patch-real:needy-patched` is untouched"
     );
     assert_eq!(bench.inspect(&bench.patched), None);
 }
@@ -238,26 +238,26 @@ fn faults_leave_the_tag_alone_and_nothing_behind() {
         // Copa with nothing to do ends well and makes no image.
         (
             "buildkit-image",
-            "drydock-patch-real:buildkit",
+            "seaworthy-patch-real:buildkit",
             "exit 0",
             "Copa ended well, but made no image",
         ),
         (
             "buildkit-image",
-            "drydock-patch-real:buildkit",
+            "seaworthy-patch-real:buildkit",
             "echo 'panic: nil' >&2; exit 2",
             "Copa could not patch the image: panic: nil",
         ),
         (
             "buildkit-image",
-            "drydock-patch-real:other",
+            "seaworthy-patch-real:other",
             "exit 0",
-            "starting a container of `drydock-patch-real:other`",
+            "starting a container of `seaworthy-patch-real:other`",
         ),
         // While Copa works, the runner ends the step.
         (
             "buildkit-image",
-            "drydock-patch-real:buildkit",
+            "seaworthy-patch-real:buildkit",
             "kill -TERM $PPID; exec sleep 1000",
             "stopped by SIGTERM before a verdict was reached",
         ),

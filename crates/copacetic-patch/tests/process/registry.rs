@@ -9,12 +9,12 @@ use testkit::FakeRunner;
 
 use crate::bench::{Bench, step_for};
 
-/// `drydock:secret`.
-const USERS: &str = "drydock:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+/// `seaworthy:secret`.
+const USERS: &str = "seaworthy:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 
 fn credentials() -> Credentials {
     Credentials {
-        username: "drydock".into(),
+        username: "seaworthy".into(),
         password: "secret".into(),
     }
 }
@@ -83,7 +83,7 @@ pub(crate) struct Pushed {
 fn for_registry(step: FakeRunner, image: &ImageRef) -> FakeRunner {
     step.input("image", &image.to_string())
         .input("push", "true")
-        .input("registry-username", "drydock")
+        .input("registry-username", "seaworthy")
         .input("registry-password", "secret")
 }
 
@@ -190,7 +190,10 @@ fn an_image_of_a_registry_is_patched_there() {
             .arg(&cache)
             .args(vex)
             .arg(format!("{}/team/app@{digest}", pushed.server.host))
-            .envs([("TRIVY_USERNAME", "drydock"), ("TRIVY_PASSWORD", "secret")])
+            .envs([
+                ("TRIVY_USERNAME", "seaworthy"),
+                ("TRIVY_PASSWORD", "secret"),
+            ])
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&done.stderr).into_owned();

@@ -51,7 +51,7 @@ pub struct AzureConfig {
 }
 
 impl AzureConfig {
-    /// The registry `drydock` and the cluster `drydock` in the group `drydock`, and a federated
+    /// The registry `seaworthy` and the cluster `seaworthy` in the group `seaworthy`, and a federated
     /// credential for deployments to the environment `production` of `octo-org/app`.
     pub fn new(tenant: &str, client: &str, subscription: &str) -> Self {
         let subject = "repo:octo-org/app:environment:production";
@@ -65,10 +65,10 @@ impl AzureConfig {
             run_token_life: 300,
             subscription: subscription.into(),
             denied: Vec::new(),
-            resource_group: "drydock".into(),
-            registry: "drydock".into(),
-            login_server: "drydock.azurecr.io".into(),
-            cluster: "drydock".into(),
+            resource_group: "seaworthy".into(),
+            registry: "seaworthy".into(),
+            login_server: "seaworthy.azurecr.io".into(),
+            cluster: "seaworthy".into(),
             kubeconfig: None,
             authorized_ranges: Vec::new(),
             private: false,

@@ -42,7 +42,7 @@ fn base(headers: &HeaderMap) -> String {
 async fn cloud(headers: HeaderMap) -> Json<Value> {
     let base = base(&headers);
     Json(json!({
-        "name": "Drydock",
+        "name": "Seaworthy",
         "portal": base,
         "resourceManager": base,
         "authentication": {
@@ -82,7 +82,7 @@ async fn configuration(
 async fn tenants(State(shared): State<Shared>) -> Json<Value> {
     let tenant = &shared.0.config.tenant;
     Json(json!({"value": [{
-        "id": format!("/tenants/{tenant}"), "tenantId": tenant, "displayName": "Drydock", "tenantCategory": "Home",
+        "id": format!("/tenants/{tenant}"), "tenantId": tenant, "displayName": "Seaworthy", "tenantCategory": "Home",
     }]}))
 }
 
@@ -90,7 +90,7 @@ fn described(shared: &Shared) -> Value {
     let config = &shared.0.config;
     json!({
         "id": format!("/subscriptions/{}", config.subscription), "subscriptionId": config.subscription, "tenantId": config.tenant,
-        "displayName": "Drydock", "state": "Enabled", "authorizationSource": "RoleBased", "managedByTenants": [],
+        "displayName": "Seaworthy", "state": "Enabled", "authorizationSource": "RoleBased", "managedByTenants": [],
         "subscriptionPolicies": {"locationPlacementId": "Public_2014-09-01", "quotaId": "PayAsYouGo_2014-09-01", "spendingLimit": "Off"},
     })
 }

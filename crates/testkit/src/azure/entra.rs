@@ -109,7 +109,7 @@ fn granted(
     let client = field("client_id")?;
     if *client != config.client {
         let text = format!(
-            "Application with identifier '{client}' was not found in the directory 'drydock'."
+            "Application with identifier '{client}' was not found in the directory 'seaworthy'."
         );
         return Err(Refusal::new("unauthorized_client", 700_016, text));
     }

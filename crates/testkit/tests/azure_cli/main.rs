@@ -20,7 +20,7 @@ const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
 const KUBECONFIG: &str = "apiVersion: v1
 kind: Config
-clusters: [{name: drydock, cluster: {server: 'https://10.0.0.1:6443', certificate-authority-data: Y2E=}}]
+clusters: [{name: seaworthy, cluster: {server: 'https://10.0.0.1:6443', certificate-authority-data: Y2E=}}]
 contexts: []
 users: []
 ";
@@ -80,7 +80,7 @@ struct Servers {
 
 impl Servers {
     async fn start(folder: &Path) -> Self {
-        let authority = Authority::new("Drydock test").unwrap();
+        let authority = Authority::new("Seaworthy test").unwrap();
         std::fs::write(folder.join("ca.pem"), authority.certificate()).unwrap();
         let issued = authority.issue(&Leaf::server("127.0.0.1", &["127.0.0.1"]));
         let issued = issued.unwrap();
@@ -123,7 +123,9 @@ async fn the_azure_cli_takes_the_servers_for_azure() {
     let url = servers.azure.url();
     let front = servers.registry.address().to_string();
     let cli = Cli {
-        program: std::env::var_os("DRYDOCK_AZ").expect("DRYDOCK_AZ").into(),
+        program: std::env::var_os("SEAWORTHY_AZ")
+            .expect("SEAWORTHY_AZ")
+            .into(),
         folder,
     };
     tokio::task::spawn_blocking(move || {
@@ -142,10 +144,10 @@ async fn the_azure_cli_takes_the_servers_for_azure() {
 
 fn sign_in(cli: &Cli, url: &str, token: &str) {
     cli.run(
-        "cloud register --name Drydock --endpoint-resource-manager",
+        "cloud register --name Seaworthy --endpoint-resource-manager",
         &[url],
     );
-    cli.run("cloud set --name Drydock", &[]);
+    cli.run("cloud set --name Seaworthy", &[]);
     let login = format!(
         "login --service-principal --username {CLIENT} --tenant {TENANT} --federated-token"
     );
@@ -157,7 +159,7 @@ fn sign_in(cli: &Cli, url: &str, token: &str) {
 }
 
 fn the_registry(cli: &Cli, front: &str) {
-    let named = "--name drydock --resource-group drydock";
+    let named = "--name seaworthy --resource-group seaworthy";
     let registry = cli.run(&format!("acr show {named}"), &[]);
     assert_eq!(registry["loginServer"], front);
     let token = cli.run(&format!("acr login {named} --expose-token"), &[]);
@@ -166,10 +168,10 @@ fn the_registry(cli: &Cli, front: &str) {
 }
 
 fn the_cluster(cli: &Cli) {
-    let absent = cli.try_run("aks show --name other --resource-group drydock", &[]);
+    let absent = cli.try_run("aks show --name other --resource-group seaworthy", &[]);
     assert!(absent.unwrap_err().contains("ResourceNotFound"));
 
-    let named = "--name drydock --resource-group drydock";
+    let named = "--name seaworthy --resource-group seaworthy";
     let file = cli.folder.path().join("written");
     let get = format!("aks get-credentials {named} --file");
     cli.run(&get, &[&file.to_string_lossy()]);

@@ -113,7 +113,7 @@ async fn a_client_secret_is_taken_or_refused() {
 #[tokio::test]
 async fn resource_manager_wants_its_token_and_a_version() {
     let azure = Azure::start(config()).await.unwrap();
-    let cluster = "/subscriptions/sub/resourceGroups/drydock/providers/Microsoft.ContainerService/managedClusters/drydock";
+    let cluster = "/subscriptions/sub/resourceGroups/seaworthy/providers/Microsoft.ContainerService/managedClusters/seaworthy";
     let version = "?api-version=2025-10-01";
     let table = [
         ("", version, 401, "AuthenticationFailed"),

@@ -11,7 +11,7 @@ use testkit::{Azure, AzureConfig, AzureRegistry, RegistryConfig};
 
 use crate::behind::Behind;
 
-const NAME: &str = "drydock.azurecr.io";
+const NAME: &str = "seaworthy.azurecr.io";
 
 /// The real registry, its front, and a client that trusts the front.
 struct Stack {

@@ -69,7 +69,7 @@ fn they_keep_to_their_formats_and_a_scanner_finds_in_them_what_it_finds_in_the_i
         assert_eq!(scanned(&step, file), expected, "{}", file.display());
     }
 
-    let python = std::env::var_os("DRYDOCK_SBOM_PYTHON").expect("DRYDOCK_SBOM_PYTHON");
+    let python = std::env::var_os("SEAWORTHY_SBOM_PYTHON").expect("SEAWORTHY_SBOM_PYTHON");
     let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/sbom/check.py");
     succeed(Command::new(python).arg(check).args(&files));
 }

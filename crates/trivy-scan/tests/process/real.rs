@@ -333,10 +333,10 @@ fn the_application_rebuilt_keeps_its_findings_on_their_lines() {
         step
     };
     // Built by the checks that run before these.
-    let application = "FROM drydock/flask-app:test\n";
-    let first = of(&Tagged::from("drydock/rebuilt:1", application));
+    let application = "FROM seaworthy/flask-app:test\n";
+    let first = of(&Tagged::from("seaworthy/rebuilt:1", application));
     let second = of(&Tagged::from(
-        "drydock/rebuilt:2",
+        "seaworthy/rebuilt:2",
         &format!("{application}RUN touch /tmp/x\nLABEL again=yes\n"),
     ));
     let (one, two) = (fingerprints(&first), fingerprints(&second));

@@ -126,7 +126,7 @@ impl Document {
                 tools: Tools {
                     components: vec![
                         tool("trivy", &bill.scanner),
-                        tool("drydock", env!("CARGO_PKG_VERSION")),
+                        tool("seaworthy", env!("CARGO_PKG_VERSION")),
                     ],
                 },
                 component: artifact.unwrap_or_else(|| component(&bill.parts[0])),

@@ -132,10 +132,10 @@ impl Document {
             data_license: "CC0-1.0",
             id: "SPDXRef-DOCUMENT",
             name: bill.parts[0].name.clone(),
-            document_namespace: format!("https://spdx.org/spdxdocs/drydock-{}", bill.id),
+            document_namespace: format!("https://spdx.org/spdxdocs/seaworthy-{}", bill.id),
             creation_info: Creation {
                 creators: vec![
-                    format!("Tool: drydock-{}", env!("CARGO_PKG_VERSION")),
+                    format!("Tool: seaworthy-{}", env!("CARGO_PKG_VERSION")),
                     annotator(bill),
                 ],
                 created: bill.created.clone(),

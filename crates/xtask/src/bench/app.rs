@@ -13,7 +13,7 @@ use crate::browser::{Application, build};
 use crate::setup::command::{command, output, run as run_command};
 use crate::{paths, say, stack};
 
-const IMAGE: &str = "drydock/flask-app:browser";
+const IMAGE: &str = "seaworthy/flask-app:browser";
 /// Connections at a time, one figure each.
 const CONNECTIONS: [usize; 4] = [4, 16, 64, 128];
 const SECONDS: &str = "10s";

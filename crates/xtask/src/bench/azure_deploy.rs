@@ -109,9 +109,9 @@ impl Bench {
             ("SUBSCRIPTION-ID", stack::SUBSCRIPTION),
             ("AUTHORITY-HOST", &azure),
             ("RESOURCE-MANAGER", &azure),
-            ("REGISTRY", "drydock"),
-            ("RESOURCE-GROUP", "drydock"),
-            ("CLUSTER", "drydock"),
+            ("REGISTRY", "seaworthy"),
+            ("RESOURCE-GROUP", "seaworthy"),
+            ("CLUSTER", "seaworthy"),
             ("MANIFESTS", "k8s"),
             ("EXPECT-COMMIT", tag(image)),
             ("ENVIRONMENT-VARIABLES", "DEPLOYED_AT={time}"),
@@ -166,7 +166,7 @@ fn tag(image: &str) -> &str {
 fn build(commit: &str) -> anyhow::Result<String> {
     let image = format!("flask-app:{commit}");
     let argument = format!("--build-arg=APP_COMMIT={commit}");
-    let unique = format!("--label=dev.drydock.bench={}", std::process::id());
+    let unique = format!("--label=dev.seaworthy.bench={}", std::process::id());
     let mut build = command(
         "docker",
         ["build", "--quiet", &argument, &unique, "--tag", &image],

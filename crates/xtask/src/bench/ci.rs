@@ -12,7 +12,7 @@ use crate::setup::command::{command, run as run_command};
 use crate::{paths, say, stack};
 
 const ROUNDS: usize = 5;
-const IMAGE: &str = "drydock/flask-app:bench-ci";
+const IMAGE: &str = "seaworthy/flask-app:bench-ci";
 const CONTEXT: usize = 500_000_000;
 
 /// Print every figure.

@@ -12,8 +12,8 @@ use crate::stack::{self, Stack};
 use crate::{browser, paths, say};
 
 const ROUNDS: usize = 5;
-const IMAGE: &str = "drydock/flask-app:bench-patch";
-const PATCHED: &str = "drydock/flask-app:bench-patch-patched";
+const IMAGE: &str = "seaworthy/flask-app:bench-patch";
+const PATCHED: &str = "seaworthy/flask-app:bench-patch-patched";
 
 /// Print every figure.
 ///

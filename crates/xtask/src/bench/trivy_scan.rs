@@ -16,7 +16,7 @@ use crate::stack::{self, Stack};
 use crate::{browser, say};
 
 const ROUNDS: usize = 5;
-const IMAGE: &str = "drydock/flask-app:bench";
+const IMAGE: &str = "seaworthy/flask-app:bench";
 
 /// Print every figure.
 ///

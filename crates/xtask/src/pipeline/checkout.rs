@@ -10,7 +10,7 @@ use crate::setup::command::{command, output, run};
 use crate::stack::{Stack, registry_authority};
 
 /// The bundle of authorities, in the checkout.
-pub(crate) const AUTHORITIES: &str = ".drydock/authorities.pem";
+pub(crate) const AUTHORITIES: &str = ".seaworthy/authorities.pem";
 
 /// Make a checkout of `root` to run in: its last commit, or, if something is not committed, a commit of
 /// the files in its working tree (tracked ones, and new ones that are not ignored). The same content has the
@@ -103,9 +103,9 @@ pub(crate) fn commit(folder: &Path) -> anyhow::Result<()> {
             "git",
             [
                 "-c",
-                "user.name=drydock",
+                "user.name=seaworthy",
                 "-c",
-                "user.email=drydock@localhost",
+                "user.email=seaworthy@localhost",
                 "-c",
                 "commit.gpgsign=false",
             ],

@@ -35,12 +35,12 @@ pub(crate) fn provide(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
     Ok(())
 }
 
-// Of a step that uses `./actions/<action>`, and of one that uses `drydock/drydock/actions/<action>@v1`
+// Of a step that uses `./actions/<action>`, and of one that uses `OWNER/seaworthy/actions/<action>@v1`
 // (github.com/nektos/act, pkg/runner/action.go, `execAsDocker`).
 fn names(action: &str) -> [String; 2] {
     let folder = format!("actions-{action}");
     [
         format!("act-{folder}-dockeraction:latest"),
-        format!("act-drydock-drydock-{folder}-v1-{folder}-dockeraction:latest"),
+        format!("act-owner-seaworthy-{folder}-v1-{folder}-dockeraction:latest"),
     ]
 }

@@ -16,7 +16,7 @@ const IMAGES: [(&str, &str); 4] = [
 ];
 
 /// How the folders begin in which a [`LocalRegistry`] keeps images.
-const SERVED: &str = "drydock-images-";
+const SERVED: &str = "seaworthy-images-";
 
 /// Where the base images are.
 pub(super) enum Bases {

@@ -9,7 +9,7 @@ use crate::setup::command::{command, output, run, succeeds};
 use crate::{paths, say};
 
 /// What BuildKit keeps between runs.
-const VOLUME: &str = "drydock-release";
+const VOLUME: &str = "seaworthy-release";
 
 /// What to build.
 pub(super) struct Build<'a> {
@@ -52,7 +52,7 @@ impl<'a> Builder<'a> {
             ])
             .args(["--security-opt=systempaths=unconfined"])
             .args(["--volume", "/sys/fs/cgroup:/sys/fs/cgroup"])
-            .args(["--network", "host", "--label", "dev.drydock.run=release"])
+            .args(["--network", "host", "--label", "dev.seaworthy.run=release"])
             .args(["--volume", &mount(source, "/source:ro")])
             .args(["--volume", &mount(out, "/out")])
             .args(["--volume", &format!("{VOLUME}:/var/lib/buildkit")])

@@ -35,7 +35,7 @@ pub(super) struct Image {
 /// (github.com/opencontainers/image-spec/blob/main/annotations.md).
 fn labels(action: &str, commit: &str) -> Vec<(&'static str, String)> {
     let mut labels = vec![
-        ("title", format!("drydock {action}")),
+        ("title", format!("seaworthy {action}")),
         ("version", VERSION.to_owned()),
         ("licenses", "Apache-2.0".to_owned()),
         ("revision", commit.to_owned()),

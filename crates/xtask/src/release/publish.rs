@@ -28,7 +28,7 @@ pub(super) fn with_registry<T>(
 ) -> anyhow::Result<T> {
     let (host, folder) = place.registry.split_once('/').with_context(|| {
         format!(
-            "`--registry {}` is no registry and folder, such as `ghcr.io/owner/drydock`",
+            "`--registry {}` is no registry and folder, such as `ghcr.io/owner/seaworthy`",
             place.registry
         )
     })?;

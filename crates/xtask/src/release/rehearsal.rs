@@ -50,7 +50,7 @@ pub(super) fn run(if_changed: bool) -> anyhow::Result<()> {
     let source = say::step("preparing the checkout", || {
         checkout::prepare(&paths::root(), &stack)
     })?;
-    let is_content = |path: &Path| !path.starts_with(".git") && !path.starts_with(".drydock");
+    let is_content = |path: &Path| !path.starts_with(".git") && !path.starts_with(".seaworthy");
     let key = paths::key_of(&source, is_content, "")?;
     let rehearsed = Proof::of("rehearsed");
     if if_changed && rehearsed.holds(&key) {
@@ -58,7 +58,7 @@ pub(super) fn run(if_changed: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let place = Place {
-        registry: format!("{}/drydock", stack::MIRROR),
+        registry: format!("{}/seaworthy", stack::MIRROR),
         version: VERSION.to_owned(),
         folder: folder(),
         db_repository: (stack.origin == Origin::Made)

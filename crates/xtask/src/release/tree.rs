@@ -50,10 +50,10 @@ mod tests {
     #[test]
     fn an_action_names_its_image_by_digest() {
         let text = "runs:\n  using: docker\n  image: ../../Dockerfile.action # zizmor: ignore[x] y\n  entrypoint: /ci\n";
-        let released = pointed(text, "ghcr.io/o/drydock/ci@sha256:1f").unwrap();
+        let released = pointed(text, "ghcr.io/o/seaworthy/ci@sha256:1f").unwrap();
         assert_eq!(
             released,
-            "runs:\n  using: docker\n  image: docker://ghcr.io/o/drydock/ci@sha256:1f\n  entrypoint: /ci\n"
+            "runs:\n  using: docker\n  image: docker://ghcr.io/o/seaworthy/ci@sha256:1f\n  entrypoint: /ci\n"
         );
         assert!(pointed(&released, "x").is_err());
     }

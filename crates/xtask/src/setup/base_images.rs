@@ -18,17 +18,17 @@ pub(crate) const RUST: &str = "rust:1.95-slim-trixie";
 pub(crate) const GO: &str = "golang:1.26-trixie";
 pub(crate) const BUILDKIT: &str = "moby/buildkit:v0.34.2";
 /// The image in which `act` runs the steps of a job.
-pub(crate) const RUNNER: &str = "drydock/runner:local";
+pub(crate) const RUNNER: &str = "seaworthy/runner:local";
 /// The image of a pod's sandbox.
-pub(crate) const PAUSE: &str = "drydock/pause:local";
+pub(crate) const PAUSE: &str = "seaworthy/pause:local";
 /// All of them.
 pub(crate) const MADE: &[&str] = &[DEBIAN, RUST, GO, BUILDKIT, RUNNER, PAUSE];
 /// How the names of containers begin in which an image is made.
-pub(crate) const SETUP_NAME: &str = "drydock-setup-";
+pub(crate) const SETUP_NAME: &str = "seaworthy-setup-";
 /// Where the engine listens, if nothing else is said.
 const SOCKET: &str = "/var/run/docker.sock";
 /// What an image was made from, so that it is made anew only when that changes.
-pub(crate) const KEY_LABEL: &str = "dev.drydock.key";
+pub(crate) const KEY_LABEL: &str = "dev.seaworthy.key";
 
 /// Where the base images came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

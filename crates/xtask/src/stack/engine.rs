@@ -114,7 +114,7 @@ mod tests {
             ("debian:trixie-slim", true),
             ("debian:bookworm", false),
             ("flask-app:1f2e", true),
-            ("drydock.azurecr.io/flask-app:latest", true),
+            ("seaworthy.azurecr.io/flask-app:latest", true),
             ("act-actions-ci-dockeraction:latest", true),
             ("somebody/else:latest", false),
             ("<none>:<none>", false),

@@ -14,7 +14,7 @@ use crate::{paths, say};
 
 /// As long as the deployment's token lives.
 const LIFE: &str = "--duration=12h";
-const ACCOUNT: &str = "drydock-deployer";
+const ACCOUNT: &str = "seaworthy-deployer";
 
 /// The access file, if there is such a cluster. Our own node's, as `status` shows it, is not that.
 pub(super) fn cluster() -> Option<PathBuf> {

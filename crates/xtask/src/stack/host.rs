@@ -10,9 +10,9 @@ use crate::paths;
 use crate::setup::command::{command, output, run, succeeds};
 
 /// The node's network namespace.
-pub(super) const NAMESPACE: &str = "drydock";
-const LINK: &str = "drydock0";
-const MARK: &str = "# drydock";
+pub(super) const NAMESPACE: &str = "seaworthy";
+const LINK: &str = "seaworthy0";
+const MARK: &str = "# seaworthy";
 /// The engine sets the last one, the kubelet the others.
 const SETTINGS: &[&str] = &[
     "vm/overcommit_memory",
@@ -191,7 +191,7 @@ fn certificates() -> anyhow::Result<()> {
         return Ok(());
     }
     std::fs::create_dir_all(&folder)?;
-    let authority = testkit::pki::Authority::new("drydock local registry")?;
+    let authority = testkit::pki::Authority::new("seaworthy local registry")?;
     authority
         .issue(&testkit::pki::Leaf::server(
             LOGIN_SERVER,

@@ -1,7 +1,7 @@
 //! The load balancer's controller: what a cloud does for a Service of type `LoadBalancer`.
 //!
 //! Each such Service gets the next address of 10.77.1.0/24 in its status; kube-proxy does the rest. A
-//! Service annotated `drydock/no-address: "true"` never gets one.
+//! Service annotated `seaworthy/no-address: "true"` never gets one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -74,7 +74,7 @@ fn address(service: &Value) -> Option<&str> {
 
 fn waits(service: &Value) -> bool {
     service.pointer("/spec/type") == Some(&json!("LoadBalancer"))
-        && service.pointer("/metadata/annotations/drydock~1no-address") != Some(&json!("true"))
+        && service.pointer("/metadata/annotations/seaworthy~1no-address") != Some(&json!("true"))
         && service.pointer("/metadata/deletionTimestamp").is_none()
         && address(service).is_none()
 }
@@ -94,7 +94,7 @@ mod tests {
     fn only_a_load_balancer_without_an_address_waits_for_one() {
         let service = |kind: &str, ip: Option<&str>, annotation: &str| {
             let ingress: Vec<_> = ip.iter().map(|ip| json!({"ip": ip})).collect();
-            json!({"metadata": {"annotations": {"drydock/no-address": annotation}}, "spec": {"type": kind}, "status": {"loadBalancer": {"ingress": ingress}}})
+            json!({"metadata": {"annotations": {"seaworthy/no-address": annotation}}, "spec": {"type": kind}, "status": {"loadBalancer": {"ingress": ingress}}})
         };
         assert!(waits(&service("LoadBalancer", None, "false")));
         assert!(!waits(&service(

@@ -26,7 +26,7 @@ pub(crate) const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
 /// The token with which the deployment's identity talks to a node of ours.
 pub(super) const CLUSTER_TOKEN: &str = "local-cluster-token-of-the-deployer";
 // Where it finds another one.
-const TOKEN_FILE: &str = "DRYDOCK_CLUSTER_TOKEN_FILE";
+const TOKEN_FILE: &str = "SEAWORTHY_CLUSTER_TOKEN_FILE";
 /// With which the node pulls images.
 pub(super) const NODE_IDENTITY: (&str, &str) = ("node", "local-node-pull-password");
 
@@ -39,8 +39,8 @@ pub(super) fn start(kubeconfig: &Path, token: Option<&Path>) -> anyhow::Result<(
     let program = std::env::current_exe().context("while finding our own program")?;
     let mut serve = command(&program.to_string_lossy(), ["serve"]);
     serve
-        .env("DRYDOCK_STATE", paths::state())
-        .env("DRYDOCK_KUBECONFIG", kubeconfig);
+        .env("SEAWORTHY_STATE", paths::state())
+        .env("SEAWORTHY_KUBECONFIG", kubeconfig);
     if let Some(token) = token {
         serve.env(TOKEN_FILE, token);
     }
@@ -62,7 +62,7 @@ pub(super) fn start(kubeconfig: &Path, token: Option<&Path>) -> anyhow::Result<(
 /// When a port is taken, or a certificate is missing.
 pub(super) fn run() -> anyhow::Result<()> {
     let kubeconfig =
-        std::env::var_os("DRYDOCK_KUBECONFIG").map_or_else(kubernetes::kubeconfig, PathBuf::from);
+        std::env::var_os("SEAWORTHY_KUBECONFIG").map_or_else(kubernetes::kubeconfig, PathBuf::from);
     let token = match std::env::var_os(TOKEN_FILE) {
         Some(file) => std::fs::read_to_string(file).context("while reading the cluster's token")?,
         None => CLUSTER_TOKEN.to_owned(),

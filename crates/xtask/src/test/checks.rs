@@ -139,7 +139,7 @@ pub(super) fn azure_commands(outcomes: &mut Vec<Outcome>) {
 
 /// The application's own tests and lints, in the test stage of its image.
 pub(super) fn application(outcomes: &mut Vec<Outcome>) {
-    const IMAGE: &str = "drydock/flask-app:test";
+    const IMAGE: &str = "seaworthy/flask-app:test";
     let build = [
         "build", "--quiet", "--target", "test", "--tag", IMAGE, "app",
     ];
@@ -154,7 +154,7 @@ pub(super) fn application(outcomes: &mut Vec<Outcome>) {
 
 /// The page of the image that ships, in a browser.
 pub(super) fn page(outcomes: &mut Vec<Outcome>) {
-    const IMAGE: &str = "drydock/flask-app:browser";
+    const IMAGE: &str = "seaworthy/flask-app:browser";
     let tests = browser::build(IMAGE).and_then(|()| browser::tests(IMAGE, None));
     match tests {
         Ok((_application, mut tests)) => check(outcomes, "the application's page", &mut tests),

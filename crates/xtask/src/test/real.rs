@@ -91,10 +91,10 @@ fn environment(stack: &Stack) -> anyhow::Result<Vec<(&'static str, OsString)>> {
     let azure_cli = pypi::AZURE_CLI.provide()?.join("az");
     Ok(vec![
         ("PATH", path.into()),
-        ("DRYDOCK_STATE", paths::state().into()),
-        ("DRYDOCK_SBOM_PYTHON", sbom.into()),
-        ("DRYDOCK_AZ", azure_cli.into()),
-        ("DRYDOCK_KUBECONFIG", stack.kubeconfig.clone().into()),
+        ("SEAWORTHY_STATE", paths::state().into()),
+        ("SEAWORTHY_SBOM_PYTHON", sbom.into()),
+        ("SEAWORTHY_AZ", azure_cli.into()),
+        ("SEAWORTHY_KUBECONFIG", stack.kubeconfig.clone().into()),
     ])
 }
 

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The group, as the kubelet is told.
-pub(super) const ROOT: &str = "/drydock";
+pub(super) const ROOT: &str = "/seaworthy";
 const MOUNT: &str = "/sys/fs/cgroup";
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 

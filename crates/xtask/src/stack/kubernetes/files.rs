@@ -10,7 +10,7 @@ use super::super::{LOGIN_SERVER, NODE_ADDRESS, registry_authority};
 use crate::setup::base_images;
 
 /// The name of the node.
-pub(super) const NODE: &str = "drydock";
+pub(super) const NODE: &str = "seaworthy";
 
 /// Write what is missing.
 pub(super) fn write(folder: &Path, pki: &Path, plugins: &Path) -> anyhow::Result<()> {
@@ -27,7 +27,10 @@ pub(super) fn write(folder: &Path, pki: &Path, plugins: &Path) -> anyhow::Result
     if !pki.join("admin.key").is_file() {
         certificates(folder, pki)?;
     }
-    std::fs::write(folder.join("network/10-drydock.conflist"), network(folder))?;
+    std::fs::write(
+        folder.join("network/10-seaworthy.conflist"),
+        network(folder),
+    )?;
     std::fs::write(folder.join("containerd.toml"), containerd(folder, plugins))?;
     std::fs::write(folder.join("kubelet.yaml"), kubelet(folder, pki))?;
     let certs = folder.join("certs.d").join(LOGIN_SERVER);
@@ -43,7 +46,7 @@ pub(super) fn write(folder: &Path, pki: &Path, plugins: &Path) -> anyhow::Result
 
 fn certificates(folder: &Path, pki: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(pki)?;
-    let authority = Authority::new("drydock local cluster")?;
+    let authority = Authority::new("seaworthy local cluster")?;
     let names = [
         "localhost",
         "kubernetes",
@@ -68,7 +71,7 @@ fn certificates(folder: &Path, pki: &Path) -> anyhow::Result<()> {
     // The deployment's identity: what Entra's token stands for in the cluster.
     std::fs::write(
         pki.join("tokens.csv"),
-        format!("{CLUSTER_TOKEN},deployer,deployer,\"drydock:deployers\"\n"),
+        format!("{CLUSTER_TOKEN},deployer,deployer,\"seaworthy:deployers\"\n"),
     )?;
     let admin = authority.issue(&Leaf::client("admin", "system:masters"))?;
     admin.write(pki, "admin")?;
@@ -83,7 +86,7 @@ fn access(folder: &Path, pki: &Path, name: &str) -> anyhow::Result<()> {
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "drydock", "cluster": {
+        "clusters": [{"name": "seaworthy", "cluster": {
             "server": format!("https://{NODE_ADDRESS}:6443"),
             "certificate-authority-data": text("ca.crt")?,
         }}],
@@ -91,8 +94,8 @@ fn access(folder: &Path, pki: &Path, name: &str) -> anyhow::Result<()> {
             "client-certificate-data": text(&format!("{name}.crt"))?,
             "client-key-data": text(&format!("{name}.key"))?,
         }}],
-        "contexts": [{"name": "drydock", "context": {"cluster": "drydock", "user": name}}],
-        "current-context": "drydock",
+        "contexts": [{"name": "seaworthy", "context": {"cluster": "seaworthy", "user": name}}],
+        "current-context": "seaworthy",
     });
     std::fs::write(
         folder.join(format!("{name}.kubeconfig")),
@@ -104,7 +107,7 @@ fn access(folder: &Path, pki: &Path, name: &str) -> anyhow::Result<()> {
 fn network(folder: &Path) -> String {
     json!({
         "cniVersion": "1.0.0",
-        "name": "drydock",
+        "name": "seaworthy",
         "plugins": [
             {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true, "ipam": {
                 "type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}],
