@@ -109,7 +109,7 @@ impl Context {
     pub fn path_given(&self, name: &str, given: &str) -> Result<PathBuf, BadInput> {
         let given = Path::new(given);
         if given.components().any(|part| part == Component::ParentDir) {
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 name,
                 format!("`{}` must not have `..` in it", given.display()),
             ));

@@ -19,7 +19,9 @@ impl Env {
     }
 
     /// An environment of the given pairs.
-    pub fn of<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+    pub fn from_pairs<N: Into<String>, V: Into<String>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
         Self(
             pairs
                 .into_iter()

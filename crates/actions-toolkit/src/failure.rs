@@ -14,7 +14,7 @@ pub struct BadInput(pub String);
 
 impl BadInput {
     /// An error that names the input `name` and says what is wrong and what would be right.
-    pub fn of(name: &str, problem: impl fmt::Display) -> Self {
+    pub fn new(name: &str, problem: impl fmt::Display) -> Self {
         Self(format!("input `{name}`: {problem}"))
     }
 }
@@ -45,7 +45,7 @@ pub enum ExitStatus {
 
 impl ExitStatus {
     /// The status that `error` calls for, whatever context was added to it.
-    pub fn of(error: &anyhow::Error) -> Self {
+    pub fn from_error(error: &anyhow::Error) -> Self {
         if error.downcast_ref::<BadInput>().is_some() {
             Self::BadInput
         } else if error.downcast_ref::<PolicyFailure>().is_some() {
@@ -89,14 +89,14 @@ mod tests {
     #[test]
     fn context_does_not_hide_what_kind_of_error_it_was() {
         let table: [(anyhow::Error, u8); 4] = [
-            (BadInput::of("image", "is empty").into(), 3),
+            (BadInput::new("image", "is empty").into(), 3),
             (PolicyFailure("2 findings".into()).into(), 1),
             (Cancelled("SIGTERM").into(), 2),
             (anyhow::anyhow!("connection refused"), 2),
         ];
         for (error, code) in table {
             let wrapped = Err::<(), _>(error).context("while scanning").unwrap_err();
-            assert_eq!(ExitStatus::of(&wrapped).code(), code, "{wrapped:#}");
+            assert_eq!(ExitStatus::from_error(&wrapped).code(), code, "{wrapped:#}");
         }
     }
 }

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_workflow_path_needs_no_call_to_the_api() {
-        let env = Env::of([(
+        let env = Env::from_pairs([(
             "GITHUB_WORKFLOW_REF",
             "o/r/.github/workflows/ci.yml@refs/heads/a/b",
         )]);

@@ -59,7 +59,7 @@ impl Inputs {
             let input = action.input(name).ok_or_else(|| unknown(action, name))?;
             let value = inline
                 .or_else(|| args.next().cloned())
-                .ok_or_else(|| BadInput::of(name, "has no value on the command line"))?;
+                .ok_or_else(|| BadInput::new(name, "has no value on the command line"))?;
             values.insert(input.name, value);
         }
         for input in action.inputs {
@@ -72,7 +72,7 @@ impl Inputs {
                     None if input.required => {
                         let problem =
                             format!("is required and was empty or absent ({})", input.help);
-                        return Err(BadInput::of(input.name, problem));
+                        return Err(BadInput::new(input.name, problem));
                     }
                     None => drop(values.remove(input.name)),
                 }
@@ -108,7 +108,7 @@ impl Inputs {
     /// [`BadInput`] if there is none.
     pub fn required(&self, name: &str) -> Result<&str, BadInput> {
         self.text(name)
-            .ok_or_else(|| BadInput::of(name, "is required and was empty or absent"))
+            .ok_or_else(|| BadInput::new(name, "is required and was empty or absent"))
     }
 
     /// The non-blank lines of `name`, each without the blanks around it.
@@ -128,7 +128,7 @@ impl Inputs {
         match self.text(name) {
             Some("true" | "True" | "TRUE") => Ok(true),
             None | Some("false" | "False" | "FALSE") => Ok(false),
-            Some(other) => Err(BadInput::of(
+            Some(other) => Err(BadInput::new(
                 name,
                 format!("`{other}` is neither `true` nor `false`"),
             )),
@@ -146,7 +146,7 @@ impl Inputs {
         self.text(name)
             .map(|text| {
                 text.parse()
-                    .map_err(|e| BadInput::of(name, format!("`{text}`: {e}")))
+                    .map_err(|e| BadInput::new(name, format!("`{text}`: {e}")))
             })
             .transpose()
     }
@@ -158,7 +158,7 @@ impl Inputs {
     pub fn duration(&self, name: &str) -> Result<Duration, BadInput> {
         let duration = self.age(name)?;
         if duration > LONGEST {
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 name,
                 format!(
                     "`{}` is longer than any job lasts; give {}h at most",
@@ -178,7 +178,7 @@ impl Inputs {
         let text = self.required(name)?;
         match seconds(text) {
             Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-            _ => Err(BadInput::of(
+            _ => Err(BadInput::new(
                 name,
                 format!("`{text}` is no length of time such as `90s` or `5m`"),
             )),

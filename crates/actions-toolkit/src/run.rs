@@ -114,7 +114,7 @@ fn finish(
 ) -> ExitStatus {
     let result = match &outcome {
         Ok(Done(result)) => result,
-        Err(error) => ExitStatus::of(error).result(),
+        Err(error) => ExitStatus::from_error(error).result(),
     };
     report.output("result", result);
     let outcome = match (outcome, report.write_outputs(action, env, log)) {
@@ -133,7 +133,7 @@ fn finish(
     };
     let status = outcome
         .as_ref()
-        .map_or_else(ExitStatus::of, |_| ExitStatus::Done);
+        .map_or_else(ExitStatus::from_error, |_| ExitStatus::Done);
     if let Err(error) = &outcome {
         let heading = if status == ExitStatus::BadInput {
             "bad input"

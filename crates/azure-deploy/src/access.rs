@@ -88,7 +88,7 @@ fn command(login: &Login, group: &str, found: &azure::Cluster) -> anyhow::Result
         let problem = format!(
             "`run-command` can't be had: the cluster `{name}` has run-command disabled; enable it (`az aks update --enable-run-command`) or use a runner in its network"
         );
-        return Err(BadInput::of("cluster-access", problem).into());
+        return Err(BadInput::new("cluster-access", problem).into());
     }
     let directory = found.entra.then(|| login.directory.clone());
     Ok(RunCommand {
@@ -124,7 +124,7 @@ async fn of_access(access: &ClusterAccess) -> anyhow::Result<Config> {
 }
 
 async fn of_kubeconfig(ctx: &Context, text: &Secret) -> anyhow::Result<Config> {
-    let bad = |problem: String| BadInput::of("kubeconfig", problem);
+    let bad = |problem: String| BadInput::new("kubeconfig", problem);
     // The parser's own words may quote the text: the input is a secret.
     let kubeconfig = Kubeconfig::from_yaml(text.expose())
         .map_err(|_| bad("is no kubeconfig; its whole text is wanted, not a path".into()))?;

@@ -7,8 +7,8 @@ pub const ACTION: Action = Action {
     name: "azure-deploy",
     about: "Push an image to Azure Container Registry, deploy it to Azure Kubernetes Service, prove that it serves, or go back.",
     inputs: &[
-        Input::new("image", "The image to deploy, in the engine: `repository:tag`.").required(),
-        Input::new("also-push", "Further images of the engine to push, one per line."),
+        Input::new("image", "The image to deploy, in Docker: `repository:tag`.").required(),
+        Input::new("also-push", "Further images of Docker to push, one per line."),
         Input::new("repository", "The repository that `image` goes to in the registry, and that the manifests name; without it, the image's own."),
         Input::new("client-id", "The id of the application in Entra that the run signs in as; needed for a registry or cluster of Azure."),
         Input::new("tenant-id", "The id of the directory."),

@@ -51,7 +51,7 @@ pub(crate) async fn rehearse(
         said.join("; ")
     );
     Err(if wrong {
-        BadInput::of("manifests", said).into()
+        BadInput::new("manifests", said).into()
     } else {
         anyhow!(said)
     })

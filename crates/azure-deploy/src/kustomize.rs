@@ -47,14 +47,15 @@ pub(crate) async fn render(
         if !done.status.success() {
             let said = done.tail.join(" ");
             let said = said.trim().trim_start_matches("Error: ");
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "manifests",
                 format!("kustomize could not render `{shown}`: {said}"),
             )
             .into());
         }
-        let yaml = String::from_utf8(done.stdout)
-            .map_err(|e| BadInput::of("manifests", format!("`{shown}` renders to no text: {e}")))?;
+        let yaml = String::from_utf8(done.stdout).map_err(|e| {
+            BadInput::new("manifests", format!("`{shown}` renders to no text: {e}"))
+        })?;
         rendered.push(Rendered {
             folder: folder.clone(),
             yaml,

@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use actions_toolkit::{Context, Done};
 use anyhow::Context as _;
-use container::Engine;
+use container::Docker;
 
 pub use action::ACTION;
 use announcement::Announcement;
@@ -43,8 +43,8 @@ use request::Request;
 /// previous one was put back; anything else when Azure, the registry or the cluster fails.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::of(ctx).await?;
-    let engine = Engine::connect(ctx.env().get("DOCKER_HOST")).await?;
-    push::check(&engine, &request).await?;
+    let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
+    push::check(&docker, &request).await?;
 
     // Whatever can refuse is asked before anything is pushed.
     let login = match &request.target.azure {
@@ -64,7 +64,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let announcement = Announcement::begin(ctx, &request).await;
     let begun = Instant::now();
     let pushed = tokio::select! {
-        pushed = registry.push_all(ctx, &engine, &request) => pushed,
+        pushed = registry.push_all(ctx, &docker, &request) => pushed,
         cancelled = ctx.cancelled() => Err(cancelled.into()),
     };
     let image = match pushed {

@@ -24,7 +24,7 @@ impl Manifests {
         rendered: &[Rendered],
         namespace: Option<&str>,
     ) -> Result<Self, BadInput> {
-        let bad = |problem: String| BadInput::of("manifests", problem);
+        let bad = |problem: String| BadInput::new("manifests", problem);
         let mut objects = Vec::new();
         for path in paths {
             let shown = |path: &Path| {

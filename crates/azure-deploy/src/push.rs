@@ -5,13 +5,13 @@ use std::time::Duration;
 use actions_toolkit::{BadInput, Context, within};
 use anyhow::Context as _;
 use azure::TOKEN_USER;
-use container::{Auth, Credentials, Digest, Engine, ImageRef};
+use container::{Auth, Credentials, Digest, Docker, ImageRef};
 use futures_util::future::try_join_all;
 
 use crate::login::Login;
 use crate::request::{RegistryInput, Request};
 
-/// The engine tries each layer five times; the manifest, and the whole, it does not.
+/// Docker tries each layer five times; the manifest, and the whole, it does not.
 const ATTEMPTS: u64 = 3;
 
 /// The registry, signed in.
@@ -20,15 +20,15 @@ pub(crate) struct Registry {
     client: container::Registry,
 }
 
-/// Every image must be in the engine before anything is started.
-pub(crate) async fn check(engine: &Engine, request: &Request) -> anyhow::Result<()> {
+/// Every image must be in Docker before anything is started.
+pub(crate) async fn check(docker: &Docker, request: &Request) -> anyhow::Result<()> {
     for (input, image) in std::iter::once(("image", &request.image))
         .chain(request.also_push.iter().map(|i| ("also-push", i)))
     {
-        if engine.inspect(image).await?.is_none() {
-            return Err(BadInput::of(
+        if docker.inspect(image).await?.is_none() {
+            return Err(BadInput::new(
                 input,
-                format!("the engine has no image `{image}`; build or pull it in an earlier step"),
+                format!("Docker has no image `{image}`; build or pull it in an earlier step"),
             )
             .into());
         }
@@ -72,20 +72,20 @@ impl Registry {
         })
     }
 
-    /// Push every image of the request, all at once: the engine sends a layer that several have only once. The deployed one
+    /// Push every image of the request, all at once: Docker sends a layer that several have only once. The deployed one
     /// is returned by digest.
     pub(crate) async fn push_all(
         &self,
         ctx: &Context,
-        engine: &Engine,
+        docker: &Docker,
         request: &Request,
     ) -> anyhow::Result<ImageRef> {
         let others = request
             .also_push
             .iter()
             .filter(|image| **image != request.image)
-            .map(|image| self.push(ctx, engine, request, image));
-        let deployed = self.push(ctx, engine, request, &request.image);
+            .map(|image| self.push(ctx, docker, request, image));
+        let deployed = self.push(ctx, docker, request, &request.image);
         let (_, deployed) = tokio::try_join!(try_join_all(others), deployed)?;
         Ok(deployed)
     }
@@ -93,17 +93,17 @@ impl Registry {
     async fn push(
         &self,
         ctx: &Context,
-        engine: &Engine,
+        docker: &Docker,
         request: &Request,
         image: &ImageRef,
     ) -> anyhow::Result<ImageRef> {
         let repository = request.repository_of(image);
         let target = image.moved_to(self.client.host(), repository)?;
-        engine.tag(image, &target).await?;
+        docker.tag(image, &target).await?;
         let limit = ("push-timeout", request.limits.push);
         let what = format!("the push of {target}");
-        let digest = within(ctx.log(), &what, limit, self.attempts(ctx, engine, &target)).await??;
-        // The registry's own word, not the engine's.
+        let digest = within(ctx.log(), &what, limit, self.attempts(ctx, docker, &target)).await??;
+        // The registry's own word, not Docker's.
         let held = self
             .client
             .manifest(target.repository(), digest.as_str())
@@ -118,13 +118,13 @@ impl Registry {
     async fn attempts(
         &self,
         ctx: &Context,
-        engine: &Engine,
+        docker: &Docker,
         target: &ImageRef,
     ) -> anyhow::Result<Digest> {
         let log = ctx.log();
         let mut attempt = 1;
         loop {
-            match engine.push(target, self.credentials.as_ref()).await {
+            match docker.push(target, self.credentials.as_ref()).await {
                 Err(e) if attempt < ATTEMPTS && passes(&e) => {
                     log.info(format!("{e:#}; it is pushed once more"));
                     tokio::time::sleep(Duration::from_secs(attempt)).await;

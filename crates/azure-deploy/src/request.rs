@@ -15,7 +15,7 @@ pub(crate) use target::{AccessInput, AzureInputs, ClusterInput, RegistryInput, T
 
 /// A deployment to be made.
 pub(crate) struct Request {
-    /// The image in the engine.
+    /// The image in Docker.
     pub(crate) image: ImageRef,
     /// Its repository in the registry and in the manifests.
     pub(crate) repository: String,
@@ -65,7 +65,7 @@ impl Request {
         let mut manifests = Manifests::read(&workspace, &paths, &rendered, namespace)?;
         if !manifests.name_repository(&repository) {
             let known = manifests.images().join(", ");
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "image",
                 format!(
                     "no container of the manifests has an image called `{repository}`; they have: {known}"
@@ -113,7 +113,7 @@ fn environment(ctx: &Context) -> Result<Option<(String, Secret)>, BadInput> {
     };
     let token = ctx.inputs().secret("token", ctx.log());
     let problem = "is not set, and `environment` needs it: `${{ github.token }}`";
-    let token = token.ok_or_else(|| BadInput::of("token", problem))?;
+    let token = token.ok_or_else(|| BadInput::new("token", problem))?;
     Ok(Some((environment.to_owned(), token)))
 }
 
@@ -121,7 +121,7 @@ fn health_path(text: &str) -> Result<Option<String>, BadInput> {
     match text {
         "none" => Ok(None),
         path if path.starts_with('/') => Ok(Some(path.to_owned())),
-        path => Err(BadInput::of(
+        path => Err(BadInput::new(
             "health-path",
             format!("`{path}` does not begin with `/`"),
         )),
@@ -129,7 +129,7 @@ fn health_path(text: &str) -> Result<Option<String>, BadInput> {
 }
 
 fn repository(text: &str) -> Result<String, BadInput> {
-    let bad = |problem: String| BadInput::of("repository", problem);
+    let bad = |problem: String| BadInput::new("repository", problem);
     let parsed: ImageRef = text.parse().map_err(|e| bad(format!("`{text}`: {e}")))?;
     if parsed.repository() != text {
         return Err(bad(format!(
@@ -143,9 +143,9 @@ fn repository(text: &str) -> Result<String, BadInput> {
 fn tagged(input: &str, text: &str) -> Result<ImageRef, BadInput> {
     let image: ImageRef = text
         .parse()
-        .map_err(|e| BadInput::of(input, format!("`{text}`: {e}")))?;
+        .map_err(|e| BadInput::new(input, format!("`{text}`: {e}")))?;
     if image.tag().is_none() || image.digest().is_some() {
-        return Err(BadInput::of(
+        return Err(BadInput::new(
             input,
             format!("`{text}` needs a tag and no digest: the tag is what it is pushed under"),
         ));

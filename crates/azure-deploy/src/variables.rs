@@ -25,7 +25,7 @@ impl Variables {
     pub(crate) fn parse(lines: &[&str]) -> Result<Self, BadInput> {
         let mut found: Vec<(String, String)> = Vec::new();
         for line in lines {
-            let bad = |problem: &str| BadInput::of(INPUT, format!("`{line}` {problem}"));
+            let bad = |problem: &str| BadInput::new(INPUT, format!("`{line}` {problem}"));
             let (name, value) = line
                 .split_once('=')
                 .ok_or_else(|| bad("is no `NAME=value`"))?;
@@ -35,7 +35,7 @@ impl Variables {
                 ));
             }
             if found.iter().any(|(other, _)| other == name) {
-                return Err(BadInput::of(INPUT, format!("`{name}` is given twice")));
+                return Err(BadInput::new(INPUT, format!("`{name}` is given twice")));
             }
             found.push((name.to_owned(), value.to_owned()));
         }

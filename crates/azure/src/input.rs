@@ -10,7 +10,7 @@ use actions_toolkit::BadInput;
 pub fn id(input: &str, text: &str) -> Result<String, BadInput> {
     let parts: Vec<_> = text.split('-').map(str::len).collect();
     if parts != [8, 4, 4, 4, 12] || !text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
-        return Err(BadInput::of(
+        return Err(BadInput::new(
             input,
             format!("`{text}` is no id such as `00000000-0000-0000-0000-000000000000`"),
         ));
@@ -30,12 +30,12 @@ pub fn address(input: &str, text: &str) -> Result<String, BadInput> {
         format!("https://{text}")
     };
     let url = reqwest::Url::parse(&full)
-        .map_err(|e| BadInput::of(input, format!("`{text}` is no address: {e}")))?;
+        .map_err(|e| BadInput::new(input, format!("`{text}` is no address: {e}")))?;
     let local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     match url.scheme() {
         "https" => Ok(full),
         "http" if local => Ok(full),
-        _ => Err(BadInput::of(
+        _ => Err(BadInput::new(
             input,
             format!("`{text}` would send credentials in the clear; use https"),
         )),

@@ -62,17 +62,17 @@ impl Refusal {
         let said = said.trim_end_matches('.');
         let claims_shown = claims.map(Claims::shown).unwrap_or_default();
         match self.error_codes.first().copied().unwrap_or_default() {
-            90002 | 900_023 => BadInput::of(
+            90002 | 900_023 => BadInput::new(
                 "tenant-id",
                 format!("Entra knows no such directory in this cloud ({said})"),
             )
             .into(),
-            700_016 => BadInput::of(
+            700_016 => BadInput::new(
                 "client-id",
                 format!("the directory has no such application ({said})"),
             )
             .into(),
-            7_000_215 | 7_000_222 => BadInput::of(
+            7_000_215 | 7_000_222 => BadInput::new(
                 "client-secret",
                 format!(
                     "Entra does not take it ({said}); use the secret's value, not its id, or sign in with OIDC"
@@ -155,7 +155,7 @@ mod tests {
             };
             let error = refusal.explain(Some(&claims));
             assert_eq!(error.to_string(), message);
-            assert_eq!(ExitStatus::of(&error).code(), exit, "{message}");
+            assert_eq!(ExitStatus::from_error(&error).code(), exit, "{message}");
         }
     }
 }

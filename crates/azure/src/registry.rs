@@ -51,7 +51,7 @@ impl ResourceManager {
                 let problem = format!(
                     "the subscription has no registry `{name}` that this identity may read"
                 );
-                BadInput::of("registry", problem)
+                BadInput::new("registry", problem)
             })?
         };
         let server = found

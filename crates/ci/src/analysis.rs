@@ -68,7 +68,7 @@ pub(crate) async fn run(
         ..ContainerSpec::default()
     };
     // A stage without `sleep` has no linters either.
-    let container = job.engine.start(&spec).await.ok();
+    let container = job.docker.start(&spec).await.ok();
     let limit = ("test-timeout", linting.timeout);
     let work = everything(job, linting, image, container.as_ref(), analysis);
     // The container goes with the run's.
@@ -204,7 +204,7 @@ mod tests {
                 timeout: std::time::Duration::from_secs(1),
             };
             let verdict = linting.judge(&linted).err();
-            verdict.map(|e| (ExitStatus::of(&e).code(), e.to_string()))
+            verdict.map(|e| (ExitStatus::from_error(&e).code(), e.to_string()))
         };
         assert_eq!(judge(None), None);
         assert_eq!(judge(Some(Severity::High)), None);

@@ -68,7 +68,7 @@ pub(crate) async fn build(
         let mut headed = None;
         let limit = ("build-timeout", request.build_timeout);
         let warnings = &mut built.warnings;
-        let work = job.engine.build(&order, |event| {
+        let work = job.docker.build(&order, |event| {
             if let BuildEvent::Warning(warning) = &event
                 && !warnings.contains(warning)
             {
@@ -141,7 +141,7 @@ impl Built {
         self.evidence = Some(Evidence { title, lines: tail });
         if reason.contains("no space left on device") {
             return anyhow!(
-                "the engine's disk is full at `{step}`: {reason}; free space on the runner (`docker system prune`)"
+                "Docker's disk is full at `{step}`: {reason}; free space on the runner (`docker system prune`)"
             );
         }
         if is_outside(&step, &reason) {
@@ -287,7 +287,10 @@ mod tests {
             };
             let error = built.blame(failed);
             assert_eq!(
-                (ExitStatus::of(&error).code(), error.to_string().as_str()),
+                (
+                    ExitStatus::from_error(&error).code(),
+                    error.to_string().as_str()
+                ),
                 (code, message)
             );
             assert_eq!(built.evidence.unwrap().lines, ["x"]);

@@ -1,7 +1,7 @@
 //! What every part of the work needs.
 
 use actions_toolkit::{Context, Log};
-use container::Engine;
+use container::Docker;
 
 use crate::request::Request;
 
@@ -12,8 +12,8 @@ pub(crate) struct Job<'a> {
     pub(crate) ctx: &'a Context,
     /// The part's own log: its lines stay together.
     pub(crate) log: &'a Log,
-    /// The engine.
-    pub(crate) engine: &'a Engine,
+    /// Docker.
+    pub(crate) docker: &'a Docker,
     /// What is asked for.
     pub(crate) request: &'a Request,
     /// The id that marks the run's containers.

@@ -26,7 +26,7 @@ mod verdict;
 pub use action::ACTION;
 
 use actions_toolkit::{Context, Done, Held};
-use container::{Engine, ImageRef};
+use container::{Docker, ImageRef};
 
 use crate::build::build;
 use crate::job::Job;
@@ -40,24 +40,24 @@ use crate::request::Request;
 /// verdict.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::read(ctx)?;
-    let engine = Engine::connect(ctx.env().get("DOCKER_HOST")).await?;
+    let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
     let run = uuid::Uuid::new_v4().simple().to_string();
     let names = Names::of(&run)?;
 
     let mut proof = Proof::default();
     let verdicts = tokio::select! {
-        verdicts = prove(ctx, &engine, &request, (&names, &run), &mut proof) => verdicts,
+        verdicts = prove(ctx, &docker, &request, (&names, &run), &mut proof) => verdicts,
         stop = ctx.cancelled() => vec![Err(stop.into())],
     };
-    engine.remove_run(&run).await;
+    docker.remove_run(&run).await;
     let mut verdicts = verdicts;
     if verdicts.iter().all(Result::is_ok) {
-        let tagged = engine.tag(&names.image, &request.image).await;
+        let tagged = docker.tag(&names.image, &request.image).await;
         proof.image.named = tagged.is_ok();
         verdicts.push(tagged);
     }
     for name in [&names.tested, &names.image] {
-        verdicts.push(engine.untag(name).await);
+        verdicts.push(docker.untag(name).await);
     }
     verdicts.push(publish::files(ctx, &request, &proof));
     let (verdict, others) = verdict::sum(verdicts);
@@ -88,7 +88,7 @@ impl Names {
 // reader is told of everything at once.
 async fn prove(
     ctx: &Context,
-    engine: &Engine,
+    docker: &Docker,
     request: &Request,
     (names, run): (&Names, &str),
     proof: &mut Proof,
@@ -97,7 +97,7 @@ async fn prove(
     let job = |part: usize| Job {
         ctx,
         log: held[part].log(),
-        engine,
+        docker,
         request,
         run,
     };
@@ -133,7 +133,7 @@ async fn prove(
         let job = job(2);
         let target = (request.target.as_deref(), &names.image);
         let built = build(&job, target, &mut image.built).await?;
-        image.layers = engine.layers(&built.id).await?;
+        image.layers = docker.layers(&built.id).await?;
         image.image = Some(built.clone());
         match &request.smoke {
             Some(smoke) => smoke::test(&job, smoke, &built, image).await,

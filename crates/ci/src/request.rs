@@ -128,7 +128,7 @@ impl Request {
         let context = ctx.path("context")?;
         if !context.is_dir() {
             let given = inputs.required("context")?;
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "context",
                 format!("there is no folder `{given}` in the workspace"),
             ));
@@ -136,14 +136,14 @@ impl Request {
         let dockerfile = relative("dockerfile", inputs.required("dockerfile")?)?;
         let text = std::fs::read_to_string(context.join(&dockerfile)).map_err(|e| {
             let place = inputs.text("context").unwrap_or_default();
-            BadInput::of(
+            BadInput::new(
                 "dockerfile",
                 format!("`{dockerfile}` in `{place}` cannot be read: {e}"),
             )
         })?;
         let stages = Dockerfile::parse(&text);
         if stages.is_empty() {
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "dockerfile",
                 format!("`{dockerfile}` has no FROM instruction"),
             ));
@@ -212,15 +212,15 @@ impl Request {
 fn image(given: &str) -> Result<ImageRef, BadInput> {
     let image: ImageRef = given
         .parse()
-        .map_err(|e| BadInput::of("image", format!("`{given}`: {e}")))?;
+        .map_err(|e| BadInput::new("image", format!("`{given}`: {e}")))?;
     if image.digest().is_some() {
-        return Err(BadInput::of(
+        return Err(BadInput::new(
             "image",
             format!("`{given}` has a digest, which only a build can give"),
         ));
     }
     if image.tag().is_none() {
-        return Err(BadInput::of(
+        return Err(BadInput::new(
             "image",
             format!("`{given}` has no tag; write it as `name:tag`"),
         ));
@@ -230,7 +230,7 @@ fn image(given: &str) -> Result<ImageRef, BadInput> {
 
 fn no_stage(input: &str, target: &str, file: &str, stages: &Dockerfile, cure: &str) -> BadInput {
     let names = stages.names();
-    BadInput::of(
+    BadInput::new(
         input,
         format!("`{file}` has no stage `{target}`; its stages: {names}{cure}"),
     )
@@ -247,7 +247,7 @@ fn relative(input: &str, given: &str) -> Result<String, BadInput> {
         {
             Ok(path.to_owned())
         }
-        _ => Err(BadInput::of(
+        _ => Err(BadInput::new(
             input,
             format!("`{given}` must be a relative path without `..`"),
         )),
@@ -259,7 +259,7 @@ fn absolute(input: &str, given: &str) -> Result<String, BadInput> {
     if given.starts_with('/') && plain {
         Ok(given.to_owned())
     } else {
-        Err(BadInput::of(
+        Err(BadInput::new(
             input,
             format!("`{given}` must start with `/` and have no blanks"),
         ))
@@ -270,7 +270,7 @@ fn build_args(lines: &[&str]) -> Result<Vec<(String, String)>, BadInput> {
     let mut args: Vec<(String, String)> = Vec::new();
     for line in lines {
         let (name, value) = line.split_once('=').ok_or_else(|| {
-            BadInput::of(
+            BadInput::new(
                 "build-args",
                 format!("line `{line}` is not of the form `NAME=value`"),
             )
@@ -282,13 +282,13 @@ fn build_args(lines: &[&str]) -> Result<Vec<(String, String)>, BadInput> {
             .is_some_and(|c| word(c) && !c.is_ascii_digit())
             || !letters.all(word)
         {
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "build-args",
                 format!("`{name}` is no name of a build argument"),
             ));
         }
         if args.iter().any(|(known, _)| known == name) {
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "build-args",
                 format!("`{name}` is given twice"),
             ));

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Whether `address` is on a network that this process has an interface in. Bridge networks of the
-/// engine are kept apart from each other, so a way through a gateway does not count.
+/// Docker are kept apart from each other, so a way through a gateway does not count.
 pub(crate) fn is_near(address: IpAddr) -> bool {
     let IpAddr::V4(address) = address else {
         return true;

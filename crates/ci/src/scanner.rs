@@ -46,15 +46,15 @@ impl Trivy {
         let found = format!("{}:{path}", folder.path().display());
         let others = env.iter().filter(|(name, _)| *name != "PATH");
         Ok(Self {
-            env: Env::of(others.chain([("PATH", found.as_str())])),
+            env: Env::from_pairs(others.chain([("PATH", found.as_str())])),
             _folder: Some(folder),
         })
     }
 }
 
 async fn taken(job: &Job<'_>, image: &ImageRef, folder: &TempDir) -> anyhow::Result<()> {
-    if job.engine.inspect(image).await?.is_none() {
-        job.engine.pull(image, None).await?;
+    if job.docker.inspect(image).await?.is_none() {
+        job.docker.pull(image, None).await?;
     }
     let spec = ContainerSpec {
         image: image.to_string(),
@@ -66,7 +66,7 @@ async fn taken(job: &Job<'_>, image: &ImageRef, folder: &TempDir) -> anyhow::Res
         run: job.run.to_owned(),
         ..ContainerSpec::default()
     };
-    let container = job.engine.start(&spec).await?;
+    let container = job.docker.start(&spec).await?;
     let copied = container.copy_file(PROGRAM, folder.path()).await;
     container.remove().await;
     copied

@@ -100,8 +100,8 @@ fn hardened(image: &ImageInfo, run: &str, network: &str) -> ContainerSpec {
 // The container gets the default bridge, which a host and its containers there can reach. Where we
 // are in a container of another network (a job with services), it joins our own.
 async fn start(job: &Job<'_>, image: &ImageInfo) -> anyhow::Result<(Container, IpAddr)> {
-    let (engine, run) = (job.engine, job.run);
-    let container = engine.start(&hardened(image, run, "bridge")).await?;
+    let (docker, run) = (job.docker, job.run);
+    let container = docker.start(&hardened(image, run, "bridge")).await?;
     // One that ended at once has no address any more; why it ended is found out later.
     let Ok(address) = container.ip().await else {
         return Ok((container, Ipv4Addr::LOCALHOST.into()));
@@ -110,7 +110,7 @@ async fn start(job: &Job<'_>, image: &ImageInfo) -> anyhow::Result<(Container, I
         Some(id) if !route::is_near(address) => {
             container.remove().await;
             let network = format!("container:{id}");
-            let container = engine.start(&hardened(image, run, &network)).await?;
+            let container = docker.start(&hardened(image, run, &network)).await?;
             Ok((container, Ipv4Addr::LOCALHOST.into()))
         }
         _ => Ok((container, address)),
@@ -149,7 +149,7 @@ async fn examine(
     Ok(health)
 }
 
-// The engine runs HEALTHCHECK at its interval, which may be long: its command is run here at once instead.
+// Docker runs HEALTHCHECK at its interval, which may be long: its command is run here at once instead.
 async fn check(container: &Container, command: &[&str]) -> anyhow::Result<Option<String>> {
     let Ok(done) = tokio::time::timeout(CHECK_LIMIT, container.exec(command)).await else {
         return Ok(Some(format!(

@@ -42,7 +42,7 @@ pub(crate) async fn run(
         let _group = job
             .log
             .group(format!("Run the tests of stage `{}`", tests.target));
-        let container = job.engine.start(&spec).await?;
+        let container = job.docker.start(&spec).await?;
         let ended = follow(job, &container, tests, &mut tail).await;
         (container, ended)
     };
@@ -280,7 +280,7 @@ mod tests {
         for (cases, code, expected) in table {
             let junit = Junit::parse(&format!("<testsuite>{cases}</testsuite>")).unwrap();
             let verdict = verdict(&junit, code).err();
-            let got = verdict.map(|e| (ExitStatus::of(&e).code(), e.to_string()));
+            let got = verdict.map(|e| (ExitStatus::from_error(&e).code(), e.to_string()));
             assert_eq!(
                 got.as_ref().map(|(code, text)| (*code, text.as_str())),
                 expected,

@@ -7,7 +7,8 @@ use actions_toolkit::ExitStatus;
 /// a build step that both builds have, is told once.
 pub(crate) fn sum(verdicts: Vec<anyhow::Result<()>>) -> (anyhow::Result<()>, Vec<String>) {
     let mut errors: Vec<anyhow::Error> = verdicts.into_iter().filter_map(Result::err).collect();
-    let said_no = |error: &anyhow::Error| matches!(ExitStatus::of(error), ExitStatus::PolicyFailed);
+    let said_no =
+        |error: &anyhow::Error| matches!(ExitStatus::from_error(error), ExitStatus::PolicyFailed);
     if errors.is_empty() {
         return (Ok(()), Vec::new());
     }

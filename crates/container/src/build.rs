@@ -1,4 +1,4 @@
-//! Building an image with the engine's BuildKit.
+//! Building an image with Docker's BuildKit.
 
 mod trace;
 
@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use crate::session::Session;
-use crate::{BuildSecrets, Engine, ImageInfo, ImageRef, ignore};
+use crate::{BuildSecrets, Docker, ImageInfo, ImageRef, ignore};
 use trace::Trace;
 
 /// What to build.
@@ -37,7 +37,7 @@ pub struct BuildRequest {
     pub cache: Cache,
 }
 
-/// Where steps that were built before may come from, beside the engine's own cache.
+/// Where steps that were built before may come from, beside Docker's own cache.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cache {
     /// Images of a registry with an inline cache; one that is not there is passed over.
@@ -97,14 +97,14 @@ pub enum BuildError {
     },
     /// The build could not be carried out.
     #[error(transparent)]
-    Engine(#[from] anyhow::Error),
+    Docker(#[from] anyhow::Error),
 }
 
-impl Engine {
+impl Docker {
     /// Build an image. `on_event` is told of every step.
     ///
     /// # Errors
-    /// [`BuildError::Failed`] when a step fails, [`BuildError::Engine`] when the engine does.
+    /// [`BuildError::Failed`] when a step fails, [`BuildError::Docker`] when Docker does.
     pub async fn build(
         &self,
         request: &BuildRequest,
@@ -132,7 +132,7 @@ impl Engine {
         if request.cache.none {
             options = options.nocache(true);
         }
-        // bollard opens one of its own under the same id, which can't give secrets: the engine keeps the first.
+        // bollard opens one of its own under the same id, which can't give secrets: Docker keeps the first.
         let _secrets = if request.secrets.is_empty() {
             None
         } else {
@@ -142,7 +142,7 @@ impl Engine {
         let mut trace = Trace::default();
         let mut refused = None;
         {
-            let mut answers = self.docker.build_image(
+            let mut answers = self.api.build_image(
                 options.build(),
                 None,
                 Some(bollard::body_try_stream(context)),
@@ -169,14 +169,14 @@ impl Engine {
             }
             return Err(trace.failure(&error.to_string()).unwrap_or_else(|| {
                 let error = anyhow::Error::new(error);
-                BuildError::Engine(error.context(format!("while building `{}`", request.image)))
+                BuildError::Docker(error.context(format!("while building `{}`", request.image)))
             }));
         }
         let built = self.inspect(&request.image).await?;
         built.ok_or_else(|| {
             let step = format!("the export of `{}`", request.image);
             trace.failure("").unwrap_or_else(|| {
-                BuildError::Engine(anyhow::anyhow!("the engine ended the build without {step}"))
+                BuildError::Docker(anyhow::anyhow!("Docker ended the build without {step}"))
             })
         })
     }
@@ -209,7 +209,7 @@ fn stream_context(
         let written =
             ignore::write_context(&context, &dockerfile, &mut out).and_then(|()| Ok(out.flush()?));
         if let Err(e) = &written {
-            // The engine must not take half a context for a whole one.
+            // Docker must not take half a context for a whole one.
             let _ = pipe.blocking_send(Err(io::Error::other(format!("{e:#}"))));
         }
         written

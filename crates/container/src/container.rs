@@ -17,7 +17,7 @@ use bollard::query_parameters::{
 use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt as _};
 
-use crate::{Engine, RUN_LABEL};
+use crate::{Docker, RUN_LABEL};
 
 pub use exec::{ExecOutput, ExecStream};
 
@@ -51,7 +51,7 @@ pub struct ContainerSpec {
     pub cap_add: Vec<String>,
     /// Security options, as `docker run --security-opt`.
     pub security_opt: Vec<String>,
-    /// Whether paths of `/proc` and `/sys` that the engine hides are shown (`systempaths=unconfined`).
+    /// Whether paths of `/proc` and `/sys` that Docker hides are shown (`systempaths=unconfined`).
     pub show_system_paths: bool,
     /// Memory limit in bytes.
     pub memory: Option<i64>,
@@ -62,19 +62,19 @@ pub struct ContainerSpec {
 }
 
 /// A container that we made. It is removed by [`Container::remove`]; `run()` of an action removes
-/// what is left by [`Engine::remove_run`], also after a cancellation.
+/// what is left by [`Docker::remove_run`], also after a cancellation.
 #[derive(Clone)]
 pub struct Container {
-    engine: Engine,
+    docker: Docker,
     /// The container's id.
     pub id: String,
 }
 
-impl Engine {
+impl Docker {
     /// Make and start a container.
     ///
     /// # Errors
-    /// When the engine refuses; nothing is left then.
+    /// When Docker refuses; nothing is left then.
     pub async fn start(&self, spec: &ContainerSpec) -> anyhow::Result<Container> {
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         let host = HostConfig {
@@ -106,14 +106,14 @@ impl Engine {
             host_config: Some(host),
             ..Default::default()
         };
-        // An engine carries out a request whose client has gone: one that is given up goes on in a task of
+        // Docker carries out a request whose client has gone: one that is given up goes on in a task of
         // its own, and `remove_run` waits for it.
         let making = Arc::clone(&self.making).read_owned().await;
-        let engine = self.clone();
+        let docker = self.clone();
         let image = spec.image.clone();
         let start = async move {
             let _making = making;
-            engine.make(&image, body).await
+            docker.make(&image, body).await
         };
         let started = tokio::spawn(start).await;
         started.context("while starting a container")?
@@ -121,16 +121,16 @@ impl Engine {
 
     async fn make(&self, image: &str, body: ContainerCreateBody) -> anyhow::Result<Container> {
         let made = self
-            .docker
+            .api
             .create_container(None::<CreateContainerOptions>, body)
             .await
             .with_context(|| format!("while making a container of `{image}`"))?;
         let container = Container {
-            engine: self.clone(),
+            docker: self.clone(),
             id: made.id,
         };
         if let Err(e) = self
-            .docker
+            .api
             .start_container(&container.id, None::<StartContainerOptions>)
             .await
         {
@@ -154,10 +154,10 @@ impl Engine {
             .all(true)
             .filters(&filters)
             .build();
-        let found = self.docker.list_containers(Some(options)).await;
+        let found = self.api.list_containers(Some(options)).await;
         let ids = found.unwrap_or_default().into_iter().filter_map(|c| c.id);
         let containers = ids.map(|id| Container {
-            engine: self.clone(),
+            docker: self.clone(),
             id,
         });
         join_all(containers.map(|container| async move { container.remove().await })).await;
@@ -172,7 +172,7 @@ impl Container {
             .stderr(true)
             .follow(true)
             .build();
-        let chunks = self.engine.docker.logs(&self.id, Some(options));
+        let chunks = self.docker.api.logs(&self.id, Some(options));
         lines(chunks.map(|chunk| {
             Ok(chunk
                 .context("while reading a container's log")?
@@ -187,7 +187,7 @@ impl Container {
             .stderr(true)
             .tail(&count.to_string())
             .build();
-        let chunks = self.engine.docker.logs(&self.id, Some(options));
+        let chunks = self.docker.api.logs(&self.id, Some(options));
         lines(chunks.map(|chunk| Ok(chunk?.into_bytes())))
             .filter_map(|line| async { line.ok() })
             .collect()
@@ -197,24 +197,24 @@ impl Container {
     /// Wait until it ends, and return its exit code.
     ///
     /// # Errors
-    /// When the engine does not answer.
+    /// When Docker does not answer.
     pub async fn wait(&self) -> anyhow::Result<i64> {
         let mut answers = self
-            .engine
             .docker
+            .api
             .wait_container(&self.id, None::<WaitContainerOptions>);
         match answers.next().await {
             Some(Ok(answer)) => Ok(answer.status_code),
             Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
             Some(Err(e)) => Err(e).context("while waiting for a container"),
-            None => bail!("the engine ended its answer without the container's exit code"),
+            None => bail!("Docker ended its answer without the container's exit code"),
         }
     }
 
     /// Its exit code if it has ended, `None` while it runs.
     ///
     /// # Errors
-    /// When the engine does not answer.
+    /// When Docker does not answer.
     pub async fn ended(&self) -> anyhow::Result<Option<i64>> {
         let state = self.inspect().await?.state.unwrap_or_default();
         Ok((state.running != Some(true)).then(|| state.exit_code.unwrap_or_default()))
@@ -238,8 +238,8 @@ impl Container {
     }
 
     async fn inspect(&self) -> anyhow::Result<bollard::models::ContainerInspectResponse> {
-        self.engine
-            .docker
+        self.docker
+            .api
             .inspect_container(&self.id, None::<InspectContainerOptions>)
             .await
             .context("while inspecting a container")
@@ -248,12 +248,12 @@ impl Container {
     /// Ask it to end (its stop signal), kill it after `grace`, and return its exit code.
     ///
     /// # Errors
-    /// When the engine does not answer.
+    /// When Docker does not answer.
     pub async fn stop(&self, grace: Duration) -> anyhow::Result<i64> {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::default().t(seconds).build();
-        self.engine
-            .docker
+        self.docker
+            .api
             .stop_container(&self.id, Some(options))
             .await
             .context("while stopping a container")?;
@@ -269,23 +269,23 @@ impl Container {
             .signal(signal)
             .build();
         let killed = self
-            .engine
             .docker
+            .api
             .kill_container(&self.id, Some(options))
             .await;
         killed.with_context(|| format!("while sending {signal} to a container"))
     }
 
     /// Remove it and its volumes, running or not. There is nobody to tell when that fails: the
-    /// engine says so in its own log.
+    /// Docker says so in its own log.
     pub async fn remove(&self) {
         let options = RemoveContainerOptionsBuilder::default()
             .force(true)
             .v(true)
             .build();
         let _ = self
-            .engine
             .docker
+            .api
             .remove_container(&self.id, Some(options))
             .await;
     }

@@ -83,7 +83,7 @@ pub(crate) fn write_context(
     tar.finish().context("while sending the build context")
 }
 
-/// The bytes of the files that a build of `dockerfile` in the folder `context` sends to the engine, and the largest
+/// The bytes of the files that a build of `dockerfile` in the folder `context` sends to Docker, and the largest
 /// of these files with its bytes.
 ///
 /// # Errors

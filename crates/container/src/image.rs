@@ -1,4 +1,4 @@
-//! Image references, as the OCI distribution specification and the engine's CLI write them.
+//! Image references, as the OCI distribution specification and Docker's CLI write them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,7 +43,7 @@ impl Digest {
     }
 
     /// The digest of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn sha256(bytes: &[u8]) -> Self {
         use sha2::{Digest as _, Sha256};
         Self::of_hash(&Sha256::digest(bytes))
     }
@@ -92,7 +92,7 @@ impl fmt::Display for Digest {
 
 /// A reference to an image: an optional registry, a repository, and a tag or digest or both.
 ///
-/// It is shown as it was written; [`ImageRef::registry`] knows the default that the engine assumes.
+/// It is shown as it was written; [`ImageRef::registry`] knows the default that Docker assumes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageRef {
     registry: Option<String>,

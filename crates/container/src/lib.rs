@@ -1,7 +1,7 @@
 //! Images and containers: what the four actions share.
 //!
 //! - [`ImageRef`]: a reference, parsed and checked;
-//! - [`Engine`]: the Docker Engine over its socket: build, inspect, run, tag, push;
+//! - [`Docker`]: the Docker daemon over its socket: build, inspect, run, tag, push;
 //! - [`Dockerfile`]: its instructions and stages;
 //! - [`Registry`]: a client of the OCI distribution API;
 //! - [`LocalRegistry`]: images served to a BuildKit beside us, which pushes there what it made;
@@ -11,8 +11,8 @@
 
 mod build;
 mod container;
+mod docker;
 mod dockerfile;
-mod engine;
 mod ignore;
 mod image;
 mod load;
@@ -24,8 +24,8 @@ mod session;
 
 pub use build::{BuildError, BuildEvent, BuildRequest, BuildWarning, Cache};
 pub use container::{Container, ContainerSpec, ExecOutput, ExecStream};
+pub use docker::{Credentials, Docker, ImageConfig, ImageInfo, Layer};
 pub use dockerfile::{Dockerfile, Instruction};
-pub use engine::{Credentials, Engine, ImageConfig, ImageInfo, Layer};
 pub use ignore::context_size;
 pub use image::{Digest, ImageRef, ParseImageError};
 pub use local::{LocalRegistry, StoredImage};

@@ -1,4 +1,4 @@
-//! Bringing an image into the engine (`POST /images/load`).
+//! Bringing an image into Docker (`POST /images/load`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-use crate::{Engine, ImageRef, LocalRegistry, StoredImage};
+use crate::{Docker, ImageRef, LocalRegistry, StoredImage};
 
 const CHUNK: usize = 256 * 1024;
 const BLOCK: usize = 512;
 
-impl Engine {
-    /// Bring `image` of `registry` into the engine under `name`.
+impl Docker {
+    /// Bring `image` of `registry` into Docker under `name`.
     ///
-    /// An engine passes over the layers that it has, so those that came with a push alone are tried
+    /// Docker passes over the layers that it has, so those that came with a push alone are tried
     /// first; one that does not gets all of them.
     ///
     /// # Errors
-    /// With the engine's own message when it takes neither.
+    /// With Docker's own message when it takes neither.
     pub async fn load(
         &self,
         registry: &LocalRegistry,
@@ -34,7 +34,7 @@ impl Engine {
             return Ok(());
         }
         let loaded = self.import(registry, image, name, 0).await;
-        loaded.with_context(|| format!("while bringing `{name}` into the engine"))
+        loaded.with_context(|| format!("while bringing `{name}` into Docker"))
     }
 
     // All but the first `skip` layers.
@@ -65,12 +65,12 @@ impl Engine {
             ),
         ];
         let making = Arc::clone(&self.making).read_owned().await;
-        let engine = self.clone();
-        // Whoever gives up drops its end: the archive breaks off, and the engine's answer is awaited.
+        let docker = self.clone();
+        // Whoever gives up drops its end: the archive breaks off, and Docker's answer is awaited.
         let (_given_up, wanted) = tokio::sync::oneshot::channel::<()>();
         let import = async move {
             let _making = making;
-            engine.send(small, files, wanted).await
+            docker.send(small, files, wanted).await
         };
         tokio::spawn(import).await?
     }
@@ -112,7 +112,7 @@ impl Engine {
             Some((receive.recv().await?, receive))
         });
         let options = ImportImageOptionsBuilder::default().quiet(true).build();
-        let mut answers = Box::pin(self.docker.import_image_stream(options, stream, None));
+        let mut answers = Box::pin(self.api.import_image_stream(options, stream, None));
         let read = async {
             while let Some(answer) = answers.next().await {
                 let answer = answer?;
@@ -132,7 +132,7 @@ impl Engine {
             }
         };
         let (written, read) = tokio::join!(write, read);
-        // When the engine breaks off, what it says is the cause.
+        // When Docker breaks off, what it says is the cause.
         read.and(written)
     }
 }

@@ -1,8 +1,8 @@
 //! A registry of our own for a BuildKit and a scanner beside us.
 //!
-//! BuildKit cannot see the images of an engine whose image store is not containerd's, and an image that
+//! BuildKit cannot see the images of Docker whose image store is not containerd's, and an image that
 //! was just built is in no registry. So images are served from here, over the OCI distribution API, on
-//! a loopback port under a path that cannot be guessed: those of the engine from its own `save` stream,
+//! a loopback port under a path that cannot be guessed: those of Docker from its own `save` stream,
 //! those of a registry by passing its blobs through, so that no child process needs its password. What
 //! is pushed here stays here, until it is taken on.
 
@@ -171,7 +171,7 @@ impl LocalRegistry {
     /// Never for a manifest that was made here.
     pub fn put(&self, reference: &ImageRef, manifest: &oci::Manifest) -> anyhow::Result<Digest> {
         let bytes = Bytes::from(manifest.bytes()?);
-        let digest = Digest::of(&bytes);
+        let digest = Digest::sha256(&bytes);
         let stored = Stored {
             digest: digest.clone(),
             media_type: oci::MANIFEST.to_owned(),
@@ -188,7 +188,7 @@ impl LocalRegistry {
     pub fn put_blob(&self, bytes: &[u8]) -> anyhow::Result<Digest> {
         let path = self.shared.file();
         std::fs::write(&path, bytes).context("while keeping a part of an image")?;
-        let digest = Digest::of(bytes);
+        let digest = Digest::sha256(bytes);
         let mut content = self.shared.content();
         content.blobs.insert(digest.to_string(), Blob::File(path));
         Ok(digest)
@@ -234,7 +234,7 @@ impl LocalRegistry {
         }
     }
 
-    /// The file of the blob `digest`, if it came from here or the engine and not from a registry.
+    /// The file of the blob `digest`, if it came from here or Docker and not from a registry.
     pub fn file_of(&self, digest: &str) -> Option<PathBuf> {
         match self.shared.content().blobs.get(digest) {
             Some(Blob::File(path)) => Some(path.clone()),

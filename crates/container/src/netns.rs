@@ -2,7 +2,7 @@
 
 /// The id of the container whose files this process sees, or `None` on a host.
 ///
-/// The engine mounts `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf` from
+/// Docker mounts `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf` from
 /// `…/containers/<id>/…`; that path stands in `/proc/self/mountinfo` under cgroups of both versions.
 /// Where a container shares the network of another one, those files are the other one's, and so is
 /// the id: the right one for joining the network.

@@ -175,7 +175,7 @@ impl ImageInfo {
             .map(|(name, value)| (name.clone(), text(value)))
             .collect();
         Ok(Self {
-            id: Digest::of(bytes).to_string(),
+            id: Digest::sha256(bytes).to_string(),
             os: text(&json["os"]),
             architecture: text(&json["architecture"]),
             diff_ids: strings(&json["rootfs"]["diff_ids"]),
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn dockers_media_types_have_a_name_of_the_oci() {
-        let blob = |media_type: &str| Descriptor::new(media_type, &Digest::of(b""), 0);
+        let blob = |media_type: &str| Descriptor::new(media_type, &Digest::sha256(b""), 0);
         let manifest = Manifest::new(
             blob("application/vnd.docker.container.image.v1+json"),
             vec![

@@ -150,7 +150,7 @@ impl Registry {
         let media_type = header(answer.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
         let bytes = answer.bytes().await.context(what)?.to_vec();
         Ok(Some(Manifest {
-            digest: Digest::of(&bytes),
+            digest: Digest::sha256(&bytes),
             media_type,
             bytes,
         }))

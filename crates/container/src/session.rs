@@ -50,10 +50,10 @@ impl std::fmt::Debug for BuildSecrets {
 pub(crate) struct Session(JoinHandle<()>);
 
 impl Session {
-    /// Open the session `id` at the engine behind `socket`, and answer with `secrets` from now on.
+    /// Open the session `id` at Docker behind `socket`, and answer with `secrets` from now on.
     ///
     /// # Errors
-    /// When the engine does not take it.
+    /// When Docker does not take it.
     pub(crate) async fn open(
         socket: &Path,
         id: &str,
@@ -61,7 +61,7 @@ impl Session {
     ) -> anyhow::Result<Self> {
         let what = "while opening the session that gives the build its secrets";
         let stream = UnixStream::connect(socket).await.context(what)?;
-        let (mut engine, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        let (mut docker, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .context(what)?;
         tokio::spawn(connection.with_upgrades());
@@ -76,9 +76,9 @@ impl Session {
             .header(METHOD, "/grpc.health.v1.Health/Check")
             .body(Empty::<bytes::Bytes>::new())
             .context(what)?;
-        let answer = engine.send_request(request).await.context(what)?;
+        let answer = docker.send_request(request).await.context(what)?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            bail!("{what}: the engine answers {}", answer.status());
+            bail!("{what}: Docker answers {}", answer.status());
         }
         let upgraded = hyper::upgrade::on(answer).await.context(what)?;
         let (secrets, health) = (SecretsServer::new(Store(secrets)), HealthServer::new(Alive));

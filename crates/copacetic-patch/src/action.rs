@@ -9,7 +9,7 @@ pub const ACTION: Action = Action {
     inputs: &[
         Input::new(
             "image",
-            "The images to patch, one per line, in the engine or in a registry: `repository:tag`, `host:port/repository:tag`, also with a digest.",
+            "The images to patch, one per line, in Docker or in a registry: `repository:tag`, `host:port/repository:tag`, also with a digest.",
         ),
         Input::new(
             "push",
@@ -77,7 +77,7 @@ pub const ACTION: Action = Action {
             .default("moby/buildkit:v0.34.2"),
         Input::new(
             "tooling-image",
-            "An image, in the engine or in a registry, to take instead of those that Copa pulls for its tools: for networks without a public registry.",
+            "An image, in Docker or in a registry, to take instead of those that Copa pulls for its tools: for networks without a public registry.",
         ),
         Input::new("timeout", "The limit of one run of Copa.").default("10m"),
         Input::new(
@@ -140,7 +140,7 @@ pub const ACTION: Action = Action {
         ),
         Output::new(
             "digest",
-            "The digest of that image's manifest in the registry, or its id in the engine, one line each.",
+            "The digest of that image's manifest in the registry, or its id in Docker, one line each.",
         ),
         Output::new(
             "patched-tag",

@@ -50,7 +50,7 @@ impl Before {
         let raw =
             std::fs::read(path).with_context(|| format!("while reading `{}`", path.display()))?;
         let scanned = Scanned::read(raw).map_err(|e| {
-            BadInput::of(
+            BadInput::new(
                 "report",
                 format!("`{}`: {e}", job.session.request.relative(path)),
             )
@@ -88,7 +88,7 @@ impl Before {
 // Refuse a report of another image: Copa would not, and would install what it names.
 fn bind(report: &Report, image: &ImageInfo) -> Result<(), BadInput> {
     let refuse = |problem: String| {
-        Err(BadInput::of(
+        Err(BadInput::new(
             "report",
             format!("{problem}; scan this image again, or leave the input empty"),
         ))

@@ -1,13 +1,13 @@
-//! A BuildKit of our own: a container for the time of the step, reached through the engine's socket.
+//! A BuildKit of our own: a container for the time of the step, reached through Docker's socket.
 //!
 //! It is not privileged and listens on no port. It shares our network namespace, so that it reaches the
-//! loopback port on which the engine's images are served; the steps of a patch use that network too.
+//! loopback port on which Docker's images are served; the steps of a patch use that network too.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use container::{Container, ContainerSpec, Engine, ImageRef, netns};
+use container::{Container, ContainerSpec, Docker, ImageRef, netns};
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -28,15 +28,15 @@ impl BuildKit {
     /// Start one; its socket is made in `folder`.
     ///
     /// # Errors
-    /// When the engine does not have or get the image, or BuildKit does not come up; nothing is left then.
+    /// When Docker does not have or get the image, or BuildKit does not come up; nothing is left then.
     pub(crate) async fn start(
-        engine: &Engine,
+        docker: &Docker,
         image: &ImageRef,
         folder: &Path,
         run: &str,
     ) -> anyhow::Result<Self> {
-        if engine.inspect(image).await?.is_none() {
-            engine.pull(image, None).await.with_context(|| {
+        if docker.inspect(image).await?.is_none() {
+            docker.pull(image, None).await.with_context(|| {
                 format!("while fetching BuildKit: `buildkit-image` is `{image}`")
             })?;
         }
@@ -55,7 +55,7 @@ impl BuildKit {
             run: run.to_owned(),
             ..ContainerSpec::default()
         };
-        let container = engine
+        let container = docker
             .start(&spec)
             .await
             .context("while starting BuildKit")?;
@@ -80,7 +80,7 @@ impl BuildKit {
 
     /// How it ended, if it did.
     pub(crate) async fn end(&self) -> Option<String> {
-        // An engine that does not say is no reason to blame BuildKit.
+        // Docker that does not say is no reason to blame BuildKit.
         let code = self.container.ended().await.ok()??;
         let killed = if code == KILLED {
             ": it was killed, most often for want of memory"

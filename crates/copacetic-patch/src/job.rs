@@ -25,8 +25,8 @@ pub(crate) struct Job<'s, 'a> {
 
 /// Where an image comes from.
 pub(crate) enum Source {
-    /// From the engine.
-    Engine,
+    /// From Docker.
+    Docker,
     /// From its registry.
     Registry {
         registry: Arc<Registry>,
@@ -53,25 +53,25 @@ impl<'s, 'a> Job<'s, 'a> {
         let space = format!("image-{index}");
         let image = &order.image;
         if !session.request.push
-            && let Some(found) = session.engine.inspect(image).await?
+            && let Some(found) = session.docker.inspect(image).await?
         {
             return Ok(Self {
                 session,
                 image: found,
-                source: Source::Engine,
+                source: Source::Docker,
                 space,
                 served: OnceCell::new(),
                 order,
             });
         }
         let absent = |place: &str| {
-            BadInput::of(
+            BadInput::new(
                 "image",
                 format!("{place} has no image `{image}`; build or pull it in an earlier step"),
             )
         };
         let Some(host) = image.registry() else {
-            return Err(absent("the engine").into());
+            return Err(absent("Docker").into());
         };
         let registry = session.registry(host).await?;
         let repository = image.repository();
@@ -99,16 +99,16 @@ impl<'s, 'a> Job<'s, 'a> {
     /// The name under which BuildKit finds the image.
     ///
     /// # Errors
-    /// When it can't be taken out of the engine.
+    /// When it can't be taken out of Docker.
     pub(crate) async fn served(&self) -> anyhow::Result<&ImageRef> {
         let save = || self.session.serve(&self.order.image, &self.space);
         self.served.get_or_try_init(save).await
     }
 
-    /// What identifies the image: the digest of its manifest, or its id in the engine.
+    /// What identifies the image: the digest of its manifest, or its id in Docker.
     pub(crate) fn origin(&self) -> &str {
         match &self.source {
-            Source::Engine => &self.image.id,
+            Source::Docker => &self.image.id,
             Source::Registry { manifest, .. } => manifest.digest.as_str(),
         }
     }
@@ -118,7 +118,7 @@ impl<'s, 'a> Job<'s, 'a> {
     /// # Errors
     /// When it can't be scanned.
     pub(crate) async fn scan(&self) -> anyhow::Result<Scanned> {
-        // Out of the engine Trivy takes what it does not know yet; what is served is there already.
+        // Out of Docker Trivy takes what it does not know yet; what is served is there already.
         let name = self.served.get().unwrap_or(&self.order.image);
         self.session.scan(name, &self.order.image).await
     }
@@ -151,7 +151,7 @@ impl<'s, 'a> Job<'s, 'a> {
                     _ => return Ok(None),
                 }
             }
-            _ => match session.engine.inspect(patched).await? {
+            _ => match session.docker.inspect(patched).await? {
                 Some(image) if is_ours(&image) => (patched.clone(), image.id),
                 _ => return Ok(None),
             },
@@ -172,7 +172,7 @@ async fn of_this_machine(
         return Ok(manifest);
     }
     let image = &order.image;
-    let refuse = |problem: String| BadInput::of("image", format!("`{image}` {problem}"));
+    let refuse = |problem: String| BadInput::new("image", format!("`{image}` {problem}"));
     let index: oci::Index = serde_json::from_slice(&manifest.bytes)
         .map_err(|e| refuse(format!("is a list of images that is not understood: {e}")))?;
     let architecture = match std::env::consts::ARCH {

@@ -1,6 +1,6 @@
 //! The `copacetic-patch` action: a patch that is proven before it is promoted.
 //!
-//! 1. [`job`]: an image, in the engine or in a registry, and what an earlier run made of it;
+//! 1. [`job`]: an image, in Docker or in a registry, and what an earlier run made of it;
 //! 2. [`before`]: a report of this very image, given or made;
 //! 3. [`plan`]: the packages that are installed and have an update;
 //! 4. [`stage`]: Copa patches them into an image that nobody can see yet;
@@ -32,7 +32,7 @@ mod vex;
 
 use actions_toolkit::{Context, Done, text::plural};
 use anyhow::anyhow;
-use container::Engine;
+use container::Docker;
 
 pub use action::ACTION;
 use before::Before;
@@ -51,8 +51,8 @@ use stage::Staged;
 /// else when there is no verdict. The tag of a patched image is set only when all went well with it.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::of(ctx)?;
-    let engine = Engine::connect(ctx.env().get("DOCKER_HOST")).await?;
-    let session = Session::open(ctx, request, engine).await?;
+    let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
+    let session = Session::open(ctx, request, docker).await?;
     let outcome = tokio::select! {
         outcome = all(&session) => outcome,
         cancelled = ctx.cancelled() => Err(cancelled.into()),

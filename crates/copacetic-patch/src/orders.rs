@@ -38,7 +38,7 @@ pub(crate) async fn of(session: &Session<'_>) -> anyhow::Result<Vec<Order>> {
             "`{}` has no image that `repositories` and `tags` name",
             filter.host
         );
-        return Err(BadInput::of("registry", problem).into());
+        return Err(BadInput::new("registry", problem).into());
     }
     let names: Vec<_> = orders.iter().map(|order| order.image.to_string()).collect();
     session

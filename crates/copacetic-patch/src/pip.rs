@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// package of Python was to be patched.
 ///
 /// # Errors
-/// When the images can't be brought into the engine, or pip does not end.
+/// When the images can't be brought into Docker, or pip does not end.
 pub(crate) async fn objection(
     job: &Job<'_, '_>,
     staged: &Staged,
@@ -32,7 +32,7 @@ pub(crate) async fn objection(
         .collect();
     let session = job.session;
     for environment in environments {
-        let name = staged.in_engine(job).await?;
+        let name = staged.in_docker(job).await?;
         let mut said = check(session, name, environment).await?;
         if said.is_empty() {
             continue;
@@ -48,7 +48,7 @@ pub(crate) async fn objection(
     Ok(None)
 }
 
-// The image as it is in the engine.
+// The image as it is in Docker.
 async fn original(job: &Job<'_, '_>) -> anyhow::Result<ImageRef> {
     let session = job.session;
     let image = &job.order.image;
@@ -58,7 +58,7 @@ async fn original(job: &Job<'_, '_>) -> anyhow::Result<ImageRef> {
         let name = image.with_tag(&format!("staging-{}-original", session.id))?;
         session.passing(name.clone());
         session
-            .engine
+            .docker
             .load(&session.local, &stored, &name, 0)
             .await?;
         return Ok(name);
@@ -86,7 +86,7 @@ async fn check(
         run: session.id.clone(),
         ..ContainerSpec::default()
     };
-    let container = match session.engine.start(&spec).await {
+    let container = match session.docker.start(&spec).await {
         Ok(container) => container,
         // Where there is no pip, nobody can say whether the packages fit together.
         Err(e) => return Ok(vec![format!("`{pip}` can't be asked: {e:#}")]),

@@ -13,7 +13,7 @@ const RACES: usize = 5;
 
 /// What was promoted.
 pub(crate) struct Promoted {
-    /// The digest of the manifest in the registry, or the id in the engine.
+    /// The digest of the manifest in the registry, or the id in Docker.
     pub(crate) digest: String,
     /// The tag that never moves.
     pub(crate) incremental: Option<String>,
@@ -30,8 +30,8 @@ pub(crate) async fn tried(job: &Job<'_, '_>, staged: &Staged) -> anyhow::Result<
     if !smoke.is_wanted(image) {
         return Ok(());
     }
-    let name = staged.in_engine(job).await?;
-    smoke.test(&session.engine, name, image, &session.id).await
+    let name = staged.in_docker(job).await?;
+    smoke.test(&session.docker, name, image, &session.id).await
 }
 
 /// Give the image its tags, if its `trial` ended well: what fails before that leaves every tag as it was.
@@ -52,10 +52,10 @@ pub(crate) async fn promote(
             push(job, staged, proof, registry, &manifest.bytes).await
         }
         _ => {
-            let name = staged.in_engine(job).await?;
-            session.engine.tag(name, &job.order.patched).await?;
-            let found = session.engine.inspect(&job.order.patched).await?;
-            let id = found.context("the engine lost the patched image")?.id;
+            let name = staged.in_docker(job).await?;
+            session.docker.tag(name, &job.order.patched).await?;
+            let found = session.docker.inspect(&job.order.patched).await?;
+            let id = found.context("Docker lost the patched image")?.id;
             let vex = vex::document(&job.order.patched, &id, false, &proof.difference, &now());
             Ok(Promoted {
                 digest: id,

@@ -96,7 +96,7 @@ pub(crate) fn verdict(done: &[Patched], failed: &[(Order, anyhow::Error)]) -> an
         // A service that failed leaves more open than a policy that said no.
         let policy = failed
             .iter()
-            .all(|(_, error)| ExitStatus::of(error) == ExitStatus::PolicyFailed);
+            .all(|(_, error)| ExitStatus::from_error(error) == ExitStatus::PolicyFailed);
         return Err(if policy {
             PolicyFailure(message).into()
         } else {

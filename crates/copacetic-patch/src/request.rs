@@ -61,7 +61,7 @@ impl Vex {
     fn of(ctx: &Context, push: bool) -> Result<Self, BadInput> {
         let attach = ctx.inputs().flag("vex-attach")?;
         if attach && !push {
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "vex-attach",
                 "there is nothing in a registry to attach it to: it needs `push: true`",
             ));
@@ -89,7 +89,7 @@ impl PackageTypes {
         match types.as_slice() {
             ["os"] => Ok(Self::Os),
             ["os", "library"] | ["library", "os"] => Ok(Self::OsAndLibrary),
-            _ => Err(BadInput::of(
+            _ => Err(BadInput::new(
                 "package-types",
                 format!("`{text}` is neither `os` nor `os,library`"),
             )),
@@ -114,13 +114,13 @@ impl Order {
             let problem = format!(
                 "`{image}` needs a tag, or `patched-tag`: the patched image is named after it"
             );
-            return Err(BadInput::of("image", problem));
+            return Err(BadInput::new("image", problem));
         };
         let patched = image
             .with_tag(&tag)
-            .map_err(|e| BadInput::of("patched-tag", e))?;
+            .map_err(|e| BadInput::new("patched-tag", e))?;
         if image.tag() == Some(tag.as_str()) {
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "patched-tag",
                 "is the image's own tag: the unpatched image would be lost",
             ));
@@ -134,7 +134,7 @@ impl Order {
 
 fn parsed(name: &str, text: &str) -> Result<ImageRef, BadInput> {
     text.parse()
-        .map_err(|e| BadInput::of(name, format!("`{text}`: {e}")))
+        .map_err(|e| BadInput::new(name, format!("`{text}`: {e}")))
 }
 
 impl Request {
@@ -148,7 +148,7 @@ impl Request {
             let image = parsed("image", text)?;
             if push && image.registry().is_none() {
                 let problem = format!("`{text}` names no registry to push to; write `host/{text}`");
-                return Err(BadInput::of("image", problem));
+                return Err(BadInput::new("image", problem));
             }
             let order = Order::new(&image, patched_tag)?;
             if orders
@@ -156,7 +156,7 @@ impl Request {
                 .any(|known: &Order| known.patched == order.patched)
             {
                 let problem = format!("two images would become `{}`", order.patched);
-                return Err(BadInput::of("image", problem));
+                return Err(BadInput::new("image", problem));
             }
             orders.push(order);
         }
@@ -164,7 +164,7 @@ impl Request {
         if orders.is_empty() && filter.is_none() {
             let problem =
                 "is required and was empty or absent; or name a `registry` to patch images of";
-            return Err(BadInput::of("image", problem));
+            return Err(BadInput::new("image", problem));
         }
         let workspace = ctx.github().workspace()?;
         let token = inputs.secret("token", ctx.log());
@@ -221,7 +221,7 @@ fn report(ctx: &Context, one: bool) -> Result<Option<PathBuf>, BadInput> {
         return Ok(None);
     };
     if !one {
-        return Err(BadInput::of(
+        return Err(BadInput::new(
             "report",
             "is of one image, and there are several; leave it empty, and they are scanned",
         ));
@@ -229,7 +229,7 @@ fn report(ctx: &Context, one: bool) -> Result<Option<PathBuf>, BadInput> {
     let path = ctx.path("report")?;
     if !path.is_file() {
         let problem = format!("there is no file `{name}` in the workspace");
-        return Err(BadInput::of("report", problem));
+        return Err(BadInput::new("report", problem));
     }
     Ok(Some(path))
 }
@@ -250,7 +250,7 @@ fn buildkit(ctx: &Context) -> Result<BuildKit, BadInput> {
         }
         _ => "is neither `unix:///path` nor `tcp://host:port`",
     };
-    Err(BadInput::of(
+    Err(BadInput::new(
         "buildkit-address",
         format!("`{address}` {problem}"),
     ))
@@ -259,7 +259,7 @@ fn buildkit(ctx: &Context) -> Result<BuildKit, BadInput> {
 fn issue(ctx: &Context, token: Option<&Secret>) -> Result<bool, BadInput> {
     let issue = ctx.inputs().flag("issue")?;
     if issue && token.is_none() {
-        return Err(BadInput::of(
+        return Err(BadInput::new(
             "token",
             "is required for the issue; give the job `permissions: issues: write`",
         ));
@@ -276,5 +276,5 @@ fn dockerfile(ctx: &Context) -> Result<Option<String>, BadInput> {
         return Ok(Some(name.trim_start_matches("./").to_owned()));
     }
     let problem = format!("there is no `{name}` in the workspace");
-    Err(BadInput::of("dockerfile", problem))
+    Err(BadInput::new("dockerfile", problem))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actions_toolkit::Context;
 use anyhow::Context as _;
 use azure::{Credential, Directory, LoginServer, TOKEN_USER};
-use container::{Auth, Credentials, Engine, ImageRef, LocalRegistry, Registry};
+use container::{Auth, Credentials, Docker, ImageRef, LocalRegistry, Registry};
 use tokio::sync::OnceCell;
 use trivy::{Database, Origin, Scan, Scanned, Scanner, Target};
 
@@ -22,7 +22,7 @@ const TOOLING: &str = "tooling";
 pub(crate) struct Session<'a> {
     pub(crate) ctx: &'a Context,
     pub(crate) request: Request,
-    pub(crate) engine: Engine,
+    pub(crate) docker: Docker,
     /// Where BuildKit and Trivy find the images, and Copa leaves what it made.
     pub(crate) local: LocalRegistry,
     /// What marks the containers of this run.
@@ -39,7 +39,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn open(
         ctx: &'a Context,
         request: Request,
-        engine: Engine,
+        docker: Docker,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("seaworthy-patch-")
@@ -48,7 +48,7 @@ impl<'a> Session<'a> {
         Ok(Self {
             ctx,
             request,
-            engine,
+            docker,
             local: LocalRegistry::open(folder.path()).await?,
             id: uuid::Uuid::new_v4().simple().to_string(),
             folder,
@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
         Ok(folder)
     }
 
-    /// The name `image` may come into being in the engine; it goes when the run ends.
+    /// The name `image` may come into being in Docker; it goes when the run ends.
     pub(crate) fn passing(&self, image: ImageRef) {
         self.passing.borrow_mut().push(image);
     }
@@ -87,9 +87,9 @@ impl<'a> Session<'a> {
 
     /// Remove the containers and names of this run, however it ended.
     pub(crate) async fn clean_up(&self) {
-        self.engine.remove_run(&self.id).await;
+        self.docker.remove_run(&self.id).await;
         for name in self.passing.take() {
-            if let Err(e) = self.engine.untag(&name).await {
+            if let Err(e) = self.docker.untag(&name).await {
                 self.ctx.log().warning(format!("{e:#}"));
             }
         }
@@ -103,28 +103,28 @@ impl<'a> Session<'a> {
         match &self.request.buildkit {
             request::BuildKit::At(address) => Ok(address.clone()),
             request::BuildKit::Own(image) => {
-                let start = || BuildKit::start(&self.engine, image, self.folder.path(), &self.id);
+                let start = || BuildKit::start(&self.docker, image, self.folder.path(), &self.id);
                 Ok(self.buildkit.get_or_try_init(start).await?.address())
             }
         }
     }
 
-    /// Take `image` out of the engine for BuildKit, and with it the image that stands for Copa's own tooling images
+    /// Take `image` out of Docker for BuildKit, and with it the image that stands for Copa's own tooling images
     /// where that is still to come: mostly one is made from the other, and what they share comes once.
     ///
     /// # Errors
-    /// When one can't be taken out of the engine.
+    /// When one can't be taken out of Docker.
     pub(crate) async fn serve(&self, image: &ImageRef, space: &str) -> anyhow::Result<ImageRef> {
         let tooling = self.request.tooling.as_ref();
         let tooling = match tooling.filter(|_| !self.tooling.initialized()) {
-            Some(tooling) => self.engine.inspect(tooling).await?.map(|_| tooling),
+            Some(tooling) => self.docker.inspect(tooling).await?.map(|_| tooling),
             None => None,
         };
         let mut images = vec![(image, space)];
         images.extend(tooling.map(|tooling| (tooling, TOOLING)));
-        let served = self.local.add_saved_all(&self.engine, &images).await?;
+        let served = self.local.add_saved_all(&self.docker, &images).await?;
         let mut served = served.into_iter();
-        let name = served.next().context("the engine gave no image")?;
+        let name = served.next().context("Docker gave no image")?;
         if let Some(tooling) = served.next() {
             // If it was found meanwhile, it is the same one.
             let _ = self.tooling.set(Some(tooling.to_string()));
@@ -135,17 +135,17 @@ impl<'a> Session<'a> {
     /// The image that stands for Copa's own tooling images, as BuildKit names it.
     ///
     /// # Errors
-    /// When it can't be taken out of the engine.
+    /// When it can't be taken out of Docker.
     pub(crate) async fn tooling(&self) -> anyhow::Result<Option<&str>> {
         let find = || async {
             let Some(tooling) = &self.request.tooling else {
                 return Ok(None);
             };
-            if self.engine.inspect(tooling).await?.is_none() {
+            if self.docker.inspect(tooling).await?.is_none() {
                 // BuildKit compares names in full.
                 return Ok(Some(tooling.in_full()));
             }
-            let served = self.local.add_saved(&self.engine, tooling, TOOLING).await?;
+            let served = self.local.add_saved(&self.docker, tooling, TOOLING).await?;
             anyhow::Ok(Some(served.to_string()))
         };
         Ok(self.tooling.get_or_try_init(find).await?.as_deref())

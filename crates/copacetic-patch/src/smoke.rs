@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{BadInput, Inputs, PolicyFailure};
-use container::{Container, ContainerSpec, Engine, ImageInfo, ImageRef};
+use container::{Container, ContainerSpec, Docker, ImageInfo, ImageRef};
 
 const PAUSE: Duration = Duration::from_millis(100);
 /// Lines of a container's log that are shown.
@@ -24,13 +24,13 @@ impl Smoke {
         let command = match inputs.text("smoke-command") {
             Some(text) if text.starts_with('[') => {
                 let list: Vec<String> = serde_json::from_str(text).map_err(|e| {
-                    BadInput::of(
+                    BadInput::new(
                         "smoke-command",
                         format!("`{text}` is no JSON list of words: {e}"),
                     )
                 })?;
                 if list.is_empty() {
-                    return Err(BadInput::of("smoke-command", "is an empty list"));
+                    return Err(BadInput::new("smoke-command", "is an empty list"));
                 }
                 Some(list)
             }
@@ -45,13 +45,13 @@ impl Smoke {
         self.command.is_some() || health_check(image).is_some()
     }
 
-    /// Try `image`, which is in the engine under `name`; containers carry the run `run`.
+    /// Try `image`, which is in Docker under `name`; containers carry the run `run`.
     ///
     /// # Errors
     /// [`PolicyFailure`] when it does not work; anything else when that can't be found out.
     pub(crate) async fn test(
         &self,
-        engine: &Engine,
+        docker: &Docker,
         name: &ImageRef,
         image: &ImageInfo,
         run: &str,
@@ -65,7 +65,7 @@ impl Smoke {
         let checked = if let Some(command) = &self.command {
             spec.entrypoint = command[..1].to_vec();
             spec.cmd = command[1..].to_vec();
-            let container = engine.start(&spec).await?;
+            let container = docker.start(&spec).await?;
             let ended = tokio::time::timeout(self.limit, container.wait()).await;
             let problem = match ended {
                 Ok(Ok(0)) => None,
@@ -78,7 +78,7 @@ impl Smoke {
             };
             (container, problem)
         } else if let Some(check) = health_check(image) {
-            let container = engine.start(&spec).await?;
+            let container = docker.start(&spec).await?;
             let problem = self.healthy(&container, &check).await?;
             (container, problem)
         } else {
@@ -94,7 +94,7 @@ impl Smoke {
         }
     }
 
-    // The check is run here rather than by the engine, which asks for the first time after its interval.
+    // The check is run here rather than by Docker, which asks for the first time after its interval.
     async fn healthy(
         &self,
         container: &Container,

@@ -47,7 +47,7 @@ impl Staged {
     pub(crate) async fn make(job: &Job<'_, '_>, plan: &Plan) -> anyhow::Result<Self> {
         let session = job.session;
         let folder = session.new_folder()?;
-        // The tooling image comes with the image where both are the engine's.
+        // The tooling image comes with the image where both are Docker's.
         let images = async { Ok((job.served().await?, session.tooling().await?)) };
         let ((served, tooling), address) = tokio::try_join!(images, session.buildkit())?;
         let copa = Run {
@@ -84,11 +84,11 @@ impl Staged {
         })
     }
 
-    /// Its name in the engine, where nobody looks for it; it is brought there at the first call.
+    /// Its name in Docker, where nobody looks for it; it is brought there at the first call.
     ///
     /// # Errors
-    /// When the engine does not take it.
-    pub(crate) async fn in_engine(&self, job: &Job<'_, '_>) -> anyhow::Result<&ImageRef> {
+    /// When Docker does not take it.
+    pub(crate) async fn in_docker(&self, job: &Job<'_, '_>) -> anyhow::Result<&ImageRef> {
         let session = job.session;
         let load = || async {
             // Two runs at once must not meet, whatever they patch.
@@ -96,12 +96,12 @@ impl Staged {
             let name = job.order.patched.with_tag(&tag)?;
             session.passing(name.clone());
             let shared = match job.source {
-                Source::Engine => self.shared_layers(&job.image),
+                Source::Docker => self.shared_layers(&job.image),
                 Source::Registry { .. } => 0,
             };
             let local = &session.local;
             session
-                .engine
+                .docker
                 .load(local, &self.image, &name, shared)
                 .await?;
             anyhow::Ok(name)

@@ -11,7 +11,7 @@ use crate::difference::Difference;
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.openvex+json";
 
 /// A document that says what the patch mended in `image`, whose manifest in its registry, or else whose
-/// id in the engine, is `digest`; `now` is RFC 3339.
+/// id in Docker, is `digest`; `now` is RFC 3339.
 ///
 /// Tools know an image by the digest of its manifest, which it has once it is `pushed`. Before that the
 /// statements are about the packages in their new versions.

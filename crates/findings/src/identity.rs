@@ -8,7 +8,7 @@ use container::Digest;
 
 /// The identity of what `parts` name: 16 hex digits.
 pub(crate) fn of(parts: &[&str]) -> String {
-    let digest = Digest::of(parts.join("\n").as_bytes());
+    let digest = Digest::sha256(parts.join("\n").as_bytes());
     digest.hex().chars().take(16).collect()
 }
 

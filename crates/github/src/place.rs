@@ -137,7 +137,7 @@ mod tests {
         payload: &Value,
         head: Option<&str>,
     ) -> Result<String, Unplaced> {
-        let env = Env::of([
+        let env = Env::from_pairs([
             ("GITHUB_SHA", SHA),
             ("GITHUB_REF", git_ref),
             ("GITHUB_EVENT_NAME", event),

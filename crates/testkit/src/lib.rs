@@ -4,7 +4,7 @@
 //! - [`Azure`]: GitHub's OIDC issuer, Entra, Resource Manager;
 //! - [`AzureRegistry`]: the token exchange of Azure Container Registry, in front of a real registry;
 //! - [`ApiServer`]: a front of a real API server that takes tokens of that Entra;
-//! - [`Engine`]: a container engine that has one image;
+//! - [`FakeDocker`]: a Docker daemon that has one image;
 //! - [`FakeRunner`]: the environment of a container action around a built binary;
 //! - [`contract`]: `action.yml` and README against an action's own declaration.
 //!
@@ -14,7 +14,7 @@
 mod azure;
 pub mod contract;
 mod desk;
-mod engine;
+mod fake_docker;
 mod github;
 mod jwt;
 pub mod pki;
@@ -29,7 +29,7 @@ use anyhow::Context as _;
 
 pub use azure::{ApiServer, Azure, AzureConfig, AzureRegistry, RegistryConfig};
 pub use desk::Fault;
-pub use engine::Engine;
+pub use fake_docker::FakeDocker;
 pub use github::{Access, GitHub, Options, Refusal};
 pub use runner::{FakeRunner, Ran};
 pub use validator::sarif_objections;

@@ -5,7 +5,7 @@ use super::*;
 const HOUR: Duration = Duration::from_hours(1);
 
 fn path() -> Env {
-    Env::of([
+    Env::from_pairs([
         ("PATH", "/usr/bin:/bin"),
         ("ACTIONS_RUNTIME_TOKEN", "t"),
         ("INPUT_TOKEN", "t"),

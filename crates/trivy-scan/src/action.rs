@@ -8,7 +8,7 @@ pub const ACTION: Action = Action {
     about: "Scan images, dependencies, configuration and secrets once with Trivy: Security tab, pull request, gate, SBOM, summary and outputs.",
     inputs: &[
         Input::new("scan-type", "What to scan: `image`, `archive` (a saved image or an OCI layout), `fs` (packages and secrets of a folder), `config` (Dockerfiles and Kubernetes manifests) or `secret`.").default("image"),
-        Input::new("image", "The image, in the engine or in a registry; for `scan-type: image`."),
+        Input::new("image", "The image, in Docker or in a registry; for `scan-type: image`."),
         Input::new("path", "The file or folder; for every other `scan-type`.").default("."),
         Input::new("targets", "Several things to scan in one step, one per line, each a `scan-type` and an image or path: `image app:1`. Instead of `scan-type`, `image` and `path`."),
         Input::new("dockerfile", "The Dockerfile of the image: findings are shown on the instruction or the lock file's line that brings the package."),

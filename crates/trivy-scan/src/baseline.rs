@@ -42,14 +42,15 @@ impl Source {
                     let image = image.parse();
                     return image
                         .map(Self::Image)
-                        .map_err(|e| BadInput::of("baseline", format!("`{given}`: {e}")));
+                        .map_err(|e| BadInput::new("baseline", format!("`{given}`: {e}")));
                 }
                 let path = present(ctx, "baseline", given)?;
                 if path.is_dir() {
                     return Ok(Self::Folder(path));
                 }
                 // Read here, so that what is no SARIF is said before anything is started.
-                read_file(&path).map_err(|e| BadInput::of("baseline", format!("`{given}` {e}")))?;
+                read_file(&path)
+                    .map_err(|e| BadInput::new("baseline", format!("`{given}` {e}")))?;
                 Self::File(path)
             }
         })

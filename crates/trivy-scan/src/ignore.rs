@@ -74,7 +74,7 @@ impl IgnoreFile {
             return Ok(None);
         };
         let path = present(ctx, "ignore-file", name)?;
-        let bad = |problem: String| BadInput::of("ignore-file", format!("`{name}`: {problem}"));
+        let bad = |problem: String| BadInput::new("ignore-file", format!("`{name}`: {problem}"));
         let text = std::fs::read_to_string(&path).map_err(|e| bad(e.to_string()))?;
         let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
         let entries = if yaml { document(&text) } else { lines(&text) }.map_err(bad)?;

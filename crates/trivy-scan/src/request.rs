@@ -53,7 +53,7 @@ impl Request {
             Some(name) => {
                 let path = present(ctx, "dockerfile", name)?;
                 std::fs::read_to_string(&path).map_err(|e| {
-                    BadInput::of("dockerfile", format!("`{name}` can't be read: {e}"))
+                    BadInput::new("dockerfile", format!("`{name}` can't be read: {e}"))
                 })?;
                 Some(name.trim_start_matches("./").to_owned())
             }
@@ -66,13 +66,13 @@ impl Request {
             (Some(user), Some(password)) => Some((user.to_owned(), password)),
             (None, None) => None,
             (Some(_), None) => {
-                return Err(BadInput::of(
+                return Err(BadInput::new(
                     "registry-password",
                     "is required with `registry-username` and was empty or absent",
                 ));
             }
             (None, Some(_)) => {
-                return Err(BadInput::of(
+                return Err(BadInput::new(
                     "registry-username",
                     "is required with `registry-password` and was empty or absent",
                 ));
@@ -182,7 +182,7 @@ fn list<T>(
     text.split([',', '\n'])
         .map(str::trim)
         .filter(|word| !word.is_empty())
-        .map(|word| read(word).map_err(|e| BadInput::of(name, format!("`{word}` {e}"))))
+        .map(|word| read(word).map_err(|e| BadInput::new(name, format!("`{word}` {e}"))))
         .collect()
 }
 
@@ -192,7 +192,7 @@ pub(crate) fn present(ctx: &Context, name: &str, given: &str) -> Result<PathBuf,
     if path.exists() {
         return Ok(path);
     }
-    Err(BadInput::of(
+    Err(BadInput::new(
         name,
         format!("there is no `{given}` in the workspace"),
     ))

@@ -20,7 +20,7 @@ impl Gate {
         let fail_on = match inputs.required("fail-on")? {
             "none" => None,
             text => Some(text.parse().map_err(|_| {
-                BadInput::of(
+                BadInput::new(
                     "fail-on",
                     format!("`{text}` is none of `critical`, `high`, `medium`, `low`, `none`"),
                 )

@@ -15,9 +15,9 @@ pub enum ScanError {
         "Trivy {0} is one of the versions that were published by an attacker (CVE-2026-33634); replace it, and every secret that it could see"
     )]
     Refused(String),
-    /// The image is neither in the engine nor in its registry, or the registry does not show it.
+    /// The image is neither in Docker nor in its registry, or the registry does not show it.
     #[error(
-        "image `{image}` was found neither in the engine nor in its registry: build it first, or check its name and the login to its registry\n{detail}"
+        "image `{image}` was found neither in Docker nor in its registry: build it first, or check its name and the login to its registry\n{detail}"
     )]
     ImageNotFound {
         /// The image.

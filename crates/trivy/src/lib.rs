@@ -38,7 +38,7 @@ const HYGIENE: &[&str] = &[
     "--disable-telemetry",
 ];
 
-/// Trivy as a child process: it may find the engine, and sees nothing else of the run.
+/// Trivy as a child process: it may find Docker, and sees nothing else of the run.
 fn tool(env: &Env) -> Tool {
     let tool = Tool::new("trivy", env).env("TRIVY_DISABLE_VEX_NOTICE", "true");
     match env.get("DOCKER_HOST") {

@@ -11,7 +11,7 @@ use crate::{HYGIENE, Report, ScanError, tool};
 /// What is scanned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// An image of the engine or, if it isn't there, of its registry.
+    /// An image of Docker or, if it isn't there, of its registry.
     Image(String),
     /// An image saved by `docker save`, or the folder of an OCI layout.
     ImageTar(PathBuf),

@@ -69,16 +69,16 @@ impl Application {
         &self.id
     }
 
-    /// Its own address, without the engine's proxy in between, which takes connections that nobody answers.
+    /// Its own address, without Docker's proxy in between, which takes connections that nobody answers.
     ///
     /// # Errors
-    /// When the engine does not say.
+    /// When Docker does not say.
     pub(crate) fn place(&self) -> anyhow::Result<std::net::SocketAddr> {
         let format = "--format={{.NetworkSettings.IPAddress}}:8000";
         let said = output(&mut command("docker", ["inspect", format, &self.id]))?;
         let said = said.trim();
         said.parse()
-            .with_context(|| format!("the engine gives the address `{said}`"))
+            .with_context(|| format!("Docker gives the address `{said}`"))
     }
 
     // The end of what it said.
@@ -102,7 +102,7 @@ impl Drop for Application {
 /// When it can't be built.
 pub(crate) fn build(image: &str) -> anyhow::Result<()> {
     let mut build = command("docker", ["build", "--quiet", "--tag", image, "app"]);
-    // The engine's own builder: the other one needs a plug-in.
+    // Docker's own builder: the other one needs a plug-in.
     run(build.current_dir(paths::root()).env("DOCKER_BUILDKIT", "0"))
 }
 

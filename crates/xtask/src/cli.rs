@@ -36,7 +36,7 @@ enum Command {
     },
     /// Run every check and test.
     Test {
-        /// Only what needs no container engine.
+        /// Only what needs no Docker.
         #[arg(long)]
         fast: bool,
     },
@@ -52,7 +52,7 @@ enum Command {
     },
     /// Take the picture of the application's page that the README shows.
     Screenshot,
-    /// Install what is missing and start the local stand-ins: engine, registry, GitHub, Azure, Kubernetes.
+    /// Install what is missing and start the local stand-ins: Docker, registry, GitHub, Azure, Kubernetes.
     Up,
     /// Stop everything that `up` started, and undo every setting that it changed.
     Down {

@@ -13,7 +13,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// The state of the running stack: `SEAWORTHY_STATE`, or one place for the machine, since there is
-/// one engine, one set of addresses and one node on it whatever number of checkouts.
+/// one Docker, one set of addresses and one node on it whatever number of checkouts.
 pub(crate) fn state() -> PathBuf {
     std::env::var_os("SEAWORTHY_STATE").map_or_else(|| cache().join("state"), PathBuf::from)
 }

@@ -3,7 +3,7 @@
 //! Everything has one fixed name or place on the machine (process files in the state folder, the
 //! network namespace, the marked line in `/etc/hosts` …), so `down` finds it whatever became of `up`.
 
-mod engine;
+mod docker;
 mod firewall;
 mod given;
 mod host;
@@ -62,7 +62,7 @@ pub(crate) fn up() -> anyhow::Result<Stack> {
     host::save_settings()?;
     apt::install()?;
     let builds = Builds::start(None);
-    engine::start()?;
+    docker::start()?;
     let origin = base_images::provide(&builds)?;
     host::prepare()?;
     registry::start()?;
@@ -88,7 +88,7 @@ pub(crate) fn up() -> anyhow::Result<Stack> {
 fn need_root() -> anyhow::Result<()> {
     if !apt::is_root()? {
         bail!(
-            "the stand-ins need root (a container engine, a network namespace): run this as root or with sudo -E"
+            "the stand-ins need root (Docker, a network namespace): run this as root or with sudo -E"
         );
     }
     Ok(())
@@ -123,17 +123,17 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
     kubernetes::stop();
     process::stop("serve");
     registry::stop();
-    engine::remove_containers();
-    let mut left: Vec<_> = engine::containers()
+    docker::remove_containers();
+    let mut left: Vec<_> = docker::containers()
         .into_iter()
         .map(|id| format!("the container {id} is still there"))
         .collect();
     if purge {
-        engine::remove_images();
+        docker::remove_images();
         crate::release::purge();
     }
     left.extend(stays.map(|e| format!("{e:#}")));
-    left.extend(engine::stop().err().map(|e| format!("{e:#}")));
+    left.extend(docker::stop().err().map(|e| format!("{e:#}")));
     left.extend(host::restore().err().map(|e| format!("{e:#}")));
     left.extend(
         process::all()?

@@ -26,7 +26,7 @@ struct Outcome {
     failures: u64,
 }
 
-/// Run them; `fast` leaves out what needs a container engine.
+/// Run them; `fast` leaves out what needs Docker.
 pub(crate) fn run(fast: bool) -> ExitCode {
     let mut outcomes = Vec::new();
     let builds = fast.then(|| Builds::start(Some(&["actionlint", "kube-score", "kubeconform"])));

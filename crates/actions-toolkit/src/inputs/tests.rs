@@ -15,7 +15,7 @@ static SCAN: Action = Action {
 
 fn read(args: &[&str], env: &[(&str, &str)]) -> Result<Inputs, String> {
     let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-    let env = Env::of(env.iter().copied());
+    let env = Env::from_pairs(env.iter().copied());
     Inputs::read(&SCAN, &args, &env).map_err(|e| e.to_string())
 }
 

@@ -36,7 +36,7 @@ fn story(log: &Log) {
         end_line: None,
     };
     log.annotate(Level::Warning, Some(&place), "100% old,\nsay so");
-    log.error("no engine");
+    log.error("no docker");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn on_the_runner_the_log_is_commands() {
     ::add-mask::s3cret
     ::endgroup::
     ::warning file=app/Dockerfile,line=3::100%25 old,%0Asay so
-    ::error::no engine
+    ::error::no docker
     ");
 }
 
@@ -58,7 +58,7 @@ fn on_a_terminal_the_log_is_text() {
     :\u{200b}:set-env name=PATH::/evil
     warning: app/Dockerfile:3: 100% old,
     say so
-    error: no engine
+    error: no docker
     ");
 }
 

@@ -82,12 +82,12 @@ fn cluster(ctx: &Context, inputs: &Inputs) -> Result<ClusterInput, BadInput> {
     for other in ["cluster", "resource-group"] {
         if inputs.text(other).is_some() {
             let problem = format!("says which cluster, and so does `{other}`; give one of them");
-            return Err(BadInput::of("kubeconfig", problem));
+            return Err(BadInput::new("kubeconfig", problem));
         }
     }
     if access == AccessInput::RunCommand {
         let problem = "goes with `cluster` and `resource-group`: it is Azure that runs commands in a cluster of its own";
-        return Err(BadInput::of("cluster-access", problem));
+        return Err(BadInput::new("cluster-access", problem));
     }
     Ok(ClusterInput::Kubeconfig(kubeconfig))
 }
@@ -96,7 +96,7 @@ fn access(text: &str) -> Result<AccessInput, BadInput> {
     match text {
         "direct" => Ok(AccessInput::Direct),
         "run-command" => Ok(AccessInput::RunCommand),
-        _ => Err(BadInput::of(
+        _ => Err(BadInput::new(
             "cluster-access",
             format!("`{text}` is neither `direct` nor `run-command`"),
         )),
@@ -113,8 +113,8 @@ fn registry(ctx: &Context, inputs: &Inputs) -> Result<RegistryInput, BadInput> {
             password: password.expose().to_owned(),
         }),
         (None, None) => None,
-        (Some(_), None) => return Err(BadInput::of("password", "goes with `username`")),
-        (None, Some(_)) => return Err(BadInput::of("username", "goes with `password`")),
+        (Some(_), None) => return Err(BadInput::new("password", "goes with `username`")),
+        (None, Some(_)) => return Err(BadInput::new("username", "goes with `password`")),
     };
     // The name of a resource has letters and digits only; a host has a dot or a port.
     let is_host = text.contains(['.', ':']);
@@ -123,7 +123,7 @@ fn registry(ctx: &Context, inputs: &Inputs) -> Result<RegistryInput, BadInput> {
             let problem = format!(
                 "`{text}` has a path or scheme in it; the host is wanted, and the path belongs to `repository`"
             );
-            return Err(BadInput::of("registry", problem));
+            return Err(BadInput::new("registry", problem));
         }
         return Ok(RegistryInput::Host {
             host: text.to_owned(),
@@ -134,7 +134,7 @@ fn registry(ctx: &Context, inputs: &Inputs) -> Result<RegistryInput, BadInput> {
         let problem = format!(
             "goes with the host of a registry; the resource `{text}` is signed in to by `client-id`"
         );
-        return Err(BadInput::of("username", problem));
+        return Err(BadInput::new("username", problem));
     }
     Ok(RegistryInput::Azure {
         name: name("registry", text)?,
@@ -162,14 +162,14 @@ fn azure(ctx: &Context, inputs: &Inputs) -> Result<AzureInputs, BadInput> {
 fn group(input: &str, text: &str) -> Result<String, BadInput> {
     if text.contains('/') {
         let problem = format!("`{text}` is a path; the name of the resource group is wanted");
-        return Err(BadInput::of(input, problem));
+        return Err(BadInput::new(input, problem));
     }
     Ok(text.to_owned())
 }
 
 fn name(input: &str, text: &str) -> Result<String, BadInput> {
     if text.contains(['.', '/']) {
-        return Err(BadInput::of(
+        return Err(BadInput::new(
             input,
             format!(
                 "`{text}` is a host or path; the name of the resource is wanted (`{}`)",

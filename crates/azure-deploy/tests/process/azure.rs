@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use testkit::{Azure, AzureConfig, Engine, FakeRunner, Fault, Ran};
+use testkit::{Azure, AzureConfig, FakeDocker, FakeRunner, Fault, Ran};
 
 use crate::{CLIENT, SUBSCRIPTION, TENANT, refused, step};
 
-fn signed_in(azure: &Azure, engine: &Engine) -> FakeRunner {
+fn signed_in(azure: &Azure, docker: &FakeDocker) -> FakeRunner {
     step()
         .input("authority-host", &azure.url())
         .input("resource-manager", &azure.url())
-        .env("DOCKER_HOST", &engine.host())
+        .env("DOCKER_HOST", &docker.host())
         .env("ACTIONS_ID_TOKEN_REQUEST_URL", &azure.oidc_url())
         .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "oidc-request-token")
 }
@@ -28,8 +28,8 @@ async fn run(step: FakeRunner) -> Ran {
 #[tokio::test]
 async fn without_the_right_to_a_token_the_permission_is_named() {
     let azure = Azure::start(config()).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    let step = signed_in(&azure, &engine).env("ACTIONS_ID_TOKEN_REQUEST_URL", "");
+    let docker = FakeDocker::with("flask-app:1");
+    let step = signed_in(&azure, &docker).env("ACTIONS_ID_TOKEN_REQUEST_URL", "");
     refused(
         &run(step).await,
         "the job cannot get an OIDC token; add `permissions: id-token: write` to the job",
@@ -42,8 +42,8 @@ async fn a_run_that_the_application_does_not_trust_learns_what_to_set() {
     let mut config = config();
     config.run_subject = "repo:octo-org/app:ref:refs/heads/fix".into();
     let azure = Azure::start(config).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    let ran = run(signed_in(&azure, &engine)).await;
+    let docker = FakeDocker::with("flask-app:1");
+    let ran = run(signed_in(&azure, &docker)).await;
     assert_eq!((ran.code, ran.output("result")), (2, "error"));
     let said = ran.error();
     let start = "azure-deploy: the application trusts no such run (AADSTS700213: No matching federated identity record found for presented assertion subject 'repo:octo-org/app:ref:refs/heads/fix'";
@@ -100,12 +100,12 @@ async fn what_resource_manager_refuses_is_told_with_a_cure() {
     ];
     for (status, times, body, said) in table {
         let azure = Azure::start(config()).await.unwrap();
-        let engine = Engine::with("flask-app:1");
+        let docker = FakeDocker::with("flask-app:1");
         for _ in 0..times {
             let fault = Fault::new("listClusterUserCredential", status, &body);
             azure.expect(fault.header("retry-after", "0"));
         }
-        let ran = run(signed_in(&azure, &engine)).await;
+        let ran = run(signed_in(&azure, &docker)).await;
         assert_eq!((ran.code, ran.output("result")), (2, "error"), "{status}");
         assert!(ran.error().ends_with(said), "{status}: {}", ran.error());
         let journal = azure.journal();
@@ -132,8 +132,8 @@ async fn a_cluster_out_of_reach_is_explained_and_no_token_is_shown() {
     let mut config = out_of_reach(folder.path());
     config.authorized_ranges = vec!["203.0.113.0/24".into()];
     let azure = Azure::start(config).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    let step = signed_in(&azure, &engine);
+    let docker = FakeDocker::with("flask-app:1");
+    let step = signed_in(&azure, &docker);
     let folder = step.folder().to_owned();
     let files = |folder: &Path| walk(folder).concat();
     let ran = tokio::task::spawn_blocking(move || {
@@ -168,8 +168,8 @@ async fn a_private_cluster_is_named_with_the_ways_in() {
     let mut config = out_of_reach(folder.path());
     config.private = true;
     let azure = Azure::start(config).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    let ran = run(signed_in(&azure, &engine)).await;
+    let docker = FakeDocker::with("flask-app:1");
+    let ran = run(signed_in(&azure, &docker)).await;
     let said = "azure-deploy: the cluster's API server `https://127.0.0.1:1` can't be used: it is a private cluster; set `cluster-access: run-command`, or use a runner in its network: ";
     assert!(ran.error().starts_with(said), "{}", ran.error());
 }
@@ -179,8 +179,8 @@ async fn a_cluster_that_runs_no_commands_is_bad_input() {
     let mut config = config();
     config.run_command_disabled = true;
     let azure = Azure::start(config).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    let step = signed_in(&azure, &engine).input("cluster-access", "run-command");
+    let docker = FakeDocker::with("flask-app:1");
+    let step = signed_in(&azure, &docker).input("cluster-access", "run-command");
     refused(
         &run(step).await,
         "input `cluster-access`: `run-command` can't be had: the cluster `seaworthy` has run-command disabled; enable it (`az aks update --enable-run-command`) or use a runner in its network",
@@ -192,8 +192,8 @@ async fn a_missing_right_to_run_commands_is_named() {
     let mut config = config();
     config.denied = vec!["runcommand/action".into()];
     let azure = Azure::start(config).await.unwrap();
-    let engine = Engine::with("flask-app:1");
-    let step = signed_in(&azure, &engine).input("cluster-access", "run-command");
+    let docker = FakeDocker::with("flask-app:1");
+    let step = signed_in(&azure, &docker).input("cluster-access", "run-command");
     let ran = run(step).await;
     assert_eq!((ran.code, ran.output("result")), (2, "error"));
     let error = ran.error();

@@ -7,7 +7,7 @@ mod kustomize;
 
 use std::path::Path;
 
-use testkit::{Engine, FakeRunner, Ran};
+use testkit::{FakeDocker, FakeRunner, Ran};
 
 const MANIFEST: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: flask-app, namespace: web}\nspec:\n  template:\n    spec:\n      containers: [{name: app, image: 'seaworthy.azurecr.io/flask-app:latest'}]\n";
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
@@ -44,7 +44,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "image",
             "",
-            "input `image`: is required and was empty or absent (The image to deploy, in the engine: `repository:tag`.)",
+            "input `image`: is required and was empty or absent (The image to deploy, in Docker: `repository:tag`.)",
         ),
         (
             "image",
@@ -202,10 +202,10 @@ fn the_declaration_is_what_authors_read() {
 
 #[test]
 fn an_image_that_the_engine_does_not_have_is_bad_input() {
-    let engine = Engine::with("other:1");
-    let step = step().env("DOCKER_HOST", &engine.host());
+    let docker = FakeDocker::with("other:1");
+    let step = step().env("DOCKER_HOST", &docker.host());
     refused(
         &step.run(),
-        "input `image`: the engine has no image `flask-app:1`; build or pull it in an earlier step",
+        "input `image`: Docker has no image `flask-app:1`; build or pull it in an earlier step",
     );
 }

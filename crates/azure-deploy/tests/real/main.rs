@@ -1,4 +1,4 @@
-//! Deployments to the local stack: a real engine, registry and cluster.
+//! Deployments to the local stack: Docker, registry and cluster.
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the report
 

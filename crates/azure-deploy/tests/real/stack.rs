@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use container::{Auth, BuildRequest, Credentials, Engine, ImageRef, Registry};
+use container::{Auth, BuildRequest, Credentials, Docker, ImageRef, Registry};
 use serde_json::Value;
 use testkit::{ApiServer, Azure, AzureConfig, FakeRunner, Ran};
 
@@ -47,7 +47,7 @@ pub(crate) struct Stack {
     kubeconfig: PathBuf,
     pub(crate) namespace: String,
     pub(crate) azure: Azure,
-    engine: Engine,
+    docker: Docker,
 }
 
 impl Stack {
@@ -68,7 +68,7 @@ impl Stack {
             kubeconfig,
             namespace: format!("{REPOSITORY}-{name}-{}", std::process::id()),
             azure: Azure::start(config).await.unwrap(),
-            engine: Engine::connect(None).await.unwrap(),
+            docker: Docker::connect(None).await.unwrap(),
         }
     }
 
@@ -104,7 +104,7 @@ impl Stack {
             secrets: container::BuildSecrets::default(),
             cache: container::Cache::default(),
         };
-        self.engine.build(&request, |_| {}).await.unwrap();
+        self.docker.build(&request, |_| {}).await.unwrap();
         image.to_string()
     }
 
@@ -269,11 +269,11 @@ spec:
             .env("SSL_CERT_FILE", &self.authority().to_string_lossy())
     }
 
-    /// Remove the images from the engine.
+    /// Remove the images from Docker.
     pub(crate) async fn forget(&self, images: &[&str]) {
         for image in images {
             for name in [(*image).to_owned(), format!("{LOGIN_SERVER}/{image}")] {
-                self.engine.untag(&name.parse().unwrap()).await.unwrap();
+                self.docker.untag(&name.parse().unwrap()).await.unwrap();
             }
         }
     }

@@ -37,7 +37,7 @@ impl Write for Buffer {
 
 /// A run that has the right to OIDC tokens of `azure`, and its log.
 fn run(azure: &Azure) -> (Context, Buffer) {
-    let env = Env::of([
+    let env = Env::from_pairs([
         ("ACTIONS_ID_TOKEN_REQUEST_URL", azure.oidc_url().as_str()),
         ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "oidc-request-token"),
     ]);
@@ -127,7 +127,7 @@ async fn a_refusal_by_entra_shows_what_the_run_presented() {
         .unwrap_err();
     let shown = "issuer `https://token.actions.githubusercontent.com`, subject `repo:octo-org/app:ref:refs/heads/fix`, audience `api://AzureADTokenExchange`";
     assert!(error.to_string().ends_with(shown), "{error:#}");
-    assert_eq!(ExitStatus::of(&error).code(), 2);
+    assert_eq!(ExitStatus::from_error(&error).code(), 2);
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_registry_is_found_on_a_later_page_and_the_token_stays_here() {
     assert!(error.to_string().contains("at another host"), "{error:#}");
 
     let error = manager.login_server("absent", None).await.unwrap_err();
-    assert_eq!(ExitStatus::of(&error).code(), 3, "{error:#}");
+    assert_eq!(ExitStatus::from_error(&error).code(), 3, "{error:#}");
 }
 
 #[tokio::test]

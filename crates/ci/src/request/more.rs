@@ -17,7 +17,7 @@ const MEGABYTE: u64 = 1_000_000;
 pub(super) fn share(inputs: &Inputs) -> Result<Option<f64>, BadInput> {
     let share = inputs.parse::<f64>("min-coverage")?;
     match share {
-        Some(share) if !(0.0..=100.0).contains(&share) => Err(BadInput::of(
+        Some(share) if !(0.0..=100.0).contains(&share) => Err(BadInput::new(
             "min-coverage",
             format!("`{share}` is no share in percent, 0 to 100"),
         )),
@@ -30,7 +30,7 @@ pub(super) fn baseline(ctx: &Context) -> Result<Option<Junit>, BadInput> {
     let Some(given) = ctx.inputs().text("baseline-junit") else {
         return Ok(None);
     };
-    let wrong = |problem: String| BadInput::of("baseline-junit", format!("`{given}` {problem}"));
+    let wrong = |problem: String| BadInput::new("baseline-junit", format!("`{given}` {problem}"));
     let text = std::fs::read_to_string(ctx.path("baseline-junit")?)
         .map_err(|e| wrong(format!("cannot be read: {e}")))?;
     Junit::parse(&text)
@@ -48,7 +48,7 @@ pub(super) fn small_enough(
         return Ok(());
     };
     let (size, largest) = context_size(context, dockerfile)
-        .map_err(|e| BadInput::of("context", format!("cannot be read: {e:#}")))?;
+        .map_err(|e| BadInput::new("context", format!("cannot be read: {e:#}")))?;
     if size <= limit.saturating_mul(MEGABYTE) {
         return Ok(());
     }
@@ -56,7 +56,7 @@ pub(super) fn small_enough(
         let megabytes = bytes.div_ceil(MEGABYTE);
         format!(" (the largest file: `{}`, {megabytes} MB)", path.display())
     });
-    Err(BadInput::of(
+    Err(BadInput::new(
         "context",
         format!(
             "has {} MB, and `context-limit` allows {limit} MB{}: keep what the build does not need out of it by a \
@@ -75,7 +75,7 @@ pub(super) fn linting(inputs: &Inputs, timeout: Duration) -> Result<Option<Linti
         "warning" => Some(Severity::Medium),
         "note" => Some(Severity::Low),
         other => {
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "fail-on-analysis",
                 format!("`{other}` is none of `error`, `warning`, `note`, `none`"),
             ));
@@ -96,7 +96,7 @@ pub(super) fn linting(inputs: &Inputs, timeout: Duration) -> Result<Option<Linti
                             .map(|linter| format!("`{}`", linter.name))
                             .collect();
                         let known = known.join(", ");
-                        BadInput::of(
+                        BadInput::new(
                             "static-analysis",
                             format!("`{name}` is none of {known}, `auto`, `none`"),
                         )
@@ -120,7 +120,7 @@ pub(super) fn dependencies(ctx: &Context) -> Result<Option<LockFile>, BadInput> 
     let fail_on = match inputs.required("fail-on")? {
         "none" => None,
         text => Some(text.parse().map_err(|_| {
-            BadInput::of(
+            BadInput::new(
                 "fail-on",
                 format!("`{text}` is none of `critical`, `high`, `medium`, `low`, `none`"),
             )
@@ -130,7 +130,7 @@ pub(super) fn dependencies(ctx: &Context) -> Result<Option<LockFile>, BadInput> 
         return Ok(None);
     };
     if !ctx.path("lock-file")?.is_file() {
-        return Err(BadInput::of(
+        return Err(BadInput::new(
             "lock-file",
             format!("there is no file `{given}` in the workspace"),
         ));
@@ -158,7 +158,7 @@ fn trivy_image(ctx: &Context) -> Result<Option<ImageRef>, BadInput> {
     let Some(given) = given.or(ctx.env().get("SEAWORTHY_TRIVY_IMAGE")) else {
         return Ok(None);
     };
-    let wrong = |problem: String| BadInput::of("trivy-image", format!("`{given}`: {problem}"));
+    let wrong = |problem: String| BadInput::new("trivy-image", format!("`{given}`: {problem}"));
     let image: ImageRef = given.parse().map_err(|e| wrong(format!("{e}")))?;
     if image.digest().is_none() {
         // What is in it is started with what this step may do.
@@ -174,7 +174,7 @@ pub(super) fn cache(inputs: &Inputs) -> Result<Cache, BadInput> {
     for image in &from {
         image
             .parse::<ImageRef>()
-            .map_err(|e| BadInput::of("cache-from", format!("`{image}`: {e}")))?;
+            .map_err(|e| BadInput::new("cache-from", format!("`{image}`: {e}")))?;
     }
     Ok(Cache {
         from: from.into_iter().map(ToOwned::to_owned).collect(),
@@ -202,7 +202,7 @@ pub(super) fn labels(ctx: &Context) -> Result<Vec<(String, String)>, BadInput> {
             .split_once('=')
             .filter(|(key, _)| !key.is_empty() && !key.contains(char::is_whitespace))
             .ok_or_else(|| {
-                BadInput::of(
+                BadInput::new(
                     "labels",
                     format!("line `{line}` is not of the form `key=value`"),
                 )

@@ -11,7 +11,7 @@ pub(super) fn read(inputs: &Inputs, log: &Log) -> Result<BuildSecrets, BadInput>
     for (id, value) in entries(inputs.text(INPUT).unwrap_or_default())? {
         let secret = Secret::new(value, log);
         if pairs.iter().any(|(known, _)| *known == id) {
-            return Err(BadInput::of(INPUT, format!("`{id}` is given twice")));
+            return Err(BadInput::new(INPUT, format!("`{id}` is given twice")));
         }
         pairs.push((id, secret.expose().as_bytes().to_vec()));
     }
@@ -33,14 +33,14 @@ fn entries(text: &str) -> Result<Vec<(String, String)>, BadInput> {
             .filter(|(id, _)| !id.is_empty() && !id.contains(char::is_whitespace))
             .ok_or_else(|| {
                 let number = number + 1;
-                BadInput::of(
+                BadInput::new(
                     INPUT,
                     format!("line {number} is not of the form `id=value`"),
                 )
             })?;
         let Some(first) = value.strip_prefix('"') else {
             if value.is_empty() {
-                return Err(BadInput::of(INPUT, format!("`{id}` has no value")));
+                return Err(BadInput::new(INPUT, format!("`{id}` has no value")));
             }
             entries.push((id.to_owned(), value.to_owned()));
             continue;
@@ -49,7 +49,7 @@ fn entries(text: &str) -> Result<Vec<(String, String)>, BadInput> {
         while !is_closed(&quoted) {
             let Some((_, more)) = lines.next() else {
                 let problem = format!("the quotes of `{id}` are not closed");
-                return Err(BadInput::of(INPUT, problem));
+                return Err(BadInput::new(INPUT, problem));
             };
             quoted.push('\n');
             quoted.push_str(more);

@@ -11,7 +11,7 @@ fn read(args: &[&str]) -> Result<Request, String> {
     )
     .unwrap();
     std::fs::write(app.join("empty"), "# nothing\n").unwrap();
-    let env = Env::of([
+    let env = Env::from_pairs([
         ("GITHUB_WORKSPACE", folder.path().to_str().unwrap()),
         ("GITHUB_REPOSITORY", "octo-org/app"),
         ("GITHUB_SHA", "f00"),

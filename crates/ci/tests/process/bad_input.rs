@@ -4,7 +4,7 @@ use testkit::FakeRunner;
 
 const DOCKERFILE: &str = "FROM debian:trixie-slim AS build\nFROM build AS test\nFROM build\n";
 
-// An engine that cannot be there: a mistake is found before anybody asks for it.
+// Docker that cannot be there: a mistake is found before anybody asks for it.
 fn step() -> FakeRunner {
     FakeRunner::new(env!("CARGO_BIN_EXE_ci"))
         .file("app/Dockerfile", DOCKERFILE)
@@ -76,13 +76,13 @@ fn without_an_engine_there_is_no_verdict() {
     assert_eq!(ended.code, 2);
     assert_eq!(ended.output("result"), "error");
     insta::assert_snapshot!(ended.log, @"
-    ::error::ci: while connecting to the container engine at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket
+    ::error::ci: while connecting to Docker at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket
     ");
     insta::assert_snapshot!(ended.summary, @"
     ### ❌ ci: error
 
     ```text
-    while connecting to the container engine at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket
+    while connecting to Docker at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket
     ```
     ");
 }

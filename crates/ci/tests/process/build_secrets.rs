@@ -1,4 +1,4 @@
-//! Secrets of a build, with a real engine.
+//! Secrets of a build, with Docker.
 
 use std::process::Command;
 
@@ -26,7 +26,7 @@ fn run(secrets: &str) -> Ran {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn a_step_sees_its_secret_and_nobody_else_does() {
     let ran = run("token=s3cr3t-word\nconfig=\"[global]\nindex-url = h1dden\n\"");
     assert_eq!(ran.code, 0, "{}", ran.log);
@@ -61,7 +61,7 @@ fn a_step_sees_its_secret_and_nobody_else_does() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn a_secret_that_is_required_and_not_given_fails_the_step() {
     for secrets in ["", "config=x"] {
         let ran = run(secrets);

@@ -1,4 +1,4 @@
-//! Small projects, each wrong in its own way, through the built binary and a real engine: what their authors read.
+//! Small projects, each wrong in its own way, through the built binary and Docker: what their authors read.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -82,7 +82,7 @@ fn settings() -> insta::Settings {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn a_failing_test() {
     let ran = run("failing-test", &[]);
     assert_eq!(ran.code, 1, "{}", ran.log);
@@ -93,7 +93,7 @@ fn a_failing_test() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn a_build_that_fails() {
     let ran = run("broken-build", &[]);
     assert_eq!(ran.code, 1, "{}", ran.log);
@@ -104,7 +104,7 @@ fn a_build_that_fails() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine and Trivy"]
+#[ignore = "real: needs Docker and Trivy"]
 fn a_vulnerable_dependency() {
     let inputs = [
         ("lock-file", "vulnerable-dependency/requirements.txt"),

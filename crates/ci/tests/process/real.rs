@@ -1,4 +1,4 @@
-//! The application of this repository, whole and broken, through the built binary and a real engine.
+//! The application of this repository, whole and broken, through the built binary and Docker.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -91,7 +91,7 @@ fn red(ran: &Ran, code: i32, message: &str) {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn the_application_is_built_tested_and_serves() {
     let app = App::new("good").input("build-args", "APP_VERSION=7\nAPP_COMMIT=f00");
     let ran = app.step.run();
@@ -128,7 +128,7 @@ fn the_application_is_built_tested_and_serves() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn a_failing_test_is_annotated_on_its_line() {
     let text = "\"\"\"Wrong.\"\"\"\n\n\ndef test_sum():\n    \"\"\"It fails.\"\"\"\n    assert 1 + 1 == 3\n";
     let app = App::new("tests")
@@ -150,7 +150,7 @@ fn a_failing_test_is_annotated_on_its_line() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn a_failing_step_of_the_build_is_named() {
     let app = App::new("step")
         .append("app/Dockerfile", "RUN echo before && exit 7")
@@ -165,7 +165,7 @@ fn a_failing_step_of_the_build_is_named() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn a_report_that_is_missing_is_no_verdict() {
     let app = App::new("junit").input("junit-path", "/results/other.xml");
     red(
@@ -176,7 +176,7 @@ fn a_report_that_is_missing_is_no_verdict() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn tests_that_hang_are_stopped() {
     let code = "import time\n\n\ndef test_hang():\n    time.sleep(300)\n";
     let app = App::new("hang")
@@ -192,7 +192,7 @@ fn tests_that_hang_are_stopped() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn an_unhealthy_application_fails() {
     let code = "app.view_functions['health'] = lambda: ('down', 500)";
     let app = App::new("unhealthy")
@@ -208,7 +208,7 @@ fn an_unhealthy_application_fails() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn an_application_that_crashes_fails_at_once() {
     let ran = App::new("crash")
         .serving("raise RuntimeError('no config')")
@@ -223,7 +223,7 @@ fn an_application_that_crashes_fails_at_once() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn an_application_that_writes_to_its_root_fails_with_the_cure() {
     let ran = App::new("root")
         .serving("open('/app/state', 'w').close()")
@@ -237,9 +237,9 @@ fn an_application_that_writes_to_its_root_fails_with_the_cure() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn an_application_that_does_not_stop_fails() {
-    // The shell stands between the engine and the application and drops the signal.
+    // The shell stands between Docker and the application and drops the signal.
     let command = "CMD [\"/bin/sh\", \"-c\", \"trap '' TERM; /opt/venv/bin/gunicorn --chdir /app --config /app/gunicorn.conf.py wsgi:app & wait; sleep 60\"]";
     let ran = App::new("stop")
         .append("app/Dockerfile", command)
@@ -251,7 +251,7 @@ fn an_application_that_does_not_stop_fails() {
 }
 
 #[test]
-#[ignore = "real: needs a Docker engine"]
+#[ignore = "real: needs Docker"]
 fn nothing_is_left_after_a_cancellation() {
     let app = App::new("cancel").append("app/Dockerfile", "CMD [\"/bin/sleep\", \"300\"]");
     let output = app.step.folder().join("cancelled");

@@ -35,7 +35,7 @@ impl Container {
     /// Run a command in it to its end.
     ///
     /// # Errors
-    /// When the engine refuses.
+    /// When Docker refuses.
     pub async fn exec(&self, cmd: &[&str]) -> anyhow::Result<ExecOutput> {
         let (id, mut chunks, _) = self.start_exec(cmd, false).await?;
         let (mut output, mut stdout) = (Vec::new(), Vec::new());
@@ -49,8 +49,8 @@ impl Container {
             }
         }
         let ended = self
-            .engine
             .docker
+            .api
             .inspect_exec(&id)
             .await
             .context("while reading an exit code")?;
@@ -64,7 +64,7 @@ impl Container {
     /// Run a command in it with its input and output connected to us.
     ///
     /// # Errors
-    /// When the engine refuses.
+    /// When Docker refuses.
     pub async fn exec_stream(&self, cmd: &[&str]) -> anyhow::Result<ExecStream> {
         let (_, chunks, input) = self.start_exec(cmd, true).await?;
         let output = chunks.filter_map(|chunk| async move {
@@ -87,7 +87,7 @@ impl Container {
         cmd: &[&str],
         attach_stdin: bool,
     ) -> anyhow::Result<(String, Chunks, ExecInput)> {
-        let docker = &self.engine.docker;
+        let docker = &self.docker.api;
         let config = ExecConfig {
             cmd: Some(cmd.iter().map(ToString::to_string).collect()),
             attach_stdin: Some(attach_stdin),
@@ -105,7 +105,7 @@ impl Container {
             .await
             .with_context(what)?;
         let StartExecResults::Attached { output, input } = started else {
-            bail!("{}: the engine did not attach its streams", what());
+            bail!("{}: Docker did not attach its streams", what());
         };
         Ok((made.id, output, input))
     }

@@ -21,8 +21,8 @@ impl Container {
             .path(path)
             .build();
         let mut chunks = self
-            .engine
             .docker
+            .api
             .download_from_container(&self.id, Some(options));
         let mut tar = Vec::new();
         while let Some(chunk) = chunks.next().await {
@@ -45,7 +45,7 @@ impl Container {
         let options = DownloadFromContainerOptionsBuilder::default()
             .path(path)
             .build();
-        let docker = &self.engine.docker;
+        let docker = &self.docker.api;
         let mut chunks = docker.download_from_container(&self.id, Some(options));
         let archive = into.join("copied.tar");
         let mut file = tokio::fs::File::create(&archive).await.with_context(what)?;
@@ -80,8 +80,8 @@ impl Container {
         let options = UploadToContainerOptionsBuilder::default()
             .path(folder)
             .build();
-        self.engine
-            .docker
+        self.docker
+            .api
             .upload_to_container(&self.id, Some(options), bollard::body_full(bytes.into()))
             .await
             .with_context(what)

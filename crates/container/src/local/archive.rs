@@ -1,4 +1,4 @@
-//! The archive that an engine sends of its images: unpacked while it comes in, so that it is never kept as a whole.
+//! The archive that Docker sends of its images: unpacked while it comes in, so that it is never kept as a whole.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use super::Shared;
 
-/// Chunks of the engine's that may wait for the disk.
+/// Chunks of Docker's that may wait for the disk.
 const WAITING: usize = 16;
-/// How an engine begins what it writes into an archive that it can't go on with.
+/// How Docker begins what it writes into an archive that it can't go on with.
 const FAILURE: &[u8] = br#"{"errorDetail""#;
 
 /// Unpack the archive that comes in `chunks` into a new folder of `shared`, and let `read` see what came.
@@ -46,7 +46,7 @@ where
     let passed = pass_on(chunks, pipe).await;
     let unpacked = unpacked.await?;
     // Where the stream broke off, that is why it could not be unpacked.
-    let last = passed.context("while reading the engine's archive")?;
+    let last = passed.context("while reading Docker's archive")?;
     unpacked.map_err(|error| words(&last).map_or(error, |said| anyhow!(said)))
 }
 
@@ -85,11 +85,11 @@ fn told(error: io::Error) -> anyhow::Error {
     if is_full {
         anyhow!("{}", error.root_cause())
     } else {
-        error.context("the engine's archive is damaged")
+        error.context("Docker's archive is damaged")
     }
 }
 
-// An engine that fails when it has begun to answer has but the archive itself to say so
+// Docker that fails when it has begun to answer has but the archive itself to say so
 // (github.com/moby/moby, `getImagesGet`): its words are then the end of what it sent.
 fn words(last: &[u8]) -> Option<String> {
     let start = last

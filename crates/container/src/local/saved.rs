@@ -1,6 +1,6 @@
-//! Images of the engine, as its archive has them.
+//! Images of Docker, as its archive has them.
 //!
-//! An engine with the classic image store saves the uncompressed tars of its layers, whose digests are the diff IDs
+//! Docker with the classic image store saves the uncompressed tars of its layers, whose digests are the diff IDs
 //! that the configuration names. One with containerd's (the default since Docker 29) saves the layers as they are in
 //! that store, which is as they were pulled or built: mostly compressed. Both write a `manifest.json`.
 
@@ -13,63 +13,63 @@ use serde::Deserialize;
 
 use super::{Blob, LocalRegistry, archive};
 use crate::oci::{CONFIG, Descriptor, LAYER, Manifest};
-use crate::{Digest, Engine, ImageRef};
+use crate::{Digest, Docker, ImageRef};
 
 /// What makes several images come one by one.
 #[derive(Debug, thiserror::Error)]
-#[error("the engine's archive has {count} images, and none of them is named `{name}`")]
+#[error("Docker's archive has {count} images, and none of them is named `{name}`")]
 struct Unnamed {
     count: usize,
     name: ImageRef,
 }
 
 impl LocalRegistry {
-    /// Serve `image` from `engine`.
+    /// Serve `image` from `docker`.
     ///
     /// # Errors
-    /// When the engine does not have it, or its archive is not understood.
+    /// When Docker does not have it, or its archive is not understood.
     pub async fn add_saved(
         &self,
-        engine: &Engine,
+        docker: &Docker,
         image: &ImageRef,
         space: &str,
     ) -> anyhow::Result<ImageRef> {
-        self.take(engine, &[(image, space)]).await?;
+        self.take(docker, &[(image, space)]).await?;
         self.reference_for(space, image)
     }
 
-    /// Serve several images from `engine`, each in its space. They come out of it in one archive, where layers that
+    /// Serve several images from `docker`, each in its space. They come out of it in one archive, where layers that
     /// they share are but once.
     ///
     /// # Errors
-    /// When the engine lacks one, or its archive is not understood.
+    /// When Docker lacks one, or its archive is not understood.
     pub async fn add_saved_all(
         &self,
-        engine: &Engine,
+        docker: &Docker,
         images: &[(&ImageRef, &str)],
     ) -> anyhow::Result<Vec<ImageRef>> {
         // An archive tells images apart by their tags; what is asked for by digest has none there.
         if images.iter().all(|(image, _)| image.digest().is_none()) {
-            match self.take(engine, images).await {
+            match self.take(docker, images).await {
                 Err(e) if images.len() > 1 && e.is::<Unnamed>() => {}
                 taken => return taken,
             }
         }
         let each = images
             .iter()
-            .map(|(image, space)| self.add_saved(engine, image, space));
+            .map(|(image, space)| self.add_saved(docker, image, space));
         futures_util::future::try_join_all(each).await
     }
 
     async fn take(
         &self,
-        engine: &Engine,
+        docker: &Docker,
         images: &[(&ImageRef, &str)],
     ) -> anyhow::Result<Vec<ImageRef>> {
         let mut names: Vec<_> = images.iter().map(|(image, _)| image.to_string()).collect();
         names.dedup();
-        let what = || format!("while taking `{}` out of the engine", names.join("` and `"));
-        let saved = self.save(engine, images).await.with_context(what)?;
+        let what = || format!("while taking `{}` out of Docker", names.join("` and `"));
+        let saved = self.save(docker, images).await.with_context(what)?;
         let mut served = Vec::new();
         for ((image, space), saved) in images.iter().zip(saved) {
             let blobs = saved.blobs.into_iter();
@@ -86,46 +86,46 @@ impl LocalRegistry {
 
     async fn save(
         &self,
-        engine: &Engine,
+        docker: &Docker,
         images: &[(&ImageRef, &str)],
     ) -> anyhow::Result<Vec<Saved>> {
         let mut wanted = Vec::new();
         for (image, _) in images {
-            wanted.push(Wanted::of(engine, image).await?);
+            wanted.push(Wanted::of(docker, image).await?);
         }
         let mut names: Vec<_> = wanted.iter().map(|image| image.name.to_string()).collect();
         names.sort_unstable();
         names.dedup();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        let chunks = engine.docker.export_images(&names);
+        let chunks = docker.api.export_images(&names);
         let read = move |folder: &Path| Saved::read(folder, &wanted);
         archive::receive(Box::pin(chunks), &self.shared, read).await
     }
 }
 
-/// An image that the engine is asked for.
+/// An image that Docker is asked for.
 struct Wanted {
     name: ImageRef,
-    /// The diff IDs that the engine tells of it.
+    /// The diff IDs that Docker tells of it.
     diff_ids: Vec<String>,
 }
 
 impl Wanted {
-    async fn of(engine: &Engine, image: &ImageRef) -> anyhow::Result<Self> {
+    async fn of(docker: &Docker, image: &ImageRef) -> anyhow::Result<Self> {
         // To save a name without a tag is to save all tags that it has; where it has no `latest`, it is an id.
         let latest = match (image.tag(), image.digest()) {
             (None, None) => Some(image.with_tag("latest")?),
             _ => None,
         };
         for name in latest.iter().chain([image]) {
-            if let Some(found) = engine.inspect(name).await? {
+            if let Some(found) = docker.inspect(name).await? {
                 return Ok(Self {
                     name: name.clone(),
                     diff_ids: found.diff_ids,
                 });
             }
         }
-        bail!("the engine has no image `{image}`")
+        bail!("Docker has no image `{image}`")
     }
 }
 
@@ -171,9 +171,9 @@ impl Saved {
     /// [`Unnamed`] when the archive does not tell which of several is one; anything else when it is damaged.
     fn read(folder: &Path, wanted: &[Wanted]) -> anyhow::Result<Vec<Self>> {
         let text = std::fs::read(folder.join("manifest.json"))
-            .context("the engine's archive has no `manifest.json`")?;
-        let entries: Vec<Entry> = serde_json::from_slice(&text)
-            .context("in the `manifest.json` of the engine's archive")?;
+            .context("Docker's archive has no `manifest.json`")?;
+        let entries: Vec<Entry> =
+            serde_json::from_slice(&text).context("in the `manifest.json` of Docker's archive")?;
         let read = |image: &Wanted| {
             let entry = match entries.as_slice() {
                 // What is asked for alone needs no name; by digest or id it has none.
@@ -202,19 +202,19 @@ impl Saved {
         }
         if diff_ids != wanted.diff_ids {
             bail!(
-                "the archive has other layers than the engine tells of the image: it has one for several platforms, or it was just tagged anew; pull or build it again for this machine"
+                "the archive has other layers than Docker tells of the image: it has one for several platforms, or it was just tagged anew; pull or build it again for this machine"
             );
         }
         let mut blobs = Vec::new();
         let mut layers = Vec::new();
         for (diff_id, name) in diff_ids.iter().zip(saved) {
             let path = inside(folder, name)
-                .context("the engine does not have the whole image; pull or build it again")?;
+                .context("Docker does not have the whole image; pull or build it again")?;
             let layer = layer(&path, name, &diff_id.parse()?)?;
             blobs.push((layer.digest.clone(), path));
             layers.push(layer);
         }
-        let digest = Digest::of(&config_bytes);
+        let digest = Digest::sha256(&config_bytes);
         blobs.push((digest.to_string(), config_path));
         let config = Descriptor::new(CONFIG, &digest, config_bytes.len() as u64);
         Ok(Self {
@@ -227,7 +227,7 @@ impl Saved {
 // What a layer is, and its digest.
 //
 // Where nothing is compressed the digest is the diff ID, and a blob of an OCI layout is named by its digest: neither
-// is computed here. Whoever gets a layer from here checks it: BuildKit and Trivy when they pull it, an engine when it
+// is computed here. Whoever gets a layer from here checks it: BuildKit and Trivy when they pull it, Docker when it
 // is loaded (by the diff ID), a registry when it is pushed.
 fn layer(path: &Path, name: &str, diff_id: &Digest) -> anyhow::Result<Descriptor> {
     let hex = name.strip_prefix("blobs/sha256/");

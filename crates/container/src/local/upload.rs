@@ -128,7 +128,7 @@ pub(super) async fn manifest(
         return Some(plain(StatusCode::PAYLOAD_TOO_LARGE));
     };
     let bytes = body.to_bytes();
-    let digest = Digest::of(&bytes);
+    let digest = Digest::sha256(&bytes);
     let stored = Stored {
         digest: digest.clone(),
         media_type,

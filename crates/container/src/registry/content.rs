@@ -46,7 +46,7 @@ impl Registry {
             bail!("`{}/{repository}@{digest}` is too large", self.host);
         }
         let bytes = answer.bytes().await?.to_vec();
-        if Digest::of(&bytes).as_str() != digest {
+        if Digest::sha256(&bytes).as_str() != digest {
             bail!("what `{}` sent is not `{digest}`", self.host);
         }
         Ok(bytes)
@@ -164,7 +164,7 @@ impl Registry {
         reference: Option<&str>,
     ) -> anyhow::Result<Digest> {
         let bytes = manifest.bytes()?;
-        let digest = Digest::of(&bytes);
+        let digest = Digest::sha256(&bytes);
         let stored = Manifest {
             digest: digest.clone(),
             media_type: manifest.media_type.clone(),
@@ -206,7 +206,7 @@ impl Registry {
         index.manifests.push(entry);
         let bytes = serde_json::to_vec(&index)?;
         let list = Manifest {
-            digest: Digest::of(&bytes),
+            digest: Digest::sha256(&bytes),
             media_type: oci::INDEX.to_owned(),
             bytes,
         };

@@ -38,7 +38,7 @@ impl Filter {
             return Ok(None);
         };
         if !push {
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "registry",
                 "the images of a registry are patched where they are: it needs `push: true`",
             ));
@@ -46,15 +46,15 @@ impl Filter {
         let sound = parsed("registry", &format!("{host}/x"))?;
         if sound.registry() != Some(host) {
             let problem = format!("`{host}` is no registry host, such as `ghcr.io`");
-            return Err(BadInput::of("registry", problem));
+            return Err(BadInput::new("registry", problem));
         }
         let set = |name: &str| {
             let mut set = GlobSetBuilder::new();
             for pattern in inputs.lines(name) {
-                let bad = |e| BadInput::of(name, format!("`{pattern}`: {e}"));
+                let bad = |e| BadInput::new(name, format!("`{pattern}`: {e}"));
                 set.add(Glob::new(pattern).map_err(bad)?);
             }
-            set.build().map_err(|e| BadInput::of(name, e))
+            set.build().map_err(|e| BadInput::new(name, e))
         };
         let patterns = inputs.lines("repositories").into_iter();
         let in_full = |pattern: &str| !pattern.contains(['*', '?', '[', '{']);
@@ -80,11 +80,11 @@ impl Login {
             (None, None) => {}
             (Some(_), None) => {
                 let problem = "is required where there is a `registry-username`";
-                return Err(BadInput::of("registry-password", problem));
+                return Err(BadInput::new("registry-password", problem));
             }
             (None, Some(_)) => {
                 let problem = "is required where there is a `registry-password`";
-                return Err(BadInput::of("registry-username", problem));
+                return Err(BadInput::new("registry-username", problem));
             }
         }
         match (text("client-id"), text("tenant-id")) {
@@ -98,11 +98,11 @@ impl Login {
                 ),
             }),
             (None, None) => Ok(Self::Anonymous),
-            (Some(_), None) => Err(BadInput::of(
+            (Some(_), None) => Err(BadInput::new(
                 "tenant-id",
                 "is required where there is a `client-id`",
             )),
-            (None, Some(_)) => Err(BadInput::of(
+            (None, Some(_)) => Err(BadInput::new(
                 "client-id",
                 "is required where there is a `tenant-id`",
             )),

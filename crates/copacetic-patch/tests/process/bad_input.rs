@@ -128,7 +128,7 @@ fn a_buildkit_is_named_by_an_address_of_its_own() {
         let error = format!("input `buildkit-address`: `{address}` {problem}");
         refused(&step().input("buildkit-address", address).run(), &error);
     }
-    // What Copa reaches is taken: the next thing that is missing is the engine.
+    // What Copa reaches is taken: the next thing that is missing is Docker.
     for address in ["unix:///run/buildkit/buildkitd.sock", "tcp://127.0.0.1:9"] {
         let step = step().env("DOCKER_HOST", "unix:///nonexistent.sock");
         let ran = step.input("buildkit-address", address).run();

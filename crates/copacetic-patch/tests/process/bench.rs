@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use container::{BuildRequest, Container, ContainerSpec, Engine, ImageInfo, ImageRef};
+use container::{BuildRequest, Container, ContainerSpec, Docker, ImageInfo, ImageRef};
 use testkit::{FakeRunner, Ran};
 
 use crate::step;
@@ -17,7 +17,7 @@ pub(crate) struct Bench {
     /// The name that the patched image gets.
     pub(crate) patched: ImageRef,
     pub(crate) step: FakeRunner,
-    engine: Engine,
+    docker: Docker,
     runtime: tokio::runtime::Runtime,
     names: Names,
 }
@@ -46,7 +46,7 @@ impl Bench {
 
     fn of(name: &str, arguments: &[(&str, &str)]) -> Self {
         let image: ImageRef = format!("seaworthy-patch-real:{name}").parse().unwrap();
-        let (runtime, engine) = build("Dockerfile", &image, arguments);
+        let (runtime, docker) = build("Dockerfile", &image, arguments);
         // Under names of the bench's own, containers of other runs are not taken for ours.
         for (own, of) in [
             ("buildkit", "moby/buildkit:v0.34.2"),
@@ -54,7 +54,7 @@ impl Bench {
         ] {
             let own = image.with_tag(own).unwrap();
             runtime
-                .block_on(engine.tag(&of.parse().unwrap(), &own))
+                .block_on(docker.tag(&of.parse().unwrap(), &own))
                 .unwrap();
         }
         let step = step_for(&image);
@@ -64,7 +64,7 @@ impl Bench {
             patched,
             image,
             step,
-            engine,
+            docker,
             runtime,
         }
     }
@@ -101,7 +101,7 @@ impl Bench {
         ran
     }
 
-    /// No container, no name in the engine and no file of the run is there any more.
+    /// No container, no name in Docker and no file of the run is there any more.
     pub(crate) fn left_nothing(&self, ran: &Ran) {
         let containers = docker(&["ps", "--all", "--format", "{{.Image}}"]);
         let own = |image: &&str| image.starts_with("seaworthy-patch-real");
@@ -118,9 +118,9 @@ impl Bench {
         assert!(temp.is_empty(), "{temp:?} are left; the log:\n{}", ran.log);
     }
 
-    /// What the engine says of `image`.
+    /// What Docker says of `image`.
     pub(crate) fn inspect(&self, image: &ImageRef) -> Option<ImageInfo> {
-        self.runtime.block_on(self.engine.inspect(image)).unwrap()
+        self.runtime.block_on(self.docker.inspect(image)).unwrap()
     }
 
     /// Trivy's report of the image.
@@ -159,7 +159,7 @@ impl Bench {
             ..ContainerSpec::default()
         };
         self.runtime.block_on(async {
-            let container: Container = self.engine.start(&spec).await.unwrap();
+            let container: Container = self.docker.start(&spec).await.unwrap();
             container.wait().await.unwrap();
             let lines = container.log_tail(1).await;
             container.remove().await;
@@ -173,13 +173,13 @@ fn build(
     dockerfile: &str,
     image: &ImageRef,
     arguments: &[(&str, &str)],
-) -> (tokio::runtime::Runtime, Engine) {
+) -> (tokio::runtime::Runtime, Docker) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     let host = std::env::var("DOCKER_HOST").ok();
-    let engine = runtime.block_on(Engine::connect(host.as_deref())).unwrap();
+    let docker = runtime.block_on(Docker::connect(host.as_deref())).unwrap();
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let request = BuildRequest {
         context: here(),
@@ -191,8 +191,8 @@ fn build(
         secrets: container::BuildSecrets::default(),
         cache: container::Cache::default(),
     };
-    runtime.block_on(engine.build(&request, |_| ())).unwrap();
-    (runtime, engine)
+    runtime.block_on(docker.build(&request, |_| ())).unwrap();
+    (runtime, docker)
 }
 
 /// The step ended with `code` and `result`; if not, its log says why.

@@ -1,11 +1,11 @@
-//! What the real engine, BuildKit and Copa meet when something breaks off: whatever it is, no container and no
+//! What the real Docker, BuildKit and Copa meet when something breaks off: whatever it is, no container and no
 //! name is left, and a tag is where it was, or at an image that was proven.
 
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use testkit::{Engine, Ran};
+use testkit::{FakeDocker, Ran};
 
 use crate::bench::{Bench, ended};
 use crate::step;
@@ -13,9 +13,9 @@ use crate::wire::{Fault, Wire, first, second};
 
 #[test]
 fn a_registry_where_nobody_answers_is_named() {
-    let engine = Engine::with("other:1");
+    let docker = FakeDocker::with("other:1");
     let ran = step()
-        .env("DOCKER_HOST", &engine.host())
+        .env("DOCKER_HOST", &docker.host())
         .input("image", "127.0.0.1:9/team/app:1")
         .input("push", "true")
         .run();
@@ -40,7 +40,7 @@ done
 "#;
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn a_step_of_the_build_that_fails_without_a_word_is_tried_once_more() {
     let bench = Bench::new("once-more", "vulnlib", "").tool("copa", ONCE);
     let ran = bench.run();
@@ -51,7 +51,7 @@ fn a_step_of_the_build_that_fails_without_a_word_is_tried_once_more() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn a_step_that_is_stopped_leaves_nothing_whatever_the_engine_does_then() {
     let term = Fault::Terminate;
     let stages = [
@@ -81,7 +81,7 @@ fn a_step_that_is_stopped_leaves_nothing_whatever_the_engine_does_then() {
     for (stage, rule) in stages {
         let bench = Bench::new("stopped", "vulnlib", "");
         let step = Arc::new(AtomicI32::new(0));
-        let wire = Wire::to_engine(&[rule], &step);
+        let wire = Wire::to_docker(&[rule], &step);
         let bench = bench.env("DOCKER_HOST", &wire.address);
         let ran = bench.run_to(|| wire.settled());
         assert!(wire.is_met(), "{stage}: {}", ran.log);
@@ -105,7 +105,7 @@ fn a_step_that_is_stopped_leaves_nothing_whatever_the_engine_does_then() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn a_step_that_is_stopped_while_a_tool_works_leaves_nothing() {
     let kill = "kill -TERM $PPID; exec sleep 1000";
     // The first scan is of the image, the second of what was made of it.
@@ -125,7 +125,7 @@ fn a_step_that_is_stopped_while_a_tool_works_leaves_nothing() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn a_buildkit_that_is_killed_is_named() {
     // While apt-get works in it.
     let copa = format!(
@@ -146,7 +146,7 @@ fn a_buildkit_that_is_killed_is_named() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn what_copa_says_is_told_with_a_cure() {
     let said = "Copa could not patch the image: Error: ";
     let table = [
@@ -203,7 +203,7 @@ impl Drop for Tmpfs {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy, and to be root"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy, and to be root"]
 fn a_full_disk_is_named() {
     // Filled up by Copa's own time, but for the little that Copa itself needs.
     let fill = format!(
@@ -214,7 +214,7 @@ fn a_full_disk_is_named() {
         (
             "1m",
             "exit 9",
-            "while taking `seaworthy-patch-real:full` out of the engine",
+            "while taking `seaworthy-patch-real:full` out of Docker",
         ),
         ("400m", fill.as_str(), "while keeping what Copa made"),
     ] {

@@ -1,7 +1,7 @@
 //! The issue of what no update mends, when images could not be patched.
 
 use github::{Issues, RollingIssue};
-use testkit::{Engine, GitHub};
+use testkit::{FakeDocker, GitHub};
 
 use crate::bench::ended;
 use crate::step;
@@ -21,9 +21,9 @@ async fn an_issue_stays_open_for_an_image_that_could_not_be_patched() {
     let table = format!("| Image | Finding | Package | Why |\n|---|---|---|---|\n{ROW}\n");
     let number = issues.roll(&rolling, |_| Some(table)).await.unwrap();
 
-    let engine = Engine::with("other:1");
+    let docker = FakeDocker::with("other:1");
     let step = step()
-        .env("DOCKER_HOST", &engine.host())
+        .env("DOCKER_HOST", &docker.host())
         .env("GITHUB_API_URL", &server.url())
         .input("image", "app:1\nworker:1")
         .input("token", "t")

@@ -20,7 +20,7 @@ fn by_wire(mut pushed: Pushed, step: &Arc<AtomicI32>) -> (Pushed, Wire) {
 }
 
 #[test]
-#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn a_registry_that_fails_once_is_asked_again() {
     let (pushed, wire) = by_wire(Pushed::new("flaky", "vulnlib"), &Arc::default());
     wire.rules(&[
@@ -44,7 +44,7 @@ fn a_registry_that_fails_once_is_asked_again() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn a_registry_that_does_not_take_the_image_keeps_the_tag_that_it_has() {
     let (down, cut) = (Fault::Unavailable, Fault::Reset);
     let said = "answered 503 Service Unavailable";
@@ -90,12 +90,12 @@ fn a_registry_that_does_not_take_the_image_keeps_the_tag_that_it_has() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn a_step_that_is_stopped_while_it_pushes_leaves_whole_tags() {
     let step = Arc::new(AtomicI32::new(0));
     let (mut pushed, wire) = by_wire(Pushed::new("stopped", "vulnlib"), &step);
-    let engine = Wire::to_engine(&[], &step);
-    pushed.bench = pushed.bench.env("DOCKER_HOST", &engine.address);
+    let docker = Wire::to_docker(&[], &step);
+    pushed.bench = pushed.bench.env("DOCKER_HOST", &docker.address);
     let table: [(_, &[&str]); 3] = [
         ("PUT /blobs/uploads", &["1"]),
         ("PUT /manifests/1-patched-1", &["1", INCREMENTAL]),
@@ -126,7 +126,7 @@ fn a_step_that_is_stopped_while_it_pushes_leaves_whole_tags() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn two_runs_at_once_do_not_meet() {
     let pushed = Pushed::new("both", "vulnlib");
     let ran = std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Packages of Python, with the real Copa, BuildKit, Trivy, engine and pip.
+//! Packages of Python, with the real Copa, BuildKit, Trivy, Docker and pip.
 
 use crate::bench::{Bench, ended};
 
@@ -8,7 +8,7 @@ fn remains(summary: &str) -> String {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn a_package_of_python_is_patched_within_its_major_version_if_that_is_wanted() {
     let bench = Bench::python("python", "vulnlib", "vulnpy==1.0.0").input("package-types", "os");
     let ran = bench.run();
@@ -35,7 +35,7 @@ fn a_package_of_python_is_patched_within_its_major_version_if_that_is_wanted() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn what_pip_objects_to_is_left_out_and_the_rest_is_patched() {
     let bench = Bench::python("python-strict", "vulnlib", "vulnpy==1.0.0 strict==1.0");
     let ran = bench.run();
@@ -49,7 +49,7 @@ fn what_pip_objects_to_is_left_out_and_the_rest_is_patched() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn packages_of_python_alone_are_patched_or_the_tag_is_untouched() {
     // The image's own command asks for a package that it does not have.
     let alone = |name, wheels| Bench::python(name, "", wheels).input("smoke-command", "true");

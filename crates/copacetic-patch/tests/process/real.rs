@@ -1,4 +1,4 @@
-//! The real Copa, BuildKit, Trivy and engine.
+//! The real Copa, BuildKit, Trivy and Docker.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ fn only_its_lineage_changed(bench: &Bench) -> String {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn a_patched_image_runs_as_before_and_has_the_new_version() {
     let bench = Bench::new("patched", "vulnlib unfixed", "");
     // A report that names a package which is not installed: Copa would install it.
@@ -163,7 +163,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn what_can_not_be_had_is_left_out_and_named() {
     let bench = Bench::new("partial", "vulnlib heldlib lagging", "heldlib");
     let ran = bench.run();
@@ -187,7 +187,7 @@ fn what_can_not_be_had_is_left_out_and_named() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn without_an_update_in_the_archive_there_is_no_patched_image() {
     let bench = Bench::new("lagging", "lagging", "");
     let ran = bench.run();
@@ -205,7 +205,7 @@ fn without_an_update_in_the_archive_there_is_no_patched_image() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn a_patch_that_installs_something_new_is_refused() {
     let bench = Bench::new("needy", "needy", "");
     let ran = bench.run();
@@ -218,7 +218,7 @@ fn a_patch_that_installs_something_new_is_refused() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn nothing_to_mend_is_no_failure_and_needs_no_copa() {
     let bench = Bench::new("current", "unfixed", "").tool("copa", "exit 9");
     let ran = bench.run();
@@ -232,7 +232,7 @@ fn nothing_to_mend_is_no_failure_and_needs_no_copa() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn faults_leave_the_tag_alone_and_nothing_behind() {
     let table = [
         // Copa with nothing to do ends well and makes no image.
@@ -279,7 +279,7 @@ fn faults_leave_the_tag_alone_and_nothing_behind() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn a_report_without_a_list_of_packages_is_not_enough() {
     let bench = Bench::new("unlisted", "unfixed", "");
     let mut report = bench.report();
@@ -294,18 +294,18 @@ fn a_report_without_a_list_of_packages_is_not_enough() {
 }
 
 #[test]
-#[ignore = "real: needs a container engine"]
+#[ignore = "real: needs Docker"]
 fn an_image_that_is_not_there_is_bad_input() {
     let ran = step().input("image", "no-such-image:1").run();
     assert_eq!(ran.code, 3);
     assert_eq!(
         ran.error(),
-        "copacetic-patch: input `image`: the engine has no image `no-such-image:1`; build or pull it in an earlier step"
+        "copacetic-patch: input `image`: Docker has no image `no-such-image:1`; build or pull it in an earlier step"
     );
 }
 
 #[test]
-#[ignore = "real: needs a container engine"]
+#[ignore = "real: needs Docker"]
 fn what_is_no_report_of_this_image_is_refused_before_buildkit_is_touched() {
     let foreign = r#"{"SchemaVersion": 2, "ArtifactName": "other:1", "ArtifactType": "container_image", "Metadata": {"DiffIDs": ["sha256:0"]}}"#;
     let table = [

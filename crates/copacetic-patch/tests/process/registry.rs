@@ -3,7 +3,7 @@
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use container::{Auth, Credentials, Engine, ImageRef, Registry};
+use container::{Auth, Credentials, Docker, ImageRef, Registry};
 use serde_json::Value;
 use testkit::FakeRunner;
 
@@ -98,10 +98,10 @@ impl Pushed {
             .unwrap();
         let host = std::env::var("DOCKER_HOST").ok();
         runtime.block_on(async {
-            let engine = Engine::connect(host.as_deref()).await.unwrap();
-            engine.tag(&bench.image, &image).await.unwrap();
-            engine.push(&image, &credentials()).await.unwrap();
-            engine.untag(&image).await.unwrap();
+            let docker = Docker::connect(host.as_deref()).await.unwrap();
+            docker.tag(&bench.image, &image).await.unwrap();
+            docker.push(&image, &credentials()).await.unwrap();
+            docker.untag(&image).await.unwrap();
         });
         let bench = bench.with(|step| for_registry(step, &image));
         Self {
@@ -136,7 +136,7 @@ impl Pushed {
 }
 
 #[test]
-#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn an_image_of_a_registry_is_patched_there() {
     let mut pushed = Pushed::new("pushed", "vulnlib unfixed");
     pushed.bench = pushed.bench.input("vex-attach", "true");
@@ -237,7 +237,7 @@ fn an_image_of_a_registry_is_patched_there() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn a_patched_image_that_does_not_work_gets_no_tag() {
     let mut pushed = Pushed::new("broken", "vulnlib");
     let command = "dpkg-query --show vulnlib; exit 3";
@@ -259,7 +259,7 @@ fn a_patched_image_that_does_not_work_gets_no_tag() {
 }
 
 #[test]
-#[ignore = "real: needs an engine and a registry"]
+#[ignore = "real: needs Docker and a registry"]
 fn without_the_right_password_nothing_is_started() {
     let mut pushed = Pushed::new("closed", "vulnlib");
     pushed.bench = pushed.bench.input("registry-password", "wrong");
@@ -274,7 +274,7 @@ fn without_the_right_password_nothing_is_started() {
 }
 
 #[test]
-#[ignore = "real: needs an engine, a registry, Copa, BuildKit and Trivy"]
+#[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn a_whole_registry_is_patched_as_far_as_it_is_named() {
     let mut pushed = Pushed::new("whole", "unfixed");
     pushed.bench = pushed

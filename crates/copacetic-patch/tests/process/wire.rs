@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-/// Longer than any answer of an engine that a test waits for.
+/// Longer than any answer of Docker that a test waits for.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 
 const UNAVAILABLE: &[u8] =
@@ -109,13 +109,13 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Before the engine; `step` learns who connects.
-    pub(crate) fn to_engine(rules: &[Rule], step: &Arc<AtomicI32>) -> Self {
+    /// Before Docker; `step` learns who connects.
+    pub(crate) fn to_docker(rules: &[Rule], step: &Arc<AtomicI32>) -> Self {
         let host = std::env::var("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock".into());
         let server = PathBuf::from(host.trim_start_matches("unix://"));
         let (runtime, shared) = make(rules, step);
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("engine.sock");
+        let path = folder.path().join("docker.sock");
         let listener = {
             let _inside = runtime.enter();
             UnixListener::bind(&path).unwrap()

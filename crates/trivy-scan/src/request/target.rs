@@ -66,14 +66,15 @@ impl TargetRequest {
         let lines = inputs.lines("targets");
         if lines.is_empty() {
             let text = inputs.required("scan-type")?;
-            let kind = Kind::read(text)
-                .ok_or_else(|| BadInput::of("scan-type", format!("`{text}` is none of {KINDS}")))?;
+            let kind = Kind::read(text).ok_or_else(|| {
+                BadInput::new("scan-type", format!("`{text}` is none of {KINDS}"))
+            })?;
             let (name, given) = if kind == Kind::Image {
                 let problem = "is required for `scan-type: image` and was empty or absent";
                 let image = inputs.text("image");
                 (
                     "image",
-                    image.ok_or_else(|| BadInput::of("image", problem))?,
+                    image.ok_or_else(|| BadInput::new("image", problem))?,
                 )
             } else {
                 ("path", inputs.required("path")?)
@@ -81,7 +82,7 @@ impl TargetRequest {
             return Ok(vec![Self::of(ctx, workspace, kind, name, given)?]);
         }
         if inputs.text("image").is_some() {
-            return Err(BadInput::of(
+            return Err(BadInput::new(
                 "image",
                 "can't be given beside `targets`: write it there as `image NAME`",
             ));
@@ -90,12 +91,12 @@ impl TargetRequest {
         for line in lines {
             let (kind, given) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             let kind = Kind::read(kind).ok_or_else(|| {
-                BadInput::of("targets", format!("`{line}` starts with none of {KINDS}"))
+                BadInput::new("targets", format!("`{line}` starts with none of {KINDS}"))
             })?;
             let given = given.trim();
             if given.is_empty() {
                 let problem = format!("`{line}` does not say what to scan");
-                return Err(BadInput::of("targets", problem));
+                return Err(BadInput::new("targets", problem));
             }
             let target = Self::of(ctx, workspace, kind, "targets", given)?;
             if let Some(twin) = found
@@ -104,7 +105,7 @@ impl TargetRequest {
             {
                 // GitHub refuses a file with two analyses of one category.
                 let problem = format!("`{line}` and `{kind} {}` have one name", twin.given);
-                return Err(BadInput::of("targets", problem));
+                return Err(BadInput::new("targets", problem));
             }
             found.push(target);
         }
@@ -121,7 +122,7 @@ impl TargetRequest {
         if kind == Kind::Image {
             let image: ImageRef = given
                 .parse()
-                .map_err(|e| BadInput::of(input, format!("`{given}`: {e}")))?;
+                .map_err(|e| BadInput::new(input, format!("`{given}`: {e}")))?;
             return Ok(Self {
                 kind,
                 given: given.to_owned(),

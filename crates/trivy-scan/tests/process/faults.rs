@@ -21,7 +21,7 @@ fn a_trivy_without_a_verdict_is_no_finding() {
         ),
         (
             "*) echo '2026 FATAL Fatal error run error: unable to find the specified image \"app:1\"' >&2; exit 1 ;;",
-            "was found neither in the engine nor in its registry",
+            "was found neither in Docker nor in its registry",
         ),
         ("*) kill -9 $$ ;;", "Trivy failed with signal: 9"),
     ];

@@ -71,7 +71,7 @@ pub(crate) fn save(path: &Path, name: &str, extra: &str) {
             ("etc/motd", extra),
         ]),
     ];
-    let digest = |bytes: &[u8]| container::Digest::of(bytes).as_str().to_owned();
+    let digest = |bytes: &[u8]| container::Digest::sha256(bytes).as_str().to_owned();
     let diff_ids: Vec<_> = layers.iter().map(|layer| digest(layer)).collect();
     let config = json!({
         "architecture": "amd64", "os": "linux", "config": {},
@@ -260,9 +260,8 @@ fn a_registry_that_does_not_answer_is_an_error_and_no_finding() {
         ran.log
     );
     assert!(
-        ran.error().contains(
-            "image `127.0.0.1:9/app:1` was found neither in the engine nor in its registry"
-        ),
+        ran.error()
+            .contains("image `127.0.0.1:9/app:1` was found neither in Docker nor in its registry"),
         "{}",
         ran.error()
     );
@@ -317,7 +316,7 @@ impl Drop for Tagged {
 }
 
 #[test]
-#[ignore = "real: needs the engine and Trivy"]
+#[ignore = "real: needs Docker and Trivy"]
 fn the_application_rebuilt_keeps_its_findings_on_their_lines() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();

@@ -161,7 +161,7 @@ fn created(inventory: &Inventory) -> String {
 
 // RFC 9562, version 8: from the digest of the report.
 fn id(raw: &[u8]) -> uuid::Uuid {
-    let digest = Digest::of(raw);
+    let digest = Digest::sha256(raw);
     let digits = digest.as_str().trim_start_matches("sha256:");
     let number = digits
         .get(..32)

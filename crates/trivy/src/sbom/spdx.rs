@@ -164,7 +164,7 @@ fn id(part: &Component) -> String {
 }
 
 fn short(text: &str) -> String {
-    let digest = Digest::of(text.as_bytes());
+    let digest = Digest::sha256(text.as_bytes());
     let digits = digest.as_str().trim_start_matches("sha256:");
     digits.chars().take(16).collect()
 }

@@ -175,7 +175,7 @@ fn build(commit: &str) -> anyhow::Result<String> {
         build
             .arg("app")
             .current_dir(paths::root())
-            // The engine's own builder: the other one needs a plug-in.
+            // Docker's own builder: the other one needs a plug-in.
             .env("DOCKER_BUILDKIT", "0"),
     )
     .context("while building the application")?;

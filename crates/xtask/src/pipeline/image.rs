@@ -9,11 +9,11 @@ use crate::say;
 use crate::setup::command::{command, output, run};
 use crate::stack::Stack;
 
-/// Build the last stage of `Dockerfile.action` in `checkout` with the engine's own builder, which is what a runner does
-/// for `uses: ./actions/<name>`; the engine has what did not change. The image's id is returned.
+/// Build the last stage of `Dockerfile.action` in `checkout` with Docker's own builder, which is what a runner does
+/// for `uses: ./actions/<name>`; Docker has what did not change. The image's id is returned.
 ///
 /// # Errors
-/// With the end of what the engine printed.
+/// With the end of what Docker printed.
 pub(crate) fn build(checkout: &Path) -> anyhow::Result<String> {
     let mut build = command("docker", ["build", "--quiet", "--file=Dockerfile.action"]);
     build.arg(".").current_dir(checkout);

@@ -41,7 +41,7 @@ impl Archive {
         );
         let named = index.manifests.first().with_context(what)?;
         let bytes = std::fs::read(blob(&layout, &named.digest)).with_context(what)?;
-        let digest = container::Digest::of(&bytes);
+        let digest = container::Digest::sha256(&bytes);
         ensure!(
             digest.as_str() == named.digest,
             "the manifest in `{}` is not the named one",

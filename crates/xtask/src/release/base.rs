@@ -1,7 +1,7 @@
-//! The base images for BuildKit where no registry has them: those of the engine, served beside it.
+//! The base images for BuildKit where no registry has them: those of Docker, served beside it.
 
 use anyhow::Context as _;
-use container::{Engine, LocalRegistry};
+use container::{Docker, LocalRegistry};
 
 use crate::paths;
 use crate::setup::base_images::{DEBIAN, GO, RUST};
@@ -26,7 +26,7 @@ pub(super) enum Bases {
     Served {
         /// Argument and address.
         arguments: Vec<(&'static str, String)>,
-        /// What the engine calls them.
+        /// What Docker calls them.
         ids: String,
         /// Nobody calls these two: they serve.
         _registry: LocalRegistry,
@@ -35,10 +35,10 @@ pub(super) enum Bases {
 }
 
 impl Bases {
-    /// Serve those of the engine.
+    /// Serve those of Docker.
     ///
     /// # Errors
-    /// When the engine does not give one.
+    /// When Docker does not give one.
     pub(super) fn serve() -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -56,11 +56,11 @@ impl Bases {
         let mut arguments = Vec::new();
         let mut ids = String::new();
         let registry = runtime.block_on(async {
-            let engine = Engine::connect(None).await?;
+            let docker = Docker::connect(None).await?;
             let registry = LocalRegistry::open(&folder).await?;
             for (argument, image) in IMAGES {
                 let name = image.parse().context("in the name of a base image")?;
-                let served = registry.add_saved(&engine, &name, "base").await?;
+                let served = registry.add_saved(&docker, &name, "base").await?;
                 arguments.push((argument, served.to_string()));
             }
             anyhow::Ok(registry)

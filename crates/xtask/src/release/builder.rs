@@ -1,5 +1,5 @@
 //! The builder of a release: BuildKit in a container, the same on a CI service's machine and on ours. The
-//! engine's own can't write a layer's times anew, so two builds with it would differ.
+//! Docker's own can't write a layer's times anew, so two builds with it would differ.
 
 use std::path::Path;
 

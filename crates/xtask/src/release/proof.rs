@@ -18,10 +18,10 @@ pub(super) fn tools(action: &str) -> &'static [&'static str] {
     }
 }
 
-/// Give the engine the image in the archive `file`; what it calls it is returned.
+/// Give Docker the image in the archive `file`; what it calls it is returned.
 ///
 /// # Errors
-/// When the engine does not take it.
+/// When Docker does not take it.
 pub(crate) fn load(file: &Path) -> anyhow::Result<String> {
     let loaded = output(command("docker", ["load", "--quiet", "--input"]).arg(file))?;
     let name = loaded.trim().rsplit(' ').next().unwrap_or_default();
@@ -104,7 +104,7 @@ pub(super) fn run_on(action: &str, archive: &Archive, file: &Path) -> anyhow::Re
         "without inputs it ended with {} and said: {said}",
         refused.status
     );
-    // The archive is what counts: the engine's copy was for this.
+    // The archive is what counts: Docker's copy was for this.
     run(&mut command("docker", ["rmi", "--force", image]))
 }
 

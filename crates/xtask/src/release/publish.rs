@@ -160,7 +160,7 @@ fn index(images: &[&Image]) -> anyhow::Result<Manifest> {
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
     let bytes = serde_json::to_vec(&index)?;
     Ok(Manifest {
-        digest: Digest::of(&bytes),
+        digest: Digest::sha256(&bytes),
         media_type: INDEX.to_owned(),
         bytes,
     })
@@ -199,6 +199,6 @@ mod tests {
         let text = String::from_utf8(index.bytes).unwrap();
         assert_eq!(text.matches("\"platform\"").count(), 2, "{text}");
         assert!(text.contains(r#""architecture":"arm64""#), "{text}");
-        assert_eq!(index.digest, Digest::of(text.as_bytes()));
+        assert_eq!(index.digest, Digest::sha256(text.as_bytes()));
     }
 }

@@ -38,14 +38,14 @@ pub(super) fn check(source: &Path, bases: &Bases, place: &Place) -> anyhow::Resu
         say::line(format!("  {action}: {first} twice"));
     }
     let built = again.join("programs");
-    by_the_engine(source, &built)?;
-    let by_engine = programs(&built)?;
+    by_the_docker(source, &built)?;
+    let by_docker = programs(&built)?;
     for action in ACTIONS {
         let released = programs(&place.folder.join(format!("{action}.content/usr/local/bin")))?;
         for (name, content) in released {
             ensure!(
-                by_engine.get(&name) == Some(&content),
-                "the program `{name}` in the image of {action} is not the one that the engine's own builder makes"
+                by_docker.get(&name) == Some(&content),
+                "the program `{name}` in the image of {action} is not the one that Docker's own builder makes"
             );
         }
     }
@@ -81,7 +81,7 @@ fn application(source: &Path, bases: &Bases, folder: &Path) -> anyhow::Result<()
 }
 
 // The programs of the last stage, which has those of all actions, into the folder `to`.
-fn by_the_engine(source: &Path, to: &Path) -> anyhow::Result<()> {
+fn by_the_docker(source: &Path, to: &Path) -> anyhow::Result<()> {
     let image = image::build(source)?;
     let container = output(&mut command("docker", ["create", &image, "ci"]))?;
     let container = container.trim();

@@ -9,7 +9,7 @@ use crate::say;
 type Package = (&'static str, &'static str);
 
 const PACKAGES: &[Package] = &[
-    ("docker.io", "the container engine"),
+    ("docker.io", "Docker"),
     ("docker-registry", "stands for Azure Container Registry"),
     (
         "mmdebstrap",
@@ -45,8 +45,8 @@ const UNLESS: &[(Package, &[&str])] = &[
     ),
 ];
 
-/// The engine's client, where it is a package of its own (since Debian 13).
-const CLIENT: Package = ("docker-cli", "the container engine's client");
+/// Docker's client, where it is a package of its own (since Debian 13).
+const CLIENT: Package = ("docker-cli", "Docker's client");
 
 /// Install the packages that are missing.
 ///
@@ -61,7 +61,7 @@ pub(crate) fn install() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Install those of them that the checks without a container engine need.
+/// Install those of them that the checks without Docker need.
 ///
 /// # Errors
 /// When a package cannot be installed.

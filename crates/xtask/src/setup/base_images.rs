@@ -25,7 +25,7 @@ pub(crate) const PAUSE: &str = "seaworthy/pause:local";
 pub(crate) const MADE: &[&str] = &[DEBIAN, RUST, GO, BUILDKIT, RUNNER, PAUSE];
 /// How the names of containers begin in which an image is made.
 pub(crate) const SETUP_NAME: &str = "seaworthy-setup-";
-/// Where the engine listens, if nothing else is said.
+/// Where Docker listens, if nothing else is said.
 const SOCKET: &str = "/var/run/docker.sock";
 /// What an image was made from, so that it is made anew only when that changes.
 pub(crate) const KEY_LABEL: &str = "dev.seaworthy.key";
@@ -39,7 +39,7 @@ pub(crate) enum Origin {
     Made,
 }
 
-/// See to it that the engine has every base image.
+/// See to it that Docker has every base image.
 ///
 /// # Errors
 /// When one can be neither pulled nor made.
@@ -139,8 +139,8 @@ fn key_of(folder: &Path) -> String {
         .unwrap_or_default()
 }
 
-// Whether the engine gets an answer about the image within a moment, from Docker Hub or from its mirror
-// (docs.docker.com/reference/api/engine, `DistributionInspect`; the client has no command for it).
+// Whether Docker gets an answer about the image within a moment, from Docker Hub or from its mirror
+// (docs.docker.com/reference/api/Docker, `DistributionInspect`; the client has no command for it).
 fn registry_answers() -> bool {
     let given = std::env::var("DOCKER_HOST").unwrap_or_default();
     let socket = given.strip_prefix("unix://").unwrap_or(SOCKET);

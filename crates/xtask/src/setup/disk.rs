@@ -9,7 +9,7 @@ use crate::paths;
 /// What a run writes at the most when everything was built before, in gigabytes: images, layers, a release.
 const NEEDED: f64 = 5.0;
 
-/// The folder where the engine keeps its images, if nobody moved it.
+/// The folder where Docker keeps its images, if nobody moved it.
 const ENGINE: &str = "/var/lib/docker";
 
 /// See that there is room for a run.

@@ -1,4 +1,4 @@
-//! What an engine that we started leaves in the host's network when it ends: chains and rules, the
+//! What Docker that we started leaves in the host's network when it ends: chains and rules, the
 //! policy of a chain, bridges.
 
 use std::path::PathBuf;
@@ -40,12 +40,12 @@ pub(super) fn save() -> anyhow::Result<()> {
     std::fs::rename(part, folder).context("while keeping the state of the network")
 }
 
-/// Whether it was kept, which is so if the engine is ours.
+/// Whether it was kept, which is so if Docker is ours.
 pub(super) fn is_kept() -> bool {
     folder().is_dir()
 }
 
-/// Take away what the engine left.
+/// Take away what Docker left.
 ///
 /// # Errors
 /// When the rules can't be written.
@@ -56,12 +56,12 @@ pub(super) fn restore() -> anyhow::Result<()> {
         let Ok(now) = output(&mut command::<&str>(save, [])) else {
             continue;
         };
-        let wanted = without_engine(&now, &read(family));
+        let wanted = without_docker(&now, &read(family));
         if wanted != now {
             write(restore, &wanted).with_context(|| format!("while running `{restore}`"))?;
         }
     }
-    // A table that only the engine used, and that has no rule any more.
+    // A table that only Docker used, and that has no rule any more.
     let before = read("tables");
     for table in tables()
         .lines()
@@ -129,16 +129,16 @@ fn has_rules(table: &str) -> bool {
     })
 }
 
-// The rules without the engine's own, and with the policies that were there before it.
-fn without_engine(now: &str, before: &str) -> String {
-    let engine = |line: &str| {
+// The rules without Docker's own, and with the policies that were there before it.
+fn without_docker(now: &str, before: &str) -> String {
+    let docker = |line: &str| {
         line.split_whitespace()
             .any(|word| is_bridge(word) || word.trim_start_matches(':').starts_with("DOCKER"))
     };
     let policies = policies(before);
     let mut table = "";
     let mut kept = String::new();
-    for line in now.lines().filter(|line| !engine(line)) {
+    for line in now.lines().filter(|line| !docker(line)) {
         table = line.strip_prefix('*').unwrap_or(table);
         let policy = line.strip_prefix(":FORWARD ");
         match policy.filter(|_| table == "filter") {
@@ -201,10 +201,10 @@ COMMIT
 :POSTROUTING ACCEPT [0:0]
 COMMIT
 ";
-        assert_eq!(without_engine(NOW, ""), kept);
-        let strict = without_engine(NOW, "*filter\n:FORWARD DROP [5:5]\nCOMMIT\n");
+        assert_eq!(without_docker(NOW, ""), kept);
+        let strict = without_docker(NOW, "*filter\n:FORWARD DROP [5:5]\nCOMMIT\n");
         assert_eq!(strict, kept.replace("FORWARD ACCEPT", "FORWARD DROP"));
-        assert_eq!(without_engine(kept, ""), kept);
+        assert_eq!(without_docker(kept, ""), kept);
     }
 
     #[test]

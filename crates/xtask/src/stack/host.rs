@@ -1,5 +1,5 @@
 //! What the stand-ins change on the host, and how it is undone: a network namespace and its link, a
-//! line in `/etc/hosts`, a certificate for the engine, and a few kernel settings.
+//! line in `/etc/hosts`, a certificate for Docker, and a few kernel settings.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::setup::command::{command, output, run, succeeds};
 pub(super) const NAMESPACE: &str = "seaworthy";
 const LINK: &str = "seaworthy0";
 const MARK: &str = "# seaworthy";
-/// The engine sets the last one, the kubelet the others.
+/// Docker sets the last one, the kubelet the others.
 const SETTINGS: &[&str] = &[
     "vm/overcommit_memory",
     "vm/panic_on_oom",
@@ -53,7 +53,7 @@ pub(super) fn prepare() -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(trust())?;
     std::fs::copy(tls().join("ca.crt"), trust().join("ca.crt"))
-        .context("while giving the engine the registry's authority")?;
+        .context("while giving Docker the registry's authority")?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::paths;
 
-/// How long a process may take to end by itself. An engine first stops its containers.
+/// How long a process may take to end by itself. Docker first stops its containers.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// How long the kernel may take to remove one that was killed.
 const REMOVAL: Duration = Duration::from_secs(5);

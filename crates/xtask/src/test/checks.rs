@@ -144,7 +144,7 @@ pub(super) fn application(outcomes: &mut Vec<Outcome>) {
         "build", "--quiet", "--target", "test", "--tag", IMAGE, "app",
     ];
     let mut build = command("docker", build);
-    // The engine's own builder: the other one needs a plug-in.
+    // Docker's own builder: the other one needs a plug-in.
     build.current_dir(paths::root()).env("DOCKER_BUILDKIT", "0");
     check(outcomes, "the application's test stage", &mut build);
     let mut tests = command("docker", ["run", "--rm", IMAGE]);

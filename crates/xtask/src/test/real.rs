@@ -29,7 +29,7 @@ const BESIDE_THE_OTHERS: &str = "copacetic-patch";
 /// The crate whose tests use the machine as a whole: the pipeline, and the release.
 const ALONE: &str = "tests";
 
-/// Run them, and `checks` before those that wait. Within a program one test comes after the other, as they share an engine
+/// Run them, and `checks` before those that wait. Within a program one test comes after the other, as they share Docker
 /// and a cluster; what a crate makes there is under names of its own.
 ///
 /// # Errors

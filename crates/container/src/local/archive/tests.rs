@@ -60,7 +60,7 @@ async fn where_the_stream_breaks_off_that_is_told_and_nothing_is_left() {
         let mut some = chunks(&whole[..at], 8192);
         some.push(Err(io::Error::other("connection reset")));
         let got = received(&registry, some).await;
-        let told = "while reading the engine's archive: connection reset";
+        let told = "while reading Docker's archive: connection reset";
         assert_eq!(got, Err(told.to_owned()), "{at}");
         assert_eq!(left(&registry), 0, "{at}");
     }
@@ -77,7 +77,7 @@ async fn an_engine_that_fails_half_way_is_quoted() {
     assert_eq!(got, Err("content digest sha256:ab: not found".to_owned()));
 
     let got = received(&registry, chunks(half, 8192)).await.unwrap_err();
-    let told = "the engine's archive is damaged: failed to unpack `";
+    let told = "Docker's archive is damaged: failed to unpack `";
     assert!(got.starts_with(told), "{got}");
     assert!(got.ends_with("failed to write entire file"), "{got}");
     assert_eq!(left(&registry), 0);

@@ -2,9 +2,9 @@ use super::super::LocalRegistry;
 use super::*;
 use serde_json::{Value, json};
 
-mod engine;
+mod docker;
 
-use engine::Fake;
+use docker::Fake;
 
 pub(in crate::local) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
@@ -23,7 +23,7 @@ const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd and so on";
 const SKIPPED: &[u8] = b"\x50\x2a\x4d\x18 and so on";
 
 fn blob(bytes: &[u8]) -> String {
-    format!("blobs/sha256/{}", Digest::of(bytes).hex())
+    format!("blobs/sha256/{}", Digest::sha256(bytes).hex())
 }
 
 fn config(diff_ids: &[&str]) -> Vec<u8> {
@@ -63,20 +63,25 @@ fn image(name: &str, layer: &[u8], diff_id: &str) -> anyhow::Result<(Saved, temp
 
 #[test]
 fn a_layer_has_the_digest_of_what_is_served() {
-    let diff_id = Digest::of(TAR);
+    let diff_id = Digest::sha256(TAR);
     let table = [
         ("abc/layer.tar".to_owned(), TAR, "", diff_id.clone()),
         (blob(TAR), TAR, "", diff_id.clone()),
-        (blob(GZIP), GZIP, "+gzip", Digest::of(GZIP)),
-        (blob(ZSTD), ZSTD, "+zstd", Digest::of(ZSTD)),
-        (blob(SKIPPED), SKIPPED, "+zstd", Digest::of(SKIPPED)),
+        (blob(GZIP), GZIP, "+gzip", Digest::sha256(GZIP)),
+        (blob(ZSTD), ZSTD, "+zstd", Digest::sha256(ZSTD)),
+        (blob(SKIPPED), SKIPPED, "+zstd", Digest::sha256(SKIPPED)),
         // A name that is no digest.
-        ("abc/layer.tar".to_owned(), GZIP, "+gzip", Digest::of(GZIP)),
+        (
+            "abc/layer.tar".to_owned(),
+            GZIP,
+            "+gzip",
+            Digest::sha256(GZIP),
+        ),
         (
             "blobs/sha256/abc".to_owned(),
             GZIP,
             "+gzip",
-            Digest::of(GZIP),
+            Digest::sha256(GZIP),
         ),
         // The tar of a layer may be empty.
         ("abc/layer.tar".to_owned(), b"", "", diff_id.clone()),
@@ -91,7 +96,7 @@ fn a_layer_has_the_digest_of_what_is_served() {
         assert_eq!(std::fs::read(path).unwrap(), bytes);
 
         let config = config(&[diff_id.as_str()]);
-        let digest = Digest::of(&config);
+        let digest = Digest::sha256(&config);
         assert_eq!(saved.manifest.config.digest, digest.as_str());
         assert_eq!(std::fs::read(&saved.blobs[1].1).unwrap(), config);
     }
@@ -121,10 +126,10 @@ fn a_layer_may_be_a_link_within_the_archive() {
 
 #[test]
 fn what_is_wrong_with_an_archive_is_told() {
-    let id = Digest::of(TAR).to_string();
+    let id = Digest::sha256(TAR).to_string();
     let entry = |layers: &[&str]| json!([{"Config": "c.json", "RepoTags": null, "Layers": layers}]);
     let other = blob(b"something else");
-    let whole = "the engine does not have the whole image; pull or build it again";
+    let whole = "Docker does not have the whole image; pull or build it again";
     let table = [
         (
             entry(&["x/layer.tar"]),
@@ -144,11 +149,11 @@ fn what_is_wrong_with_an_archive_is_told() {
         ),
         (
             json!([]),
-            "the engine's archive has 0 images, and none of them is named `app:1`".to_owned(),
+            "Docker's archive has 0 images, and none of them is named `app:1`".to_owned(),
         ),
         (
             json!({}),
-            "in the `manifest.json` of the engine's archive: invalid type: map, expected a sequence at line 1 column 0".to_owned(),
+            "in the `manifest.json` of Docker's archive: invalid type: map, expected a sequence at line 1 column 0".to_owned(),
         ),
     ];
     for (list, told) in table {
@@ -163,10 +168,7 @@ fn what_is_wrong_with_an_archive_is_told() {
 
     let folder = unpacked(&[("c.json", b"")]);
     let error = Saved::read(folder.path(), &[wanted("app:1", &[])]).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the engine's archive has no `manifest.json`"
-    );
+    assert_eq!(error.to_string(), "Docker's archive has no `manifest.json`");
 }
 
 #[test]
@@ -177,7 +179,7 @@ fn an_image_for_another_platform_is_not_taken_for_the_image() {
         ("c.json", &config(&["sha256:arm"])),
     ]);
     let error = Saved::read(folder.path(), &[wanted("app:1", &["sha256:amd"])]).unwrap_err();
-    let told = "in `app:1`: the archive has other layers than the engine tells of the image";
+    let told = "in `app:1`: the archive has other layers than Docker tells of the image";
     assert!(format!("{error:#}").starts_with(told), "{error:#}");
 }
 
@@ -227,7 +229,7 @@ async fn a_name_without_a_tag_is_latest_or_an_id() {
 
 #[tokio::test]
 async fn images_that_an_archive_does_not_tell_apart_come_one_by_one() {
-    let digest = format!("app@{}", Digest::of(b"app"));
+    let digest = format!("app@{}", Digest::sha256(b"app"));
     let fake = Fake::start(&[(&digest, "A"), ("debian:13", "B"), ("0a1b2c", "C")]).await;
     let served = fake.add(&[&digest, "debian:13"]).await.unwrap();
     assert_eq!(served, ["A", "B"]);
@@ -246,6 +248,6 @@ async fn an_image_that_the_engine_lacks_is_named() {
     let error = fake.add(&["app:1", "debian:13"]).await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "while taking `app:1` and `debian:13` out of the engine: the engine has no image `debian:13`"
+        "while taking `app:1` and `debian:13` out of Docker: Docker has no image `debian:13`"
     );
 }

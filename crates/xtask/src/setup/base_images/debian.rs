@@ -53,7 +53,7 @@ fn archive() -> String {
         .to_owned()
 }
 
-/// Make the image, if the one that the engine has is not made from the same.
+/// Make the image, if the one that Docker has is not made from the same.
 ///
 /// # Errors
 /// When Debian's archive does not give it.

@@ -1,4 +1,4 @@
-//! An engine that saves images, each of one layer.
+//! Docker that saves images, each of one layer.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ struct State {
 }
 
 pub(super) struct Fake {
-    engine: Engine,
+    docker: Docker,
     state: Arc<State>,
     registry: LocalRegistry,
     _folder: tempfile::TempDir,
@@ -33,7 +33,7 @@ impl Fake {
             asked: Mutex::default(),
         });
         let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("engine.sock");
+        let socket = folder.path().join("docker.sock");
         let listener = tokio::net::UnixListener::bind(&socket).unwrap();
         let known = Arc::clone(&state);
         tokio::spawn(async move {
@@ -51,7 +51,7 @@ impl Fake {
         });
         let host = format!("unix://{}", socket.display());
         Self {
-            engine: Engine::connect(Some(&host)).await.unwrap(),
+            docker: Docker::connect(Some(&host)).await.unwrap(),
             state,
             registry: LocalRegistry::open(folder.path()).await.unwrap(),
             _folder: folder,
@@ -69,7 +69,7 @@ impl Fake {
             .zip(spaces.iter().map(String::as_str))
             .collect();
         let mut layers = Vec::new();
-        for served in self.registry.add_saved_all(&self.engine, &pairs).await? {
+        for served in self.registry.add_saved_all(&self.docker, &pairs).await? {
             let image = self.registry.image(&served).await?.unwrap();
             let layer = self
                 .registry
@@ -110,7 +110,7 @@ fn answer(state: &State, request: &Request<hyper::body::Incoming>) -> Response<F
             *absent.status_mut() = StatusCode::NOT_FOUND;
             return absent;
         };
-        let diff_id = Digest::of(layer.as_bytes()).to_string();
+        let diff_id = Digest::sha256(layer.as_bytes()).to_string();
         json!({"Id": name, "RootFS": {"Type": "layers", "Layers": [diff_id]}})
             .to_string()
             .into()
@@ -118,7 +118,7 @@ fn answer(state: &State, request: &Request<hyper::body::Incoming>) -> Response<F
     Response::new(Full::new(body))
 }
 
-// As an engine writes it: one entry for an image, whatever its names; what was asked for by digest or id has none.
+// As Docker writes it: one entry for an image, whatever its names; what was asked for by digest or id has none.
 fn archive(state: &State, names: &[String]) -> Bytes {
     let mut entries: Vec<(&str, Vec<&str>)> = Vec::new();
     for name in names {
@@ -136,7 +136,7 @@ fn archive(state: &State, names: &[String]) -> Bytes {
     let mut files = Vec::new();
     let mut list = Vec::new();
     for (layer, tags) in entries {
-        let config = config(&[Digest::of(layer.as_bytes()).as_str()]);
+        let config = config(&[Digest::sha256(layer.as_bytes()).as_str()]);
         let (layer_path, config_path) = (blob(layer.as_bytes()), blob(&config));
         list.push(json!({"Config": config_path, "RepoTags": tags, "Layers": [layer_path]}));
         files.extend([

@@ -1,13 +1,13 @@
-//! What the engine says of an image.
+//! What Docker says of an image.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use bollard::errors::Error as DockerError;
 
-use crate::{Engine, ImageRef};
+use crate::{Docker, ImageRef};
 
-/// What the engine says of an image.
+/// What Docker says of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageInfo {
     /// The image's id: the digest of its configuration.
@@ -60,13 +60,13 @@ pub struct ImageConfig {
     pub stop_signal: String,
 }
 
-impl Engine {
-    /// What the engine says of `image`, or `None` if it does not have it.
+impl Docker {
+    /// What Docker says of `image`, or `None` if it does not have it.
     ///
     /// # Errors
-    /// When the engine does not answer.
+    /// When Docker does not answer.
     pub async fn inspect(&self, image: &ImageRef) -> anyhow::Result<Option<ImageInfo>> {
-        let found = match self.docker.inspect_image(&image.to_string()).await {
+        let found = match self.api.inspect_image(&image.to_string()).await {
             Ok(found) => found,
             Err(DockerError::DockerResponseServerError {
                 status_code: 404, ..
@@ -105,10 +105,10 @@ impl Engine {
     /// The instructions that made the image with the id `id`, from the base up.
     ///
     /// # Errors
-    /// When the engine does not answer or does not have it.
+    /// When Docker does not answer or does not have it.
     pub async fn layers(&self, id: &str) -> anyhow::Result<Vec<Layer>> {
         let history = self
-            .docker
+            .api
             .image_history(id)
             .await
             .with_context(|| format!("while reading the history of `{id}`"))?;
@@ -121,7 +121,7 @@ impl Engine {
 }
 
 // `RUN /bin/sh -c apt-get … # buildkit`, `/bin/sh -c #(nop)  CMD ["bash"]`.
-// The engine's own form; that of the type which carries it here has no zero before an hour of one digit.
+// Docker's own form; that of the type which carries it here has no zero before an hour of one digit.
 pub(super) fn rfc3339(nanoseconds: i128) -> String {
     jiff::Timestamp::from_nanosecond(nanoseconds)
         .map_or_else(|_| String::new(), |time| time.to_string())

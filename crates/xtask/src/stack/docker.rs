@@ -1,4 +1,4 @@
-//! The container engine.
+//! Docker.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn answers() -> bool {
     succeeds(&mut command("docker", ["info"]))
 }
 
-/// Use the engine that runs, or start one.
+/// Use Docker that runs, or start one.
 ///
 /// # Errors
 /// When it does not come up.
@@ -21,22 +21,22 @@ pub(super) fn start() -> anyhow::Result<()> {
         return Ok(());
     }
     firewall::save()?;
-    say::step("starting the container engine", || {
+    say::step("starting Docker", || {
         process::start(
-            "engine",
+            "docker",
             &command("dockerd", ["--host=unix:///var/run/docker.sock"]),
         )?;
-        process::wait("engine", Duration::from_secs(60), answers)
+        process::wait("docker", Duration::from_secs(60), answers)
     })
 }
 
-/// Stop the engine, if it is ours, and take away what it leaves on the host.
+/// Stop Docker, if it is ours, and take away what it leaves on the host.
 ///
 /// # Errors
 /// When the rules can't be written.
 pub(super) fn stop() -> anyhow::Result<()> {
-    process::stop("engine");
-    // An engine that answers now is somebody else's: its rules are in use.
+    process::stop("docker");
+    // Docker that answers now is somebody else's: its rules are in use.
     if answers() || !firewall::is_kept() {
         return Ok(());
     }
@@ -89,7 +89,7 @@ pub(super) fn remove_images() {
     let names = output(&mut command("docker", list)).unwrap_or_default();
     // Whatever else was built on them carries the label too, and is not ours.
     for name in names.lines().filter(|name| is_ours(name)) {
-        // An image in use stays: the engine says so, and it is not ours to force.
+        // An image in use stays: Docker says so, and it is not ours to force.
         let _ = run(&mut command("docker", ["rmi", name]));
     }
     let _ = run(&mut command(

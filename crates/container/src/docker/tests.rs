@@ -50,12 +50,12 @@ fn an_instruction_is_shown_without_the_builders_words() {
 
 #[tokio::test]
 async fn without_an_engine_the_cure_is_named() {
-    let error = Engine::connect(Some("unix:///nonexistent.sock"))
+    let error = Docker::connect(Some("unix:///nonexistent.sock"))
         .await
         .err()
         .unwrap();
     assert_eq!(
         format!("{error:#}"),
-        "while connecting to the container engine at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket"
+        "while connecting to Docker at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket"
     );
 }

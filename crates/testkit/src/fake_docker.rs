@@ -1,34 +1,34 @@
-//! A container engine that has one image, and nothing else.
+//! A Docker daemon that has one image, and nothing else.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
-/// The engine, for a step that gets no further than to look around. Its socket goes when it is dropped.
-pub struct Engine {
+/// A Docker daemon for a step that gets no further than to look around. Its socket goes when it is dropped.
+pub struct FakeDocker {
     folder: tempfile::TempDir,
 }
 
-impl Engine {
-    /// An engine that has `image`.
+impl FakeDocker {
+    /// A daemon that has `image`.
     ///
     /// # Panics
     /// When there can be no socket.
     pub fn with(image: &'static str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let engine = Self { folder };
-        let listener = UnixListener::bind(engine.socket()).expect("a socket");
+        let docker = Self { folder };
+        let listener = UnixListener::bind(docker.socket()).expect("a socket");
         // It ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 std::thread::spawn(move || answer(&stream, image));
             }
         });
-        engine
+        docker
     }
 
     fn socket(&self) -> PathBuf {
-        self.folder.path().join("engine.sock")
+        self.folder.path().join("docker.sock")
     }
 
     /// The value of `DOCKER_HOST`.

@@ -1,4 +1,4 @@
-//! The Docker Engine over its socket.
+//! The Docker daemon over its socket.
 
 mod inspect;
 
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use bollard::Docker;
+use bollard::Docker as Bollard;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error as DockerError;
 use bollard::query_parameters::{
@@ -19,13 +19,13 @@ use crate::{Digest, ImageRef};
 
 pub use inspect::{ImageConfig, ImageInfo, Layer};
 
-/// Seconds that a single answer of the engine may take.
+/// Seconds that a single answer of Docker may take.
 const ANSWER_LIMIT: u64 = 600;
 
-/// A connection to the engine.
+/// A connection to Docker.
 #[derive(Clone)]
-pub struct Engine {
-    pub(crate) docker: Docker,
+pub struct Docker {
+    pub(crate) api: Bollard,
     /// Where it listens.
     pub(crate) socket: Arc<Path>,
     /// Held by what brings something into being: whoever cleans up waits for its end.
@@ -41,12 +41,12 @@ pub struct Credentials {
     pub password: String,
 }
 
-impl Engine {
-    /// Connect to the engine: `host` is the value of `DOCKER_HOST`, by default
+impl Docker {
+    /// Connect to Docker: `host` is the value of `DOCKER_HOST`, by default
     /// `unix:///var/run/docker.sock`; the API version is the newest that both sides know.
     ///
     /// # Errors
-    /// When no engine answers there.
+    /// When no daemon answers there.
     pub async fn connect(host: Option<&str>) -> anyhow::Result<Self> {
         let host = host.unwrap_or("unix:///var/run/docker.sock");
         let Some(path) = host.strip_prefix("unix://") else {
@@ -54,34 +54,34 @@ impl Engine {
         };
         let cure = || {
             format!(
-                "while connecting to the container engine at `{path}`: is Docker running, and is its socket mounted into this container?"
+                "while connecting to Docker at `{path}`: is Docker running, and is its socket mounted into this container?"
             )
         };
         if !Path::new(path).exists() {
             return Err(anyhow!("there is no such socket").context(cure()));
         }
-        let docker = Docker::connect_with_unix(path, ANSWER_LIMIT, bollard::API_DEFAULT_VERSION)
+        let api = Bollard::connect_with_unix(path, ANSWER_LIMIT, bollard::API_DEFAULT_VERSION)
             .with_context(cure)?
             .negotiate_version()
             .await
             .with_context(cure)?;
         Ok(Self {
-            docker,
+            api,
             socket: Path::new(path).into(),
             making: Arc::default(),
         })
     }
 
-    /// The engine's version, `20.10.24`.
+    /// Docker's version, `20.10.24`.
     ///
     /// # Errors
-    /// When the engine does not answer.
+    /// When Docker does not answer.
     pub async fn version(&self) -> anyhow::Result<String> {
         let version = self
-            .docker
+            .api
             .version()
             .await
-            .context("while asking the engine for its version")?;
+            .context("while asking Docker for its version")?;
         Ok(version.version.unwrap_or_default())
     }
 
@@ -94,7 +94,7 @@ impl Engine {
             .repo(&target.without_version())
             .tag(target.tag().unwrap_or("latest"))
             .build();
-        self.docker
+        self.api
             .tag_image(&source.to_string(), Some(options))
             .await
             .with_context(|| format!("while tagging `{source}` as `{target}`"))
@@ -103,10 +103,10 @@ impl Engine {
     /// Take the name `image` away; the layers go with the last name. A missing image is no error.
     ///
     /// # Errors
-    /// When the engine refuses.
+    /// When Docker refuses.
     pub async fn untag(&self, image: &ImageRef) -> anyhow::Result<()> {
         match self
-            .docker
+            .api
             .remove_image(&image.to_string(), None::<RemoveImageOptions>, None)
             .await
         {
@@ -121,7 +121,7 @@ impl Engine {
     /// Fetch `image` from its registry.
     ///
     /// # Errors
-    /// With the engine's own message when that fails.
+    /// With Docker's own message when that fails.
     pub async fn pull(
         &self,
         image: &ImageRef,
@@ -134,7 +134,7 @@ impl Engine {
         let credentials = credentials
             .map(|c| docker_credentials(image, c))
             .transpose()?;
-        let mut progress = self.docker.create_image(Some(options), None, credentials);
+        let mut progress = self.api.create_image(Some(options), None, credentials);
         while let Some(step) = progress.next().await {
             step.with_context(|| format!("while pulling `{image}`"))?;
         }
@@ -145,7 +145,7 @@ impl Engine {
     /// `credentials` nobody signs in.
     ///
     /// # Errors
-    /// With the engine's own message when that fails.
+    /// With Docker's own message when that fails.
     pub async fn push<'a>(
         &self,
         image: &ImageRef,
@@ -158,7 +158,7 @@ impl Engine {
         let repository = image.without_version();
         let mut said = None;
         {
-            let mut progress = self.docker.push_image(
+            let mut progress = self.api.push_image(
                 &repository,
                 Some(options),
                 Some(credentials.map_or_else(
@@ -189,9 +189,7 @@ impl Engine {
                     .parse()
                     .ok()
             });
-        known.with_context(|| {
-            format!("the engine did not say which digest `{image}` was pushed under")
-        })
+        known.with_context(|| format!("Docker did not say which digest `{image}` was pushed under"))
     }
 }
 
@@ -205,8 +203,8 @@ fn digest_in(status: &str) -> Option<Digest> {
         .ok()
 }
 
-// The engine reads X-Registry-Auth as URL-safe base64, but the client library writes the standard
-// alphabet. Where the two differ the engine drops the credentials without a word and the registry
+// Docker reads X-Registry-Auth as URL-safe base64, but the client library writes the standard
+// alphabet. Where the two differ Docker drops the credentials without a word and the registry
 // answers "no basic auth credentials"; so such credentials are refused here, by name.
 fn docker_credentials(image: &ImageRef, given: &Credentials) -> anyhow::Result<DockerCredentials> {
     use base64::Engine as _;
@@ -222,7 +220,7 @@ fn docker_credentials(image: &ImageRef, given: &Credentials) -> anyhow::Result<D
         .contains(['+', '/'])
     {
         bail!(
-            "the password for `{}` has characters that the engine cannot be handed; use a token instead",
+            "the password for `{}` has characters that Docker cannot be handed; use a token instead",
             image.registry().unwrap_or("docker.io")
         );
     }
