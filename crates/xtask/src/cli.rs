@@ -40,6 +40,11 @@ enum Command {
         #[arg(long)]
         fast: bool,
     },
+    /// Check the words of `STYLE.md` alone.
+    Words {
+        /// Below these paths; everywhere if there are none.
+        paths: Vec<std::path::PathBuf>,
+    },
     /// Run a benchmark.
     Bench {
         /// Which one.
@@ -82,6 +87,7 @@ pub(crate) fn main() -> ExitCode {
             pipeline::workflow(trigger, &crate::paths::root()).map(drop)
         }
         Command::Test { fast } => return test::run(fast),
+        Command::Words { paths } => test::words::check(&paths),
         Command::Bench { name } => bench::run(&name),
         Command::Release { step } => release::run(step),
         Command::Screenshot => browser::screenshot(),
