@@ -40,6 +40,8 @@ enum Command {
         #[arg(long)]
         fast: bool,
     },
+    /// Write the inputs and outputs of each `action.yml`, and the tables of the READMEs, from the declarations.
+    Generate,
     /// Run a benchmark.
     Bench {
         /// Which one.
@@ -82,6 +84,7 @@ pub(crate) fn main() -> ExitCode {
             pipeline::workflow(trigger, &crate::paths::root()).map(drop)
         }
         Command::Test { fast } => return test::run(fast),
+        Command::Generate => crate::generate::write(),
         Command::Bench { name } => bench::run(&name),
         Command::Release { step } => release::run(step),
         Command::Screenshot => browser::screenshot(),
