@@ -42,6 +42,11 @@ enum Command {
     },
     /// Write the inputs and outputs of each `action.yml`, and the tables of the READMEs, from the declarations.
     Generate,
+    /// Check the words of `STYLE.md` alone.
+    Words {
+        /// Below these paths; everywhere if there are none.
+        paths: Vec<std::path::PathBuf>,
+    },
     /// Run a benchmark.
     Bench {
         /// Which one.
@@ -85,6 +90,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Test { fast } => return test::run(fast),
         Command::Generate => crate::generate::write(),
+        Command::Words { paths } => test::words::check(&paths),
         Command::Bench { name } => bench::run(&name),
         Command::Release { step } => release::run(step),
         Command::Screenshot => browser::screenshot(),
