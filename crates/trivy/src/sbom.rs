@@ -1,8 +1,8 @@
-//! The software bill of materials: what a report says is in the artifact, in the formats that others read.
+//! SBOMs: the packages in a report, in the formats that other tools read.
 //!
-//! Packages only. What is known against them changes by the day, and is in the SARIF file.
+//! Vulnerabilities are not included: they change daily, and are in the SARIF file.
 
-mod bill;
+mod contents;
 mod cyclonedx;
 mod inventory;
 mod spdx;
@@ -16,49 +16,49 @@ use std::str::FromStr;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use bill::Bill;
+use contents::Contents;
 
-/// A format of a software bill of materials.
+/// A format of an SBOM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sbom {
+pub enum SbomFormat {
     /// CycloneDX 1.6, JSON (cyclonedx.org/docs/1.6/json).
     CycloneDx,
     /// SPDX 2.3, JSON (spdx.github.io/spdx-spec/v2.3).
     Spdx,
 }
 
-impl FromStr for Sbom {
+impl FromStr for SbomFormat {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "cyclonedx" => Ok(Self::CycloneDx),
             "spdx" => Ok(Self::Spdx),
-            _ => Err("is none of `cyclonedx`, `spdx`".to_owned()),
+            _ => Err("is not `cyclonedx` or `spdx`".to_owned()),
         }
     }
 }
 
-impl Sbom {
-    /// The end of a file's name, as the formats' own sites have it.
-    pub const fn ending(self) -> &'static str {
+impl SbomFormat {
+    /// The file extension that the format's specification recommends.
+    pub const fn extension(self) -> &'static str {
         match self {
             Self::CycloneDx => "cdx.json",
             Self::Spdx => "spdx.json",
         }
     }
 
-    /// Write what the report `raw` lists to `file`: the same report gives the same bytes.
+    /// Write the packages of the report `raw` to `file`; the same report gives the same bytes.
     ///
     /// # Errors
-    /// When `raw` is no report, or the file can't be written.
+    /// When `raw` is not a report, or the file cannot be written.
     pub fn write(self, raw: &[u8], file: &Path) -> anyhow::Result<()> {
-        let bill = Bill::of(raw)?;
+        let contents = Contents::parse(raw)?;
         match self {
-            Self::CycloneDx => save(&cyclonedx::Document::of(&bill), file),
-            Self::Spdx => save(&spdx::Document::of(&bill), file),
+            Self::CycloneDx => save(&cyclonedx::Document::new(&contents), file),
+            Self::Spdx => save(&spdx::document(&contents)?, file),
         }
-        .with_context(|| format!("while writing `{}`", file.display()))
+        .with_context(|| format!("failed to write `{}`", file.display()))
     }
 }
 

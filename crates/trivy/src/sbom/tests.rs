@@ -31,11 +31,11 @@ const REPORT: &str = r#"{
   ]
 }"#;
 
-fn written(sbom: Sbom, raw: &str) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sbom.json");
+fn written(sbom: SbomFormat, raw: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("sbom.json");
     sbom.write(raw.as_bytes(), &file).unwrap();
-    // What changes with every release is not what is looked at here.
+    // The version changes with every release.
     let own = format!("{}\"", env!("CARGO_PKG_VERSION"));
     std::fs::read_to_string(file)
         .unwrap()
@@ -44,20 +44,20 @@ fn written(sbom: Sbom, raw: &str) -> String {
 
 #[test]
 fn an_image_in_cyclonedx() {
-    insta::assert_snapshot!(written(Sbom::CycloneDx, REPORT));
+    insta::assert_snapshot!(written(SbomFormat::CycloneDx, REPORT));
 }
 
 #[test]
 fn an_image_in_spdx() {
-    insta::assert_snapshot!(written(Sbom::Spdx, REPORT));
+    insta::assert_snapshot!(written(SbomFormat::Spdx, REPORT));
 }
 
 #[test]
-fn an_empty_report_is_an_artifact_without_parts() {
+fn an_empty_report_is_an_artifact_without_packages() {
     let raw = r#"{"SchemaVersion": 2, "CreatedAt": "2026-11-24T00:20:53Z", "ArtifactType": "filesystem"}"#;
     for (sbom, text) in [
-        (Sbom::CycloneDx, r#""components": []"#),
-        (Sbom::Spdx, r#""relationshipType": "DESCRIBES""#),
+        (SbomFormat::CycloneDx, r#""components": []"#),
+        (SbomFormat::Spdx, r#""relationshipType": "DESCRIBES""#),
     ] {
         let document = written(sbom, raw);
         assert!(document.contains(text), "{document}");
@@ -65,13 +65,13 @@ fn an_empty_report_is_an_artifact_without_parts() {
 }
 
 #[test]
-fn what_is_no_report_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = Sbom::Spdx
-        .write(b"[1]", &folder.path().join("x"))
+fn an_input_that_is_not_a_report_is_rejected() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = SbomFormat::Spdx
+        .write(b"[1]", &directory.path().join("x"))
         .unwrap_err();
     assert!(
-        error.to_string().starts_with("while reading the packages"),
+        error.to_string().starts_with("failed to read the packages"),
         "{error}"
     );
 }
