@@ -106,7 +106,11 @@ impl Analyses {
     }
 
     // A page of the list, the newest first.
-    async fn list(&self, filter: &AnalysisFilter<'_>, page: usize) -> anyhow::Result<Vec<Analysis>> {
+    async fn list(
+        &self,
+        filter: &AnalysisFilter<'_>,
+        page: usize,
+    ) -> anyhow::Result<Vec<Analysis>> {
         let query: String = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("tool_name", filter.tool)
             .append_pair("ref", filter.git_ref)

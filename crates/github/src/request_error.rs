@@ -57,7 +57,8 @@ impl RequestError {
     /// Whether it may pass by itself.
     pub(crate) fn is_transient(&self) -> bool {
         let lasting = [400, 401, 403, 404, 410, 413, 422, 451];
-        self.status().is_none_or(|status| !lasting.contains(&status))
+        self.status()
+            .is_none_or(|status| !lasting.contains(&status))
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
@@ -82,7 +83,8 @@ impl From<octocrab::Error> for RequestError {
             || header("x-ratelimit-remaining") == Some(0);
         let rate_limit = status == 429 || (status == 403 && exhausted);
         let seconds = || {
-            header("retry-after").or_else(|| Some(header("x-ratelimit-reset")?.saturating_sub(now())))
+            header("retry-after")
+                .or_else(|| Some(header("x-ratelimit-reset")?.saturating_sub(now())))
         };
         let details = source.errors.iter().flatten().map(|detail| match detail {
             Value::String(text) => text.clone(),

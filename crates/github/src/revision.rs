@@ -89,7 +89,9 @@ impl Revision {
                 }
             }
             _ => match git_ref.strip_suffix("/merge") {
-                Some(pull) if pull.starts_with("refs/pull/") => revision(&head, &format!("{pull}/head")),
+                Some(pull) if pull.starts_with("refs/pull/") => {
+                    revision(&head, &format!("{pull}/head"))
+                }
                 _ => revision(&head, git_ref),
             },
         }

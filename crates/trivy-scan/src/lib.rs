@@ -89,7 +89,7 @@ async fn tell_everybody(
         database,
         login,
     } = said;
-    let publisher = Publisher::new(ctx, request);
+    let publisher = Publisher::new(ctx, request)?;
     let mut remarks = compare::compare(scans, publisher.as_ref(), answers).await?;
     // Nobody needs the credentials any more.
     drop(login);
