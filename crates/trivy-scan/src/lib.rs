@@ -157,7 +157,7 @@ async fn tell(
     let Some(publisher) = publisher else {
         if request.github.upload && ctx.env().on_runner() {
             ctx.log().notice(
-                "the findings are not uploaded: there is no token, or this is no run of a workflow",
+                "the findings are not uploaded: there is no token, or this is not a workflow run",
             );
         }
         return Ok(false);

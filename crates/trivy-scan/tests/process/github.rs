@@ -95,7 +95,7 @@ async fn a_refused_file_is_red_and_the_summary_stands() {
     );
     assert!(
         ran.error()
-            .contains("GitHub refused the SARIF file: invalid SARIF"),
+            .contains("GitHub rejected the SARIF file: invalid SARIF"),
         "{}",
         ran.error()
     );
@@ -153,7 +153,7 @@ async fn each_answer_of_github_has_its_exit_code_and_its_cure() {
             r#"{"message": "Bad credentials"}"#,
             2,
             2,
-            "::error::trivy-scan: while uploading to the Security tab: GitHub does not take the token (Bad credentials): check the input `token`",
+            "::error::trivy-scan: failed to upload to the Security tab: GitHub rejected the token (Bad credentials); check the input `token`",
         ),
         (
             403,
@@ -235,7 +235,7 @@ async fn what_processing_refuses_is_quoted() {
         "{}",
         ran.log
     );
-    assert!(ran.error().ends_with("GitHub refused the SARIF file: rejecting delivery as the repository has too many logical alerts"), "{}", ran.error());
+    assert!(ran.error().ends_with("GitHub rejected the SARIF file: rejecting delivery as the repository has too many logical alerts"), "{}", ran.error());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,7 +253,7 @@ async fn a_server_that_is_not_there_is_an_error_and_the_files_stand() {
     assert_eq!((ran.code, ran.output("total")), (2, "3"), "{}", ran.log);
     assert!(
         ran.error()
-            .contains("GitHub could not be reached or failed"),
+            .contains("GitHub is unavailable"),
         "{}",
         ran.error()
     );
