@@ -1,7 +1,7 @@
 //! The rolling issue: one for each workflow, opened, rewritten and closed with what cannot be mended.
 
 use actions_toolkit::text::{self, plural};
-use container::ImageRef;
+use oci::ImageRef;
 use github::{Issues, RollingIssue};
 
 use crate::report::Patched;

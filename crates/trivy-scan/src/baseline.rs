@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use actions_toolkit::{BadInput, Context};
-use container::ImageRef;
+use oci::ImageRef;
 use findings::Finding;
 use serde_json::Value;
 

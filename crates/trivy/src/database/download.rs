@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use container::{Auth, Digest, ImageRef, Refused, Registry};
+use oci::{Auth, Digest, ImageRef, Refused, Registry};
 use jiff::Timestamp;
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Context as _;
-use container::Digest;
+use oci::Digest;
 use jiff::Timestamp;
 
 use super::inventory::{Inventory, Metadata, Package, Part};
