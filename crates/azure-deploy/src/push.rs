@@ -6,8 +6,8 @@ use actions_toolkit::{BadInput, Context, within};
 use anyhow::Context as _;
 use azure::TOKEN_USER;
 use docker::Docker;
-use oci::{Auth, Credentials, Digest, ImageRef};
 use futures_util::future::try_join_all;
+use oci::{Auth, Credentials, Digest, ImageRef};
 
 use crate::login::Login;
 use crate::request::{RegistryInput, Request};

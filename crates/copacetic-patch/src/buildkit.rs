@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use docker::{Container, ContainerSpec, Docker, netns};
-use oci::ImageRef;
 use futures_util::StreamExt as _;
+use oci::ImageRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
