@@ -2,8 +2,8 @@
 
 use actions_toolkit::text::{self, plural};
 use anyhow::Context as _;
-use container::ImageRef;
 use github::{Client, RollingIssue};
+use oci::ImageRef;
 
 use crate::report::Patched;
 use crate::request::Order;

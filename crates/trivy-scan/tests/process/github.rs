@@ -144,7 +144,7 @@ async fn a_token_that_may_not_comment_is_no_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_answer_of_github_has_its_exit_code_and_its_cure() {
+async fn each_response_of_github_has_its_exit_code_and_hint() {
     let off =
         r#"{"message": "Code Security must be enabled for this repository to use code scanning."}"#;
     let table = [
@@ -167,7 +167,7 @@ async fn each_answer_of_github_has_its_exit_code_and_its_cure() {
             r#"{"message": "Not Found"}"#,
             2,
             2,
-            "GitHub has no such repository for this token (Not Found)",
+            "the repository does not exist for this token (Not Found)",
         ),
         (
             413,
@@ -204,7 +204,7 @@ async fn each_answer_of_github_has_its_exit_code_and_its_cure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_of_requests_is_waited_for_as_long_as_github_says() {
+async fn a_rate_limit_is_waited_for_as_long_as_github_says() {
     let server = GitHub::start("t").await.unwrap();
     let busy = r#"{"message": "You have exceeded a secondary rate limit."}"#;
     server.expect(Fault::new("/sarifs", 429, busy).header("retry-after", "1"));
@@ -214,7 +214,7 @@ async fn a_limit_of_requests_is_waited_for_as_long_as_github_says() {
     let ran = with_github(&server, |step| step).await;
     assert_eq!(ran.code, 2, "{}", ran.log);
     assert!(
-        ran.error().contains("try again in 3600 s"),
+        ran.error().contains("try again in 3600s"),
         "{}",
         ran.error()
     );

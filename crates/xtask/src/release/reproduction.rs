@@ -26,7 +26,7 @@ pub(super) fn check(source: &Path, bases: &Bases, place: &Place) -> anyhow::Resu
     }
     images::build(source, bases, place, &again, Stages::Assembled)?;
     for action in ACTIONS {
-        let digest = |folder: &Path| -> anyhow::Result<container::Digest> {
+        let digest = |folder: &Path| -> anyhow::Result<oci::Digest> {
             let archive = Archive::open(&folder.join(format!("{action}.tar")))?;
             Ok(archive.manifest.digest)
         };
@@ -66,7 +66,7 @@ fn application(source: &Path, bases: &Bases, folder: &Path) -> anyhow::Result<()
         anew: Some(String::new()),
         one_time: false,
     };
-    let digest = |name: &str| -> anyhow::Result<container::Digest> {
+    let digest = |name: &str| -> anyhow::Result<oci::Digest> {
         builder.build(name, &build)?;
         let archive = Archive::open(&folder.join(format!("{name}.tar")))?;
         Ok(archive.manifest.digest)

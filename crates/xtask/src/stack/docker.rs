@@ -50,7 +50,7 @@ pub(super) fn stop() -> anyhow::Result<()> {
 /// checkout.
 pub(super) fn containers() -> Vec<String> {
     let checkout = format!("volume={}", paths::state().join("checkout").display());
-    let labelled = format!("label={}", container::RUN_LABEL);
+    let labelled = format!("label={}", docker::RUN_LABEL);
     let mut ids = Vec::new();
     let of_setup = format!("name=^/?{}", base_images::SETUP_NAME);
     for filter in [labelled, checkout, of_setup] {
