@@ -162,8 +162,7 @@ impl Request {
         }
         let filter = Filter::of(ctx, push)?;
         if orders.is_empty() && filter.is_none() {
-            let problem =
-                "is required and was empty or absent; or name a `registry` to patch images of";
+            let problem = "is required; or name a `registry` to patch images of";
             return Err(BadInput::new("image", problem));
         }
         let workspace = ctx.github().workspace()?;

@@ -4,6 +4,7 @@ mod actions;
 mod bench;
 mod browser;
 mod cli;
+mod generate;
 mod paths;
 mod pipeline;
 mod progress;

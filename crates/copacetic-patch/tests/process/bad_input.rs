@@ -13,7 +13,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "image",
             "",
-            "input `image`: is required and was empty or absent; or name a `registry` to patch images of",
+            "input `image`: is required; or name a `registry` to patch images of",
         ),
         (
             "image",
@@ -93,7 +93,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "offline",
             "1",
-            "input `offline`: `1` is neither `true` nor `false`",
+            "input `offline`: invalid value `1`; expected one of `true`, `false`",
         ),
         ("tag", "x", "input `tag` is unknown; did you mean `tags`?"),
     ];
