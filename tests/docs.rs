@@ -1,5 +1,5 @@
-//! The documents say what the code does: their links lead somewhere, their commands exist, and the messages
-//! that they explain are messages of the code.
+//! The documents match the code: their links lead to files, their commands exist, and the messages that they explain
+//! are messages of the code.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::process::Command;
 use pipeline_tests::{program, root};
 use walkdir::WalkDir;
 
-/// The files below `directory` that end in `ending`, but for what is built or vendored.
+/// The files below `directory` that end in `ending`, except what is built or vendored.
 fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
     let skipped = ["target", ".git", "node_modules", "schemas"];
     let entries = WalkDir::new(directory).into_iter().filter_entry(|entry| {

@@ -1,4 +1,4 @@
-//! What the tests of the whole pipeline share: the project's own command, and working trees to run it on.
+//! What the tests of the whole pipeline share: the command `xtask`, and working trees to run it on.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -6,10 +6,22 @@ use std::process::{Command, Output};
 /// The root of the checkout.
 ///
 /// # Panics
-/// Never: the package stands one directory below it.
+/// Never: the package is one directory below it.
 pub fn root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    root.expect("the package stands below the root").to_owned()
+    root.expect("the package is below the root").to_owned()
+}
+
+/// The names of the actions.
+///
+/// # Panics
+/// When the list can't be read.
+pub fn actions() -> Vec<String> {
+    let list = std::fs::read_to_string(root().join("actions/actions.txt"));
+    let list = list.expect("the list of actions");
+    let lines = list.lines().filter(|line| !line.starts_with('#'));
+    let names = lines.filter_map(|line| line.split_once(':'));
+    names.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// A program that was built with the tests.
@@ -20,7 +32,7 @@ pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test has a path");
     test.ancestors()
         .nth(2)
-        .expect("it stands in the target directory")
+        .expect("it is in the target directory")
         .join(name)
 }
 

@@ -40,7 +40,7 @@ enum Command {
         #[arg(long)]
         fast: bool,
     },
-    /// Write the inputs and outputs of each `action.yml`, and the tables of the READMEs, from the declarations.
+    /// Write what is generated: parts of each `action.yml` and README, and of `Dockerfile.action`.
     Generate,
     /// Check the words of `STYLE.md` alone.
     Words {

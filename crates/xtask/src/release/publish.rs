@@ -45,7 +45,7 @@ pub(super) fn with_registry<T>(
     runtime.block_on(work(&registry, directory))
 }
 
-/// Record the pushed `images` of one platform, and set the actions as an output of the step.
+/// Record the pushed `images` of one platform.
 ///
 /// # Errors
 /// When a file can't be written.
@@ -58,29 +58,6 @@ pub(super) fn record(
         .directory
         .join(format!("images.{architecture}.json"));
     std::fs::write(&file, serde_json::to_vec_pretty(images)?)?;
-    let digests = images
-        .iter()
-        .map(|image| (image.action.as_str(), image.digest.as_str()));
-    outputs(destination, architecture, digests.collect())
-}
-
-// What later jobs attest and sign: the digests, by action, in the output `name`.
-fn outputs(
-    destination: &Destination,
-    name: &str,
-    digests: BTreeMap<&str, &str>,
-) -> anyhow::Result<()> {
-    let Some(path) = std::env::var_os("GITHUB_OUTPUT") else {
-        return Ok(());
-    };
-    let mut file = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)?;
-    let actions: Vec<_> = digests.keys().collect();
-    writeln!(file, "registry={}", destination.registry)?;
-    writeln!(file, "actions={}", serde_json::to_string(&actions)?)?;
-    writeln!(file, "{name}={}", serde_json::to_string(&digests)?)?;
     Ok(())
 }
 
@@ -120,11 +97,33 @@ pub(super) fn run(destination: &Destination) -> anyhow::Result<()> {
     }
     let file = destination.directory.join(PUBLISHED);
     std::fs::write(&file, serde_json::to_vec_pretty(&published)?)?;
-    let digests = published.iter().filter_map(|(action, image)| {
-        let (_, digest) = image.split_once('@')?;
-        Some((action.as_str(), digest))
-    });
-    outputs(destination, "digests", digests.collect())
+    outputs(destination, &pushed, &published)
+}
+
+// What later jobs attest and sign, as outputs of the step: a row of their matrix for each.
+fn outputs(
+    destination: &Destination,
+    images: &[Image],
+    published: &Published,
+) -> anyhow::Result<()> {
+    let Some(path) = std::env::var_os("GITHUB_OUTPUT") else {
+        return Ok(());
+    };
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)?;
+    let indexes: Vec<_> = published
+        .iter()
+        .filter_map(|(action, image)| {
+            let (_, digest) = image.split_once('@')?;
+            Some(json!({"action": action, "digest": digest}))
+        })
+        .collect();
+    writeln!(file, "registry={}", destination.registry)?;
+    writeln!(file, "images={}", serde_json::to_string(images)?)?;
+    writeln!(file, "indexes={}", serde_json::to_string(&indexes)?)?;
+    Ok(())
 }
 
 // The images of every platform.
