@@ -40,7 +40,11 @@ fn get(url: &str) -> String {
     runtime.block_on(async {
         let http = actions_toolkit::http_client().expect("a client");
         let response = http.get(url).send().await.expect("a response");
-        assert!(response.status().is_success(), "{url}: {}", response.status());
+        assert!(
+            response.status().is_success(),
+            "{url}: {}",
+            response.status()
+        );
         response.text().await.expect("a body")
     })
 }
@@ -60,7 +64,9 @@ fn is_aged() -> bool {
         .output()
         .expect("docker starts");
     assert!(simulated.status.success(), "{}", text(&simulated));
-    text(&simulated).lines().any(|line| line.starts_with("Inst "))
+    text(&simulated)
+        .lines()
+        .any(|line| line.starts_with("Inst "))
 }
 
 // What the deployment got from the steps before it, and the page from the deployment.
@@ -74,11 +80,7 @@ fn the_page_has_every_fact(patched: bool) {
         let fact = facts[fact].as_str().expect("a text");
         assert!(page.contains(fact), "{fact}: {page}");
     }
-    let log = if patched {
-        "yes"
-    } else {
-        "no, nothing to fix"
-    };
+    let log = if patched { "yes" } else { "no, nothing to fix" };
     let log = format!("<dt>Patched</dt><dd>{log}</dd>");
     assert!(page.contains(&log), "{log}: {page}");
     let total = |when: &str| -> u64 {

@@ -26,7 +26,8 @@ mod verdict;
 pub use action::ACTION;
 
 use actions_toolkit::{Context, Done, Held};
-use container::{Docker, ImageRef};
+use docker::Docker;
+use oci::ImageRef;
 
 use crate::build::build;
 use crate::job::Job;

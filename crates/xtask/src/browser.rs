@@ -34,7 +34,7 @@ impl Application {
     pub(crate) fn start(image: &str, options: &[&str]) -> anyhow::Result<Self> {
         let mut start = command("docker", ["run", "--detach", "--read-only", "--tmpfs=/tmp"]);
         start.args(["--cap-drop=ALL", "--security-opt=no-new-privileges"]);
-        start.arg(format!("--label={}=page", container::RUN_LABEL));
+        start.arg(format!("--label={}=page", docker::RUN_LABEL));
         start.args(["--publish=127.0.0.1::8000"]).args(options);
         let id = output(start.arg(image))?.trim().to_owned();
         let mut started = Self {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use container::oci::{self, Index};
-use container::{Manifest, Registry};
+use oci::Index;
+use oci::{RawManifest, Registry};
 
 use crate::setup::command::{command, run};
 
@@ -12,7 +12,7 @@ use crate::setup::command::{command, run};
 pub(super) struct Archive {
     layout: PathBuf,
     /// Its manifest, byte for byte.
-    pub(super) manifest: Manifest,
+    pub(super) manifest: RawManifest,
     content: oci::Manifest,
 }
 
@@ -41,7 +41,7 @@ impl Archive {
         );
         let named = index.manifests.first().with_context(what)?;
         let bytes = std::fs::read(blob(&layout, &named.digest)).with_context(what)?;
-        let digest = container::Digest::sha256(&bytes);
+        let digest = oci::Digest::sha256(&bytes);
         ensure!(
             digest.as_str() == named.digest,
             "the manifest in `{}` does not match its digest",
@@ -51,7 +51,7 @@ impl Archive {
         let media_type = named.media_type.clone();
         Ok(Self {
             layout,
-            manifest: Manifest {
+            manifest: RawManifest {
                 digest,
                 media_type,
                 bytes,

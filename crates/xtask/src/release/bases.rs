@@ -1,7 +1,7 @@
 //! The base images for BuildKit where no registry has them: those of Docker, from a local registry.
 
 use anyhow::Context as _;
-use container::{Docker, LocalRegistry};
+use docker::{Docker, LocalRegistry};
 
 use crate::paths;
 use crate::setup::base_images::{DEBIAN, GO, RUST};

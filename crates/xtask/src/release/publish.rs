@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use anyhow::{Context as _, ensure};
-use container::{Auth, Credentials, Digest, Manifest, Registry};
+use oci::{Auth, Credentials, Digest, RawManifest, Registry};
 use serde_json::json;
 
 use super::Destination;
@@ -154,7 +154,7 @@ fn pushed(destination: &Destination) -> anyhow::Result<Vec<Image>> {
 }
 
 // The index of `images` (github.com/opencontainers/image-spec/blob/main/image-index.md).
-fn index(images: &[&Image]) -> anyhow::Result<Manifest> {
+fn index(images: &[&Image]) -> anyhow::Result<RawManifest> {
     let manifests: Vec<_> = images
         .iter()
         .map(|image| {
@@ -168,7 +168,7 @@ fn index(images: &[&Image]) -> anyhow::Result<Manifest> {
         .collect();
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
     let bytes = serde_json::to_vec(&index)?;
-    Ok(Manifest {
+    Ok(RawManifest {
         digest: Digest::sha256(&bytes),
         media_type: INDEX.to_owned(),
         bytes,

@@ -27,7 +27,7 @@ pub(super) fn check(source: &Path, bases: &Bases, destination: &Destination) -> 
     }
     images::build(source, bases, destination, &second, Stages::Assembled)?;
     for Action { name: action, .. } in ACTIONS.iter() {
-        let digest = |directory: &Path| -> anyhow::Result<container::Digest> {
+        let digest = |directory: &Path| -> anyhow::Result<oci::Digest> {
             let archive = Archive::open(&directory.join(format!("{action}.tar")))?;
             Ok(archive.manifest.digest)
         };
@@ -73,7 +73,7 @@ fn application(source: &Path, bases: &Bases, directory: &Path) -> anyhow::Result
         uncached: Some(String::new()),
         one_time: false,
     };
-    let digest = |name: &str| -> anyhow::Result<container::Digest> {
+    let digest = |name: &str| -> anyhow::Result<oci::Digest> {
         builder.build(name, &build)?;
         let archive = Archive::open(&directory.join(format!("{name}.tar")))?;
         Ok(archive.manifest.digest)

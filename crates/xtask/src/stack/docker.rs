@@ -50,7 +50,7 @@ pub(super) fn stop() -> anyhow::Result<()> {
 /// checkout.
 pub(super) fn containers() -> Vec<String> {
     let checkout = format!("volume={}", paths::state().join("checkout").display());
-    let by_label = format!("label={}", container::RUN_LABEL);
+    let by_label = format!("label={}", docker::RUN_LABEL);
     let mut ids = Vec::new();
     let of_setup = format!("name=^/?{}", base_images::SETUP_NAME);
     for filter in [by_label, checkout, of_setup] {

@@ -9,7 +9,7 @@ use reqwest::{Method, Response, StatusCode};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{ATTEMPTS, Ask, Registry, base, checked, header, is_passing};
-use crate::{Digest, Manifest, oci};
+use crate::{Descriptor, Digest, INDEX, Index, Manifest, RawManifest};
 
 /// Limit of one blob.
 const BLOB_LIMIT: Duration = Duration::from_secs(1800);
@@ -160,12 +160,12 @@ impl Registry {
     pub async fn push_manifest(
         &self,
         repository: &str,
-        manifest: &oci::Manifest,
+        manifest: &Manifest,
         reference: Option<&str>,
     ) -> anyhow::Result<Digest> {
         let bytes = manifest.bytes()?;
         let digest = Digest::sha256(&bytes);
-        let stored = Manifest {
+        let stored = RawManifest {
             digest: digest.clone(),
             media_type: manifest.media_type.clone(),
             bytes,
@@ -183,19 +183,19 @@ impl Registry {
     async fn refer(
         &self,
         repository: &str,
-        subject: &oci::Descriptor,
-        manifest: &oci::Manifest,
-        stored: &Manifest,
+        subject: &Descriptor,
+        manifest: &Manifest,
+        stored: &RawManifest,
     ) -> anyhow::Result<()> {
         let tag = subject.digest.replace(':', "-");
         let known = self.manifest(repository, &tag).await?;
-        let known = known.and_then(|list| serde_json::from_slice::<oci::Index>(&list.bytes).ok());
-        let mut index = known.unwrap_or(oci::Index {
+        let known = known.and_then(|list| serde_json::from_slice::<Index>(&list.bytes).ok());
+        let mut index = known.unwrap_or(Index {
             schema_version: 2,
-            media_type: oci::INDEX.to_owned(),
+            media_type: INDEX.to_owned(),
             manifests: Vec::new(),
         });
-        let mut entry = oci::Descriptor::new(
+        let mut entry = Descriptor::new(
             &stored.media_type,
             &stored.digest,
             stored.bytes.len() as u64,
@@ -205,9 +205,9 @@ impl Registry {
         index.manifests.retain(|known| known.digest != entry.digest);
         index.manifests.push(entry);
         let bytes = serde_json::to_vec(&index)?;
-        let list = Manifest {
+        let list = RawManifest {
             digest: Digest::sha256(&bytes),
-            media_type: oci::INDEX.to_owned(),
+            media_type: INDEX.to_owned(),
             bytes,
         };
         self.put(repository, &tag, &list).await.map(drop)

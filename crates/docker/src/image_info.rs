@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use bollard::errors::Error as DockerError;
+use oci::{Digest, ImageRef};
+use serde_json::Value;
 
-use crate::{Docker, ImageRef};
+use crate::Docker;
 
 /// What Docker says of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -122,14 +124,88 @@ impl Docker {
 
 // `RUN /bin/sh -c apt-get … # buildkit`, `/bin/sh -c #(nop)  CMD ["bash"]`.
 // Docker's own form; that of the type which carries it here has no zero before an hour of one digit.
-pub(super) fn rfc3339(nanoseconds: i128) -> String {
+pub(crate) fn rfc3339(nanoseconds: i128) -> String {
     jiff::Timestamp::from_nanosecond(nanoseconds)
         .map_or_else(|_| String::new(), |time| time.to_string())
 }
 
-pub(super) fn instruction(created_by: &str) -> String {
+pub(crate) fn instruction(created_by: &str) -> String {
     let text = created_by.trim_end_matches("# buildkit").trim();
     let text = text.strip_prefix("/bin/sh -c #(nop)").unwrap_or(text);
     let words: Vec<_> = text.split_whitespace().collect();
     words.join(" ").replace("RUN /bin/sh -c ", "RUN ")
+}
+
+// Docker writes `Labels` and `labels` alike (Copa does both): the first is the specification's.
+fn strings(value: &Value) -> Vec<String> {
+    let items = value.as_array().into_iter().flatten();
+    items
+        .filter_map(|item| item.as_str().map(ToOwned::to_owned))
+        .collect()
+}
+
+impl ImageInfo {
+    /// What the configuration `bytes` says of its image; sizes and names are not in it.
+    ///
+    /// # Errors
+    /// When it is no configuration.
+    pub fn from_config(bytes: &[u8]) -> anyhow::Result<Self> {
+        let json: Value = serde_json::from_slice(bytes).context("in the image's configuration")?;
+        let config = &json["config"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let keys = |value: &Value| {
+            let map = value.as_object().into_iter().flatten();
+            map.map(|(key, _)| key.clone()).collect::<Vec<_>>()
+        };
+        let labels = [&config["labels"], &config["Labels"]];
+        let labels = labels
+            .into_iter()
+            .flat_map(|labels| labels.as_object().into_iter().flatten())
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect();
+        Ok(Self {
+            id: Digest::sha256(bytes).to_string(),
+            os: text(&json["os"]),
+            architecture: text(&json["architecture"]),
+            diff_ids: strings(&json["rootfs"]["diff_ids"]),
+            created: text(&json["created"]),
+            config: ImageConfig {
+                user: text(&config["User"]),
+                entrypoint: strings(&config["Entrypoint"]),
+                cmd: strings(&config["Cmd"]),
+                env: strings(&config["Env"]),
+                working_dir: text(&config["WorkingDir"]),
+                exposed_ports: keys(&config["ExposedPorts"]),
+                labels,
+                healthcheck: strings(&config["Healthcheck"]["Test"]),
+                stop_signal: text(&config["StopSignal"]),
+            },
+            ..Self::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_says_how_the_image_runs() {
+        let info = ImageInfo::from_config(br#"{"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": ["sha256:a"]},
+            "config": {"User": "1", "Cmd": ["a"], "Env": null, "ExposedPorts": {"80/tcp": {}}, "Labels": {"a": "1"}, "labels": {"a": "0", "b": "2"}, "Healthcheck": {"Test": ["CMD", "x"]}}}"#).unwrap();
+        assert_eq!(
+            (info.os.as_str(), info.architecture.as_str()),
+            ("linux", "amd64")
+        );
+        assert_eq!(info.diff_ids, ["sha256:a"]);
+        assert_eq!(info.config.exposed_ports, ["80/tcp"]);
+        assert_eq!(info.config.healthcheck, ["CMD", "x"]);
+        let labels: Vec<_> = info
+            .config
+            .labels
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        assert_eq!(labels, ["a=1", "b=2"]);
+    }
 }

@@ -4,12 +4,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
-use sha2::{Digest as _, Sha256};
+use oci::Digest;
 use tokio::io::AsyncWriteExt as _;
 
-use super::answer::{Body, full, plain};
+use super::http::{Body, full, plain};
 use super::{Blob, Shared, Stored};
-use crate::Digest;
 
 /// Bytes of a manifest; registries take 4 MiB at most.
 const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
@@ -107,9 +106,7 @@ async fn append(path: &std::path::Path, request: Request<Incoming>) -> std::io::
 }
 
 fn hash(path: &std::path::Path) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
-    Ok(Digest::of_hash(&hasher.finalize()).to_string())
+    Ok(Digest::from_reader(std::fs::File::open(path)?)?.to_string())
 }
 
 pub(super) async fn manifest(

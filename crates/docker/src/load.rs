@@ -7,10 +7,11 @@ use anyhow::Context as _;
 use bollard::query_parameters::ImportImageOptionsBuilder;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use oci::ImageRef;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
-use crate::{Docker, ImageRef, LocalRegistry, StoredImage};
+use crate::{Docker, LocalRegistry, StoredImage};
 
 const CHUNK: usize = 256 * 1024;
 const BLOCK: usize = 512;

@@ -6,7 +6,7 @@ mod docker;
 
 use docker::Fake;
 
-pub(in crate::local) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(in crate::local_registry) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
         let mut header = tar::Header::new_ustar();

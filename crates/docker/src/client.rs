@@ -1,7 +1,5 @@
 //! The Docker daemon over its socket.
 
-mod inspect;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,11 +11,8 @@ use bollard::query_parameters::{
     CreateImageOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
 };
 use futures_util::StreamExt as _;
+use oci::{Credentials, Digest, ImageRef};
 use tokio::sync::RwLock;
-
-use crate::{Digest, ImageRef};
-
-pub use inspect::{ImageConfig, ImageInfo, Layer};
 
 /// Seconds that a single answer of Docker may take.
 const ANSWER_LIMIT: u64 = 600;
@@ -30,15 +25,6 @@ pub struct Docker {
     pub(crate) socket: Arc<Path>,
     /// Held by what brings something into being: whoever cleans up waits for its end.
     pub(crate) making: Arc<RwLock<()>>,
-}
-
-/// A user name and password for a registry.
-#[derive(Clone)]
-pub struct Credentials {
-    /// The user name.
-    pub username: String,
-    /// The password or token.
-    pub password: String,
 }
 
 impl Docker {

@@ -9,11 +9,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use oci::{CONFIG, Descriptor, Digest, ImageRef, LAYER, Manifest};
 use serde::Deserialize;
 
 use super::{Blob, LocalRegistry, archive};
-use crate::oci::{CONFIG, Descriptor, LAYER, Manifest};
-use crate::{Digest, Docker, ImageRef};
+use crate::Docker;
 
 /// What makes several images come one by one.
 #[derive(Debug, thiserror::Error)]
@@ -247,7 +247,7 @@ fn layer(path: &Path, name: &str, diff_id: &Digest) -> anyhow::Result<Descriptor
     };
     let digest = match blob {
         Some(digest) => digest,
-        None => Digest::of_reader(File::open(path)?)?,
+        None => Digest::from_reader(File::open(path)?)?,
     };
     Ok(Descriptor::new(
         &format!("{LAYER}{compression}"),

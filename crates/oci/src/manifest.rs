@@ -1,12 +1,11 @@
-//! Manifests of the OCI image specification (v1.1), and what a configuration says of an image.
+//! Manifests of the OCI image specification (v1.1).
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::{Digest, ImageConfig, ImageInfo};
+use crate::Digest;
 
 /// The media type of a manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -147,78 +146,9 @@ pub fn is_index(media_type: &str) -> bool {
     media_type == INDEX || media_type == DOCKER_INDEX
 }
 
-// Docker writes `Labels` and `labels` alike (Copa does both): the first is the specification's.
-fn strings(value: &Value) -> Vec<String> {
-    let items = value.as_array().into_iter().flatten();
-    items
-        .filter_map(|item| item.as_str().map(ToOwned::to_owned))
-        .collect()
-}
-
-impl ImageInfo {
-    /// What the configuration `bytes` says of its image; sizes and names are not in it.
-    ///
-    /// # Errors
-    /// When it is no configuration.
-    pub fn of_config(bytes: &[u8]) -> anyhow::Result<Self> {
-        let json: Value = serde_json::from_slice(bytes).context("in the image's configuration")?;
-        let config = &json["config"];
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let keys = |value: &Value| {
-            let map = value.as_object().into_iter().flatten();
-            map.map(|(key, _)| key.clone()).collect::<Vec<_>>()
-        };
-        let labels = [&config["labels"], &config["Labels"]];
-        let labels = labels
-            .into_iter()
-            .flat_map(|labels| labels.as_object().into_iter().flatten())
-            .map(|(name, value)| (name.clone(), text(value)))
-            .collect();
-        Ok(Self {
-            id: Digest::sha256(bytes).to_string(),
-            os: text(&json["os"]),
-            architecture: text(&json["architecture"]),
-            diff_ids: strings(&json["rootfs"]["diff_ids"]),
-            created: text(&json["created"]),
-            config: ImageConfig {
-                user: text(&config["User"]),
-                entrypoint: strings(&config["Entrypoint"]),
-                cmd: strings(&config["Cmd"]),
-                env: strings(&config["Env"]),
-                working_dir: text(&config["WorkingDir"]),
-                exposed_ports: keys(&config["ExposedPorts"]),
-                labels,
-                healthcheck: strings(&config["Healthcheck"]["Test"]),
-                stop_signal: text(&config["StopSignal"]),
-            },
-            ..Self::default()
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_configuration_says_how_the_image_runs() {
-        let info = ImageInfo::of_config(br#"{"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": ["sha256:a"]},
-            "config": {"User": "1", "Cmd": ["a"], "Env": null, "ExposedPorts": {"80/tcp": {}}, "Labels": {"a": "1"}, "labels": {"a": "0", "b": "2"}, "Healthcheck": {"Test": ["CMD", "x"]}}}"#).unwrap();
-        assert_eq!(
-            (info.os.as_str(), info.architecture.as_str()),
-            ("linux", "amd64")
-        );
-        assert_eq!(info.diff_ids, ["sha256:a"]);
-        assert_eq!(info.config.exposed_ports, ["80/tcp"]);
-        assert_eq!(info.config.healthcheck, ["CMD", "x"]);
-        let labels: Vec<_> = info
-            .config
-            .labels
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect();
-        assert_eq!(labels, ["a=1", "b=2"]);
-    }
 
     #[test]
     fn dockers_media_types_have_a_name_of_the_oci() {

@@ -3,8 +3,8 @@
 //! Protocol: github.com/opencontainers/distribution-spec (v1.1); tokens:
 //! distribution.github.io/distribution/spec/auth/token.
 
+mod catalog;
 mod content;
-mod list;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,12 +18,21 @@ use reqwest::header::{
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 
-use crate::{Credentials, Digest};
+use crate::Digest;
 
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const ATTEMPTS: u32 = 4;
+
+/// A user name and password for a registry.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The user name.
+    pub username: String,
+    /// The password or token.
+    pub password: String,
+}
 
 /// How to sign in to a registry.
 #[derive(Clone)]
@@ -50,7 +59,7 @@ struct Ask<'a> {
     /// Below `/v2/`.
     path: &'a str,
     scope: String,
-    body: Option<&'a Manifest>,
+    body: Option<&'a RawManifest>,
     range: Option<String>,
     limit: Duration,
 }
@@ -78,7 +87,7 @@ impl<'a> Ask<'a> {
 
 /// A manifest as the registry holds it.
 #[derive(Debug, Clone)]
-pub struct Manifest {
+pub struct RawManifest {
     /// Its digest.
     pub digest: Digest,
     /// Its media type.
@@ -136,7 +145,7 @@ impl Registry {
         &self,
         repository: &str,
         reference: &str,
-    ) -> anyhow::Result<Option<Manifest>> {
+    ) -> anyhow::Result<Option<RawManifest>> {
         let what = format!("while reading `{}/{repository}:{reference}`", self.host);
         let path = format!("{repository}/manifests/{reference}");
         let answer = self
@@ -149,7 +158,7 @@ impl Registry {
         let answer = checked(answer, &self.host).await.context(what.clone())?;
         let media_type = header(answer.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
         let bytes = answer.bytes().await.context(what)?.to_vec();
-        Ok(Some(Manifest {
+        Ok(Some(RawManifest {
             digest: Digest::sha256(&bytes),
             media_type,
             bytes,
@@ -164,7 +173,7 @@ impl Registry {
         &self,
         repository: &str,
         tag: &str,
-        manifest: &Manifest,
+        manifest: &RawManifest,
     ) -> anyhow::Result<()> {
         self.put(repository, tag, manifest).await.map(drop)
     }
@@ -173,7 +182,7 @@ impl Registry {
         &self,
         repository: &str,
         reference: &str,
-        manifest: &Manifest,
+        manifest: &RawManifest,
     ) -> anyhow::Result<Response> {
         let what = format!("while tagging `{}/{repository}:{reference}`", self.host);
         let path = format!("{repository}/manifests/{reference}");

@@ -6,8 +6,8 @@
 //! those of a registry by passing its blobs through, so that no child process needs its password. What
 //! is pushed here stays here, until it is taken on.
 
-mod answer;
 mod archive;
+mod http;
 mod saved;
 mod upload;
 
@@ -18,8 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use oci::{Digest, ImageRef, RawManifest, Registry};
 
-use crate::{Digest, ImageInfo, ImageRef, Registry, oci};
+use crate::ImageInfo;
 
 /// A registry on a loopback port. It ends, and its files go, when it is dropped.
 pub struct LocalRegistry {
@@ -105,11 +106,7 @@ impl LocalRegistry {
             content: Mutex::default(),
         });
         let prefix = uuid::Uuid::new_v4().simple().to_string();
-        let server = tokio::spawn(answer::accept(
-            listener,
-            prefix.clone(),
-            Arc::clone(&shared),
-        ));
+        let server = tokio::spawn(http::accept(listener, prefix.clone(), Arc::clone(&shared)));
         Ok(Self {
             address,
             prefix,
@@ -138,7 +135,7 @@ impl LocalRegistry {
         &self,
         registry: &Arc<Registry>,
         image: &ImageRef,
-        manifest: &crate::Manifest,
+        manifest: &RawManifest,
         space: &str,
     ) -> anyhow::Result<ImageRef> {
         let reference = self.reference_for(space, image)?;
@@ -207,7 +204,7 @@ impl LocalRegistry {
             serde_json::from_slice(&stored.bytes).context("in an image's manifest")?;
         let config = Bytes::from(self.read(&manifest.config.digest).await?);
         Ok(Some(StoredImage {
-            info: ImageInfo::of_config(&config)?,
+            info: ImageInfo::from_config(&config)?,
             manifest,
             digest: stored.digest,
             config,

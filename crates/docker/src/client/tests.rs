@@ -1,5 +1,5 @@
-use super::inspect::{instruction, rfc3339};
 use super::*;
+use crate::image_info::{instruction, rfc3339};
 
 #[test]
 fn a_time_in_the_small_hours_is_rfc_3339() {

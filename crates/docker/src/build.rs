@@ -1,5 +1,7 @@
 //! Building an image with Docker's BuildKit.
 
+mod dockerignore;
+mod session;
 mod trace;
 
 use std::collections::HashMap;
@@ -10,11 +12,15 @@ use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use oci::ImageRef;
 use tokio::sync::mpsc;
 
-use crate::session::Session;
-use crate::{BuildSecrets, Docker, ImageInfo, ImageRef, ignore};
+use crate::{Docker, ImageInfo};
+use session::Session;
 use trace::Trace;
+
+pub use dockerignore::context_size;
+pub use session::BuildSecrets;
 
 /// What to build.
 #[derive(Debug, Clone)]
@@ -206,8 +212,8 @@ fn stream_context(
     let (context, dockerfile) = (request.context.clone(), request.dockerfile.clone());
     let sent = tokio::task::spawn_blocking(move || {
         let mut out = io::BufWriter::with_capacity(64 * 1024, Pipe(pipe.clone()));
-        let written =
-            ignore::write_context(&context, &dockerfile, &mut out).and_then(|()| Ok(out.flush()?));
+        let written = dockerignore::write_context(&context, &dockerfile, &mut out)
+            .and_then(|()| Ok(out.flush()?));
         if let Err(e) = &written {
             // Docker must not take half a context for a whole one.
             let _ = pipe.blocking_send(Err(io::Error::other(format!("{e:#}"))));
