@@ -1,4 +1,4 @@
-//! The base images for BuildKit where no registry has them: those of Docker, served beside it.
+//! The base images for BuildKit where no registry has them: those of Docker, from a local registry.
 
 use anyhow::Context as _;
 use docker::{Docker, LocalRegistry};
@@ -15,7 +15,7 @@ const IMAGES: [(&str, &str); 4] = [
     ("RUNTIME_IMAGE", DEBIAN),
 ];
 
-/// How the folders begin in which a [`LocalRegistry`] keeps images.
+/// The prefix of the directories of a [`LocalRegistry`].
 const SERVED: &str = "seaworthy-images-";
 
 /// Where the base images are.
@@ -26,9 +26,9 @@ pub(super) enum Bases {
     Served {
         /// Argument and address.
         arguments: Vec<(&'static str, String)>,
-        /// What Docker calls them.
+        /// Their ids in Docker.
         ids: String,
-        /// Nobody calls these two: they serve.
+        /// Never read: they serve until they are dropped.
         _registry: LocalRegistry,
         _runtime: tokio::runtime::Runtime,
     },
@@ -38,16 +38,16 @@ impl Bases {
     /// Serve those of Docker.
     ///
     /// # Errors
-    /// When Docker does not give one.
+    /// When Docker has none of that name.
     pub(super) fn serve() -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let folder = paths::cache().join("release");
-        std::fs::create_dir_all(&folder)?;
-        // What a run that was cut off served; there is one at a time.
-        for entry in std::fs::read_dir(&folder)? {
+        let directory = paths::cache().join("release");
+        std::fs::create_dir_all(&directory)?;
+        // Left by an interrupted run; there is one run at a time.
+        for entry in std::fs::read_dir(&directory)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(SERVED) {
                 std::fs::remove_dir_all(entry.path())?;
@@ -57,9 +57,9 @@ impl Bases {
         let mut ids = String::new();
         let registry = runtime.block_on(async {
             let docker = Docker::connect(None).await?;
-            let registry = LocalRegistry::open(&folder).await?;
+            let registry = LocalRegistry::open(&directory).await?;
             for (argument, image) in IMAGES {
-                let name = image.parse().context("in the name of a base image")?;
+                let name = image.parse().context("invalid name of a base image")?;
                 let served = registry.add_saved(&docker, &name, "base").await?;
                 arguments.push((argument, served.to_string()));
             }
@@ -85,7 +85,7 @@ impl Bases {
         }
     }
 
-    /// What tells them from others that have the same names.
+    /// What distinguishes them from others of the same names.
     pub(super) fn ids(&self) -> &str {
         match self {
             Self::Named => "",

@@ -1,39 +1,30 @@
-//! An image is tested as it was built, before anybody can fetch it.
+//! Verification of an image as it was built, before it is published.
 
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
 use super::archive::Archive;
-use super::{Place, VERSION};
+use super::{Destination, VERSION};
+use crate::actions::Action;
 use crate::setup::command::{command, output, run};
 
-/// The tools in the image of `action`.
-pub(super) fn tools(action: &str) -> &'static [&'static str] {
-    match action {
-        "trivy-scan" => &["trivy"],
-        "copacetic-patch" => &["copa", "trivy"],
-        "azure-deploy" => &["kustomize"],
-        _ => &[],
-    }
-}
-
-/// Give Docker the image in the archive `file`; what it calls it is returned.
+/// Load the image in the archive `file` into Docker, and return its name there.
 ///
 /// # Errors
-/// When Docker does not take it.
+/// When Docker rejects it.
 pub(crate) fn load(file: &Path) -> anyhow::Result<String> {
     let loaded = output(command("docker", ["load", "--quiet", "--input"]).arg(file))?;
     let name = loaded.trim().rsplit(' ').next().unwrap_or_default();
     Ok(name.to_owned())
 }
 
-/// Check what is in the image of `action`, that it says its version, that its tools start, and that it refuses to
-/// work without inputs with the exit code of a wrong input.
+/// Check what is in the image of `action`, that it reports its version, that its tools start, and that it exits
+/// with the code of a bad input without inputs.
 ///
 /// # Errors
-/// With what is not so.
-pub(super) fn run_on(action: &str, archive: &Archive, file: &Path) -> anyhow::Result<()> {
+/// With the check that failed.
+pub(super) fn verify(action: &Action, archive: &Archive, file: &Path) -> anyhow::Result<()> {
     let content = file.with_extension("content");
     if content.is_dir() {
         std::fs::remove_dir_all(&content)?;
@@ -44,30 +35,30 @@ pub(super) fn run_on(action: &str, archive: &Archive, file: &Path) -> anyhow::Re
         programs.push(entry?.file_name().to_string_lossy().into_owned());
     }
     programs.sort();
-    let mut expected = vec![action];
-    expected.extend(tools(action));
+    let mut expected = vec![action.name];
+    expected.extend(&action.tools);
     expected.sort_unstable();
     ensure!(
         programs == expected,
-        "the image has the programs {programs:?}, not {expected:?}"
+        "the image has the programs {programs:?}; expected {expected:?}"
     );
     ensure!(
         !content.join("bin").exists(),
-        "the image has a shell's folder `/bin`"
+        "the image has a directory `/bin`"
     );
 
     let image = load(file)?;
     let image = image.as_str();
-    let said = output(&mut command(
+    let version = output(&mut command(
         "docker",
         ["run", "--rm", "--network=none", image, "--version"],
     ))?;
     ensure!(
-        said.trim() == format!("{action} {VERSION}"),
-        "it says it is `{}`",
-        said.trim()
+        version.trim() == format!("{} {VERSION}", action.name),
+        "`--version` printed `{}`",
+        version.trim()
     );
-    for tool in tools(action) {
+    for tool in &action.tools {
         let argument = if *tool == "kustomize" {
             "version"
         } else {
@@ -86,7 +77,7 @@ pub(super) fn run_on(action: &str, archive: &Archive, file: &Path) -> anyhow::Re
             ],
         ))?;
     }
-    let refused = command(
+    let rejected = command(
         "docker",
         [
             "run",
@@ -97,25 +88,29 @@ pub(super) fn run_on(action: &str, archive: &Archive, file: &Path) -> anyhow::Re
         ],
     )
     .output()
-    .context("while starting `docker`")?;
-    let said = String::from_utf8_lossy(&refused.stdout);
+    .context("failed to start `docker`")?;
+    let log = String::from_utf8_lossy(&rejected.stdout);
     ensure!(
-        refused.status.code() == Some(3) && said.contains("::error"),
-        "without inputs it ended with {} and said: {said}",
-        refused.status
+        rejected.status.code() == Some(3) && log.contains("::error"),
+        "expected exit code 3 and an error without inputs, got {}: {log}",
+        rejected.status
     );
-    // The archive is what counts: Docker's copy was for this.
+    // Docker's copy was for the test only.
     run(&mut command("docker", ["rmi", "--force", image]))
 }
 
-/// Let the image of `trivy-scan`, as it was built, write the bill of materials of the image of `action`; the names
-/// of our own crates are in its binary.
+/// Write the SBOM of the image of `action` with the image of `trivy-scan`, as it was built. The names of the crates are in
+/// its binary.
 ///
 /// # Errors
-/// When it does not, or finds not one crate.
-pub(super) fn bill(place: &Place, action: &str, architecture: &str) -> anyhow::Result<()> {
-    let folder = place.folder.canonicalize()?;
-    let scanner = folder.join("trivy-scan.tar");
+/// When the scan fails, or finds no crate.
+pub(super) fn sbom(
+    destination: &Destination,
+    action: &str,
+    architecture: &str,
+) -> anyhow::Result<()> {
+    let directory = destination.directory.canonicalize()?;
+    let scanner = directory.join("trivy-scan.tar");
     let image = load(&scanner)?;
     let mut scan = command(
         "docker",
@@ -126,7 +121,7 @@ pub(super) fn bill(place: &Place, action: &str, architecture: &str) -> anyhow::R
             "--workdir=/github/workspace",
         ],
     );
-    let mut given = vec![
+    let mut variables = vec![
         ("INPUT_SCAN-TYPE", "archive".to_owned()),
         ("INPUT_PATH", format!("{action}.tar")),
         ("INPUT_SBOM", "cyclonedx".to_owned()),
@@ -140,24 +135,24 @@ pub(super) fn bill(place: &Place, action: &str, architecture: &str) -> anyhow::R
         ("INPUT_CACHE-DIRECTORY", ".trivy-cache".to_owned()),
         ("GITHUB_WORKSPACE", "/github/workspace".to_owned()),
     ];
-    if let Some(repository) = &place.db_repository {
-        given.push(("INPUT_DB-REPOSITORIES", repository.clone()));
+    if let Some(repository) = &destination.db_repository {
+        variables.push(("INPUT_DB-REPOSITORIES", repository.clone()));
     }
-    for (name, value) in given {
+    for (name, value) in variables {
         scan.arg("--env").arg(format!("{name}={value}"));
     }
     scan.arg("--volume")
-        .arg(format!("{}:/github/workspace", folder.display()));
+        .arg(format!("{}:/github/workspace", directory.display()));
     run(scan.arg(image))?;
-    let written = folder.join(format!("{action}.cdx.json"));
+    let written = directory.join(format!("{action}.cdx.json"));
     let text = std::fs::read_to_string(&written)
-        .with_context(|| format!("while reading `{}`", written.display()))?;
+        .with_context(|| format!("failed to read `{}`", written.display()))?;
     for package in ["pkg:cargo/tokio@", "pkg:cargo/rustls@"] {
         ensure!(
             text.contains(package),
-            "the bill of materials of {action} does not have `{package}…`"
+            "the SBOM of {action} does not have `{package}…`"
         );
     }
-    let kept = folder.join(format!("{action}.{architecture}.cdx.json"));
-    std::fs::rename(&written, kept).context("while keeping the bill of materials")
+    let kept = directory.join(format!("{action}.{architecture}.cdx.json"));
+    std::fs::rename(&written, kept).context("failed to store the SBOM")
 }
