@@ -2,7 +2,7 @@
 
 use actions_toolkit::{PolicyFailure, text};
 use anyhow::Context as _;
-use findings::{Counts, Finding, Places, SourceFiles};
+use findings::{Counts, Finding, Locator, SourceFiles};
 use trivy::{Database, Scan, Scanner, Severity, Target};
 
 use crate::job::Job;
@@ -44,7 +44,7 @@ pub(crate) async fn scan(
         .with_context(what)?;
     let mut scan = Scan::new(Target::Filesystem(file.into()), &wanted.database.cache);
     scan.scanners = vec![Scanner::Vulnerabilities];
-    scan.folder.clone_from(&job.request.workspace);
+    scan.directory.clone_from(&job.request.workspace);
     let report = scan.run(env, log).await.with_context(what)?.report;
     let mut packages: Vec<_> = report
         .results
@@ -60,11 +60,11 @@ pub(crate) async fn scan(
         );
     }
     let source = SourceFiles::new(&job.request.workspace);
-    let findings = findings::of_report(report, &Places::new(file, file, &source));
+    let findings = findings::from_report(report, &Locator::new(file, file, &source));
     let verdict = judge(file, &findings, wanted.fail_on);
     log.info(format!(
         "`{file}`: {} of {}",
-        Counts::of(&findings).words(),
+        findings.iter().collect::<Counts>(),
         text::plural(packages.len(), "package")
     ));
     *found = Some(Dependencies {
@@ -82,7 +82,7 @@ fn judge(file: &str, findings: &[Finding], fail_on: Option<Severity>) -> anyhow:
     };
     let over: Vec<_> = findings
         .iter()
-        .filter(|finding| finding.open() && finding.severity >= limit)
+        .filter(|finding| finding.is_open() && finding.severity >= limit)
         .collect();
     if over.is_empty() {
         return Ok(());

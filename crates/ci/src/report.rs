@@ -66,7 +66,7 @@ fn outputs(request: &Request, proof: &Proof) -> Vec<(&'static str, String)> {
         outputs.push(("findings", found.to_string()));
     }
     if let Some(dependencies) = &proof.dependencies {
-        let found = Counts::of(&dependencies.findings).total();
+        let found = dependencies.findings.iter().collect::<Counts>().total();
         outputs.push(("vulnerabilities", found.to_string()));
     }
     let health = match (&request.smoke, &proof.image.health) {
@@ -209,9 +209,9 @@ fn dependency_line(request: &Request, proof: &Proof) -> Option<Line> {
     let Some(found) = &proof.dependencies else {
         return Some(("❔", "no result".to_owned()));
     };
-    let counts = Counts::of(&found.findings);
+    let counts: Counts = found.findings.iter().collect();
     let failing = wanted.fail_on.is_some_and(|limit| {
-        let mut open = found.findings.iter().filter(|finding| finding.open());
+        let mut open = found.findings.iter().filter(|finding| finding.is_open());
         open.any(|finding| finding.severity >= limit)
     });
     let mark = match (failing, counts.total()) {
@@ -221,7 +221,7 @@ fn dependency_line(request: &Request, proof: &Proof) -> Option<Line> {
     };
     let packages = text::plural(found.packages.len(), "package");
     let file = text::code(&found.file);
-    Some((mark, format!("{file}: {packages}, {}", counts.words())))
+    Some((mark, format!("{file}: {packages}, {counts}")))
 }
 
 fn test_line(request: &Request, proof: &Proof) -> Line {

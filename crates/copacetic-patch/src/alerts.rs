@@ -9,9 +9,10 @@
 //! since an alert has a state in each category, and in the scan's it would stay open
 //! (docs.github.com/code-security/concepts/code-scanning/code-scanning-alerts, "About alerts from multiple configurations").
 
+use actions_toolkit::Level;
 use findings::sarif::{self, Analysis};
-use findings::{Places, SourceFiles};
-use github::{CodeScanning, Packed, Place};
+use findings::{Locator, SourceFiles};
+use github::{CompressedSarif, Publisher};
 use trivy::{Report, Target};
 
 use crate::before::Before;
@@ -25,37 +26,31 @@ pub(crate) async fn bring_up_to_date(job: &Job<'_, '_>, after: &Report) {
     if !request.upload {
         return;
     }
-    let github = ctx.github();
-    let (Some(token), Some(repository)) = (&request.token, github.repository()) else {
-        return;
-    };
     let image = &job.order.image;
     let category = request.category.clone().unwrap_or_else(|| {
         let target = Target::Image(image.to_string());
-        github::category(&github, target.kind(), image.repository())
+        github::category(&ctx.github(), target.kind(), image.repository())
     });
     let uploaded = async {
+        let token = request.token.as_ref();
+        let Some(publisher) = Publisher::new(ctx, token, &request.workspace)? else {
+            return Ok(());
+        };
         // As it was given: what the patch was held against may be a scan of this step.
         let Some(given) = Before::given(job)? else {
-            return Ok(None);
+            leave(job);
+            return Ok(());
         };
-        let place = Place::of(&github, &request.workspace).map_err(anyhow::Error::new)?;
         let file = file(job, after, given.scanned.report, &category)?;
-        let http = ctx.http()?.clone();
-        let scanning = CodeScanning::new(http, github.api_url(), repository, token.expose())?;
-        scanning.upload(&file, &place).await.map(Some)
+        if publisher.upload(&file, Level::Notice).await?.is_some() {
+            let message = format!("the Security tab has what remains: {category}");
+            ctx.log().info(message);
+        }
+        anyhow::Ok(())
     };
-    match uploaded.await {
-        Ok(Some(_)) => ctx
-            .log()
-            .info(format!("the Security tab has what remains: {category}")),
-        Ok(None) => leave(job),
-        Err(error) if error.is_setting() => ctx.log().notice(format!(
-            "the Security tab does not know what was mended: {error}"
-        )),
-        Err(error) => ctx.log().warning(format!(
-            "the Security tab does not know what was mended: {error}"
-        )),
+    if let Err(error) = uploaded.await {
+        let message = format!("the findings are not in the Security tab: {error:#}");
+        ctx.log().warning(message);
     }
 }
 
@@ -80,15 +75,15 @@ fn file(
     after: &Report,
     given: Report,
     category: &str,
-) -> anyhow::Result<Packed> {
+) -> anyhow::Result<CompressedSarif> {
     let request = &job.session.request;
     let source = SourceFiles::new(&request.workspace);
-    let places = Places::new(job.order.image.repository(), "", &source);
+    let places = Locator::new(job.order.image.repository(), "", &source);
     let places = match &request.dockerfile {
         Some(path) => places.built_from(path, &after.metadata),
         None => places,
     };
-    Packed::of(&sarif(after.clone(), given, &places, category)?)
+    CompressedSarif::new(&sarif(after.clone(), given, &places, category)?)
 }
 
 // What remains of the image of the report `given`, by the scan `after` its patch. The run id tells a later
@@ -96,16 +91,16 @@ fn file(
 fn sarif(
     after: Report,
     given: Report,
-    places: &Places<'_>,
+    places: &Locator<'_>,
     category: &str,
 ) -> anyhow::Result<Vec<u8>> {
     let version = after.trivy.version.clone();
-    let findings = findings::of_rescan(after, given, places);
+    let findings = findings::from_rescan(after, given, places);
     let analysis = Analysis {
         driver: &sarif::TRIVY,
         category,
         version: &version,
-        findings: sarif::told(&findings),
+        findings: sarif::open(&findings),
     };
     sarif::write_run(sarif::PATCHED, &[analysis], sarif::RESULTS)
 }
@@ -119,7 +114,7 @@ mod tests {
     // The rules of what is told, and the id of the analysis.
     fn told(after: Report, given: Report) -> (Vec<String>, Value) {
         let source = SourceFiles::default();
-        let places = Places::new("app", "", &source);
+        let places = Locator::new("app", "", &source);
         let bytes = sarif(after, given, &places, "image/app").unwrap();
         let file: Value = serde_json::from_slice(&bytes).unwrap();
         let run = &file["runs"][0];

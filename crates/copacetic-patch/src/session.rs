@@ -8,7 +8,8 @@ use std::sync::Arc;
 use actions_toolkit::Context;
 use anyhow::Context as _;
 use azure::{Credential, Directory, LoginServer, TOKEN_USER};
-use container::{Auth, Credentials, Docker, ImageRef, LocalRegistry, Registry};
+use docker::{Docker, LocalRegistry};
+use oci::{Auth, Credentials, ImageRef, Registry};
 use tokio::sync::OnceCell;
 use trivy::{Database, Origin, Scan, Scanned, Scanner, Target};
 
@@ -218,7 +219,7 @@ impl<'a> Session<'a> {
             &self.request.database.cache,
         );
         scan.scanners = vec![Scanner::Vulnerabilities];
-        scan.folder.clone_from(&self.request.workspace);
+        scan.directory.clone_from(&self.request.workspace);
         let scanned = scan.run(self.ctx.env(), self.ctx.log()).await?;
         if name == called {
             return Ok(scanned);
@@ -227,6 +228,6 @@ impl<'a> Session<'a> {
         let raw = String::from_utf8_lossy(&scanned.raw)
             .replace(&name.to_string(), &called.to_string())
             .replace(&name.without_version(), &called.without_version());
-        Ok(Scanned::read(raw.into_bytes())?)
+        Ok(Scanned::parse(raw.into_bytes())?)
     }
 }

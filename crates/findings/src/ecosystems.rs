@@ -121,9 +121,7 @@ impl Ecosystem {
         text: impl FnOnce() -> Option<String>,
     ) -> Option<PackageIndex> {
         // Trivy also reads files of other names, by its file patterns.
-        let file = self
-            .file(name)
-            .or_else(|| self.file_of_type(trivy_type))?;
+        let file = self.file(name).or_else(|| self.file_of_type(trivy_type))?;
         let lines = file.lines?(&text()?);
         let mut index = PackageIndex::default();
         for PackageLine {

@@ -17,7 +17,7 @@ mod line_hash;
 
 use std::collections::HashMap;
 
-use container::Digest;
+use oci::Digest;
 use trivy::report::{Misconfiguration, SecretFinding, Vulnerability};
 
 use crate::{Location, Locator};
@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn equal_hashes_are_numbered_within_their_rule() {
         let mut occurrences = Occurrences::default();
-        let numbers = [("a", "h"), ("a", "h"), ("b", "h")].map(|(rule, h)| occurrences.number(rule, h));
+        let numbers =
+            [("a", "h"), ("a", "h"), ("b", "h")].map(|(rule, h)| occurrences.number(rule, h));
         assert_eq!(numbers, ["h:1", "h:2", "h:1"]);
     }
 }

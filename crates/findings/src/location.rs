@@ -10,7 +10,7 @@ mod uri;
 
 use std::collections::HashMap;
 
-use container::Dockerfile;
+use docker::Dockerfile;
 use trivy::report::{Layer, Lines, ScanResult};
 
 use crate::ecosystems::Ecosystem;
@@ -76,9 +76,7 @@ impl<'a> Locator<'a> {
         let file = Dockerfile::parse(&text);
         let chain = file.chain();
         let line = chain.first().map_or(1, |from| from.line);
-        let directory = path
-            .rsplit_once('/')
-            .map_or("", |(directory, _)| directory);
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
         self.dockerfile = Some(Image {
             base: Location::new(path, line, line),
             layers: layers::locate(path, &chain, metadata),

@@ -13,8 +13,8 @@ use trivy::{Report, Severity};
 
 use crate::fingerprint::{self, Occurrences};
 use crate::{Finding, Locator, Package, Rule, Subject, Suppression};
-pub use rescan::from_rescan;
 use rescan::Suppressions;
+pub use rescan::from_rescan;
 
 /// The findings of `report`: open ones first, each part by severity. Passed checks are not findings.
 pub fn from_report(report: Report, locator: &Locator<'_>) -> Vec<Finding> {
@@ -199,9 +199,7 @@ impl<'a> Reader<'a> {
     }
 
     fn secret(&mut self, result: &ScanResult, s: &SecretFinding, suppressed: Option<Suppression>) {
-        let location = self
-            .locator
-            .lines(&result.target, s.start_line, s.end_line);
+        let location = self.locator.lines(&result.target, s.start_line, s.end_line);
         let fingerprint = fingerprint::secret(s, &location, self.locator);
         let title = one_line(&s.title);
         let rule = self.rule(&s.rule, || Rule {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use actions_toolkit::{BadInput, Context};
-use container::ImageRef;
 use findings::Finding;
+use oci::ImageRef;
 use serde_json::Value;
 
 use crate::request::present;
@@ -103,7 +103,7 @@ impl Baseline {
 
     /// Those of a scan.
     pub(crate) fn of_findings(findings: &[Finding]) -> Self {
-        let open = findings.iter().filter(|finding| finding.open());
+        let open = findings.iter().filter(|finding| finding.is_open());
         let known = open.map(|finding| {
             let key = (finding.rule.id.clone(), finding.fingerprint.clone());
             (key, finding.message.clone())
@@ -119,7 +119,7 @@ impl Baseline {
             .collect();
         let is_new = |finding: &Finding| {
             let key = (finding.rule.id.clone(), finding.fingerprint.clone());
-            finding.open() && !self.0.contains_key(&key)
+            finding.is_open() && !self.0.contains_key(&key)
         };
         let gone = self
             .0
@@ -179,8 +179,8 @@ mod tests {
         let baseline = Baseline::of_sarif(&sarif, "").unwrap();
         let report = json!({"SchemaVersion": 2, "Results": [{"Class": "os-pkgs", "Vulnerabilities": [{"VulnerabilityID": "CVE-3", "PkgName": "a", "Severity": "LOW"}]}]});
         let source = findings::SourceFiles::default();
-        let places = findings::Places::new("app", "", &source);
-        let mut found = findings::of_report(serde_json::from_value(report).unwrap(), &places);
+        let places = findings::Locator::new("app", "", &source);
+        let mut found = findings::from_report(serde_json::from_value(report).unwrap(), &places);
         let compared = baseline.compare(&found);
         assert_eq!(compared.count_new(), 1);
         let fixed: Vec<_> = compared

@@ -73,7 +73,7 @@ pub(crate) fn of(report: &Report, target: &TargetRequest, source: &SourceFiles) 
                 parts.push("every file of text".to_owned());
             }
         }
-        Target::Image(_) | Target::ImageTar(_) => {
+        Target::Image(_) | Target::Archive(_) => {
             parts.push(plural(packages, "package"));
             if packages == 0 {
                 gaps.push("no packages were found: there was nothing to scan".to_owned());

@@ -115,7 +115,7 @@ impl IgnoreFile {
                     "`{name}`: the entry for {id} expires in {days} days"
                 ));
             }
-            let used = |finding: &&Finding| !finding.open() && finding.rule.id == *id;
+            let used = |finding: &&Finding| !finding.is_open() && finding.rule.id == *id;
             let is_known = !(of_checks && *of_check);
             if is_known && !findings.iter().copied().any(|finding| used(&finding)) {
                 found.push(format!("`{name}`: the entry for {id} took out nothing: take it out of the file if it is not for another scan"));

@@ -16,7 +16,7 @@ pub(crate) use summary::{Facts, summary};
 
 /// The counts of all answers together.
 pub(crate) fn counts(answers: &[Answer]) -> Counts {
-    Counts::of(answers.iter().flat_map(|answer| &answer.findings))
+    Counts::from_iter(answers.iter().flat_map(|answer| &answer.findings))
 }
 
 /// How many are new and fixed, if there is a baseline for any of the targets.

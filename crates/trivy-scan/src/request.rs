@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Secret};
-use trivy::{DatabaseRequest, Sbom, Scanner};
+use trivy::{DatabaseRequest, SbomFormat as Sbom, Scanner};
 
 use crate::baseline::Source;
 use crate::ignore::IgnoreFile;
@@ -131,7 +131,7 @@ impl Request {
 
     /// Where the software bill of materials of the target at place `index` is written.
     pub(crate) fn sbom_file(&self, index: usize, sbom: Sbom) -> PathBuf {
-        numbered(&self.report_file, index, sbom.ending())
+        numbered(&self.report_file, index, sbom.extension())
     }
 
     /// A path of the workspace as later steps see it.
@@ -153,7 +153,7 @@ impl Request {
 
     /// What all categories of this step start with: the step's own name among the workflows.
     pub(crate) fn family(&self, ctx: &Context) -> String {
-        let derived = || github::family(&ctx.github());
+        let derived = || github::job_category(&ctx.github());
         self.github.category.clone().unwrap_or_else(derived)
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use actions_toolkit::Context;
 use anyhow::Context as _;
-use trivy::{Sbom, Target};
+use trivy::{SbomFormat as Sbom, Target};
 
 use crate::request::Request;
 use crate::scan::Answer;

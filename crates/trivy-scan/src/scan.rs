@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use actions_toolkit::{Context, Log};
 use anyhow::Context as _;
-use findings::{Finding, Places, SourceFiles};
+use findings::{Finding, Locator, SourceFiles};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use github::Manifest;
 use trivy::{Report, Scan, Scanned};
@@ -39,8 +39,8 @@ pub(crate) struct Answer {
 pub(crate) fn of(request: &Request, target: &TargetRequest) -> Scan {
     let mut scan = Scan::new(target.target.clone(), &request.database.cache);
     scan.scanners = target.scanners(&request.scanners);
-    scan.limit = request.limit;
-    scan.folder.clone_from(&request.workspace);
+    scan.timeout = request.limit;
+    scan.directory.clone_from(&request.workspace);
     scan.ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());
     scan.vex.clone_from(&request.vex);
     scan.platform.clone_from(&request.platform);
@@ -129,12 +129,12 @@ impl Scans<'_> {
 
     fn read(&self, target: &TargetRequest, report: Report, source: &SourceFiles) -> Vec<Finding> {
         let name = name(target, &report);
-        let places = Places::new(&name, &target.prefix, source);
+        let places = Locator::new(&name, &target.prefix, source);
         let places = match &self.request.dockerfile {
             Some(path) if target.is_image() => places.built_from(path, &report.metadata),
             _ => places,
         };
-        findings::of_report(report, &places)
+        findings::from_report(report, &places)
     }
 }
 
@@ -144,7 +144,7 @@ fn name(target: &TargetRequest, report: &Report) -> String {
         return target.name.clone();
     }
     let tags = report.metadata.repo_tags.iter();
-    let images = tags.filter_map(|tag| tag.parse::<container::ImageRef>().ok());
+    let images = tags.filter_map(|tag| tag.parse::<oci::ImageRef>().ok());
     let named = images.map(|image| image.repository().to_owned()).next();
     named.unwrap_or_else(|| target.name.clone())
 }

@@ -45,9 +45,9 @@ impl Gate {
             return Ok(Done("passed"));
         };
         let counts = |(finding, new): &(&Finding, bool)| {
-            finding.open()
+            finding.is_open()
                 && finding.severity >= fail_on
-                && (finding.fixable() || !self.fixable_only)
+                && (finding.is_fixable() || !self.fixable_only)
                 && (*new || !self.new_only)
         };
         let over = findings.filter(counts).count();

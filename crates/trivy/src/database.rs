@@ -152,7 +152,9 @@ type Downloaded = Result<(String, Cached), Vec<String>>;
 /// A round in which no mirror had the database, or an error that a retry does not fix.
 enum Round {
     /// The shortest delay that a mirror requested.
-    AllFailed { retry_after: Option<Duration> },
+    AllFailed {
+        retry_after: Option<Duration>,
+    },
     Fatal(DatabaseError),
 }
 
@@ -180,7 +182,12 @@ async fn download(
         .when(|round| matches!(round, Round::AllFailed { .. }))
         .adjust(|round, delay| match (round, delay) {
             // The first mirror that is available again is enough.
-            (Round::AllFailed { retry_after: Some(after) }, Some(_)) => Some(*after),
+            (
+                Round::AllFailed {
+                    retry_after: Some(after),
+                },
+                Some(_),
+            ) => Some(*after),
             (_, delay) => delay,
         })
         .await;

@@ -43,9 +43,7 @@ pub enum ScanError {
     #[error("Trivy timed out after {}s (`timeout`); raise it, or scan less", .0.as_secs())]
     Timeout(Duration),
     /// Trivy crashed.
-    #[error(
-        "Trivy crashed; report it at https://github.com/aquasecurity/trivy/discussions\n{0}"
-    )]
+    #[error("Trivy crashed; report it at https://github.com/aquasecurity/trivy/discussions\n{0}")]
     Panic(String),
     /// Any other error of Trivy.
     #[error("Trivy failed with {ending}\n{detail}")]
@@ -194,7 +192,8 @@ mod tests {
         ];
         for (code, lines, expected) in table {
             let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-            let error = from_output(&exited(code, &lines), "app:1", Duration::from_secs(600)).to_string();
+            let error =
+                from_output(&exited(code, &lines), "app:1", Duration::from_secs(600)).to_string();
             assert!(error.starts_with(expected), "{error}");
         }
     }

@@ -166,12 +166,12 @@ pub(super) fn findings(request: &Request, map: &Map, remarks: Vec<Remark>) -> Ve
                     resource: String::new(),
                 },
                 fingerprint: hash.unwrap_or_else(|| "0:1".to_owned()),
-                place,
+                location: place,
                 suppressed: None,
             }
         })
         .collect();
-    findings.sort_by(|a, b| (b.severity, &a.place).cmp(&(a.severity, &b.place)));
+    findings.sort_by(|a, b| (b.severity, &a.location).cmp(&(a.severity, &b.location)));
     findings
 }
 

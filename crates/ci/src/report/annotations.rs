@@ -65,7 +65,7 @@ pub(super) fn all(request: &Request, proof: &Proof) -> Vec<Annotation> {
         all.push((Level::Warning, place, message.trim().to_owned()));
     }
     if let Some(dependencies) = &proof.dependencies {
-        let open = dependencies.findings.iter().filter(|f| f.open());
+        let open = dependencies.findings.iter().filter(|f| f.is_open());
         all.extend(open.map(|finding| {
             let (_, place, message) = found("Trivy", finding);
             (Level::Warning, place, message)
@@ -101,9 +101,9 @@ fn found(tool: &str, finding: &Finding) -> Annotation {
         _ => Level::Warning,
     };
     let place = Location {
-        file: finding.place.path.clone(),
-        line: Some(finding.place.line),
-        end_line: Some(finding.place.end_line),
+        file: finding.location.path.clone(),
+        line: Some(finding.location.line),
+        end_line: Some(finding.location.end_line),
     };
     let message = format!(
         "{tool} {}: {}",

@@ -94,7 +94,11 @@ pub(super) fn packages(md: &mut String, proof: &Proof) {
     let Some(dependencies) = &proof.dependencies else {
         return;
     };
-    let open: Vec<_> = dependencies.findings.iter().filter(|f| f.open()).collect();
+    let open: Vec<_> = dependencies
+        .findings
+        .iter()
+        .filter(|f| f.is_open())
+        .collect();
     if open.is_empty() {
         return;
     }
@@ -268,7 +272,10 @@ fn rule(finding: &Finding) -> String {
 }
 
 fn place(finding: &Finding) -> String {
-    text::code(&format!("{}:{}", finding.place.path, finding.place.line))
+    text::code(&format!(
+        "{}:{}",
+        finding.location.path, finding.location.line
+    ))
 }
 
 fn test_name(test: &Test) -> String {

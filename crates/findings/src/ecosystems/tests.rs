@@ -92,7 +92,10 @@ fn a_type_of_trivy_has_its_ecosystem() {
         "npm",
     ];
     for trivy_type in types {
-        assert!(Ecosystem::from_trivy_type(trivy_type).is_some(), "{trivy_type}");
+        assert!(
+            Ecosystem::from_trivy_type(trivy_type).is_some(),
+            "{trivy_type}"
+        );
     }
     assert!(Ecosystem::from_trivy_type("debian").is_none());
 }
@@ -141,9 +144,6 @@ fn a_manifest_without_a_lock_file_is_a_gap() {
     assert_eq!(gap("package.json", package, ""), Some(Gap::NoLockFile));
     assert_eq!(gap("package.json", package, "bun.lock"), None);
     let unpinned = Gap::Unpinned(["a".to_owned()].into());
-    assert_eq!(
-        gap("requirements-dev.txt", "a\nb==1\n", ""),
-        Some(unpinned)
-    );
+    assert_eq!(gap("requirements-dev.txt", "a\nb==1\n", ""), Some(unpinned));
     assert_eq!(gap("requirements.txt", "b==1\n", ""), None);
 }

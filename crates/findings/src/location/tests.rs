@@ -73,9 +73,8 @@ fn a_package_of_a_directory_is_shown_on_its_line_of_the_lock_file() {
     let locator = Locator::new("app", "app", &source);
     let uv = result("lang-pkgs", "uv", "uv.lock");
     let none = Layer::default();
-    let at = |lines: Option<&Lines>| {
-        shown(&locator.package(&uv, ("flask", "3.1.2"), "", &none, lines))
-    };
+    let at =
+        |lines: Option<&Lines>| shown(&locator.package(&uv, ("flask", "3.1.2"), "", &none, lines));
     assert_eq!(at(None), "app/uv.lock:2-2");
     let lines = Lines {
         start_line: 7,

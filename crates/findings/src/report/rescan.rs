@@ -63,7 +63,9 @@ impl Suppressions {
         let in_same_file = reasons.iter().find(|(file, _)| *file == v.package_path);
         // The file of a package may have its version in the name, and an update then has another one.
         let in_any_file = || reasons.first().filter(|_| !self.open.contains(&key));
-        in_same_file.or_else(in_any_file).map(|(_, reason)| reason.clone())
+        in_same_file
+            .or_else(in_any_file)
+            .map(|(_, reason)| reason.clone())
     }
 }
 
@@ -95,7 +97,8 @@ mod tests {
             let package = finding.package().map_or("", |package| &package.name);
             format!("{} {package}", finding.rule.id)
         };
-        let (open, other): (Vec<_>, Vec<_>) = findings.iter().partition(|finding| finding.is_open());
+        let (open, other): (Vec<_>, Vec<_>) =
+            findings.iter().partition(|finding| finding.is_open());
         let names = |findings: Vec<&Finding>| findings.into_iter().map(name).collect();
         (names(open), names(other))
     }
@@ -137,8 +140,14 @@ mod tests {
                 json!([{"Class": "lang-pkgs", "Vulnerabilities": [vulnerable("jinja2", file)]}]);
             rescanned(&second, &first).0.len()
         };
-        assert_eq!(open_after("a/jinja2-1", Some("b/jinja2-1"), "a/jinja2-1"), 0);
-        assert_eq!(open_after("a/jinja2-1", Some("b/jinja2-1"), "b/jinja2-1"), 1);
+        assert_eq!(
+            open_after("a/jinja2-1", Some("b/jinja2-1"), "a/jinja2-1"),
+            0
+        );
+        assert_eq!(
+            open_after("a/jinja2-1", Some("b/jinja2-1"), "b/jinja2-1"),
+            1
+        );
         // Updated, and the name of its file with it.
         assert_eq!(open_after("a/jinja2-1", None, "a/jinja2-2"), 0);
     }

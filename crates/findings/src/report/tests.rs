@@ -33,7 +33,11 @@ fn two_packages_with_one_advisory_are_two_findings_of_one_rule() {
     assert_ne!(first[0].fingerprint, first[1].fingerprint);
     let prints =
         |found: &[Finding]| -> Vec<_> { found.iter().map(|f| f.fingerprint.clone()).collect() };
-    assert_eq!(prints(&first), prints(&second), "a version is not part of it");
+    assert_eq!(
+        prints(&first),
+        prints(&second),
+        "a version is not part of it"
+    );
     assert_eq!(
         first[0].message,
         "openssl 1 has CVE-2026-1: buffer overflow. Fixed in 9."

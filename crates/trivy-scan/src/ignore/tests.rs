@@ -16,7 +16,7 @@ fn suppressed(id: &str) -> Finding {
         severity: Severity::Low,
         message: String::new(),
         subject: Subject::Secret,
-        place: Location::new("a", 1, 1),
+        location: Location::new("a", 1, 1),
         fingerprint: String::new(),
         suppressed: Some(Suppression {
             reason: String::new(),

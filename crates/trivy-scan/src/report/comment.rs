@@ -13,16 +13,16 @@ pub(crate) fn comment(answers: &[Answer], run_url: Option<&str>) -> (String, boo
     let all = counts(answers);
     let changed = changes(answers);
     let mut out = match changed {
-        Some((0, 0)) => format!("### ✅ Trivy: nothing new, {}\n\n", all.words()),
-        Some((0, fixed)) => format!("### ✅ Trivy: {fixed} fixed, {}\n\n", all.words()),
+        Some((0, 0)) => format!("### ✅ Trivy: nothing new, {}\n\n", all.to_string()),
+        Some((0, fixed)) => format!("### ✅ Trivy: {fixed} fixed, {}\n\n", all.to_string()),
         Some((new, fixed)) => {
             format!(
                 "### 🔎 Trivy: {new} new, {fixed} fixed, {}\n\n",
-                all.words()
+                all.to_string()
             )
         }
         None if all.total() == 0 => "### ✅ Trivy: no findings\n\n".to_owned(),
-        None => format!("### 🔎 Trivy: {}\n\n", all.words()),
+        None => format!("### 🔎 Trivy: {}\n\n", all.to_string()),
     };
     for answer in answers {
         out.push_str(&part(answer, answers.len() > 1));
@@ -37,7 +37,13 @@ pub(crate) fn comment(answers: &[Answer], run_url: Option<&str>) -> (String, boo
 }
 
 fn part(answer: &Answer, titled: bool) -> String {
-    let open = || answer.findings.iter().enumerate().filter(|(_, f)| f.open());
+    let open = || {
+        answer
+            .findings
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| f.is_open())
+    };
     let (shown, label): (Vec<&Finding>, _) = match &answer.comparison {
         Some(comparison) => {
             let new = open().filter(|(at, _)| comparison.new.get(*at) == Some(&true));
@@ -47,7 +53,7 @@ fn part(answer: &Answer, titled: bool) -> String {
     };
     let mut out = String::new();
     if titled {
-        let words = Counts::of(&answer.findings).words();
+        let words = Counts::from_iter(&answer.findings);
         let name = text::code(&answer.name);
         out.push_str(&format!("#### {} {name}: {words}\n\n", answer.target.kind));
     }

@@ -10,7 +10,10 @@ const TITLE: usize = 120;
 
 /// The open findings as lines of the log, the worst first.
 pub(crate) fn log_lines(findings: &[Finding]) -> Vec<String> {
-    let open: Vec<_> = findings.iter().filter(|finding| finding.open()).collect();
+    let open: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.is_open())
+        .collect();
     let mut lines: Vec<_> = open.iter().take(LINES).map(|f| log_line(f)).collect();
     if open.len() > LINES {
         lines.push(format!("… and {} more", open.len() - LINES));
@@ -30,7 +33,7 @@ fn log_line(finding: &Finding) -> String {
         ),
         Subject::Check { .. } | Subject::Secret => format!(
             "{severity:<8}  {rule:<18}  {}:{}  {}",
-            finding.place.path, finding.place.line, finding.rule.title
+            finding.location.path, finding.location.line, finding.rule.title
         ),
     }
 }
@@ -57,7 +60,10 @@ pub(crate) fn findings_table(findings: &[&Finding], limit: usize) -> String {
                 text::markdown(fixed(package)),
             ),
             Subject::Check { .. } | Subject::Secret => (
-                text::code(&format!("{}:{}", finding.place.path, finding.place.line)),
+                text::code(&format!(
+                    "{}:{}",
+                    finding.location.path, finding.location.line
+                )),
                 String::new(),
             ),
         };

@@ -82,7 +82,7 @@ pub(crate) fn notes(
 pub(crate) fn log(ctx: &Context, answers: &[Answer], remarks: &[String]) {
     let log = ctx.log();
     for answer in answers {
-        let counts = Counts::of(&answer.findings);
+        let counts = Counts::from_iter(&answer.findings);
         for line in log_lines(&answer.findings) {
             log.info(line);
         }
@@ -91,7 +91,7 @@ pub(crate) fn log(ctx: &Context, answers: &[Answer], remarks: &[String]) {
             answer.target.kind,
             answer.name,
             answer.coverage.scanned,
-            counts.words()
+            counts.to_string()
         ));
         for gap in &answer.coverage.gaps {
             log.warning(gap);

@@ -26,14 +26,14 @@ pub(crate) fn summary(answers: &[Answer], facts: &Facts<'_>) -> String {
         out.push_str(&heading("##", answer));
     } else {
         let all = counts(answers);
-        out.push_str(&format!("## {} Trivy: {}\n\n", mark(&all), all.words()));
+        out.push_str(&format!("## {} Trivy: {}\n\n", mark(&all), all.to_string()));
         out.push_str("| Target | Findings | Scanned |\n|---|---|---|\n");
         for answer in answers {
             out.push_str(&format!(
                 "| {} {} | {} | {} |\n",
                 answer.target.kind,
                 text::code(&answer.name),
-                Counts::of(&answer.findings).words(),
+                Counts::from_iter(&answer.findings),
                 text::markdown(&answer.coverage.scanned)
             ));
         }
@@ -70,11 +70,11 @@ fn mark(counts: &Counts) -> &'static str {
 }
 
 fn heading(level: &str, answer: &Answer) -> String {
-    let counts = Counts::of(&answer.findings);
+    let counts = Counts::from_iter(&answer.findings);
     format!(
         "{level} {} Trivy: {} in {}\n\n",
         mark(&counts),
-        counts.words(),
+        counts.to_string(),
         text::code(&answer.name)
     )
 }
@@ -84,7 +84,7 @@ fn part(answer: &Answer) -> String {
     for gap in &answer.coverage.gaps {
         out.push_str(&format!("> ⚠️ {}\n\n", text::markdown(gap)));
     }
-    let open: Vec<&Finding> = answer.findings.iter().filter(|f| f.open()).collect();
+    let open: Vec<&Finding> = answer.findings.iter().filter(|f| f.is_open()).collect();
     out.push_str(&findings_table(&open, ROWS));
     let suppressed: Vec<_> = answer
         .findings

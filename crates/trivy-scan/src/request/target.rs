@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use actions_toolkit::{BadInput, Context};
-use container::ImageRef;
+use oci::ImageRef;
 use trivy::{Scanner, Target};
 
 use super::present;
@@ -145,7 +145,7 @@ impl TargetRequest {
             _ => prefix.clone(),
         };
         let target = match kind {
-            Kind::Archive => Target::ImageTar(path),
+            Kind::Archive => Target::Archive(path),
             Kind::Config => Target::Config(path),
             _ => Target::Filesystem(path),
         };
@@ -168,7 +168,7 @@ impl TargetRequest {
         let target = match self.target {
             Target::Filesystem(_) => Target::Filesystem(path),
             Target::Config(_) => Target::Config(path),
-            Target::Image(_) | Target::ImageTar(_) => return None,
+            Target::Image(_) | Target::Archive(_) => return None,
         };
         Some(Self {
             target,

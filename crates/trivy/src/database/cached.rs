@@ -36,7 +36,9 @@ impl Cached {
         let cached: Self = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
         let file = directory.join("trivy.db").metadata();
         if !file.is_ok_and(|file| file.is_file() && file.len() > 0) {
-            return Err(damaged("there is `metadata.json`, but no `trivy.db`".into()));
+            return Err(damaged(
+                "there is `metadata.json`, but no `trivy.db`".into(),
+            ));
         }
         if cached.updated_at.parse::<Timestamp>().is_err() {
             return Err(damaged(format!("invalid time {:?}", cached.updated_at)));

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use container::{Auth, Digest, ImageRef, Refused, Registry};
 use jiff::Timestamp;
+use oci::{Auth, Digest, ImageRef, Refused, Registry};
 use serde_json::Value;
 
 use super::DatabaseError;
@@ -70,7 +70,9 @@ pub(super) async fn download(
 
 async fn fetch(mirror: &str, directory: &Path, http: &reqwest::Client) -> anyhow::Result<()> {
     let image: ImageRef = mirror.parse().context("invalid name")?;
-    let host = image.registry().context("its name does not contain a registry")?;
+    let host = image
+        .registry()
+        .context("its name does not contain a registry")?;
     let registry = Registry::new(http.clone(), host, Auth::Anonymous).without_retries();
     let name = image.repository();
     let manifest = registry.manifest(name, image.reference()).await?;
@@ -90,8 +92,11 @@ async fn fetch(mirror: &str, directory: &Path, http: &reqwest::Client) -> anyhow
 }
 
 fn unpack(archive: &Path, digest: &str, directory: &Path) -> anyhow::Result<()> {
-    let actual = Digest::of_reader(File::open(archive)?)?;
-    ensure!(digest == actual.as_str(), "its content does not match {digest}");
+    let actual = Digest::from_reader(File::open(archive)?)?;
+    ensure!(
+        digest == actual.as_str(),
+        "its content does not match {digest}"
+    );
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(File::open(archive)?));
     for entry in tar.entries().context("its archive is damaged")? {
         let mut entry = entry.context("its archive is damaged")?;
@@ -114,7 +119,8 @@ fn set_download_time(path: &Path) -> anyhow::Result<()> {
         bail!("its archive has no `metadata.json`");
     };
     file.read_to_string(&mut text)?;
-    let mut metadata: Value = serde_json::from_str(&text).context("its `metadata.json` is not JSON")?;
+    let mut metadata: Value =
+        serde_json::from_str(&text).context("its `metadata.json` is not JSON")?;
     metadata["DownloadedAt"] = Timestamp::now().to_string().into();
     Ok(std::fs::write(path, metadata.to_string())?)
 }

@@ -46,7 +46,7 @@ fn layer(repository: &str) -> Vec<u8> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    container::Digest::sha256(bytes).to_string()
+    oci::Digest::sha256(bytes).to_string()
 }
 
 // Made once: the time in it would change its digest.
@@ -183,7 +183,10 @@ async fn the_next_mirror_is_tried_after_any_error() {
 async fn a_current_database_is_not_downloaded_again() {
     let case = Case::new().await.cached(HOUR, HOUR);
     let found = case.provide(&["good"], false).await.unwrap();
-    assert_eq!((found.origin, case.requests()), (Origin::Cache, String::new()));
+    assert_eq!(
+        (found.origin, case.requests()),
+        (Origin::Cache, String::new())
+    );
     assert_eq!(found.age.as_secs() / 60, 60);
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Context as _;
-use container::Digest;
 use jiff::Timestamp;
+use oci::Digest;
 
 use super::inventory::{Inventory, Metadata, Package, ScanResult};
 
@@ -84,7 +84,13 @@ impl Contents {
         Ok(contents)
     }
 
-    fn add(&mut self, result: &ScanResult, index: usize, system: Option<&str>, references: &mut HashSet<String>) {
+    fn add(
+        &mut self,
+        result: &ScanResult,
+        index: usize,
+        system: Option<&str>,
+        references: &mut HashSet<String>,
+    ) {
         let container = match container(result, index, system) {
             Some(component) => {
                 self.components.push(component);
@@ -128,7 +134,10 @@ impl Contents {
             .clone()
             .flat_map(|at| self.components[at].depends_on.clone())
             .collect();
-        let mut roots: Vec<_> = all.clone().filter(|at| !dependencies.contains(at)).collect();
+        let mut roots: Vec<_> = all
+            .clone()
+            .filter(|at| !dependencies.contains(at))
+            .collect();
         let mut reached = HashSet::new();
         self.reach(&roots, &mut reached);
         for at in all {

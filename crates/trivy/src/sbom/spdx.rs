@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use container::Digest;
+use oci::Digest;
 use serde_spdx::spdx::v_2_3::{
     Spdx, SpdxBuilder, SpdxCreationInfoBuilder, SpdxItemHasExtractedLicensingInfos,
     SpdxItemPackages, SpdxItemPackagesBuilder, SpdxItemPackagesItemAnnotations,
@@ -138,14 +138,16 @@ fn package(
             reference_locator: component.purl.clone(),
         }]);
     }
-    let annotations = component.properties.iter().map(|(name, value)| {
-        SpdxItemPackagesItemAnnotations {
-            annotator: annotator(contents),
-            annotation_date: contents.created.clone(),
-            annotation_type: "OTHER".to_owned(),
-            comment: format!("{name}: {value}"),
-        }
-    });
+    let annotations =
+        component
+            .properties
+            .iter()
+            .map(|(name, value)| SpdxItemPackagesItemAnnotations {
+                annotator: annotator(contents),
+                annotation_date: contents.created.clone(),
+                annotation_type: "OTHER".to_owned(),
+                comment: format!("{name}: {value}"),
+            });
     let annotations: Vec<_> = annotations.collect();
     if !annotations.is_empty() {
         package.annotations(annotations);

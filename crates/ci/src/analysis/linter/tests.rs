@@ -9,7 +9,7 @@ pub(in crate::analysis) fn findings(severities: &[Severity]) -> Vec<Finding> {
         subject: Subject::Check {
             resource: String::new(),
         },
-        place: Location::new("app.py", 1, 1),
+        location: Location::new("app.py", 1, 1),
         fingerprint: "0:1".into(),
         suppressed: None,
     };
