@@ -16,7 +16,7 @@ const STYLE: &str = "STYLE.md";
 const COLUMNS: [&str; 3] = ["not", "but", "still fine"];
 
 /// Directories whose texts are vendors' or generated.
-const VENDORED: &[&str] = &["crates/testkit/schemas/"];
+const VENDORED: &[&str] = &["crates/fake-azure/schemas/", "crates/fake-github/schemas/"];
 
 /// A rule's phrase that is right in some file: the end of its path, the phrase, the reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[];
