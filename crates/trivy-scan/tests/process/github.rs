@@ -1,7 +1,8 @@
 //! What GitHub is told, on the wire.
 
+use fake_github::GitHub;
 use serde_json::json;
-use testkit::{FakeRunner, Fault, GitHub, Ran};
+use testkit::{FakeRunner, Fault, Ran};
 
 use crate::step::step;
 
