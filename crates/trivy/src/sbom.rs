@@ -9,33 +9,19 @@ mod spdx;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write as _;
-use std::path::Path;
-use std::str::FromStr;
-
-use anyhow::Context as _;
+use actions_toolkit::choice;
 use serde::Serialize;
 
 use contents::Contents;
 
-/// A format of an SBOM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SbomFormat {
-    /// CycloneDX 1.6, JSON (cyclonedx.org/docs/1.6/json).
-    CycloneDx,
-    /// SPDX 2.3, JSON (spdx.github.io/spdx-spec/v2.3).
-    Spdx,
-}
-
-impl FromStr for SbomFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "cyclonedx" => Ok(Self::CycloneDx),
-            "spdx" => Ok(Self::Spdx),
-            _ => Err("is not `cyclonedx` or `spdx`".to_owned()),
-        }
+choice! {
+    /// A format of an SBOM.
+    #[derive(PartialEq, Eq)]
+    pub enum SbomFormat {
+        /// CycloneDX 1.6, JSON (cyclonedx.org/docs/1.6/json).
+        CycloneDx = "cyclonedx",
+        /// SPDX 2.3, JSON (spdx.github.io/spdx-spec/v2.3).
+        Spdx = "spdx",
     }
 }
 
@@ -48,23 +34,21 @@ impl SbomFormat {
         }
     }
 
-    /// Write the packages of the report `raw` to `file`; the same report gives the same bytes.
+    /// The SBOM of the report `raw`; the same report gives the same bytes.
     ///
     /// # Errors
-    /// When `raw` is not a report, or the file cannot be written.
-    pub fn write(self, raw: &[u8], file: &Path) -> anyhow::Result<()> {
+    /// When `raw` is not a report.
+    pub fn render(self, raw: &[u8]) -> anyhow::Result<Vec<u8>> {
         let contents = Contents::parse(raw)?;
         match self {
-            Self::CycloneDx => save(&cyclonedx::Document::new(&contents), file),
-            Self::Spdx => save(&spdx::document(&contents)?, file),
+            Self::CycloneDx => to_json(&cyclonedx::Document::new(&contents)),
+            Self::Spdx => to_json(&spdx::document(&contents)?),
         }
-        .with_context(|| format!("failed to write `{}`", file.display()))
     }
 }
 
-fn save(document: &impl Serialize, file: &Path) -> anyhow::Result<()> {
-    let mut writer = std::io::BufWriter::new(std::fs::File::create(file)?);
-    serde_json::to_writer_pretty(&mut writer, document)?;
-    writer.write_all(b"\n")?;
-    Ok(writer.flush()?)
+fn to_json(document: &impl Serialize) -> anyhow::Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(document)?;
+    json.push(b'\n');
+    Ok(json)
 }

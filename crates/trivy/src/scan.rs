@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actions_toolkit::{Env, Log};
+use actions_toolkit::{Env, Log, choice};
 
 use crate::error::{from_output, start_of};
 use crate::{HYGIENE, Report, ScanError, tool};
@@ -33,13 +33,15 @@ impl Target {
     }
 }
 
-/// What to look for in an image or a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scanner {
-    /// Vulnerable packages.
-    Vulnerabilities,
-    /// Secrets in files.
-    Secrets,
+choice! {
+    /// What to look for in an image or a directory.
+    #[derive(PartialEq, Eq)]
+    pub enum Scanner {
+        /// Vulnerable packages.
+        Vulnerabilities = "vuln",
+        /// Secrets in files.
+        Secrets = "secret",
+    }
 }
 
 /// One run of Trivy, with everything that it depends on.
@@ -121,7 +123,7 @@ impl Scan {
                 // The cache on disk is locked by one run; a second one fails.
                 add(&["--cache-backend", "memory"]);
             }
-            let scanners: Vec<_> = self.scanners.iter().map(|s| s.name()).collect();
+            let scanners: Vec<_> = self.scanners.iter().map(ToString::to_string).collect();
             add(&["--scanners", &scanners.join(",")]);
         }
         if let Some(file) = &self.ignore_file {
@@ -198,15 +200,6 @@ impl Scanned {
                 command: "trivy".into(),
                 start: start_of(&raw),
             }),
-        }
-    }
-}
-
-impl Scanner {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Vulnerabilities => "vuln",
-            Self::Secrets => "secret",
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const REPORT: &str = r#"{
   }]
 }"#;
 
-/// A Trivy that does `scan` when it is to scan: lines of a `case` of the shell.
+/// A fake Trivy whose scans run `scan`, lines of a `case` of the shell.
 pub(crate) fn trivy_that(scan: &str) -> String {
     format!(
         "here=$(dirname \"$0\")\ncase \"$*\" in\nversion*) echo '{{\"Version\":\"0.72.0\"}}' ;;\n{scan}\nesac\n"
@@ -36,7 +36,7 @@ pub(crate) fn database(step: FakeRunner, hours: i64) -> FakeRunner {
     step
 }
 
-/// A Trivy that answers with `report`, and writes down what it was asked and what it saw.
+/// A fake Trivy that prints `report`, and records its arguments and environment.
 pub(crate) fn trivy(report: &str) -> String {
     trivy_that(&format!(
         "*) echo \"$*\" >> \"$here/scans\"; env > \"$here/env\"; [ -n \"$DOCKER_CONFIG\" ] && cp \"$DOCKER_CONFIG/config.json\" \"$here/login\"; cat <<'REPORT'\n{report}\nREPORT\n;;"
