@@ -74,11 +74,7 @@ fn the_page_has_every_fact(patched: bool) {
         let fact = facts[fact].as_str().expect("a text");
         assert!(page.contains(fact), "{fact}: {page}");
     }
-    let said = if patched {
-        "yes"
-    } else {
-        "no, nothing to fix"
-    };
+    let said = if patched { "yes" } else { "no, nothing to fix" };
     let said = format!("<dt>Patched</dt><dd>{said}</dd>");
     assert!(page.contains(&said), "{said}: {page}");
     let total = |when: &str| -> u64 {
