@@ -98,7 +98,7 @@ fn bad_input_is_named_before_anything_is_started() {
             ran.log
         );
         assert_eq!(ran.error(), format!("trivy-scan: {error}"));
-        assert!(!step.folder().join("tools/scans").exists());
+        assert!(!step.directory().join("tools/scans").exists());
     }
 }
 
