@@ -1,10 +1,12 @@
-//! The process that stands for GitHub and Azure.
+//! The process of the fake GitHub and Azure.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use fake_azure::{Azure, AzureConfig, AzureRegistry, RegistryConfig};
+use fake_github::GitHub;
 
 use super::{
     AZURE, GITHUB, HOST_ADDRESS, LOGIN_SERVER, NODE_ADDRESS, REGISTRY, host, kubernetes,
@@ -14,29 +16,29 @@ use crate::paths;
 use crate::setup::command::command;
 
 /// The token of the workflow's runs.
-pub(crate) const GITHUB_TOKEN: &str = "stand-in-for-the-token-of-a-run";
-/// What a run shows to get an OIDC token.
+pub(crate) const GITHUB_TOKEN: &str = "local-token-of-a-run";
+/// The bearer token of a run's requests for OIDC tokens.
 pub(crate) const OIDC_REQUEST_TOKEN: &str = "local-oidc-request-token";
-/// The directory, the application and the subscription of the local Azure.
+/// The tenant's id.
 pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 /// The application's id.
 pub(crate) const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 /// The subscription's id.
 pub(crate) const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
-/// The token with which the deployment's identity talks to a node of ours.
+/// The token with which the deployment's identity talks to the local node.
 pub(super) const CLUSTER_TOKEN: &str = "local-cluster-token-of-the-deployer";
-// Where it finds another one.
+// The variable with the file of another one.
 const TOKEN_FILE: &str = "SEAWORTHY_CLUSTER_TOKEN_FILE";
-/// With which the node pulls images.
+/// The user and password with which the node pulls images.
 pub(super) const NODE_IDENTITY: (&str, &str) = ("node", "local-node-pull-password");
 
-/// Start it in the background. The deployment's identity shows the cluster the token in the file `token`, or the one
-/// that a node of ours knows.
+/// Start it in the background. The deployment's identity uses the token in the file `token`, or the one
+/// that the local node knows.
 ///
 /// # Errors
-/// When it does not come up.
+/// When it does not start.
 pub(super) fn start(kubeconfig: &Path, token: Option<&Path>) -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("while finding our own program")?;
+    let program = std::env::current_exe().context("failed to find the path of this program")?;
     let mut serve = command(&program.to_string_lossy(), ["serve"]);
     serve
         .env("SEAWORTHY_STATE", paths::state())
@@ -59,42 +61,52 @@ pub(super) fn start(kubeconfig: &Path, token: Option<&Path>) -> anyhow::Result<(
 /// Run it in the foreground.
 ///
 /// # Errors
-/// When a port is taken, or a certificate is missing.
+/// When a port is in use, or a certificate is missing.
 pub(super) fn run() -> anyhow::Result<()> {
     let kubeconfig =
         std::env::var_os("SEAWORTHY_KUBECONFIG").map_or_else(kubernetes::kubeconfig, PathBuf::from);
     let token = match std::env::var_os(TOKEN_FILE) {
-        Some(file) => std::fs::read_to_string(file).context("while reading the cluster's token")?,
+        Some(file) => {
+            std::fs::read_to_string(file).context("failed to read the cluster's token")?
+        }
         None => CLUSTER_TOKEN.to_owned(),
     };
-    let config = testkit::ServeConfig {
-        github: GITHUB.parse()?,
-        github_token: GITHUB_TOKEN.into(),
-        azure: AZURE.parse()?,
-        registry: format!("{HOST_ADDRESS}:443").parse()?,
-        registry_upstream: format!("http://{REGISTRY}"),
+    let tls = host::tls();
+    let mut azure = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
+    azure.login_server = LOGIN_SERVER.into();
+    azure.oidc_request_token = OIDC_REQUEST_TOKEN.into();
+    azure.cluster_token = token;
+    azure.kubeconfig = Some(kubeconfig);
+    let registry = RegistryConfig {
         login_server: LOGIN_SERVER.into(),
-        tls: host::tls(),
-        tenant: TENANT.into(),
-        client: CLIENT.into(),
-        subscription: SUBSCRIPTION.into(),
-        oidc_request_token: OIDC_REQUEST_TOKEN.into(),
-        cluster_token: token,
+        upstream: format!("http://{REGISTRY}"),
+        signing: tls.clone(),
         node_identity: (NODE_IDENTITY.0.into(), NODE_IDENTITY.1.into()),
-        kubeconfig,
-        data: paths::state().join("github"),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     super::install_tls();
     runtime.block_on(async {
+        let data = paths::state().join("github");
+        let _github = GitHub::at(GITHUB.parse()?, GITHUB_TOKEN, Some(&data)).await?;
+        let azure = Azure::at(AZURE.parse()?, azure).await?;
+        let address = format!("{HOST_ADDRESS}:443").parse()?;
+        let _registry = AzureRegistry::with_tls(address, registry, &azure, &tls).await?;
         let pki = kubernetes::pki();
         let server = format!("https://{NODE_ADDRESS}:6443");
-        // In one task: should the controller fail for good, the process ends, and `status` says so.
+        // In one task: if the controller fails permanently, the process exits, and `status` reports it.
         tokio::select! {
-            outcome = testkit::serve(config) => outcome,
+            stopped = stopped() => stopped,
             () = load_balancer::run(&pki, &server) => Ok(()),
         }
     })
+}
+
+async fn stopped() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        stopped = tokio::signal::ctrl_c() => stopped.context("failed to wait for a signal"),
+    }
 }

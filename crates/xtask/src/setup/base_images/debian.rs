@@ -6,10 +6,10 @@ use anyhow::{Context as _, bail};
 
 use super::{DEBIAN, KEY_LABEL, has_key};
 use crate::setup::command::{command, run};
-use crate::{paths, say};
+use crate::{paths, progress};
 
 /// Packages of the base image that are older than the archive's, as an image in a registry is after
-/// some weeks: Debian's security updates then have something to mend. Version, and sha256 of the
+/// some weeks: Debian's security updates then have something to fix. Version, and sha256 of the
 /// package, which is taken from the archive's pool.
 const AGED: &[(&str, &str)] = &[
     (
@@ -43,11 +43,11 @@ fn archive() -> String {
             .find(|w| w.starts_with("http") && w.trim_end_matches('/').ends_with("/debian"))
             .map(ToOwned::to_owned)
     };
-    let found = text
+    let mirror = text
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'))
         .find_map(word);
-    found
+    mirror
         .unwrap_or_else(|| "http://deb.debian.org/debian".into())
         .trim_end_matches('/')
         .to_owned()
@@ -59,26 +59,26 @@ fn archive() -> String {
 /// When Debian's archive does not give it.
 pub(super) fn provide() -> anyhow::Result<()> {
     let archive = archive();
-    let authorities = Path::new("/usr/local/share/ca-certificates");
+    let certificates = Path::new("/usr/local/share/ca-certificates");
     let mut made_of = format!("{archive} {AGED:?}");
-    if authorities.is_dir() {
-        made_of.push_str(&paths::key(authorities, "")?);
+    if certificates.is_dir() {
+        made_of.push_str(&paths::key(certificates, "")?);
     }
     let key = paths::key(Path::new("/usr/share/keyrings"), &made_of)?;
     if has_key(DEBIAN, &key) {
         return Ok(());
     }
-    let folder = paths::cache().join("base-images");
-    std::fs::create_dir_all(&folder)?;
-    let rootfs = folder.join(format!("debian-trixie-{key}.tar"));
+    let directory = paths::cache().join("base-images");
+    std::fs::create_dir_all(&directory)?;
+    let rootfs = directory.join(format!("debian-trixie-{key}.tar"));
     if !rootfs.is_file() {
-        say::step(&format!("making {DEBIAN} from Debian's archive"), || {
-            debootstrap(&archive, authorities, &rootfs)
+        progress::step(&format!("making {DEBIAN} from Debian's archive"), || {
+            debootstrap(&archive, certificates, &rootfs)
         })?;
     }
     let label = format!("LABEL {KEY_LABEL}={key}");
     let mut import = command("docker", ["import", "-c", "CMD [\"bash\"]", "-c", &label]);
-    // Where this machine has authorities of its own, tools that ignore the system's store are told of it.
+    // Where this machine has its own CA certificates, tools that ignore the system's store get them by a variable.
     let bundle = "/etc/ssl/certs/ca-certificates.crt";
     for name in [
         "SSL_CERT_FILE",
@@ -91,15 +91,15 @@ pub(super) fn provide() -> anyhow::Result<()> {
     run(import.arg(&rootfs).arg(DEBIAN))
 }
 
-fn debootstrap(archive: &str, authorities: &Path, rootfs: &Path) -> anyhow::Result<()> {
+fn debootstrap(archive: &str, certificates: &Path, rootfs: &Path) -> anyhow::Result<()> {
     let part = rootfs.with_extension("part.tar");
     let aged = aged_packages(archive)?;
     let mut make = command(
         "mmdebstrap",
         ["--variant=minbase", "--include=ca-certificates"],
     );
-    for folder in ["doc", "man", "locale", "info"] {
-        make.arg(format!("--dpkgopt=path-exclude=/usr/share/{folder}/*"));
+    for directory in ["doc", "man", "locale", "info"] {
+        make.arg(format!("--dpkgopt=path-exclude=/usr/share/{directory}/*"));
     }
     if !aged.is_empty() {
         make.arg("--customize-hook=mkdir -p \"$1/aged\"");
@@ -113,10 +113,10 @@ fn debootstrap(archive: &str, authorities: &Path, rootfs: &Path) -> anyhow::Resu
             "--customize-hook=chroot \"$1\" sh -c 'dpkg --install /aged/*.deb && rm -r /aged'",
         );
     }
-    if authorities.is_dir() {
+    if certificates.is_dir() {
         make.arg(format!(
             "--customize-hook=copy-in {} /usr/local/share/",
-            authorities.display()
+            certificates.display()
         ));
         make.arg("--customize-hook=chroot \"$1\" update-ca-certificates");
     }
@@ -133,25 +133,24 @@ fn debootstrap(archive: &str, authorities: &Path, rootfs: &Path) -> anyhow::Resu
     ));
     make.arg("trixie").arg(&part).arg(&suites[0]);
     run(make.env("SOURCE_DATE_EPOCH", "1700000000"))?;
-    std::fs::rename(&part, rootfs).context("while keeping the root file system")
+    std::fs::rename(&part, rootfs).context("failed to store the root file system")
 }
 
-// Packages that the pool no longer has are left out: the image is then simply up to date.
+// Packages that the pool no longer has are skipped: the image is then simply up to date.
 fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
     use sha2::{Digest as _, Sha256};
-    let folder = paths::cache().join("base-images/aged");
-    std::fs::create_dir_all(&folder)?;
-    let mut found = Vec::new();
+    let directory = paths::cache().join("base-images/aged");
+    std::fs::create_dir_all(&directory)?;
+    let mut packages = Vec::new();
     if std::env::consts::ARCH != "x86_64" {
-        return Ok(found);
+        return Ok(packages);
     }
     for (path, sha256) in AGED {
         let name = path.rsplit('/').next().unwrap_or(path);
         let first = &path[..1];
         let url = format!("{archive}/pool/main/{first}/{path}");
-        let answer = reqwest_get(&url)?;
-        let Some(bytes) = answer else {
-            say::line(format!(
+        let Some(bytes) = reqwest_get(&url)? else {
+            progress::line(format!(
                 "  {name} is no longer in the archive: the base image will be up to date"
             ));
             return Ok(Vec::new());
@@ -162,11 +161,11 @@ fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
         if hash != *sha256 {
             bail!("`{name}` from the archive has the sha256 {hash}, not {sha256}");
         }
-        let target = folder.join(name);
+        let target = directory.join(name);
         std::fs::write(&target, bytes)?;
-        found.push(target);
+        packages.push(target);
     }
-    Ok(found)
+    Ok(packages)
 }
 
 fn reqwest_get(url: &str) -> anyhow::Result<Option<Vec<u8>>> {
@@ -174,15 +173,15 @@ fn reqwest_get(url: &str) -> anyhow::Result<Option<Vec<u8>>> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let answer = crate::stack::http_client()?
+        let response = crate::stack::http_client()?
             .get(url)
             .send()
             .await
-            .context("while asking Debian's archive")?;
-        match answer.status() {
-            status if status.is_success() => Ok(Some(answer.bytes().await?.to_vec())),
+            .context("failed to reach Debian's archive")?;
+        match response.status() {
+            status if status.is_success() => Ok(Some(response.bytes().await?.to_vec())),
             status if status == 404 => Ok(None),
-            status => bail!("Debian's archive answered {status} for `{url}`"),
+            status => bail!("Debian's archive responded with {status} for `{url}`"),
         }
     })
 }
