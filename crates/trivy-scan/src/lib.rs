@@ -57,7 +57,7 @@ struct Scanner {
 
 async fn scan(scans: &Scans<'_>) -> anyhow::Result<(Scanner, Vec<ScanOutcome>)> {
     let (ctx, request) = (scans.ctx, scans.request);
-    let held = ctx.log().hold();
+    let held = ctx.log().buffered();
     let version = async { anyhow::Ok(trivy::version(ctx.env(), held.log()).await?) };
     let outcomes = async {
         let needs_database = |target| trivy_scan(request, target).needs_database();

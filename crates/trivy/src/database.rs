@@ -6,7 +6,7 @@ mod download;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actions_toolkit::{Env, Log, alive};
+use actions_toolkit::{Env, Log, with_progress};
 use backon::{ExponentialBuilder, Retryable as _, Sleeper};
 use tokio::sync::Mutex;
 
@@ -213,7 +213,7 @@ async fn round(
         ));
         let what = "downloading the vulnerability database";
         let download = download::download(mirror, cache, http);
-        let reason = match alive(log, what, download).await.map_err(Round::Fatal)? {
+        let reason = match with_progress(log, what, download).await.map_err(Round::Fatal)? {
             Ok(database) => return Ok((mirror.clone(), database)),
             Err(reason) => reason,
         };

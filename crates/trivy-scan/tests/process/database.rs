@@ -48,7 +48,7 @@ fn beyond_its_maximum_age_there_is_no_verdict() {
 #[test]
 fn without_any_database_the_error_of_every_mirror_is_quoted_with_a_hint() {
     let step = without_mirrors(0);
-    std::fs::remove_dir_all(step.folder().join("home/.cache")).unwrap();
+    std::fs::remove_dir_all(step.directory().join("home/.cache")).unwrap();
     let ran = step.run();
     assert_eq!(
         (ran.code, ran.output("result")),

@@ -205,7 +205,7 @@ async fn a_database_that_is_too_old_is_an_error() {
     let error = case.provide(&["busy"], false).await.unwrap_err();
     assert_eq!(
         case.message(&error),
-        "the vulnerability database is 50 h old, over the `max-database-age` of 48 h; no mirror has a newer one ([mirror]/busy:2: `[mirror]` answered 429 Too Many Requests: TOOMANYREQUESTS)"
+        "the vulnerability database is 50 h old, over the `max-database-age` of 48 h; no mirror has a newer one ([mirror]/busy:2: `[mirror]` responded with 429 Too Many Requests: TOOMANYREQUESTS)"
     );
     let error = case.provide(&[], true).await.unwrap_err();
     assert!(matches!(error, DatabaseError::TooOld { .. }));
@@ -224,7 +224,7 @@ async fn without_any_database_the_error_of_every_mirror_is_quoted() {
     assert_eq!(errors.len(), 3);
     let message = case.message(&error);
     for part in [
-        "[mirror]/broken:2: `[mirror]` answered 502",
+        "[mirror]/broken:2: `[mirror]` responded with 502",
         "[mirror]/gone:2: no such repository or tag",
         "[mirror]/forged:2: its content does not match sha256:",
     ] {
