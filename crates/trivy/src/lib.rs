@@ -10,6 +10,7 @@
 
 mod database;
 mod error;
+mod inputs;
 pub mod report;
 mod sbom;
 mod scan;
@@ -20,6 +21,7 @@ pub use database::{
     Database, DatabaseError, DatabaseRequest, MAX_AGE, MIRRORS, Origin, default_cache,
 };
 pub use error::ScanError;
+pub use inputs::{DatabaseAgeInputs, DatabaseInputs};
 pub use report::Report;
 pub use sbom::Sbom;
 pub use scan::{Scan, Scanned, Scanner, Target};
