@@ -1,8 +1,8 @@
 //! The rolling issue: one for each workflow, opened, rewritten and closed with what cannot be mended.
 
 use actions_toolkit::text::{self, plural};
-use container::ImageRef;
 use github::{Issues, RollingIssue};
+use oci::ImageRef;
 
 use crate::report::Patched;
 use crate::request::Order;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use actions_toolkit::BadInput;
-use container::{ImageInfo, ImageRef, Manifest, Registry, oci};
+use docker::ImageInfo;
+use oci::{ImageRef, RawManifest, Registry};
 use tokio::sync::OnceCell;
 use trivy::Scanned;
 
@@ -30,7 +31,7 @@ pub(crate) enum Source {
     /// From its registry.
     Registry {
         registry: Arc<Registry>,
-        manifest: Manifest,
+        manifest: RawManifest,
     },
 }
 
@@ -166,8 +167,8 @@ async fn of_this_machine(
     session: &Session<'_>,
     registry: &Registry,
     order: &Order,
-    manifest: Manifest,
-) -> anyhow::Result<Manifest> {
+    manifest: RawManifest,
+) -> anyhow::Result<RawManifest> {
     if !oci::is_index(&manifest.media_type) {
         return Ok(manifest);
     }

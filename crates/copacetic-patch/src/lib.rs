@@ -32,7 +32,7 @@ mod vex;
 
 use actions_toolkit::{Context, Done, text::plural};
 use anyhow::anyhow;
-use container::Docker;
+use docker::Docker;
 
 pub use action::ACTION;
 use before::Before;

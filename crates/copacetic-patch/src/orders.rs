@@ -1,7 +1,7 @@
 //! Which images are to be patched: those that are named, and those that a filter finds in a registry.
 
 use actions_toolkit::BadInput;
-use container::ImageRef;
+use oci::ImageRef;
 
 use crate::request::{Filter, Order};
 use crate::session::Session;

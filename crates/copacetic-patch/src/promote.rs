@@ -1,7 +1,7 @@
 //! The step from an image that nobody can see to one with a tag.
 
 use anyhow::{Context as _, bail};
-use container::{Digest, ImageRef, Registry, oci};
+use oci::{Digest, ImageRef, Registry};
 
 use crate::job::{Job, Source};
 use crate::proof::Proof;

@@ -15,7 +15,7 @@ mod snapshot;
 mod verdict;
 
 use actions_toolkit::{Context, Done};
-use container::ImageRef;
+use oci::ImageRef;
 use trivy::Database;
 
 pub use action::ACTION;

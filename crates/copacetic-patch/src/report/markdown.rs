@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actions_toolkit::text::{self, plural};
-use container::ImageRef;
+use oci::ImageRef;
 use trivy::report::Os;
 
 use super::ROWS;
