@@ -9,9 +9,10 @@
 //! since an alert has a state in each category, and in the scan's it would stay open
 //! (docs.github.com/code-security/concepts/code-scanning/code-scanning-alerts, "About alerts from multiple configurations").
 
+use actions_toolkit::Level;
 use findings::sarif::{self, Analysis};
 use findings::{Places, SourceFiles};
-use github::{CodeScanning, Packed, Place};
+use github::{CompressedSarif, Publisher};
 use trivy::{Report, Target};
 
 use crate::before::Before;
@@ -25,37 +26,31 @@ pub(crate) async fn bring_up_to_date(job: &Job<'_, '_>, after: &Report) {
     if !request.upload {
         return;
     }
-    let github = ctx.github();
-    let (Some(token), Some(repository)) = (&request.token, github.repository()) else {
-        return;
-    };
     let image = &job.order.image;
     let category = request.category.clone().unwrap_or_else(|| {
         let target = Target::Image(image.to_string());
-        github::category(&github, target.kind(), image.repository())
+        github::category(&ctx.github(), target.kind(), image.repository())
     });
     let uploaded = async {
+        let token = request.token.as_ref();
+        let Some(publisher) = Publisher::new(ctx, token, &request.workspace)? else {
+            return Ok(());
+        };
         // As it was given: what the patch was held against may be a scan of this step.
         let Some(given) = Before::given(job)? else {
-            return Ok(None);
+            leave(job);
+            return Ok(());
         };
-        let place = Place::of(&github, &request.workspace).map_err(anyhow::Error::new)?;
         let file = file(job, after, given.scanned.report, &category)?;
-        let http = ctx.http()?.clone();
-        let scanning = CodeScanning::new(http, github.api_url(), repository, token.expose())?;
-        scanning.upload(&file, &place).await.map(Some)
+        if publisher.upload(&file, Level::Notice).await?.is_some() {
+            let message = format!("the Security tab has what remains: {category}");
+            ctx.log().info(message);
+        }
+        anyhow::Ok(())
     };
-    match uploaded.await {
-        Ok(Some(_)) => ctx
-            .log()
-            .info(format!("the Security tab has what remains: {category}")),
-        Ok(None) => leave(job),
-        Err(error) if error.is_setting() => ctx.log().notice(format!(
-            "the Security tab does not know what was mended: {error}"
-        )),
-        Err(error) => ctx.log().warning(format!(
-            "the Security tab does not know what was mended: {error}"
-        )),
+    if let Err(error) = uploaded.await {
+        let message = format!("the findings are not in the Security tab: {error:#}");
+        ctx.log().warning(message);
     }
 }
 
@@ -80,7 +75,7 @@ fn file(
     after: &Report,
     given: Report,
     category: &str,
-) -> anyhow::Result<Packed> {
+) -> anyhow::Result<CompressedSarif> {
     let request = &job.session.request;
     let source = SourceFiles::new(&request.workspace);
     let places = Places::new(job.order.image.repository(), "", &source);
@@ -88,7 +83,7 @@ fn file(
         Some(path) => places.built_from(path, &after.metadata),
         None => places,
     };
-    Packed::of(&sarif(after.clone(), given, &places, category)?)
+    CompressedSarif::new(&sarif(after.clone(), given, &places, category)?)
 }
 
 // What remains of the image of the report `given`, by the scan `after` its patch. The run id tells a later

@@ -1,7 +1,8 @@
 //! The rolling issue: one for each workflow, opened, rewritten and closed with what cannot be mended.
 
 use actions_toolkit::text::{self, plural};
-use github::{Issues, RollingIssue};
+use anyhow::Context as _;
+use github::{Client, RollingIssue};
 use oci::ImageRef;
 
 use crate::report::Patched;
@@ -31,16 +32,15 @@ pub(crate) async fn roll(
     let unknown: Vec<_> = failed.iter().map(|(order, _)| order).collect();
     let rolled = async {
         let github = ctx.github();
-        let repository = github.repository().unwrap_or_default();
-        let http = ctx.http()?.clone();
-        let issues = Issues::new(http, github.api_url(), repository, token.expose())?;
+        let client = Client::from_context(ctx, token)?;
+        let client = client.context("GITHUB_REPOSITORY is not set")?;
         let key = github.workflow_path().unwrap_or("copacetic-patch");
         let rolling = RollingIssue {
             key: format!("copacetic-patch {key}"),
             title: "Findings that no update mends".into(),
         };
         let text = |before: Option<&str>| body(remaining.collect(), &unknown, before);
-        issues.roll(&rolling, text).await
+        client.issues().roll(&rolling, text).await
     };
     let log = ctx.log();
     match rolled.await {

@@ -1,4 +1,4 @@
-//! The commit and the ref that an analysis is about.
+//! The commit and the ref of an analysis.
 
 use std::path::Path;
 
@@ -7,40 +7,40 @@ use serde_json::Value;
 
 use crate::checkout::{commit, head};
 
-/// The commit and ref that an upload is about.
+/// The commit and the ref that an upload is attributed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Revision {
     /// The commit, 40 hex digits.
     pub sha: String,
     /// The full ref.
     pub git_ref: String,
 }
 
-/// Why an upload is about no commit of the repository.
+/// Why an upload cannot be attributed to a commit of the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unplaced {
-    /// There is no run of a workflow.
-    #[error("this is no run of a workflow: there is no commit and no ref to upload for")]
+pub enum NoRevision {
+    /// Not a workflow run.
+    #[error("this is not a workflow run: there is no commit and no ref to upload for")]
     NoRun,
-    /// Something else than the event's own commits is checked out.
+    /// Another commit than the event's is checked out.
     #[error(
-        "the commit that is checked out belongs neither to the branch nor to the pull request of this run"
+        "the checked-out commit belongs neither to the branch nor to the pull request of this run"
     )]
     Foreign,
 }
 
-impl Place {
+impl Revision {
     /// The commit and ref of the run whose checkout, if there is one, is in `workspace`.
     ///
-    /// What is checked out counts: a pull request is analysed as `refs/pull/N/merge` on its merge commit,
-    /// and as `refs/pull/N/head` when something else of it was checked out. Runs that have the rights of the
-    /// default branch (`pull_request_target`, `workflow_run`) do not get their pull request's findings
-    /// attributed to that branch. A merge group's own branch is gone soon: its base counts.
+    /// What is checked out counts: a pull request is analyzed as `refs/pull/N/merge` on its merge commit,
+    /// and as `refs/pull/N/head` when another of its commits was checked out. In runs with the permissions of the
+    /// default branch (`pull_request_target`, `workflow_run`), the findings of the pull request are not
+    /// attributed to that branch. A merge group's own branch is soon deleted: its base counts.
     ///
     /// # Errors
-    /// [`Unplaced`], which is no failure of the scan.
-    pub fn of(github: &GithubEnv<'_>, workspace: &Path) -> Result<Self, Unplaced> {
-        // An event that cannot be read tells no more than none.
+    /// [`NoRevision`], which does not fail the scan.
+    pub fn from_run(github: &GithubEnv<'_>, workspace: &Path) -> Result<Self, NoRevision> {
+        // An event that cannot be read is as good as none.
         let event = github.event().unwrap_or_default();
         Self::resolve(github, &event, head(workspace))
     }
@@ -49,14 +49,14 @@ impl Place {
         github: &GithubEnv<'_>,
         event: &Value,
         head: Option<String>,
-    ) -> Result<Self, Unplaced> {
+    ) -> Result<Self, NoRevision> {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
-        let sha = github.sha().and_then(commit).ok_or(Unplaced::NoRun)?;
+        let sha = github.sha().and_then(commit).ok_or(NoRevision::NoRun)?;
         let git_ref = github
             .git_ref()
             .filter(|name| name.starts_with("refs/"))
-            .ok_or(Unplaced::NoRun)?;
-        let of = |sha: &str, git_ref: &str| {
+            .ok_or(NoRevision::NoRun)?;
+        let revision = |sha: &str, git_ref: &str| {
             Ok(Self {
                 sha: sha.to_owned(),
                 git_ref: git_ref.to_owned(),
@@ -64,55 +64,38 @@ impl Place {
         };
         let name = github.event_name().unwrap_or_default();
         if let ("merge_group", Some(base)) = (name, text("/merge_group/base_ref")) {
-            return of(&sha, base);
+            return revision(&sha, base);
         }
         let Some(head) = head.filter(|head| *head != sha) else {
-            return of(&sha, git_ref);
+            return revision(&sha, git_ref);
         };
         match name {
             "pull_request_target" => {
                 let number = event.pointer("/pull_request/number");
                 match number {
                     Some(number) if text("/pull_request/head/sha") == Some(&head) => {
-                        of(&head, &format!("refs/pull/{number}/head"))
+                        revision(&head, &format!("refs/pull/{number}/head"))
                     }
-                    _ => Err(Unplaced::Foreign),
+                    _ => Err(NoRevision::Foreign),
                 }
             }
             "workflow_run" => {
                 let own = text("/workflow_run/head_repository/full_name") == github.repository();
                 match text("/workflow_run/head_branch") {
                     Some(branch) if own && text("/workflow_run/head_sha") == Some(&head) => {
-                        of(&head, &format!("refs/heads/{branch}"))
+                        revision(&head, &format!("refs/heads/{branch}"))
                     }
-                    _ => Err(Unplaced::Foreign),
+                    _ => Err(NoRevision::Foreign),
                 }
             }
             _ => match git_ref.strip_suffix("/merge") {
-                Some(pull) if pull.starts_with("refs/pull/") => of(&head, &format!("{pull}/head")),
-                _ => of(&head, git_ref),
+                Some(pull) if pull.starts_with("refs/pull/") => {
+                    revision(&head, &format!("{pull}/head"))
+                }
+                _ => revision(&head, git_ref),
             },
         }
     }
-}
-
-/// The category of an analysis of `name` by a scan of `kind`, where an author names none: the workflow, the
-/// job, and what is scanned; nothing that changes from run to run.
-pub fn category(github: &GithubEnv<'_>, kind: &str, name: &str) -> String {
-    format!("{}/{kind}/{name}", family(github))
-}
-
-/// What all categories of one job start with.
-pub fn family(github: &GithubEnv<'_>) -> String {
-    let workflow = github.workflow_path().unwrap_or("local");
-    format!("{workflow}:{}", github.job().unwrap_or("local"))
-}
-
-/// The two parts of the id of an analysis, `automationDetails.id`: all before the last `/` is the category, which
-/// tells what closes what; what follows is the run id, which GitHub stores and does not use
-/// (docs.github.com/code-security/reference/code-scanning/sarif-support-for-code-scanning, "runAutomationDetails object").
-pub fn category_and_run_id(id: &str) -> (&str, &str) {
-    id.rsplit_once('/').unwrap_or(("", id))
 }
 
 #[cfg(test)]
@@ -131,12 +114,12 @@ mod tests {
     const SHA: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const HEAD: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-    fn place(
+    fn resolve(
         event: &str,
         git_ref: &str,
         payload: &Value,
         head: Option<&str>,
-    ) -> Result<String, Unplaced> {
+    ) -> Result<String, NoRevision> {
         let env = Env::from_pairs([
             ("GITHUB_SHA", SHA),
             ("GITHUB_REF", git_ref),
@@ -146,8 +129,8 @@ mod tests {
         let inputs = Inputs::read(&NOTHING, &[], &env).unwrap();
         let (_, stop) = tokio::sync::watch::channel(None);
         let ctx = Context::new(env, inputs, Log::sink(), stop);
-        Place::resolve(&ctx.github(), payload, head.map(ToOwned::to_owned))
-            .map(|place| format!("{} {}", &place.sha[..1], place.git_ref))
+        Revision::resolve(&ctx.github(), payload, head.map(ToOwned::to_owned))
+            .map(|revision| format!("{} {}", &revision.sha[..1], revision.git_ref))
     }
 
     type Case<'a> = (
@@ -155,7 +138,7 @@ mod tests {
         &'a str,
         &'a Value,
         Option<&'a str>,
-        Result<&'a str, Unplaced>,
+        Result<&'a str, NoRevision>,
     );
 
     #[test]
@@ -172,7 +155,7 @@ mod tests {
             ("push", main, &none, None, Ok("a refs/heads/main")),
             ("push", main, &none, Some(HEAD), Ok("b refs/heads/main")),
             ("schedule", main, &none, None, Ok("a refs/heads/main")),
-            ("push", "main", &none, None, Err(Unplaced::NoRun)),
+            ("push", "main", &none, None, Err(NoRevision::NoRun)),
             (
                 "pull_request",
                 "refs/pull/7/merge",
@@ -213,7 +196,7 @@ mod tests {
                 main,
                 &other,
                 Some(HEAD),
-                Err(Unplaced::Foreign),
+                Err(NoRevision::Foreign),
             ),
             (
                 "workflow_run",
@@ -227,7 +210,7 @@ mod tests {
                 main,
                 &fork,
                 Some(HEAD),
-                Err(Unplaced::Foreign),
+                Err(NoRevision::Foreign),
             ),
             (
                 "workflow_run",
@@ -238,28 +221,12 @@ mod tests {
             ),
         ];
         for (event, git_ref, payload, head, expected) in table {
-            let found = place(event, git_ref, payload, head);
+            let revision = resolve(event, git_ref, payload, head);
             assert_eq!(
-                found.as_deref(),
+                revision.as_deref(),
                 expected.as_ref().copied(),
                 "{event} {head:?}"
             );
-        }
-    }
-
-    #[test]
-    fn the_run_id_is_what_follows_the_last_slash() {
-        // GitHub's own table.
-        let table = [
-            (
-                "my-analysis/tool1/2021-02-01",
-                ("my-analysis/tool1", "2021-02-01"),
-            ),
-            ("my-analysis/tool1/", ("my-analysis/tool1", "")),
-            ("my-analysis for tool1", ("", "my-analysis for tool1")),
-        ];
-        for (id, parts) in table {
-            assert_eq!(category_and_run_id(id), parts);
         }
     }
 }

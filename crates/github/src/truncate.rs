@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-/// Characters of a comment or of an issue's body that GitHub takes (its answer to more: "body is too long").
+/// The longest comment or issue body that GitHub accepts, in characters (its response to more: "body is too long").
 pub(crate) const LIMIT: usize = 65_536;
 
 /// `text` in at most `room` characters; if that is not all of it, it ends in `note`, which says so.
-pub(crate) fn within<'a>(text: &'a str, room: usize, note: &str) -> Cow<'a, str> {
+pub(crate) fn truncate<'a>(text: &'a str, room: usize, note: &str) -> Cow<'a, str> {
     if text.chars().count() <= room {
         return text.into();
     }
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_cut_between_two_lines_and_says_so() {
+    fn text_is_truncated_between_two_lines_and_says_so() {
         let table = [
             ("ü row\nü row\n", 12, "ü row\nü row\n"),
             ("ü row\nü row\nü row\n", 12, "ü row … cut"),
@@ -32,9 +32,9 @@ mod tests {
             ("ü row\nü row\nü row\nü row\n", 18, "ü row\nü row … cut"),
             ("one long line", 8, "on … cut"),
         ];
-        for (text, room, cut) in table {
-            assert_eq!(within(text, room, " … cut"), cut);
-            assert!(cut.chars().count() <= room);
+        for (text, room, expected) in table {
+            assert_eq!(truncate(text, room, " … cut"), expected);
+            assert!(expected.chars().count() <= room);
         }
     }
 }
