@@ -5,8 +5,8 @@ use std::num::NonZeroU16;
 use actions_toolkit::{
     Action, InputSet as _, OrNone, Output, Parsed, Timeout, WorkspacePath, inputs,
 };
-use oci::ImageRef;
 use github::GitHubInputs;
+use oci::ImageRef;
 use trivy::{DatabaseAgeInputs, DatabaseInputs, Severity};
 
 use crate::request::build::{BuildArg, Label};

@@ -7,10 +7,10 @@ mod findings;
 mod linter_host;
 pub(crate) mod linters;
 
+use ::findings::Finding;
 use actions_toolkit::{PolicyFailure, text, within};
 use anyhow::{Context as _, bail};
 use docker::{Container, ContainerSpec, ImageInfo};
-use ::findings::Finding;
 use futures_util::future::join_all;
 use serde::Deserialize;
 use trivy::Severity;
@@ -75,7 +75,8 @@ pub(crate) async fn run(
     for linted in &analysis.linted {
         let findings = text::plural(linted.findings.len(), "finding");
         let name = linted.linter.name;
-        job.log.info(format!("{name} ({}): {findings}", linted.host));
+        job.log
+            .info(format!("{name} ({}): {findings}", linted.host));
     }
     linting.check(&analysis.linted)
 }
@@ -154,7 +155,9 @@ impl Linting {
         };
         let over = |linted: &Linted| {
             let findings = linted.findings.iter();
-            findings.filter(|finding| finding.severity >= threshold).count()
+            findings
+                .filter(|finding| finding.severity >= threshold)
+                .count()
         };
         let parts: Vec<_> = linted
             .iter()

@@ -34,7 +34,10 @@ fn sarif(
     select: fn(&[Finding]) -> &[Finding],
 ) -> anyhow::Result<Option<Vec<u8>>> {
     let job = github::job_category(&ctx.github());
-    let linted = outcome.analysis.iter().flat_map(|analysis| &analysis.linted);
+    let linted = outcome
+        .analysis
+        .iter()
+        .flat_map(|analysis| &analysis.linted);
     let mut parts: Vec<_> = linted
         .map(|linted| {
             let driver = &linted.linter.driver;

@@ -76,7 +76,7 @@ pub(crate) async fn run(
     let source_map = SourceMap::new(job.request, image);
     let coverage = read_coverage(tests, coverage, &source_map);
     if verdict.is_ok() || junit.failed().next().is_some() {
-        // The report says more than the log.
+        // The report has more details than the log.
         outcome.build.log_tail = None;
     }
     outcome.run = Some(TestRun {

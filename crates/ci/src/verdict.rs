@@ -12,7 +12,10 @@ pub(crate) fn combine(verdicts: Vec<anyhow::Result<()>>) -> (anyhow::Result<()>,
     if errors.is_empty() {
         return (Ok(()), Vec::new());
     }
-    let deciding = errors.iter().position(is_policy_failure).unwrap_or_default();
+    let deciding = errors
+        .iter()
+        .position(is_policy_failure)
+        .unwrap_or_default();
     let first = errors.remove(deciding);
     let mut messages = vec![format!("{first:#}")];
     for error in errors {
@@ -35,8 +38,7 @@ mod tests {
     fn a_policy_failure_decides_before_an_error() {
         let failure = || Err(PolicyFailure("1 test failed".into()).into());
         let unknown = || Err(anyhow!("no registry"));
-        let (verdict, others) =
-            combine(vec![unknown(), Ok(()), failure(), unknown(), failure()]);
+        let (verdict, others) = combine(vec![unknown(), Ok(()), failure(), unknown(), failure()]);
         assert_eq!(verdict.unwrap_err().to_string(), "1 test failed");
         assert_eq!(others, ["no registry", "1 test failed"][..1]);
         assert!(combine(vec![Ok(()), Ok(())]).0.is_ok());

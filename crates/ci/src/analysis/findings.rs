@@ -61,7 +61,11 @@ fn rule(diagnostic: &Diagnostic) -> Rule {
         title: diagnostic.code.clone(),
         description: diagnostic.message.clone(),
         url: diagnostic.url.clone(),
-        cwes: diagnostic.cwe.iter().map(|id| format!("CWE-{id}")).collect(),
+        cwes: diagnostic
+            .cwe
+            .iter()
+            .map(|id| format!("CWE-{id}"))
+            .collect(),
         score: None,
     }
 }

@@ -59,7 +59,9 @@ impl<'a> LinterHost<'a> {
     pub(super) async fn copy_dockerfile(&self, dockerfile: &[u8]) {
         if let Some(container) = self.container {
             // A linter that needs it reports that it is missing.
-            let _ = container.copy_in(DOCKERFILE_COPY.0, DOCKERFILE_COPY.1, dockerfile).await;
+            let _ = container
+                .copy_in(DOCKERFILE_COPY.0, DOCKERFILE_COPY.1, dockerfile)
+                .await;
         }
     }
 

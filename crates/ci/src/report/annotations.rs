@@ -43,10 +43,18 @@ pub(super) fn all(request: &Request, outcome: &Outcome) -> Vec<Annotation> {
         all.extend(failed(run));
         all.extend(flaky(run));
     }
-    let linted = outcome.analysis.iter().flat_map(|analysis| &analysis.linted);
+    let linted = outcome
+        .analysis
+        .iter()
+        .flat_map(|analysis| &analysis.linted);
     for linted in linted {
         let name = linted.linter.name;
-        all.extend(linted.findings.iter().map(|finding| of_finding(name, finding)));
+        all.extend(
+            linted
+                .findings
+                .iter()
+                .map(|finding| of_finding(name, finding)),
+        );
     }
     let dockerfile = request
         .build
@@ -82,7 +90,11 @@ fn failed(run: &TestRun) -> impl Iterator<Item = Annotation> {
         let name = test.full_name();
         let new = if is_new(&name) { " (new)" } else { "" };
         let message = format!("{name}{new}: {}", cut(message, MESSAGE));
-        (Level::Error, run.source_map.locate(test, traceback), message)
+        (
+            Level::Error,
+            run.source_map.locate(test, traceback),
+            message,
+        )
     };
     run.junit.failed().map(annotation)
 }

@@ -16,7 +16,10 @@ const LICENSE: usize = 100;
 
 /// The findings of the linters.
 pub(super) fn linters(md: &mut String, outcome: &Outcome) {
-    let linted = outcome.analysis.iter().flat_map(|analysis| &analysis.linted);
+    let linted = outcome
+        .analysis
+        .iter()
+        .flat_map(|analysis| &analysis.linted);
     let all: Vec<_> = linted
         .flat_map(|linted| linted.findings.iter().map(|f| (linted.linter.name, f)))
         .collect();

@@ -49,6 +49,6 @@ pub(super) fn builds(md: &mut String, outcome: &Outcome) {
             ]
         }));
     }
-    // Also without a finished step: the time says how long the build ran.
+    // Also without a finished step: the time is that of the whole build.
     super::details_always(md, &format!("Build: {}", time(longest)), &table);
 }

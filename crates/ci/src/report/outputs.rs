@@ -6,10 +6,7 @@ use crate::outcome::{Health, Outcome};
 use crate::request::Request;
 
 /// Name and value of each output that has a value.
-pub(super) fn outputs(
-    request: &Request,
-    outcome: &Outcome,
-) -> Vec<(&'static str, String)> {
+pub(super) fn outputs(request: &Request, outcome: &Outcome) -> Vec<(&'static str, String)> {
     let mut outputs = Vec::new();
     if let Some(image) = &outcome.image.image {
         if outcome.image.is_tagged {

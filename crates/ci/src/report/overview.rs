@@ -92,7 +92,10 @@ fn dependency_line(request: &Request, outcome: &Outcome) -> Option<Line> {
     };
     let counts = Counts::of(&dependencies.findings);
     let failing = lock_file.fail_on.is_some_and(|threshold| {
-        let mut open = dependencies.findings.iter().filter(|finding| finding.open());
+        let mut open = dependencies
+            .findings
+            .iter()
+            .filter(|finding| finding.open());
         open.any(|finding| finding.severity >= threshold)
     });
     let mark = match (failing, counts.total()) {
@@ -130,10 +133,7 @@ fn test_line(request: &Request, outcome: &Outcome) -> Line {
     } else {
         "✅"
     };
-    (
-        mark,
-        format!("{} in {}", parts.join(", "), time(run.time)),
-    )
+    (mark, format!("{} in {}", parts.join(", "), time(run.time)))
 }
 
 fn image_line(outcome: &Outcome) -> Line {

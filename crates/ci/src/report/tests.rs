@@ -1,5 +1,5 @@
-use super::*;
 use super::outputs::outputs;
+use super::*;
 use crate::build::{Build, Stage};
 use crate::outcome::{BuildOutcome, Health, ImageOutcome, TestOutcome, TestRun};
 use crate::request::{self, Smoke, Tests};

@@ -17,7 +17,7 @@ pub(super) async fn start(
 ) -> anyhow::Result<(Container, IpAddr)> {
     let (docker, run) = (job.docker, job.run);
     let container = docker.start(&spec(image, run, "bridge")).await?;
-    // A container that exited at once has no address; why it exited is found out later.
+    // A container that exited at once has no address; the reason is determined later.
     let Ok(address) = container.ip().await else {
         return Ok((container, Ipv4Addr::LOCALHOST.into()));
     };

@@ -128,8 +128,8 @@ struct JsonSummary {
 }
 
 fn parse_json(text: &str, source_map: &SourceMap) -> Result<Vec<FileCoverage>, String> {
-    let report: Json = serde_json::from_str(text)
-        .map_err(|e| format!("not a JSON report of coverage.py: {e}"))?;
+    let report: Json =
+        serde_json::from_str(text).map_err(|e| format!("not a JSON report of coverage.py: {e}"))?;
     let file = |(path, file): (String, JsonFile)| {
         let summary = file.summary;
         if summary.covered_lines > summary.num_statements
@@ -163,8 +163,8 @@ fn parse_cobertura(text: &str, source_map: &SourceMap) -> Result<Vec<FileCoverag
         allow_dtd: true,
         ..ParsingOptions::default()
     };
-    let document = Document::parse_with_options(text, options)
-        .map_err(|e| format!("not valid XML: {e}"))?;
+    let document =
+        Document::parse_with_options(text, options).map_err(|e| format!("not valid XML: {e}"))?;
     let root = document.root_element();
     if !root.has_tag_name("coverage") {
         let name = root.tag_name().name();

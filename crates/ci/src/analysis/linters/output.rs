@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Level, Diagnostic};
+use super::{Diagnostic, Level};
 
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|e| e.to_string())
@@ -174,7 +174,7 @@ pub(super) fn hadolint(text: &str) -> Result<Vec<Diagnostic>, String> {
 pub(super) fn pip_check(text: &str) -> Vec<Diagnostic> {
     let lines = text.lines().map(str::trim);
     lines
-        .filter(|line| !line.is_empty() && *line != "No broken requirements finding.")
+        .filter(|line| !line.is_empty() && *line != "No broken requirements found.")
         .map(|line| Diagnostic {
             code: "pip-check".to_owned(),
             message: line.to_owned(),

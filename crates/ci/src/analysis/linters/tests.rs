@@ -70,7 +70,8 @@ fn no_finding_is_not_the_same_as_no_output() {
     for name in ["ruff", "ruff-format", "bandit", "hadolint"] {
         assert!(parse(name, "").is_err(), "{name}");
     }
-    let unreadable = r#"{"errors": [{"filename": "a.py", "reason": "syntax error"}], "results": []}"#;
+    let unreadable =
+        r#"{"errors": [{"filename": "a.py", "reason": "syntax error"}], "results": []}"#;
     let error = parse("bandit", unreadable).unwrap_err();
     assert_eq!(error, "failed to read `a.py`: syntax error");
 }
