@@ -8,7 +8,7 @@ mod linter_host;
 pub(crate) mod linters;
 
 use ::findings::Finding;
-use actions_toolkit::{PolicyFailure, text, within};
+use actions_toolkit::{PolicyFailure, text, with_timeout};
 use anyhow::{Context as _, bail};
 use docker::{Container, ContainerSpec, ImageInfo};
 use futures_util::future::join_all;
@@ -71,7 +71,7 @@ pub(crate) async fn run(
     let limit = ("test-timeout", linting.timeout);
     let work = run_all(job, linting, image, container.as_ref(), analysis);
     // The container is removed with those of the run.
-    within(job.ctx.log(), "the static analysis", limit, work).await??;
+    with_timeout(job.ctx.log(), "the static analysis", limit, work).await??;
     for linted in &analysis.linted {
         let findings = text::plural(linted.findings.len(), "finding");
         let name = linted.linter.name;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{PolicyFailure, StopCommands, text, within};
+use actions_toolkit::{PolicyFailure, StopCommands, text, with_timeout};
 use anyhow::anyhow;
 use docker::{BuildError, BuildEvent, BuildRequest, ImageInfo};
 use oci::ImageRef;
@@ -74,7 +74,7 @@ pub(crate) async fn build(
             }
             steps.record(event, &lines, &mut heading);
         });
-        within(job.ctx.log(), &format!("the build of {title}"), limit, work).await
+        with_timeout(job.ctx.log(), &format!("the build of {title}"), limit, work).await
     };
     steps.time = start.elapsed();
     outcome.build = Some(steps);

@@ -1,6 +1,6 @@
 //! The checks of a run, in parallel where they do not depend on each other.
 
-use actions_toolkit::{Context, Held};
+use actions_toolkit::{Buffered, Context};
 use docker::Docker;
 use oci::ImageRef;
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(
     outcome: &mut Outcome,
 ) -> Vec<anyhow::Result<()>> {
     // The lines of each check stay together in the log.
-    let logs: [Held; 4] = std::array::from_fn(|_| ctx.log().hold());
+    let logs: [Buffered; 4] = std::array::from_fn(|_| ctx.log().buffered());
     let job = |check: usize| Job {
         ctx,
         log: logs[check].log(),

@@ -8,7 +8,7 @@ use crate::request::Request;
 /// The run, as one of the parallel checks sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
-    /// Its log takes the progress lines, which must not be held back.
+    /// Its log takes the progress lines, which must not be buffered.
     pub(crate) ctx: &'a Context,
     /// The check's own log: its lines stay together.
     pub(crate) log: &'a Log,

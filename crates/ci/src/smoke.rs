@@ -5,7 +5,7 @@ mod network;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{PolicyFailure, text, within};
+use actions_toolkit::{PolicyFailure, text, with_timeout};
 use anyhow::{Context as _, bail};
 use docker::{Container, ContainerSpec, ImageInfo};
 
@@ -49,7 +49,7 @@ pub(crate) async fn test(
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
     let url = format!("http://{host}:{port}{}", smoke.path);
-    // Not held back, so that a long smoke test is visible while it runs.
+    // Not buffered, so that a long smoke test is visible while it runs.
     job.ctx.log().info(format!(
         "Smoke test: {url}, read-only, without capabilities, 256 MB of memory"
     ));
@@ -58,7 +58,7 @@ pub(crate) async fn test(
         smoke.timeout + smoke.stop_timeout + RESPONSE_TIMEOUT * 2 + HEALTHCHECK_TIMEOUT,
     );
     let work = examine(&container, smoke, &image.config.healthcheck, &url);
-    let health = within(job.ctx.log(), "the smoke test", limit, work).await??;
+    let health = with_timeout(job.ctx.log(), "the smoke test", limit, work).await??;
     let problem = health.problem.clone();
     outcome.health = Some(health);
     let Some(problem) = problem else {

@@ -185,7 +185,7 @@ fn tests_that_hang_are_stopped() {
     red(
         &ran,
         2,
-        "the test run did not end within 5 seconds, the limit that the input `test-timeout` sets",
+        "the test run timed out after 5 seconds (`test-timeout`)",
     );
     assert_eq!(ran.output("tests"), "");
 }
