@@ -81,7 +81,7 @@ fn every_error_names_its_input_and_what_is_valid() {
     let table: &[(&[&str], &str)] = &[
         (
             &["--image=App:1"],
-            "input `image`: `App:1`: `App` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them",
+            "input `image`: `App:1`: invalid repository name `App`; use lower-case letters and digits, separated by single `.`, `_` or `-`",
         ),
         (
             &["--image=app"],
