@@ -4,7 +4,7 @@ mod trivy_binary;
 
 use actions_toolkit::{PolicyFailure, text};
 use anyhow::Context as _;
-use findings::{Counts, Finding, Places, SourceFiles};
+use findings::{Counts, Finding, Locator, SourceFiles};
 use trivy::{Database, Scan, Scanner, Severity, Target};
 
 use crate::job::Job;
@@ -47,7 +47,7 @@ pub(crate) async fn scan(
         .with_context(failed)?;
     let mut scan = Scan::new(Target::Filesystem(file.into()), &request.database.cache);
     scan.scanners = vec![Scanner::Vulnerabilities];
-    scan.folder.clone_from(&job.request.workspace);
+    scan.directory.clone_from(&job.request.workspace);
     let report = scan.run(env, log).await.with_context(failed)?.report;
     let mut packages: Vec<_> = report
         .results
@@ -63,11 +63,11 @@ pub(crate) async fn scan(
         );
     }
     let source = SourceFiles::new(&job.request.workspace);
-    let findings = findings::of_report(report, &Places::new(file, file, &source));
+    let findings = findings::from_report(report, &Locator::new(file, file, &source));
     let verdict = check(file, &findings, request.fail_on);
     log.info(format!(
         "`{file}`: {} of {}",
-        Counts::of(&findings).words(),
+        findings.iter().collect::<Counts>(),
         text::plural(packages.len(), "package")
     ));
     *dependencies = Some(Dependencies {
@@ -85,7 +85,7 @@ fn check(file: &str, findings: &[Finding], fail_on: Option<Severity>) -> anyhow:
     };
     let over: Vec<_> = findings
         .iter()
-        .filter(|finding| finding.open() && finding.severity >= threshold)
+        .filter(|finding| finding.is_open() && finding.severity >= threshold)
         .collect();
     if over.is_empty() {
         return Ok(());

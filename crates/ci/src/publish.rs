@@ -88,7 +88,7 @@ pub(crate) async fn publish(
     if !request.github.upload {
         return Ok(());
     }
-    let Some(sarif) = sarif(ctx, outcome, sarif::told)? else {
+    let Some(sarif) = sarif(ctx, outcome, sarif::open)? else {
         return Ok(());
     };
     let file = CompressedSarif::new(&sarif)?;

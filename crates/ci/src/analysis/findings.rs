@@ -32,8 +32,8 @@ pub(super) fn from_diagnostics(
                     _ => dockerfile(),
                 },
             };
-            let place = Location::new(path, diagnostic.line, diagnostic.end_line);
-            let hash = source.line_hash(&place.path, place.line);
+            let location = Location::new(path, diagnostic.line, diagnostic.end_line);
+            let hash = source.line_hash(&location.path, location.line);
             Finding {
                 rule: Arc::new(rule(&diagnostic)),
                 severity: match diagnostic.level {
@@ -46,12 +46,12 @@ pub(super) fn from_diagnostics(
                     resource: String::new(),
                 },
                 fingerprint: hash.unwrap_or_else(|| "0:1".to_owned()),
-                place,
+                location,
                 suppressed: None,
             }
         })
         .collect();
-    findings.sort_by(|a, b| (b.severity, &a.place).cmp(&(a.severity, &b.place)));
+    findings.sort_by(|a, b| (b.severity, &a.location).cmp(&(a.severity, &b.location)));
     findings
 }
 
@@ -83,7 +83,7 @@ pub(super) mod tests {
             subject: Subject::Check {
                 resource: String::new(),
             },
-            place: Location::new("app.py", 1, 1),
+            location: Location::new("app.py", 1, 1),
             fingerprint: "0:1".into(),
             suppressed: None,
         };

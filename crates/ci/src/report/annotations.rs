@@ -72,7 +72,7 @@ pub(super) fn all(request: &Request, outcome: &Outcome) -> Vec<Annotation> {
         all.push((Level::Warning, location, message.trim().to_owned()));
     }
     if let Some(dependencies) = &outcome.dependencies {
-        let open = dependencies.findings.iter().filter(|f| f.open());
+        let open = dependencies.findings.iter().filter(|f| f.is_open());
         all.extend(open.map(|finding| {
             let (_, location, message) = of_finding("Trivy", finding);
             (Level::Warning, location, message)
@@ -112,9 +112,9 @@ fn of_finding(tool: &str, finding: &Finding) -> Annotation {
         _ => Level::Warning,
     };
     let location = Location {
-        file: finding.place.path.clone(),
-        line: Some(finding.place.line),
-        end_line: Some(finding.place.end_line),
+        file: finding.location.path.clone(),
+        line: Some(finding.location.line),
+        end_line: Some(finding.location.end_line),
     };
     let message = format!(
         "{tool} {}: {}",

@@ -44,7 +44,11 @@ pub(super) fn vulnerable_packages(md: &mut String, outcome: &Outcome) {
     let Some(dependencies) = &outcome.dependencies else {
         return;
     };
-    let open: Vec<_> = dependencies.findings.iter().filter(|f| f.open()).collect();
+    let open: Vec<_> = dependencies
+        .findings
+        .iter()
+        .filter(|f| f.is_open())
+        .collect();
     if open.is_empty() {
         return;
     }
@@ -106,5 +110,8 @@ fn rule(finding: &Finding) -> String {
 }
 
 fn location(finding: &Finding) -> String {
-    text::code(&format!("{}:{}", finding.place.path, finding.place.line))
+    text::code(&format!(
+        "{}:{}",
+        finding.location.path, finding.location.line
+    ))
 }

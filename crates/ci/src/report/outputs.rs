@@ -32,7 +32,7 @@ pub(super) fn outputs(request: &Request, outcome: &Outcome) -> Vec<(&'static str
         outputs.push(("findings", findings.to_string()));
     }
     if let Some(dependencies) = &outcome.dependencies {
-        let total = Counts::of(&dependencies.findings).total();
+        let total = dependencies.findings.iter().collect::<Counts>().total();
         outputs.push(("vulnerabilities", total.to_string()));
     }
     let health = match (&request.smoke, &outcome.image.health) {

@@ -90,12 +90,12 @@ fn dependency_line(request: &Request, outcome: &Outcome) -> Option<Line> {
     let Some(dependencies) = &outcome.dependencies else {
         return Some(("❔", "no result".to_owned()));
     };
-    let counts = Counts::of(&dependencies.findings);
+    let counts: Counts = dependencies.findings.iter().collect();
     let failing = lock_file.fail_on.is_some_and(|threshold| {
         let mut open = dependencies
             .findings
             .iter()
-            .filter(|finding| finding.open());
+            .filter(|finding| finding.is_open());
         open.any(|finding| finding.severity >= threshold)
     });
     let mark = match (failing, counts.total()) {
@@ -105,7 +105,7 @@ fn dependency_line(request: &Request, outcome: &Outcome) -> Option<Line> {
     };
     let packages = text::plural(dependencies.packages.len(), "package");
     let file = text::code(&dependencies.file);
-    Some((mark, format!("{file}: {packages}, {}", counts.words())))
+    Some((mark, format!("{file}: {packages}, {counts}")))
 }
 
 fn test_line(request: &Request, outcome: &Outcome) -> Line {

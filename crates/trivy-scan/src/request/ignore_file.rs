@@ -1,19 +1,19 @@
-//! The file of findings to ignore, read before Trivy reads it: what Trivy passes over in silence is said.
+//! The file of findings to ignore, checked before Trivy reads it: Trivy skips mistakes and expired entries silently.
 //!
 //! Formats: trivy.dev/docs/latest/configuration/filtering.
 
 use std::path::{Path, PathBuf};
 
-use actions_toolkit::{BadInput, Context};
+use actions_toolkit::{BadInput, Workspace};
 use findings::Finding;
 use jiff::civil::Date;
 use serde::Deserialize;
 
-use crate::request::present;
+use super::{FILE_LIMIT, Inputs};
 
-/// Names under which a file is found without being named.
+/// Names of the file if `ignore-file` is not set.
 const NAMES: [&str; 2] = [".trivyignore", ".trivyignore.yaml"];
-/// Days before its end from which an entry is mentioned.
+/// Days before an entry expires in which it is reported.
 const SOON: i32 = 14;
 
 /// A file of findings to ignore.
@@ -29,12 +29,12 @@ pub(crate) struct IgnoreFile {
 struct Entry {
     id: String,
     expires: Option<Date>,
-    reasoned: bool,
-    /// Whether it may be of a check of configuration.
-    of_check: bool,
+    has_reason: bool,
+    /// Whether it may ignore a check of configuration.
+    is_check: bool,
 }
 
-// Unknown keys are an error: Trivy does not look at them, and the entries below them count for nothing.
+// Unknown keys are an error: Trivy skips them with the entries below them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -50,7 +50,7 @@ struct Document {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code)] // read so that a wrong type is an error
+#[expect(dead_code, reason = "parsed so that a wrong type is an error")]
 struct YamlEntry {
     id: String,
     #[serde(default)]
@@ -64,76 +64,84 @@ struct YamlEntry {
 }
 
 impl IgnoreFile {
-    /// The file that the input names or that lies in the workspace, if there is one.
-    pub(crate) fn of(ctx: &Context, workspace: &Path) -> Result<Option<Self>, BadInput> {
-        let given = ctx.inputs().text("ignore-file");
-        let found = NAMES
+    /// The file that `input` names or, failing that, the one that the workspace has.
+    pub(super) fn open(
+        workspace: &Workspace,
+        input: Option<&str>,
+    ) -> Result<Option<Self>, BadInput> {
+        let default = NAMES
             .into_iter()
-            .find(|name| workspace.join(name).is_file());
-        let Some(name) = given.or(found) else {
+            .find(|name| workspace.root().join(name).is_file());
+        let Some(name) = input.or(default) else {
             return Ok(None);
         };
-        let path = present(ctx, "ignore-file", name)?;
-        let bad = |problem: String| BadInput::new("ignore-file", format!("`{name}`: {problem}"));
-        let text = std::fs::read_to_string(&path).map_err(|e| bad(e.to_string()))?;
-        let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
-        let entries = if yaml { document(&text) } else { lines(&text) }.map_err(bad)?;
+        let bad = |problem| BadInput::new(Inputs::ignore_file, problem);
+        let file = workspace.path(Inputs::ignore_file, name).map_err(bad)?;
+        let text = file.read(FILE_LIMIT)?;
+        let extension = Path::new(name).extension();
+        let is_yaml = extension.is_some_and(|e| e == "yaml" || e == "yml");
+        let entries = if is_yaml {
+            parse_yaml(&text)
+        } else {
+            parse_lines(&text)
+        };
         Ok(Some(Self {
-            path,
+            path: file.absolute(),
             name: name.to_owned(),
-            entries,
+            entries: entries.map_err(|problem| bad(format!("`{name}`: {problem}")))?,
         }))
     }
 
-    /// What a person should know about it, given what it took out. What it takes out of a scan of configuration Trivy
-    /// does not tell (`trivy config` has no `--show-suppressed`), so with such a scan `of_checks` nobody knows whether
-    /// an entry of a check was of use.
+    /// Entries that have expired, expire soon, suppress none of `findings` or have no reason.
+    ///
+    /// What it suppresses in a scan of configuration, Trivy does not report (`trivy config` has no `--show-suppressed`):
+    /// with such a scan among the targets, `scans_configuration`, it is unknown whether an entry for a check is used.
     pub(crate) fn remarks(
         &self,
         findings: &[&Finding],
-        of_checks: bool,
+        scans_configuration: bool,
         today: Date,
     ) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut remarks = Vec::new();
         for Entry {
             id,
             expires,
-            reasoned,
-            of_check,
+            has_reason,
+            is_check,
         } in &self.entries
         {
             let name = &self.name;
             if let Some(end) = expires.filter(|end| *end < today) {
-                found.push(format!("`{name}`: the entry for {id} expired on {end} and counts no more: renew it or take it out"));
+                remarks.push(format!("`{name}`: the entry for {id} expired on {end} and has no effect; renew or remove it"));
                 continue;
             }
             let days = expires
                 .and_then(|end| today.until(end).ok())
                 .map(|span| span.get_days());
             if let Some(days) = days.filter(|days| *days <= SOON) {
-                found.push(format!(
+                remarks.push(format!(
                     "`{name}`: the entry for {id} expires in {days} days"
                 ));
             }
-            let used = |finding: &&Finding| !finding.open() && finding.rule.id == *id;
-            let is_known = !(of_checks && *of_check);
-            if is_known && !findings.iter().copied().any(|finding| used(&finding)) {
-                found.push(format!("`{name}`: the entry for {id} took out nothing: take it out of the file if it is not for another scan"));
-            } else if !reasoned {
-                found.push(format!("`{name}`: the entry for {id} does not say why: write a `statement`, or a comment above it"));
+            let suppresses = |finding: &&Finding| !finding.is_open() && finding.rule.id == *id;
+            let is_known = !(scans_configuration && *is_check);
+            if is_known && !findings.iter().any(suppresses) {
+                remarks.push(format!("`{name}`: the entry for {id} suppresses nothing; remove it unless another scan needs it"));
+            } else if !has_reason {
+                remarks.push(format!("`{name}`: the entry for {id} has no reason; add a `statement`, or a comment above it"));
             }
         }
-        found
+        remarks
     }
 }
 
 fn date(text: &str) -> Result<Date, String> {
     let day = text.split('T').next().unwrap_or(text);
     day.parse()
-        .map_err(|_| format!("`{text}` is no date such as `2026-12-31`"))
+        .map_err(|_| format!("invalid date `{text}`; use the form `2026-12-31`"))
 }
 
-fn document(text: &str) -> Result<Vec<Entry>, String> {
+fn parse_yaml(text: &str) -> Result<Vec<Entry>, String> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
@@ -151,22 +159,22 @@ fn document(text: &str) -> Result<Vec<Entry>, String> {
         (false, licenses),
     ];
     all.into_iter()
-        .flat_map(|(of_check, entries)| entries.into_iter().map(move |entry| (of_check, entry)))
-        .map(|(of_check, entry)| {
+        .flat_map(|(is_check, entries)| entries.into_iter().map(move |entry| (is_check, entry)))
+        .map(|(is_check, entry)| {
             let statement = entry.statement.unwrap_or_default();
             Ok(Entry {
                 expires: entry.expired_at.as_deref().map(date).transpose()?,
-                reasoned: !statement.trim().is_empty(),
+                has_reason: !statement.trim().is_empty(),
                 id: entry.id,
-                of_check,
+                is_check,
             })
         })
         .collect()
 }
 
-// `CVE-2026-1 exp:2026-12-31 # why`; a comment above it is a reason as well.
-fn lines(text: &str) -> Result<Vec<Entry>, String> {
-    let mut found = Vec::new();
+// `CVE-2026-1 exp:2026-12-31 # reason`; a comment above the line is a reason as well.
+fn parse_lines(text: &str) -> Result<Vec<Entry>, String> {
+    let mut entries = Vec::new();
     let mut comment = false;
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         if line.is_empty() {
@@ -186,20 +194,22 @@ fn lines(text: &str) -> Result<Vec<Entry>, String> {
                 Some(day) => expires = Some(date(day).map_err(|e| format!("line {number}: {e}"))?),
                 None => {
                     return Err(format!(
-                        "line {number}: `{word}` is neither `exp:YYYY-MM-DD` nor a comment"
+                        "line {number}: `{word}` is not `exp:YYYY-MM-DD` or a comment"
                     ));
                 }
             }
         }
-        found.push(Entry {
-            // A line does not say of what it is.
-            of_check: !["CVE-", "GHSA-"].iter().any(|sort| id.starts_with(sort)),
+        entries.push(Entry {
+            // A line has no kind.
+            is_check: !["CVE-", "GHSA-"]
+                .iter()
+                .any(|prefix| id.starts_with(prefix)),
             id,
             expires,
-            reasoned: comment || !reason.trim().is_empty(),
+            has_reason: comment || !reason.trim().is_empty(),
         });
     }
-    Ok(found)
+    Ok(entries)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_path_is_a_sound_reference(path in ".{0,80}") {
+        fn any_path_becomes_a_valid_reference(path in ".{0,80}") {
             let uri = uri(&path);
             prop_assert!(!uri.is_empty() && !uri.starts_with('/'));
             prop_assert!(!uri.contains([':', ' ', '\\', '"']) && uri.is_ascii());

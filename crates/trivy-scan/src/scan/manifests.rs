@@ -7,24 +7,23 @@ use trivy::Report;
 
 use crate::request::TargetRequest;
 
-/// The packages by the file or the image that has them, each under its package URL: two versions of one
-/// package are two.
-pub(crate) fn manifests(
+/// The packages by file or image, each under its package URL, so that two versions of one package are two.
+pub(super) fn manifests(
     report: &Report,
     target: &TargetRequest,
     name: &str,
 ) -> BTreeMap<String, Manifest> {
-    let mut found: BTreeMap<String, Manifest> = BTreeMap::new();
+    let mut manifests: BTreeMap<String, Manifest> = BTreeMap::new();
     for result in report.results.iter().filter(|r| !r.packages.is_empty()) {
-        let named = if target.is_image() {
-            // The target of an image's own packages has the tag in it.
+        let key = if target.is_image() {
+            // Trivy's target contains the tag of the image.
             format!("{name} ({})", result.r#type)
         } else {
             let path = [target.prefix.as_str(), result.target.as_str()].join("/");
             path.trim_matches('/').to_owned()
         };
-        let manifest = found.entry(named.clone()).or_insert_with(|| Manifest {
-            name: named,
+        let manifest = manifests.entry(key.clone()).or_insert_with(|| Manifest {
+            name: key,
             ..Manifest::default()
         });
         for package in &result.packages {
@@ -44,13 +43,13 @@ pub(crate) fn manifests(
             manifest.resolved.insert(purl.clone(), dependency);
         }
     }
-    found
+    manifests
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Kind;
+    use crate::request::ScanType;
     use serde_json::json;
 
     #[test]
@@ -61,8 +60,8 @@ mod tests {
         ]}]});
         let report: Report = serde_json::from_value(report).unwrap();
         let target = TargetRequest {
-            kind: Kind::Fs,
-            given: "app".into(),
+            scan_type: ScanType::Fs,
+            input: "app".into(),
             target: trivy::Target::Filesystem("app".into()),
             name: "app".into(),
             prefix: "app".into(),

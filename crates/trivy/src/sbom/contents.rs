@@ -1,4 +1,4 @@
-//! What is in the artifact, and what needs what: the content of both formats.
+//! The components of the artifact and their dependencies: the contents of both formats.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,29 +6,29 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use oci::Digest;
 
-use super::inventory::{Inventory, Metadata, Package, Part};
+use super::inventory::{Inventory, Metadata, Package, ScanResult};
 
-/// Everything that a document says.
-pub(super) struct Bill {
-    /// What was scanned is the first; the others are in the order of the report.
-    pub(super) parts: Vec<Component>,
-    /// When the report was written, to the second.
+/// The contents of a document.
+pub(super) struct Contents {
+    /// The artifact first; the others in the order of the report.
+    pub(super) components: Vec<Component>,
+    /// When the report was written, RFC 3339 in seconds.
     pub(super) created: String,
     /// Trivy's version.
     pub(super) scanner: String,
-    /// An id that only the same report has.
+    /// Derived from the report.
     pub(super) id: uuid::Uuid,
 }
 
-/// What a component is.
+/// The kind of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// An image.
     Image,
-    /// A folder or a file.
-    Folder,
+    /// A directory or a file.
+    Directory,
     /// A distribution.
-    System,
+    OperatingSystem,
     /// A file that lists packages.
     LockFile,
     /// A package.
@@ -47,104 +47,113 @@ pub(super) struct Component {
     pub(super) maintainer: String,
     /// Name and version of the source package.
     pub(super) source: Option<String>,
-    pub(super) licences: Vec<String>,
+    pub(super) licenses: Vec<String>,
     /// Algorithm and hexadecimal digits.
     pub(super) digest: Option<(String, String)>,
-    /// What only Trivy has a word for; it reads its own words back.
+    /// Trivy's own fields; Trivy reads them again when it scans the SBOM.
     pub(super) properties: Vec<(String, String)>,
-    /// Indices of what it contains or needs.
-    pub(super) needs: Vec<usize>,
+    /// Indices of what it contains or depends on.
+    pub(super) depends_on: Vec<usize>,
 }
 
-impl Bill {
-    /// Read `raw`, a report.
+impl Contents {
+    /// Parse the report `raw`.
     ///
     /// # Errors
-    /// When it is none.
-    pub(super) fn of(raw: &[u8]) -> anyhow::Result<Self> {
+    /// When it is not a report.
+    pub(super) fn parse(raw: &[u8]) -> anyhow::Result<Self> {
         let inventory: Inventory =
-            serde_json::from_slice(raw).context("while reading the packages of Trivy's report")?;
-        let mut bill = Self {
-            parts: vec![root(&inventory)],
+            serde_json::from_slice(raw).context("failed to read the packages of Trivy's report")?;
+        let mut contents = Self {
+            components: vec![artifact(&inventory)],
             created: created(&inventory),
             scanner: inventory.trivy.version.clone(),
             id: id(raw),
         };
-        let mut seen = HashSet::from([bill.parts[0].reference.clone()]);
-        for (index, part) in inventory.results.iter().enumerate() {
-            if !part.packages.is_empty() {
-                bill.add(
-                    part,
+        let mut references = HashSet::from([contents.components[0].reference.clone()]);
+        for (index, result) in inventory.results.iter().enumerate() {
+            if !result.packages.is_empty() {
+                contents.add(
+                    result,
                     index,
                     inventory.metadata.os.as_ref().map(|os| os.name.as_str()),
-                    &mut seen,
+                    &mut references,
                 );
             }
         }
-        Ok(bill)
+        Ok(contents)
     }
 
-    fn add(&mut self, part: &Part, index: usize, system: Option<&str>, seen: &mut HashSet<String>) {
-        let holder = match holder(part, index, system) {
-            Some(holder) => {
-                self.parts.push(holder);
-                let at = self.parts.len() - 1;
-                self.parts[0].needs.push(at);
+    fn add(
+        &mut self,
+        result: &ScanResult,
+        index: usize,
+        system: Option<&str>,
+        references: &mut HashSet<String>,
+    ) {
+        let container = match container(result, index, system) {
+            Some(component) => {
+                self.components.push(component);
+                let at = self.components.len() - 1;
+                self.components[0].depends_on.push(at);
                 at
             }
             None => 0,
         };
-        let first = self.parts.len();
+        let first = self.components.len();
         let mut by_id = HashMap::new();
-        for (number, package) in part.packages.iter().enumerate() {
+        for (number, package) in result.packages.iter().enumerate() {
             by_id.entry(package.id.as_str()).or_insert(first + number);
             let purl = &package.identifier.purl;
             // One package in two places has one package URL.
-            let reference = if purl.is_empty() || !seen.insert(purl.clone()) {
+            let reference = if purl.is_empty() || !references.insert(purl.clone()) {
                 format!("{index}-{number}-{}", package.identifier.uid)
             } else {
                 purl.clone()
             };
-            self.parts.push(component(package, part, reference));
+            self.components.push(component(package, result, reference));
         }
-        for (number, package) in part.packages.iter().enumerate() {
+        for (number, package) in result.packages.iter().enumerate() {
             let known = package.depends_on.iter().filter(|id| !id.is_empty());
-            let mut needs: Vec<_> = known
+            let mut depends_on: Vec<_> = known
                 .filter_map(|id| by_id.get(id.as_str()).copied())
                 .collect();
-            needs.sort_unstable();
-            needs.dedup();
-            self.parts[first + number].needs = needs;
+            depends_on.sort_unstable();
+            depends_on.dedup();
+            self.components[first + number].depends_on = depends_on;
         }
-        let tops = self.tops(first);
-        self.parts[holder].needs.extend(tops);
+        let roots = self.roots(first);
+        self.components[container].depends_on.extend(roots);
     }
 
-    // Of the components from `first` on, those by which all of them are reached: what nothing needs, and one of
-    // each circle.
-    fn tops(&self, first: usize) -> Vec<usize> {
-        let all = first..self.parts.len();
-        let needed: HashSet<_> = all
+    // Of the components from `first` on, those from which all of them are reachable: those that no other depends on, and
+    // one of each cycle.
+    fn roots(&self, first: usize) -> Vec<usize> {
+        let all = first..self.components.len();
+        let dependencies: HashSet<_> = all
             .clone()
-            .flat_map(|at| self.parts[at].needs.clone())
+            .flat_map(|at| self.components[at].depends_on.clone())
             .collect();
-        let mut tops: Vec<_> = all.clone().filter(|at| !needed.contains(at)).collect();
+        let mut roots: Vec<_> = all
+            .clone()
+            .filter(|at| !dependencies.contains(at))
+            .collect();
         let mut reached = HashSet::new();
-        self.reach(&tops, &mut reached);
+        self.reach(&roots, &mut reached);
         for at in all {
             if !reached.contains(&at) {
-                tops.push(at);
+                roots.push(at);
                 self.reach(&[at], &mut reached);
             }
         }
-        tops
+        roots
     }
 
     fn reach(&self, from: &[usize], reached: &mut HashSet<usize>) {
         let mut next = from.to_vec();
         while let Some(at) = next.pop() {
             if reached.insert(at) {
-                next.extend(&self.parts[at].needs);
+                next.extend(&self.components[at].depends_on);
             }
         }
     }
@@ -169,7 +178,7 @@ fn id(raw: &[u8]) -> uuid::Uuid {
     uuid::Builder::from_custom_bytes(number.unwrap_or_default().to_be_bytes()).into_uuid()
 }
 
-fn root(inventory: &Inventory) -> Component {
+fn artifact(inventory: &Inventory) -> Component {
     let metadata = &inventory.metadata;
     let mut properties = Vec::new();
     let mut add = |name: &str, value: &str| {
@@ -197,7 +206,7 @@ fn root(inventory: &Inventory) -> Component {
     let (kind, purl) = if inventory.artifact_type == "container_image" {
         (Kind::Image, image_purl(metadata))
     } else {
-        (Kind::Folder, None)
+        (Kind::Directory, None)
     };
     Component {
         reference: purl.clone().unwrap_or_else(|| "artifact".to_owned()),
@@ -226,12 +235,12 @@ fn image_purl(metadata: &Metadata) -> Option<String> {
     ))
 }
 
-// What the packages of a result are in, if it is not the artifact itself.
-fn holder(part: &Part, index: usize, system: Option<&str>) -> Option<Component> {
-    let kind = match part.class.as_str() {
-        "os-pkgs" => Kind::System,
-        // Packages that are installed one by one have a file each, and the result has none.
-        _ if part
+// The component that contains the packages of a result; `None` for the artifact itself.
+fn container(result: &ScanResult, index: usize, system: Option<&str>) -> Option<Component> {
+    let kind = match result.class.as_str() {
+        "os-pkgs" => Kind::OperatingSystem,
+        // Installed packages have a file each, and the result has none.
+        _ if result
             .packages
             .iter()
             .any(|package| !package.file_path.is_empty()) =>
@@ -240,13 +249,13 @@ fn holder(part: &Part, index: usize, system: Option<&str>) -> Option<Component> 
         }
         _ => Kind::LockFile,
     };
-    let is_system = kind == Kind::System;
+    let is_system = kind == Kind::OperatingSystem;
     Some(Component {
-        reference: format!("{index}-{}", part.r#type),
+        reference: format!("{index}-{}", result.r#type),
         name: if is_system {
-            part.r#type.clone()
+            result.r#type.clone()
         } else {
-            part.target.clone()
+            result.target.clone()
         },
         version: if is_system {
             system.unwrap_or_default().to_owned()
@@ -254,14 +263,14 @@ fn holder(part: &Part, index: usize, system: Option<&str>) -> Option<Component> 
             String::new()
         },
         properties: vec![
-            ("Class".to_owned(), part.class.clone()),
-            ("Type".to_owned(), part.r#type.clone()),
+            ("Class".to_owned(), result.class.clone()),
+            ("Type".to_owned(), result.r#type.clone()),
         ],
         ..Component::new(kind)
     })
 }
 
-fn component(package: &Package, part: &Part, reference: String) -> Component {
+fn component(package: &Package, result: &ScanResult, reference: String) -> Component {
     let mut properties = Vec::new();
     let mut add = |name: &str, value: &str| {
         if !value.is_empty() && value != "0" {
@@ -273,7 +282,7 @@ fn component(package: &Package, part: &Part, reference: String) -> Component {
     add("LayerDigest", &package.layer.digest);
     add("Modularitylabel", &package.modularitylabel);
     add("PkgID", &package.id);
-    add("PkgType", &part.r#type);
+    add("PkgType", &result.r#type);
     add("SrcEpoch", &package.src_epoch.to_string());
     add("SrcName", &package.src_name);
     add("SrcRelease", &package.src_release);
@@ -286,7 +295,7 @@ fn component(package: &Package, part: &Part, reference: String) -> Component {
         purl: package.identifier.purl.clone(),
         maintainer: package.maintainer.clone(),
         source: package.source(),
-        licences: package
+        licenses: package
             .licenses
             .iter()
             .filter(|text| !text.trim().is_empty())
@@ -308,10 +317,10 @@ impl Component {
             purl: String::new(),
             maintainer: String::new(),
             source: None,
-            licences: Vec::new(),
+            licenses: Vec::new(),
             digest: None,
             properties: Vec::new(),
-            needs: Vec::new(),
+            depends_on: Vec::new(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rules and results, with the limits that GitHub has for each.
+//! The rules and results of a SARIF file, within GitHub's limits.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,19 @@ use trivy::Severity;
 
 use crate::{Finding, Rule, Subject, uri};
 
-/// Characters of a description that GitHub takes.
+/// Characters of a description that GitHub accepts.
 const DESCRIPTION: usize = 1000;
 /// Tags of a rule that GitHub keeps.
 const TAGS: usize = 10;
 
-/// What is true of a rule whichever of its findings is looked at: one advisory may be rated differently in
-/// two packages, and the worst counts.
+/// A rule and the worst severity of its findings: an advisory may be rated differently for two packages.
 pub(super) struct Facts<'a> {
     pub(super) rule: &'a Rule,
     pub(super) worst: Severity,
 }
 
-/// The identity of an analysis: all before the last `/` is the category, and what follows the run id.
-pub(super) fn identity(category: &str, run_id: &str) -> RunAutomationDetails {
+/// The id of an analysis: the category up to the last `/`, then the run id.
+pub(super) fn automation_details(category: &str, run_id: &str) -> RunAutomationDetails {
     RunAutomationDetails::builder()
         .id(format!("{}/{run_id}", category.trim_end_matches('/')))
         .build()
@@ -70,7 +69,7 @@ fn text_of(text: &str) -> MultiformatMessageString {
         .build()
 }
 
-/// How GitHub calls the severity of a finding that is not about security.
+/// GitHub's severity of a finding that is not about security.
 const fn problem(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical | Severity::High => "error",
@@ -79,7 +78,7 @@ const fn problem(severity: Severity) -> &'static str {
     }
 }
 
-/// A rule; `security` says whether it is one about security.
+/// A rule; `security` is whether it is about security.
 pub(super) fn rule(facts: &Facts<'_>, security: bool) -> ReportingDescriptor {
     let rule = facts.rule;
     let mut tags = Vec::new();
@@ -125,15 +124,15 @@ pub(super) fn rule(facts: &Facts<'_>, security: bool) -> ReportingDescriptor {
     descriptor
 }
 
-/// A result of the rule at place `rule`.
+/// A result of the rule at index `rule`.
 pub(super) fn result(finding: &Finding, rule: usize) -> Result {
     let region = Region::builder()
-        .start_line(i64::from(finding.place.line))
-        .end_line(i64::from(finding.place.end_line))
+        .start_line(i64::from(finding.location.line))
+        .end_line(i64::from(finding.location.end_line))
         .start_column(1_i64)
         .build();
     let file = ArtifactLocation::builder()
-        .uri(uri(&finding.place.path))
+        .uri(uri(&finding.location.path))
         .build();
     let mut location = Location::builder()
         .physical_location(
@@ -144,7 +143,7 @@ pub(super) fn result(finding: &Finding, rule: usize) -> Result {
         )
         .build();
     location.logical_locations = logical(&finding.subject).map(|logical| vec![logical]);
-    let print = (
+    let fingerprint = (
         "primaryLocationLineHash".to_owned(),
         finding.fingerprint.clone(),
     );
@@ -154,7 +153,7 @@ pub(super) fn result(finding: &Finding, rule: usize) -> Result {
         .level(result_level(finding.severity))
         .message(Message::builder().text(finding.message.clone()).build())
         .locations(vec![location])
-        .partial_fingerprints(BTreeMap::from([print]))
+        .partial_fingerprints(BTreeMap::from([fingerprint]))
         .build();
     result.suppressions = finding.suppressed.as_ref().map(|reason| {
         let suppression = Suppression::builder()
@@ -192,10 +191,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_score_is_in_the_band_that_the_advisory_names() {
+    fn the_score_is_in_the_band_of_the_severity() {
         let table = [
             (Severity::Critical, Some(9.8), Some("9.8")),
-            // Exactly 9.0 is in nobody's band.
+            // Exactly 9.0 is in no band.
             (Severity::Critical, Some(9.0), Some("9.5")),
             (Severity::Medium, Some(7.8), Some("5.5")),
             (Severity::High, None, Some("8.0")),

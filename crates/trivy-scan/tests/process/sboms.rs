@@ -1,4 +1,4 @@
-//! Bills of materials in other people's hands.
+//! SBOMs, read by other tools.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::real::{real, save, succeed};
 fn vulnerabilities(report: &[u8]) -> Vec<[String; 4]> {
     let report: Value = serde_json::from_slice(report).unwrap();
     let results = report["Results"].as_array().unwrap().iter();
-    let mut found: Vec<_> = results
+    let mut vulnerabilities: Vec<_> = results
         .flat_map(|result| result["Vulnerabilities"].as_array().into_iter().flatten())
         .map(|one| {
             let fields = [
@@ -24,23 +24,23 @@ fn vulnerabilities(report: &[u8]) -> Vec<[String; 4]> {
             fields.map(|field| one[field].as_str().unwrap_or_default().to_owned())
         })
         .collect();
-    found.sort();
-    found
+    vulnerabilities.sort();
+    vulnerabilities
 }
 
-/// What Trivy finds for the bill of materials `file`.
+/// What Trivy reports for the SBOM `file`.
 fn scanned(step: &FakeRunner, file: &Path) -> Vec<[String; 4]> {
     let mut scan = Command::new("trivy");
     scan.args(["sbom", "--quiet", "--format", "json", "--skip-db-update"])
         .args(["--skip-java-db-update", "--offline-scan", "--cache-dir"])
-        .arg(step.folder().join("cache"))
+        .arg(step.directory().join("cache"))
         .arg(file);
     vulnerabilities(&scan.output().unwrap().stdout)
 }
 
 #[test]
 #[ignore = "real: needs Trivy"]
-fn they_keep_to_their_formats_and_a_scanner_finds_in_them_what_it_finds_in_the_image() {
+fn sboms_are_valid_and_have_the_vulnerabilities_of_the_image() {
     let step = real()
         .input("scan-type", "archive")
         .input("path", "app.tar")

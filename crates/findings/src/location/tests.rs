@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 use super::*;
 use serde_json::json;
@@ -20,17 +20,17 @@ fn metadata() -> Metadata {
 }
 
 fn workspace(files: &[(&str, &str)]) -> (tempfile::TempDir, SourceFiles) {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for (path, text) in files {
-        let path = folder.path().join(path);
+        let path = directory.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    let source = SourceFiles::new(folder.path());
-    (folder, source)
+    let source = SourceFiles::new(directory.path());
+    (directory, source)
 }
 
-fn result(class: &str, kind: &str, target: &str) -> ResultOf {
+fn result(class: &str, kind: &str, target: &str) -> ScanResult {
     serde_json::from_value(json!({"Class": class, "Type": kind, "Target": target})).unwrap()
 }
 
@@ -38,17 +38,17 @@ fn layer(diff_id: &str) -> Layer {
     serde_json::from_value(json!({"DiffID": diff_id})).unwrap()
 }
 
-fn shown(place: &Location) -> String {
-    format!("{}:{}-{}", place.path, place.line, place.end_line)
+fn shown(location: &Location) -> String {
+    format!("{}:{}-{}", location.path, location.line, location.end_line)
 }
 
 #[test]
-fn a_package_of_an_image_is_shown_on_the_instruction_that_brought_it() {
-    let (_folder, source) = workspace(&[
+fn a_package_of_an_image_is_shown_on_the_instruction_that_installed_it() {
+    let (_directory, source) = workspace(&[
         ("app/Dockerfile", DOCKERFILE),
         ("app/requirements.txt", "flask==3.1.2\njinja2==3.1.6\n"),
     ]);
-    let places = Places::new("app", "", &source).built_from("./app/Dockerfile", &metadata());
+    let locator = Locator::new("app", "", &source).built_from("./app/Dockerfile", &metadata());
     let os = result("os-pkgs", "debian", "app:1 (debian 13.8)");
     let python = result("lang-pkgs", "python-pkg", "Python");
     let table = [
@@ -59,23 +59,22 @@ fn a_package_of_an_image_is_shown_on_the_instruction_that_brought_it() {
         (&python, "setuptools", "sha256:venv", "app/Dockerfile:8-8"),
     ];
     for (result, name, diff_id, expected) in table {
-        let place = places.of_package(result, (name, "1"), "", &layer(diff_id), None);
-        assert_eq!(shown(&place), expected, "{name}");
+        let location = locator.package(result, (name, "1"), "", &layer(diff_id), None);
+        assert_eq!(shown(&location), expected, "{name}");
     }
 }
 
 #[test]
-fn a_package_of_a_folder_is_shown_on_its_line_of_the_lock_file() {
-    let (_folder, source) = workspace(&[(
+fn a_package_of_a_directory_is_shown_on_its_line_of_the_lock_file() {
+    let (_directory, source) = workspace(&[(
         "app/uv.lock",
         "[[package]]\nname = \"flask\"\nversion = \"3.1.2\"\n",
     )]);
-    let places = Places::new("app", "app", &source);
+    let locator = Locator::new("app", "app", &source);
     let uv = result("lang-pkgs", "uv", "uv.lock");
     let none = Layer::default();
-    let at = |lines: Option<&Lines>| {
-        shown(&places.of_package(&uv, ("flask", "3.1.2"), "", &none, lines))
-    };
+    let at =
+        |lines: Option<&Lines>| shown(&locator.package(&uv, ("flask", "3.1.2"), "", &none, lines));
     assert_eq!(at(None), "app/uv.lock:2-2");
     let lines = Lines {
         start_line: 7,
@@ -85,9 +84,21 @@ fn a_package_of_a_folder_is_shown_on_its_line_of_the_lock_file() {
 }
 
 #[test]
-fn paths_start_at_the_workspace() {
-    let (_folder, source) = workspace(&[]);
-    let path = |name, prefix, file| Places::new(name, prefix, &source).of_lines(file, 0, 0).path;
+fn a_package_of_pylock_toml_is_shown_on_its_line() {
+    let (_directory, source) = workspace(&[(
+        "app/pylock.toml",
+        "lock-version = \"1.0\"\n[[packages]]\nname = \"flask\"\nversion = \"3.1.2\"\n",
+    )]);
+    let locator = Locator::new("app", "app", &source);
+    let result = result("lang-pkgs", "pylock", "pylock.toml");
+    let location = locator.package(&result, ("Flask", "3.1.2"), "", &Layer::default(), None);
+    assert_eq!(shown(&location), "app/pylock.toml:3-3");
+}
+
+#[test]
+fn paths_are_relative_to_the_workspace() {
+    let (_directory, source) = workspace(&[]);
+    let path = |name, prefix, file| Locator::new(name, prefix, &source).lines(file, 0, 0).path;
     assert_eq!(path("app", "app", "./a.txt"), "app/a.txt");
     assert_eq!(path("repository", "", "/etc/x"), "etc/x");
     assert_eq!(path("repository", "", "."), "repository");
@@ -99,9 +110,9 @@ fn paths_start_at_the_workspace() {
 
 #[test]
 fn only_files_of_the_workspace_are_read() {
-    let (folder, source) = workspace(&[("in/a.txt", "a")]);
-    std::fs::write(folder.path().join("secret"), "s").unwrap();
-    let inner = SourceFiles::new(folder.path().join("in"));
+    let (directory, source) = workspace(&[("in/a.txt", "a")]);
+    std::fs::write(directory.path().join("secret"), "s").unwrap();
+    let inner = SourceFiles::new(directory.path().join("in"));
     assert_eq!(inner.text("a.txt").as_deref(), Some("a"));
     assert_eq!(inner.text("../secret"), None);
     assert_eq!(source.text("/etc/passwd"), None);

@@ -1,23 +1,23 @@
-//! Where a finding is shown: where it is mended.
+//! Where a finding is shown: where to fix it.
 //!
 //! GitHub shows an alert in a pull request only when all of its lines are in the diff, so a finding is put on
 //! the line that a person would change: the package's line of a lock file, the instruction of the Dockerfile
 //! that brought it.
 
-mod layer;
-pub mod lock_file;
-mod source;
+mod layers;
+mod source_files;
 mod uri;
 
 use std::collections::HashMap;
 
-pub use docker::Dockerfile;
-use trivy::report::{Layer, Lines, ResultOf};
+use docker::Dockerfile;
+use trivy::report::{Layer, Lines, ScanResult};
 
-pub use source::SourceFiles;
+use crate::ecosystems::Ecosystem;
+pub use source_files::SourceFiles;
 pub use uri::uri;
 
-/// A place in the repository (or, failing that, in the image).
+/// Lines of a file in the repository or, failing that, in the image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
     /// The path, relative to the workspace.
@@ -40,8 +40,8 @@ impl Location {
     }
 }
 
-/// What is known of the places of one scan.
-pub struct Places<'a> {
+/// Locates the findings of one scan.
+pub struct Locator<'a> {
     name: &'a str,
     prefix: &'a str,
     source: &'a SourceFiles,
@@ -51,13 +51,13 @@ pub struct Places<'a> {
 struct Image {
     path: String,
     base: Location,
-    // The instruction that made each layer of the image.
+    // Diff id of a layer, and the instruction that made it.
     layers: HashMap<String, Location>,
-    // Lock files beside the Dockerfile.
-    lock_files: Vec<String>,
+    // Files next to the Dockerfile that name packages.
+    package_files: Vec<String>,
 }
 
-impl<'a> Places<'a> {
+impl<'a> Locator<'a> {
     /// The scan of `name`, whose paths start at `prefix` of the workspace.
     pub fn new(name: &'a str, prefix: &'a str, source: &'a SourceFiles) -> Self {
         Self {
@@ -68,8 +68,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The image was built from the Dockerfile at `path` of the workspace; `metadata` is what Trivy says of the
-    /// image.
+    /// The image was built from the Dockerfile at `path` of the workspace; `metadata` is that of Trivy's report.
     #[must_use]
     pub fn built_from(mut self, path: &str, metadata: &trivy::report::Metadata) -> Self {
         let path = path.trim_start_matches("./");
@@ -77,11 +76,11 @@ impl<'a> Places<'a> {
         let file = Dockerfile::parse(&text);
         let chain = file.chain();
         let line = chain.first().map_or(1, |from| from.line);
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
         self.dockerfile = Some(Image {
             base: Location::new(path, line, line),
-            layers: layer::places(path, &chain, metadata),
-            lock_files: self.source.lock_files(folder),
+            layers: layers::locate(path, &chain, metadata),
+            package_files: self.source.package_files(directory),
             path: path.to_owned(),
         });
         self
@@ -97,10 +96,10 @@ impl<'a> Places<'a> {
         self.dockerfile.as_ref().map(|image| image.path.as_str())
     }
 
-    /// The place of package `name` of `version`, found in `file` and brought by `layer`.
-    pub fn of_package(
+    /// Where package `name` of `version` is updated. Trivy found it in `file`, installed by `layer`.
+    pub fn package(
         &self,
-        result: &ResultOf,
+        result: &ScanResult,
         (name, version): (&str, &str),
         file: &str,
         layer: &Layer,
@@ -113,14 +112,13 @@ impl<'a> Places<'a> {
         };
         if let Some(image) = &self.dockerfile {
             let locked = || {
-                let kind = lock_file::Ecosystem::of(&result.r#type)?;
                 image
-                    .lock_files
+                    .package_files
                     .iter()
-                    .find_map(|path| self.in_lock_file(path, kind, name, version))
+                    .find_map(|path| self.package_line(path, result, name, version))
             };
-            let system = result.class == "os-pkgs";
-            return (!system)
+            let is_system = result.class == "os-pkgs";
+            return (!is_system)
                 .then(locked)
                 .flatten()
                 .or_else(|| image.layers.get(&layer.diff_id).cloned())
@@ -130,33 +128,34 @@ impl<'a> Places<'a> {
             return Location::new(self.name, 1, 1);
         }
         if let Some(lines) = lines.filter(|lines| lines.start_line > 0) {
-            return self.of_lines(file, lines.start_line, lines.end_line);
+            return self.lines(file, lines.start_line, lines.end_line);
         }
         let path = self.path(file);
-        lock_file::Ecosystem::of(&result.r#type)
-            .and_then(|kind| self.in_lock_file(&path, kind, name, version))
+        self.package_line(&path, result, name, version)
             .unwrap_or_else(|| Location::new(path, 1, 1))
     }
 
-    fn in_lock_file(
+    fn package_line(
         &self,
         path: &str,
-        kind: lock_file::Ecosystem,
+        result: &ScanResult,
         name: &str,
         version: &str,
     ) -> Option<Location> {
-        let line = self.source.lock_file(path)?.line(kind, name, version)?;
+        let ecosystem = Ecosystem::from_trivy_type(&result.r#type)?;
+        let index = self.source.package_index(path, ecosystem, &result.r#type)?;
+        let line = ecosystem.line(&index, name, version)?;
         Some(Location::new(path, line, line))
     }
 
     /// Lines of a file of the scan.
-    pub fn of_lines(&self, file: &str, start: u32, end: u32) -> Location {
+    pub fn lines(&self, file: &str, start: u32, end: u32) -> Location {
         Location::new(self.path(file), start, end)
     }
 
-    /// The identity of a line of a file of the scan, if the file is in the workspace.
-    pub(crate) fn line_hash(&self, place: &Location) -> Option<String> {
-        self.source.line_hash(&place.path, place.line)
+    /// The hash of the first line of `location`, if the file is in the workspace.
+    pub(crate) fn line_hash(&self, location: &Location) -> Option<String> {
+        self.source.line_hash(&location.path, location.line)
     }
 
     fn path(&self, file: &str) -> String {
@@ -165,7 +164,7 @@ impl<'a> Places<'a> {
             ("", "" | ".") => self.name.to_owned(),
             ("", file) => file.to_owned(),
             (prefix, "" | ".") => prefix.to_owned(),
-            // One file was scanned: Trivy then calls it by its own name.
+            // One file was scanned: Trivy reports its name without the directory.
             (prefix, file) if prefix == file || prefix.ends_with(&format!("/{file}")) => {
                 prefix.to_owned()
             }

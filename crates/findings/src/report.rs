@@ -7,46 +7,46 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use trivy::report::{
-    Layer, Misconfiguration, Modified, Package as Listed, ResultOf, SecretFinding, Vulnerability,
+    Layer, Misconfiguration, Modified, Package as Listed, ScanResult, SecretFinding, Vulnerability,
 };
 use trivy::{Report, Severity};
 
-use crate::identity::{self, Occurrences};
-use crate::{Finding, Location, Package, Places, Rule, Subject, Suppression};
-use rescan::Reasons;
-pub use rescan::of_rescan;
+use crate::fingerprint::{self, Occurrences};
+use crate::{Finding, Locator, Package, Rule, Subject, Suppression};
+use rescan::Suppressions;
+pub use rescan::from_rescan;
 
-/// The findings of `report`, the worst first. Passed checks are none.
-pub fn of_report(report: Report, places: &Places<'_>) -> Vec<Finding> {
-    Reader::new(places, Reasons::default()).all(report.results)
+/// The findings of `report`: open ones first, each part by severity. Passed checks are not findings.
+pub fn from_report(report: Report, locator: &Locator<'_>) -> Vec<Finding> {
+    Reader::new(locator, Suppressions::default()).read(report.results)
 }
 
 struct Reader<'a> {
-    places: &'a Places<'a>,
-    // Why what is found does not count, by another report.
-    reasons: Reasons,
+    locator: &'a Locator<'a>,
+    // Those of an earlier report of the same target.
+    suppressions: Suppressions,
     rules: HashMap<String, Arc<Rule>>,
-    found: Vec<Finding>,
+    findings: Vec<Finding>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(places: &'a Places<'a>, reasons: Reasons) -> Self {
+    fn new(locator: &'a Locator<'a>, suppressions: Suppressions) -> Self {
         Self {
-            places,
-            reasons,
+            locator,
+            suppressions,
             rules: HashMap::new(),
-            found: Vec::new(),
+            findings: Vec::new(),
         }
     }
 
-    fn all(mut self, results: impl IntoIterator<Item = ResultOf>) -> Vec<Finding> {
+    fn read(mut self, results: impl IntoIterator<Item = ScanResult>) -> Vec<Finding> {
         for result in results {
             self.result(result);
         }
-        self.done()
+        self.into_sorted()
     }
 
-    fn result(&mut self, mut result: ResultOf) {
+    fn result(&mut self, mut result: ScanResult) {
         let vulnerabilities = std::mem::take(&mut result.vulnerabilities);
         let misconfigurations = std::mem::take(&mut result.misconfigurations);
         let secrets = std::mem::take(&mut result.secrets);
@@ -63,21 +63,21 @@ impl<'a> Reader<'a> {
             self.secret(&result, &s, None);
         }
         for modified in modified {
-            let (kind, value, reason) = apart(modified);
+            let (kind, value, reason) = split(modified);
             let reason = Some(reason);
             match kind.as_str() {
                 "vulnerability" => {
-                    if let Some(v) = read(value) {
+                    if let Some(v) = parse(value) {
                         self.vulnerability(&result, v, &by_id, reason);
                     }
                 }
                 "misconfiguration" => {
-                    if let Some(m) = read(value) {
+                    if let Some(m) = parse(value) {
                         self.misconfiguration(&result, m, reason);
                     }
                 }
                 "secret" => {
-                    if let Some(s) = read(value) {
+                    if let Some(s) = parse(value) {
                         self.secret(&result, &s, reason);
                     }
                 }
@@ -105,12 +105,12 @@ impl<'a> Reader<'a> {
 
     fn vulnerability(
         &mut self,
-        result: &ResultOf,
+        result: &ScanResult,
         v: Vulnerability,
         packages: &HashMap<&str, &Listed>,
         suppressed: Option<Suppression>,
     ) {
-        let suppressed = suppressed.or_else(|| self.reasons.of(&v));
+        let suppressed = suppressed.or_else(|| self.suppressions.find(&v));
         let listed = packages.get(v.package_id.as_str());
         let lines = listed.and_then(|package| package.locations.first());
         let layer: &Layer = if v.layer.diff_id.is_empty() {
@@ -118,26 +118,15 @@ impl<'a> Reader<'a> {
         } else {
             &v.layer
         };
-        let place = self.places.of_package(
+        let location = self.locator.package(
             result,
             (&v.package, &v.installed_version),
             &v.package_path,
             layer,
             lines,
         );
-        let purl = identity::package_of(&v.identifier.purl);
-        let package = if purl.is_empty() { &v.package } else { purl };
-        let name = self.places.name();
-        // A lock file's path is part of it: one package may be in two of them.
-        let file = if result.class == "os-pkgs" {
-            ""
-        } else if v.package_path.is_empty() {
-            &place.path
-        } else {
-            &v.package_path
-        };
-        let fingerprint = identity::of(&[&v.id, package, file, &result.class, name]);
-        let title = sentence(&v.title);
+        let fingerprint = fingerprint::package(&v, &result.class, &location, self.locator);
+        let title = one_line(&v.title);
         let score = score(&v);
         let rule = self.rule(&v.id, || Rule {
             title,
@@ -147,15 +136,15 @@ impl<'a> Reader<'a> {
             score,
             ..Rule::default()
         });
-        let cure = match (v.fixed_version.as_str(), v.status.as_str()) {
+        let hint = match (v.fixed_version.as_str(), v.status.as_str()) {
             ("", "will_not_fix") => "Its distribution will not fix it.".to_owned(),
-            ("", "end_of_life") => "Its version is out of support.".to_owned(),
+            ("", "end_of_life") => "Its version has reached end of life.".to_owned(),
             ("", _) => "There is no fixed version yet.".to_owned(),
             (fixed, _) => format!("Fixed in {fixed}."),
         };
-        self.found.push(Finding {
+        self.findings.push(Finding {
             message: format!(
-                "{} {} has {}: {}. {cure}",
+                "{} {} has {}: {}. {hint}",
                 v.package,
                 v.installed_version,
                 rule.id,
@@ -169,7 +158,7 @@ impl<'a> Reader<'a> {
                 fixed: v.fixed_version,
                 status: v.status,
             }),
-            place,
+            location,
             fingerprint,
             suppressed,
         });
@@ -177,99 +166,87 @@ impl<'a> Reader<'a> {
 
     fn misconfiguration(
         &mut self,
-        result: &ResultOf,
+        result: &ScanResult,
         m: Misconfiguration,
         suppressed: Option<Suppression>,
     ) {
-        // A passed check is no finding; one that was taken out has its reason.
+        // A suppressed check has the status that Trivy gave it before.
         if m.status != "FAIL" && suppressed.is_none() {
             return;
         }
         let cause = &m.cause_metadata;
-        let place = self
-            .places
-            .of_lines(&result.target, cause.start_line, cause.end_line);
-        let print = [&m.id, &place.path, &cause.resource, &m.message].map(String::as_str);
-        let fingerprint = self.of_line(&place, &print);
+        let location = self
+            .locator
+            .lines(&result.target, cause.start_line, cause.end_line);
+        let fingerprint = fingerprint::check(&m, &location, self.locator);
         let rule = self.rule(&m.id, || Rule {
-            title: sentence(&m.title),
+            title: one_line(&m.title),
             description: m.description,
             url: m.primary_url,
             ..Rule::default()
         });
-        self.found.push(Finding {
-            message: sentence(&format!("{} {}", m.message, m.resolution)),
+        self.findings.push(Finding {
+            message: one_line(&format!("{} {}", m.message, m.resolution)),
             rule,
             severity: m.severity,
             subject: Subject::Check {
                 resource: m.cause_metadata.resource,
             },
-            place,
+            location,
             fingerprint,
             suppressed,
         });
     }
 
-    fn secret(&mut self, result: &ResultOf, s: &SecretFinding, suppressed: Option<Suppression>) {
-        let place = self
-            .places
-            .of_lines(&result.target, s.start_line, s.end_line);
-        let fingerprint = self.of_line(&place, &[&s.rule, &place.path, self.places.name()]);
-        let title = sentence(&s.title);
+    fn secret(&mut self, result: &ScanResult, s: &SecretFinding, suppressed: Option<Suppression>) {
+        let location = self.locator.lines(&result.target, s.start_line, s.end_line);
+        let fingerprint = fingerprint::secret(s, &location, self.locator);
+        let title = one_line(&s.title);
         let rule = self.rule(&s.rule, || Rule {
             description: format!(
-                "{title} was found in a file. Take it out, and revoke it: whoever has the file has the secret."
+                "{title} was found in a file. Remove it and revoke it: anyone with the file has the secret."
             ),
             title,
             cwes: vec!["CWE-798".into()],
             ..Rule::default()
         });
-        self.found.push(Finding {
+        self.findings.push(Finding {
             message: format!(
-                "{} in `{}`: take it out, and revoke it.",
+                "{} in `{}`: remove it and revoke it.",
                 rule.title, result.target
             ),
             rule,
             severity: s.severity,
             subject: Subject::Secret,
-            place,
+            location,
             fingerprint,
             suppressed,
         });
     }
 
-    // The line's own identity where the file is at hand, so that it moves with the line.
-    fn of_line(&self, place: &Location, otherwise: &[&str]) -> String {
-        let hash = self.places.line_hash(place);
-        hash.map_or_else(
-            || identity::of(otherwise),
-            |hash| hash.split(':').next().unwrap_or_default().to_owned(),
-        )
-    }
-
-    fn done(mut self) -> Vec<Finding> {
-        self.found.sort_by(|a, b| {
+    fn into_sorted(mut self) -> Vec<Finding> {
+        self.findings.sort_by(|a, b| {
             let key = |f: &Finding| (f.suppressed.is_some(), std::cmp::Reverse(f.severity));
             key(a)
                 .cmp(&key(b))
                 .then_with(|| a.rule.id.cmp(&b.rule.id))
-                .then_with(|| a.place.cmp(&b.place))
+                .then_with(|| a.location.cmp(&b.location))
                 .then_with(|| a.message.cmp(&b.message))
         });
-        let mut seen = Occurrences::default();
-        for finding in &mut self.found {
-            finding.fingerprint = seen.number(&finding.rule.id, &finding.fingerprint);
+        let mut occurrences = Occurrences::default();
+        for finding in &mut self.findings {
+            finding.fingerprint = occurrences.number(&finding.rule.id, &finding.fingerprint);
         }
-        self.found
+        self.findings
     }
 }
 
-fn read<T: DeserializeOwned>(value: serde_json::Value) -> Option<T> {
+fn parse<T: DeserializeOwned>(value: serde_json::Value) -> Option<T> {
     serde_json::from_value(value).ok()
 }
 
-// The kind of finding, the finding, and why it was taken out.
-fn apart(modified: Modified) -> (String, serde_json::Value, Suppression) {
+// The kind of finding, the finding, and why it does not count.
+fn split(modified: Modified) -> (String, serde_json::Value, Suppression) {
     let reason = Suppression {
         reason: modified.statement,
         source: modified.source,
@@ -278,11 +255,11 @@ fn apart(modified: Modified) -> (String, serde_json::Value, Suppression) {
     (modified.r#type, modified.finding, reason)
 }
 
-fn sentence(text: &str) -> String {
+fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-// The score of who rated it or, failing that, the highest one.
+// The score of the source that rated the severity or, failing that, the highest one.
 fn score(v: &Vulnerability) -> Option<f64> {
     let of = |cvss: &trivy::report::Cvss| cvss.v4.or(cvss.v3);
     let own = v.cvss.get(&v.severity_source).and_then(of);

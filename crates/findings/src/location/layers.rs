@@ -1,7 +1,7 @@
 //! Which instruction of the Dockerfile made a layer.
 //!
-//! The image's history has one entry for each instruction and says which of them made a layer (OCI image
-//! specification, `history[].empty_layer`); what it keeps of the instruction differs by builder.
+//! The image's history has one entry for each instruction and marks those that made no layer (OCI image
+//! specification, `history[].empty_layer`); the text of the instruction differs by builder.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ use trivy::report::Metadata;
 
 use super::Location;
 
-/// The place of the instruction of `chain` that made each layer; layers of the base image are not in it.
-pub(super) fn places(
+/// By diff id, the instruction of `chain` that made the layer; layers of the base image are not in it.
+pub(super) fn locate(
     path: &str,
     chain: &[&Instruction],
     metadata: &Metadata,
@@ -25,15 +25,15 @@ pub(super) fn places(
         .iter()
         .filter(|entry| entry["empty_layer"] != Value::Bool(true))
         .map(|entry| entry["created_by"].as_str().unwrap_or_default());
-    let mut found = HashMap::new();
+    let mut locations = HashMap::new();
     for (created_by, diff_id) in made.zip(&metadata.diff_ids) {
-        let of = |instruction: &&&Instruction| made_by(instruction, created_by);
-        if let Some(instruction) = chain.iter().find(of) {
-            let place = Location::new(path, instruction.line, instruction.end_line);
-            found.insert(diff_id.clone(), place);
+        let matches = |instruction: &&&Instruction| made_by(instruction, created_by);
+        if let Some(instruction) = chain.iter().find(matches) {
+            let location = Location::new(path, instruction.line, instruction.end_line);
+            locations.insert(diff_id.clone(), location);
         }
     }
-    found
+    locations
 }
 
 // `RUN |1 A=b /bin/sh -c apt-get update # buildkit`, `/bin/sh -c apt-get update`, `COPY a b # buildkit`.

@@ -1,16 +1,19 @@
-//! Findings in tables.
+//! Findings as lines of the log and rows of a table.
 
-use actions_toolkit::text::{self, plural};
-use findings::{Finding, Package, Subject};
+use ::findings::{Finding, Package, Subject};
+use actions_toolkit::text::{self, Table, plural};
 
-/// Lines of the log's table.
+/// Findings in the log; the others are in the report.
 const LINES: usize = 20;
 /// Bytes of a title in a table.
 const TITLE: usize = 120;
 
 /// The open findings as lines of the log, the worst first.
 pub(crate) fn log_lines(findings: &[Finding]) -> Vec<String> {
-    let open: Vec<_> = findings.iter().filter(|finding| finding.open()).collect();
+    let open: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.is_open())
+        .collect();
     let mut lines: Vec<_> = open.iter().take(LINES).map(|f| log_line(f)).collect();
     if open.len() > LINES {
         lines.push(format!("… and {} more", open.len() - LINES));
@@ -30,7 +33,7 @@ fn log_line(finding: &Finding) -> String {
         ),
         Subject::Check { .. } | Subject::Secret => format!(
             "{severity:<8}  {rule:<18}  {}:{}  {}",
-            finding.place.path, finding.place.line, finding.rule.title
+            finding.location.path, finding.location.line, finding.rule.title
         ),
     }
 }
@@ -38,36 +41,44 @@ fn log_line(finding: &Finding) -> String {
 fn fixed(package: &Package) -> &str {
     match (package.fixed.as_str(), package.status.as_str()) {
         ("", "will_not_fix") => "will not be fixed",
-        ("", "end_of_life") => "out of support",
+        ("", "end_of_life") => "end of life",
         ("", _) => "no fix yet",
         (fixed, _) => fixed,
     }
 }
 
-/// The first `limit` of `findings` as a table in Markdown; nothing if there are none.
+/// The first `limit` of `findings` as a Markdown table; empty if there are none.
 pub(crate) fn findings_table(findings: &[&Finding], limit: usize) -> String {
     if findings.is_empty() {
         return String::new();
     }
-    let mut out = String::from("| Severity | Finding | Where | Fixed in |\n|---|---|---|---|\n");
+    let mut table = Table::new(["Severity", "Finding", "Where", "Fixed in"]);
     for finding in findings.iter().take(limit) {
-        let (place, fixed) = match &finding.subject {
+        let (location, fixed) = match &finding.subject {
             Subject::Package(package) => (
                 text::code(&format!("{} {}", package.name, package.installed)),
                 text::markdown(fixed(package)),
             ),
             Subject::Check { .. } | Subject::Secret => (
-                text::code(&format!("{}:{}", finding.place.path, finding.place.line)),
+                text::code(&format!(
+                    "{}:{}",
+                    finding.location.path, finding.location.line
+                )),
                 String::new(),
             ),
         };
-        out.push_str(&format!(
-            "| {} | {} {} | {place} | {fixed} |\n",
-            finding.severity.name(),
-            link(finding),
-            text::markdown(text::cut(&finding.rule.title, TITLE))
-        ));
+        table.row([
+            finding.severity.name().to_owned(),
+            format!(
+                "{} {}",
+                link(finding),
+                text::markdown(text::cut(&finding.rule.title, TITLE))
+            ),
+            location,
+            fixed,
+        ]);
     }
+    let mut out = table.to_string();
     if findings.len() > limit {
         out.push_str(&format!(
             "\n… and {}; the report has all of them.\n",
