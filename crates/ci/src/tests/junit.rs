@@ -4,68 +4,60 @@ use std::collections::HashSet;
 
 use roxmltree::{Document, Node};
 
-/// The most bytes of a report that are read.
+/// Maximum size of a report in bytes.
 pub(crate) const SIZE_LIMIT: usize = 32 * 1024 * 1024;
 
-/// What a report says, in its order.
+/// A report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Junit {
-    /// Every test.
+    /// In the order of the report.
     pub(crate) tests: Vec<Test>,
 }
 
-/// One test.
+/// A test, with the result of its last run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Test {
     /// The class or module, `tests.test_app.TestHealth`; empty if the report has none.
     pub(crate) class: String,
-    /// The name.
     pub(crate) name: String,
-    /// The file that the report names.
+    /// As the report has it: a path in the container.
     pub(crate) file: Option<String>,
-    /// The line that the report names, counted from 1.
+    /// Counted from 1.
     pub(crate) line: Option<u32>,
-    /// How long it took, in seconds.
+    /// Of all its runs.
     pub(crate) seconds: f64,
-    /// How it ended.
-    pub(crate) outcome: Outcome,
+    pub(crate) status: Status,
 }
 
-/// How a test ended.
+/// The result of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Well.
+pub(crate) enum Status {
     Passed,
-    /// Well, after it had failed at first.
+    /// Passed only after a rerun.
     Flaky,
-    /// It was not run.
     Skipped,
-    /// Not well: its assertion did not hold, or it ended in an error.
+    /// An assertion failed, or an error occurred.
     Failed {
-        /// One line on why.
+        /// One line.
         message: String,
-        /// The whole story, such as a traceback.
+        /// The full report, such as a traceback.
         text: String,
     },
 }
 
-/// How many tests ended how.
+/// The number of tests by status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// All of them.
     pub(crate) total: usize,
-    /// Those that passed, at once or in the end.
+    /// With the flaky ones.
     pub(crate) passed: usize,
-    /// Those among the passed that failed at first.
     pub(crate) flaky: usize,
-    /// Those that failed or ended in an error.
     pub(crate) failed: usize,
-    /// Those that were not run.
     pub(crate) skipped: usize,
 }
 
 impl Test {
-    /// Class and name, as a reader looks for it.
+    /// `class::name`.
     pub(crate) fn full_name(&self) -> String {
         if self.class.is_empty() {
             self.name.clone()
@@ -87,27 +79,27 @@ impl Test {
     }
 
     // The last run counts; one that passes after others is flaky.
-    fn again(&mut self, last: Self) {
+    fn add_rerun(&mut self, last: Self) {
         self.seconds += last.seconds;
-        self.outcome = match last.outcome {
-            Outcome::Passed => Outcome::Flaky,
-            outcome => outcome,
+        self.status = match last.status {
+            Status::Passed => Status::Flaky,
+            status => status,
         };
     }
 }
 
 impl Junit {
-    /// Read a report. Both roots in use (`testsuites`, `testsuite`) and nested suites are
-    /// understood; a document type, which a report has no need of, is refused by the parser.
+    /// Parse a report with either root element in use (`testsuites`, `testsuite`), nested suites included. A document
+    /// type, which a report does not need, is rejected by the parser.
     ///
     /// # Errors
-    /// When the text is no `JUnit` report, or claims failures that it does not name.
+    /// When the text is not a `JUnit` report, or counts failures that it does not name.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let document = Document::parse(text).map_err(|e| format!("it is no valid XML: {e}"))?;
+        let document = Document::parse(text).map_err(|e| format!("not valid XML: {e}"))?;
         let root = document.root_element();
         if !matches!(root.tag_name().name(), "testsuites" | "testsuite") {
             return Err(format!(
-                "its root is `{}`, not `testsuites` or `testsuite`",
+                "the root element is `{}`, not `testsuites` or `testsuite`",
                 root.tag_name().name()
             ));
         }
@@ -115,7 +107,7 @@ impl Junit {
             .descendants()
             .filter(|node| node.has_tag_name("testsuite"))
         {
-            let claims = claimed(suite, "failures") + claimed(suite, "errors");
+            let claims = count(suite, "failures") + count(suite, "errors");
             if claims > 0
                 && !suite
                     .descendants()
@@ -123,7 +115,7 @@ impl Junit {
             {
                 let name = suite.attribute("name").unwrap_or_default();
                 return Err(format!(
-                    "its suite `{name}` counts {claims} failures and names none"
+                    "suite `{name}` counts {claims} failures but names none"
                 ));
             }
         }
@@ -132,18 +124,18 @@ impl Junit {
             .descendants()
             .filter(|node| node.has_tag_name("testcase"))
         {
-            let read = test(case);
+            let test = test(case);
             match tests.last_mut() {
-                Some(earlier) if is_of_pytest(case) && earlier.is_run_of(&read) => {
-                    earlier.again(read);
+                Some(earlier) if is_of_pytest(case) && earlier.is_run_of(&test) => {
+                    earlier.add_rerun(test);
                 }
-                _ => tests.push(read),
+                _ => tests.push(test),
             }
         }
         Ok(Self { tests })
     }
 
-    /// The slowest tests of a tenth of a second or more, the slowest first, `count` at most.
+    /// The slowest tests that took 0.1 s or more, the slowest first, at most `count`.
     pub(crate) fn slowest(&self, count: usize) -> Vec<&Test> {
         let mut tests: Vec<_> = self
             .tests
@@ -159,31 +151,31 @@ impl Junit {
     pub(crate) fn flaky(&self) -> impl Iterator<Item = &Test> {
         self.tests
             .iter()
-            .filter(|test| test.outcome == Outcome::Flaky)
+            .filter(|test| test.status == Status::Flaky)
     }
 
-    /// The failed tests that did not fail in `base`, by their full names: what passed there, and what is new.
+    /// The full names of the failed tests that did not fail in `base`, because they passed or did not exist.
     pub(crate) fn new_failures(&self, base: &Self) -> Vec<String> {
         let known: HashSet<_> = base.failed().map(|(test, ..)| test.full_name()).collect();
         let names = self.failed().map(|(test, ..)| test.full_name());
         names.filter(|name| !known.contains(name)).collect()
     }
 
-    /// How many tests ended how.
+    /// The number of tests by status.
     pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts {
             total: self.tests.len(),
             ..Counts::default()
         };
         for test in &self.tests {
-            match test.outcome {
-                Outcome::Passed => counts.passed += 1,
-                Outcome::Flaky => {
+            match test.status {
+                Status::Passed => counts.passed += 1,
+                Status::Flaky => {
                     counts.passed += 1;
                     counts.flaky += 1;
                 }
-                Outcome::Skipped => counts.skipped += 1,
-                Outcome::Failed { .. } => counts.failed += 1,
+                Status::Skipped => counts.skipped += 1,
+                Status::Failed { .. } => counts.failed += 1,
             }
         }
         counts
@@ -191,14 +183,14 @@ impl Junit {
 
     /// The tests that failed, with message and text.
     pub(crate) fn failed(&self) -> impl Iterator<Item = (&Test, &str, &str)> {
-        self.tests.iter().filter_map(|test| match &test.outcome {
-            Outcome::Failed { message, text } => Some((test, message.as_str(), text.as_str())),
+        self.tests.iter().filter_map(|test| match &test.status {
+            Status::Failed { message, text } => Some((test, message.as_str(), text.as_str())),
             _ => None,
         })
     }
 }
 
-fn claimed(suite: Node, attribute: &str) -> u64 {
+fn count(suite: Node, attribute: &str) -> u64 {
     suite
         .attribute(attribute)
         .and_then(|count| count.trim().parse().ok())
@@ -209,8 +201,8 @@ fn is_problem(node: Node) -> bool {
     matches!(node.tag_name().name(), "failure" | "error")
 }
 
-// Runs before the last one, as Maven Surefire and its followers write them: `flaky…` when a rerun
-// passed; `rerun…`, beside a `failure`, when none did.
+// Runs before the last one, in the format of Maven Surefire: `flaky…` when a rerun passed; `rerun…`, next to a
+// `failure`, when none did.
 fn is_flaky(node: Node) -> bool {
     matches!(node.tag_name().name(), "flakyFailure" | "flakyError")
 }
@@ -225,15 +217,15 @@ fn test(case: Node) -> Test {
             .map(str::trim)
             .filter(|value| !value.is_empty())
     };
-    let child = |wanted: fn(Node) -> bool| case.children().find(|node| wanted(*node));
-    let outcome = if let Some(problem) = child(is_problem).or_else(|| child(is_rerun)) {
+    let child = |matches: fn(Node) -> bool| case.children().find(|node| matches(*node));
+    let status = if let Some(problem) = child(is_problem).or_else(|| child(is_rerun)) {
         failure(problem)
     } else if child(|node| node.has_tag_name("skipped")).is_some() {
-        Outcome::Skipped
+        Status::Skipped
     } else if child(is_flaky).is_some() {
-        Outcome::Flaky
+        Status::Flaky
     } else {
-        Outcome::Passed
+        Status::Passed
     };
     let line: Option<u32> = text("line").and_then(|line| line.parse().ok());
     Test {
@@ -251,7 +243,7 @@ fn test(case: Node) -> Test {
             .and_then(|time| time.parse().ok())
             .filter(|s: &f64| s.is_finite())
             .unwrap_or(0.0),
-        outcome,
+        status,
     }
 }
 
@@ -261,7 +253,7 @@ fn counts_from_zero(case: Node) -> bool {
 }
 
 // With pytest-rerunfailures, a report of pytest has one `testcase` for each run of a test, one after the other, and
-// only the last one says how it ended.
+// only the last one counts.
 fn is_of_pytest(case: Node) -> bool {
     let suite = case.ancestors().find(|node| node.has_tag_name("testsuite"));
     suite
@@ -269,8 +261,8 @@ fn is_of_pytest(case: Node) -> bool {
         .is_some_and(|name| name.starts_with("pytest"))
 }
 
-fn failure(problem: Node) -> Outcome {
-    // More than one text node stands where CDATA was split.
+fn failure(problem: Node) -> Status {
+    // There is more than one text node where CDATA was split.
     let text: String = problem.children().filter_map(|node| node.text()).collect();
     let text = text.trim_matches('\n').trim_end().to_owned();
     let first = |text: &str| {
@@ -285,7 +277,7 @@ fn failure(problem: Node) -> Outcome {
         .or_else(|| first(&text))
         .or_else(|| problem.attribute("type").map(str::to_owned))
         .unwrap_or_else(|| "no message".to_owned());
-    Outcome::Failed { message, text }
+    Status::Failed { message, text }
 }
 
 #[cfg(test)]

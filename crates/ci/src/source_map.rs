@@ -5,39 +5,38 @@ use std::path::{Component, Path, PathBuf};
 use actions_toolkit::Location;
 use docker::ImageInfo;
 
-use crate::junit::Test;
 use crate::request::Request;
+use crate::tests::junit::Test;
 
-/// Where the files of the test container come from.
+/// Resolves paths of the test container to files of the repository.
 #[derive(Debug, Clone)]
-pub(crate) struct Map {
-    /// The folder of the checkout.
+pub(crate) struct SourceMap {
     pub(crate) workspace: PathBuf,
-    /// The folder of the build context.
+    /// The build context, in the workspace.
     pub(crate) context: PathBuf,
-    /// The folder that the tests ran in, in the container.
+    /// The working directory of the tests, in the container.
     pub(crate) workdir: PathBuf,
 }
 
-impl Map {
-    /// The files of a container of `image`, which was built as `request` says.
-    pub(crate) fn of(request: &Request, image: &ImageInfo) -> Self {
+impl SourceMap {
+    /// For a container of `image`, which was built from the context of `request`.
+    pub(crate) fn new(request: &Request, image: &ImageInfo) -> Self {
         Self {
             workspace: request.workspace.clone(),
-            context: request.context.clone(),
+            context: request.build.context.clone(),
             workdir: image.config.working_dir.clone().into(),
         }
     }
 
-    /// The line of the repository that a failed test points to: the last line of the test's own
-    /// file that its text names (the failed assertion), else the line that the report gives.
-    pub(crate) fn locate(&self, test: &Test, story: &str) -> Option<Location> {
-        let mentions: Vec<_> = story.lines().filter_map(mention).collect();
+    /// The source line of a failed test: the last line of the test's own file in `traceback` (the failed assertion), or
+    /// else the line in the report.
+    pub(crate) fn locate(&self, test: &Test, traceback: &str) -> Option<Location> {
+        let frames: Vec<_> = traceback.lines().filter_map(frame).collect();
         let file = match &test.file {
             Some(file) => file.as_str(),
-            // Without a file, the last line of the text that is one of ours.
+            // Without a file, the last frame in a file of the repository.
             None => {
-                mentions
+                frames
                     .iter()
                     .rev()
                     .find(|(file, _)| self.file(file).is_some())?
@@ -45,7 +44,7 @@ impl Map {
             }
         };
         let own = self.file(file)?;
-        let asserted = mentions
+        let asserted = frames
             .iter()
             .rev()
             .find(|(file, _)| self.file(file).as_ref() == Some(&own));
@@ -56,38 +55,38 @@ impl Map {
         })
     }
 
-    /// The repository's file, relative to its root, that `path` in the container was copied from;
-    /// `None` unless there is such a file.
+    /// The file of the repository, relative to its root, from which `path` in the container was copied; `None` if there
+    /// is no such file.
     pub(crate) fn file(&self, path: &str) -> Option<String> {
         let path = Path::new(path);
-        // The report is written by the code under test: it must not lead out of the context.
+        // The report is written by the code under test: its paths must not lead out of the context.
         if path.components().any(|part| part == Component::ParentDir) {
             return None;
         }
         let inside = match path.strip_prefix(&self.workdir) {
             Ok(inside) => inside,
-            Err(_) if path.is_absolute() => return self.installed(path),
+            Err(_) if path.is_absolute() => return self.outside_workdir(path),
             Err(_) => path,
         };
-        self.in_context(inside).or_else(|| self.by_its_end(inside))
+        self.in_context(inside).or_else(|| self.by_suffix(inside))
     }
 
-    // A file outside the folder of the tests may be a copy of ours, but not if it was installed.
-    fn installed(&self, path: &Path) -> Option<String> {
-        let foreign = |part: Component| {
+    // A file outside of the working directory may be a copy of the repository's, unless it was installed.
+    fn outside_workdir(&self, path: &Path) -> Option<String> {
+        let is_of_packages = |part: Component| {
             matches!(
                 part.as_os_str().to_str(),
                 Some("site-packages" | "dist-packages" | "node_modules" | "lib")
             )
         };
-        if path.components().any(foreign) {
+        if path.components().any(is_of_packages) {
             return None;
         }
-        self.by_its_end(path.strip_prefix("/").ok()?)
+        self.by_suffix(path.strip_prefix("/").ok()?)
     }
 
-    // `COPY src/ /app/src/` keeps the end of a path. A bare file name is too little to go by.
-    fn by_its_end(&self, path: &Path) -> Option<String> {
+    // `COPY src/ /app/src/` keeps the end of a path. A file name alone is ambiguous.
+    fn by_suffix(&self, path: &Path) -> Option<String> {
         let parts: Vec<_> = path.components().collect();
         (1..parts.len().saturating_sub(1)).find_map(|skip| {
             let rest: PathBuf = parts[skip..].iter().collect();
@@ -96,11 +95,11 @@ impl Map {
     }
 
     fn in_context(&self, path: &Path) -> Option<String> {
-        let found = self.context.join(path);
-        if !found.is_file() {
+        let file = self.context.join(path);
+        if !file.is_file() {
             return None;
         }
-        let relative: PathBuf = found
+        let relative: PathBuf = file
             .strip_prefix(&self.workspace)
             .ok()?
             .components()
@@ -109,43 +108,43 @@ impl Map {
     }
 }
 
-// `tests/test_app.py:12: AssertionError`, as pytest ends a traceback's entry.
-fn mention(line: &str) -> Option<(&str, u32)> {
+// `tests/test_app.py:12: AssertionError`, the last line of a frame in a traceback of pytest.
+fn frame(line: &str) -> Option<(&str, u32)> {
     let (file, rest) = line.trim().split_once(':')?;
     let number = rest.split(':').next()?;
-    let plain = !file.is_empty() && !file.contains(char::is_whitespace);
+    let is_path = !file.is_empty() && !file.contains(char::is_whitespace);
     let line = number.parse().ok().filter(|line| *line > 0)?;
-    plain.then_some((file, line))
+    is_path.then_some((file, line))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::junit::Outcome;
+    use crate::tests::junit::Status;
 
-    fn map() -> (tempfile::TempDir, Map) {
-        let folder = tempfile::tempdir().unwrap();
+    fn source_map() -> (tempfile::TempDir, SourceMap) {
+        let directory = tempfile::tempdir().unwrap();
         for file in [
             "app/flask_app/app.py",
             "app/tests/test_app.py",
             "app/wsgi.py",
             "README.md",
         ] {
-            let path = folder.path().join(file);
+            let path = directory.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
         }
-        let map = Map {
-            workspace: folder.path().to_owned(),
-            context: folder.path().join("./app"),
+        let source_map = SourceMap {
+            workspace: directory.path().to_owned(),
+            context: directory.path().join("./app"),
             workdir: "/srv/app".into(),
         };
-        (folder, map)
+        (directory, source_map)
     }
 
     #[test]
-    fn container_paths_lead_to_files_of_the_repository() {
-        let (_folder, map) = map();
+    fn paths_of_the_container_resolve_to_files_of_the_repository() {
+        let (_directory, source_map) = source_map();
         let table = [
             ("tests/test_app.py", Some("app/tests/test_app.py")),
             ("./wsgi.py", Some("app/wsgi.py")),
@@ -166,26 +165,26 @@ mod tests {
             ("", None),
         ];
         for (path, file) in table {
-            assert_eq!(map.file(path).as_deref(), file, "{path}");
+            assert_eq!(source_map.file(path).as_deref(), file, "{path}");
         }
     }
 
     #[test]
     fn a_failed_test_points_to_its_assertion() {
-        let (_folder, map) = map();
+        let (_directory, source_map) = source_map();
         let test = |file: Option<&str>, line| Test {
             class: String::new(),
             name: "t".into(),
             file: file.map(ToOwned::to_owned),
             line,
             seconds: 0.0,
-            outcome: Outcome::Passed,
+            status: Status::Passed,
         };
-        let story = "tests/test_app.py:9: \n_ _ _\ntests/test_app.py:14: AssertionError\n/usr/lib/x.py:3: in f\nE  a: b";
+        let traceback = "tests/test_app.py:9: \n_ _ _\ntests/test_app.py:14: AssertionError\n/usr/lib/x.py:3: in f\nE  a: b";
         let table = [
             (
                 test(Some("tests/test_app.py"), Some(8)),
-                story,
+                traceback,
                 Some(("app/tests/test_app.py", Some(14))),
             ),
             (
@@ -195,21 +194,21 @@ mod tests {
             ),
             (
                 test(Some("wsgi.py"), None),
-                story,
+                traceback,
                 Some(("app/wsgi.py", None)),
             ),
             (
                 test(None, None),
-                story,
+                traceback,
                 Some(("app/tests/test_app.py", Some(14))),
             ),
             (test(None, Some(3)), "", None),
-            (test(Some("gone.py"), Some(3)), story, None),
+            (test(Some("gone.py"), Some(3)), traceback, None),
         ];
-        for (test, story, expected) in table {
-            let place = map.locate(&test, story);
+        for (test, traceback, expected) in table {
+            let location = source_map.locate(&test, traceback);
             assert_eq!(
-                place.as_ref().map(|p| (p.file.as_str(), p.line)),
+                location.as_ref().map(|l| (l.file.as_str(), l.line)),
                 expected,
                 "{test:?}"
             );

@@ -1,60 +1,60 @@
-//! How much of the code the tests ran, as Cobertura's XML or coverage.py's JSON says.
+//! The coverage report of the tests: Cobertura XML, or JSON of coverage.py.
 
 use std::collections::BTreeMap;
 
 use roxmltree::{Document, Node, ParsingOptions};
 use serde::Deserialize;
 
-use crate::place::Map;
+use crate::source_map::SourceMap;
 
-/// The most bytes of a report that are read.
+/// Maximum size of a report in bytes.
 pub(crate) const SIZE_LIMIT: usize = 64 * 1024 * 1024;
 
-/// What a report says.
+/// A report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Coverage {
-    /// The files, the least covered first.
+    /// The file with the most uncovered lines and branches first.
     pub(crate) files: Vec<FileCoverage>,
 }
 
-/// What a report says of one file.
+/// The coverage of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct FileCoverage {
-    /// Its path in the repository, or as the report has it if it is none of the repository's.
+    /// In the repository; as the report has it if the repository does not have the file.
     pub(crate) path: String,
-    /// Lines and branches that ran.
+    /// Lines and branches that were executed.
     pub(crate) covered: u64,
-    /// Lines and branches in all.
+    /// All lines and branches.
     pub(crate) total: u64,
-    /// Lines that did not run, in order.
+    /// Lines that were not executed, in ascending order.
     pub(crate) missing: Vec<u32>,
 }
 
 impl Coverage {
-    /// Read a report; `map` leads from its paths to those of the repository.
+    /// Parse a report; `source_map` resolves its paths.
     ///
     /// # Errors
-    /// When it is neither of the two forms, or has no line.
-    pub(crate) fn parse(report: &[u8], map: &Map) -> Result<Self, String> {
-        let text = std::str::from_utf8(report).map_err(|e| format!("it is no text: {e}"))?;
+    /// When it has neither of the two formats, or no lines of code.
+    pub(crate) fn parse(report: &[u8], source_map: &SourceMap) -> Result<Self, String> {
+        let text = std::str::from_utf8(report).map_err(|e| format!("not UTF-8: {e}"))?;
         let mut files = if text.trim_start().starts_with('{') {
-            of_json(text, map)?
+            parse_json(text, source_map)?
         } else {
-            of_cobertura(text, map)?
+            parse_cobertura(text, source_map)?
         };
-        // The largest gap first: that is where a test is worth most.
+        // The largest gap first: a test there is worth most.
         files.sort_by(|a, b| {
             let gap = |file: &FileCoverage| file.total - file.covered;
             gap(b).cmp(&gap(a)).then_with(|| a.path.cmp(&b.path))
         });
         let coverage = Self { files };
         match coverage.counts() {
-            (_, 0) => Err("it has no line of code".to_owned()),
+            (_, 0) => Err("it contains no lines of code".to_owned()),
             _ => Ok(coverage),
         }
     }
 
-    /// What ran, and what there is: lines and branches, as coverage.py counts them.
+    /// Covered and all lines and branches, added up as coverage.py does.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let add = |(covered, total): (u64, u64), file: &FileCoverage| {
             (covered + file.covered, total + file.total)
@@ -62,18 +62,18 @@ impl Coverage {
         self.files.iter().fold((0, 0), add)
     }
 
-    /// In percent with two decimals, rounded down: 100 means all of it.
+    /// In percent with two decimals, rounded down: 100.00 means complete.
     pub(crate) fn percent(&self) -> String {
         let (covered, total) = self.counts();
         percent(covered, total)
     }
 
-    /// Whether at least `limit` percent ran.
-    pub(crate) fn reaches(&self, limit: f64) -> bool {
+    /// Whether at least `min` percent are covered.
+    pub(crate) fn reaches(&self, min: f64) -> bool {
         let (covered, total) = self.counts();
-        #[allow(clippy::cast_precision_loss)] // code has no 2^52 lines
+        #[expect(clippy::cast_precision_loss, reason = "code has no 2^52 lines")]
         let (covered, total) = (covered as f64, total as f64);
-        covered * 100.0 >= limit * total
+        covered * 100.0 >= min * total
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
-/// Lines for a reader: `3-5, 9`.
+/// Sorted lines as ranges: `3-5, 9`.
 pub(crate) fn ranges(lines: &[u32]) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for line in lines {
@@ -93,14 +93,14 @@ pub(crate) fn ranges(lines: &[u32]) -> String {
             _ => ranges.push((*line, *line)),
         }
     }
-    let words = ranges.into_iter().map(|(start, end)| {
+    let ranges = ranges.into_iter().map(|(start, end)| {
         if start == end {
             start.to_string()
         } else {
             format!("{start}-{end}")
         }
     });
-    words.collect::<Vec<_>>().join(", ")
+    ranges.collect::<Vec<_>>().join(", ")
 }
 
 // coverage.readthedocs.io/en/latest/commands/cmd_json.html
@@ -116,7 +116,7 @@ struct JsonFile {
     missing_lines: Vec<u32>,
 }
 
-// No file has four thousand million lines: sums of such counts have room in 64 bits.
+// 32 bits are enough for the lines of a file, and their sums fit into 64 bits.
 #[derive(Deserialize)]
 struct JsonSummary {
     covered_lines: u32,
@@ -127,18 +127,22 @@ struct JsonSummary {
     num_branches: u32,
 }
 
-fn of_json(text: &str, map: &Map) -> Result<Vec<FileCoverage>, String> {
-    let report: Json = serde_json::from_str(text)
-        .map_err(|e| format!("it is no JSON report of coverage.py: {e}"))?;
+fn parse_json(text: &str, source_map: &SourceMap) -> Result<Vec<FileCoverage>, String> {
+    let report: Json =
+        serde_json::from_str(text).map_err(|e| format!("not a JSON report of coverage.py: {e}"))?;
     let file = |(path, file): (String, JsonFile)| {
-        let of = file.summary;
-        if of.covered_lines > of.num_statements || of.covered_branches > of.num_branches {
-            return Err(format!("it says that more of `{path}` ran than there is"));
+        let summary = file.summary;
+        if summary.covered_lines > summary.num_statements
+            || summary.covered_branches > summary.num_branches
+        {
+            return Err(format!(
+                "it counts more covered lines or branches of `{path}` than there are"
+            ));
         }
         Ok(FileCoverage {
-            path: map.file(&path).unwrap_or(path),
-            covered: u64::from(of.covered_lines) + u64::from(of.covered_branches),
-            total: u64::from(of.num_statements) + u64::from(of.num_branches),
+            path: source_map.file(&path).unwrap_or(path),
+            covered: u64::from(summary.covered_lines) + u64::from(summary.covered_branches),
+            total: u64::from(summary.num_statements) + u64::from(summary.num_branches),
             missing: file.missing_lines,
         })
     };
@@ -153,18 +157,18 @@ struct Line {
 }
 
 // github.com/cobertura/web: coverage-04.dtd
-fn of_cobertura(text: &str, map: &Map) -> Result<Vec<FileCoverage>, String> {
-    // Most writers name the document type; it is not fetched.
+fn parse_cobertura(text: &str, source_map: &SourceMap) -> Result<Vec<FileCoverage>, String> {
+    // Most reports have a document type; it is not fetched.
     let options = ParsingOptions {
         allow_dtd: true,
         ..ParsingOptions::default()
     };
-    let document = Document::parse_with_options(text, options)
-        .map_err(|e| format!("it is no valid XML: {e}"))?;
+    let document =
+        Document::parse_with_options(text, options).map_err(|e| format!("not valid XML: {e}"))?;
     let root = document.root_element();
     if !root.has_tag_name("coverage") {
         let name = root.tag_name().name();
-        return Err(format!("its root is `{name}`, not `coverage`"));
+        return Err(format!("the root element is `{name}`, not `coverage`"));
     }
     let sources: Vec<_> = root
         .descendants()
@@ -183,16 +187,16 @@ fn of_cobertura(text: &str, map: &Map) -> Result<Vec<FileCoverage>, String> {
             line(node, lines)?;
         }
     }
-    let place = |name: &str| {
-        let inside = sources
+    let path = |name: &str| {
+        let in_source = sources
             .iter()
-            .find_map(|source| map.file(&format!("{source}/{name}")));
-        inside
-            .or_else(|| map.file(name))
+            .find_map(|source| source_map.file(&format!("{source}/{name}")));
+        in_source
+            .or_else(|| source_map.file(name))
             .unwrap_or_else(|| name.to_owned())
     };
     let file = |(name, lines): (&str, BTreeMap<u32, Line>)| FileCoverage {
-        path: place(name),
+        path: path(name),
         covered: lines
             .values()
             .map(|line| u64::from(line.hits > 0) + u64::from(line.taken))
@@ -214,11 +218,11 @@ fn line(node: Node, lines: &mut BTreeMap<u32, Line>) -> Result<(), String> {
     let number = |name: &str| node.attribute(name)?.trim().parse::<u64>().ok();
     let at = number("number").and_then(|number| u32::try_from(number).ok());
     let (Some(at), Some(hits)) = (at, number("hits")) else {
-        return Err("it has a `line` without `number` or `hits`".to_owned());
+        return Err("a `line` has no `number` or `hits`".to_owned());
     };
     let line = lines.entry(at).or_default();
     line.hits = line.hits.saturating_add(hits);
-    // `50% (1/2)`: branches taken and branches in all.
+    // `50% (1/2)`: taken and all branches.
     let condition = node.attribute("condition-coverage").unwrap_or_default();
     let fraction = condition
         .split_once('(')

@@ -1,23 +1,23 @@
 use super::*;
 
-fn failed(message: &str, text: &str) -> Outcome {
-    Outcome::Failed {
+fn failed(message: &str, text: &str) -> Status {
+    Status::Failed {
         message: message.into(),
         text: text.into(),
     }
 }
 
 #[test]
-fn one_test_of_every_kind() {
+fn one_test_of_each_status() {
     let table = [
-        ("<testcase name='t'/>", Outcome::Passed),
+        ("<testcase name='t'/>", Status::Passed),
         (
             "<testcase name='t'><system-out>FAILED</system-out></testcase>",
-            Outcome::Passed,
+            Status::Passed,
         ),
         (
             "<testcase name='t'><skipped type='pytest.xfail' message='known'/></testcase>",
-            Outcome::Skipped,
+            Status::Skipped,
         ),
         (
             "<testcase name='t'><failure message='assert 1 == 2&#10;more'>E  assert</failure></testcase>",
@@ -42,7 +42,7 @@ fn one_test_of_every_kind() {
         // A rerun that passed, and reruns of which none did.
         (
             "<testcase name='t'><flakyFailure message='x'/></testcase>",
-            Outcome::Flaky,
+            Status::Flaky,
         ),
         (
             "<testcase name='t'><failure message='x'/><rerunFailure message='y'/></testcase>",
@@ -58,9 +58,9 @@ fn one_test_of_every_kind() {
             failed("teardown", ""),
         ),
     ];
-    for (case, outcome) in table {
+    for (case, status) in table {
         let junit = Junit::parse(&format!("<testsuite>{case}</testsuite>")).unwrap();
-        assert_eq!(junit.tests[0].outcome, outcome, "{case}");
+        assert_eq!(junit.tests[0].status, status, "{case}");
     }
 }
 
@@ -104,21 +104,21 @@ fn lines_count_from_one() {
 }
 
 #[test]
-fn what_is_no_report_is_refused() {
+fn an_invalid_report_is_rejected() {
     let table = [
-        ("", "it is no valid XML"),
-        ("<testsuite><testcase name='cut", "it is no valid XML"),
+        ("", "not valid XML"),
+        ("<testsuite><testcase name='cut", "not valid XML"),
         (
             "<html/>",
-            "its root is `html`, not `testsuites` or `testsuite`",
+            "the root element is `html`, not `testsuites` or `testsuite`",
         ),
         (
             "<!DOCTYPE x [<!ENTITY a 'b'>]><testsuite/>",
-            "it is no valid XML",
+            "not valid XML",
         ),
         (
             "<testsuite name='s' errors='1' failures='1'><testcase name='t'/></testsuite>",
-            "its suite `s` counts 2 failures and names none",
+            "suite `s` counts 2 failures but names none",
         ),
     ];
     for (text, problem) in table {
@@ -138,14 +138,14 @@ fn reruns_of_pytest_are_one_test() {
         <testcase classname="t" name="bad" file="t.py" line="4"><failure message="assert 1 == 2">x</failure></testcase>
         <testcase classname="t" name="ok" file="t.py" line="6" /></testsuite></testsuites>"#;
     let junit = Junit::parse(text).unwrap();
-    let outcomes: Vec<_> = junit.tests.iter().map(|t| (&*t.name, &t.outcome)).collect();
+    let statuses: Vec<_> = junit.tests.iter().map(|t| (&*t.name, &t.status)).collect();
     let bad = failed("assert 1 == 2", "x");
     assert_eq!(
-        outcomes,
+        statuses,
         [
-            ("flaky", &Outcome::Flaky),
+            ("flaky", &Status::Flaky),
             ("bad", &bad),
-            ("ok", &Outcome::Passed)
+            ("ok", &Status::Passed)
         ]
     );
     let slowest: Vec<_> = junit
@@ -158,7 +158,7 @@ fn reruns_of_pytest_are_one_test() {
 }
 
 #[test]
-fn a_failure_that_the_base_has_is_not_new() {
+fn a_failure_of_the_baseline_is_not_new() {
     let case = |name: &str, inside: &str| format!("<testcase name='{name}'>{inside}</testcase>");
     let report = |cases: &[String]| {
         Junit::parse(&format!("<testsuite>{}</testsuite>", cases.concat())).unwrap()

@@ -1,4 +1,7 @@
-//! Running the tests in a container of the test stage.
+//! The test run, in a container of the test stage.
+
+pub(crate) mod coverage;
+pub(crate) mod junit;
 
 use std::io::Read as _;
 use std::time::Instant;
@@ -8,29 +11,30 @@ use anyhow::{Context as _, anyhow, bail};
 use docker::{Container, ContainerSpec, ImageInfo};
 use futures_util::StreamExt as _;
 
-use crate::coverage::{self, Coverage};
 use crate::job::Job;
-use crate::junit::{Junit, SIZE_LIMIT};
-use crate::place::Map;
-use crate::proof::{Evidence, SuiteProof, TestRun};
+use crate::outcome::{LogTail, TestOutcome, TestRun};
 use crate::request::Tests;
+use crate::source_map::SourceMap;
 
-/// The last lines that are kept for the report.
+use coverage::Coverage;
+use junit::Junit;
+
+/// Lines of the log that are kept for the report.
 const TAIL: usize = 100;
 
-/// Run the command of the test image, fetch its reports, and add all that to `proof`.
+/// Run the command of the test image, fetch its reports, and add the results to `outcome`.
 ///
 /// # Errors
-/// A [`PolicyFailure`] when tests fail, or run too little of the code; another error when there is no verdict.
+/// A [`PolicyFailure`] when tests fail or the coverage is too low; another error when there is no verdict.
 pub(crate) async fn run(
     job: &Job<'_>,
     tests: &Tests,
     image: &ImageInfo,
-    proof: &mut SuiteProof,
+    outcome: &mut TestOutcome,
 ) -> anyhow::Result<()> {
     let spec = ContainerSpec {
         image: image.id.clone(),
-        // Unit tests that need the network are no unit tests; they would fail for another's reason.
+        // Unit tests do not depend on the network, and must not fail because of it.
         network: Some("none".to_owned()),
         security_opt: vec!["no-new-privileges".to_owned()],
         run: job.run.to_owned(),
@@ -38,60 +42,60 @@ pub(crate) async fn run(
     };
     let start = Instant::now();
     let mut tail = Vec::new();
-    let (container, ended) = {
+    let (container, exit) = {
         let _group = job
             .log
             .group(format!("Run the tests of stage `{}`", tests.target));
         let container = job.docker.start(&spec).await?;
-        let ended = follow(job, &container, tests, &mut tail).await;
-        (container, ended)
+        let exit = follow(job, &container, tests, &mut tail).await;
+        (container, exit)
     };
     let time = start.elapsed();
-    proof.built.evidence = Some(Evidence {
+    outcome.build.log_tail = Some(LogTail {
         title: "Last lines of the test run".to_owned(),
         lines: tail,
     });
-    let code = ended?;
+    let code = exit?;
 
-    let report = fetch(&container, &tests.junit_path, SIZE_LIMIT)
+    let report = fetch(&container, &tests.junit_path, junit::SIZE_LIMIT)
         .await
         .with_context(|| no_report(tests, code))?;
-    let covered = fetch(&container, &tests.coverage_path, coverage::SIZE_LIMIT).await;
-    // The container goes with the run's: its removal would be waited for here.
+    let coverage = fetch(&container, &tests.coverage_path, coverage::SIZE_LIMIT).await;
+    // The container is removed with those of the run: here, the step would wait for it.
     let junit = std::str::from_utf8(&report)
         .map_err(|e| e.to_string())
         .and_then(Junit::parse);
-    proof.junit_text = Some(report);
+    outcome.junit_text = Some(report);
     let junit = junit.map_err(|problem| {
         anyhow!(
-            "the JUnit report `{}` cannot be used: {problem}",
+            "the JUnit report `{}` is invalid: {problem}",
             tests.junit_path
         )
     })?;
     let verdict = verdict(&junit, code);
-    let map = Map::of(job.request, image);
-    let covered = read_coverage(tests, covered, &map);
+    let source_map = SourceMap::new(job.request, image);
+    let coverage = read_coverage(tests, coverage, &source_map);
     if verdict.is_ok() || junit.failed().next().is_some() {
-        // The report says it better.
-        proof.built.evidence = None;
+        // The report has more details than the log.
+        outcome.build.log_tail = None;
     }
-    proof.tests = Some(TestRun {
+    outcome.run = Some(TestRun {
         new_failures: tests.baseline.as_ref().map(|base| junit.new_failures(base)),
         junit,
         time,
-        map,
+        source_map,
     });
-    let covered = covered.map(|covered| proof.coverage = covered);
+    let coverage = coverage.map(|coverage| outcome.coverage = coverage);
     verdict?;
-    covered?;
-    enough(tests, proof.coverage.as_ref())
+    coverage?;
+    check_coverage(tests, outcome.coverage.as_ref())
 }
 
-// No report is no error as long as nobody asks for a share: not every project measures.
+// A missing report is an error only with `min-coverage`: not every project measures its coverage.
 fn read_coverage(
     tests: &Tests,
     report: anyhow::Result<Vec<u8>>,
-    map: &Map,
+    source_map: &SourceMap,
 ) -> anyhow::Result<Option<Coverage>> {
     let path = &tests.coverage_path;
     let report = match report {
@@ -99,19 +103,19 @@ fn read_coverage(
         Err(_) if tests.min_coverage.is_none() => return Ok(None),
         Err(e) => {
             return Err(e.context(format!(
-                "the tests left no coverage report at `{path}`: let their command write one there (pytest: `--cov-report=xml:{path}`), set `coverage-path`, or do without `min-coverage`"
+                "the tests left no coverage report at `{path}`; let their command write one there (pytest: `--cov-report=xml:{path}`), set `coverage-path`, or remove `min-coverage`"
             )));
         }
     };
-    Coverage::parse(&report, map)
+    Coverage::parse(&report, source_map)
         .map(Some)
-        .map_err(|problem| anyhow!("the coverage report `{path}` cannot be used: {problem}"))
+        .map_err(|problem| anyhow!("the coverage report `{path}` is invalid: {problem}"))
 }
 
-fn enough(tests: &Tests, coverage: Option<&Coverage>) -> anyhow::Result<()> {
+fn check_coverage(tests: &Tests, coverage: Option<&Coverage>) -> anyhow::Result<()> {
     match (tests.min_coverage, coverage) {
-        (Some(limit), Some(coverage)) if !coverage.reaches(limit) => Err(PolicyFailure(format!(
-            "the tests run {} % of the code, and `min-coverage` is {limit}",
+        (Some(min), Some(coverage)) if !coverage.reaches(min) => Err(PolicyFailure(format!(
+            "the tests cover {} % of the code, below the `min-coverage` of {min} %",
             coverage.percent()
         ))
         .into()),
@@ -125,12 +129,12 @@ async fn follow(
     tests: &Tests,
     tail: &mut Vec<String>,
 ) -> anyhow::Result<i64> {
-    let printed = job.log.stop_commands();
+    let output = job.log.stop_commands();
     let work = async {
         let mut lines = std::pin::pin!(container.logs());
         while let Some(line) = lines.next().await {
             let line = line?;
-            printed.raw(&line);
+            output.raw(&line);
             if tail.len() == TAIL {
                 tail.remove(0);
             }
@@ -144,7 +148,7 @@ async fn follow(
 
 fn no_report(tests: &Tests, code: i64) -> String {
     format!(
-        "the tests ended with exit code {code} and left no JUnit report at `{path}`: let the command of \
+        "the tests exited with code {code} and left no JUnit report at `{path}`; let the command of \
          stage `{stage}` write one there (pytest: `--junitxml={path}`), or set `junit-path`",
         path = tests.junit_path,
         stage = tests.target,
@@ -157,20 +161,20 @@ async fn fetch(container: &Container, path: &str, limit: usize) -> anyhow::Resul
     let mut entry = archive
         .entries()?
         .next()
-        .context("it is an empty archive")??;
+        .context("the archive is empty")??;
     if !entry.header().entry_type().is_file() {
-        bail!("`{path}` is no file");
+        bail!("`{path}` is not a file");
     }
     let mut content = Vec::new();
     entry.read_to_end(&mut content)?;
     Ok(content)
 }
 
-/// The verdict on a run that ended with exit code `code` and left `junit`.
+/// The verdict on a run that exited with `code` and reported `junit`.
 ///
 /// # Errors
-/// A [`PolicyFailure`] when a test failed or the command says that something else did; another
-/// error when nothing was tested, or the run was killed.
+/// A [`PolicyFailure`] when a test failed, or the command failed for another reason; another error when nothing was
+/// tested, or the run was killed.
 fn verdict(junit: &Junit, code: i64) -> anyhow::Result<()> {
     let counts = junit.counts();
     if counts.failed > 0 {
@@ -184,9 +188,9 @@ fn verdict(junit: &Junit, code: i64) -> anyhow::Result<()> {
         } else {
             ""
         };
-        let of = text::plural(counts.total, "test");
+        let total = text::plural(counts.total, "test");
         return Err(PolicyFailure(format!(
-            "{} of {of} failed: {}{more}",
+            "{} of {total} failed: {}{more}",
             counts.failed,
             names.join(", ")
         ))
@@ -204,14 +208,14 @@ fn verdict(junit: &Junit, code: i64) -> anyhow::Result<()> {
             "every test was skipped"
         };
         bail!(
-            "{what} (exit code {code}): nothing is proven; is the test command looking in the right folder?"
+            "{what} (exit code {code}), so nothing is verified; check the directory in which the test command looks"
         );
     }
     if code != 0 {
         let tests = text::plural(counts.total, "test");
         return Err(PolicyFailure(format!(
-            "the test command ended with exit code {code}, though none of {tests} failed: see the last \
-             lines of its log (a linter, a coverage limit, or an error outside of the tests)"
+            "the test command exited with code {code}, though none of {tests} failed; see the last lines of its log (a \
+             linter, a coverage threshold, or an error outside of the tests)"
         ))
         .into());
     }
@@ -224,7 +228,7 @@ mod tests {
     use actions_toolkit::ExitStatus;
 
     #[test]
-    fn only_tests_that_ran_and_passed_are_a_proof() {
+    fn only_tests_that_ran_and_passed_are_a_success() {
         let (pass, skip, fail) = (
             "<testcase name='a'/>",
             "<testcase name='s'><skipped/></testcase>",
@@ -233,7 +237,7 @@ mod tests {
         let table = [
             (format!("{pass}{skip}"), 0, None),
             (fail.to_owned(), 1, Some((1, "1 of 1 test failed: m::f"))),
-            // The report counts, whatever the exit code says.
+            // The report decides, not the exit code.
             (
                 format!("{pass}{fail}"),
                 0,
@@ -249,7 +253,7 @@ mod tests {
                 5,
                 Some((
                     2,
-                    "no test was found (exit code 5): nothing is proven; is the test command looking in the right folder?",
+                    "no test was found (exit code 5), so nothing is verified; check the directory in which the test command looks",
                 )),
             ),
             (
@@ -257,7 +261,7 @@ mod tests {
                 0,
                 Some((
                     2,
-                    "every test was skipped (exit code 0): nothing is proven; is the test command looking in the right folder?",
+                    "every test was skipped (exit code 0), so nothing is verified; check the directory in which the test command looks",
                 )),
             ),
             (
@@ -273,16 +277,16 @@ mod tests {
                 1,
                 Some((
                     1,
-                    "the test command ended with exit code 1, though none of 1 test failed: see the last lines of its log (a linter, a coverage limit, or an error outside of the tests)",
+                    "the test command exited with code 1, though none of 1 test failed; see the last lines of its log (a linter, a coverage threshold, or an error outside of the tests)",
                 )),
             ),
         ];
         for (cases, code, expected) in table {
             let junit = Junit::parse(&format!("<testsuite>{cases}</testsuite>")).unwrap();
             let verdict = verdict(&junit, code).err();
-            let got = verdict.map(|e| (ExitStatus::from_error(&e).code(), e.to_string()));
+            let actual = verdict.map(|e| (ExitStatus::from_error(&e).code(), e.to_string()));
             assert_eq!(
-                got.as_ref().map(|(code, text)| (*code, text.as_str())),
+                actual.as_ref().map(|(code, text)| (*code, text.as_str())),
                 expected,
                 "{cases}"
             );

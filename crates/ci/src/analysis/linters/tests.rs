@@ -1,34 +1,18 @@
 use super::*;
 
-/// Findings of these severities.
-pub(in crate::analysis) fn findings(severities: &[Severity]) -> Vec<Finding> {
-    let finding = |severity: &Severity| Finding {
-        rule: Arc::new(Rule::default()),
-        severity: *severity,
-        message: "m".into(),
-        subject: Subject::Check {
-            resource: String::new(),
-        },
-        location: Location::new("app.py", 1, 1),
-        fingerprint: "0:1".into(),
-        suppressed: None,
-    };
-    severities.iter().map(finding).collect()
-}
+/// Code, line, level and path of a diagnostic.
+type Row = (String, u32, Level, Option<String>);
 
-/// Code, line, level and path of a remark.
-type Said = (String, u32, Level, Option<String>);
-
-fn read(name: &str, text: &str) -> Result<Vec<Said>, String> {
+fn parse(name: &str, text: &str) -> Result<Vec<Row>, String> {
     let linter = LINTERS.iter().find(|linter| linter.name == name).unwrap();
-    let remarks = (linter.read)(text)?.into_iter();
-    Ok(remarks
-        .map(|remark| (remark.code, remark.line, remark.level, remark.path))
+    let diagnostics = (linter.parse)(text)?.into_iter();
+    Ok(diagnostics
+        .map(|d| (d.code, d.line, d.level, d.path))
         .collect())
 }
 
 #[test]
-fn every_linters_answer_is_read() {
+fn the_output_of_each_linter_is_parsed() {
     // As ruff 0.17, mypy 2.4, bandit 1.9, hadolint 2.15 and pip write them.
     let table = [
         (
@@ -67,12 +51,12 @@ fn every_linters_answer_is_read() {
     ];
     for (name, text, (code, line, level, path)) in table {
         let expected = (code.to_owned(), line, level, path.map(ToOwned::to_owned));
-        assert_eq!(read(name, text).unwrap(), [expected], "{name}");
+        assert_eq!(parse(name, text).unwrap(), [expected], "{name}");
     }
 }
 
 #[test]
-fn no_finding_and_no_answer_are_told_apart() {
+fn no_finding_is_not_the_same_as_no_output() {
     for (name, clean) in [
         ("ruff", "[]"),
         ("ruff-format", "[]"),
@@ -81,12 +65,13 @@ fn no_finding_and_no_answer_are_told_apart() {
         ("hadolint", "[]"),
         ("pip check", "No broken requirements found.\n"),
     ] {
-        assert_eq!(read(name, clean).unwrap(), [], "{name}");
+        assert_eq!(parse(name, clean).unwrap(), [], "{name}");
     }
     for name in ["ruff", "ruff-format", "bandit", "hadolint"] {
-        assert!(read(name, "").is_err(), "{name}");
+        assert!(parse(name, "").is_err(), "{name}");
     }
-    let unread = r#"{"errors": [{"filename": "a.py", "reason": "syntax error"}], "results": []}"#;
-    let error = read("bandit", unread).unwrap_err();
-    assert_eq!(error, "it could not read `a.py`: syntax error");
+    let unreadable =
+        r#"{"errors": [{"filename": "a.py", "reason": "syntax error"}], "results": []}"#;
+    let error = parse("bandit", unreadable).unwrap_err();
+    assert_eq!(error, "failed to read `a.py`: syntax error");
 }

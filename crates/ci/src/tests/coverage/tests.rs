@@ -1,15 +1,15 @@
 use super::*;
 
-fn map() -> (tempfile::TempDir, Map) {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(folder.path().join("app/board")).unwrap();
-    std::fs::write(folder.path().join("app/board/page.py"), "").unwrap();
-    let map = Map {
-        workspace: folder.path().to_owned(),
-        context: folder.path().join("app"),
+fn source_map() -> (tempfile::TempDir, SourceMap) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(directory.path().join("app/board")).unwrap();
+    std::fs::write(directory.path().join("app/board/page.py"), "").unwrap();
+    let source_map = SourceMap {
+        workspace: directory.path().to_owned(),
+        context: directory.path().join("app"),
         workdir: "/srv".into(),
     };
-    (folder, map)
+    (directory, source_map)
 }
 
 fn cobertura(sources: &str, name: &str) -> String {
@@ -22,8 +22,8 @@ fn cobertura(sources: &str, name: &str) -> String {
 }
 
 #[test]
-fn both_forms_say_the_same() {
-    let (_folder, map) = map();
+fn both_formats_have_the_same_result() {
+    let (_directory, source_map) = source_map();
     let json = r#"{"meta": {}, "totals": {}, "files": {"board/page.py": {"missing_lines": [4, 5],
         "summary": {"covered_lines": 2, "num_statements": 4, "covered_branches": 1, "num_branches": 2}}}}"#;
     let table = [
@@ -33,7 +33,7 @@ fn both_forms_say_the_same() {
         cobertura("<source/>", "board/page.py"),
     ];
     for report in table {
-        let coverage = Coverage::parse(report.as_bytes(), &map).unwrap();
+        let coverage = Coverage::parse(report.as_bytes(), &source_map).unwrap();
         let file = FileCoverage {
             path: "app/board/page.py".into(),
             covered: 3,
@@ -47,39 +47,39 @@ fn both_forms_say_the_same() {
 }
 
 #[test]
-fn what_is_no_report_is_refused() {
-    let (_folder, map) = map();
+fn an_invalid_report_is_rejected() {
+    let (_directory, source_map) = source_map();
     let table = [
-        ("", "it is no valid XML"),
-        ("<html/>", "its root is `html`, not `coverage`"),
-        ("<coverage/>", "it has no line of code"),
-        ("{\"files\": {}}", "it has no line of code"),
-        ("{\"lines\": 3}", "it is no JSON report of coverage.py"),
+        ("", "not valid XML"),
+        ("<html/>", "the root element is `html`, not `coverage`"),
+        ("<coverage/>", "it contains no lines of code"),
+        ("{\"files\": {}}", "it contains no lines of code"),
+        ("{\"lines\": 3}", "not a JSON report of coverage.py"),
         (
             r#"{"files": {"a.py": {"summary": {"covered_lines": 3, "num_statements": 2}}}}"#,
-            "it says that more of `a.py` ran than there is",
+            "it counts more covered lines or branches of `a.py` than there are",
         ),
         (
             r#"{"files": {"a.py": {"summary": {"covered_lines": 1, "num_statements": 9, "covered_branches": 3, "num_branches": 2}}}}"#,
-            "it says that more of `a.py` ran than there is",
+            "it counts more covered lines or branches of `a.py` than there are",
         ),
         (
             r#"{"files": {"a.py": {"summary": {"covered_lines": 1, "num_statements": 18446744073709551615}}}}"#,
-            "it is no JSON report of coverage.py",
+            "not a JSON report of coverage.py",
         ),
         (
             "<coverage><class filename='a'><line number='1'/></class></coverage>",
-            "it has a `line` without `number` or `hits`",
+            "a `line` has no `number` or `hits`",
         ),
     ];
     for (text, problem) in table {
-        let message = Coverage::parse(text.as_bytes(), &map).unwrap_err();
+        let message = Coverage::parse(text.as_bytes(), &source_map).unwrap_err();
         assert!(message.starts_with(problem), "{text}: {message}");
     }
 }
 
 #[test]
-fn only_all_of_it_is_a_hundred_percent() {
+fn only_complete_coverage_is_a_hundred_percent() {
     assert_eq!(percent(99_999, 100_000), "99.99");
     assert_eq!(percent(7, 7), "100.00");
     assert_eq!(percent(0, 0), "0.00");
@@ -88,15 +88,15 @@ fn only_all_of_it_is_a_hundred_percent() {
 }
 
 #[test]
-fn counts_as_large_as_they_are_written_are_no_panic() {
-    let (_folder, map) = map();
+fn very_large_counts_do_not_panic() {
+    let (_directory, source_map) = source_map();
     let (most, last) = (u64::MAX, u32::MAX);
     let lines = format!(
         "<line number='{last}' hits='{most}'/><line number='{last}' hits='1' condition-coverage='50% (1/{last})'/>\
          <line number='1' hits='{most}' condition-coverage='50% ({most}/{most})'/>"
     );
     let report = format!("<coverage><class filename='a'>{lines}</class></coverage>");
-    let coverage = Coverage::parse(report.as_bytes(), &map).unwrap();
+    let coverage = Coverage::parse(report.as_bytes(), &source_map).unwrap();
     assert_eq!(coverage.counts(), (3, 2 + u64::from(last)));
     assert_eq!(percent(most, most), "100.00");
     assert_eq!(ranges(&[last, 1]), format!("{last}, 1"));
