@@ -29,6 +29,9 @@ pub(crate) struct Request {
     pub(crate) dockerfile: Option<String>,
     pub(crate) platform: Option<String>,
     pub(crate) scanners: Vec<Scanner>,
+    /// Globs.
+    pub(crate) skip_dirs: Vec<String>,
+    pub(crate) skip_files: Vec<String>,
     pub(crate) gate: Gate,
     pub(crate) baseline: BaselineSource,
     pub(crate) ignore_file: Option<IgnoreFile>,
@@ -79,6 +82,8 @@ impl Request {
             login: login(inputs.registry_username, inputs.registry_password)?,
             platform: inputs.platform,
             scanners: inputs.scanners.0,
+            skip_dirs: inputs.skip_dirs,
+            skip_files: inputs.skip_files,
             github: GitHubRequest {
                 token: inputs.token.map(|GitHubToken(token)| token),
                 upload: inputs.upload,

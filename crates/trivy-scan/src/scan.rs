@@ -49,6 +49,8 @@ pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
     scan.ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());
     scan.vex.clone_from(&request.vex);
     scan.platform.clone_from(&request.platform);
+    scan.skip_dirs.clone_from(&request.skip_dirs);
+    scan.skip_files.clone_from(&request.skip_files);
     scan.shared_cache = request.targets.len() > 1;
     scan.skip = vec![request.sarif_file.absolute()];
     for index in 0..request.targets.len() {

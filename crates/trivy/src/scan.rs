@@ -67,6 +67,10 @@ pub struct Scan {
     pub shared_cache: bool,
     /// Files and directories to exclude from the scan of a directory.
     pub skip: Vec<PathBuf>,
+    /// Globs of directories to exclude, also in an image.
+    pub skip_dirs: Vec<String>,
+    /// Globs of files to exclude, also in an image.
+    pub skip_files: Vec<String>,
     /// Timeout of the run.
     pub timeout: Duration,
 }
@@ -94,6 +98,8 @@ impl Scan {
             docker_config: None,
             shared_cache: false,
             skip: Vec::new(),
+            skip_dirs: Vec::new(),
+            skip_files: Vec::new(),
             timeout: Duration::from_secs(600),
         }
     }
@@ -138,6 +144,12 @@ impl Scan {
         for path in &self.skip {
             // The path may not exist yet, so it can become either.
             add(&["--skip-files", &text(path), "--skip-dirs", &text(path)]);
+        }
+        for glob in &self.skip_dirs {
+            add(&["--skip-dirs", glob]);
+        }
+        for glob in &self.skip_files {
+            add(&["--skip-files", glob]);
         }
         match &self.target {
             Target::Image(image) => add(&["--image-src", "docker,remote", "--", image]),
@@ -226,7 +238,9 @@ mod tests {
         }), @"image --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln --ignorefile .trivyignore --input a.tar");
         insta::assert_snapshot!(line(Target::Filesystem("app".into()), |scan| {
             scan.skip = vec!["app/report.json".into()];
-        }), @"fs --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --skip-files app/report.json --skip-dirs app/report.json -- app");
+            scan.skip_dirs = vec!["**/testdata".into(), "docs".into()];
+            scan.skip_files = vec!["*.min.js".into()];
+        }), @"fs --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --skip-files app/report.json --skip-dirs app/report.json --skip-dirs **/testdata --skip-dirs docs --skip-files *.min.js -- app");
         insta::assert_snapshot!(line(Target::Config("k8s".into()), |_| {}), @"config --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --skip-check-update -- k8s");
     }
 

@@ -49,6 +49,10 @@ inputs! {
         "Scan" {
             /// What to look for in images and directories: `vuln`, `secret`, or both.
             scanners: List<Scanner> = "vuln,secret",
+            /// Directories to exclude from every scan, one glob per line, relative to the target: `**/testdata`.
+            skip_dirs: Vec<String>,
+            /// Files to exclude from every scan, one glob per line, relative to the target: `docs/*.json`.
+            skip_files: Vec<String>,
             /// Platform of a multi-platform image, such as `linux/arm64`.
             platform: Option<String>,
             /// Timeout of each scan.

@@ -91,3 +91,19 @@ fn a_saved_image_has_the_name_in_its_report() {
     let id = sarif(&step)["runs"][0]["automationDetails"]["id"].clone();
     assert_eq!(id, ".github/workflows/ci.yml:scan/archive/team/app/");
 }
+
+#[test]
+fn skipped_directories_and_files_are_passed_to_every_scan() {
+    let step = step()
+        .input("baseline", "image:app:main")
+        .input("skip-dirs", "**/testdata\n\n  usr/share/doc\n")
+        .input("skip-files", "*.min.js");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let scanned = scans(&step);
+    assert_eq!(scanned.len(), 2, "the image and its baseline: {scanned:?}");
+    let arguments = "--skip-dirs **/testdata --skip-dirs usr/share/doc --skip-files *.min.js ";
+    for line in &scanned {
+        assert!(line.contains(arguments), "{line}");
+    }
+}
