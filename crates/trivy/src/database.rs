@@ -213,7 +213,10 @@ async fn round(
         ));
         let what = "downloading the vulnerability database";
         let download = download::download(mirror, cache, http);
-        let reason = match with_progress(log, what, download).await.map_err(Round::Fatal)? {
+        let reason = match with_progress(log, what, download)
+            .await
+            .map_err(Round::Fatal)?
+        {
             Ok(database) => return Ok((mirror.clone(), database)),
             Err(reason) => reason,
         };

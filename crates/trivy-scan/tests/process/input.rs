@@ -34,7 +34,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "fail-on",
             "severe",
-            "input `fail-on`: `severe` is none of `critical`, `high`, `medium`, `low`, `none`",
+            "input `fail-on`: invalid value `severe`; expected one of `critical`, `high`, `medium`, `low`, `none`",
         ),
         (
             "dockerfile",

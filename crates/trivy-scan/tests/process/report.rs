@@ -198,8 +198,8 @@ fn the_credentials_of_a_registry_are_seen_by_trivy_alone_and_gone_after() {
 
 #[test]
 fn outputs_that_are_lost_fail_a_step_that_passed_and_no_other() {
-    let full = "output `result` could not be written, so later steps would not see it: i/o error: No space left on device (os error 28); is the runner's disk full?";
-    let gone = "output `result` could not be written, so later steps would not see it: GITHUB_OUTPUT points at missing file: /nonexistent/output; is the runner's disk full?";
+    let full = "output `result` could not be written, so later steps would not see it: i/o error: No space left on device (os error 28); check the disk of the runner";
+    let gone = "output `result` could not be written, so later steps would not see it: GITHUB_OUTPUT points at missing file: /nonexistent/output; check the disk of the runner";
     let gate = "2 findings of severity high or worse; update what has a fixed version, or list in `ignore-file` what cannot do harm here";
     let table = [
         ("/dev/full", "none", 2, full, None),
