@@ -1,9 +1,9 @@
-//! The declaration against what authors read.
+//! The declaration compared with `action.yml` and the README.
 
 use std::path::Path;
 
 #[test]
-fn the_declaration_is_what_authors_read() {
+fn action_yml_and_the_readme_match_the_declaration() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     assert_eq!(
         testkit::contract::differences(&copacetic_patch::ACTION, &root),
