@@ -1,10 +1,10 @@
-"""How gunicorn serves the application. Every number can be set by the environment."""
+"""Gunicorn's settings. The environment can set every number."""
 
 import os
 import tempfile
 from typing import Any
 
-# Inside a container every interface is the container's own.
+# In a container, every interface is the container's own.
 bind = "0.0.0.0:8000"
 worker_class = "flask_app.draining.DrainingWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -13,23 +13,23 @@ timeout = int(os.environ.get("WEB_TIMEOUT", "30"))
 graceful_timeout = int(os.environ.get("WEB_GRACEFUL_TIMEOUT", "10"))
 keepalive = 5
 
-# The root file system is read-only: heartbeat files live in memory, and there is no control socket.
+# The root file system is read-only: heartbeat files are in memory, and there is no control socket.
 worker_tmp_dir = "/dev/shm"  # nosec B108
 control_socket_disable = True
 
-# One line a request is the application's to write.
+# The application writes one line per request.
 accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("WEB_LOG_LEVEL", "warning")
 
-# The workers' metrics are added up from files in memory. The variable is read on import.
+# The workers share their metrics in files in memory. The variable is read on import.
 os.environ.setdefault(
     "PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="metrics-", dir=worker_tmp_dir)
 )
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Forget the gauges of a worker that ended; its counters stay counted."""
+    """Drop the gauges of a worker that exited; its counters are kept."""
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -104,3 +104,26 @@ fn the_commands_of_the_documents_exist() {
     }
     assert!(seen > 5);
 }
+
+#[test]
+fn the_paths_in_the_documents_exist() {
+    let roots = [
+        "crates/", "docs/", "tests/", "tools/", "app/", "k8s/", ".github/",
+    ];
+    let is_path = |span: &str| {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        roots.iter().any(|start| span.starts_with(start)) && span.chars().all(is_part)
+    };
+    let mut seen = 0;
+    let mut missing = Vec::new();
+    for document in files(&root().join("docs"), ".md") {
+        for span in read(&document).split('`').filter(|span| is_path(span)) {
+            seen += 1;
+            if !root().join(span).exists() {
+                missing.push(format!("{}: {span}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(seen > 20, "{seen}");
+}

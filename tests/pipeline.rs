@@ -74,7 +74,11 @@ fn the_page_has_every_fact(patched: bool) {
         let fact = facts[fact].as_str().expect("a text");
         assert!(page.contains(fact), "{fact}: {page}");
     }
-    let said = if patched { "yes" } else { "no" };
+    let said = if patched {
+        "yes"
+    } else {
+        "no, nothing to fix"
+    };
     let said = format!("<dt>Patched</dt><dd>{said}</dd>");
     assert!(page.contains(&said), "{said}: {page}");
     let total = |when: &str| -> u64 {
@@ -116,7 +120,7 @@ fn a_commit_that_breaks_the_application_is_red_and_the_previous_version_serves_o
     assert!(!ran.status.success());
     let said = text(&ran);
     assert!(
-        said.contains("error: test_health_says_which_version_answers: assert 500 == 200"),
+        said.contains("error: test_health_reports_the_running_version: assert 500 == 200"),
         "{said}"
     );
     assert_eq!(commit(), before);

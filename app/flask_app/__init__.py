@@ -1,4 +1,4 @@
-"""The release board: the application that the pipeline delivers shows what was delivered."""
+"""The release board: the application that the pipeline delivers shows how it was delivered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECURITY_HEADERS = {
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Make the application; without `settings` they are read from the environment."""
+    """Create the application; by default its settings are read from the environment."""
     facts = settings or read()
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     def secure(response: Response) -> Response:
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
-        # Every answer but the style sheet tells what runs now.
+        # Every response except the style sheet depends on what runs now.
         if response.mimetype != "text/css":
             response.headers.setdefault("Cache-Control", "no-store")
         return response
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def identity(facts: Settings) -> dict[str, str]:
-    """Which version answers: a deployment checks that it is the new one."""
+    """The running version: a deployment checks that it is the new one."""
     return {
         "version": facts.version,
         "commit": facts.commit,

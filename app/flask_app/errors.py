@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 
 def problem(error: Exception) -> Response:
-    """The answer to a request that failed."""
+    """The response to a request that failed."""
     if not isinstance(error, HTTPException):
         current_app.logger.exception("unhandled error")
         error = InternalServerError()
@@ -24,7 +24,7 @@ def problem(error: Exception) -> Response:
         status=error.code,
         mimetype="application/problem+json",
     )
-    # A redirect or a "method not allowed" says the rest in its headers.
+    # A redirect or a "method not allowed" needs its headers.
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value

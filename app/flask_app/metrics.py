@@ -16,25 +16,25 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-REQUESTS = Counter("http_requests_total", "Requests answered.", ("method", "route", "status"))
-SECONDS = Histogram("http_request_duration_seconds", "Time to an answer.", ("route",))
+REQUESTS = Counter("http_requests_total", "HTTP requests.", ("method", "route", "status"))
+SECONDS = Histogram("http_request_duration_seconds", "Duration of HTTP requests.", ("route",))
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 def install_metrics(app: Flask) -> None:
-    """Count every request, and serve the counts at `/metrics`."""
+    """Count every request, and serve the metrics at `/metrics`."""
 
     @app.before_request
     def begin() -> None:
-        g.metrics_begun = time.perf_counter()
+        g.metrics_started = time.perf_counter()
 
     @app.after_request
     def count(response: Response) -> Response:
-        # Route, not path, and known methods only: a caller must not be able to make new series.
+        # Route, not path, and known methods only: a client must not be able to create new series.
         route = request.url_rule.rule if request.url_rule else "unmatched"
         method = request.method if request.method in METHODS else "other"
         REQUESTS.labels(method, route, response.status_code).inc()
-        SECONDS.labels(route).observe(time.perf_counter() - g.metrics_begun)
+        SECONDS.labels(route).observe(time.perf_counter() - g.metrics_started)
         return response
 
     @app.get("/metrics")

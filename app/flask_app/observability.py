@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line, each with the id of its request."""
+"""Logs: one JSON object per line, each with the id of its request."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def install_logging(app: Flask) -> None:
 
 
 def install_request_log(app: Flask) -> None:
-    """Give each request an id, its caller's if that is sound, and log how it ended."""
+    """Give each request an id, the client's if that is valid, and log its status."""
 
     @app.before_request
     def begin() -> None:
-        given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        g.begun = time.monotonic()
+        client_id = request.headers.get("X-Request-ID", "")
+        g.request_id = client_id if REQUEST_ID.fullmatch(client_id) else uuid.uuid4().hex
+        g.started = time.monotonic()
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -58,7 +58,7 @@ def install_request_log(app: Flask) -> None:
                 "method": request.method,
                 "path": request.path,
                 "status": response.status_code,
-                "milliseconds": round((time.monotonic() - g.begun) * 1000, 1),
+                "milliseconds": round((time.monotonic() - g.started) * 1000, 1),
             }
             app.logger.info("request", extra={"fields": fields})
         return response

@@ -1,4 +1,4 @@
-"""What the deployment says about itself: typed settings, read once from the environment."""
+"""The facts of the deployment: typed settings, read once from the environment."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Counts = dict[str, int]
 
 
 class SettingsError(ValueError):
-    """A variable of the environment has a value that cannot be right; the message names it."""
+    """An environment variable has an invalid value; the message names it."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is running, and how it came here. `None` is a fact that nobody gave."""
+    """What is running, and how it was delivered. `None` is a fact that is not set."""
 
     version: str = "dev"
     commit: str = UNKNOWN
@@ -40,19 +40,19 @@ class Settings:
             "Code": self.commit != UNKNOWN,
             "Build": self.built is not None,
             "Scan": self.before is not None,
-            # An image that had nothing to mend went through the stage as well.
+            # An image without anything to fix went through the stage as well.
             "Patch": self.patched is not None and self.after is not None,
             "Push": self.digest is not None,
             "Deploy": self.deployed is not None,
-            # This answer is the fact.
+            # This response is the fact.
             "Serve": True,
         }
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings; an empty variable is one that is not set.
+    """Read the settings; an empty variable counts as not set.
 
-    Raises `SettingsError` for a value that cannot be right.
+    Raises `SettingsError` for an invalid value.
     """
 
     def text(name: str, default: str) -> str:
@@ -71,50 +71,52 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
-def _given(value: str) -> bool:
+def _is_set(value: str) -> bool:
     return value not in ("", UNKNOWN)
 
 
-# The form of a digest is the OCI image specification's, section "Digests".
+# OCI image specification, section "Digests".
 def _digest(name: str, value: str) -> str | None:
-    if not _given(value):
+    if not _is_set(value):
         return None
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-        raise SettingsError(f"{name} is `{value}`: give `sha256:` and 64 hexadecimal digits")
+        raise SettingsError(
+            f"invalid {name} `{value}`; expected `sha256:` and 64 hexadecimal digits"
+        )
     return value
 
 
 def _time(name: str, value: str) -> datetime | None:
-    if not _given(value):
+    if not _is_set(value):
         return None
-    wrong = f"{name} is `{value}`: give a time with its zone, such as 2026-01-31T12:00:00Z"
+    invalid = f"invalid {name} `{value}`; use a time with its zone, such as 2026-01-31T12:00:00Z"
     try:
         time = datetime.fromisoformat(value)
     except ValueError as error:
-        raise SettingsError(wrong) from error
+        raise SettingsError(invalid) from error
     if time.tzinfo is None:
-        raise SettingsError(wrong)
+        raise SettingsError(invalid)
     return time.astimezone(UTC)
 
 
 def _flag(name: str, value: str) -> bool | None:
-    if not _given(value):
+    if not _is_set(value):
         return None
     if value not in ("true", "false"):
-        raise SettingsError(f"{name} is `{value}`: give `true` or `false`")
+        raise SettingsError(f"invalid {name} `{value}`; expected one of `true`, `false`")
     return value == "true"
 
 
 def _counts(name: str, value: str) -> Counts | None:
-    if not _given(value):
+    if not _is_set(value):
         return None
     counts: Counts = {}
     for part in value.split(","):
         severity, _, number = part.strip().partition("=")
         if severity not in SEVERITIES or severity in counts or not re.fullmatch("[0-9]+", number):
             raise SettingsError(
-                f"{name} has `{part.strip()}`: give each of {', '.join(SEVERITIES)} at most once, "
-                "as in critical=0,high=3"
+                f"invalid {name} `{part.strip()}`; use each of {', '.join(SEVERITIES)} at most "
+                "once, such as critical=0,high=3"
             )
         counts[severity] = int(number)
     return counts

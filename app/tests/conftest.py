@@ -13,7 +13,7 @@ def client():
 
 @pytest.fixture
 def log(client):
-    """What the application logs."""
+    """The log of the application."""
     stream = io.StringIO()
     client.application.logger.handlers[0].setStream(stream)
     return stream

@@ -1,12 +1,12 @@
 import json
 
 
-def test_health_says_which_version_answers(client):
-    answer = client.get("/health")
-    assert answer.status_code == 200
-    assert answer.json["status"] == "ok"
-    assert (answer.json["version"], answer.json["commit"]) == ("7", "f00d")
-    assert answer.headers["Cache-Control"] == "no-store"
+def test_health_reports_the_running_version(client):
+    response = client.get("/health")
+    assert response.status_code == 200
+    assert response.json["status"] == "ok"
+    assert (response.json["version"], response.json["commit"]) == ("7", "f00d")
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 def test_ready(client):
@@ -19,7 +19,7 @@ def test_the_page_shows_the_pipeline_and_the_commit(client):
     assert page.index("Code") < page.index("Build") < page.index("Serve")
 
 
-def test_every_answer_is_hardened(client):
+def test_every_response_has_the_security_headers(client):
     for path in ("/", "/health", "/missing"):
         headers = client.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
@@ -27,16 +27,16 @@ def test_every_answer_is_hardened(client):
 
 
 def test_an_unknown_page_is_a_problem_document(client):
-    answer = client.get("/missing", headers={"X-Request-ID": "abc-1"})
-    assert answer.status_code == 404
-    assert answer.mimetype == "application/problem+json"
-    assert json.loads(answer.data)["request_id"] == "abc-1"
+    response = client.get("/missing", headers={"X-Request-ID": "abc-1"})
+    assert response.status_code == 404
+    assert response.mimetype == "application/problem+json"
+    assert json.loads(response.data)["request_id"] == "abc-1"
 
 
-def test_a_wrong_method_names_the_right_ones(client):
-    answer = client.post("/health")
-    assert answer.status_code == 405
-    assert "GET" in answer.headers["Allow"]
+def test_a_wrong_method_names_the_allowed_ones(client):
+    response = client.post("/health")
+    assert response.status_code == 405
+    assert "GET" in response.headers["Allow"]
 
 
 def test_an_error_shows_no_stack_trace(client, log):
@@ -44,13 +44,13 @@ def test_an_error_shows_no_stack_trace(client, log):
     def broken():
         raise RuntimeError("secret detail")
 
-    answer = client.get("/broken")
-    assert answer.status_code == 500
-    assert "secret detail" not in answer.get_data(as_text=True)
+    response = client.get("/broken")
+    assert response.status_code == 500
+    assert "secret detail" not in response.get_data(as_text=True)
     assert "secret detail" in log.getvalue()
 
 
-def test_a_request_id_is_kept_only_if_it_is_sound(client):
+def test_a_request_id_is_kept_only_if_it_is_valid(client):
     assert client.get("/", headers={"X-Request-ID": "a-1"}).headers["X-Request-ID"] == "a-1"
     forged = client.get("/", headers={"X-Request-ID": 'x" , "level":"'})
     assert forged.headers["X-Request-ID"] != 'x" , "level":"'

@@ -19,37 +19,37 @@ DEPLOYMENT = {
 }
 
 
-def test_the_page_tells_the_release():
+def test_the_page_shows_the_release():
     page = create_app(read(DEPLOYMENT)).test_client().get("/").get_data(as_text=True)
-    told = ("f00d", DIGEST, "12:05:00 UTC", "<td>31</td>", "<td>3</td>", "flask-app-1")
-    assert [fact for fact in told if fact not in page] == []
+    facts = ("f00d", DIGEST, "12:05:00 UTC", "<td>31</td>", "<td>3</td>", "flask-app-1")
+    assert [fact for fact in facts if fact not in page] == []
 
 
-def test_a_fact_that_nobody_gave_is_unknown():
+def test_a_fact_that_is_not_set_is_unknown():
     page = create_app(read({})).test_client().get("/").get_data(as_text=True)
     assert "<dt>Image digest</dt><dd>unknown</dd>" in page
     assert "<dt>Deployed</dt><dd>unknown</dd>" in page
 
 
 def test_version_has_every_fact():
-    answer = create_app(read(DEPLOYMENT)).test_client().get("/version").json
-    assert answer["digest"] == DIGEST
-    assert answer["deployed"] == "2026-01-31T12:05:00+00:00"
-    assert answer["scan"]["after"] == {"critical": 0, "high": 3}
-    assert (answer["patched"], answer["stages"]["Push"]) == (True, True)
+    version = create_app(read(DEPLOYMENT)).test_client().get("/version").json
+    assert version["digest"] == DIGEST
+    assert version["deployed"] == "2026-01-31T12:05:00+00:00"
+    assert version["scan"]["after"] == {"critical": 0, "high": 3}
+    assert (version["patched"], version["stages"]["Push"]) == (True, True)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
-    [("", "unknown"), ("true", "yes"), ("false", "no, nothing to mend")],
+    ("value", "text"),
+    [("", "unknown"), ("true", "yes"), ("false", "no, nothing to fix")],
 )
-def test_whether_it_was_patched_is_said_in_words(given, said):
-    page = create_app(read({"PATCHED": given})).test_client().get("/").get_data(as_text=True)
-    assert f"<dt>Patched</dt><dd>{said}</dd>" in page
+def test_the_page_shows_whether_the_image_was_patched(value, text):
+    page = create_app(read({"PATCHED": value})).test_client().get("/").get_data(as_text=True)
+    assert f"<dt>Patched</dt><dd>{text}</dd>" in page
 
 
 @pytest.mark.parametrize(
-    ("given", "stages"),
+    ("environment", "stages"),
     [
         ({}, "Serve"),
         ({"APP_COMMIT": "f00d"}, "Code Serve"),
@@ -58,8 +58,8 @@ def test_whether_it_was_patched_is_said_in_words(given, said):
         (DEPLOYMENT, "Code Build Scan Patch Push Deploy Serve"),
     ],
 )
-def test_a_stage_has_its_tick_only_with_its_fact(given, stages):
-    page = create_app(read(given)).test_client().get("/").get_data(as_text=True)
+def test_a_stage_has_its_tick_only_with_its_fact(environment, stages):
+    page = create_app(read(environment)).test_client().get("/").get_data(as_text=True)
     ticked = re.findall(r'<li class="shown">(\w+) <span role="img" aria-label="done">✓', page)
     assert " ".join(ticked) == stages
     assert page.count("</li>") == 7
@@ -77,7 +77,7 @@ def test_a_stage_has_its_tick_only_with_its_fact(given, stages):
         ("PATCHED", "yes"),
     ],
 )
-def test_a_wrong_setting_is_named(name, value):
+def test_an_invalid_setting_is_named(name, value):
     with pytest.raises(SettingsError, match=name):
         read({name: value})
 

@@ -1,7 +1,7 @@
 """The page of a running application in Debian's Chromium.
 
-`RELEASE_BOARD_URL` is its address. `RELEASE_BOARD_SCREENSHOT`, if it is set, is where a picture of
-the page goes.
+`RELEASE_BOARD_URL` is its address. `RELEASE_BOARD_SCREENSHOT`, if it is set, is the path of a
+screenshot to write.
 """
 
 import json
@@ -19,15 +19,15 @@ GROUND = {"light": "rgb(246, 248, 250)", "dark": "rgb(14, 23, 32)"}
 
 @pytest.fixture(scope="module")
 def facts():
-    """What the application says of itself as JSON."""
-    with urlopen(f"{URL}/version") as answer:  # noqa: S310
-        return json.load(answer)
+    """The facts of the application, from `/version`."""
+    with urlopen(f"{URL}/version") as response:  # noqa: S310
+        return json.load(response)
 
 
 @pytest.fixture(scope="module")
 def chromium():
     with sync_playwright() as playwright:
-        # A container has no user namespaces to make Chromium's sandbox of.
+        # Chromium's sandbox needs user namespaces, which a container does not have.
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox"]
         )
@@ -45,7 +45,7 @@ def scheme(request):
     return request.param
 
 
-def test_it_tells_the_release_without_javascript(chromium, facts, width, scheme):
+def test_the_page_shows_the_release_without_javascript(chromium, facts, width, scheme):
     page = chromium.new_page(
         java_script_enabled=False,
         color_scheme=scheme,
@@ -53,9 +53,9 @@ def test_it_tells_the_release_without_javascript(chromium, facts, width, scheme)
     )
     page.goto(URL)
     assert page.get_by_role("heading", level=1).inner_text() == "flask-app is serving"
-    told = page.locator("dl").inner_text()
+    shown = page.locator("dl").inner_text()
     known = (facts["commit"], facts["digest"] or "unknown")
-    assert [fact for fact in known if fact not in told] == []
+    assert [fact for fact in known if fact not in shown] == []
     for severity in ("critical", "high", "medium", "low", "unknown"):
         scans = [facts["scan"][when] or {} for when in ("before", "after")]
         row = page.get_by_role("rowheader", name=severity.capitalize(), exact=True).locator("..")
@@ -74,8 +74,8 @@ def test_the_stages_that_a_fact_shows_have_a_tick(chromium, facts):
     page.close()
 
 
-def test_it_is_accessible_and_fits_the_screen(chromium, width, scheme):
-    # The policy of the page forbids scripts; the checker is one.
+def test_the_page_is_accessible_and_fits_the_screen(chromium, width, scheme):
+    # The page's policy forbids scripts, and the accessibility checker is one.
     context = chromium.new_context(
         color_scheme=scheme, bypass_csp=True, viewport={"width": width, "height": 900}
     )
@@ -91,8 +91,10 @@ def test_it_is_accessible_and_fits_the_screen(chromium, width, scheme):
     context.close()
 
 
-@pytest.mark.skipif("RELEASE_BOARD_SCREENSHOT" not in os.environ, reason="nobody asked for one")
-def test_it_is_photographed(chromium):
+@pytest.mark.skipif(
+    "RELEASE_BOARD_SCREENSHOT" not in os.environ, reason="RELEASE_BOARD_SCREENSHOT is not set"
+)
+def test_screenshot(chromium):
     page = chromium.new_page(java_script_enabled=False, viewport={"width": 900, "height": 1100})
     page.goto(URL)
     page.screenshot(path=os.environ["RELEASE_BOARD_SCREENSHOT"], full_page=True)

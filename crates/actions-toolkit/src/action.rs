@@ -1,14 +1,14 @@
-//! What an action declares of itself: the one source of `--help`, `action.yml` and the README table.
+//! The declaration of an action: the one source of `--help`, `action.yml` and the README's tables.
 
 /// An action: its name, its inputs and its outputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Action {
-    /// The name of the binary and of the folder under `actions/`.
+    /// The name of the binary and of the directory under `actions/`.
     pub name: &'static str,
     /// One sentence on what it does.
     pub about: &'static str,
-    /// Every input it reads; any other input is refused.
-    pub inputs: &'static [Input],
+    /// Every input it reads, as [`inputs!`](crate::inputs!) declares them; any other input is rejected.
+    pub inputs: fn() -> Vec<Input>,
     /// Every output it sets, on every path.
     pub outputs: &'static [Output],
 }
@@ -18,14 +18,18 @@ pub struct Action {
 pub struct Input {
     /// The name as written in a workflow: lower case, words joined by `-`.
     pub name: &'static str,
-    /// What it is, for a workflow author.
+    /// A noun phrase for a workflow author, with the values that are allowed.
     pub help: &'static str,
+    /// The heading that `--help` and the README show it under. The first topic of an action is for what most people need.
+    pub topic: &'static str,
     /// The value taken when the input is absent or empty.
     pub default: Option<&'static str>,
     /// Whether the action refuses to start without a value.
     pub required: bool,
     /// Whether the value is masked before anything else happens.
     pub secret: bool,
+    /// A default that only the runner can resolve, such as `${{ github.token }}`: it is in `action.yml` alone.
+    pub workflow_default: Option<&'static str>,
 }
 
 impl Input {
@@ -34,9 +38,11 @@ impl Input {
         Self {
             name,
             help,
+            topic: "Common",
             default: None,
             required: false,
             secret: false,
+            workflow_default: None,
         }
     }
 
@@ -68,43 +74,54 @@ impl Input {
     }
 }
 
-/// One output of an action.
+/// One output of an action: a value that later steps read.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
-    /// The name that later steps read.
+    /// The name as written in a workflow: lower case, words joined by `-`.
     pub name: &'static str,
-    /// What it holds.
+    /// A noun phrase for a workflow author.
     pub help: &'static str,
 }
 
 impl Output {
-    /// An output named `name` that holds what `help` says.
+    /// An output that holds what `help` says.
     pub const fn new(name: &'static str, help: &'static str) -> Self {
         Self { name, help }
     }
 }
 
 impl Action {
+    /// The declared inputs by topic, in the order in which each topic first appears.
+    pub fn topics(&self) -> Vec<(&'static str, Vec<Input>)> {
+        let mut topics: Vec<(&'static str, Vec<Input>)> = Vec::new();
+        for input in (self.inputs)() {
+            match topics.iter_mut().find(|(topic, _)| *topic == input.topic) {
+                Some((_, inputs)) => inputs.push(input),
+                None => topics.push((input.topic, vec![input])),
+            }
+        }
+        topics
+    }
+
     /// The text of `--help`.
     pub fn help(&self) -> String {
         use std::fmt::Write as _;
-        let mut text = format!(
-            "{} {}\n{}\n\nInputs:\n",
-            self.name,
-            crate::VERSION,
-            self.about
-        );
-        for input in self.inputs {
-            let mark = match (input.required, input.default) {
-                (true, _) => " (required)".to_owned(),
-                (false, Some(value)) => format!(" [default: {value}]"),
-                (false, None) => String::new(),
-            };
-            let _ = writeln!(
-                text,
-                "  --{} <value>{mark}\n      {}",
-                input.name, input.help
-            );
+        let mut text = format!("{} {}\n{}\n", self.name, crate::VERSION, self.about);
+        for (topic, inputs) in self.topics() {
+            let heading = if topic.is_empty() { "Inputs" } else { topic };
+            let _ = writeln!(text, "\n{heading}:");
+            for input in inputs {
+                let mark = match (input.required, input.default) {
+                    (true, _) => " (required)".to_owned(),
+                    (false, Some(value)) => format!(" [default: {value}]"),
+                    (false, None) => String::new(),
+                };
+                let _ = writeln!(
+                    text,
+                    "  --{} <value>{mark}\n      {}",
+                    input.name, input.help
+                );
+            }
         }
         text.push_str("\nOutputs:\n");
         for output in self.outputs {
@@ -114,10 +131,5 @@ impl Action {
             "\nExit codes: 0 done, 1 a policy said no, 2 a tool or service failed, 3 bad input\n",
         );
         text
-    }
-
-    /// The declared input called `name`.
-    pub fn input(&self, name: &str) -> Option<&'static Input> {
-        self.inputs.iter().find(|input| input.name == name)
     }
 }

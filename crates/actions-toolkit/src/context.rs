@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tokio::sync::watch;
 
-use crate::{BadInput, Cancelled, Env, GithubEnv, Inputs, Log, Report};
+use crate::{BadInput, Cancelled, Env, GithubEnv, InputSet, Inputs, Log, Report, Scope, Workspace};
 
 /// Inputs, environment, log and report of one run of an action.
 pub struct Context {
@@ -43,6 +43,23 @@ impl Context {
     /// The inputs.
     pub fn inputs(&self) -> &Inputs {
         &self.inputs
+    }
+
+    /// The inputs by their types.
+    ///
+    /// # Errors
+    /// [`BadInput`] for the first that is invalid.
+    pub fn read<T: InputSet>(&self) -> Result<T, BadInput> {
+        let workspace = self.workspace()?;
+        T::read(&self.inputs, &Scope::new(&self.log, &workspace))
+    }
+
+    /// The workspace.
+    ///
+    /// # Errors
+    /// [`BadInput`] when it is unavailable.
+    pub fn workspace(&self) -> Result<Workspace, BadInput> {
+        Ok(Workspace::new(self.github().workspace()?))
     }
 
     /// The log.
@@ -111,7 +128,7 @@ impl Context {
         if given.components().any(|part| part == Component::ParentDir) {
             return Err(BadInput::new(
                 name,
-                format!("`{}` must not have `..` in it", given.display()),
+                format!("`{}` must not contain `..`", given.display()),
             ));
         }
         Ok(self.github().workspace()?.join(given))

@@ -1,20 +1,25 @@
 //! The inputs of a step: the command line first, then `INPUT_*`, then the declared default.
+//!
+//! An action declares them with [`inputs!`](crate::inputs!) and reads them, typed, with
+//! [`Context::read`](crate::Context::read).
+
+mod declare;
+mod duration;
+mod value;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Action, BadInput, Env, Log, Secret};
+use crate::{Action, BadInput, Env, Input, Log, Secret};
 
-/// A job on a runner of one's own lasts five days at most, one on GitHub's six hours
-/// (docs.github.com/actions/reference/limits): nobody waits longer, and sums of such limits stay far from
-/// where the clock ends.
-const LONGEST: Duration = Duration::from_hours(5 * 24);
+pub use declare::{InputSet, kebab_case};
+pub use value::{Age, GitHubToken, List, OrNone, Parsed, Scope, Timeout, Value, invalid_choice};
 
-/// The values that were given, checked against the action's declaration.
+/// The values of a step's inputs, checked against the declaration of the action: known names, and what is required.
 #[derive(Debug)]
 pub struct Inputs {
-    action: &'static Action,
+    declared: Vec<Input>,
     values: BTreeMap<&'static str, String>,
 }
 
@@ -30,18 +35,15 @@ impl Inputs {
     /// [`BadInput`] on an input that the action does not have, an option without a value, or a
     /// required input that is absent or empty.
     pub fn read(action: &'static Action, args: &[String], env: &Env) -> Result<Self, BadInput> {
+        let declared = (action.inputs)();
         let mut values = BTreeMap::new();
         for (name, value) in env.iter().filter(|(name, _)| name.starts_with("INPUT_")) {
-            match action
-                .inputs
-                .iter()
-                .find(|input| variable(input.name) == name)
-            {
+            match declared.iter().find(|input| variable(input.name) == name) {
                 Some(input) => values.insert(input.name, value.to_owned()),
                 None if value.is_empty() => None,
                 None => {
                     let written = name.trim_start_matches("INPUT_").to_lowercase();
-                    return Err(unknown(action, &written));
+                    return Err(unknown(action, &declared, &written));
                 }
             };
         }
@@ -56,44 +58,46 @@ impl Inputs {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (option, None),
             };
-            let input = action.input(name).ok_or_else(|| unknown(action, name))?;
+            let input = declared
+                .iter()
+                .find(|input| input.name == name)
+                .ok_or_else(|| unknown(action, &declared, name))?;
             let value = inline
                 .or_else(|| args.next().cloned())
                 .ok_or_else(|| BadInput::new(name, "has no value on the command line"))?;
             values.insert(input.name, value);
         }
-        for input in action.inputs {
-            let given = values
+        for input in &declared {
+            let is_set = values
                 .get(input.name)
                 .is_some_and(|value| !value.trim().is_empty());
-            if !given {
+            if !is_set {
                 match input.default {
                     Some(value) => drop(values.insert(input.name, value.to_owned())),
                     None if input.required => {
-                        let problem =
-                            format!("is required and was empty or absent ({})", input.help);
+                        let problem = format!("is required ({})", input.help);
                         return Err(BadInput::new(input.name, problem));
                     }
                     None => drop(values.remove(input.name)),
                 }
             }
         }
-        Ok(Self { action, values })
+        Ok(Self { declared, values })
     }
 
     /// Mask every secret input.
     pub(crate) fn mask_secrets(&self, log: &Log) {
-        for input in self.action.inputs.iter().filter(|input| input.secret) {
+        for input in self.declared.iter().filter(|input| input.secret) {
             if let Some(value) = self.text(input.name) {
                 log.mask(value);
             }
         }
     }
 
-    /// The value of `name` without the blanks around it, if there is one.
+    /// The value of `name` without the blanks around it; `None` when it is absent or empty.
     pub fn text(&self, name: &str) -> Option<&str> {
         debug_assert!(
-            self.action.input(name).is_some(),
+            self.declared.iter().any(|input| input.name == name),
             "`{name}` is not declared"
         );
         self.values
@@ -108,7 +112,19 @@ impl Inputs {
     /// [`BadInput`] if there is none.
     pub fn required(&self, name: &str) -> Result<&str, BadInput> {
         self.text(name)
-            .ok_or_else(|| BadInput::new(name, "is required and was empty or absent"))
+            .ok_or_else(|| BadInput::new(name, "is required"))
+    }
+
+    /// The value of `name` by its type.
+    ///
+    /// # Errors
+    /// [`BadInput`] with what the type says of it.
+    pub fn value<T: Value>(&self, name: &'static str, scope: &Scope<'_>) -> Result<T, BadInput> {
+        let bad = |problem| BadInput::new(name, problem);
+        match self.text(name) {
+            Some(text) => T::parse(text, &scope.at(name)).map_err(bad),
+            None => T::absent().ok_or_else(|| bad("is required".to_owned())),
+        }
     }
 
     /// The non-blank lines of `name`, each without the blanks around it.
@@ -125,14 +141,8 @@ impl Inputs {
     /// # Errors
     /// [`BadInput`] on anything else; an absent value is `false`.
     pub fn flag(&self, name: &str) -> Result<bool, BadInput> {
-        match self.text(name) {
-            Some("true" | "True" | "TRUE") => Ok(true),
-            None | Some("false" | "False" | "FALSE") => Ok(false),
-            Some(other) => Err(BadInput::new(
-                name,
-                format!("`{other}` is neither `true` nor `false`"),
-            )),
-        }
+        let text = self.text(name).unwrap_or("false");
+        value::flag(text).map_err(|problem| BadInput::new(name, problem))
     }
 
     /// The value of `name` as a `T`, if there is one.
@@ -156,33 +166,17 @@ impl Inputs {
     /// # Errors
     /// [`BadInput`] on anything else, on zero, on more than a job can last, and when there is no value.
     pub fn duration(&self, name: &str) -> Result<Duration, BadInput> {
-        let duration = self.age(name)?;
-        if duration > LONGEST {
-            return Err(BadInput::new(
-                name,
-                format!(
-                    "`{}` is longer than any job lasts; give {}h at most",
-                    self.required(name)?,
-                    LONGEST.as_secs() / 3600
-                ),
-            ));
-        }
-        Ok(duration)
+        let text = self.required(name)?;
+        duration::timeout(text).map_err(|problem| BadInput::new(name, problem))
     }
 
-    /// How old something may be, in the same form: it is compared and not waited for, so no length is too long.
+    /// How old something may be, in the same form, of any length.
     ///
     /// # Errors
     /// [`BadInput`] on anything else, on zero, and when there is no value.
     pub fn age(&self, name: &str) -> Result<Duration, BadInput> {
         let text = self.required(name)?;
-        match seconds(text) {
-            Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-            _ => Err(BadInput::new(
-                name,
-                format!("`{text}` is no length of time such as `90s` or `5m`"),
-            )),
-        }
+        duration::age(text).map_err(|problem| BadInput::new(name, problem))
     }
 
     /// The value of `name` as a secret, masked again by `log`.
@@ -191,49 +185,17 @@ impl Inputs {
     }
 }
 
-// A bare number, or numbers with units, the largest first.
-fn seconds(text: &str) -> Option<u64> {
-    if let Ok(seconds) = text.parse() {
-        return Some(seconds);
-    }
-    let mut sum = 0_u64;
-    let mut rest = text;
-    for (unit, scale) in [('h', 3600), ('m', 60), ('s', 1)] {
-        if let Some((number, after)) = rest.split_once(unit) {
-            let number: u64 = number.parse().ok()?;
-            sum = sum.saturating_add(number.saturating_mul(scale));
-            rest = after;
-        }
-    }
-    rest.is_empty().then_some(sum)
-}
-
-fn unknown(action: &Action, name: &str) -> BadInput {
-    let known: Vec<_> = action.inputs.iter().map(|input| input.name).collect();
-    let nearest = known.iter().min_by_key(|known| distance(known, name));
+fn unknown(action: &Action, declared: &[Input], name: &str) -> BadInput {
+    let known: Vec<_> = declared.iter().map(|input| input.name).collect();
+    let distance = |known: &str| strsim::levenshtein(known, name);
+    let nearest = known.iter().min_by_key(|known| distance(known));
     let hint = match nearest {
-        Some(nearest) if distance(nearest, name) * 2 <= name.len() => {
+        Some(nearest) if distance(nearest) * 2 <= name.len() => {
             format!("did you mean `{nearest}`?")
         }
         _ => format!("the inputs of `{}` are: {}", action.name, known.join(", ")),
     };
     BadInput(format!("input `{name}` is unknown; {hint}"))
-}
-
-// Levenshtein distance, one row at a time.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let cost = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

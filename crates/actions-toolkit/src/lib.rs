@@ -4,18 +4,27 @@
 //! declares itself once as an [`Action`], and hands [`run`] an async function:
 //!
 //! ```no_run
-//! use actions_toolkit::{Action, Context, Done, Input, Output};
+//! use actions_toolkit::{Action, Context, Done, InputSet as _, Output, inputs};
+//!
+//! inputs! {
+//!     struct Inputs {
+//!         "Common" {
+//!             /// Name of the person to greet.
+//!             who: String,
+//!         }
+//!     }
+//! }
 //!
 //! const GREET: Action = Action {
 //!     name: "greet",
 //!     about: "Say hello.",
-//!     inputs: &[Input::new("who", "Whom to greet.").required()],
+//!     inputs: Inputs::declared,
 //!     outputs: &[Output::new("result", "`passed`, `failed` or `error`.")],
 //! };
 //!
 //! async fn greet(ctx: &Context) -> anyhow::Result<Done> {
-//!     let who = ctx.inputs().required("who")?;
-//!     ctx.log().info(format!("hello {who}"));
+//!     let inputs: Inputs = ctx.read()?;
+//!     ctx.log().info(format!("hello {}", inputs.who));
 //!     Ok(Done("passed"))
 //! }
 //!
@@ -40,6 +49,7 @@ mod report;
 mod run;
 mod secret;
 pub mod text;
+mod workspace;
 
 pub use action::{Action, Input, Output};
 pub use alive::{alive, within};
@@ -48,12 +58,16 @@ pub use env::Env;
 pub use failure::{BadInput, Cancelled, Done, ExitStatus, PolicyFailure};
 pub use github_env::GithubEnv;
 pub use http::{client as http_client, install_tls_provider};
-pub use inputs::Inputs;
+pub use inputs::{
+    Age, GitHubToken, InputSet, Inputs, List, OrNone, Parsed, Scope, Timeout, Value,
+    invalid_choice, kebab_case,
+};
 pub use log::{Group, Held, Level, Location, Log, StopCommands};
 pub use oidc::Oidc;
 pub use report::Report;
 pub use run::run;
 pub use secret::Secret;
+pub use workspace::{Workspace, WorkspacePath};
 
 /// The version of the suite, as `--version` and user agents show it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,6 +1,10 @@
 //! Text from outside (CVE titles, paths, tool output) made safe for the place it goes to.
 
+mod table;
+
 use std::time::Duration;
+
+pub use table::Table;
 
 /// Keep a log line from being read as a workflow command.
 ///
@@ -79,7 +83,7 @@ pub fn plural(count: usize, noun: &str) -> String {
     }
 }
 
-/// A length of time for a reader, in whole seconds: `45 seconds`.
+/// A duration for a reader, in whole seconds: `45 seconds`.
 pub fn seconds(time: Duration) -> String {
     let seconds = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
     plural(seconds, "second")

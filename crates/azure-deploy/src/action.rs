@@ -6,7 +6,8 @@ use actions_toolkit::{Action, Input, Output};
 pub const ACTION: Action = Action {
     name: "azure-deploy",
     about: "Push an image to Azure Container Registry, deploy it to Azure Kubernetes Service, prove that it serves, or go back.",
-    inputs: &[
+    inputs: || {
+        vec![
         Input::new("image", "The image to deploy, in Docker: `repository:tag`.").required(),
         Input::new("also-push", "Further images of Docker to push, one per line."),
         Input::new("repository", "The repository that `image` goes to in the registry, and that the manifests name; without it, the image's own."),
@@ -37,16 +38,23 @@ pub const ACTION: Action = Action {
         Input::new("authority-host", "Where Entra signs in: another one for a sovereign cloud.").default(azure::AUTHORITY),
         Input::new("resource-manager", "Where Resource Manager is: another one for a sovereign cloud.").default(azure::RESOURCE_MANAGER),
         Input::new("token-audience", "The audience of the run's OIDC token: another one for a sovereign cloud.").default(azure::AUDIENCE),
-    ],
+    ]
+    },
     outputs: &[
-        Output::new("result", "`deployed`, `failed` (the version was refused, see `rolled-back`) or `error`."),
+        Output::new(
+            "result",
+            "`deployed`, `failed` (the version was refused, see `rolled-back`) or `error`.",
+        ),
         Output::new("image", "The deployed image by digest."),
         Output::new("digest", "Its digest in the registry."),
         Output::new("url", "The address of the service."),
         Output::new("ip", "The load balancer's IP address, or its host name."),
         Output::new("revision", "The revision of the Deployment that serves."),
         Output::new("previous-image", "The image that served before."),
-        Output::new("rolled-back", "`true` if the previous version was put back."),
+        Output::new(
+            "rolled-back",
+            "`true` if the previous version was put back.",
+        ),
         Output::new("duration", "The seconds from the push to the verdict."),
     ],
 };

@@ -6,7 +6,8 @@ use actions_toolkit::{Action, Input, Output};
 pub const ACTION: Action = Action {
     name: "ci",
     about: "Build an image, test it, read its code, and prove that it serves.",
-    inputs: &[
+    inputs: || {
+        vec![
         Input::new(
             "context",
             "Folder of the build context, relative to the workspace.",
@@ -146,13 +147,17 @@ pub const ACTION: Action = Action {
         )
         .default("10m"),
         Input::new("build-timeout", "Limit of each build.").default("20m"),
-    ],
+    ]
+    },
     outputs: &[
         Output::new(
             "result",
             "`passed`, `failed` (a check said no) or `error` (no verdict).",
         ),
-        Output::new("image", "Name of the image; it gets it when every check passed."),
+        Output::new(
+            "image",
+            "Name of the image; it gets it when every check passed.",
+        ),
         Output::new("image-id", "Id of the image, `sha256:` and 64 hex digits."),
         Output::new(
             "created",
@@ -169,10 +174,7 @@ pub const ACTION: Action = Action {
             "Number of failed tests that did not fail in `baseline-junit`; empty without one.",
         ),
         Output::new("skipped", "Number of tests that were skipped."),
-        Output::new(
-            "flaky",
-            "Number of tests that passed only after a rerun.",
-        ),
+        Output::new("flaky", "Number of tests that passed only after a rerun."),
         Output::new(
             "coverage",
             "Share of lines and branches that the tests ran, in percent, such as `97.31`.",
@@ -182,7 +184,10 @@ pub const ACTION: Action = Action {
             "vulnerabilities",
             "Number of vulnerabilities in the lock file's packages.",
         ),
-        Output::new("sarif-file", "Path of the SARIF file, relative to the workspace."),
+        Output::new(
+            "sarif-file",
+            "Path of the SARIF file, relative to the workspace.",
+        ),
         Output::new("sarif-id", "Id of the upload; empty if there was none."),
         Output::new(
             "junit-file",

@@ -6,7 +6,8 @@ use actions_toolkit::{Action, Input, Output};
 pub const ACTION: Action = Action {
     name: "copacetic-patch",
     about: "Patch an image with the distribution's security updates, and prove by a second scan what that mended.",
-    inputs: &[
+    inputs: || {
+        vec![
         Input::new(
             "image",
             "The images to patch, one per line, in Docker or in a registry: `repository:tag`, `host:port/repository:tag`, also with a digest.",
@@ -128,7 +129,8 @@ pub const ACTION: Action = Action {
             "The token for GitHub: `security-events: write` for the Security tab, `issues: write` for the issue.",
         )
         .secret(),
-    ],
+    ]
+    },
     outputs: &[
         Output::new(
             "result",

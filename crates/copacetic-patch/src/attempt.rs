@@ -34,7 +34,8 @@ impl Attempt {
         };
         let reason = format!("{error:#}");
         let reason = reason
-            .strip_suffix(&format!("; {}", patch.untouched())).unwrap_or(&reason);
+            .strip_suffix(&format!("; {}", patch.untouched()))
+            .unwrap_or(&reason);
         let log = patch.session.ctx.log();
         log.warning(format!("Python packages are not updated: {reason}"));
         let mut attempt = Self::run(patch, baseline, &system, is_only).await?;
@@ -77,10 +78,7 @@ impl Attempt {
     ///
     /// # Errors
     /// When the smoke test failed, or the image can't be pushed.
-    pub(crate) async fn promote(
-        &mut self,
-        patch: &ImagePatch<'_, '_>,
-    ) -> anyhow::Result<Promoted> {
+    pub(crate) async fn promote(&mut self, patch: &ImagePatch<'_, '_>) -> anyhow::Result<Promoted> {
         let smoke_test = std::mem::replace(&mut self.smoke_test, Ok(()));
         smoke_test.map_err(|error| error.context(patch.untouched()))?;
         publish::promote(patch, &self.patched_image, &self.verification.comparison).await

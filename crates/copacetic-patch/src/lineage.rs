@@ -75,7 +75,10 @@ mod tests {
         let lineage = Lineage([
             ("BaseImage".to_owned(), "app:1".to_owned()),
             ("sh.copa.patch.origin.name".to_owned(), "app:1".to_owned()),
-            ("sh.copa.patch.origin.digest".to_owned(), "sha256:a".to_owned()),
+            (
+                "sh.copa.patch.origin.digest".to_owned(),
+                "sha256:a".to_owned(),
+            ),
         ]);
         let json: Value = serde_json::from_slice(&lineage.label(config).unwrap()).unwrap();
         insta::assert_json_snapshot!(json, @r#"

@@ -8,9 +8,9 @@ use actions_toolkit::{Done, ExitStatus, PolicyFailure};
 use anyhow::anyhow;
 use container::ImageRef;
 
-use crate::verify::Counts;
 use crate::request::Target;
 use crate::session::Session;
+use crate::verify::Counts;
 
 pub(crate) use image::{patched, still_current, up_to_date};
 
@@ -38,7 +38,11 @@ pub(crate) struct ImageReport {
 }
 
 /// Set the outputs and the summary of the run.
-pub(crate) fn write(session: &Session<'_>, done: &[ImageReport], failed: &[(Target, anyhow::Error)]) {
+pub(crate) fn write(
+    session: &Session<'_>,
+    done: &[ImageReport],
+    failed: &[(Target, anyhow::Error)],
+) {
     let ctx = session.ctx;
     let lines = |of: fn(&ImageReport) -> String| {
         let lines: Vec<_> = done
@@ -81,7 +85,10 @@ pub(crate) fn write(session: &Session<'_>, done: &[ImageReport], failed: &[(Targ
 ///
 /// # Errors
 /// When an image failed.
-pub(crate) fn verdict(done: &[ImageReport], failed: &[(Target, anyhow::Error)]) -> anyhow::Result<Done> {
+pub(crate) fn verdict(
+    done: &[ImageReport],
+    failed: &[(Target, anyhow::Error)],
+) -> anyhow::Result<Done> {
     if !failed.is_empty() {
         let names: Vec<_> = failed
             .iter()

@@ -103,7 +103,8 @@ impl<'a> Session<'a> {
         match &self.request.buildkit {
             BuildKitSource::Address(address) => Ok(address.clone()),
             BuildKitSource::Image(image) => {
-                let start = || BuildKit::start(&self.docker, image, self.directory.path(), &self.id);
+                let start =
+                    || BuildKit::start(&self.docker, image, self.directory.path(), &self.id);
                 Ok(self.buildkit.get_or_try_init(start).await?.address())
             }
         }
@@ -114,7 +115,11 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When Docker can't export one.
-    pub(crate) async fn serve(&self, image: &ImageRef, repository: &str) -> anyhow::Result<ImageRef> {
+    pub(crate) async fn serve(
+        &self,
+        image: &ImageRef,
+        repository: &str,
+    ) -> anyhow::Result<ImageRef> {
         let tooling = self.request.tooling.as_ref();
         let tooling = match tooling.filter(|_| !self.tooling.initialized()) {
             Some(tooling) => self.docker.inspect(tooling).await?.map(|_| tooling),
@@ -211,7 +216,11 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When there is no database, or Trivy fails.
-    pub(crate) async fn scan(&self, name: &ImageRef, reported: &ImageRef) -> anyhow::Result<Scanned> {
+    pub(crate) async fn scan(
+        &self,
+        name: &ImageRef,
+        reported: &ImageRef,
+    ) -> anyhow::Result<Scanned> {
         self.database().await?;
         let mut scan = Scan::new(
             trivy::Target::Image(name.to_string()),

@@ -124,7 +124,7 @@ mod tests {
     static NOTHING: actions_toolkit::Action = actions_toolkit::Action {
         name: "nothing",
         about: "Nothing.",
-        inputs: &[],
+        inputs: Vec::new,
         outputs: &[],
     };
 

@@ -1,142 +1,164 @@
-//! `action.yml` and the README of an action against the action's own declaration.
+//! `action.yml` and the README of an action are what its declaration says: their inputs and outputs are generated.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
-use actions_toolkit::Action;
+use actions_toolkit::text::Table;
+use actions_toolkit::{Action, Input};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+/// With this variable set the files are written, as `cargo xtask generate` does, and not compared.
+const WRITE: &str = "SEAWORTHY_GENERATE";
+
+/// Hold `actions/<name>/action.yml` and `README.md`, below `root`, against the declaration of `action`.
+///
+/// # Panics
+/// When a file is missing, has no markers, or is stale.
+pub fn check(action: &Action, root: &Path) {
+    let directory = root.join("actions").join(action.name);
+    let inputs = readme_inputs(action);
+    let outputs = readme_outputs(action);
+    generated(
+        &directory.join("action.yml"),
+        "#",
+        "",
+        "inputs and outputs",
+        &yaml(action),
+    );
+    generated(
+        &directory.join("README.md"),
+        "<!--",
+        " -->",
+        "inputs",
+        &inputs,
+    );
+    generated(
+        &directory.join("README.md"),
+        "<!--",
+        " -->",
+        "outputs",
+        &outputs,
+    );
+    let written: Metadata =
+        serde_saphyr::from_str(&read(&directory.join("action.yml"))).expect("action.yml is YAML");
+    let declared = Metadata {
+        description: action.about.to_owned(),
+        runs: Runs {
+            using: "docker".to_owned(),
+            image: "../../Dockerfile.action".to_owned(),
+            entrypoint: format!("/usr/local/bin/{}", action.name),
+        },
+    };
+    assert_eq!(written, declared, "actions/{}/action.yml", action.name);
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
 struct Metadata {
-    name: String,
     description: String,
-    #[serde(default)]
-    inputs: BTreeMap<String, InputYaml>,
-    #[serde(default)]
-    outputs: BTreeMap<String, OutputYaml>,
     runs: Runs,
 }
 
-#[derive(Deserialize)]
-struct InputYaml {
-    description: String,
-    #[serde(default)]
-    required: bool,
-    default: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct OutputYaml {
-    description: String,
-}
-
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 struct Runs {
     using: String,
     image: String,
     entrypoint: String,
 }
 
-/// What in `actions/<name>/` (below `root`) differs from the declaration, one line a difference.
-///
-/// # Panics
-/// When a file is missing or is no YAML.
-pub fn differences(action: &Action, root: &Path) -> Vec<String> {
-    let folder = root.join("actions").join(action.name);
-    let read = |name: &str| {
-        std::fs::read_to_string(folder.join(name))
-            .unwrap_or_else(|e| panic!("actions/{}/{name}: {e}", action.name))
-    };
-    let yaml: Metadata = serde_saphyr::from_str(&read("action.yml")).expect("action.yml");
-    let readme = read("README.md");
-    let mut found = Vec::new();
-    let mut same = |what: String, declared: &str, written: &str| {
-        if declared != written {
-            found.push(format!(
-                "{what}: declared `{declared}`, written `{written}`"
-            ));
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+// What is between `<open> generated: <part><close>` and `<open> end<close>`.
+fn generated(path: &Path, open: &str, close: &str, part: &str, content: &str) {
+    let text = read(path);
+    let begin = format!("{open} generated: {part}{close}\n");
+    let end = format!("{open} end{close}\n");
+    let (before, rest) = text
+        .split_once(&begin)
+        .unwrap_or_else(|| panic!("{} has no line `{}`", path.display(), begin.trim_end()));
+    let (found, after) = rest
+        .split_once(&end)
+        .unwrap_or_else(|| panic!("{} has no line `{}`", path.display(), end.trim_end()));
+    if std::env::var_os(WRITE).is_some() {
+        let text = format!("{before}{begin}{content}{end}{after}");
+        std::fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        return;
+    }
+    assert!(
+        found == content,
+        "the {part} of {} are stale; run `cargo xtask generate`",
+        path.display()
+    );
+}
+
+fn default(input: &Input) -> Option<&'static str> {
+    input.workflow_default.or(input.default)
+}
+
+// In YAML's single quotes, the only mark inside is the quote itself.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn yaml(action: &Action) -> String {
+    let mut text = String::from("inputs:\n");
+    for (topic, inputs) in action.topics() {
+        let _ = writeln!(text, "  # {topic}");
+        for input in inputs {
+            let _ = writeln!(
+                text,
+                "  {}:\n    description: {}\n    required: {}",
+                input.name,
+                quoted(input.help),
+                input.required
+            );
+            if let Some(default) = default(&input) {
+                let _ = writeln!(text, "    default: {}", quoted(default));
+            }
         }
-    };
-    same("description".into(), action.about, &yaml.description);
-    same(
-        "name is set".into(),
-        "true",
-        &(!yaml.name.is_empty()).to_string(),
-    );
-    same("using".into(), "docker", &yaml.runs.using);
-    same("image".into(), "../../Dockerfile.action", &yaml.runs.image);
-    same(
-        "entrypoint".into(),
-        &format!("/usr/local/bin/{}", action.name),
-        &yaml.runs.entrypoint,
-    );
-    let declared: Vec<_> = action.inputs.iter().map(|i| i.name).collect();
-    let mut sorted = declared.clone();
-    sorted.sort_unstable();
-    same(
-        "inputs".into(),
-        &sorted.join(" "),
-        &yaml.inputs.keys().cloned().collect::<Vec<_>>().join(" "),
-    );
-    for input in action.inputs {
-        let Some(written) = yaml.inputs.get(input.name) else {
-            continue;
-        };
-        // A token's default is the run's own: only the runner knows it.
-        let default = if input.name == "token" {
-            Some("${{ github.token }}")
-        } else {
-            input.default
-        };
-        same(
-            format!("input {} description", input.name),
-            input.help,
-            &written.description,
-        );
-        same(
-            format!("input {} required", input.name),
-            &input.required.to_string(),
-            &written.required.to_string(),
-        );
-        same(
-            format!("input {} default", input.name),
-            default.unwrap_or(""),
-            written.default.as_deref().unwrap_or(""),
-        );
-        let shown = match (input.required, default) {
-            (true, _) => "required".to_owned(),
-            (false, Some(default)) => format!("`{default}`"),
-            (false, None) => String::new(),
-        };
-        let row = format!("| `{}` | {shown} | {} |", input.name, input.help);
-        same(
-            format!("README has `{row}`"),
-            "true",
-            &readme.contains(&row).to_string(),
-        );
     }
-    let mut declared: Vec<_> = action.outputs.iter().map(|o| o.name).collect();
-    declared.sort_unstable();
-    same(
-        "outputs".into(),
-        &declared.join(" "),
-        &yaml.outputs.keys().cloned().collect::<Vec<_>>().join(" "),
-    );
+    text.push_str("\noutputs:\n");
     for output in action.outputs {
-        let Some(written) = yaml.outputs.get(output.name) else {
-            continue;
-        };
-        same(
-            format!("output {} description", output.name),
-            output.help,
-            &written.description,
-        );
-        let row = format!("| `{}` | {} |", output.name, output.help);
-        same(
-            format!("README has `{row}`"),
-            "true",
-            &readme.contains(&row).to_string(),
+        let _ = writeln!(
+            text,
+            "  {}:\n    description: {}",
+            output.name,
+            quoted(output.help)
         );
     }
-    found
+    text
+}
+
+fn readme_inputs(action: &Action) -> String {
+    let mut text = String::new();
+    for (topic, inputs) in action.topics() {
+        let mut table = Table::new(["input", "default", ""]);
+        table.extend(inputs.iter().map(|input| {
+            let default = match (input.required, default(input)) {
+                (true, _) => "required".to_owned(),
+                (false, Some(default)) => format!("`{default}`"),
+                (false, None) => String::new(),
+            };
+            [
+                format!("`{}`", input.name),
+                default,
+                input.help.replace('|', "\\|"),
+            ]
+        }));
+        let _ = writeln!(text, "\n### {topic}\n\n{table}");
+    }
+    text.trim_start().to_owned()
+}
+
+fn readme_outputs(action: &Action) -> String {
+    let mut table = Table::new(["output", ""]);
+    let row = |output: &actions_toolkit::Output| {
+        [
+            format!("`{}`", output.name),
+            output.help.replace('|', "\\|"),
+        ]
+    };
+    table.extend(action.outputs.iter().map(row));
+    table.to_string()
 }

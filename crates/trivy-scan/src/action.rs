@@ -6,7 +6,8 @@ use actions_toolkit::{Action, Input, Output};
 pub const ACTION: Action = Action {
     name: "trivy-scan",
     about: "Scan images, dependencies, configuration and secrets once with Trivy: Security tab, pull request, gate, SBOM, summary and outputs.",
-    inputs: &[
+    inputs: || {
+        vec![
         Input::new("scan-type", "What to scan: `image`, `archive` (a saved image or an OCI layout), `fs` (packages and secrets of a folder), `config` (Dockerfiles and Kubernetes manifests) or `secret`.").default("image"),
         Input::new("image", "The image, in Docker or in a registry; for `scan-type: image`."),
         Input::new("path", "The file or folder; for every other `scan-type`.").default("."),
@@ -35,22 +36,44 @@ pub const ACTION: Action = Action {
         Input::new("timeout", "The limit of each scan.").default("10m"),
         Input::new("sarif-file", "Where the SARIF file is written, in the workspace.").default("trivy-results.sarif"),
         Input::new("report-file", "Where Trivy's JSON report is written, in the workspace; a second target's is `<name>-2.json`.").default("trivy-report.json"),
-    ],
+    ]
+    },
     outputs: &[
-        Output::new("result", "`passed`, `failed` (findings at or over `fail-on`) or `error` (no verdict)."),
-        Output::new("total", "How many findings there are, without the suppressed ones."),
+        Output::new(
+            "result",
+            "`passed`, `failed` (findings at or over `fail-on`) or `error` (no verdict).",
+        ),
+        Output::new(
+            "total",
+            "How many findings there are, without the suppressed ones.",
+        ),
         Output::new("critical", "How many are critical."),
         Output::new("high", "How many are high."),
         Output::new("medium", "How many are medium."),
         Output::new("low", "How many are low."),
         Output::new("unknown", "How many nobody has rated."),
         Output::new("fixable", "How many an update or a change mends."),
-        Output::new("new", "How many the baseline does not have; empty without a baseline."),
-        Output::new("fixed", "How many the baseline has and this scan has not; empty without a baseline."),
+        Output::new(
+            "new",
+            "How many the baseline does not have; empty without a baseline.",
+        ),
+        Output::new(
+            "fixed",
+            "How many the baseline has and this scan has not; empty without a baseline.",
+        ),
         Output::new("sarif-file", "The SARIF file, relative to the workspace."),
-        Output::new("report-file", "Trivy's JSON report, relative to the workspace; one per line."),
-        Output::new("sbom-file", "The software bills of materials, relative to the workspace; one per line."),
+        Output::new(
+            "report-file",
+            "Trivy's JSON report, relative to the workspace; one per line.",
+        ),
+        Output::new(
+            "sbom-file",
+            "The software bills of materials, relative to the workspace; one per line.",
+        ),
         Output::new("sarif-id", "The id of the upload; empty if there was none."),
-        Output::new("database-age", "The age of the vulnerability database in whole hours."),
+        Output::new(
+            "database-age",
+            "The age of the vulnerability database in whole hours.",
+        ),
     ],
 };

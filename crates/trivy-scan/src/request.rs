@@ -68,13 +68,13 @@ impl Request {
             (Some(_), None) => {
                 return Err(BadInput::new(
                     "registry-password",
-                    "is required with `registry-username` and was empty or absent",
+                    "is required with `registry-username`",
                 ));
             }
             (None, Some(_)) => {
                 return Err(BadInput::new(
                     "registry-username",
-                    "is required with `registry-password` and was empty or absent",
+                    "is required with `registry-password`",
                 ));
             }
         };

@@ -40,6 +40,13 @@ enum Command {
         #[arg(long)]
         fast: bool,
     },
+    /// Write the inputs and outputs of each `action.yml`, and the tables of the READMEs, from the declarations.
+    Generate,
+    /// Check the words of `STYLE.md` alone.
+    Words {
+        /// Below these paths; everywhere if there are none.
+        paths: Vec<std::path::PathBuf>,
+    },
     /// Run a benchmark.
     Bench {
         /// Which one.
@@ -82,6 +89,8 @@ pub(crate) fn main() -> ExitCode {
             pipeline::workflow(trigger, &crate::paths::root()).map(drop)
         }
         Command::Test { fast } => return test::run(fast),
+        Command::Generate => crate::generate::write(),
+        Command::Words { paths } => test::words::check(&paths),
         Command::Bench { name } => bench::run(&name),
         Command::Release { step } => release::run(step),
         Command::Screenshot => browser::screenshot(),

@@ -3,6 +3,7 @@
 mod bench;
 mod browser;
 mod cli;
+mod generate;
 mod paths;
 mod pipeline;
 mod release;

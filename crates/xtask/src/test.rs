@@ -2,15 +2,16 @@
 
 mod checks;
 mod real;
+pub(crate) mod words;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
-use crate::setup::apt;
 use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
+use crate::setup::{apt, crates_io, pypi};
 use crate::stack;
 use crate::{paths, say};
 
@@ -33,6 +34,7 @@ pub(crate) fn run(fast: bool) -> ExitCode {
     if let Some(e) = fast.then(|| apt::install_for_checks().err()).flatten() {
         broken(&mut outcomes, "system packages", &e);
     }
+    text_checks(&mut outcomes);
     cargo_checks(&mut outcomes);
     match builds {
         Some(builds) => checks::yaml(&mut outcomes, &builds),
@@ -62,6 +64,27 @@ pub(crate) fn run(fast: bool) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+// What is read, not run.
+fn text_checks(outcomes: &mut Vec<Outcome>) {
+    match pypi::TYPOS.provide() {
+        Ok(programs) => {
+            let mut typos = command(
+                &programs.join("typos").to_string_lossy(),
+                ["--format=brief"],
+            );
+            check(outcomes, "typos", typos.current_dir(paths::root()));
+        }
+        Err(e) => broken(outcomes, "typos", &e),
+    }
+    match crates_io::CARGO_SHEAR.provide() {
+        Ok(program) => {
+            let mut shear = command(&program.to_string_lossy(), ["--locked", "--deny-warnings"]);
+            check(outcomes, "cargo shear", shear.current_dir(paths::root()));
+        }
+        Err(e) => broken(outcomes, "cargo shear", &e),
     }
 }
 

@@ -1,22 +1,123 @@
 use super::*;
-use crate::{Input, Output};
+use crate::{Output, Workspace, choice, inputs};
+
+inputs! {
+    /// Who signs in to a registry: a group.
+    struct LoginInputs {
+        /// User for the registry.
+        registry_username: Option<String>,
+        /// Password or token for the registry.
+        registry_password: Option<Secret>,
+    }
+}
+
+inputs! {
+    /// What a step was given.
+    struct ScanInputs {
+        "Common" {
+            /// The image to scan.
+            image: String,
+            /// Lowest severity that fails.
+            fail_on: OrNone<Level> = "none",
+            /// Whether to upload.
+            upload: bool = "true",
+        }
+        "Limits" {
+            /// Timeout of each
+            /// scan.
+            timeout: Timeout = "5m",
+        }
+        "Registry" {
+            ..login: LoginInputs,
+        }
+        "Common" {
+            /// Formats to write, separated by commas.
+            formats: List<String>,
+            /// Token for GitHub.
+            token: Option<GitHubToken>,
+        }
+    }
+}
+
+choice! {
+    #[derive(PartialEq)]
+    enum Level {
+        High = "high",
+        Low = "low",
+    }
+}
 
 static SCAN: Action = Action {
     name: "scan",
     about: "Scan.",
-    inputs: &[
-        Input::new("image", "The image to scan.").required(),
-        Input::new("fail-on", "Lowest severity that fails.").default("none"),
-        Input::new("upload", "Whether to upload.").default("true"),
-        Input::new("timeout", "Limit.").default("5m"),
-    ],
+    inputs: ScanInputs::declared,
     outputs: &[Output::new("result", "The verdict.")],
 };
 
-fn read(args: &[&str], env: &[(&str, &str)]) -> Result<Inputs, String> {
+fn read(args: &[&str], env: &[(&str, &str)]) -> Result<ScanInputs, String> {
     let args: Vec<String> = args.iter().map(ToString::to_string).collect();
     let env = Env::from_pairs(env.iter().copied());
-    Inputs::read(&SCAN, &args, &env).map_err(|e| e.to_string())
+    let scope = (Log::sink(), Workspace::new("/w"));
+    Inputs::read(&SCAN, &args, &env)
+        .and_then(|inputs| ScanInputs::read(&inputs, &Scope::new(&scope.0, &scope.1)))
+        .map_err(|e| e.to_string())
+}
+
+#[test]
+fn a_declaration_has_names_topics_defaults_and_what_is_required_or_secret() {
+    let declared: Vec<_> = ScanInputs::declared()
+        .into_iter()
+        .map(|input| {
+            let mark = match (input.required, input.secret) {
+                (true, _) => "required",
+                (_, true) => "secret",
+                _ => "",
+            };
+            format!(
+                "{}/{} {mark}: {} = {:?} {:?}",
+                input.topic, input.name, input.help, input.default, input.workflow_default
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(declared.join("\n"), @r#"
+    Common/image required: The image to scan. = None None
+    Common/fail-on : Lowest severity that fails. = Some("none") None
+    Common/upload : Whether to upload. = Some("true") None
+    Limits/timeout : Timeout of each scan. = Some("5m") None
+    Registry/registry-username : User for the registry. = None None
+    Registry/registry-password secret: Password or token for the registry. = None None
+    Common/formats : Formats to write, separated by commas. = None None
+    Common/token secret: Token for GitHub. = None Some("${{ github.token }}")
+    "#);
+    insta::assert_snapshot!(SCAN.help().lines().skip(2).collect::<Vec<_>>().join("\n"), @r"
+    Common:
+      --image <value> (required)
+          The image to scan.
+      --fail-on <value> [default: none]
+          Lowest severity that fails.
+      --upload <value> [default: true]
+          Whether to upload.
+      --formats <value>
+          Formats to write, separated by commas.
+      --token <value>
+          Token for GitHub.
+
+    Limits:
+      --timeout <value> [default: 5m]
+          Timeout of each scan.
+
+    Registry:
+      --registry-username <value>
+          User for the registry.
+      --registry-password <value>
+          Password or token for the registry.
+
+    Outputs:
+      result
+          The verdict.
+
+    Exit codes: 0 done, 1 a policy said no, 2 a tool or service failed, 3 bad input
+    ");
 }
 
 #[test]
@@ -26,27 +127,33 @@ fn the_command_line_wins_over_the_environment_and_that_over_the_default() {
         &[("INPUT_IMAGE", "a:1"), ("INPUT_FAIL-ON", "high")],
     )
     .unwrap();
-    assert_eq!(inputs.text("image"), Some("b:2"));
-    assert_eq!(inputs.text("fail-on"), Some("high"));
-    assert!(inputs.flag("upload").unwrap());
-    assert_eq!(inputs.duration("timeout").unwrap().as_secs(), 300);
+    assert_eq!(inputs.image, "b:2");
+    assert_eq!(inputs.fail_on, OrNone(Some(Level::High)));
+    assert!(inputs.upload);
+    assert_eq!(inputs.timeout.0.as_secs(), 300);
 }
 
 #[test]
-fn an_empty_value_is_no_value() {
+fn an_empty_value_is_absent() {
     let inputs = read(&[], &[("INPUT_IMAGE", "a:1"), ("INPUT_FAIL-ON", "  ")]).unwrap();
-    assert_eq!(inputs.text("fail-on"), Some("none"));
+    assert_eq!(inputs.fail_on, OrNone(None));
 }
 
 #[test]
 fn mistakes_are_named() {
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
-    let table: [Case; 6] = [
+    let table: [Case; 8] = [
         (
+            &["--image=x", "--upload=yes"],
             &[],
-            &[],
-            "input `image`: is required and was empty or absent (The image to scan.)",
+            "input `upload`: invalid value `yes`; expected one of `true`, `false`",
         ),
+        (
+            &["--image=x", "--fail-on=medium"],
+            &[],
+            "input `fail-on`: invalid value `medium`; expected one of `high`, `low`, `none`",
+        ),
+        (&[], &[], "input `image`: is required (The image to scan.)"),
         (
             &["--imaeg", "x"],
             &[],
@@ -55,7 +162,7 @@ fn mistakes_are_named() {
         (
             &[],
             &[("INPUT_SEVERITY-LEVEL", "x")],
-            "input `severity-level` is unknown; the inputs of `scan` are: image, fail-on, upload, timeout",
+            "input `severity-level` is unknown; the inputs of `scan` are: image, fail-on, upload, timeout, registry-username, registry-password, formats, token",
         ),
         (
             &["--image"],
@@ -70,49 +177,59 @@ fn mistakes_are_named() {
         (
             &[],
             &[("INPUT_IMAGE", "\n")],
-            "input `image`: is required and was empty or absent (The image to scan.)",
+            "input `image`: is required (The image to scan.)",
         ),
     ];
     for (args, env, message) in table {
-        assert_eq!(read(args, env).unwrap_err(), message);
+        assert_eq!(read(args, env).map(drop).unwrap_err(), message);
     }
-    let inputs = read(&["--image=x", "--upload=yes"], &[]).unwrap();
-    assert_eq!(
-        inputs.flag("upload").unwrap_err().to_string(),
-        "input `upload`: `yes` is neither `true` nor `false`"
-    );
 }
 
 #[test]
-fn a_length_of_time_has_units_and_an_end() {
-    let form = "is no length of time such as `90s` or `5m`";
-    let end = "is longer than any job lasts; give 120h at most";
+fn a_list_is_separated_by_commas_or_lines() {
+    let inputs = read(&["--image=x", "--formats=a, b\n\nc,"], &[]).unwrap();
+    assert_eq!(inputs.formats.0, ["a", "b", "c"]);
+    assert!(inputs.token.is_none());
+    let inputs = read(&["--image=x", "--token=t", "--registry-username=u"], &[]).unwrap();
+    assert_eq!(inputs.token.unwrap().0.expose(), "t");
+    assert_eq!(inputs.login.registry_username.as_deref(), Some("u"));
+    assert!(inputs.login.registry_password.is_none());
+}
+
+#[test]
+fn a_duration_has_units_and_an_end() {
+    let form = "invalid";
+    let end = "is longer than any job can run; use at most `120h`";
     let table = [
         ("90s", Ok(90)),
         ("90", Ok(90)),
         ("5m", Ok(300)),
         ("1h30m", Ok(5400)),
         ("1h30s", Ok(3630)),
+        ("1.5h", Ok(5400)),
         ("120h", Ok(432_000)),
         ("0s", Err(form)),
         ("0h0m", Err(form)),
         ("h", Err(form)),
         ("30m1h", Err(form)),
         ("1h30", Err(form)),
-        ("1.5h", Err(form)),
         ("-1s", Err(form)),
+        ("3d", Err(form)),
         ("99999999999999999999s", Err(form)),
         ("120h1s", Err(end)),
-        ("9999999999999999h", Err(end)),
-        ("18446744073709551615s", Err(end)),
+        ("999999999999999h", Err(end)),
+        ("18446744073709551615s", Err(form)),
     ];
     for (text, expected) in table {
-        let inputs = read(&["--image=x", "--timeout", text], &[]).unwrap();
-        let found = inputs.duration("timeout").map_err(|e| e.to_string());
-        let expected = expected.map_err(|problem| format!("input `timeout`: `{text}` {problem}"));
-        assert_eq!(found.map(|limit| limit.as_secs()), expected, "{text}");
+        let found = duration::timeout(text).map(|timeout| timeout.as_secs());
+        let expected = expected.map_err(|problem| match problem {
+            "invalid" => {
+                format!("invalid duration `{text}`; use a form such as `90s`, `5m` or `1h30m`")
+            }
+            _ => format!("duration `{text}` {problem}"),
+        });
+        assert_eq!(found, expected, "{text}");
     }
     // An age is compared, and a year is an age.
-    let inputs = read(&["--image=x", "--timeout=8760h"], &[]).unwrap();
-    assert_eq!(inputs.age("timeout").unwrap().as_secs(), 31_536_000);
+    assert_eq!(duration::age("8760h").unwrap().as_secs(), 31_536_000);
 }

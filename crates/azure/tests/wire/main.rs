@@ -18,7 +18,7 @@ const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
 static ACTION: Action = Action {
     name: "test",
     about: "",
-    inputs: &[],
+    inputs: Vec::new,
     outputs: &[],
 };
 

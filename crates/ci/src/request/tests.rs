@@ -92,7 +92,7 @@ fn every_mistake_names_its_input_and_what_would_be_right() {
         ),
         (
             &["--context=../x"],
-            "input `context`: `../x` must not have `..` in it",
+            "input `context`: `../x` must not contain `..`",
         ),
         (
             &["--dockerfile=Nope"],
@@ -136,7 +136,7 @@ fn every_mistake_names_its_input_and_what_would_be_right() {
         ),
         (
             &["--smoke-timeout=soon"],
-            "input `smoke-timeout`: `soon` is no length of time such as `90s` or `5m`",
+            "input `smoke-timeout`: invalid duration `soon`; use a form such as `90s`, `5m` or `1h30m`",
         ),
         (
             &["--build-args=A"],

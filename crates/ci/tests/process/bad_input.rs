@@ -22,7 +22,7 @@ fn bad_input_is_one_error_with_cause_and_cure() {
         ),
         (
             &[("image", "")],
-            "input `image`: is required and was empty or absent (Name of the image to build, as `name:tag`.)",
+            "input `image`: is required (Name of the image to build, as `name:tag`.)",
         ),
         (
             &[("image", "Flask:1")],

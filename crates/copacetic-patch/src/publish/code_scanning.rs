@@ -46,16 +46,16 @@ pub(crate) async fn upload(patch: &ImagePatch<'_, '_>, after: &Report) {
         scanning.upload(&file, &place).await.map(Some)
     };
     match upload.await {
-        Ok(Some(_)) => ctx
-            .log()
-            .info(format!("uploaded the remaining findings to the Security tab: {category}")),
+        Ok(Some(_)) => ctx.log().info(format!(
+            "uploaded the remaining findings to the Security tab: {category}"
+        )),
         Ok(None) => log_skipped(patch),
-        Err(error) if error.is_setting() => ctx.log().notice(format!(
-            "the Security tab was not updated: {error}"
-        )),
-        Err(error) => ctx.log().warning(format!(
-            "the Security tab was not updated: {error}"
-        )),
+        Err(error) if error.is_setting() => ctx
+            .log()
+            .notice(format!("the Security tab was not updated: {error}")),
+        Err(error) => ctx
+            .log()
+            .warning(format!("the Security tab was not updated: {error}")),
     }
 }
 
@@ -130,7 +130,9 @@ mod tests {
     fn a_secret_is_not_closed_by_a_scan_that_did_not_look_for_it() {
         let mut baseline = report(&[("openssl", "1", "2"), ("zlib1g", "1", "")]);
         let secret = json!({"Target": "/app/key.pem", "Class": "secret", "Secrets": [{"RuleID": "private-key", "Severity": "HIGH", "Title": "Key", "StartLine": 1, "EndLine": 3}]});
-        baseline.results.push(serde_json::from_value(secret).unwrap());
+        baseline
+            .results
+            .push(serde_json::from_value(secret).unwrap());
         let after = report(&[("openssl", "2", "-"), ("zlib1g", "1", "")]);
         let (rules, id) = upload(after, baseline);
         assert_eq!(rules, ["CVE-zlib1g", "private-key"]);

@@ -44,10 +44,7 @@ pub(super) fn patched_image(
 fn packages(comparison: &Comparison) -> String {
     let mut fixed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for finding in &comparison.fixed {
-        fixed
-            .entry(&finding.package)
-            .or_default()
-            .push(&finding.id);
+        fixed.entry(&finding.package).or_default().push(&finding.id);
     }
     let mut out = "\n| Package | Before | After | Fixed |\n|---|---|---|---|\n".to_owned();
     for updated in comparison.updated.iter().take(ROWS) {

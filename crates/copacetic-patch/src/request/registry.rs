@@ -97,14 +97,8 @@ impl Login {
                 ),
             }),
             (None, None) => Ok(Self::Anonymous),
-            (Some(_), None) => Err(BadInput::new(
-                "tenant-id",
-                "is required with `client-id`",
-            )),
-            (None, Some(_)) => Err(BadInput::new(
-                "client-id",
-                "is required with `tenant-id`",
-            )),
+            (Some(_), None) => Err(BadInput::new("tenant-id", "is required with `client-id`")),
+            (None, Some(_)) => Err(BadInput::new("client-id", "is required with `tenant-id`")),
         }
     }
 }

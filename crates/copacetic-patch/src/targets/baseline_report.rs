@@ -48,8 +48,8 @@ impl BaselineReport {
         let Some(path) = &request.report else {
             return Ok(None);
         };
-        let raw = std::fs::read(path)
-            .with_context(|| format!("failed to read `{}`", path.display()))?;
+        let raw =
+            std::fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))?;
         let scanned = Scanned::read(raw)
             .map_err(|e| BadInput::new("report", format!("`{}`: {e}", request.relative(path))))?;
         check_image(&scanned.report, &patch.image)?;
@@ -162,7 +162,10 @@ mod tests {
             ),
         ];
         for (change, problem) in table {
-            assert_eq!(check(change), Err(format!("input `report`: {problem}{hint}")));
+            assert_eq!(
+                check(change),
+                Err(format!("input `report`: {problem}{hint}"))
+            );
         }
     }
 

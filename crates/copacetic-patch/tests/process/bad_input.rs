@@ -48,7 +48,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "timeout",
             "1000000000h",
-            "input `timeout`: `1000000000h` is longer than any job lasts; give 120h at most",
+            "input `timeout`: duration `1000000000h` is longer than any job can run; use at most `120h`",
         ),
         (
             "push",
@@ -93,7 +93,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "offline",
             "1",
-            "input `offline`: `1` is neither `true` nor `false`",
+            "input `offline`: invalid value `1`; expected one of `true`, `false`",
         ),
         ("tag", "x", "input `tag` is unknown; did you mean `tags`?"),
     ];
@@ -120,7 +120,10 @@ fn a_buildkit_is_named_by_its_own_address() {
     let table = [
         ("8888", format!("invalid address `8888`; {invalid}")),
         ("unix://", format!("invalid address `unix://`; {invalid}")),
-        ("docker://", format!("invalid address `docker://`; {invalid}")),
+        (
+            "docker://",
+            format!("invalid address `docker://`; {invalid}"),
+        ),
         (
             "docker-container://buildkitd",
             format!("`docker-container://buildkitd` {docker}"),
@@ -166,7 +169,7 @@ fn the_recipient_of_the_runs_identity_is_checked_first() {
 }
 
 #[test]
-fn an_argument_that_is_no_text_is_rejected() {
+fn an_argument_that_is_not_text_is_rejected() {
     let path = OsStr::from_bytes(b"--image=app:\xff");
     rejected(
         &step().arg(path).run(),

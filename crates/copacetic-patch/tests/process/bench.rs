@@ -36,7 +36,7 @@ impl Bench {
         let base: ImageRef = format!("seaworthy-patch-real:{name}-base").parse().unwrap();
         build("Dockerfile.python", &base, &[("WHEELS", wheels)]);
         let image = base.to_string();
-        let mut bench = Self::of(
+        let mut bench = Self::build(
             name,
             &[("PACKAGES", packages), ("HELD", ""), ("BASE", &image)],
         );

@@ -168,7 +168,10 @@ fn an_error_of_copa_has_a_hint() {
         let bench = Bench::new("hint", "vulnlib", "").input(input, value);
         let ran = broken(&bench);
         let error = ran.error();
-        assert!(error.contains(context) && error.ends_with(message), "{error}");
+        assert!(
+            error.contains(context) && error.ends_with(message),
+            "{error}"
+        );
     }
 }
 

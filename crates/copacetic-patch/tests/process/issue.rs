@@ -6,8 +6,7 @@ use testkit::{FakeDocker, GitHub};
 use crate::bench::exited;
 use crate::step;
 
-const ROW: &str =
-    "| `worker:1-patched` | CVE-2099-0001 | `perl` | no update fixes it |";
+const ROW: &str = "| `worker:1-patched` | CVE-2099-0001 | `perl` | no update fixes it |";
 
 #[tokio::test]
 async fn an_issue_stays_open_for_an_image_that_could_not_be_patched() {
@@ -44,7 +43,6 @@ async fn an_issue_stays_open_for_an_image_that_could_not_be_patched() {
     };
     issues.roll(&rolling, read).await.unwrap();
     assert!(body.contains(ROW), "{body}");
-    let unknown =
-        "The last run failed to patch `app:1`, `worker:1`, so the remaining findings there are unknown";
+    let unknown = "The last run failed to patch `app:1`, `worker:1`, so the remaining findings there are unknown";
     assert!(body.contains(unknown), "{body}");
 }

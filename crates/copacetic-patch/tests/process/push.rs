@@ -55,13 +55,21 @@ fn a_registry_that_does_not_take_the_image_keeps_the_tag_that_it_has() {
             "while pushing a part of",
             &["1"],
         ),
-        (every("PUT /manifests/1-patched-1", down), unavailable, &["1"]),
+        (
+            every("PUT /manifests/1-patched-1", down),
+            unavailable,
+            &["1"],
+        ),
         (
             every("PUT /manifests/1-patched", cut),
             "while tagging",
             &["1", INCREMENTAL],
         ),
-        (every("GET /tags/list", down), unavailable, &["1", INCREMENTAL]),
+        (
+            every("GET /tags/list", down),
+            unavailable,
+            &["1", INCREMENTAL],
+        ),
     ];
     let (pushed, wire) = by_wire(Pushed::new("down", "vulnlib"), &Arc::default());
     for (rule, message, tags) in table {

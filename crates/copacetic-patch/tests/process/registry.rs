@@ -293,8 +293,7 @@ fn the_matching_images_of_a_registry_are_patched() {
     let none = pushed.bench.input("repositories", "other/*").run();
     assert_eq!(none.code, 3, "{}", none.log);
     assert!(
-        none.error()
-            .contains("matches `repositories` and `tags`"),
+        none.error().contains("matches `repositories` and `tags`"),
         "{}",
         none.error()
     );

@@ -171,7 +171,10 @@ impl Wire {
     pub(crate) fn settled(&self) {
         let started = Instant::now();
         while self.shared.open.load(Ordering::SeqCst) > 0 {
-            assert!(started.elapsed() < SETTLE_TIMEOUT, "the server does not respond");
+            assert!(
+                started.elapsed() < SETTLE_TIMEOUT,
+                "the server does not respond"
+            );
             std::thread::yield_now();
         }
     }

@@ -70,7 +70,7 @@ impl TargetRequest {
                 BadInput::new("scan-type", format!("`{text}` is none of {KINDS}"))
             })?;
             let (name, given) = if kind == Kind::Image {
-                let problem = "is required for `scan-type: image` and was empty or absent";
+                let problem = "is required for `scan-type: image`";
                 let image = inputs.text("image");
                 (
                     "image",

@@ -11,6 +11,12 @@ pub(crate) const CARGO_DENY: Tool = Tool {
     version: "0.20.2",
 };
 
+/// cargo-shear, which finds dependencies that no code uses. Newer ones need a newer compiler than `rust-toolchain.toml` has.
+pub(crate) const CARGO_SHEAR: Tool = Tool {
+    name: "cargo-shear",
+    version: "1.12.4",
+};
+
 /// A tool at the version that is used here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tool {
@@ -30,7 +36,7 @@ impl Tool {
         if !program.is_file() {
             say::step(&format!("compiling {name}"), || {
                 let target = folder.join("target");
-                // It works for seconds: an optimised one would take longer to make than it saves.
+                // It works for seconds: an optimized one would take longer to make than it saves.
                 run(
                     command("cargo", ["install", "--locked", "--debug", "--quiet"])
                         .arg("--root")

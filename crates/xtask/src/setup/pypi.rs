@@ -12,6 +12,13 @@ pub(crate) const ZIZMOR: Package = Package {
     beside: &[],
 };
 
+/// typos, which knows the misspellings that people make: a wheel with the program in it.
+pub(crate) const TYPOS: Package = Package {
+    name: "typos",
+    version: "1.52.0",
+    beside: &[],
+};
+
 /// The Azure CLI, whose parser reads the commands of `docs/azure-setup.md`.
 pub(crate) const AZURE_CLI: Package = Package {
     name: "azure-cli",

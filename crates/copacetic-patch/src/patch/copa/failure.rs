@@ -100,7 +100,8 @@ fn step_output(line: &str) -> Option<&str> {
     let (seconds, output) = rest.split_once(' ')?;
     let number = |word: &str| word.parse::<f64>().is_ok();
     let output = output.trim();
-    (number(step) && number(seconds) && seconds.contains('.') && !output.is_empty()).then_some(output)
+    (number(step) && number(seconds) && seconds.contains('.') && !output.is_empty())
+        .then_some(output)
 }
 
 // BuildKit puts `#9 1.234 ` before a line of a step, and `1.234 ` where it repeats the last of them.

@@ -99,10 +99,7 @@ fn objections_to_a_patch() {
             &[("openssl", "2", "-"), ("tar", "1", "2")],
             "the patched image has new findings: CVE-tar in tar",
         ),
-        (
-            &before,
-            "the patch fixed no findings",
-        ),
+        (&before, "the patch fixed no findings"),
     ];
     for (after, objection) in table {
         assert_eq!(

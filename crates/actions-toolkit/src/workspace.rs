@@ -1,0 +1,240 @@
+//! Files of the workspace: the one way in which an action opens or writes a file that an input names.
+//!
+//! A path that leads out of the workspace, by `..` or by a symbolic link, is rejected: the checkout may be a
+//! stranger's, and a container action runs as root.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use rustix::fs::OFlags;
+
+use crate::BadInput;
+
+/// The directory of the checkout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace(PathBuf);
+
+impl Workspace {
+    /// The workspace at `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self(root.into())
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// The path that the value `text` of the input `input` names.
+    ///
+    /// # Errors
+    /// When it has `..` in it, or is absolute and not in the workspace. Links are looked at when the file is opened or
+    /// written.
+    pub fn path(&self, input: &'static str, text: &str) -> Result<WorkspacePath, String> {
+        let path = Path::new(text);
+        if path.components().any(|part| part == Component::ParentDir) {
+            return Err(format!("`{text}` must not contain `..`"));
+        }
+        let relative = if path.is_absolute() {
+            path.strip_prefix(&self.0).map_err(|_| {
+                format!("`{text}` is outside the workspace; use a path relative to it")
+            })?
+        } else {
+            path
+        };
+        let parts = relative.components().filter_map(|part| match part {
+            Component::Normal(part) => part.to_str(),
+            _ => None,
+        });
+        Ok(WorkspacePath {
+            workspace: self.clone(),
+            input,
+            relative: parts.collect::<Vec<_>>().join("/"),
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// A path in the workspace that an input names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkspacePath {
+    workspace: Workspace,
+    input: &'static str,
+    relative: String,
+    text: String,
+}
+
+impl WorkspacePath {
+    /// The path as it was given.
+    pub fn given(&self) -> &str {
+        &self.text
+    }
+
+    /// The path as later steps see it: relative to the workspace, `/` between its parts, empty for the workspace itself.
+    pub fn relative(&self) -> &str {
+        &self.relative
+    }
+
+    /// The absolute path. What is read from there or written there goes through the methods of this type.
+    pub fn absolute(&self) -> PathBuf {
+        self.workspace.0.join(&self.relative)
+    }
+
+    /// The same for the result at `index`, counted from 0: `report.json`, `report-2.json`, `report-3.json`; with
+    /// another `extension`, `report.cdx.json`.
+    #[must_use]
+    pub fn numbered(&self, index: usize, extension: &str) -> Self {
+        let path = Path::new(&self.relative);
+        let own = path.extension().unwrap_or_default();
+        if index == 0 && own == extension {
+            return self.clone();
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let number = match index {
+            0 => String::new(),
+            _ => format!("-{}", index + 1),
+        };
+        let path = path.with_file_name(format!("{stem}{number}.{extension}"));
+        Self {
+            relative: path.to_string_lossy().into_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The absolute path of a file or directory that exists, with every link resolved.
+    ///
+    /// # Errors
+    /// [`BadInput`] when there is none, or when it is outside the workspace.
+    pub fn existing(&self) -> Result<PathBuf, BadInput> {
+        let resolve = |path: &Path| path.canonicalize();
+        let path = resolve(&self.absolute()).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                self.bad(format!("there is no `{}` in the workspace", self.text))
+            }
+            _ => self.unreadable(&e),
+        })?;
+        let root = resolve(&self.workspace.0).map_err(|e| self.unreadable(&e))?;
+        if path.starts_with(root) {
+            return Ok(path);
+        }
+        Err(self.bad(format!(
+            "`{}` is a link that leads out of the workspace",
+            self.text
+        )))
+    }
+
+    /// The absolute path of a directory that exists.
+    ///
+    /// # Errors
+    /// [`BadInput`] when there is none, or when it is outside the workspace.
+    pub fn directory(&self) -> Result<PathBuf, BadInput> {
+        let path = self.existing();
+        let path = path.ok().filter(|path| path.is_dir());
+        path.ok_or_else(|| {
+            self.bad(format!(
+                "there is no directory `{}` in the workspace",
+                self.text
+            ))
+        })
+    }
+
+    /// The file, open for reading.
+    ///
+    /// # Errors
+    /// [`BadInput`] when it is missing, outside the workspace, or not a regular file.
+    pub fn open(&self) -> Result<File, BadInput> {
+        let path = self.existing()?;
+        // A fifo would block the step, a device may do anything when it is opened.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = i32::try_from(flags.bits()).unwrap_or_default();
+        let file = File::options()
+            .read(true)
+            .custom_flags(flags)
+            .open(path)
+            .map_err(|e| self.unreadable(&e))?;
+        let metadata = file.metadata().map_err(|e| self.unreadable(&e))?;
+        if metadata.is_file() {
+            return Ok(file);
+        }
+        Err(self.bad(format!("`{}` is not a file", self.text)))
+    }
+
+    /// The text of the file, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`BadInput`] when it can't be opened, is longer, or is not UTF-8.
+    pub fn read(&self, limit: u64) -> Result<String, BadInput> {
+        let mut text = String::new();
+        self.open()?
+            .take(limit + 1)
+            .read_to_string(&mut text)
+            .map_err(|e| self.unreadable(&e))?;
+        if text.len() as u64 > limit {
+            let problem = format!("`{}` is larger than {limit} bytes", self.text);
+            return Err(self.bad(problem));
+        }
+        Ok(text)
+    }
+
+    /// Write `content`: whole or not at all, with the directories that it needs. The file belongs to the owner of the
+    /// workspace, since later steps do not run as root; a link in its place is replaced and not followed.
+    ///
+    /// # Errors
+    /// When it can't be written, or would be outside the workspace.
+    pub fn write(&self, content: &[u8]) -> anyhow::Result<()> {
+        self.replace(content).with_context(|| {
+            format!(
+                "failed to write `{}` (`{}`) into the workspace",
+                self.relative, self.input
+            )
+        })
+    }
+
+    fn replace(&self, content: &[u8]) -> anyhow::Result<()> {
+        let root = self.workspace.0.canonicalize()?;
+        let owner = root.metadata()?;
+        let path = root.join(&self.relative);
+        let directory = path.parent().unwrap_or(&root);
+        self.create_parents(&root, owner.uid(), owner.gid())?;
+        if !directory.canonicalize()?.starts_with(&root) {
+            bail!("its directory is outside the workspace");
+        }
+        if path.is_dir() {
+            bail!("it is a directory");
+        }
+        let mut file = tempfile::Builder::new()
+            .prefix(".seaworthy-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(directory)?;
+        file.write_all(content)?;
+        fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
+        file.persist(&path)?;
+        Ok(())
+    }
+
+    fn create_parents(&self, root: &Path, user: u32, group: u32) -> std::io::Result<()> {
+        let mut directory = root.to_owned();
+        for part in Path::new(&self.relative).parent().into_iter().flatten() {
+            directory.push(part);
+            if !directory.exists() {
+                std::fs::create_dir(&directory)?;
+                std::os::unix::fs::chown(&directory, Some(user), Some(group))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bad(&self, problem: String) -> BadInput {
+        BadInput::new(self.input, problem)
+    }
+
+    fn unreadable(&self, error: &std::io::Error) -> BadInput {
+        self.bad(format!("`{}` cannot be read: {error}", self.text))
+    }
+}
+
+#[cfg(test)]
+mod tests;
