@@ -1,5 +1,5 @@
-//! The documents say what the code does: their links lead somewhere, their commands exist, and the messages
-//! that they explain are messages of the code.
+//! The documents match the code: their links lead to files, their commands exist, and the messages that they explain
+//! are messages of the code.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,10 +7,10 @@ use std::process::Command;
 use pipeline_tests::{program, root};
 use walkdir::WalkDir;
 
-/// The files below `folder` that end in `ending`, but for what is built or vendored.
-fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+/// The files below `directory` that end in `ending`, except what is built or vendored.
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
     let skipped = ["target", ".git", "node_modules", "schemas"];
-    let entries = WalkDir::new(folder).into_iter().filter_entry(|entry| {
+    let entries = WalkDir::new(directory).into_iter().filter_entry(|entry| {
         let name = entry.file_name().to_string_lossy();
         !skipped.contains(&name.as_ref())
     });
@@ -73,8 +73,8 @@ fn the_links_of_the_documents_lead_to_files() {
         for link in read(&document).split("](").skip(1) {
             let target = link.split(')').next().unwrap_or_default();
             let path = target.split('#').next().unwrap_or_default();
-            let folder = document.parent().expect("a file is in a folder");
-            if !target.contains("://") && !path.is_empty() && !folder.join(path).exists() {
+            let directory = document.parent().expect("a file is in a directory");
+            if !target.contains("://") && !path.is_empty() && !directory.join(path).exists() {
                 dead.push(format!("{}: {target}", document.display()));
             }
         }

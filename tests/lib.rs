@@ -1,4 +1,4 @@
-//! What the tests of the whole pipeline share: the project's own command, and working trees to run it on.
+//! What the tests of the whole pipeline share: the command `xtask`, and working trees to run it on.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -6,10 +6,22 @@ use std::process::{Command, Output};
 /// The root of the checkout.
 ///
 /// # Panics
-/// Never: the package stands one folder below it.
+/// Never: the package is one directory below it.
 pub fn root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    root.expect("the package stands below the root").to_owned()
+    root.expect("the package is below the root").to_owned()
+}
+
+/// The names of the actions.
+///
+/// # Panics
+/// When the list can't be read.
+pub fn actions() -> Vec<String> {
+    let list = std::fs::read_to_string(root().join("actions/actions.txt"));
+    let list = list.expect("the list of actions");
+    let lines = list.lines().filter(|line| !line.starts_with('#'));
+    let names = lines.filter_map(|line| line.split_once(':'));
+    names.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// A program that was built with the tests.
@@ -20,7 +32,7 @@ pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test has a path");
     test.ancestors()
         .nth(2)
-        .expect("it stands in the target folder")
+        .expect("it is in the target directory")
         .join(name)
 }
 
@@ -42,7 +54,7 @@ pub fn pipeline(source: &Path) -> Output {
 /// # Panics
 /// When the file does not have it.
 pub fn changed(name: &str, from: &str, to: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let git = |args: &[&str], at: &Path| {
         let done = Command::new("git")
             .args(args)
@@ -68,16 +80,16 @@ pub fn changed(name: &str, from: &str, to: &str) -> tempfile::TempDir {
     );
     for path in listed.split(|b| *b == 0).filter(|path| !path.is_empty()) {
         let path = String::from_utf8_lossy(path).into_owned();
-        let (source, target) = (root().join(&path), folder.path().join(&path));
+        let (source, target) = (root().join(&path), directory.path().join(&path));
         if source.is_file() {
-            std::fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
+            std::fs::create_dir_all(target.parent().expect("a directory")).expect("a directory");
             std::fs::copy(source, target).expect("a copy");
         }
     }
-    let file = folder.path().join(name);
+    let file = directory.path().join(name);
     let text = std::fs::read_to_string(&file).expect("the file to change");
     assert!(text.contains(from), "`{name}` has no `{from}`");
     std::fs::write(&file, text.replace(from, to)).expect("the changed file");
-    git(&["init", "--quiet"], folder.path());
-    folder
+    git(&["init", "--quiet"], directory.path());
+    directory
 }

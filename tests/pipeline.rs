@@ -6,21 +6,21 @@ use std::sync::OnceLock;
 use pipeline_tests::{changed, pipeline, root};
 use serde_json::Value;
 
-/// The application's address, after the pipeline has run once. What failed once is not tried again.
+/// The application's address, after the pipeline has run once. A failure is not retried.
 fn served() -> &'static str {
     static ADDRESS: OnceLock<Result<String, String>> = OnceLock::new();
     let address = ADDRESS.get_or_init(|| {
         let ran = pipeline(&root());
-        let said = text(&ran);
-        let line = said
+        let log = text(&ran);
+        let line = log
             .lines()
             .filter(|line| ran.status.success() && line.starts_with("http://"))
             .find_map(|line| line.strip_suffix(" serves"));
-        line.map(ToOwned::to_owned).ok_or(said)
+        line.map(ToOwned::to_owned).ok_or(log)
     });
     match address {
         Ok(address) => address,
-        Err(said) => panic!("the pipeline did not serve:\n{said}"),
+        Err(log) => panic!("the pipeline did not serve:\n{log}"),
     }
 }
 
@@ -39,9 +39,13 @@ fn get(url: &str) -> String {
         .expect("a runtime");
     runtime.block_on(async {
         let http = actions_toolkit::http_client().expect("a client");
-        let answer = http.get(url).send().await.expect("an answer");
-        assert!(answer.status().is_success(), "{url}: {}", answer.status());
-        answer.text().await.expect("a body")
+        let response = http.get(url).send().await.expect("a response");
+        assert!(
+            response.status().is_success(),
+            "{url}: {}",
+            response.status()
+        );
+        response.text().await.expect("a body")
     })
 }
 
@@ -51,19 +55,21 @@ fn commit() -> String {
     health["commit"].as_str().expect("a commit").to_owned()
 }
 
-/// Whether Debian has a newer OpenSSL than the base image: its updates mend vulnerabilities. A base image that was pulled
+/// Whether Debian has a newer OpenSSL than the base image: its updates fix vulnerabilities. A base image that was pulled
 /// today may have nothing to patch.
 fn is_aged() -> bool {
     let script = "apt-get update -qq && apt-get --simulate --only-upgrade install libssl3t64";
-    let asked = std::process::Command::new("docker")
+    let simulated = std::process::Command::new("docker")
         .args(["run", "--rm", "debian:trixie-slim", "sh", "-c", script])
         .output()
         .expect("docker starts");
-    assert!(asked.status.success(), "{}", text(&asked));
-    text(&asked).lines().any(|line| line.starts_with("Inst "))
+    assert!(simulated.status.success(), "{}", text(&simulated));
+    text(&simulated)
+        .lines()
+        .any(|line| line.starts_with("Inst "))
 }
 
-// What the deployment was given by the steps before it, and the page by the deployment.
+// What the deployment got from the steps before it, and the page from the deployment.
 fn the_page_has_every_fact(patched: bool) {
     let facts: Value = serde_json::from_str(&get(&format!("{}/version", served()))).expect("JSON");
     let page = get(served());
@@ -74,13 +80,9 @@ fn the_page_has_every_fact(patched: bool) {
         let fact = facts[fact].as_str().expect("a text");
         assert!(page.contains(fact), "{fact}: {page}");
     }
-    let said = if patched {
-        "yes"
-    } else {
-        "no, nothing to fix"
-    };
-    let said = format!("<dt>Patched</dt><dd>{said}</dd>");
-    assert!(page.contains(&said), "{said}: {page}");
+    let log = if patched { "yes" } else { "no, nothing to fix" };
+    let log = format!("<dt>Patched</dt><dd>{log}</dd>");
+    assert!(page.contains(&log), "{log}: {page}");
     let total = |when: &str| -> u64 {
         let counts = facts["scan"][when].as_object().expect("counts");
         assert_eq!(counts.len(), 5, "{facts}");
@@ -103,7 +105,7 @@ fn the_application_serves_what_was_patched_and_the_security_tab_knows() {
         security.contains("image/flask-app") && security.contains("CVE-"),
         "{security}"
     );
-    // What was patched is closed, not only found.
+    // What was patched is closed, not only reported.
     assert!(!patched || security.contains(" fixed</span>"), "{security}");
 }
 
@@ -118,10 +120,10 @@ fn a_commit_that_breaks_the_application_is_red_and_the_previous_version_serves_o
     );
     let ran = pipeline(broken.path());
     assert!(!ran.status.success());
-    let said = text(&ran);
+    let log = text(&ran);
     assert!(
-        said.contains("error: test_health_reports_the_running_version: assert 500 == 200"),
-        "{said}"
+        log.contains("error: test_health_reports_the_running_version: assert 500 == 200"),
+        "{log}"
     );
     assert_eq!(commit(), before);
 }
@@ -137,14 +139,14 @@ fn a_commit_that_fails_only_in_the_cluster_is_rolled_back_and_red() {
     );
     let ran = pipeline(broken.path());
     assert!(!ran.status.success());
-    let said = text(&ran);
+    let log = text(&ran);
     assert!(
-        said.contains("the new version was refused, and `seaworthy.azurecr.io/flask-app@sha256:"),
-        "{said}"
+        log.contains("the new version was refused, and `seaworthy.azurecr.io/flask-app@sha256:"),
+        "{log}"
     );
     assert!(
-        said.contains("container `app` ends with exit code 1 again and again"),
-        "{said}"
+        log.contains("container `app` ends with exit code 1 again and again"),
+        "{log}"
     );
     assert_eq!(commit(), before);
 }

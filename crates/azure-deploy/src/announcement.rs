@@ -1,7 +1,7 @@
 //! What GitHub's environment is told of the deployment.
 
 use actions_toolkit::{Context, PolicyFailure};
-use github::{DeploymentState, DeploymentStatus, Deployments};
+use github::{Client, DeploymentState, DeploymentStatus, Deployments};
 
 use crate::report::Story;
 use crate::request::Request;
@@ -35,11 +35,10 @@ impl<'a> Announcement<'a> {
             return Ok(None);
         };
         let github = ctx.github();
-        let (Some(repository), Some(sha)) = (github.repository(), github.sha()) else {
+        let (Some(client), Some(sha)) = (Client::from_context(ctx, token)?, github.sha()) else {
             anyhow::bail!("GITHUB_REPOSITORY and GITHUB_SHA are not both set");
         };
-        let http = ctx.http()?.clone();
-        let deployments = Deployments::new(http, github.api_url(), repository, token.expose())?;
+        let deployments = client.deployments();
         let id = deployments.create(sha, environment).await?;
         Ok(Some((deployments, id)))
     }

@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use actions_toolkit::{Context, Done};
 use anyhow::Context as _;
-use container::Docker;
+use docker::Docker;
 
 pub use action::ACTION;
 use announcement::Announcement;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use actions_toolkit::BadInput;
-use container::ImageRef;
+use oci::ImageRef;
 use serde_json::Value;
 
 use crate::kustomize::Rendered;

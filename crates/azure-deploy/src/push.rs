@@ -5,8 +5,9 @@ use std::time::Duration;
 use actions_toolkit::{BadInput, Context, within};
 use anyhow::Context as _;
 use azure::TOKEN_USER;
-use container::{Auth, Credentials, Digest, Docker, ImageRef};
+use docker::Docker;
 use futures_util::future::try_join_all;
+use oci::{Auth, Credentials, Digest, ImageRef};
 
 use crate::login::Login;
 use crate::request::{RegistryInput, Request};
@@ -17,7 +18,7 @@ const ATTEMPTS: u64 = 3;
 /// The registry, signed in.
 pub(crate) struct Registry {
     credentials: Option<Credentials>,
-    client: container::Registry,
+    client: oci::Registry,
 }
 
 /// Every image must be in Docker before anything is started.
@@ -65,7 +66,7 @@ impl Registry {
             (RegistryInput::Azure { .. }, None) => anyhow::bail!("nobody signed in to Azure"),
         };
         let auth = credentials.clone().map_or(Auth::Anonymous, Auth::Basic);
-        let client = container::Registry::new(ctx.http()?.clone(), &host, auth);
+        let client = oci::Registry::new(ctx.http()?.clone(), &host, auth);
         Ok(Self {
             credentials,
             client,

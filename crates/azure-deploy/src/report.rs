@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actions_toolkit::{Context, text};
-use container::ImageRef;
+use oci::ImageRef;
 use serde_json::Value;
 
 use crate::change::Before;

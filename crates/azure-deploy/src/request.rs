@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Secret};
-use container::ImageRef;
+use oci::ImageRef;
 
 use crate::kustomize;
 use crate::manifests::Manifests;

@@ -8,7 +8,7 @@ mod place;
 
 use actions_toolkit::{PolicyFailure, text, within};
 use anyhow::{Context as _, bail};
-use container::{Container, ContainerSpec, ImageInfo};
+use docker::{Container, ContainerSpec, ImageInfo};
 use findings::Finding;
 use futures_util::future::join_all;
 use serde::Deserialize;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use actions_toolkit::{PolicyFailure, StopCommands, text, within};
 use anyhow::anyhow;
-use container::{BuildError, BuildEvent, BuildRequest, ImageInfo, ImageRef};
+use docker::{BuildError, BuildEvent, BuildRequest, ImageInfo};
+use oci::ImageRef;
 
 use crate::job::Job;
 use crate::proof::{Built, Evidence};

@@ -1,7 +1,7 @@
 //! What every part of the work needs.
 
 use actions_toolkit::{Context, Log};
-use container::Docker;
+use docker::Docker;
 
 use crate::request::Request;
 

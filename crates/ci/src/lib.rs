@@ -26,7 +26,8 @@ mod verdict;
 pub use action::ACTION;
 
 use actions_toolkit::{Context, Done, Held};
-use container::{Docker, ImageRef};
+use docker::Docker;
+use oci::ImageRef;
 
 use crate::build::build;
 use crate::job::Job;
@@ -62,7 +63,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     verdicts.push(publish::files(ctx, &request, &proof));
     let (verdict, others) = verdict::sum(verdicts);
     report::write(ctx, &request, &proof, verdict.as_ref().err(), &others);
-    let told = publish::tell(ctx, &request, &proof, verdict.is_ok()).await;
+    let told = publish::publish(ctx, &request, &proof, verdict.is_ok()).await;
     verdict?;
     told?;
     ctx.log().info(report::last_line(&request));

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use actions_toolkit::Location;
-use container::ImageInfo;
+use docker::ImageInfo;
 
 use crate::junit::Test;
 use crate::request::Request;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use container::{BuildWarning, ImageInfo, Layer};
+use docker::{BuildWarning, ImageInfo, Layer};
 
 use crate::analysis::Analysis;
 use crate::build::Build;

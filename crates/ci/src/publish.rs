@@ -2,11 +2,10 @@
 //!
 //! A token that may not is no verdict on the code: it is said, and the step goes on.
 
-use actions_toolkit::{Context, Secret};
-use anyhow::Context as _;
+use actions_toolkit::{Context, Level};
 use findings::Finding;
 use findings::sarif::{self, Analysis, TRIVY};
-use github::{CodeScanning, Commented, Packed, Place, PullRequest};
+use github::{CompressedSarif, Publisher};
 
 use crate::keep;
 use crate::proof::Proof;
@@ -36,7 +35,7 @@ fn sarif(
     proof: &Proof,
     of: fn(&[Finding]) -> &[Finding],
 ) -> anyhow::Result<Option<Vec<u8>>> {
-    let family = family(ctx);
+    let family = github::job_category(&ctx.github());
     let linted = proof.analysis.iter().flat_map(|analysis| &analysis.linted);
     let mut parts: Vec<_> = linted
         .map(|linted| {
@@ -64,95 +63,36 @@ fn sarif(
     sarif::write(&analyses, sarif::SHOWN).map(Some)
 }
 
-fn family(ctx: &Context) -> String {
-    let github = ctx.github();
-    let workflow = github.workflow_path().unwrap_or("local");
-    format!("{workflow}:{}", github.job().unwrap_or("local"))
-}
-
-/// Tell GitHub.
+/// Publish on GitHub: the comment and the Security tab, as far as they are asked for.
 ///
 /// # Errors
-/// When GitHub refuses the SARIF file, or fails.
-pub(crate) async fn tell(
+/// When GitHub rejects the SARIF file, or fails.
+pub(crate) async fn publish(
     ctx: &Context,
     request: &Request,
     proof: &Proof,
     passed: bool,
 ) -> anyhow::Result<()> {
-    let (Some(token), Some(repository)) = (&request.github.token, ctx.github().repository()) else {
+    let token = request.github.token.as_ref();
+    let Some(publisher) = Publisher::new(ctx, token, &request.workspace)? else {
         return Ok(());
     };
+    let github = ctx.github();
     if request.github.comment {
-        comment(ctx, request, proof, (token, repository), passed).await;
+        let body = report::comment(request, proof, passed, github.run_url().as_deref());
+        let marker = format!("seaworthy ci {}", github::job_category(&github));
+        publisher.comment(&marker, &body, false).await;
     }
-    match sarif(ctx, proof, sarif::told)? {
-        Some(file) if request.github.upload => {
-            upload(ctx, request, (token, repository), &file).await
-        }
-        _ => Ok(()),
+    if !request.github.upload {
+        return Ok(());
     }
-}
-
-async fn upload(
-    ctx: &Context,
-    request: &Request,
-    (token, repository): (&Secret, &str),
-    file: &[u8],
-) -> anyhow::Result<()> {
-    let (log, github) = (ctx.log(), ctx.github());
-    let place = match Place::of(&github, &request.workspace) {
-        Ok(place) => place,
-        Err(reason) => {
-            log.notice(format!("the findings are not uploaded: {reason}"));
-            return Ok(());
-        }
+    let Some(sarif) = sarif(ctx, proof, sarif::told)? else {
+        return Ok(());
     };
-    let http = ctx.http()?.clone();
-    let scanning = CodeScanning::new(http, github.api_url(), repository, token.expose())?;
-    match scanning.upload(&Packed::of(file)?, &place).await {
-        Ok(done) => {
-            ctx.output("sarif-id", &done.id);
-            log.info("the findings are in the Security tab");
-            Ok(())
-        }
-        Err(error) if error.is_setting() => {
-            log.warning(format!("the findings are not in the Security tab: {error}"));
-            Ok(())
-        }
-        Err(error) => Err(anyhow::Error::new(error).context("while uploading to the Security tab")),
+    let file = CompressedSarif::new(&sarif)?;
+    if let Some(uploaded) = publisher.upload(&file, Level::Warning).await? {
+        ctx.output("sarif-id", &uploaded.id);
+        ctx.log().info("the findings are in the Security tab");
     }
-}
-
-async fn comment(
-    ctx: &Context,
-    request: &Request,
-    proof: &Proof,
-    (token, repository): (&Secret, &str),
-    passed: bool,
-) {
-    let (log, github) = (ctx.log(), ctx.github());
-    let event = github.event().unwrap_or_default();
-    let number = event
-        .pointer("/pull_request/number")
-        .and_then(serde_json::Value::as_u64);
-    let Some(number) = number else {
-        return;
-    };
-    let body = report::comment(request, proof, passed, github.run_url().as_deref());
-    let marker = format!("seaworthy ci {}", family(ctx));
-    let told = async {
-        let http = ctx.http()?.clone();
-        PullRequest::new(http, github.api_url(), repository, token.expose(), number)?
-            .keep(&marker, &body, false)
-            .await
-            .context("while keeping the comment up to date")
-    };
-    match told.await {
-        Ok(Some(Commented::NotPermitted)) => log.notice(
-            "the pull request has no comment: the token may not write one; give the job `permissions: pull-requests: write`, or set `comment: false`",
-        ),
-        Ok(_) => {}
-        Err(error) => log.warning(format!("the pull request has no comment: {error:#}")),
-    }
+    Ok(())
 }

@@ -8,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Secret};
-use container::{BuildSecrets, Cache, Dockerfile, ImageRef};
+use docker::{BuildSecrets, Cache, Dockerfile};
+use oci::ImageRef;
 use trivy::{DatabaseRequest, Severity};
 
 use crate::analysis::Linter;

@@ -2,7 +2,8 @@
 
 use actions_toolkit::Env;
 use anyhow::{Context as _, bail};
-use container::{ContainerSpec, ImageRef};
+use docker::ContainerSpec;
+use oci::ImageRef;
 use tempfile::TempDir;
 
 use crate::job::Job;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actions_toolkit::{PolicyFailure, text, within};
 use anyhow::{Context as _, bail};
-use container::{Container, ContainerSpec, ImageInfo, netns};
+use docker::{Container, ContainerSpec, ImageInfo, netns};
 
 use crate::job::Job;
 use crate::proof::{Evidence, Health, ImageProof};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use actions_toolkit::{PolicyFailure, text, within};
 use anyhow::{Context as _, anyhow, bail};
-use container::{Container, ContainerSpec, ImageInfo};
+use docker::{Container, ContainerSpec, ImageInfo};
 use futures_util::StreamExt as _;
 
 use crate::coverage::{self, Coverage};

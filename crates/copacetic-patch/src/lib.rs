@@ -19,7 +19,7 @@ mod verify;
 
 use actions_toolkit::{Context, Done, text::plural};
 use anyhow::anyhow;
-use container::Docker;
+use docker::Docker;
 
 pub use action::ACTION;
 use attempt::Attempt;

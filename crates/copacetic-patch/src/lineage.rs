@@ -1,7 +1,8 @@
 //! The labels and annotations that say what a patched image was made from.
 
 use anyhow::Context as _;
-use container::{ImageInfo, ImageRef};
+use docker::ImageInfo;
+use oci::ImageRef;
 use serde_json::{Map, Value};
 
 /// The label in which Copa notes the image that it patched: here, a name on a loopback port of this run.

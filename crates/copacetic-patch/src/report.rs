@@ -6,7 +6,7 @@ mod markdown;
 use actions_toolkit::text::{self, plural};
 use actions_toolkit::{Done, ExitStatus, PolicyFailure};
 use anyhow::anyhow;
-use container::ImageRef;
+use oci::ImageRef;
 
 use crate::request::Target;
 use crate::session::Session;

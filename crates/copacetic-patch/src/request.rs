@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Secret};
-use container::ImageRef;
+use oci::ImageRef;
 use trivy::DatabaseRequest;
 
 use crate::verify::SmokeTest;

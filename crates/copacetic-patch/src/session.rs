@@ -8,7 +8,8 @@ use std::sync::Arc;
 use actions_toolkit::Context;
 use anyhow::Context as _;
 use azure::{Credential, Directory, LoginServer, TOKEN_USER};
-use container::{Auth, Credentials, Docker, ImageRef, LocalRegistry, Registry};
+use docker::{Docker, LocalRegistry};
+use oci::{Auth, Credentials, ImageRef, Registry};
 use tokio::sync::OnceCell;
 use trivy::{Database, Origin, Scan, Scanned, Scanner};
 

@@ -4,7 +4,7 @@ mod baseline_report;
 mod image_patch;
 
 use actions_toolkit::BadInput;
-use container::ImageRef;
+use oci::ImageRef;
 
 use crate::request::{Filter, Target};
 use crate::session::Session;

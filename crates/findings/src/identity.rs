@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use container::Digest;
+use oci::Digest;
 
 /// The identity of what `parts` name: 16 hex digits.
 pub(crate) fn of(parts: &[&str]) -> String {

@@ -11,7 +11,7 @@ mod uri;
 
 use std::collections::HashMap;
 
-pub use container::Dockerfile;
+pub use docker::Dockerfile;
 use trivy::report::{Layer, Lines, ResultOf};
 
 pub use source::SourceFiles;

@@ -1,23 +1,23 @@
 //! The commit of a checkout, read from its files.
 //!
-//! There may be no git binary beside us, and git refuses a folder that belongs to another user, which a
-//! workspace does in a container action.
+//! There may be no git binary, and git refuses a directory of another user, which the workspace of a container
+//! action is.
 
 use std::path::Path;
 
-/// The commit that is checked out in `folder`, if it is a checkout.
-pub(crate) fn head(folder: &Path) -> Option<String> {
-    let git = folder.join(".git");
+/// The commit that is checked out in `directory`, if it is a checkout.
+pub(crate) fn head(directory: &Path) -> Option<String> {
+    let git = directory.join(".git");
     let git = match std::fs::read_to_string(&git) {
-        // A worktree or a submodule: a file that names the folder.
-        Ok(text) => folder.join(text.strip_prefix("gitdir:")?.trim()),
+        // A worktree or a submodule: a file that names the directory.
+        Ok(text) => directory.join(text.strip_prefix("gitdir:")?.trim()),
         Err(_) => git,
     };
     let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
     let Some(name) = head.strip_prefix("ref:").map(str::trim) else {
         return commit(&head);
     };
-    // A worktree keeps its branches in the folder of the checkout that it belongs to.
+    // A worktree keeps its branches in the directory of the checkout that it belongs to.
     let common = match std::fs::read_to_string(git.join("commondir")) {
         Ok(path) => git.join(path.trim()),
         Err(_) => git,
@@ -35,8 +35,8 @@ pub(crate) fn head(folder: &Path) -> Option<String> {
 /// `text` as the name of a commit, 40 hex digits.
 pub(crate) fn commit(text: &str) -> Option<String> {
     let text = text.trim();
-    let sound = text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    sound.then(|| text.to_ascii_lowercase())
+    let valid = text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    valid.then(|| text.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ mod tests {
     type Files<'a> = &'a [(&'a str, &'a str)];
 
     #[test]
-    fn a_checkout_says_its_commit_in_every_form_that_git_writes() {
+    fn the_commit_of_a_checkout_is_read_in_every_form_that_git_writes() {
         let packed = format!("# pack-refs with: peeled\n{SHA} refs/heads/main\n");
         let table: [(&str, Files, Option<&str>); 6] = [
             ("detached", &[(".git/HEAD", SHA)], Some(SHA)),
@@ -78,7 +78,7 @@ mod tests {
                 ],
                 Some(SHA),
             ),
-            ("no checkout", &[("a.txt", "a")], None),
+            ("not a checkout", &[("a.txt", "a")], None),
             (
                 "no commit yet",
                 &[(".git/HEAD", "ref: refs/heads/main\n")],
@@ -86,13 +86,13 @@ mod tests {
             ),
         ];
         for (name, files, expected) in table {
-            let folder = tempfile::tempdir().unwrap();
+            let directory = tempfile::tempdir().unwrap();
             for (path, text) in files {
-                let path = folder.path().join(path);
+                let path = directory.path().join(path);
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
                 std::fs::write(path, text).unwrap();
             }
-            assert_eq!(head(folder.path()).as_deref(), expected, "{name}");
+            assert_eq!(head(directory.path()).as_deref(), expected, "{name}");
         }
     }
 }

@@ -10,57 +10,34 @@ use base64::Engine as _;
 use octocrab::Octocrab;
 use octocrab::models::code_scannings::UploadSarif;
 
-use crate::{Place, UploadError};
+use crate::client::Retry;
+use crate::{Client, Revision, UploadError};
 
-/// A limit of requests that is used up for longer is not waited for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Limit of one request.
-const ANSWER: Duration = Duration::from_secs(60);
+/// How long the processing of an upload is polled for: 155 seconds, as GitHub's own uploader does.
+const PROCESSING_TIMEOUT: Duration = Duration::from_secs(155);
 
-/// How long to wait for GitHub.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// The pause before a second attempt; it doubles with each further one.
-    pub retry: Duration,
-    /// The pause before the second question about the processing; it doubles with each further one.
-    pub poll: Duration,
-    /// How long the processing is asked about, in all.
-    pub limit: Duration,
-}
-
-impl Default for Patience {
-    /// A second each; 155 seconds in all, as GitHub's own uploader does.
-    fn default() -> Self {
-        Self {
-            retry: Duration::from_secs(1),
-            poll: Duration::from_secs(1),
-            limit: Duration::from_secs(155),
-        }
-    }
-}
-
-/// An upload that GitHub took.
+/// An upload that GitHub accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uploaded {
     /// Its id.
     pub id: String,
-    /// Whether GitHub said that it is processed; if not, it was still at it in the end.
+    /// Whether it is processed; if not, GitHub was still processing it at the timeout.
     pub processed: bool,
 }
 
-/// A SARIF file as it travels: compressed.
+/// A SARIF file as it travels: compressed by gzip.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packed(Vec<u8>);
+pub struct CompressedSarif(Vec<u8>);
 
-impl Packed {
-    /// GitHub's limit, in bytes.
+impl CompressedSarif {
+    /// The largest that GitHub accepts, in bytes.
     pub const LIMIT: usize = 10 * 1024 * 1024;
 
     /// Compress `sarif`.
     ///
     /// # Errors
     /// When it cannot be compressed.
-    pub fn of(sarif: &[u8]) -> anyhow::Result<Self> {
+    pub fn new(sarif: &[u8]) -> anyhow::Result<Self> {
         // The second level of nine is four times as fast as the usual sixth, for a file some tenth larger.
         let level = flate2::Compression::new(2);
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), level);
@@ -68,10 +45,10 @@ impl Packed {
             .write_all(sarif)
             .and_then(|()| packed.finish())
             .map(Self)
-            .context("while compressing the SARIF file")
+            .context("failed to compress the SARIF file")
     }
 
-    /// Whether GitHub takes a file of this size.
+    /// Whether GitHub accepts a file of this size.
     pub fn fits(&self) -> bool {
         self.0.len() <= Self::LIMIT
     }
@@ -79,54 +56,50 @@ impl Packed {
 
 /// Code scanning of one repository.
 pub struct CodeScanning {
-    crab: Octocrab,
-    owner: String,
-    name: String,
-    patience: Patience,
+    client: Client,
+    poll: Duration,
+    timeout: Duration,
 }
 
 impl CodeScanning {
-    /// Code scanning of `repository` (`owner/name`) at the API `api_url`.
-    ///
-    /// # Errors
-    /// When the repository or address is malformed.
-    pub fn new(
-        http: reqwest::Client,
-        api_url: &str,
-        repository: &str,
-        token: &str,
-    ) -> anyhow::Result<Self> {
-        let (owner, name) = crate::client::owner_and_name(repository)?;
-        let crab = crate::client::new(http, api_url, token)?;
-        Ok(Self {
-            crab,
-            owner: owner.to_owned(),
-            name: name.to_owned(),
-            patience: Patience::default(),
-        })
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            client,
+            poll: Duration::from_secs(1),
+            timeout: PROCESSING_TIMEOUT,
+        }
     }
 
-    /// Wait as long as `patience` says.
+    /// Poll the processing for `timeout` in all. `interval` is the pause before the second poll; it doubles with each
+    /// further one.
     #[must_use]
-    pub fn with_patience(self, patience: Patience) -> Self {
-        Self { patience, ..self }
+    pub fn with_polling(self, interval: Duration, timeout: Duration) -> Self {
+        Self {
+            poll: interval,
+            timeout,
+            ..self
+        }
     }
 
     /// Upload `file` and wait until it is processed.
     ///
     /// # Errors
     /// [`UploadError`], by what the caller does about it.
-    pub async fn upload(&self, file: &Packed, place: &Place) -> Result<Uploaded, UploadError> {
+    pub async fn upload(
+        &self,
+        file: &CompressedSarif,
+        revision: &Revision,
+    ) -> Result<Uploaded, UploadError> {
         if !file.fits() {
             return Err(UploadError::TooLarge(format!(
-                "{} bytes compressed, and it takes {}",
+                "{} bytes compressed; the maximum is {}",
                 file.0.len(),
-                Packed::LIMIT
+                CompressedSarif::LIMIT
             )));
         }
         let body = UploadSarif {
-            commit_sha: place.sha.clone(),
-            ref_field: place.git_ref.clone(),
+            commit_sha: revision.sha.clone(),
+            ref_field: revision.git_ref.clone(),
             sarif: base64::engine::general_purpose::STANDARD.encode(&file.0),
             // Every path in the file is relative: there is nothing to strip.
             checkout_uri: None,
@@ -134,50 +107,26 @@ impl CodeScanning {
             tool_name: None,
             validate: None,
         };
-        let mut pause = self.patience.retry;
-        let mut attempt = 1;
-        let id = loop {
-            let error = match self.send(&body).await {
-                Ok(id) => break id,
-                Err(error) => error,
-            };
-            let wait = match &error {
-                UploadError::RateLimited {
-                    retry_after: Some(wait),
-                    ..
-                } => *wait,
-                _ => pause,
-            };
-            if attempt >= error.attempts() || wait > LONGEST_PAUSE {
-                return Err(error);
-            }
-            tokio::time::sleep(wait).await;
-            pause *= 2;
-            attempt += 1;
+        let (owner, name) = self.client.owner_and_name();
+        let send = |crab: Octocrab| {
+            let body = &body;
+            async move { crab.code_scannings(owner, name).upload_sarif(body).await }
         };
-        let processed = self.processed(&id).await?;
+        let id = self.client.send(Retry::Upload, send).await?.id;
+        let processed = self.wait_until_processed(&id).await?;
         Ok(Uploaded { id, processed })
     }
 
-    async fn send(&self, body: &UploadSarif) -> Result<String, UploadError> {
-        let scanning = self.crab.code_scannings(&self.owner, &self.name);
-        match tokio::time::timeout(ANSWER, scanning.upload_sarif(body)).await {
-            Ok(receipt) => Ok(receipt?.id),
-            Err(_) => Err(UploadError::Unavailable(format!(
-                "no answer in {} s",
-                ANSWER.as_secs()
-            ))),
-        }
-    }
-
-    // A question that fails, or no answer in the end, is no failure: the file has been taken.
-    async fn processed(&self, id: &str) -> Result<bool, UploadError> {
-        let scanning = self.crab.code_scannings(&self.owner, &self.name);
+    // A poll that fails, and a timeout, are not failures: the file is accepted.
+    async fn wait_until_processed(&self, id: &str) -> Result<bool, UploadError> {
+        let (owner, name) = self.client.owner_and_name();
         let mut waited = Duration::ZERO;
-        let mut pause = self.patience.poll;
+        let mut pause = self.poll;
         loop {
-            let asked = tokio::time::timeout(ANSWER, scanning.get_sarif(id)).await;
-            if let Ok(Ok(analysis)) = asked {
+            let get = |crab: Octocrab| async move {
+                crab.code_scannings(owner, name).get_sarif(id).await
+            };
+            if let Ok(analysis) = self.client.send(Retry::Never, get).await {
                 match analysis.processing_status.as_str() {
                     "complete" => return Ok(true),
                     "failed" => {
@@ -186,10 +135,10 @@ impl CodeScanning {
                     _ => {}
                 }
             }
-            if waited >= self.patience.limit {
+            if waited >= self.timeout {
                 return Ok(false);
             }
-            let wait = pause.min(self.patience.limit.saturating_sub(waited));
+            let wait = pause.min(self.timeout.saturating_sub(waited));
             tokio::time::sleep(wait).await;
             waited += wait;
             pause *= 2;

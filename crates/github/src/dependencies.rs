@@ -5,16 +5,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use octocrab::Octocrab;
 use serde::{Deserialize, Serialize};
 
-use crate::client;
+use crate::Client;
+use crate::client::Retry;
 
 /// The dependency graph of one repository.
-pub struct Dependencies {
-    crab: Octocrab,
-    repository: String,
-}
+pub struct Dependencies(pub(crate) Client);
 
 /// The packages of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,11 +23,11 @@ pub struct Snapshot {
     /// The full ref.
     #[serde(rename = "ref")]
     pub git_ref: String,
-    /// The run, and what stays the same from run to run: the newest snapshot of a correlator counts.
+    /// The run and its correlator: of each correlator, the newest snapshot counts.
     pub job: Job,
-    /// Who found them.
+    /// The program that found them.
     pub detector: Detector,
-    /// When, RFC 3339.
+    /// The time of the scan, RFC 3339.
     pub scanned: String,
     /// The packages, by the file that names them.
     pub manifests: BTreeMap<String, Manifest>,
@@ -48,27 +45,27 @@ pub struct Job {
 /// A program that finds packages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Detector {
-    /// Its name.
+    /// As the graph shows it.
     pub name: String,
-    /// Its version.
+    /// Of the program.
     pub version: String,
-    /// Its page.
+    /// The home page.
     pub url: String,
 }
 
 /// A file that names packages, or an image that has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Manifest {
-    /// Its name.
+    /// The file's path, or the image.
     pub name: String,
-    /// Its packages, by package URL: two versions of one package are two.
+    /// The packages, by package URL: two versions of one package are two.
     pub resolved: BTreeMap<String, Dependency>,
 }
 
 /// A package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Dependency {
-    /// Its package URL, with version.
+    /// With the version.
     pub package_url: String,
     /// `direct` or `indirect`; absent where unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,40 +98,19 @@ impl Snapshot {
 }
 
 impl Dependencies {
-    /// The dependency graph of `repository` (`owner/name`) at the API `api_url`.
-    ///
-    /// # Errors
-    /// When the repository or address is malformed.
-    pub fn new(
-        http: reqwest::Client,
-        api_url: &str,
-        repository: &str,
-        token: &str,
-    ) -> anyhow::Result<Self> {
-        client::owner_and_name(repository)?;
-        Ok(Self {
-            crab: client::new(http, api_url, token)?,
-            repository: repository.to_owned(),
-        })
-    }
-
     /// Submit `snapshot`; false if the token may not.
     ///
     /// # Errors
-    /// When GitHub fails, or takes the request and refuses the snapshot.
+    /// When GitHub fails, or accepts the request and rejects the snapshot.
     pub async fn submit(&self, snapshot: &Snapshot) -> anyhow::Result<bool> {
-        let route = format!("/repos/{}/dependency-graph/snapshots", self.repository);
-        let receipt: Receipt = match self.crab.post(route, Some(snapshot)).await {
-            Ok(receipt) => receipt,
-            Err(error) if client::is_refusal(&error) => return Ok(false),
-            Err(error) => {
-                return Err(client::words(error))
-                    .context("while submitting the packages to the dependency graph");
-            }
+        let path = "dependency-graph/snapshots";
+        let receipt: Receipt = match self.0.post(path, snapshot, Retry::Transient).await {
+            Err(error) if error.is_refusal() => return Ok(false),
+            sent => sent.context("failed to submit the packages to the dependency graph")?,
         };
-        // A refused snapshot is answered with 201 as well.
+        // A rejected snapshot has the status 201 as well.
         if receipt.result == "INVALID" {
-            bail!("GitHub refused the packages: {}", receipt.message);
+            bail!("GitHub rejected the packages: {}", receipt.message);
         }
         Ok(true)
     }

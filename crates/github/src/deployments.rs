@@ -1,25 +1,25 @@
-//! Deployments: what runs in an environment, since when, and where it is reached.
+//! Deployments: which commit runs in an environment, and its URL.
 //!
 //! Protocol: docs.github.com/rest/deployments.
 
-use anyhow::anyhow;
-use octocrab::Octocrab;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::client;
+use crate::Client;
+use crate::client::Retry;
+use crate::request_error::RequestError;
 
 /// Characters of a description (docs.github.com/rest/deployments/statuses).
 const DESCRIPTION: usize = 140;
 
-/// How a deployment stands.
+/// The state of a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeploymentState {
-    /// It is under way.
+    /// The rollout has started.
     InProgress,
     /// The environment runs this version.
     Success,
-    /// The version was refused.
+    /// The version was rejected and rolled back.
     Failure,
     /// No verdict was reached.
     Error,
@@ -36,73 +36,53 @@ impl DeploymentState {
     }
 }
 
-/// What a status tells.
+/// The details of a status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeploymentStatus {
-    /// Where the log is.
+    /// The URL of the log.
     pub log_url: Option<String>,
-    /// Where the environment is reached.
+    /// The URL of the environment.
     pub environment_url: Option<String>,
-    /// A sentence; it is cut at GitHub's limit.
+    /// A sentence; it is truncated to GitHub's limit of 140 characters.
     pub description: String,
 }
 
 /// The deployments of one repository.
-pub struct Deployments {
-    crab: Octocrab,
-    repository: String,
-}
+pub struct Deployments(pub(crate) Client);
 
 #[derive(Deserialize)]
-struct Made {
+struct Created {
     id: u64,
 }
 
 impl Deployments {
-    /// The deployments of `repository` (`owner/name`) at the API `api_url`.
+    /// Create a deployment of the commit `sha` to `environment`, and return its id. GitHub creates the environment if
+    /// it does not exist.
     ///
     /// # Errors
-    /// When the repository or address is malformed.
-    pub fn new(
-        http: reqwest::Client,
-        api_url: &str,
-        repository: &str,
-        token: &str,
-    ) -> anyhow::Result<Self> {
-        client::owner_and_name(repository)?;
-        Ok(Self {
-            crab: client::new(http, api_url, token)?,
-            repository: repository.to_owned(),
-        })
-    }
-
-    /// Open a deployment of the commit `sha` to `environment`, and return its id. GitHub makes the
-    /// environment if there is none.
-    ///
-    /// # Errors
-    /// With what GitHub answered.
+    /// With GitHub's response.
     pub async fn create(&self, sha: &str, environment: &str) -> anyhow::Result<u64> {
-        let path = format!("/repos/{}/deployments", self.repository);
         // Merging the default branch, and waiting for other checks, are GitHub's defaults; what is
         // deployed here is this commit, now.
         let new = json!({
             "ref": sha, "environment": environment, "auto_merge": false, "required_contexts": [],
         });
-        let made: Made = self.crab.post(path, Some(&new)).await.map_err(explain)?;
-        Ok(made.id)
+        let created = self.0.post("deployments", &new, Retry::RateLimit).await;
+        let created: Created = created.map_err(explain)?;
+        Ok(created.id)
     }
 
-    /// Say how the deployment `id` stands. After a success GitHub marks the earlier ones inactive.
+    /// Set the state of the deployment `id`. After a success GitHub marks the earlier ones inactive.
     ///
     /// # Errors
-    /// With what GitHub answered.
+    /// With GitHub's response.
     pub async fn set(
         &self,
         id: u64,
         state: DeploymentState,
         status: &DeploymentStatus,
     ) -> anyhow::Result<()> {
-        let path = format!("/repos/{}/deployments/{id}/statuses", self.repository);
+        let path = format!("deployments/{id}/statuses");
         let description: String = status.description.chars().take(DESCRIPTION).collect();
         let mut new = json!({"state": state.name(), "description": description});
         for (field, url) in [
@@ -113,16 +93,18 @@ impl Deployments {
                 new[field] = url.as_str().into();
             }
         }
-        let answer: Result<Value, _> = self.crab.post(path, Some(&new)).await;
-        answer.map(drop).map_err(explain)
+        let created: Result<Value, _> = self.0.post(&path, &new, Retry::Transient).await;
+        created.map(drop).map_err(explain)
     }
 }
 
-fn explain(error: octocrab::Error) -> anyhow::Error {
-    let cure = if client::is_refusal(&error) {
-        "; give the job `permissions: deployments: write` (runs for forks and Dependabot cannot have it)"
-    } else {
-        ""
-    };
-    anyhow!("{:#}{cure}", client::words(error))
+fn explain(error: RequestError) -> anyhow::Error {
+    let refused = error.is_refusal();
+    let error = anyhow::Error::new(error);
+    if !refused {
+        return error;
+    }
+    anyhow::anyhow!(
+        "{error:#}; give the job `permissions: deployments: write` (runs for forks and Dependabot cannot have it)"
+    )
 }

@@ -1,31 +1,39 @@
-//! GitHub: what the actions tell it.
+//! GitHub's REST API, as the actions use it.
 //!
-//! - [`Place`]: the commit and the ref that an analysis is about;
-//! - [`CodeScanning`]: uploads a SARIF file and waits until it is processed;
-//! - [`Stored`]: what an earlier analysis found;
-//! - [`PullRequest`]: one comment, kept up to date;
-//! - [`Issues`]: one issue, opened, rewritten and closed as what it tells of comes and goes;
-//! - [`Deployments`]: what runs in an environment, and where it is reached;
-//! - [`Dependencies`]: the packages of a commit, for the dependency graph;
-//! - [`UploadError`]: why the Security tab does not have the findings.
+//! A [`Client`] is one repository and one token, with one retry policy:
+//!
+//! - [`Client::code_scanning`] uploads a SARIF file and waits until it is processed;
+//! - [`Client::analyses`] reads what an earlier analysis uploaded;
+//! - [`Client::pull_request`] keeps one comment up to date;
+//! - [`Client::issues`] keeps one issue: opened, rewritten and closed as what it reports comes and goes;
+//! - [`Client::deployments`] reports which commit runs in an environment, and its URL;
+//! - [`Client::dependencies`] submits the packages of a commit to the dependency graph.
+//!
+//! [`Publisher`] is the flow that the actions share: what is uploaded, for which [`Revision`], and what is logged.
 
+mod analyses;
+mod category;
 mod checkout;
 mod client;
 mod code_scanning;
-mod comment;
 mod dependencies;
 mod deployments;
-mod error;
-mod fit;
 mod issues;
-mod place;
-mod stored;
+mod publish;
+mod pull_request;
+mod request_error;
+mod revision;
+mod truncate;
+mod upload_error;
 
-pub use code_scanning::{CodeScanning, Packed, Patience, Uploaded};
-pub use comment::{Commented, PullRequest};
+pub use analyses::{Analyses, AnalysisFilter, NewestAnalysis};
+pub use category::{category, category_and_run_id, job_category};
+pub use client::Client;
+pub use code_scanning::{CodeScanning, CompressedSarif, Uploaded};
 pub use dependencies::{Dependencies, Dependency, Detector, Job, Manifest, Snapshot};
 pub use deployments::{DeploymentState, DeploymentStatus, Deployments};
-pub use error::UploadError;
 pub use issues::{Issues, RollingIssue};
-pub use place::{Place, Unplaced, category, category_and_run_id, family};
-pub use stored::{Found, Stored, Wanted};
+pub use publish::Publisher;
+pub use pull_request::{Commented, PullRequest};
+pub use revision::{NoRevision, Revision};
+pub use upload_error::UploadError;

@@ -1,21 +1,21 @@
-//! Uploads against a server that answers as GitHub's REST API is described to.
+//! Uploads against the fake of GitHub.
 
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use std::time::Duration;
 
-use github::{CodeScanning, Packed, Patience, Place, UploadError, Uploaded};
+use github::{Client, CodeScanning, CompressedSarif, Revision, UploadError, Uploaded};
 use serde_json::json;
 use testkit::{Fault, GitHub};
 
-fn place() -> Place {
-    Place {
+fn revision() -> Revision {
+    Revision {
         sha: "0123456789abcdef0123456789abcdef01234567".into(),
         git_ref: "refs/heads/main".into(),
     }
 }
 
-fn packed(uri: &str) -> Packed {
+fn compressed(uri: &str) -> CompressedSarif {
     let sarif = json!({
         "version": "2.1.0",
         "runs": [{
@@ -27,25 +27,22 @@ fn packed(uri: &str) -> Packed {
             }],
         }],
     });
-    Packed::of(sarif.to_string().as_bytes()).unwrap()
+    CompressedSarif::new(sarif.to_string().as_bytes()).unwrap()
 }
 
 fn client(server: &GitHub, token: &str) -> CodeScanning {
     let http = actions_toolkit::http_client().unwrap();
-    // Milliseconds: what is tested is the order of things, not the clock.
-    let patience = Patience {
-        retry: Duration::from_millis(1),
-        poll: Duration::from_millis(1),
-        limit: Duration::from_millis(40),
-    };
-    CodeScanning::new(http, &server.url(), "octo-org/app", token)
+    // Milliseconds: the tests are about the order of the requests, not about the clock.
+    Client::new(http, &server.url(), "octo-org/app", token)
         .unwrap()
-        .with_patience(patience)
+        .with_retry_pause(Duration::from_millis(1))
+        .code_scanning()
+        .with_polling(Duration::from_millis(1), Duration::from_millis(40))
 }
 
 async fn upload(server: &GitHub) -> Result<Uploaded, UploadError> {
     client(server, "t")
-        .upload(&packed("Dockerfile"), &place())
+        .upload(&compressed("Dockerfile"), &revision())
         .await
 }
 
@@ -55,7 +52,7 @@ fn posts(server: &GitHub) -> usize {
 }
 
 #[tokio::test]
-async fn an_upload_is_packed_placed_and_waited_for() {
+async fn an_upload_is_compressed_attributed_and_waited_for() {
     let server = GitHub::start("t").await.unwrap();
     server.pending(2);
     let done = upload(&server).await.unwrap();
@@ -70,13 +67,13 @@ async fn an_upload_is_packed_placed_and_waited_for() {
         sent["sarif"]["runs"][0]["automationDetails"]["id"],
         "image/"
     );
-    let asked: Vec<_> = server.journal().split_off(1);
-    let question = format!("GET /repos/octo-org/app/code-scanning/sarifs/{}", done.id);
-    assert_eq!(asked, vec![question; 3]);
+    let polls: Vec<_> = server.journal().split_off(1);
+    let poll = format!("GET /repos/octo-org/app/code-scanning/sarifs/{}", done.id);
+    assert_eq!(polls, vec![poll; 3]);
 }
 
 #[tokio::test]
-async fn an_endless_processing_is_no_failure() {
+async fn endless_processing_is_not_a_failure() {
     let server = GitHub::start("t").await.unwrap();
     server.pending(u32::MAX);
     let done = upload(&server).await.unwrap();
@@ -84,21 +81,21 @@ async fn an_endless_processing_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_failed_question_is_asked_again() {
+async fn a_failed_poll_is_repeated() {
     let server = GitHub::start("t").await.unwrap();
     server.expect(Fault::new("/sarifs/", 502, r#"{"message": "Bad Gateway"}"#));
     assert!(upload(&server).await.unwrap().processed);
 }
 
 #[tokio::test]
-async fn what_processing_finds_wrong_is_told() {
+async fn an_error_of_the_processing_is_reported() {
     let server = GitHub::start("t").await.unwrap();
     let done = client(&server, "t")
-        .upload(&packed("git:x y"), &place())
+        .upload(&compressed("git:x y"), &revision())
         .await;
     assert_eq!(
         done.unwrap_err().to_string(),
-        "GitHub refused the SARIF file: an invalid URI was provided as a SARIF location: git:x y"
+        "GitHub rejected the SARIF file: an invalid URI was provided as a SARIF location: git:x y"
     );
 }
 
@@ -143,7 +140,7 @@ async fn each_refusal_has_its_kind_and_its_number_of_attempts() {
 }
 
 #[tokio::test]
-async fn what_passes_by_itself_is_waited_out() {
+async fn a_transient_failure_is_retried() {
     for fault in [
         Fault::new("/sarifs", 503, r#"{"message": "unavailable"}"#),
         Fault::new("/sarifs", 502, "<html>not from GitHub</html>"),
@@ -164,45 +161,46 @@ async fn what_passes_by_itself_is_waited_out() {
 }
 
 #[tokio::test]
-async fn a_limit_that_lasts_is_not_waited_for() {
+async fn a_long_rate_limit_is_not_waited_for() {
     let server = GitHub::start("t").await.unwrap();
     let fault = Fault::new("/sarifs", 429, r#"{"message": "API rate limit exceeded"}"#);
     server.expect(fault.header("retry-after", "900"));
     let error = upload(&server).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "GitHub's limit of requests is used up (API rate limit exceeded); try again in 900 s"
+        "GitHub's rate limit is exhausted (API rate limit exceeded); try again in 900s"
     );
 }
 
 #[tokio::test]
-async fn a_wrong_token_and_a_dead_address_are_told_apart() {
+async fn a_wrong_token_and_a_dead_address_are_distinguished() {
     let server = GitHub::start("t").await.unwrap();
-    let refused = client(&server, "x").upload(&packed("a"), &place()).await;
+    let refused = client(&server, "x")
+        .upload(&compressed("a"), &revision())
+        .await;
     assert!(matches!(refused, Err(UploadError::BadToken(_))));
     let dead = client(&server, "t");
     drop(server);
-    let error = dead.upload(&packed("a"), &place()).await.unwrap_err();
+    let error = dead
+        .upload(&compressed("a"), &revision())
+        .await
+        .unwrap_err();
     assert!(matches!(error, UploadError::Unavailable(_)), "{error:?}");
     assert!(!error.to_string().contains("Bearer"), "{error}");
 }
 
 #[tokio::test]
-async fn a_server_of_ones_own_keeps_its_path() {
+async fn an_enterprise_server_keeps_its_path() {
     let server = GitHub::start("t").await.unwrap();
     let http = actions_toolkit::http_client().unwrap();
     let url = format!("{}/api/v3", server.url());
-    let own = CodeScanning::new(http, &url, "octo-org/app", "t").unwrap();
-    let patience = Patience {
-        retry: Duration::from_millis(1),
-        poll: Duration::from_millis(1),
-        limit: Duration::ZERO,
-    };
-    let refused = own
-        .with_patience(patience)
-        .upload(&packed("a"), &place())
+    let refused = Client::new(http, &url, "octo-org/app", "t")
+        .unwrap()
+        .with_retry_pause(Duration::from_millis(1))
+        .code_scanning()
+        .upload(&compressed("a"), &revision())
         .await;
-    assert!(refused.is_err(), "the stand-in has no such path");
+    assert!(refused.is_err(), "the fake has no such path");
     assert_eq!(
         server.journal()[0],
         "POST /api/v3/repos/octo-org/app/code-scanning/sarifs"
@@ -211,7 +209,7 @@ async fn a_server_of_ones_own_keeps_its_path() {
 
 #[test]
 fn a_file_over_ten_megabytes_compressed_is_not_sent() {
-    assert!(packed("a").fits());
+    assert!(compressed("a").fits());
     // Noise does not compress.
     let mut state = 1_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -222,5 +220,5 @@ fn a_file_over_ten_megabytes_compressed_is_not_sent() {
     })
     .take(11 * 1024 * 1024)
     .collect();
-    assert!(!Packed::of(&noise).unwrap().fits());
+    assert!(!CompressedSarif::new(&noise).unwrap().fits());
 }

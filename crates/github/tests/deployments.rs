@@ -1,15 +1,16 @@
-//! Deployments against a server that answers as GitHub does.
+//! Deployments against the fake of GitHub.
 
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use github::{DeploymentState, DeploymentStatus, Deployments};
+use github::{Client, DeploymentState, DeploymentStatus, Deployments};
 use testkit::{Fault, GitHub};
 
 const SHA: &str = "0123456789012345678901234567890123456789";
 
 fn deployments(server: &GitHub) -> Deployments {
     let http = actions_toolkit::http_client().unwrap();
-    Deployments::new(http, &server.url(), "octo-org/app", "t").unwrap()
+    let client = Client::new(http, &server.url(), "octo-org/app", "t").unwrap();
+    client.deployments()
 }
 
 #[tokio::test]
@@ -26,12 +27,12 @@ async fn a_deployment_goes_from_progress_to_success() {
     set(DeploymentState::InProgress, &status).await;
     status.environment_url = Some("http://203.0.113.7".into());
     set(DeploymentState::Success, &status).await;
-    let told = ["in_progress", "success"].map(ToOwned::to_owned).to_vec();
-    assert_eq!(server.deployments(), [("production".to_owned(), told)]);
+    let states = ["in_progress", "success"].map(ToOwned::to_owned).to_vec();
+    assert_eq!(server.deployments(), [("production".to_owned(), states)]);
 }
 
 #[tokio::test]
-async fn what_the_token_may_not_is_named() {
+async fn a_missing_permission_is_named() {
     let server = GitHub::start("t").await.unwrap();
     let refusal =
         r#"{"message": "Resource not accessible by integration", "documentation_url": "x"}"#;
@@ -39,6 +40,6 @@ async fn what_the_token_may_not_is_named() {
     let error = deployments(&server).create(SHA, "x").await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "GitHub answered 403 (Resource not accessible by integration); give the job `permissions: deployments: write` (runs for forks and Dependabot cannot have it)"
+        "GitHub responded with 403 (Resource not accessible by integration); give the job `permissions: deployments: write` (runs for forks and Dependabot cannot have it)"
     );
 }

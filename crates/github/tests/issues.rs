@@ -1,13 +1,14 @@
-//! The rolling issue against a server that answers as GitHub does.
+//! The rolling issue against the fake of GitHub.
 
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use github::{Issues, RollingIssue};
+use github::{Client, Issues, RollingIssue};
 use testkit::{Fault, GitHub};
 
 fn issues(server: &GitHub) -> Issues {
     let http = actions_toolkit::http_client().unwrap();
-    Issues::new(http, &server.url(), "octo-org/app", "t").unwrap()
+    let client = Client::new(http, &server.url(), "octo-org/app", "t").unwrap();
+    client.issues()
 }
 
 fn rolling() -> RollingIssue {
@@ -17,8 +18,8 @@ fn rolling() -> RollingIssue {
     }
 }
 
-// Whatever it said before.
-fn say(body: &'static str) -> impl FnOnce(Option<&str>) -> Option<String> {
+// Its earlier text does not matter.
+fn write(body: &'static str) -> impl FnOnce(Option<&str>) -> Option<String> {
     |_| Some(body.to_owned())
 }
 
@@ -27,12 +28,12 @@ async fn one_issue_is_opened_rewritten_and_closed() {
     let server = GitHub::start("t").await.unwrap();
     let issues = issues(&server);
     assert_eq!(issues.roll(&rolling(), |_| None).await.unwrap(), None);
-    let number = issues.roll(&rolling(), say("a")).await.unwrap();
+    let number = issues.roll(&rolling(), write("a")).await.unwrap();
     assert!(number.is_some());
-    assert_eq!(issues.roll(&rolling(), say("a")).await.unwrap(), number);
-    assert_eq!(issues.roll(&rolling(), say("b")).await.unwrap(), number);
+    assert_eq!(issues.roll(&rolling(), write("a")).await.unwrap(), number);
+    assert_eq!(issues.roll(&rolling(), write("b")).await.unwrap(), number);
     assert_eq!(issues.roll(&rolling(), |_| None).await.unwrap(), None);
-    let again = issues.roll(&rolling(), say("c")).await.unwrap();
+    let again = issues.roll(&rolling(), write("c")).await.unwrap();
     assert_ne!(again, number);
 
     let journal = server.journal();
@@ -42,12 +43,12 @@ async fn one_issue_is_opened_rewritten_and_closed() {
             .filter(|line| line.starts_with(method))
             .count()
     };
-    // What says the same already is not written again.
+    // The same text is not written again.
     assert_eq!((count("POST "), count("PATCH ")), (2, 2));
 }
 
 #[tokio::test]
-async fn what_it_says_follows_from_what_it_said() {
+async fn the_new_body_is_made_from_the_old_one() {
     let server = GitHub::start("t").await.unwrap();
     let issues = issues(&server);
     let mut seen = Vec::new();
@@ -63,7 +64,7 @@ async fn what_it_says_follows_from_what_it_said() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_long_says_that_it_was_cut() {
+async fn a_body_that_is_too_long_is_truncated_and_says_so() {
     let server = GitHub::start("t").await.unwrap();
     let issues = issues(&server);
     let row = "| ü row |\n";
@@ -86,17 +87,17 @@ async fn a_body_that_is_too_long_says_that_it_was_cut() {
 }
 
 #[tokio::test]
-async fn what_the_token_may_not_is_named() {
+async fn a_missing_permission_is_named() {
     let server = GitHub::start("t").await.unwrap();
     let refusal =
         r#"{"message": "Resource not accessible by integration", "documentation_url": "x"}"#;
     server.expect(Fault::new("/issues", 403, refusal));
     let error = issues(&server)
-        .roll(&rolling(), say("a"))
+        .roll(&rolling(), write("a"))
         .await
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the issue could not be written: GitHub answered 403 (Resource not accessible by integration); give the job `permissions: issues: write` (runs for forks and Dependabot cannot have it)"
+        "failed to write the issue: GitHub responded with 403 (Resource not accessible by integration); give the job `permissions: issues: write` (runs for forks and Dependabot cannot have it)"
     );
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use actions_toolkit::{BadInput, Context};
-use container::ImageRef;
 use findings::Finding;
+use oci::ImageRef;
 use serde_json::Value;
 
 use crate::request::present;

@@ -15,7 +15,7 @@ mod snapshot;
 mod verdict;
 
 use actions_toolkit::{Context, Done};
-use container::ImageRef;
+use oci::ImageRef;
 use trivy::Database;
 
 pub use action::ACTION;
@@ -89,7 +89,7 @@ async fn tell_everybody(
         database,
         login,
     } = said;
-    let publisher = Publisher::new(ctx, request);
+    let publisher = Publisher::new(ctx, request)?;
     let mut remarks = compare::compare(scans, publisher.as_ref(), answers).await?;
     // Nobody needs the credentials any more.
     drop(login);
@@ -157,7 +157,7 @@ async fn tell(
     let Some(publisher) = publisher else {
         if request.github.upload && ctx.env().on_runner() {
             ctx.log().notice(
-                "the findings are not uploaded: there is no token, or this is no run of a workflow",
+                "the findings are not uploaded: there is no token, or this is not a workflow run",
             );
         }
         return Ok(false);

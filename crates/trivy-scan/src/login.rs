@@ -6,7 +6,7 @@ use std::path::Path;
 use actions_toolkit::{Context, Secret};
 use anyhow::Context as _;
 use base64::Engine as _;
-use container::ImageRef;
+use oci::ImageRef;
 use serde_json::json;
 use tempfile::TempDir;
 

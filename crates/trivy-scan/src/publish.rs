@@ -4,14 +4,11 @@
 
 use std::borrow::Cow;
 
-use actions_toolkit::{Context, Level, Location, Secret};
+use actions_toolkit::{Context, Level, Location};
 use anyhow::Context as _;
 use findings::Finding;
 use findings::sarif::{self, Analysis};
-use github::{
-    CodeScanning, Commented, Dependencies, Detector, Found, Packed, Place, PullRequest, Snapshot,
-    Stored, Wanted,
-};
+use github::{AnalysisFilter, CompressedSarif, Detector, NewestAnalysis, Snapshot};
 
 use crate::baseline::Baseline;
 use crate::report;
@@ -26,7 +23,7 @@ pub(crate) struct File {
     /// As it is written.
     pub(crate) text: Vec<u8>,
     /// As it is uploaded: without what is suppressed.
-    packed: Packed,
+    packed: CompressedSarif,
     /// How many findings did not fit.
     pub(crate) left_out: usize,
 }
@@ -44,9 +41,9 @@ pub(crate) fn sarif(answers: &[Answer], version: &str) -> anyhow::Result<File> {
     loop {
         let text = sarif::write(&whole, limit)?;
         let packed = if suppressed == 0 {
-            Packed::of(&text)?
+            CompressedSarif::new(&text)?
         } else {
-            Packed::of(&sarif::write(&told, limit)?)?
+            CompressedSarif::new(&sarif::write(&told, limit)?)?
         };
         if packed.fits() || limit < 100 {
             let left_out = |answer: &Answer| answer.findings.len().saturating_sub(limit);
@@ -75,66 +72,44 @@ fn analyses<'a>(
     answers.iter().map(analysis).collect()
 }
 
-/// GitHub, as the token of the step reaches it.
+/// Publishes what this step found.
 pub(crate) struct Publisher<'a> {
     ctx: &'a Context,
     request: &'a Request,
-    token: &'a Secret,
-    repository: &'a str,
+    github: github::Publisher<'a>,
 }
 
 impl<'a> Publisher<'a> {
-    /// Nothing without a token, or outside a run of a workflow.
-    pub(crate) fn new(ctx: &'a Context, request: &'a Request) -> Option<Self> {
-        let token = request.github.token.as_ref()?;
-        let repository = ctx.github().repository()?;
-        Some(Self {
+    /// `None` without a token, or outside of a workflow run.
+    ///
+    /// # Errors
+    /// When the runner names a malformed repository or address.
+    pub(crate) fn new(ctx: &'a Context, request: &'a Request) -> anyhow::Result<Option<Self>> {
+        let token = request.github.token.as_ref();
+        let publisher = github::Publisher::new(ctx, token, &request.workspace)?;
+        Ok(publisher.map(|github| Self {
             ctx,
             request,
-            token,
-            repository,
-        })
+            github,
+        }))
     }
 
     /// Upload `file` to the Security tab; whether it is there.
     ///
     /// # Errors
-    /// When GitHub fails or refuses the file.
+    /// When GitHub fails or rejects the file.
     pub(crate) async fn upload(&self, file: &File, answers: &[Answer]) -> anyhow::Result<bool> {
-        let (ctx, github) = (self.ctx, self.ctx.github());
-        let log = ctx.log();
-        let place = match Place::of(&github, &self.request.workspace) {
-            Ok(place) => place,
-            Err(reason) => {
-                log.notice(format!("the findings are not uploaded: {reason}"));
-                return Ok(false);
-            }
+        let Some(uploaded) = self.github.upload(&file.packed, Level::Warning).await? else {
+            return Ok(false);
         };
-        let http = ctx.http()?.clone();
-        let token = self.token.expose();
-        let scanning = CodeScanning::new(http, github.api_url(), self.repository, token)?;
-        match scanning.upload(&file.packed, &place).await {
-            Ok(done) => {
-                ctx.output("sarif-id", &done.id);
-                for answer in answers {
-                    log.info(format!(
-                        "uploaded to the Security tab as {}",
-                        answer.category
-                    ));
-                }
-                if !done.processed {
-                    log.notice("GitHub has the findings and was still processing them at the end");
-                }
-                Ok(true)
-            }
-            Err(error) if error.is_setting() => {
-                log.warning(format!("the findings are not in the Security tab: {error}"));
-                Ok(false)
-            }
-            Err(error) => {
-                Err(anyhow::Error::new(error).context("while uploading to the Security tab"))
-            }
+        self.ctx.output("sarif-id", &uploaded.id);
+        for answer in answers {
+            self.ctx.log().info(format!(
+                "uploaded to the Security tab as {}",
+                answer.category
+            ));
         }
+        Ok(true)
     }
 
     /// What the base branch of the pull request has in the category of `answer`, and what is to be said of it; the
@@ -146,23 +121,19 @@ impl<'a> Publisher<'a> {
         &self,
         answer: &Answer,
     ) -> Result<(Baseline, Option<String>), Cow<'static, str>> {
-        let github = self.ctx.github();
         let Some(branch) = self.ctx.env().get("GITHUB_BASE_REF") else {
             return Err("GITHUB_BASE_REF does not name the base branch".into());
         };
-        let http = self.ctx.http().map_err(|e| format!("{e:#}"))?.clone();
-        let stored = Stored::new(http, github.api_url(), self.repository, self.token.expose())
-            .map_err(|e| format!("{e:#}"))?;
         let category = &answer.category;
-        let wanted = Wanted {
+        let filter = AnalysisFilter {
             tool: sarif::TRIVY.name,
             git_ref: &format!("refs/heads/{branch}"),
             category,
-            but: sarif::PATCHED,
+            excluded_run_id: sarif::PATCHED,
         };
-        let found = stored.newest(&wanted).await;
-        let (sarif, remark) = match found.map_err(|e| format!("{e:#}"))? {
-            Found::Analysis { sarif, newer } => {
+        let newest = self.github.client().analyses().newest(&filter).await;
+        let (sarif, remark) = match newest.map_err(|e| format!("{e:#}"))? {
+            NewestAnalysis::Match { sarif, newer } => {
                 if newer > 0 {
                     self.ctx.log().info(format!(
                         "{category} is compared with what `{branch}` had before its image was patched: the newest analysis is of the patched image"
@@ -170,13 +141,13 @@ impl<'a> Publisher<'a> {
                 }
                 (sarif, None)
             }
-            Found::Only { sarif } => {
+            NewestAnalysis::OnlyExcluded { sarif } => {
                 let remark = format!(
                     "the newest analyses of `{branch}` in the category {category} are of its patched image, so what the patch mended counts as new; scan and upload before each patch"
                 );
                 (sarif, Some(remark))
             }
-            Found::Nothing { others } => {
+            NewestAnalysis::None { others } => {
                 let same = format!("/{}/{}", answer.target.kind, answer.name);
                 let other = others.iter().find(|other| other.ends_with(&same));
                 let cure = other.map(|other| {
@@ -196,33 +167,10 @@ impl<'a> Publisher<'a> {
 
     /// Keep the comment on the pull request up to date.
     pub(crate) async fn comment(&self, answers: &[Answer]) {
-        let github = self.ctx.github();
-        let event = github.event().unwrap_or_default();
-        let number = event
-            .pointer("/pull_request/number")
-            .and_then(serde_json::Value::as_u64);
-        let Some(number) = number else {
-            return;
-        };
-        let (body, worth) = report::comment(answers, github.run_url().as_deref());
+        let run_url = self.ctx.github().run_url();
+        let (body, worth) = report::comment(answers, run_url.as_deref());
         let marker = format!("seaworthy trivy-scan {}", self.request.family(self.ctx));
-        let told = async {
-            let http = self.ctx.http()?.clone();
-            let token = self.token.expose();
-            PullRequest::new(http, github.api_url(), self.repository, token, number)?
-                .keep(&marker, &body, !worth)
-                .await
-        };
-        let log = self.ctx.log();
-        match told.await {
-            Ok(Some(Commented::NotPermitted)) => log.notice(
-                "the pull request has no comment: the token may not write one; give the job `permissions: pull-requests: write`, or set `comment: false`",
-            ),
-            Ok(Some(Commented::Created)) => log.info("commented on the pull request"),
-            Ok(Some(Commented::Updated)) => log.info("brought the comment on the pull request up to date"),
-            Ok(Some(Commented::Unchanged) | None) => {}
-            Err(error) => log.warning(format!("the pull request has no comment: {error:#}")),
-        }
+        self.github.comment(&marker, &body, !worth).await;
     }
 
     /// Send the packages to the dependency graph.
@@ -230,9 +178,11 @@ impl<'a> Publisher<'a> {
     /// # Errors
     /// When GitHub fails or refuses them.
     pub(crate) async fn snapshot(&self, answers: &[Answer], version: &str) -> anyhow::Result<()> {
-        let (ctx, github) = (self.ctx, self.ctx.github());
-        let place = Place::of(&github, &self.request.workspace)
-            .context("while preparing the packages for the dependency graph")?;
+        let ctx = self.ctx;
+        let revision = self
+            .github
+            .revision()
+            .context("failed to prepare the packages for the dependency graph")?;
         let detector = Detector {
             name: "Trivy".to_owned(),
             version: version.to_owned(),
@@ -240,15 +190,14 @@ impl<'a> Publisher<'a> {
         };
         let run = ctx.env().get("GITHUB_RUN_ID").unwrap_or("0");
         let correlator = self.request.family(ctx);
-        let mut snapshot = Snapshot::new(&place.sha, &place.git_ref, run, &correlator, detector);
+        let mut snapshot =
+            Snapshot::new(&revision.sha, &revision.git_ref, run, &correlator, detector);
         snapshot.scanned = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
         for answer in answers {
             snapshot.manifests.extend(answer.manifests.clone());
         }
         let packages: usize = snapshot.manifests.values().map(|m| m.resolved.len()).sum();
-        let http = ctx.http()?.clone();
-        let graph =
-            Dependencies::new(http, github.api_url(), self.repository, self.token.expose())?;
+        let graph = self.github.client().dependencies();
         if graph.submit(&snapshot).await? {
             ctx.log()
                 .info(format!("{packages} packages are in the dependency graph"));

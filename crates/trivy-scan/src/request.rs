@@ -153,7 +153,7 @@ impl Request {
 
     /// What all categories of this step start with: the step's own name among the workflows.
     pub(crate) fn family(&self, ctx: &Context) -> String {
-        let derived = || github::family(&ctx.github());
+        let derived = || github::job_category(&ctx.github());
         self.github.category.clone().unwrap_or_else(derived)
     }
 }

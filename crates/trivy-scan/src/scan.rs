@@ -144,7 +144,7 @@ fn name(target: &TargetRequest, report: &Report) -> String {
         return target.name.clone();
     }
     let tags = report.metadata.repo_tags.iter();
-    let images = tags.filter_map(|tag| tag.parse::<container::ImageRef>().ok());
+    let images = tags.filter_map(|tag| tag.parse::<oci::ImageRef>().ok());
     let named = images.map(|image| image.repository().to_owned()).next();
     named.unwrap_or_else(|| target.name.clone())
 }

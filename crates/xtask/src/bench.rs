@@ -1,4 +1,4 @@
-//! Benchmarks: ratios measured side by side in one run.
+//! Benchmarks: ratios measured in the same run.
 
 mod action;
 mod app;
@@ -20,7 +20,7 @@ use crate::setup::command::{command, succeeds};
 /// Run the benchmark `name`.
 ///
 /// # Errors
-/// When there is none of that name, or a part of it fails.
+/// When there is no such benchmark, or a part of it fails.
 pub(crate) fn run(name: &str) -> anyhow::Result<()> {
     match name {
         "app" => app::run(),
@@ -31,7 +31,7 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
         "release" => release::run(),
         "trivy-scan" => trivy_scan::run(),
         _ => bail!(
-            "there is no benchmark `{name}`; there are `app`, `azure-deploy`, `ci`, `copacetic-patch`, `pipeline`, `release` and `trivy-scan`"
+            "invalid benchmark `{name}`; expected one of `app`, `azure-deploy`, `ci`, `copacetic-patch`, `pipeline`, `release`, `trivy-scan`"
         ),
     }
 }
@@ -41,27 +41,29 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
 /// # Errors
 /// When there is none.
 fn path_with_buildkit() -> anyhow::Result<String> {
-    let folder = paths::state().join("bench-buildkit");
-    std::fs::create_dir_all(&folder)?;
+    let directory = paths::state().join("bench-buildkit");
+    std::fs::create_dir_all(&directory)?;
     std::fs::write(
-        folder.join("Dockerfile"),
+        directory.join("Dockerfile"),
         "FROM scratch\nCOPY Dockerfile /\n",
     )?;
-    let given = std::env::var("PATH").unwrap_or_default();
-    let debian = format!("/usr/bin:{given}");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let debian = format!("/usr/bin:{path}");
     let builds = |path: &String| {
         let mut build = command("docker", ["build", "--quiet", "."]);
-        let build = build.current_dir(&folder).env("PATH", path);
+        let build = build.current_dir(&directory).env("PATH", path);
         succeeds(build.env("DOCKER_BUILDKIT", "1"))
     };
-    let found = [given, debian].into_iter().find(builds);
-    found.context("no `docker` here builds with BuildKit: install buildx, its plug-in")
+    [path, debian]
+        .into_iter()
+        .find(builds)
+        .context("no `docker` in `PATH` builds with BuildKit; install its plug-in buildx")
 }
 
 fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
-    let begun = Instant::now();
+    let started = Instant::now();
     work()?;
-    Ok(begun.elapsed())
+    Ok(started.elapsed())
 }
 
 /// The middle one of `times`.

@@ -5,9 +5,9 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 
 use crate::setup::command::{command, output, run, succeeds};
-use crate::{paths, say};
+use crate::{paths, progress};
 
-/// What a deployment would say of itself.
+/// What a deployment reports about itself.
 const FACTS: &[&str] = &[
     "APP_VERSION=7",
     "APP_COMMIT=1f2e3d4c5b6a79880716253443526170f1e2d3c4",
@@ -22,29 +22,29 @@ const FACTS: &[&str] = &[
 /// A running container of the application; it is removed with the value.
 pub(crate) struct Application {
     id: String,
-    /// Where it answers, `http://127.0.0.1:…`.
+    /// Its address, `http://127.0.0.1:…`.
     pub(crate) url: String,
 }
 
 impl Application {
-    /// Start `image` with the limits of its pod, `more` options of `docker run`, and wait until it answers.
+    /// Start `image` with the limits of its pod, `options` of `docker run`, and wait until it is ready.
     ///
     /// # Errors
     /// When it does not.
-    pub(crate) fn start(image: &str, more: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) fn start(image: &str, options: &[&str]) -> anyhow::Result<Self> {
         let mut start = command("docker", ["run", "--detach", "--read-only", "--tmpfs=/tmp"]);
         start.args(["--cap-drop=ALL", "--security-opt=no-new-privileges"]);
-        start.arg(format!("--label={}=page", container::RUN_LABEL));
-        start.args(["--publish=127.0.0.1::8000"]).args(more);
+        start.arg(format!("--label={}=page", docker::RUN_LABEL));
+        start.args(["--publish=127.0.0.1::8000"]).args(options);
         let id = output(start.arg(image))?.trim().to_owned();
         let mut started = Self {
             id,
             url: String::new(),
         };
-        let place = output(&mut command("docker", ["port", &started.id, "8000/tcp"]))?;
-        started.url = format!("http://{}", place.lines().next().unwrap_or_default().trim());
+        let port = output(&mut command("docker", ["port", &started.id, "8000/tcp"]))?;
+        started.url = format!("http://{}", port.lines().next().unwrap_or_default().trim());
         let ready = format!("{}/ready", started.url);
-        let answers = [
+        let probe = [
             "--silent",
             "--fail",
             "--retry",
@@ -54,12 +54,12 @@ impl Application {
             "--retry-all-errors",
             &ready,
         ];
-        let answered = succeeds(&mut command("curl", answers));
+        let ready = succeeds(&mut command("curl", probe));
         ensure!(
-            answered,
-            "the application did not answer at `{}` within 30 s: {}",
+            ready,
+            "timed out after 30s waiting for the application at `{}`: {}",
             started.url,
-            started.said()
+            started.logs()
         );
         Ok(started)
     }
@@ -69,29 +69,30 @@ impl Application {
         &self.id
     }
 
-    /// Its own address, without Docker's proxy in between, which takes connections that nobody answers.
+    /// Its own address, without Docker's proxy in between, which accepts connections before the application does.
     ///
     /// # Errors
-    /// When Docker does not say.
-    pub(crate) fn place(&self) -> anyhow::Result<std::net::SocketAddr> {
+    /// When Docker reports none.
+    pub(crate) fn address(&self) -> anyhow::Result<std::net::SocketAddr> {
         let format = "--format={{.NetworkSettings.IPAddress}}:8000";
-        let said = output(&mut command("docker", ["inspect", format, &self.id]))?;
-        let said = said.trim();
-        said.parse()
-            .with_context(|| format!("Docker gives the address `{said}`"))
+        let address = output(&mut command("docker", ["inspect", format, &self.id]))?;
+        let address = address.trim();
+        address
+            .parse()
+            .with_context(|| format!("invalid address from Docker: `{address}`"))
     }
 
-    // The end of what it said.
-    fn said(&self) -> String {
+    // The end of its log.
+    fn logs(&self) -> String {
         let mut logs = command("docker", ["logs", "--tail=20", &self.id]);
-        let said = logs.output().map(|o| [o.stdout, o.stderr].concat());
-        String::from_utf8_lossy(&said.unwrap_or_default()).into_owned()
+        let text = logs.output().map(|o| [o.stdout, o.stderr].concat());
+        String::from_utf8_lossy(&text.unwrap_or_default()).into_owned()
     }
 }
 
 impl Drop for Application {
     fn drop(&mut self) {
-        // Nobody can be told here; what is left over is named by `docker ps`.
+        // There is no caller to report to; `docker ps` lists what is left.
         let _ = run(&mut command("docker", ["rm", "--force", &self.id]));
     }
 }
@@ -110,7 +111,7 @@ pub(crate) fn build(image: &str) -> anyhow::Result<()> {
 /// one. The container lives as long as the first value.
 ///
 /// # Errors
-/// When the application does not start, or the test's packages can't be had.
+/// When the application does not start, or the test's packages is unavailable.
 pub(crate) fn tests(
     image: &str,
     screenshot: Option<&std::path::Path>,
@@ -150,12 +151,12 @@ pub(crate) fn screenshot() -> anyhow::Result<()> {
     const IMAGE: &str = "seaworthy/flask-app:browser";
     crate::stack::up()?;
     let path = paths::root().join("docs/release-board.png");
-    say::step("building the application", || build(IMAGE))?;
-    say::step("taking the picture", || {
+    progress::step("building the application", || build(IMAGE))?;
+    progress::step("taking the picture", || {
         let (_application, mut tests) = tests(IMAGE, Some(&path))?;
         run(&mut tests)
     })?;
-    say::line(format!("  {}", path.display()));
+    progress::line(format!("  {}", path.display()));
     Ok(())
 }
 
@@ -163,16 +164,16 @@ pub(crate) fn screenshot() -> anyhow::Result<()> {
 fn python() -> anyhow::Result<String> {
     let locked = paths::root().join("app/tests/browser/requirements.txt");
     let text = std::fs::read_to_string(&locked)
-        .with_context(|| format!("while reading `{}`", locked.display()))?;
-    let folder = paths::cache()
+        .with_context(|| format!("failed to read `{}`", locked.display()))?;
+    let directory = paths::cache()
         .join("tools/browser")
         .join(paths::key_of_text(&text));
-    let python = folder.join("bin/python").to_string_lossy().into_owned();
+    let python = directory.join("bin/python").to_string_lossy().into_owned();
     // Written last: an installation that was cut off has none.
-    let done = folder.join("installed");
+    let done = directory.join("installed");
     if !done.is_file() {
-        say::step("installing the browser test's packages", || {
-            run(command("python3", ["-m", "venv"]).arg(&folder))?;
+        progress::step("installing the browser test's packages", || {
+            run(command("python3", ["-m", "venv"]).arg(&directory))?;
             let pip = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r"];
             run(command(&python, pip).arg(&locked))?;
             std::fs::write(&done, "")?;

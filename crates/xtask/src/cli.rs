@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::pipeline::Trigger;
-use crate::{bench, browser, pipeline, release, say, stack, test};
+use crate::{bench, browser, pipeline, progress, release, stack, test};
 
 /// Build, test and run the pipeline on one machine.
 #[derive(Parser)]
@@ -19,11 +19,11 @@ struct Cli {
 enum Command {
     /// Run the pipeline: build, scan, patch, push, deploy and serve the application.
     Pipeline {
-        /// The working tree to take, if it is not this one.
+        /// The working tree to use instead of this one.
         #[arg(long)]
         source: Option<std::path::PathBuf>,
     },
-    /// Run one workflow against the local stand-ins.
+    /// Run one workflow against the local services.
     Workflow {
         /// Its path, such as `examples/monorepo.yml`.
         path: String,
@@ -36,11 +36,11 @@ enum Command {
     },
     /// Run every check and test.
     Test {
-        /// Only what needs no Docker.
+        /// Only what does not need Docker.
         #[arg(long)]
         fast: bool,
     },
-    /// Write the inputs and outputs of each `action.yml`, and the tables of the READMEs, from the declarations.
+    /// Write what is generated: parts of each `action.yml` and README, and of `Dockerfile.action`.
     Generate,
     /// Check the words of `STYLE.md` alone.
     Words {
@@ -57,11 +57,11 @@ enum Command {
         #[command(subcommand)]
         step: release::Step,
     },
-    /// Take the picture of the application's page that the README shows.
+    /// Take the screenshot of the application's page that the README shows.
     Screenshot,
-    /// Install what is missing and start the local stand-ins: Docker, registry, GitHub, Azure, Kubernetes.
+    /// Install what is missing and start the local services: Docker, registry, GitHub, Azure, Kubernetes.
     Up,
-    /// Stop everything that `up` started, and undo every setting that it changed.
+    /// Stop everything that `up` started, and restore every setting that it changed.
     Down {
         /// Also remove the images that were made and the cache of built tools.
         #[arg(long)]
@@ -74,17 +74,17 @@ enum Command {
         /// The part; without it, the parts are listed.
         name: Option<String>,
     },
-    /// The stand-ins for GitHub and Azure, in the foreground.
+    /// The fake GitHub and Azure, in the foreground.
     #[command(hide = true)]
     Serve,
 }
 
-/// Run the command that the arguments give.
+/// Run the command of the arguments.
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Pipeline { source } => pipeline::run(&source.unwrap_or_else(crate::paths::root)),
         Command::Workflow { path, event, job } => {
-            let trigger = Trigger::of(&path, &event);
+            let trigger = Trigger::new(&path, &event);
             let trigger = job.iter().fold(trigger, |trigger, job| trigger.job(job));
             pipeline::workflow(trigger, &crate::paths::root()).map(drop)
         }
@@ -104,7 +104,7 @@ pub(crate) fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            say::failed(&e);
+            progress::failed(&e);
             ExitCode::FAILURE
         }
     }

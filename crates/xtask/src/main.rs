@@ -1,13 +1,14 @@
 //! `cargo xtask`: the project's own commands.
 
+mod actions;
 mod bench;
 mod browser;
 mod cli;
 mod generate;
 mod paths;
 mod pipeline;
+mod progress;
 mod release;
-mod say;
 mod setup;
 mod stack;
 mod test;

@@ -7,18 +7,18 @@ use sha2::{Digest as _, Sha256};
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
-    // The crate stands two folders below it.
+    // The crate is two directories below it.
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// The state of the running stack: `SEAWORTHY_STATE`, or one place for the machine, since there is
-/// one Docker, one set of addresses and one node on it whatever number of checkouts.
+/// The state of the running stack: `SEAWORTHY_STATE`, or one directory for the machine, since there is
+/// one Docker, one set of addresses and one node on it for any number of checkouts.
 pub(crate) fn state() -> PathBuf {
     std::env::var_os("SEAWORTHY_STATE").map_or_else(|| cache().join("state"), PathBuf::from)
 }
 
-/// What is worth keeping between runs: `SEAWORTHY_CACHE`, or the user's cache folder.
+/// What is kept between runs: `SEAWORTHY_CACHE`, or the user's cache directory.
 pub(crate) fn cache() -> PathBuf {
     if let Some(path) = std::env::var_os("SEAWORTHY_CACHE") {
         return path.into();
@@ -29,30 +29,30 @@ pub(crate) fn cache() -> PathBuf {
         .join("seaworthy")
 }
 
-/// The key of a cached result: a hash of the files it was made from (all of `folder`, in order) and
-/// of `more`.
-pub(crate) fn key(folder: &Path, more: &str) -> anyhow::Result<String> {
-    key_of(folder, |_| true, more)
+/// The key of a cached result: a hash of the files it was made from (all of `directory`, in order) and
+/// of `flags`.
+pub(crate) fn key(directory: &Path, flags: &str) -> anyhow::Result<String> {
+    key_of(directory, |_| true, flags)
 }
 
-/// The same of those files whose path in `folder` is `wanted`.
+/// The same of those files whose path in `directory` `is_included`.
 pub(crate) fn key_of(
-    folder: &Path,
-    wanted: impl Fn(&Path) -> bool,
-    more: &str,
+    directory: &Path,
+    is_included: impl Fn(&Path) -> bool,
+    flags: &str,
 ) -> anyhow::Result<String> {
     let mut hash = Sha256::new();
-    for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
-        let entry = entry.with_context(|| format!("while reading `{}`", folder.display()))?;
-        let name = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        if entry.file_type().is_file() && wanted(name) {
+    for entry in walkdir::WalkDir::new(directory).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("failed to read `{}`", directory.display()))?;
+        let name = entry.path().strip_prefix(directory).unwrap_or(entry.path());
+        if entry.file_type().is_file() && is_included(name) {
             hash.update(name.as_os_str().as_encoded_bytes());
             hash.update([0]);
             hash.update(std::fs::read(entry.path())?);
             hash.update([0]);
         }
     }
-    hash.update(more.as_bytes());
+    hash.update(flags.as_bytes());
     Ok(short(hash))
 }
 
@@ -71,12 +71,12 @@ fn short(hash: Sha256) -> String {
 mod tests {
     #[test]
     fn a_key_depends_on_names_contents_and_flags() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("go.mod"), "module x").unwrap();
-        let first = super::key(folder.path(), "-s").unwrap();
-        assert_eq!(first, super::key(folder.path(), "-s").unwrap());
-        assert_ne!(first, super::key(folder.path(), "-w").unwrap());
-        std::fs::write(folder.path().join("go.mod"), "module y").unwrap();
-        assert_ne!(first, super::key(folder.path(), "-s").unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("go.mod"), "module x").unwrap();
+        let first = super::key(directory.path(), "-s").unwrap();
+        assert_eq!(first, super::key(directory.path(), "-s").unwrap());
+        assert_ne!(first, super::key(directory.path(), "-w").unwrap());
+        std::fs::write(directory.path().join("go.mod"), "module y").unwrap();
+        assert_ne!(first, super::key(directory.path(), "-s").unwrap());
     }
 }

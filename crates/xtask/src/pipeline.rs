@@ -1,4 +1,4 @@
-//! Running a workflow of the repository with `act` against the local stand-ins.
+//! Running a workflow of the repository with `act` against the local services.
 
 pub(crate) mod checkout;
 pub(crate) mod image;
@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::setup::base_images::{self, Origin};
 use crate::setup::command::{command, output};
 use crate::stack::{self, Stack};
-use crate::{paths, say};
+use crate::{paths, progress};
 
 pub(crate) use log::Step;
 
@@ -24,7 +24,7 @@ pub(crate) use log::Step;
 pub(crate) const REPOSITORY: &str = "octo-org/app";
 
 /// The workflow that carries the application to the cluster, as a push to `main` starts it.
-pub(crate) const DEPLOYMENT: Trigger = Trigger::of(".github/workflows/azure-deploy.yml", "push");
+pub(crate) const DEPLOYMENT: Trigger = Trigger::new(".github/workflows/azure-deploy.yml", "push");
 
 /// What starts a workflow.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ pub(crate) struct Trigger<'a> {
 
 impl<'a> Trigger<'a> {
     /// All of `workflow`, for `event`.
-    pub(crate) const fn of(workflow: &'a str, event: &'a str) -> Self {
+    pub(crate) const fn new(workflow: &'a str, event: &'a str) -> Self {
         Self {
             workflow,
             event,
@@ -56,7 +56,7 @@ impl<'a> Trigger<'a> {
     }
 }
 
-/// Bring the stack up, deploy for a push of the tree `source` to `main`, and show what serves.
+/// Bring the stack up, deploy for a push of the tree `source` to `main`, and print its address.
 ///
 /// # Errors
 /// When the stack does not come up, or the workflow fails.
@@ -70,9 +70,9 @@ pub(crate) fn run(source: &Path) -> anyhow::Result<()> {
 /// When the stack does not come up, or the workflow fails.
 pub(crate) fn workflow(trigger: Trigger<'_>, source: &Path) -> anyhow::Result<Stack> {
     // There is one checkout to run in, and one cluster to deploy to.
-    let _turn = stack::turn("pipeline")?;
+    let _lock = stack::lock("pipeline")?;
     let stack = stack::up()?;
-    let checkout = say::step("preparing the checkout", || {
+    let checkout = progress::step("preparing the checkout", || {
         checkout::prepare(source, &stack)
     })?;
     image::provide(&checkout, &stack)?;
@@ -89,21 +89,21 @@ pub(crate) fn act(
     checkout: &Path,
     trigger: Trigger<'_>,
 ) -> anyhow::Result<Vec<Step>> {
-    let folder = paths::state().join("act");
-    std::fs::create_dir_all(&folder)?;
-    let payload = folder.join("event.json");
+    let directory = paths::state().join("act");
+    std::fs::create_dir_all(&directory)?;
+    let payload = directory.join("event.json");
     std::fs::write(&payload, event(trigger.event, checkout)?.to_string())?;
-    // Secrets go by files that only we can read, not by arguments that everybody can.
+    // Secrets are passed in files with mode 0600, not as arguments, which every user can read.
     let secrets = private(
-        &folder.join("secrets"),
+        &directory.join("secrets"),
         &[
             ("GITHUB_TOKEN", stack::GITHUB_TOKEN.to_owned()),
             ("REGISTRY_PASSWORD", stack::registry_password()?),
             ("KUBECONFIG", format!("'{}'", one_line(stack)?)),
         ],
     )?;
-    let env = private(&folder.join("env"), &environment(checkout))?;
-    let vars = private(&folder.join("vars"), &variables(stack))?;
+    let env = private(&directory.join("env"), &environment(checkout))?;
+    let vars = private(&directory.join("vars"), &variables(stack))?;
     let act = stack.builds.wait("act")?.join("act");
     let log_file = paths::state().join("processes").join("act.log");
     let mut act = command(
@@ -144,43 +144,43 @@ pub(crate) fn act(
     .arg("--var-file")
     .arg(&vars)
     .arg("--action-cache-path")
-    .arg(folder.join("cache"))
+    .arg(directory.join("cache"))
     .args(trigger.job.iter().flat_map(|job| ["--job", *job]))
     .current_dir(checkout)
     .stdout(Stdio::piped())
     .stderr(std::fs::File::create(log_file.with_extension("err"))?);
-    let mut child = act.spawn().context("while starting act")?;
-    let output = child.stdout.take().context("while reading from act")?;
-    let mut full = std::fs::File::create(&log_file).context("while writing act's log")?;
-    let (said, heard) = mpsc::channel();
+    let mut child = act.spawn().context("failed to start act")?;
+    let output = child.stdout.take().context("failed to read from act")?;
+    let mut full = std::fs::File::create(&log_file).context("failed to write act's log")?;
+    let (sender, receiver) = mpsc::channel();
     let reader = std::thread::spawn(move || {
         let mut lines = std::io::BufReader::new(output).lines();
-        // Nobody listens any more when a line could not be shown.
-        lines.try_for_each(|line| said.send(line))
+        // The receiver is gone when a line could not be printed.
+        lines.try_for_each(|line| sender.send(line))
     });
     let mut shown = log::Log::new();
     loop {
-        match heard.recv_timeout(say::HEARTBEAT) {
-            Ok(line) => shown.line(&line.context("while reading from act")?, &mut full)?,
+        match receiver.recv_timeout(progress::HEARTBEAT) {
+            Ok(line) => shown.line(&line.context("failed to read from act")?, &mut full)?,
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
         shown.pulse();
     }
-    // It ends with the lines, and every line was taken.
+    // It finishes after the last line.
     let _ = reader.join();
     let status = child.wait()?;
     if !status.success() {
-        let said = std::fs::read_to_string(log_file.with_extension("err")).unwrap_or_default();
+        let errors = std::fs::read_to_string(log_file.with_extension("err")).unwrap_or_default();
         bail!(
-            "the workflow failed ({status}); the whole log: `cargo xtask logs act`{}",
-            tail(&said)
+            "the workflow failed ({status}); see `cargo xtask logs act`{}",
+            tail(&errors)
         );
     }
     Ok(shown.into_steps())
 }
 
-// What GitHub would tell of it (docs.github.com/webhooks/webhook-events-and-payloads), as far as somebody asks.
+// The payload that GitHub sends (docs.github.com/webhooks/webhook-events-and-payloads), as far as it is read.
 fn event(name: &str, checkout: &Path) -> anyhow::Result<serde_json::Value> {
     let repository = json!({"full_name": REPOSITORY, "name": "app", "owner": {"login": "octo-org"}, "default_branch": "main"});
     if name != "pull_request" {
@@ -242,18 +242,18 @@ fn environment(checkout: &Path) -> Vec<(&'static str, String)> {
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
             stack::OIDC_REQUEST_TOKEN.to_owned(),
         ),
-        // The local registry's authority, beside those that this machine trusts.
+        // The local registry's CA certificate, in addition to those that this machine trusts.
         (
             "SSL_CERT_FILE",
             checkout
-                .join(checkout::AUTHORITIES)
+                .join(checkout::CA_CERTIFICATES)
                 .to_string_lossy()
                 .into_owned(),
         ),
     ]
 }
 
-// The repository's variables. Those that are left out mean the public services.
+// The repository's variables. Those that are not set mean the public services.
 fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
     let mut variables = BTreeMap::from([
         ("AZURE_CLIENT_ID", stack::CLIENT.to_owned()),
@@ -264,7 +264,7 @@ fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("AZURE_REGISTRY", "seaworthy".to_owned()),
         ("AZURE_RESOURCE_GROUP", "seaworthy".to_owned()),
         ("AZURE_CLUSTER", "seaworthy".to_owned()),
-        // For whoever signs in by a password.
+        // For workflows that sign in with a password.
         ("REGISTRY", stack::LOGIN_SERVER.to_owned()),
         (
             "REGISTRY_USERNAME",
@@ -310,29 +310,29 @@ pub(crate) fn address(stack: &Stack) -> anyhow::Result<String> {
 fn serving(stack: &Stack) -> anyhow::Result<()> {
     let address = address(stack)?;
     let health = get(&format!("{address}/health"))?;
-    say::line(format!("\n{address} serves"));
-    say::line(format!("{address}/health answers {health}"));
-    say::line(format!(
+    progress::line(format!("\n{address} serves"));
+    progress::line(format!("{address}/health responds {health}"));
+    progress::line(format!(
         "http://{}/security shows the Security tab; `cargo xtask down` stops everything",
         stack::GITHUB
     ));
     Ok(())
 }
 
-/// The body of a successful answer.
+/// The body of a successful response.
 ///
 /// # Errors
-/// When there is none.
+/// When the request fails.
 pub(crate) fn get(url: &str) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let answer = stack::http_client()?
+        let response = stack::http_client()?
             .get(url)
             .timeout(std::time::Duration::from_secs(10))
             .send()
             .await?;
-        Ok(answer.error_for_status()?.text().await?.trim().to_owned())
+        Ok(response.error_for_status()?.text().await?.trim().to_owned())
     })
 }

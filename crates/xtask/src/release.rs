@@ -1,18 +1,18 @@
 //! A release: the image of each action, built once, tested as built, and named by its digest.
 //!
-//! `.github/workflows/release.yml` runs these steps one by one; `rehearse` runs them all against the local
+//! `.github/workflows/release.yml` runs these steps one by one; `dry-run` runs them all against the local
 //! registry, up to those that only GitHub and Sigstore can do.
 
 mod archive;
-mod base;
+mod bases;
 mod builder;
 mod changelog;
+mod dry_run;
 mod images;
-mod proof;
 mod publish;
-mod rehearsal;
-mod reproduction;
+mod reproducibility;
 mod tree;
+mod verification;
 
 use std::path::PathBuf;
 
@@ -20,11 +20,7 @@ use clap::{Args, Subcommand};
 
 pub(crate) use builder::purge;
 pub(crate) use images::{Built, built};
-pub(crate) use proof::load;
-
-/// The actions, each an image of this name: the stages of `Dockerfile.action`. `ci` is the last one, since its image
-/// names that of `trivy-scan`.
-pub(crate) const ACTIONS: [&str; 4] = ["trivy-scan", "copacetic-patch", "azure-deploy", "ci"];
+pub(crate) use verification::load;
 
 /// The version that the workspace has.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,16 +29,16 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[derive(Subcommand)]
 pub(crate) enum Step {
     /// Build the images for this machine's platform, test them as built, and push them by digest.
-    Images(Place),
-    /// Join the images of all platforms under the version, and say their digests.
-    Publish(Place),
-    /// Let the actions of this working tree name the published images.
-    Tree(Place),
-    /// Print what the changelog says of the version.
+    Images(Destination),
+    /// Join the images of all platforms under the version, and print their digests.
+    Publish(Destination),
+    /// Point the actions of this working tree to the published images.
+    Tree(Destination),
+    /// Print the section of the changelog for the version.
     Notes,
     /// Do all of it against the local registry, and use the released actions in workflows.
-    Rehearse {
-        /// Not if the tree is the one of the last rehearsal that held.
+    DryRun {
+        /// Skip it if the tree is the one of the last successful dry run.
         #[arg(long)]
         if_changed: bool,
     },
@@ -50,17 +46,17 @@ pub(crate) enum Step {
 
 /// Where a release goes.
 #[derive(Args)]
-pub(crate) struct Place {
-    /// The registry and the folder in it, such as `ghcr.io/owner/seaworthy`.
+pub(crate) struct Destination {
+    /// The registry and the path in it, such as `ghcr.io/owner/seaworthy`.
     #[arg(long)]
     registry: String,
-    /// The version, as the tag has it.
+    /// The version of the tag.
     #[arg(long)]
     version: String,
-    /// Where the steps leave what the next ones need.
+    /// The directory that the steps pass files in.
     #[arg(long, default_value = "target/release-images")]
-    folder: PathBuf,
-    /// OCI repository of the vulnerability database; the public ones without it.
+    directory: PathBuf,
+    /// OCI repository of the vulnerability database instead of the public ones.
     #[arg(long)]
     db_repository: Option<String>,
 }
@@ -71,13 +67,15 @@ pub(crate) struct Place {
 /// With what failed.
 pub(crate) fn run(step: Step) -> anyhow::Result<()> {
     match step {
-        Step::Images(place) => {
-            changelog::check(&place.version)?;
-            images::make(&place)
+        Step::Images(destination) => {
+            changelog::check(&destination.version)?;
+            images::run(&destination)
         }
-        Step::Publish(place) => publish::run(&place),
-        Step::Tree(place) => tree::write(&crate::paths::root(), &publish::read(&place)?),
+        Step::Publish(destination) => publish::run(&destination),
+        Step::Tree(destination) => {
+            tree::write(&crate::paths::root(), &publish::read(&destination)?)
+        }
         Step::Notes => changelog::print(),
-        Step::Rehearse { if_changed } => rehearsal::run(if_changed),
+        Step::DryRun { if_changed } => dry_run::run(if_changed),
     }
 }

@@ -1,4 +1,4 @@
-//! What has to be on the machine: system packages, tools, base images, the Trivy database.
+//! What the machine needs: system packages, tools, base images, the Trivy database.
 
 pub(crate) mod apt;
 pub(crate) mod base_images;

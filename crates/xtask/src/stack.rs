@@ -1,17 +1,17 @@
-//! The local stand-ins: what `up` starts, and `down` undoes.
+//! The local services: what `up` starts and `down` stops.
 //!
-//! Everything has one fixed name or place on the machine (process files in the state folder, the
-//! network namespace, the marked line in `/etc/hosts` …), so `down` finds it whatever became of `up`.
+//! Everything has one fixed name or path on the machine (process files in the state directory, the
+//! network namespace, the marked line in `/etc/hosts` …), so `down` finds it even after an `up` that failed.
 
 mod docker;
 mod firewall;
-mod given;
 mod host;
 mod kubernetes;
 mod load_balancer;
 mod process;
 mod registry;
 mod serve;
+mod user_cluster;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,27 +20,27 @@ use anyhow::{Context as _, bail};
 
 use crate::setup::go_tools::Builds;
 use crate::setup::{apt, base_images, disk, trivy_db};
-use crate::{paths, say};
+use crate::{paths, progress};
 
 pub(crate) use registry::password as registry_password;
 pub(crate) use serve::{CLIENT, GITHUB_TOKEN, OIDC_REQUEST_TOKEN, SUBSCRIPTION, TENANT};
 
-/// The stand-in for GitHub's REST API.
+/// The fake GitHub API.
 pub(crate) const GITHUB: &str = "127.0.0.1:7070";
-/// The stand-in for Entra, Resource Manager and GitHub's OIDC issuer.
+/// The fake Entra, Resource Manager and GitHub OIDC issuer.
 pub(crate) const AZURE: &str = "127.0.0.1:7071";
-/// The registry behind the stand-in for Azure Container Registry.
+/// The registry behind the fake Azure Container Registry.
 const REGISTRY: &str = "127.0.0.1:7072";
-/// The registry that mirrors the Trivy database, open to everybody on this machine.
+/// The registry that mirrors the Trivy database, open to every process on this machine.
 pub(crate) const MIRROR: &str = "127.0.0.1:7073";
-/// The name of the registry, as Azure gives it.
+/// The name of the registry in Azure.
 pub(crate) const LOGIN_SERVER: &str = "seaworthy.azurecr.io";
-/// The host's end of the link to the node: the stand-in for the registry listens here.
+/// The host's end of the link to the node: the fake Azure Container Registry listens here.
 const HOST_ADDRESS: &str = "10.77.0.1";
 /// The node's end.
 const NODE_ADDRESS: &str = "10.77.0.2";
 
-/// What `up` brought about.
+/// The running services.
 pub(crate) struct Stack {
     /// Where the base images came from.
     pub(crate) origin: base_images::Origin,
@@ -57,8 +57,8 @@ pub(crate) struct Stack {
 pub(crate) fn up() -> anyhow::Result<Stack> {
     need_root()?;
     disk::check()?;
-    let _turn = turn("stack")?;
-    std::fs::create_dir_all(paths::state()).context("while making the state folder")?;
+    let _lock = lock("stack")?;
+    std::fs::create_dir_all(paths::state()).context("failed to make the state directory")?;
     host::save_settings()?;
     apt::install()?;
     let builds = Builds::start(None);
@@ -66,15 +66,15 @@ pub(crate) fn up() -> anyhow::Result<Stack> {
     let origin = base_images::provide(&builds)?;
     host::prepare()?;
     registry::start()?;
-    let given = given::cluster();
-    let kubeconfig = given.clone().unwrap_or_else(kubernetes::kubeconfig);
-    let token = match &given {
-        Some(given) => Some(given::adopt(&builds.wait("kubernetes")?, given)?),
+    let user_cluster = user_cluster::cluster();
+    let kubeconfig = user_cluster.clone().unwrap_or_else(kubernetes::kubeconfig);
+    let token = match &user_cluster {
+        Some(cluster) => Some(user_cluster::adopt(&builds.wait("kubernetes")?, cluster)?),
         None => None,
     };
     serve::start(&kubeconfig, token.as_deref())?;
     trivy_db::publish(&builds.wait("trivy-db")?, MIRROR)?;
-    if given.is_none() {
+    if user_cluster.is_none() {
         let (binaries, plugins) = (builds.wait("kubernetes")?, builds.wait("cni")?);
         kubernetes::start(&binaries, &plugins)?;
     }
@@ -88,38 +88,38 @@ pub(crate) fn up() -> anyhow::Result<Stack> {
 fn need_root() -> anyhow::Result<()> {
     if !apt::is_root()? {
         bail!(
-            "the stand-ins need root (Docker, a network namespace): run this as root or with sudo -E"
+            "the local services need root (Docker, a network namespace); run this as root or with `sudo -E`"
         );
     }
     Ok(())
 }
 
-/// Wait until no other command works on `what`, and keep it until the result is dropped.
+/// Wait until no other command holds the lock of `what`, and hold it until the result is dropped.
 ///
 /// # Errors
 /// When the cache can't be written.
-pub(crate) fn turn(what: &str) -> anyhow::Result<File> {
-    std::fs::create_dir_all(paths::cache()).context("while making the cache folder")?;
+pub(crate) fn lock(what: &str) -> anyhow::Result<File> {
+    std::fs::create_dir_all(paths::cache()).context("failed to make the cache directory")?;
     let path = paths::cache().join(format!("{what}.lock"));
-    let lock = File::create(path).context("while making a lock")?;
-    if lock.try_lock().is_err() {
-        say::line(format!(
+    let file = File::create(path).context("failed to make a lock")?;
+    if file.try_lock().is_err() {
+        progress::line(format!(
             "  … waiting for another `cargo xtask` to finish with the {what}"
         ));
-        lock.lock()
-            .context("while waiting for another `cargo xtask`")?;
+        file.lock()
+            .context("failed to wait for another `cargo xtask`")?;
     }
-    Ok(lock)
+    Ok(file)
 }
 
-/// Stop everything, in the reverse order, and go on when a part fails: the parts left are named.
+/// Stop everything, in the reverse order, and continue when a part fails: the error lists what is left.
 ///
 /// # Errors
 /// When something is left.
 pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
     need_root()?;
-    let _turn = turn("stack")?;
-    let stays = given::leave().err();
+    let _lock = lock("stack")?;
+    let cluster = user_cluster::leave().err();
     kubernetes::stop();
     process::stop("serve");
     registry::stop();
@@ -132,20 +132,20 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
         docker::remove_images();
         crate::release::purge();
     }
-    left.extend(stays.map(|e| format!("{e:#}")));
+    left.extend(cluster.map(|e| format!("{e:#}")));
     left.extend(docker::stop().err().map(|e| format!("{e:#}")));
     left.extend(host::restore().err().map(|e| format!("{e:#}")));
     left.extend(
         process::all()?
             .into_iter()
-            .map(|name| format!("{name} still runs")),
+            .map(|name| format!("{name} is still running")),
     );
     let mounted = kubernetes::mounts().into_iter();
     left.extend(mounted.map(|path| format!("`{}` is still mounted", path.display())));
     left.extend(host::left());
-    // The state says what is to be undone: as long as something is, it stays.
+    // The state records what has to be restored: it stays until nothing is left.
     if !left.is_empty() {
-        bail!("not everything is down: {}", left.join("; "));
+        bail!("failed to stop everything: {}", left.join("; "));
     }
     remove(&paths::state())?;
     if purge {
@@ -153,18 +153,18 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
             remove(&paths::cache().join(part))?;
         }
     }
-    say::line(if purge {
-        "✓ everything is down, and the images and tools that were made are gone"
+    progress::line(if purge {
+        "✓ everything is stopped, and the images and tools that were made are removed"
     } else {
-        "✓ everything is down; images and built tools are kept for the next time (`down --purge` removes them)"
+        "✓ everything is stopped; images and built tools are kept (`down --purge` removes them)"
     });
     Ok(())
 }
 
-fn remove(folder: &Path) -> anyhow::Result<()> {
-    if folder.is_dir() {
-        std::fs::remove_dir_all(folder)
-            .with_context(|| format!("while removing `{}`", folder.display()))?;
+fn remove(directory: &Path) -> anyhow::Result<()> {
+    if directory.is_dir() {
+        std::fs::remove_dir_all(directory)
+            .with_context(|| format!("failed to remove `{}`", directory.display()))?;
     }
     Ok(())
 }
@@ -176,10 +176,10 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
 pub(crate) fn status() -> anyhow::Result<()> {
     let names = process::all()?;
     if names.is_empty() {
-        say::line("nothing runs; `cargo xtask up` starts the stand-ins");
+        progress::line("nothing is running; `cargo xtask up` starts the local services");
     }
     for name in names {
-        say::line(format!(
+        progress::line(format!(
             "{} {name}",
             if process::is_alive(&name) {
                 "✓"
@@ -189,14 +189,14 @@ pub(crate) fn status() -> anyhow::Result<()> {
         ));
     }
     if process::is_alive("serve") {
-        say::line(format!(
+        progress::line(format!(
             "GitHub     http://{GITHUB}/security shows the Security tab"
         ));
-        say::line(format!("Azure      http://{AZURE}"));
-        say::line(format!("registry   https://{LOGIN_SERVER}"));
-        say::line(format!(
+        progress::line(format!("Azure      http://{AZURE}"));
+        progress::line(format!("registry   https://{LOGIN_SERVER}"));
+        progress::line(format!(
             "cluster    KUBECONFIG={}",
-            given::used()
+            user_cluster::used()
                 .unwrap_or_else(kubernetes::kubeconfig)
                 .display()
         ));
@@ -211,42 +211,42 @@ pub(crate) fn status() -> anyhow::Result<()> {
 pub(crate) fn logs(name: Option<&str>) -> anyhow::Result<()> {
     let Some(name) = name else {
         for name in process::logs()? {
-            say::line(name);
+            progress::line(name);
         }
         return Ok(());
     };
     let text = std::fs::read_to_string(process::log(name))
-        .with_context(|| format!("there is no log of `{name}`: `cargo xtask logs` lists them"))?;
+        .with_context(|| format!("there is no log of `{name}`; `cargo xtask logs` lists them"))?;
     let lines: Vec<_> = text.lines().collect();
     for line in &lines[lines.len().saturating_sub(200)..] {
-        say::line(line);
+        progress::line(line);
     }
     Ok(())
 }
 
-/// Run the servers that stand for GitHub and Azure, and the load balancer's controller, until SIGTERM.
+/// Run the fake GitHub and Azure, and the load balancer's controller, until SIGTERM.
 ///
 /// # Errors
-/// When a port is taken.
+/// When a port is in use.
 pub(crate) fn serve() -> anyhow::Result<()> {
     serve::run()
 }
 
-/// A file of the stand-in for Azure Container Registry: the certificate of its authority.
-pub(crate) fn registry_authority() -> PathBuf {
+/// The CA certificate of the fake Azure Container Registry, a file.
+pub(crate) fn registry_ca() -> PathBuf {
     host::tls().join("ca.crt")
 }
 
-// What every client of this process signs and encrypts with: without it, building one panics.
+// The TLS provider of every client of this process: without it, building one panics.
 fn install_tls() {
-    // An error means that a provider is installed already, which is what is wanted.
+    // An error means that a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// An HTTP client for this machine's own servers and Debian's archive.
+/// An HTTP client for the servers of this machine and Debian's archive.
 pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
     install_tls();
     reqwest::Client::builder()
         .build()
-        .context("while preparing the HTTP client")
+        .context("failed to prepare the HTTP client")
 }

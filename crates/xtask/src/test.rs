@@ -13,12 +13,12 @@ use crate::setup::command::command;
 use crate::setup::go_tools::Builds;
 use crate::setup::{apt, crates_io, pypi};
 use crate::stack;
-use crate::{paths, say};
+use crate::{paths, progress};
 
-/// How much of a failed check's output is shown.
+/// How much of a failed check's output is printed.
 const SHOWN: usize = 300;
 
-/// One check: its name, how it ended, how long it took, how many tests it ran.
+/// One check: its name, whether it failed, how long it took, how many tests it ran.
 struct Outcome {
     name: String,
     failed: bool,
@@ -27,7 +27,7 @@ struct Outcome {
     failures: u64,
 }
 
-/// Run them; `fast` leaves out what needs Docker.
+/// Run them; `fast` skips what needs Docker.
 pub(crate) fn run(fast: bool) -> ExitCode {
     let mut outcomes = Vec::new();
     let builds = fast.then(|| Builds::start(Some(&["actionlint", "kube-score", "kubeconform"])));
@@ -40,17 +40,17 @@ pub(crate) fn run(fast: bool) -> ExitCode {
         Some(builds) => checks::yaml(&mut outcomes, &builds),
         None => real(&mut outcomes),
     }
-    say::line("\ncheck                              result   seconds   tests");
+    progress::line("\ncheck                              result   seconds   tests");
     for o in &outcomes {
         let result = if o.failed { "FAILED" } else { "ok" };
-        say::line(format!(
+        progress::line(format!(
             "{:<34} {result:<8} {:>7.1} {:>7}",
             o.name,
             o.seconds,
             o.passed + o.failures
         ));
     }
-    // A check without tests of its own counts as one.
+    // A check without tests counts as one.
     let counts = |o: &Outcome| match (o.passed + o.failures, o.failed) {
         (0, failed) => (u64::from(!failed), u64::from(failed)),
         (_, failed) => (o.passed, o.failures.max(u64::from(failed))),
@@ -59,7 +59,7 @@ pub(crate) fn run(fast: bool) -> ExitCode {
         .iter()
         .map(counts)
         .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    say::line(format!("\n{passed} passed, {failed} failed"));
+    progress::line(format!("\n{passed} passed, {failed} failed"));
     if failed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -129,9 +129,9 @@ fn real(outcomes: &mut Vec<Outcome>) {
                 broken(outcomes, "the real tools", &e);
             }
         }
-        Err(e) => broken(outcomes, "the local stand-ins", &e),
+        Err(e) => broken(outcomes, "the local services", &e),
     }
-    // A machine of a CI service is handed back as it was found.
+    // On a CI service, everything is stopped and restored.
     let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
     if let Some(e) = ci.then(|| stack::down(false).err()).flatten() {
         broken(outcomes, "down", &e);
@@ -139,7 +139,7 @@ fn real(outcomes: &mut Vec<Outcome>) {
 }
 
 fn broken(outcomes: &mut Vec<Outcome>, name: &str, error: &anyhow::Error) {
-    say::failed(error);
+    progress::failed(error);
     outcomes.push(Outcome {
         name: name.into(),
         failed: true,
@@ -150,40 +150,38 @@ fn broken(outcomes: &mut Vec<Outcome>, name: &str, error: &anyhow::Error) {
 }
 
 fn check(outcomes: &mut Vec<Outcome>, name: &str, run: &mut Command) {
-    let begun = Instant::now();
-    let mut said = String::new();
-    let outcome = say::step(name, || {
-        let done = run
-            .output()
-            .context("while starting it: is it installed?")?;
-        said = String::from_utf8_lossy(&done.stderr).into_owned();
-        said.push_str(&String::from_utf8_lossy(&done.stdout));
-        ensure!(done.status.success(), "it ended with {}", done.status);
+    let started = Instant::now();
+    let mut text = String::new();
+    let outcome = progress::step(name, || {
+        let done = run.output().context("failed to start; is it installed?")?;
+        text = String::from_utf8_lossy(&done.stderr).into_owned();
+        text.push_str(&String::from_utf8_lossy(&done.stdout));
+        ensure!(done.status.success(), "failed with {}", done.status);
         Ok(())
     });
-    let (passed, failures) = counts(&said);
+    let (passed, failures) = counts(&text);
     if let Err(e) = &outcome {
-        say::line(end(&said, SHOWN));
-        say::failed(e);
+        progress::line(end(&text, SHOWN));
+        progress::failed(e);
     }
     outcomes.push(Outcome {
         name: name.into(),
         failed: outcome.is_err(),
-        seconds: begun.elapsed().as_secs_f64(),
+        seconds: started.elapsed().as_secs_f64(),
         passed,
         failures,
     });
 }
 
-// The last lines of a text, with a word on what was left out.
+// The last lines of a text, after a line on how many are omitted.
 fn end(text: &str, lines: usize) -> String {
     let all: Vec<_> = text.lines().collect();
-    let left_out = all.len().saturating_sub(lines);
-    let shown = all[left_out..].join("\n");
-    if left_out == 0 {
+    let omitted = all.len().saturating_sub(lines);
+    let shown = all[omitted..].join("\n");
+    if omitted == 0 {
         return shown;
     }
-    format!("… {left_out} lines before these are left out …\n{shown}")
+    format!("… {omitted} lines are omitted …\n{shown}")
 }
 
 // The closing lines of test runs: cargo's `test result: ok. 3 passed; 0 failed; …` and pytest's
@@ -194,7 +192,7 @@ fn counts(text: &str) -> (u64, u64) {
             .split([' ', ';', ',', '='])
             .filter(|word| !word.is_empty())
             .collect();
-        let at = words.iter().position(|found| *found == word)?;
+        let at = words.iter().position(|other| *other == word)?;
         words.get(at.checked_sub(1)?)?.parse().ok()
     };
     let is_pytest = |line: &str| {
@@ -236,11 +234,8 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_says_what_is_left_out() {
+    fn a_long_text_says_what_is_omitted() {
         assert_eq!(super::end("a\nb", 2), "a\nb");
-        assert_eq!(
-            super::end("a\nb\nc", 2),
-            "… 1 lines before these are left out …\nb\nc"
-        );
+        assert_eq!(super::end("a\nb\nc", 2), "… 1 lines are omitted …\nb\nc");
     }
 }

@@ -3,7 +3,7 @@
 use actions_toolkit::{BadInput, Context, Inputs, Secret};
 use azure::Cloud;
 use azure::input::{address, id};
-use container::Credentials;
+use oci::Credentials;
 
 /// The registry and the cluster, and who signs in to Azure if either is there.
 pub(crate) struct Target {

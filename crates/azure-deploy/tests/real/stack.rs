@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use container::{Auth, BuildRequest, Credentials, Docker, ImageRef, Registry};
+use docker::{BuildRequest, Docker};
+use oci::{Auth, Credentials, ImageRef, Registry};
 use serde_json::Value;
 use testkit::{ApiServer, Azure, AzureConfig, FakeRunner, Ran};
 
@@ -101,8 +102,8 @@ impl Stack {
                 ("MODE".into(), mode.into()),
             ],
             labels: Vec::new(),
-            secrets: container::BuildSecrets::default(),
-            cache: container::Cache::default(),
+            secrets: docker::BuildSecrets::default(),
+            cache: docker::Cache::default(),
         };
         self.docker.build(&request, |_| {}).await.unwrap();
         image.to_string()

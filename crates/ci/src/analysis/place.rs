@@ -2,7 +2,7 @@
 
 use actions_toolkit::Env;
 use anyhow::Context as _;
-use container::{Container, ImageConfig};
+use docker::{Container, ImageConfig};
 use tool::Tool;
 
 use super::{Dockerfile, Licence, Linter};

@@ -14,9 +14,9 @@ fn request() -> Request {
         image: "flask-app:f00".parse().unwrap(),
         target: None,
         build_args: Vec::new(),
-        secrets: container::BuildSecrets::default(),
+        secrets: docker::BuildSecrets::default(),
         labels: Vec::new(),
-        cache: container::Cache::default(),
+        cache: docker::Cache::default(),
         build_timeout: Duration::from_secs(60),
         linting: None,
         dependencies: None,
@@ -88,13 +88,13 @@ fn a_good_run() {
             ..SuiteProof::default()
         },
         image: ImageProof {
-            image: Some(container::ImageInfo {
+            image: Some(docker::ImageInfo {
                 id: "sha256:0a".into(),
                 size: 81_234_567,
                 created: "2026-01-31T12:00:00Z".into(),
                 ..Default::default()
             }),
-            layers: vec![container::Layer {
+            layers: vec![docker::Layer {
                 instruction: "COPY a b".into(),
                 size: 1_500_000,
             }],

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Inputs};
-use container::{Cache, ImageRef, context_size};
+use docker::{Cache, context_size};
+use oci::ImageRef;
 use trivy::{DatabaseRequest, Severity};
 
 use super::{Linting, LockFile, relative};

@@ -1,7 +1,7 @@
 //! The secrets of a build: an id and a value each.
 
 use actions_toolkit::{BadInput, Inputs, Log, Secret};
-use container::BuildSecrets;
+use docker::BuildSecrets;
 
 const INPUT: &str = "build-secrets";
 

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use container::{Container, ContainerSpec, Docker, ImageRef, netns};
+use docker::{Container, ContainerSpec, Docker, netns};
 use futures_util::StreamExt as _;
+use oci::ImageRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 

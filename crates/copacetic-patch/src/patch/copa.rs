@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actions_toolkit::{Context, text};
 use anyhow::Context as _;
-use container::ImageRef;
+use oci::ImageRef;
 use serde_json::json;
 use tool::Tool;
 

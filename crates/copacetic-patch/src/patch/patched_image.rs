@@ -5,7 +5,8 @@ use std::path::Path;
 
 use actions_toolkit::text::plural;
 use anyhow::{Context as _, anyhow, bail};
-use container::{ImageInfo, ImageRef, StoredImage, oci};
+use docker::{ImageInfo, StoredImage};
+use oci::ImageRef;
 use tokio::sync::OnceCell;
 
 use super::{Plan, copa};

@@ -6,7 +6,7 @@ pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use container::ImageInfo;
+use docker::ImageInfo;
 use serde_json::{Value, json};
 use trivy::Report;
 use trivy::report::Vulnerability;

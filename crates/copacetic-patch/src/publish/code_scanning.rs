@@ -10,9 +10,10 @@
 //! category of its own: an alert has a state in each category, and would stay open in the scan's
 //! (docs.github.com/code-security/concepts/code-scanning/code-scanning-alerts, "About alerts from multiple configurations").
 
+use actions_toolkit::Level;
 use findings::sarif::{self, Analysis};
 use findings::{Places, SourceFiles};
-use github::{CodeScanning, Packed, Place};
+use github::{CompressedSarif, Publisher};
 use trivy::Report;
 
 use crate::targets::{BaselineReport, ImagePatch};
@@ -25,37 +26,32 @@ pub(crate) async fn upload(patch: &ImagePatch<'_, '_>, after: &Report) {
     if !request.upload {
         return;
     }
-    let github = ctx.github();
-    let (Some(token), Some(repository)) = (&request.token, github.repository()) else {
-        return;
-    };
     let image = &patch.target.image;
     let category = request.category.clone().unwrap_or_else(|| {
         let target = trivy::Target::Image(image.to_string());
-        github::category(&github, target.kind(), image.repository())
+        github::category(&ctx.github(), target.kind(), image.repository())
     });
     let upload = async {
+        let token = request.token.as_ref();
+        let Some(publisher) = Publisher::new(ctx, token, &request.workspace)? else {
+            return Ok(());
+        };
         // The input's report itself: the baseline of the verification may be a scan of this step.
         let Some(baseline) = BaselineReport::from_input(patch)? else {
-            return Ok(None);
+            log_skipped(patch);
+            return Ok(());
         };
-        let place = Place::of(&github, &request.workspace).map_err(anyhow::Error::new)?;
         let file = file(patch, after, baseline.scanned.report, &category)?;
-        let http = ctx.http()?.clone();
-        let scanning = CodeScanning::new(http, github.api_url(), repository, token.expose())?;
-        scanning.upload(&file, &place).await.map(Some)
+        if publisher.upload(&file, Level::Notice).await?.is_some() {
+            ctx.log().info(format!(
+                "uploaded the remaining findings to the Security tab: {category}"
+            ));
+        }
+        anyhow::Ok(())
     };
-    match upload.await {
-        Ok(Some(_)) => ctx.log().info(format!(
-            "uploaded the remaining findings to the Security tab: {category}"
-        )),
-        Ok(None) => log_skipped(patch),
-        Err(error) if error.is_setting() => ctx
-            .log()
-            .notice(format!("the Security tab was not updated: {error}")),
-        Err(error) => ctx
-            .log()
-            .warning(format!("the Security tab was not updated: {error}")),
+    if let Err(error) = upload.await {
+        let message = format!("the findings are not in the Security tab: {error:#}");
+        ctx.log().warning(message);
     }
 }
 
@@ -78,7 +74,7 @@ fn file(
     after: &Report,
     baseline: Report,
     category: &str,
-) -> anyhow::Result<Packed> {
+) -> anyhow::Result<CompressedSarif> {
     let request = &patch.session.request;
     let source = SourceFiles::new(&request.workspace);
     let places = Places::new(patch.target.image.repository(), "", &source);
@@ -86,7 +82,7 @@ fn file(
         Some(path) => places.built_from(path, &after.metadata),
         None => places,
     };
-    Packed::of(&sarif(after.clone(), baseline, &places, category)?)
+    CompressedSarif::new(&sarif(after.clone(), baseline, &places, category)?)
 }
 
 // What remains of `baseline`, by the scan `after` the patch. A later `trivy-scan`, which compares with the findings before

@@ -1,8 +1,9 @@
 //! The rolling issue of what remains: one for each workflow, which is opened, rewritten and closed.
 
 use actions_toolkit::text::{self, plural};
-use container::ImageRef;
-use github::{Issues, RollingIssue};
+use anyhow::Context as _;
+use github::{Client, RollingIssue};
+use oci::ImageRef;
 
 use crate::report::ImageReport;
 use crate::request::Target;
@@ -31,16 +32,15 @@ pub(crate) async fn update(
     let unknown: Vec<_> = failed.iter().map(|(target, _)| target).collect();
     let update = async {
         let github = ctx.github();
-        let repository = github.repository().unwrap_or_default();
-        let http = ctx.http()?.clone();
-        let issues = Issues::new(http, github.api_url(), repository, token.expose())?;
+        let client = Client::from_context(ctx, token)?;
+        let client = client.context("GITHUB_REPOSITORY is not set")?;
         let key = github.workflow_path().unwrap_or("copacetic-patch");
         let rolling = RollingIssue {
             key: format!("copacetic-patch {key}"),
             title: "Findings that no update fixes".into(),
         };
         let text = |before: Option<&str>| body(remaining.collect(), &unknown, before);
-        issues.roll(&rolling, text).await
+        client.issues().roll(&rolling, text).await
     };
     let log = ctx.log();
     match update.await {

@@ -1,7 +1,7 @@
 //! The tags of a verified image.
 
 use anyhow::{Context as _, bail};
-use container::{Digest, ImageRef, Registry, oci};
+use oci::{Digest, ImageRef, Registry};
 
 use super::vex;
 use crate::patch::PatchedImage;

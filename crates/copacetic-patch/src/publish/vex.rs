@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use container::ImageRef;
+use oci::ImageRef;
 use serde_json::{Value, json};
 
 use crate::verify::Comparison;

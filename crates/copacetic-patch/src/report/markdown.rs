@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use actions_toolkit::text::{self, plural};
-use container::ImageRef;
+use oci::ImageRef;
 use trivy::report::Os;
 
 use super::ROWS;

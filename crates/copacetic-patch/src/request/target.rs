@@ -1,7 +1,7 @@
 //! One image to patch.
 
 use actions_toolkit::BadInput;
-use container::ImageRef;
+use oci::ImageRef;
 
 /// An image, and the name that its patch gets.
 #[derive(Debug, Clone, PartialEq, Eq)]

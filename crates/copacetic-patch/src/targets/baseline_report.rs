@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use actions_toolkit::BadInput;
 use anyhow::Context as _;
-use container::ImageInfo;
+use docker::ImageInfo;
 use trivy::{Report, Scanned};
 
 use crate::targets::ImagePatch;

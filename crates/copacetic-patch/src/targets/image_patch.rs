@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use actions_toolkit::BadInput;
-use container::{ImageInfo, ImageRef, Manifest, Registry, oci};
+use docker::ImageInfo;
+use oci::{ImageRef, RawManifest, Registry};
 use tokio::sync::OnceCell;
 use trivy::{Report, Scanned};
 
@@ -31,7 +32,7 @@ pub(crate) enum Source {
     Docker,
     Registry {
         registry: Arc<Registry>,
-        manifest: Manifest,
+        manifest: RawManifest,
     },
 }
 
@@ -178,8 +179,8 @@ async fn for_this_platform(
     session: &Session<'_>,
     registry: &Registry,
     target: &Target,
-    manifest: Manifest,
-) -> anyhow::Result<Manifest> {
+    manifest: RawManifest,
+) -> anyhow::Result<RawManifest> {
     if !oci::is_index(&manifest.media_type) {
         return Ok(manifest);
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use container::{ContainerSpec, ImageRef};
+use docker::ContainerSpec;
+use oci::ImageRef;
 
 use crate::patch::{PatchedImage, Plan};
 use crate::session::Session;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{BadInput, Inputs, PolicyFailure};
-use container::{Container, ContainerSpec, Docker, ImageInfo, ImageRef};
+use docker::{Container, ContainerSpec, Docker, ImageInfo};
+use oci::ImageRef;
 
 use crate::patch::PatchedImage;
 use crate::targets::ImagePatch;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actions_toolkit::PolicyFailure;
-use container::ImageInfo;
+use docker::ImageInfo;
 use trivy::Scanned;
 
 use super::{Comparison, pip_check};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use container::{BuildRequest, Container, ContainerSpec, Docker, ImageInfo, ImageRef};
+use docker::{BuildRequest, Container, ContainerSpec, Docker, ImageInfo};
+use oci::ImageRef;
 use testkit::{FakeRunner, Ran};
 
 use crate::step;
@@ -188,8 +189,8 @@ fn build(
         image: image.clone(),
         build_args: arguments.iter().map(owned).collect(),
         labels: Vec::new(),
-        secrets: container::BuildSecrets::default(),
-        cache: container::Cache::default(),
+        secrets: docker::BuildSecrets::default(),
+        cache: docker::Cache::default(),
     };
     runtime.block_on(docker.build(&request, |_| ())).unwrap();
     (runtime, docker)

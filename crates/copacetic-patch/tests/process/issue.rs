@@ -1,6 +1,6 @@
 //! The issue of what remains, when images could not be patched.
 
-use github::{Issues, RollingIssue};
+use github::RollingIssue;
 use testkit::{FakeDocker, GitHub};
 
 use crate::bench::exited;
@@ -12,7 +12,8 @@ const ROW: &str = "| `worker:1-patched` | CVE-2099-0001 | `perl` | no update fix
 async fn an_issue_stays_open_for_an_image_that_could_not_be_patched() {
     let server = GitHub::start("t").await.unwrap();
     let http = actions_toolkit::http_client().unwrap();
-    let issues = Issues::new(http, &server.url(), "octo-org/app", "t").unwrap();
+    let client = github::Client::new(http, &server.url(), "octo-org/app", "t").unwrap();
+    let issues = client.issues();
     let rolling = RollingIssue {
         key: "copacetic-patch .github/workflows/ci.yml".into(),
         title: "Findings that no update fixes".into(),

@@ -3,7 +3,8 @@
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use container::{Auth, Credentials, Docker, ImageRef, Registry};
+use docker::Docker;
+use oci::{Auth, Credentials, ImageRef, Registry};
 use serde_json::Value;
 use testkit::FakeRunner;
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use container::Instruction;
+use docker::Instruction;
 use serde_json::Value;
 use trivy::report::Metadata;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use actions_toolkit::{BadInput, Context};
-use container::ImageRef;
+use oci::ImageRef;
 use trivy::{Scanner, Target};
 
 use super::present;

@@ -1,6 +1,6 @@
 //! What a pull request is compared with: what its base branch had before a patch.
 
-use github::{CodeScanning, Packed, Place};
+use github::{Client, CompressedSarif, Revision};
 use serde_json::json;
 use testkit::{FakeRunner, GitHub, Ran};
 
@@ -17,14 +17,15 @@ async fn patched(server: &GitHub) {
     run["automationDetails"]["id"] = json!(id);
     let left = run["results"].as_array_mut().unwrap().pop().unwrap();
     run["results"] = json!([left]);
-    let place = Place {
+    let revision = Revision {
         sha: "0123456789abcdef0123456789abcdef01234567".into(),
         git_ref: "refs/heads/main".into(),
     };
     let http = actions_toolkit::http_client().unwrap();
-    let scanning = CodeScanning::new(http, &server.url(), "octo-org/app", "t").unwrap();
-    let packed = Packed::of(file.to_string().as_bytes()).unwrap();
-    scanning.upload(&packed, &place).await.unwrap();
+    let client = Client::new(http, &server.url(), "octo-org/app", "t").unwrap();
+    let packed = CompressedSarif::new(file.to_string().as_bytes()).unwrap();
+    let upload = client.code_scanning().upload(&packed, &revision).await;
+    upload.unwrap();
 }
 
 /// A pull request that what is new in it fails.

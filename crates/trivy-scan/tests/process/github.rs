@@ -95,7 +95,7 @@ async fn a_refused_file_is_red_and_the_summary_stands() {
     );
     assert!(
         ran.error()
-            .contains("GitHub refused the SARIF file: invalid SARIF"),
+            .contains("GitHub rejected the SARIF file: invalid SARIF"),
         "{}",
         ran.error()
     );
@@ -144,7 +144,7 @@ async fn a_token_that_may_not_comment_is_no_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_answer_of_github_has_its_exit_code_and_its_cure() {
+async fn each_response_of_github_has_its_exit_code_and_hint() {
     let off =
         r#"{"message": "Code Security must be enabled for this repository to use code scanning."}"#;
     let table = [
@@ -153,7 +153,7 @@ async fn each_answer_of_github_has_its_exit_code_and_its_cure() {
             r#"{"message": "Bad credentials"}"#,
             2,
             2,
-            "::error::trivy-scan: while uploading to the Security tab: GitHub does not take the token (Bad credentials): check the input `token`",
+            "::error::trivy-scan: failed to upload to the Security tab: GitHub rejected the token (Bad credentials); check the input `token`",
         ),
         (
             403,
@@ -167,7 +167,7 @@ async fn each_answer_of_github_has_its_exit_code_and_its_cure() {
             r#"{"message": "Not Found"}"#,
             2,
             2,
-            "GitHub has no such repository for this token (Not Found)",
+            "the repository does not exist for this token (Not Found)",
         ),
         (
             413,
@@ -204,7 +204,7 @@ async fn each_answer_of_github_has_its_exit_code_and_its_cure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_of_requests_is_waited_for_as_long_as_github_says() {
+async fn a_rate_limit_is_waited_for_as_long_as_github_says() {
     let server = GitHub::start("t").await.unwrap();
     let busy = r#"{"message": "You have exceeded a secondary rate limit."}"#;
     server.expect(Fault::new("/sarifs", 429, busy).header("retry-after", "1"));
@@ -214,7 +214,7 @@ async fn a_limit_of_requests_is_waited_for_as_long_as_github_says() {
     let ran = with_github(&server, |step| step).await;
     assert_eq!(ran.code, 2, "{}", ran.log);
     assert!(
-        ran.error().contains("try again in 3600 s"),
+        ran.error().contains("try again in 3600s"),
         "{}",
         ran.error()
     );
@@ -235,7 +235,7 @@ async fn what_processing_refuses_is_quoted() {
         "{}",
         ran.log
     );
-    assert!(ran.error().ends_with("GitHub refused the SARIF file: rejecting delivery as the repository has too many logical alerts"), "{}", ran.error());
+    assert!(ran.error().ends_with("GitHub rejected the SARIF file: rejecting delivery as the repository has too many logical alerts"), "{}", ran.error());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,7 +253,7 @@ async fn a_server_that_is_not_there_is_an_error_and_the_files_stand() {
     assert_eq!((ran.code, ran.output("total")), (2, "3"), "{}", ran.log);
     assert!(
         ran.error()
-            .contains("GitHub could not be reached or failed"),
+            .contains("GitHub is unavailable"),
         "{}",
         ran.error()
     );

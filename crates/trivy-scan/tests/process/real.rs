@@ -71,7 +71,7 @@ pub(crate) fn save(path: &Path, name: &str, extra: &str) {
             ("etc/motd", extra),
         ]),
     ];
-    let digest = |bytes: &[u8]| container::Digest::sha256(bytes).as_str().to_owned();
+    let digest = |bytes: &[u8]| oci::Digest::sha256(bytes).as_str().to_owned();
     let diff_ids: Vec<_> = layers.iter().map(|layer| digest(layer)).collect();
     let config = json!({
         "architecture": "amd64", "os": "linux", "config": {},

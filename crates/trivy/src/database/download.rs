@@ -10,8 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use container::{Auth, Digest, ImageRef, Refused, Registry};
 use jiff::Timestamp;
+use oci::{Auth, Digest, ImageRef, Refused, Registry};
 use serde_json::Value;
 
 use super::DatabaseError;
@@ -89,7 +89,7 @@ async fn fetch(mirror: &str, folder: &Path, http: &reqwest::Client) -> anyhow::R
 }
 
 fn unpack(archive: &Path, digest: &str, folder: &Path) -> anyhow::Result<()> {
-    let is = Digest::of_reader(File::open(archive)?)?;
+    let is = Digest::from_reader(File::open(archive)?)?;
     ensure!(digest == is.as_str(), "what it sent is not {digest}");
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(File::open(archive)?));
     for entry in tar.entries().context("its archive can't be read")? {

@@ -46,7 +46,7 @@ fn layer(repository: &str) -> Vec<u8> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    container::Digest::sha256(bytes).to_string()
+    oci::Digest::sha256(bytes).to_string()
 }
 
 // Made once: the time in it would change its digest.

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Context as _;
-use container::Digest;
 use jiff::Timestamp;
+use oci::Digest;
 
 use super::inventory::{Inventory, Metadata, Package, Part};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use container::Digest;
+use oci::Digest;
 use serde::Serialize;
 
 use super::bill::{Bill, Component, Kind};

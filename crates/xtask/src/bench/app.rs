@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use super::timed;
 use crate::browser::{Application, build};
 use crate::setup::command::{command, output, run as run_command};
-use crate::{paths, say, stack};
+use crate::{paths, progress, stack};
 
 const IMAGE: &str = "seaworthy/flask-app:browser";
 /// Connections at a time, one figure each.
@@ -28,7 +28,7 @@ const BEFORE_THE_STOP: Duration = Duration::from_secs(3);
 /// When a request fails, or the application does not start or stop.
 pub(super) fn run() -> anyhow::Result<()> {
     stack::up()?;
-    say::step("building the application", || build(IMAGE))?;
+    progress::step("building the application", || build(IMAGE))?;
     let memory = format!("--memory={}", memory_limit()?);
     let limits = [memory.as_str(), "--stop-timeout=20"];
     let application = Application::start(IMAGE, &limits)?;
@@ -39,17 +39,17 @@ pub(super) fn run() -> anyhow::Result<()> {
     stop_under_load(&Application::start(IMAGE, &limits)?)
 }
 
-// The limit of `k8s/deployment.yaml`, as Docker writes it: `256Mi` is `256m` there.
+// The memory limit of `k8s/deployment.yaml`, as Docker writes it: `256Mi` is `256m` there.
 fn memory_limit() -> anyhow::Result<String> {
     let path = paths::root().join("k8s/deployment.yaml");
     let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("while reading `{}`", path.display()))?;
+        .with_context(|| format!("failed to read `{}`", path.display()))?;
     let limits = text.split_once("limits:").map(|(_, rest)| rest);
     let memory = limits
         .and_then(|rest| rest.split_once("memory:"))
         .and_then(|(_, rest)| rest.split_whitespace().next());
     let number = memory.and_then(|memory| memory.strip_suffix("Mi"));
-    let number = number.context("`k8s/deployment.yaml` has no limit of memory in Mi")?;
+    let number = number.context("`k8s/deployment.yaml` has no memory limit in Mi")?;
     Ok(format!("{number}m"))
 }
 
@@ -65,19 +65,19 @@ fn load(application: &Application, connections: usize) -> anyhow::Result<()> {
         "--timeout=10s",
         &url,
     ];
-    let said = output(&mut command("wrk", args))?;
-    let failures: Vec<_> = said
+    let report = output(&mut command("wrk", args))?;
+    let failures: Vec<_> = report
         .lines()
         .filter(|line| line.contains("Socket errors") || line.contains("Non-2xx"))
         .collect();
     ensure!(failures.is_empty(), "with {connections}: {failures:?}");
     let value = |name: &str| {
-        let line = said.lines().find(|line| line.trim().starts_with(name));
+        let line = report.lines().find(|line| line.trim().starts_with(name));
         line.and_then(|line| line.split_whitespace().last())
             .unwrap_or("?")
     };
-    say::line(format!(
-        "{connections}: {} requests a second, 99 % within {}, no error",
+    progress::line(format!(
+        "{connections}: {} requests a second, 99 % within {}, no errors",
         value("Requests/sec:"),
         value("99%")
     ));
@@ -85,64 +85,64 @@ fn load(application: &Application, connections: usize) -> anyhow::Result<()> {
 }
 
 // Callers with one connection a request, as through a Service, while the application gets its SIGTERM. A connection that is
-// refused was never taken: a Service has another pod for it. One that was taken must be answered whole.
+// refused was never accepted: a Service has another pod for it. One that was accepted must get a complete response.
 fn stop_under_load(application: &Application) -> anyhow::Result<()> {
-    let place = application.place()?;
-    let ended = AtomicBool::new(false);
-    let (asked, took) = std::thread::scope(|scope| {
+    let address = application.address()?;
+    let stopped = AtomicBool::new(false);
+    let (requests, took) = std::thread::scope(|scope| {
         let caller = || {
-            let mut asked = Asked::default();
-            while !ended.load(Ordering::Relaxed) {
-                asked.once(place);
+            let mut requests = Requests::default();
+            while !stopped.load(Ordering::Relaxed) {
+                requests.send(address);
             }
-            asked
+            requests
         };
         let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(caller)).collect();
         std::thread::sleep(BEFORE_THE_STOP);
         let took = timed(|| run_command(&mut command("docker", ["stop", application.id()])));
-        ended.store(true, Ordering::Relaxed);
-        let asked = callers
+        stopped.store(true, Ordering::Relaxed);
+        let requests = callers
             .into_iter()
             .map(|caller| caller.join().unwrap_or_default());
-        (asked.reduce(Asked::and).unwrap_or_default(), took)
+        (requests.reduce(Requests::and).unwrap_or_default(), took)
     });
-    say::line(format!(
-        "stopped under load: {} requests answered, {} taken and lost, {:.1} s",
-        asked.answered,
-        asked.lost.values().sum::<usize>(),
+    progress::line(format!(
+        "stopped under load: {} requests completed, {} accepted and lost, {:.1} s",
+        requests.completed,
+        requests.lost.values().sum::<usize>(),
         took?.as_secs_f64()
     ));
     ensure!(
-        asked.lost.is_empty(),
-        "requests were taken and not answered: {:?}",
-        asked.lost
+        requests.lost.is_empty(),
+        "requests were accepted and got no complete response: {:?}",
+        requests.lost
     );
     Ok(())
 }
 
-/// What became of requests.
+/// The outcome of requests.
 #[derive(Default)]
-struct Asked {
-    answered: usize,
-    /// How many were lost, by what was seen of that.
+struct Requests {
+    completed: usize,
+    /// How many were lost, by the error.
     lost: BTreeMap<String, usize>,
 }
 
-impl Asked {
-    fn once(&mut self, place: SocketAddr) {
-        let Ok(mut stream) = TcpStream::connect(place) else {
+impl Requests {
+    fn send(&mut self, address: SocketAddr) {
+        let Ok(mut stream) = TcpStream::connect(address) else {
             return;
         };
-        let mut answer = String::new();
+        let mut response = String::new();
         let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        let asked = stream
+        let outcome = stream
             .write_all(request)
-            .and_then(|()| stream.read_to_string(&mut answer));
-        match asked {
-            Ok(_) if answer.starts_with("HTTP/1.1 200") && answer.ends_with("</html>") => {
-                self.answered += 1;
+            .and_then(|()| stream.read_to_string(&mut response));
+        match outcome {
+            Ok(_) if response.starts_with("HTTP/1.1 200") && response.ends_with("</html>") => {
+                self.completed += 1;
             }
-            Ok(_) => self.lose(format!("{} bytes of an answer", answer.len())),
+            Ok(_) => self.lose(format!("a response of {} bytes", response.len())),
             Err(error) => self.lose(error.to_string()),
         }
     }
@@ -152,7 +152,7 @@ impl Asked {
     }
 
     fn and(mut self, other: Self) -> Self {
-        self.answered += other.answered;
+        self.completed += other.completed;
         for (how, count) in other.lost {
             *self.lost.entry(how).or_default() += count;
         }

@@ -1,4 +1,4 @@
-//! The azure-deploy action beside `docker push`, `kubectl apply` and `kubectl rollout status`.
+//! The azure-deploy action compared with `docker push`, `kubectl apply` and `kubectl rollout status`.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,8 +10,8 @@ use super::action::Action;
 use super::process::measure;
 use super::{median, timed};
 use crate::setup::command::{command, run as run_command};
-use crate::stack::{self, Stack, registry_authority};
-use crate::{paths, say};
+use crate::stack::{self, Stack, registry_ca};
+use crate::{paths, progress};
 
 const ROUNDS: usize = 10;
 /// The manifests' own is the pipeline's.
@@ -26,7 +26,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     let action = Action::build("azure-deploy")?;
     let bench = Bench {
         path: path(&stack)?,
-        work: action.folder.join("workspace"),
+        work: action.directory.join("workspace"),
         action,
         stack,
     };
@@ -71,20 +71,20 @@ impl Bench {
         }
         let [ours, unchanged, theirs] =
             [ours, unchanged, theirs].map(|times: Vec<Duration>| median(times).as_secs_f64());
-        say::line(format!(
+        progress::line(format!(
             "\none step: {ours:.2} s; push, apply, rollout status: {theirs:.2} s: {:.2} (goal 1.05)",
             ours / theirs
         ));
-        say::line(format!(
+        progress::line(format!(
             "deployed again without a change: {unchanged:.2} s (goal 2)"
         ));
         Ok(())
     }
 
-    // Those of the application, in a namespace of their own.
+    // Those of the application, in another namespace.
     fn manifests(&self) -> anyhow::Result<()> {
-        let folder = self.work.join("k8s");
-        std::fs::create_dir_all(&folder)?;
+        let directory = self.work.join("k8s");
+        std::fs::create_dir_all(&directory)?;
         let mut count = 0;
         for entry in std::fs::read_dir(paths::root().join("k8s"))? {
             let entry = entry?;
@@ -93,7 +93,7 @@ impl Bench {
                 .replace("namespace: web", &format!("namespace: {NAMESPACE}"))
                 .replace("name: web", &format!("name: {NAMESPACE}"));
             count += usize::from(moved != text);
-            std::fs::write(folder.join(entry.file_name()), moved)?;
+            std::fs::write(directory.join(entry.file_name()), moved)?;
         }
         ensure!(count > 0, "the manifests do not name the namespace `web`");
         Ok(())
@@ -121,7 +121,7 @@ impl Bench {
         let url = format!("{azure}/oidc/token?api-version=2.0");
         step.env("ACTIONS_ID_TOKEN_REQUEST_URL", url)
             .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", stack::OIDC_REQUEST_TOKEN)
-            .env("SSL_CERT_FILE", registry_authority());
+            .env("SSL_CERT_FILE", registry_ca());
         step
     }
 
@@ -137,8 +137,8 @@ impl Bench {
             .env("TENANT", stack::TENANT)
             .env("CLIENT", stack::CLIENT)
             .env("OIDC_REQUEST_TOKEN", stack::OIDC_REQUEST_TOKEN)
-            .env("CURL_CA_BUNDLE", registry_authority())
-            .env("DOCKER_CONFIG", self.action.folder.join("docker"))
+            .env("CURL_CA_BUNDLE", registry_ca())
+            .env("DOCKER_CONFIG", self.action.directory.join("docker"))
             .env("KUBECONFIG", &self.stack.kubeconfig);
         script
     }
@@ -162,7 +162,7 @@ fn tag(image: &str) -> &str {
     image.rsplit_once(':').map_or(image, |(_, tag)| tag)
 }
 
-// The application with a commit of its own: the layers are there, the image is new.
+// The application with its own commit: the layers are there, the image is new.
 fn build(commit: &str) -> anyhow::Result<String> {
     let image = format!("flask-app:{commit}");
     let argument = format!("--build-arg=APP_COMMIT={commit}");
@@ -178,6 +178,6 @@ fn build(commit: &str) -> anyhow::Result<String> {
             // Docker's own builder: the other one needs a plug-in.
             .env("DOCKER_BUILDKIT", "0"),
     )
-    .context("while building the application")?;
+    .context("failed to build the application")?;
     Ok(image)
 }

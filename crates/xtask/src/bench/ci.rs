@@ -1,4 +1,4 @@
-//! The ci action beside the same commands by hand, and its own cost on a large context.
+//! The ci action compared with the same commands by hand, and its own cost on a large context.
 
 use std::io::Write as _;
 use std::process::Command;
@@ -9,7 +9,7 @@ use super::action::Action;
 use super::process::{Cost, measure};
 use super::{median, path_with_buildkit, timed};
 use crate::setup::command::{command, run as run_command};
-use crate::{paths, say, stack};
+use crate::{paths, progress, stack};
 
 const ROUNDS: usize = 5;
 const IMAGE: &str = "seaworthy/flask-app:bench-ci";
@@ -40,7 +40,7 @@ impl Bench {
         let mut step = Command::new(&self.action.program);
         step.arg(format!("--context={context}"))
             .arg(format!("--image={IMAGE}"))
-            // Whatever it writes into the checkout is not to be committed.
+            // Its reports must not be committed.
             .args([
                 "--junit-file=target/junit.xml",
                 "--sarif-file=target/ci.sarif",
@@ -70,7 +70,7 @@ impl Bench {
         compare("warm build ÷ `docker build`", action, docker)
     }
 
-    // Tests, linters and smoke test: side by side in the action, one after the other in the script.
+    // Tests, linters and smoke test: in parallel in the action, in sequence in the script.
     fn whole_step(&self) -> anyhow::Result<()> {
         let action = || measure(&mut self.step("app", &[])).map(drop);
         let script = || {
@@ -87,8 +87,8 @@ impl Bench {
     }
 
     fn large_context(&self) -> anyhow::Result<()> {
-        let large = self.action.folder.join("large");
-        std::fs::create_dir_all(&large).context("while making the large context")?;
+        let large = self.action.directory.join("large");
+        std::fs::create_dir_all(&large).context("failed to make the large context")?;
         std::fs::write(
             large.join("Dockerfile"),
             "FROM debian:trixie-slim\nCOPY Dockerfile /\n",
@@ -106,15 +106,15 @@ impl Bench {
             "--static-analysis=none",
             "--health-path=none",
         ])
-        .env("GITHUB_WORKSPACE", &self.action.folder);
+        .env("GITHUB_WORKSPACE", &self.action.directory);
         let Cost { memory, wall, .. } = measure(&mut step)?;
-        #[allow(clippy::cast_precision_loss)] // one digit is shown
+        #[expect(clippy::cast_precision_loss, reason = "printed with one digit")]
         let megabytes = memory as f64 / 1e6;
-        say::line(format!(
+        progress::line(format!(
             "context of 500 MB: {megabytes:.1} MB of memory, {:.1} s",
             wall.as_secs_f64()
         ));
-        std::fs::remove_dir_all(large).context("while removing the large context")
+        std::fs::remove_dir_all(large).context("failed to remove the large context")
     }
 }
 
@@ -132,7 +132,7 @@ fn compare(
         theirs.push(timed(&other)?);
     }
     let (ours, theirs) = (median(ours).as_secs_f64(), median(theirs).as_secs_f64());
-    say::line(format!(
+    progress::line(format!(
         "{what}: {:.2} ({ours:.2} s, {theirs:.2} s)",
         ours / theirs
     ));

@@ -1,4 +1,4 @@
-//! The copacetic-patch action beside Trivy, Copa and Trivy in a row.
+//! The copacetic-patch action compared with Trivy, Copa and Trivy in sequence.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{median, timed};
 use crate::setup::base_images;
 use crate::setup::command::{command, run as run_command};
 use crate::stack::{self, Stack};
-use crate::{browser, paths, say};
+use crate::{browser, paths, progress};
 
 const ROUNDS: usize = 5;
 const IMAGE: &str = "seaworthy/flask-app:bench-patch";
@@ -22,7 +22,7 @@ const PATCHED: &str = "seaworthy/flask-app:bench-patch-patched";
 pub(super) fn run() -> anyhow::Result<()> {
     let stack = stack::up()?;
     let action = Action::build("copacetic-patch")?;
-    say::step("building the image that is patched", || {
+    progress::step("building the image that is patched", || {
         browser::build(IMAGE)
     })?;
     action.database(&stack)?;
@@ -34,28 +34,28 @@ pub(super) fn run() -> anyhow::Result<()> {
     for round in 0..=ROUNDS {
         forget()?;
         let one = measure(&mut step(&action, &path))?;
-        let again = measure(&mut step(&action, &path))?;
+        let repeated = measure(&mut step(&action, &path))?;
         let row = timed(|| run_command(&mut script(&action, &path)))?;
         memory = memory.max(one.memory);
         // The first round fills the caches.
         if round > 0 {
             first.push(one.wall);
-            second.push(again.wall);
+            second.push(repeated.wall);
             bare.push(row);
         }
     }
     forget()?;
     let [first, second, bare] =
         [first, second, bare].map(|times: Vec<Duration>| median(times).as_secs_f64());
-    say::line(format!(
-        "\none step: {first:.2} s; nothing new: {second:.2} s; trivy, copa, trivy in a row: {bare:.2} s"
+    progress::line(format!(
+        "\none step: {first:.2} s; nothing new: {second:.2} s; trivy, copa, trivy in sequence: {bare:.2} s"
     ));
-    say::line(format!("  ÷ the row: {:.2} (goal 1.05)", first / bare));
-    say::line(format!(
+    progress::line(format!("  ÷ the sequence: {:.2} (goal 1.05)", first / bare));
+    progress::line(format!(
         "  nothing new ÷ first: {:.2} (goal 0.15)",
         second / first
     ));
-    say::line(format!(
+    progress::line(format!(
         "  peak of memory: {} MB (goal 50)",
         memory / 1_000_000
     ));
@@ -82,13 +82,13 @@ fn step(action: &Action, path: &str) -> Command {
     step
 }
 
-// What the step does, without its proof: scan, patch in a BuildKit of its own, scan again.
+// What the step does, without its verification: scan, patch in its own BuildKit, scan.
 fn script(action: &Action, path: &str) -> Command {
     let mut script = command("bash", [&paths::root().join("tools/bench/patch.sh")]);
     script
         .env("PATH", path)
         .env("IMAGE", IMAGE)
-        .env("WORK", &action.folder)
+        .env("WORK", &action.directory)
         .env("MIRROR", stack::MIRROR)
         .env("TOOLING", base_images::DEBIAN)
         .env("BUILDKIT", base_images::BUILDKIT);

@@ -1,4 +1,4 @@
-//! The whole pipeline through the actions, beside a plain script that does the same.
+//! The whole pipeline through the actions, compared with a plain script that does the same.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::pipeline::{self, checkout, image};
 use crate::setup::base_images;
 use crate::setup::command::{command, output, run as run_command};
 use crate::stack::{self, Stack};
-use crate::{paths, say};
+use crate::{paths, progress};
 
 const ROUNDS: usize = 5;
 /// The parts of both: the steps of the workflow after its checkout, and the laps of the script.
@@ -22,13 +22,13 @@ struct Run {
     parts: [Duration; PARTS.len()],
 }
 
-/// The workflow with the four actions against a plain script that does the same, in turn. Each run is of a commit of its
-/// own, as it is after a push to `main`; the first round is not counted, so that both find their images and caches warm.
+/// The workflow with the four actions against a plain script that does the same, in turn. Each run is of its
+/// own commit, as it is after a push to `main`; the first round is not counted, so that both find their images and caches warm.
 ///
 /// # Errors
 /// When one of them fails.
 pub(super) fn run() -> anyhow::Result<()> {
-    let _turn = stack::turn("pipeline")?;
+    let _lock = stack::lock("pipeline")?;
     let stack = stack::up()?;
     let bench = Bench {
         checkout: checkout::prepare(&paths::root(), &stack)?,
@@ -43,7 +43,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         let mut order = ["the actions", "a script"];
         order.rotate_left(round % 2);
         for who in order {
-            say::line(format!("\nround {round} of {ROUNDS}: {who}"));
+            progress::line(format!("\nround {round} of {ROUNDS}: {who}"));
             let commit = bench.commit()?;
             if who == "a script" {
                 theirs.push(bench.script(&commit)?);
@@ -67,10 +67,10 @@ fn show(ours: &[Run], theirs: &[Run]) {
     };
     let line = |name: &str, of: &dyn Fn(&Run) -> Duration| {
         let (ours, theirs) = (middle(ours, of), middle(theirs, of));
-        say::line(format!("{name:<16} {ours:>8.2} {theirs:>8.2}"));
+        progress::line(format!("{name:<16} {ours:>8.2} {theirs:>8.2}"));
         (ours, theirs)
     };
-    say::line(format!(
+    progress::line(format!(
         "\n{:<16} {:>8} {:>8}   seconds, medians of {ROUNDS}",
         "", "actions", "script"
     ));
@@ -80,11 +80,11 @@ fn show(ours: &[Run], theirs: &[Run]) {
         });
     }
     // act's own: the container of the job, the checkout, what lies between the steps.
-    line("beside these", &|run| {
+    line("the rest", &|run| {
         run.whole.saturating_sub(run.parts.iter().sum())
     });
     let (ours, theirs) = line("the whole", &|run| run.whole);
-    say::line(format!(
+    progress::line(format!(
         "\npipeline: {ours:.1} s with the actions, {theirs:.1} s as a script: {:.2} (goal 1.00)",
         ours / theirs
     ));
@@ -124,7 +124,7 @@ impl Bench {
 
     fn script(&self, commit: &str) -> anyhow::Result<Run> {
         if self.work.is_dir() {
-            std::fs::remove_dir_all(&self.work).context("while removing the last run's files")?;
+            std::fs::remove_dir_all(&self.work).context("failed to remove the last run's files")?;
         }
         std::fs::create_dir_all(&self.work)?;
         let script = paths::root().join("tools/bench/pipeline.sh");
@@ -147,12 +147,16 @@ impl Bench {
             .env("TOOLING", base_images::DEBIAN)
             .env("BUILDKIT", base_images::BUILDKIT)
             .env("KUBECONFIG", &self.stack.kubeconfig)
-            .env("CURL_CA_BUNDLE", self.checkout.join(checkout::AUTHORITIES));
+            .env(
+                "CURL_CA_BUNDLE",
+                self.checkout.join(checkout::CA_CERTIFICATES),
+            );
         let whole = timed(|| run_command(&mut script))?;
-        let said = std::fs::read_to_string(self.work.join("laps")).context("in its laps")?;
+        let text =
+            std::fs::read_to_string(self.work.join("laps")).context("failed to read its laps")?;
         Ok(Run {
             whole,
-            parts: laps(&said)?,
+            parts: laps(&text)?,
         })
     }
 }
@@ -167,14 +171,14 @@ fn remove_images(commit: &str) -> anyhow::Result<()> {
 }
 
 // The times between the lines of the script's file, each of which is a part's name and the time, in seconds since 1970,
-// when it ended; the first one is its start.
+// when it finished; the first one is its start.
 fn laps(text: &str) -> anyhow::Result<[Duration; PARTS.len()]> {
     let mut times = Vec::new();
     for (line, name) in text.lines().zip(["begin"].iter().chain(&PARTS)) {
         let time = line
             .strip_prefix(name)
             .map(|time| time.trim().parse::<f64>());
-        let time = time.with_context(|| format!("`{line}` is not of `{name}`"))?;
+        let time = time.with_context(|| format!("expected a lap of `{name}`, not `{line}`"))?;
         times.push(time.with_context(|| format!("`{line}` has no time"))?);
     }
     let spans: Vec<_> = times
@@ -182,7 +186,7 @@ fn laps(text: &str) -> anyhow::Result<[Duration; PARTS.len()]> {
         .map(|pair| Duration::try_from_secs_f64(pair[1] - pair[0]).unwrap_or_default())
         .collect();
     let parts = spans.try_into();
-    parts.map_err(|spans: Vec<_>| anyhow!("the script ended {} parts", spans.len()))
+    parts.map_err(|spans: Vec<_>| anyhow!("the script timed {} parts", spans.len()))
 }
 
 fn path(stack: &Stack) -> anyhow::Result<String> {
@@ -199,20 +203,20 @@ mod tests {
 
     #[test]
     fn a_lap_is_the_time_since_the_one_before() {
-        let said = "begin 10.5\nbuild 12.0\nscan 12.25\npatch 20\ndeploy 21\n";
+        let text = "begin 10.5\nbuild 12.0\nscan 12.25\npatch 20\ndeploy 21\n";
         let expected = [1500, 250, 7750, 1000].map(Duration::from_millis);
-        assert_eq!(laps(said).unwrap(), expected);
+        assert_eq!(laps(text).unwrap(), expected);
     }
 
     #[test]
-    fn a_script_that_leaves_a_part_out_is_not_measured() {
-        for said in [
+    fn a_script_that_skips_a_part_is_not_measured() {
+        for text in [
             "",
             "begin 1\nbuild 2\nscan 3\n",
             "begin 1\nscan 2\n",
             "begin x\n",
         ] {
-            assert!(laps(said).is_err(), "{said}");
+            assert!(laps(text).is_err(), "{text}");
         }
     }
 }

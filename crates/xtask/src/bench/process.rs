@@ -24,58 +24,58 @@ pub(super) struct Cost {
     pub(super) memory: u64,
 }
 
-/// Run `command` to its end.
+/// Run `command` until it exits.
 ///
 /// # Errors
-/// When it can't be started, or ends with anything but 0.
+/// When it can't be started, or its exit code is not 0.
 pub(super) fn measure(command: &mut Command) -> anyhow::Result<Cost> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .context("while starting what is measured")?;
-    let mut stdout = child.stdout.take().context("while reading its output")?;
+        .context("failed to start what is measured")?;
+    let mut stdout = child.stdout.take().context("failed to read its output")?;
     let reader = std::thread::spawn(move || {
-        let mut said = vec![0; 1];
-        let told = stdout.read_exact(&mut said);
-        let first_line = begun.elapsed();
-        let rest = stdout.read_to_end(&mut said);
-        let said = String::from_utf8_lossy(&said).into_owned();
+        let mut text = vec![0; 1];
+        let first = stdout.read_exact(&mut text);
+        let first_line = started.elapsed();
+        let rest = stdout.read_to_end(&mut text);
+        let text = String::from_utf8_lossy(&text).into_owned();
         (
-            told.is_ok_and(|()| rest.is_ok()).then_some(first_line),
-            said,
+            first.is_ok_and(|()| rest.is_ok()).then_some(first_line),
+            text,
         )
     });
-    let folder = format!("/proc/{}", child.id());
+    let directory = format!("/proc/{}", child.id());
     let mut cost = Cost::default();
     let status = loop {
-        cost.memory = cost.memory.max(peak(&folder).unwrap_or_default());
-        cost.cpu = cost.cpu.max(cpu(&folder).unwrap_or_default());
-        if let Some(status) = child.try_wait().context("while waiting for it")? {
+        cost.memory = cost.memory.max(peak(&directory).unwrap_or_default());
+        cost.cpu = cost.cpu.max(cpu(&directory).unwrap_or_default());
+        if let Some(status) = child.try_wait().context("failed to wait for it")? {
             break status;
         }
         std::thread::sleep(PERIOD);
     };
-    cost.wall = begun.elapsed();
-    let (first_line, said) = reader.join().unwrap_or_default();
-    let end: Vec<_> = said.lines().rev().take(5).collect();
-    ensure!(status.success(), "it ended with {status}: {end:?}");
-    cost.first_line = first_line.context("it said nothing")?;
+    cost.wall = started.elapsed();
+    let (first_line, text) = reader.join().unwrap_or_default();
+    let end: Vec<_> = text.lines().rev().take(5).collect();
+    ensure!(status.success(), "failed with {status}: {end:?}");
+    cost.first_line = first_line.context("it printed nothing")?;
     Ok(cost)
 }
 
-fn peak(folder: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("{folder}/status")).ok()?;
+fn peak(directory: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("{directory}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kilobytes * 1024)
 }
 
 // proc(5): `utime` and `stime` are fields 14 and 15; the children's are others.
-fn cpu(folder: &str) -> Option<Duration> {
-    let text = std::fs::read_to_string(format!("{folder}/stat")).ok()?;
+fn cpu(directory: &str) -> Option<Duration> {
+    let text = std::fs::read_to_string(format!("{directory}/stat")).ok()?;
     let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |at: usize| fields.get(at)?.parse::<u32>().ok();
     Some(TICK * (ticks(11)? + ticks(12)?))

@@ -1,4 +1,4 @@
-//! What an image of a release costs whoever uses it: bytes to fetch, and time to the first line.
+//! What an image of a release costs its users: bytes to fetch, and time to the first line.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::{median, timed};
+use crate::progress;
 use crate::release::{self, Built};
-use crate::say;
 use crate::setup::command::{command, run as run_command};
 
 const ROUNDS: usize = 11;
 
-/// Print a table: sizes beside those of the tools alone, times beside those of Trivy alone.
+/// Print a table: sizes next to those of the tools alone, times next to those of Trivy alone.
 ///
 /// # Errors
 /// When the images were not built, or one does not start.
 pub(super) fn run() -> anyhow::Result<()> {
     let images = release::built()?;
-    say::line(
-        "image              MB compressed   tools alone   start to first line   container to its end",
+    progress::line(
+        "image              MB compressed   tools alone   start to first line   container until it exits",
     );
     for image in &images {
         let mut tools = 0;
@@ -31,7 +31,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         let name = release::load(&image.archive)?;
         let line = first_line(&image.program())?;
         let container = container(&name, "--version")?;
-        say::line(format!(
+        progress::line(format!(
             "{:<18} {:>13.1} {:>13.1} {:>18.1} ms {:>19.0} ms",
             image.action,
             megabytes(image.compressed),
@@ -40,7 +40,7 @@ pub(super) fn run() -> anyhow::Result<()> {
             millis(container),
         ));
         if let Some(trivy) = trivy(image) {
-            say::line(format!(
+            progress::line(format!(
                 "  Trivy alone in it: {:.1} ms to its first line",
                 millis(first_line(&trivy)?)
             ));
@@ -61,15 +61,15 @@ fn trivy(image: &Built) -> Option<std::path::PathBuf> {
 fn first_line(program: &Path) -> anyhow::Result<Duration> {
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut child = command(&program.to_string_lossy(), ["--version"])
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("while starting `{}`", program.display()))?;
-        let mut said = child.stdout.take().context("while reading its output")?;
-        said.read_exact(&mut [0])?;
-        times.push(begun.elapsed());
-        std::io::copy(&mut said, &mut std::io::sink())?;
+            .with_context(|| format!("failed to start `{}`", program.display()))?;
+        let mut stdout = child.stdout.take().context("failed to read its output")?;
+        stdout.read_exact(&mut [0])?;
+        times.push(started.elapsed());
+        std::io::copy(&mut stdout, &mut std::io::sink())?;
         child.wait()?;
     }
     Ok(median(times))
@@ -92,14 +92,14 @@ fn compressed(program: &Path) -> anyhow::Result<u64> {
         .arg(program)
         .stdout(Stdio::piped())
         .spawn();
-    let mut gzip = gzip.context("while starting `gzip`")?;
-    let mut stream = gzip.stdout.take().context("while reading from `gzip`")?;
+    let mut gzip = gzip.context("failed to start `gzip`")?;
+    let mut stream = gzip.stdout.take().context("failed to read from `gzip`")?;
     let size = std::io::copy(&mut stream, &mut std::io::sink())?;
     gzip.wait()?;
     Ok(size)
 }
 
-#[allow(clippy::cast_precision_loss)] // shown with one digit
+#[expect(clippy::cast_precision_loss, reason = "printed with one digit")]
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }

@@ -1,4 +1,4 @@
-//! The trivy-scan action beside Trivy itself, and its own cost on a large report.
+//! The trivy-scan action compared with Trivy itself, and its own cost on a large report.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use super::process::{Cost, measure};
 use super::{median, timed};
 use crate::setup::command::{command, run as run_command};
 use crate::stack::{self, Stack};
-use crate::{browser, say};
+use crate::{browser, progress};
 
 const ROUNDS: usize = 5;
 const IMAGE: &str = "seaworthy/flask-app:bench";
@@ -28,24 +28,24 @@ pub(super) fn run() -> anyhow::Result<()> {
         action: Action::build("trivy-scan")?,
         receiver: receiver()?,
     };
-    bench.beside_trivy(&stack)?;
+    bench.compare_with_trivy(&stack)?;
     bench.large_reports()
 }
 
 fn receiver() -> anyhow::Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("while opening a port")?;
+    let listener = TcpListener::bind("127.0.0.1:0").context("failed to open a port")?;
     let address = listener.local_addr()?;
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             // A connection that breaks is the client's to report.
-            let _ = answer(&stream);
+            let _ = respond(&stream);
         }
     });
     Ok(format!("http://{address}"))
 }
 
-// One request, its body read to the end, and one answer.
-fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
+// One request, its body read to the end, and one response.
+fn respond(mut stream: &TcpStream) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first)?;
@@ -79,14 +79,14 @@ fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
 
 struct Bench {
     action: Action,
-    // Takes uploads and forgets them: the stand-in reads every result, which is not what is measured.
+    // Accepts uploads and drops them: the fake GitHub parses every result, which must not be measured.
     receiver: String,
 }
 
 impl Bench {
-    // One step with every output against one bare run, and against the three that users chain today.
-    fn beside_trivy(&self, stack: &Stack) -> anyhow::Result<()> {
-        say::step("building the image that is scanned", || {
+    // One step with every output against one bare run, and against the three that are commonly chained.
+    fn compare_with_trivy(&self, stack: &Stack) -> anyhow::Result<()> {
+        progress::step("building the image that is scanned", || {
             browser::build(IMAGE)
         })?;
         let trivy = stack.builds.wait("trivy")?;
@@ -152,7 +152,7 @@ impl Bench {
                     }
                 }
             }
-            told(fresh, times);
+            print(fresh, times);
         }
         Ok(())
     }
@@ -165,8 +165,8 @@ impl Bench {
     }
 
     fn large_reports(&self) -> anyhow::Result<()> {
-        say::line("\na report of so many findings, prepared, compressed and uploaded:");
-        say::line("findings   rules   report     CPU      peak     CPU per 1,000");
+        progress::line("\na report of this many findings, prepared, compressed and uploaded:");
+        progress::line("findings   rules   report     CPU      peak     CPU per 1,000");
         for (findings, rules) in [
             (1_000, 200),
             (10_000, 2_000),
@@ -181,7 +181,7 @@ impl Bench {
             costs.sort_by_key(|cost| cost.cpu);
             let cost = costs[costs.len() / 2];
             let per = cost.cpu.as_secs_f64() * 1e6 / f64::from(findings);
-            say::line(format!(
+            progress::line(format!(
                 "{findings:>8}  {rules:>6}  {:>4} MB  {:>5.2} s  {:>5} MB  {per:>8.2} ms",
                 size >> 20,
                 cost.cpu.as_secs_f64(),
@@ -194,7 +194,7 @@ impl Bench {
             first.push(self.measured()?.first_line);
         }
         let first = median(first).as_secs_f64() * 1000.0;
-        say::line(format!(
+        progress::line(format!(
             "\nfrom start to the first line of the log: {first:.1} ms (goal 10)"
         ));
         Ok(())
@@ -203,7 +203,7 @@ impl Bench {
     fn measured(&self) -> anyhow::Result<Cost> {
         let path = format!(
             "{}:/usr/bin:/bin",
-            self.action.folder.join("tools").display()
+            self.action.directory.join("tools").display()
         );
         let cache = self.action.cache();
         let mut step = self.action.step(&path);
@@ -215,9 +215,9 @@ impl Bench {
         measure(&mut step)
     }
 
-    // A Trivy that answers with a report of this many findings, and the report's size.
+    // A Trivy that prints a report of this many findings, and the report's size.
     fn report(&self, findings: u32, rules: u32) -> anyhow::Result<u64> {
-        let tools = self.action.folder.join("tools");
+        let tools = self.action.directory.join("tools");
         std::fs::create_dir_all(&tools)?;
         let file = tools.join("report.json");
         let mut out = std::io::BufWriter::new(std::fs::File::create(&file)?);
@@ -237,7 +237,7 @@ impl Bench {
             let comma = if index == 0 { "" } else { "," };
             let id = format!("CVE-2026-{:05}", 10_000 + rule);
             let severity = severities[usize::try_from(rule % 4)?];
-            let found = json!({
+            let finding = json!({
                 "VulnerabilityID": id, "PkgID": format!("p{package}@1.0"), "PkgName": format!("p{package}"),
                 "PkgIdentifier": {"PURL": format!("pkg:deb/debian/p{package}@1.0?arch=amd64&distro=debian-13.8"), "UID": format!("{index:016x}")},
                 "InstalledVersion": "1.0", "FixedVersion": "1.1", "Status": "fixed", "SeveritySource": "debian",
@@ -246,7 +246,7 @@ impl Bench {
                 "References": ["https://example.com/a", "https://example.com/b", "https://example.com/c"],
                 "PublishedDate": "2026-01-01T00:00:00Z", "LastModifiedDate": "2026-01-01T00:00:00Z",
             });
-            write!(out, "{comma}{found}")?;
+            write!(out, "{comma}{finding}")?;
         }
         write!(out, "]}}]}}")?;
         out.flush()?;
@@ -263,22 +263,22 @@ impl Bench {
     }
 }
 
-fn told(fresh: bool, times: [Vec<Duration>; 4]) {
+fn print(fresh: bool, times: [Vec<Duration>; 4]) {
     let [step, without, one, three] = times.map(|list| median(list).as_secs_f64());
     let runner = if fresh {
         "on a fresh runner"
     } else {
         "with every layer in Trivy's cache"
     };
-    say::line(format!(
+    progress::line(format!(
         "\n{runner}: one step with every output: {step:.2} s; without the two SBOMs: {without:.2} s; one bare run: {one:.2} s; three runs (table, SARIF, gate): {three:.2} s"
     ));
-    say::line(format!(
+    progress::line(format!(
         "  ÷ one bare run: {:.2} (without SBOMs {:.2}, goal 1.10)",
         step / one,
         without / one
     ));
-    say::line(format!(
+    progress::line(format!(
         "  ÷ three runs: {:.2} (without SBOMs {:.2}, goal 0.45)",
         step / three,
         without / three

@@ -1,11 +1,11 @@
-//! The image of the actions. `act` would build it once for every `uses:`, side by side where jobs are; it is built here
+//! The image of the actions. `act` would build it once for every `uses:`, in parallel where jobs are; it is built here
 //! before a run, once, by the same builder and from the same Dockerfile.
 
 use std::path::Path;
 
 use super::checkout;
-use crate::release::ACTIONS;
-use crate::say;
+use crate::actions::ACTIONS;
+use crate::progress;
 use crate::setup::command::{command, output, run};
 use crate::stack::Stack;
 
@@ -19,7 +19,7 @@ pub(crate) fn build(checkout: &Path) -> anyhow::Result<String> {
     build.arg(".").current_dir(checkout);
     // The other builder needs a plug-in.
     build.env("DOCKER_BUILDKIT", "0");
-    let id = say::step("building the image of the actions", || output(&mut build))?;
+    let id = progress::step("building the image of the actions", || output(&mut build))?;
     Ok(id.trim().to_owned())
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn build(checkout: &Path) -> anyhow::Result<String> {
 /// The same.
 pub(crate) fn provide(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
     let id = checkout::with_tools(checkout, stack, || build(checkout))?;
-    for name in ACTIONS.into_iter().flat_map(names) {
+    for name in ACTIONS.iter().flat_map(|action| names(action.name)) {
         run(&mut command("docker", ["tag", &id, &name]))?;
     }
     Ok(())
@@ -38,9 +38,9 @@ pub(crate) fn provide(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
 // Of a step that uses `./actions/<action>`, and of one that uses `OWNER/seaworthy/actions/<action>@v1`
 // (github.com/nektos/act, pkg/runner/action.go, `execAsDocker`).
 fn names(action: &str) -> [String; 2] {
-    let folder = format!("actions-{action}");
+    let directory = format!("actions-{action}");
     [
-        format!("act-{folder}-dockeraction:latest"),
-        format!("act-owner-seaworthy-{folder}-v1-{folder}-dockeraction:latest"),
+        format!("act-{directory}-dockeraction:latest"),
+        format!("act-owner-seaworthy-{directory}-v1-{directory}-dockeraction:latest"),
     ]
 }

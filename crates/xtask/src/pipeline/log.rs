@@ -1,5 +1,5 @@
 //! act's log, short enough to read: each step with its time, warnings and errors, and what a step
-//! says in its own words outside of groups.
+//! prints outside of groups.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::say;
+use crate::progress;
 
-/// A step that ended.
+/// A finished step.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     /// Its name in the workflow.
     pub(crate) name: String,
-    /// From its first line to its end.
+    /// From its first line until it finished.
     pub(crate) time: Duration,
 }
 
-/// What is known of the steps so far.
+/// The state of the steps so far.
 pub(super) struct Log {
     /// By job and name, since two jobs may have steps of one name.
-    begun: BTreeMap<String, Instant>,
-    ended: Vec<Step>,
+    started: BTreeMap<String, Instant>,
+    finished: Vec<Step>,
     under_way: Option<(String, Instant)>,
-    shown: Instant,
+    printed: Instant,
     group: bool,
     stopped: Option<String>,
 }
@@ -33,36 +33,36 @@ impl Log {
     /// A log without a line.
     pub(super) fn new() -> Self {
         Self {
-            begun: BTreeMap::new(),
-            ended: Vec::new(),
+            started: BTreeMap::new(),
+            finished: Vec::new(),
             under_way: None,
-            shown: Instant::now(),
+            printed: Instant::now(),
             group: false,
             stopped: None,
         }
     }
 
-    /// The steps that ended, in the order in which they did.
+    /// The finished steps, in the order in which they finished.
     pub(super) fn into_steps(self) -> Vec<Step> {
-        self.ended
+        self.finished
     }
 
     fn show(&mut self, text: &str) {
-        say::line(text);
-        self.shown = Instant::now();
+        progress::line(text);
+        self.printed = Instant::now();
     }
 
-    /// Say that the step lives, if nothing was shown for a while.
+    /// Print that the step is still running, if nothing was printed for a while.
     pub(super) fn pulse(&mut self) {
-        if let Some((step, begun)) = &self.under_way
-            && self.shown.elapsed() >= say::HEARTBEAT
+        if let Some((step, started)) = &self.under_way
+            && self.printed.elapsed() >= progress::HEARTBEAT
         {
-            let text = format!("  … {step} ({} s)", begun.elapsed().as_secs());
+            let text = format!("  … {step} ({} s)", started.elapsed().as_secs());
             self.show(&text);
         }
     }
 
-    /// Take one line of `act --json`; the whole text goes to `full`.
+    /// Read one line of `act --json`; the whole text goes to `full`.
     pub(super) fn line(&mut self, line: &str, full: &mut impl Write) -> anyhow::Result<()> {
         let Ok(entry) = serde_json::from_str::<Value>(line) else {
             writeln!(full, "{line}")?;
@@ -78,13 +78,13 @@ impl Log {
         let (step, raw) = (text("step"), entry["raw_output"] == true);
         let key = format!("{}/{step}", text("job"));
         let of_runner = ["", "Set up job", "Complete job"].contains(&step);
-        if !of_runner && !raw && !self.begun.contains_key(&key) {
-            self.begun.insert(key.clone(), Instant::now());
+        if !of_runner && !raw && !self.started.contains_key(&key) {
+            self.started.insert(key.clone(), Instant::now());
             self.under_way = Some((step.to_owned(), Instant::now()));
             self.show(&format!("▸ {step}"));
         }
         if raw {
-            self.said(message);
+            self.print_output(message);
         }
         match text("command") {
             "group" => self.group = true,
@@ -95,11 +95,11 @@ impl Log {
             _ => {}
         }
         if let Some(result) = entry["stepResult"].as_str().filter(|_| !step.is_empty()) {
-            let begun = self.begun.get(&key).copied().unwrap_or_else(Instant::now);
+            let started = self.started.get(&key).copied().unwrap_or_else(Instant::now);
             let mark = if result == "success" { "✓" } else { "✗" };
-            let time = begun.elapsed();
+            let time = started.elapsed();
             self.show(&format!("{mark} {step} ({:.1} s)", time.as_secs_f64()));
-            self.ended.push(Step {
+            self.finished.push(Step {
                 name: step.to_owned(),
                 time,
             });
@@ -109,7 +109,7 @@ impl Log {
         Ok(())
     }
 
-    fn said(&mut self, message: &str) {
+    fn print_output(&mut self, message: &str) {
         if let Some(token) = message.strip_prefix("::stop-commands::") {
             self.stopped = Some(format!("::{token}::"));
         } else if self.stopped.as_deref() == Some(message) {

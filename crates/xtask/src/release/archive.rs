@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use container::oci::{self, Index};
-use container::{Manifest, Registry};
+use oci::Index;
+use oci::{RawManifest, Registry};
 
 use crate::setup::command::{command, run};
 
@@ -12,15 +12,15 @@ use crate::setup::command::{command, run};
 pub(super) struct Archive {
     layout: PathBuf,
     /// Its manifest, byte for byte.
-    pub(super) manifest: Manifest,
+    pub(super) manifest: RawManifest,
     content: oci::Manifest,
 }
 
 impl Archive {
-    /// Unpack the archive `path` beside itself, and read it.
+    /// Unpack the archive `path` next to itself, and read it.
     ///
     /// # Errors
-    /// When it is no OCI layout with one image.
+    /// When it is not an OCI layout with one image.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let layout = path.with_extension("layout");
         if layout.is_dir() {
@@ -31,27 +31,27 @@ impl Archive {
             .arg(path)
             .arg("--directory")
             .arg(&layout))?;
-        let what = || format!("while reading `{}`", path.display());
+        let what = || format!("failed to read `{}`", path.display());
         let index = std::fs::read(layout.join("index.json")).with_context(what)?;
         let index: Index = serde_json::from_slice(&index).with_context(what)?;
         ensure!(
             index.manifests.len() == 1,
-            "`{}` has not one image",
+            "`{}` does not have exactly one image",
             path.display()
         );
         let named = index.manifests.first().with_context(what)?;
         let bytes = std::fs::read(blob(&layout, &named.digest)).with_context(what)?;
-        let digest = container::Digest::sha256(&bytes);
+        let digest = oci::Digest::sha256(&bytes);
         ensure!(
             digest.as_str() == named.digest,
-            "the manifest in `{}` is not the named one",
+            "the manifest in `{}` does not match its digest",
             path.display()
         );
         let content = serde_json::from_slice(&bytes).with_context(what)?;
         let media_type = named.media_type.clone();
         Ok(Self {
             layout,
-            manifest: Manifest {
+            manifest: RawManifest {
                 digest,
                 media_type,
                 bytes,
@@ -65,10 +65,10 @@ impl Archive {
         self.content.layers.iter().map(|layer| layer.size).sum()
     }
 
-    /// Unpack its layers, in their order, into the folder `to`.
+    /// Unpack its layers, in their order, into the directory `to`.
     ///
     /// # Errors
-    /// When one is no archive.
+    /// When one is not an archive.
     pub(super) fn unpack(&self, to: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(to)?;
         for layer in &self.content.layers {
@@ -83,7 +83,7 @@ impl Archive {
     /// Push it by its digest, without a tag.
     ///
     /// # Errors
-    /// With what the registry answered.
+    /// With the response of the registry.
     pub(super) async fn push(&self, registry: &Registry, repository: &str) -> anyhow::Result<()> {
         let parts = std::iter::once(&self.content.config).chain(&self.content.layers);
         for part in parts {

@@ -1,27 +1,27 @@
-//! The builder of a release: BuildKit in a container, the same on a CI service's machine and on ours. The
-//! Docker's own can't write a layer's times anew, so two builds with it would differ.
+//! The builder of a release: BuildKit in a container, the same on a CI service's machine and on a developer's.
+//! Docker's own can't rewrite the times in a layer, so two builds with it would differ.
 
 use std::path::Path;
 
-use super::base::Bases;
+use super::bases::Bases;
 use crate::setup::base_images::BUILDKIT;
 use crate::setup::command::{command, output, run, succeeds};
-use crate::{paths, say};
+use crate::{paths, progress};
 
 /// What BuildKit keeps between runs.
 const VOLUME: &str = "seaworthy-release";
 
 /// What to build.
 pub(super) struct Build<'a> {
-    /// The folder of the Dockerfile and the context, in the checkout; empty for the checkout itself.
+    /// The directory of the Dockerfile and the context, in the checkout; empty for the checkout itself.
     pub(super) context: &'a str,
     pub(super) dockerfile: &'a str,
     /// The stage; the last one if it is empty.
     pub(super) target: &'a str,
     pub(super) arguments: Vec<(&'a str, String)>,
     pub(super) labels: Vec<(&'a str, String)>,
-    /// The stages that are built anew; `Some("")` for all.
-    pub(super) anew: Option<String>,
+    /// The stages that are built without the cache; `Some("")` for all.
+    pub(super) uncached: Option<String>,
     /// Whether every file gets the time `SOURCE_DATE_EPOCH` of the arguments
     /// (reproducible-builds.org/specs/source-date-epoch).
     pub(super) one_time: bool,
@@ -58,7 +58,7 @@ impl<'a> Builder<'a> {
             .args(["--volume", &format!("{VOLUME}:/var/lib/buildkit")])
             .args([BUILDKIT, "--oci-worker-net=host"])
             .arg("--allow-insecure-entitlement=network.host")
-            // In megabytes: kept in any case, left free on the disk, never more.
+            // In megabytes: always kept, left free on the disk, maximum.
             .arg("--oci-worker-gc-keepstorage=3000,2000,6000");
         let container = output(&mut start)?.trim().to_owned();
         let builder = Self { container, bases };
@@ -70,21 +70,21 @@ impl<'a> Builder<'a> {
             std::thread::sleep(std::time::Duration::from_millis(200));
         }
         anyhow::bail!(
-            "BuildKit did not come up in 30 s: `docker logs {}` says why",
+            "timed out after 30s waiting for BuildKit; see `docker logs {}`",
             builder.container
         )
     }
 
-    /// Carry out `build`; the image goes into the archive `<name>.tar` of the folder that this writes to.
+    /// Run `build`; the image goes into the archive `<name>.tar` of the directory that this writes to.
     ///
     /// # Errors
     /// With the end of what BuildKit printed.
     pub(super) fn build(&self, name: &str, build: &Build<'_>) -> anyhow::Result<()> {
         let mut run = command("docker", ["exec", &self.container, "buildctl", "build"]);
-        let folder = format!("/source/{}", build.context);
+        let directory = format!("/source/{}", build.context);
         run.args(["--progress=plain", "--frontend=dockerfile.v0"])
-            .arg(format!("--local=context={folder}"))
-            .arg(format!("--local=dockerfile={folder}"))
+            .arg(format!("--local=context={directory}"))
+            .arg(format!("--local=dockerfile={directory}"))
             .arg(format!("--opt=filename={}", build.dockerfile))
             .arg("--opt=force-network-mode=host")
             .args(["--allow=network.host"])
@@ -93,7 +93,7 @@ impl<'a> Builder<'a> {
                 "--output=type=docker,oci-mediatypes=true,dest=/out/{name}.tar,rewrite-timestamp={}",
                 build.one_time
             ));
-        if let Some(stages) = &build.anew {
+        if let Some(stages) = &build.uncached {
             run.arg(format!("--opt=no-cache={stages}"));
         }
         for (name, value) in &build.labels {
@@ -104,7 +104,7 @@ impl<'a> Builder<'a> {
         for (name, value) in self.bases.arguments().iter().chain(&build.arguments) {
             run.arg(format!("--opt=build-arg:{name}={value}"));
         }
-        say::step(&format!("building the image of {name}"), || {
+        progress::step(&format!("building the image of {name}"), || {
             output(&mut run)
         })
         .map(drop)
@@ -113,14 +113,14 @@ impl<'a> Builder<'a> {
 
 impl Drop for Builder<'_> {
     fn drop(&mut self) {
-        // It is removed with its end; one that ended already is gone.
+        // It is removed when it exits: one that has exited is gone.
         let _ = run(&mut command("docker", ["rm", "--force", &self.container]));
     }
 }
 
-/// Remove what a rehearsal keeps.
+/// Remove what a dry run keeps.
 pub(crate) fn purge() {
-    // Without a rehearsal there is none.
+    // Without a dry run there is none.
     let _ = run(&mut command("docker", ["volume", "rm", VOLUME]));
     let _ = std::fs::remove_dir_all(paths::cache().join("release"));
 }

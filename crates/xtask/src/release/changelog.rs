@@ -1,18 +1,18 @@
-//! What the changelog says of the version.
+//! The section of the changelog for the version.
 
 use anyhow::{Context as _, bail, ensure};
 
 use super::VERSION;
-use crate::{paths, say};
+use crate::{paths, progress};
 
-/// Check that `version` is the workspace's, and that the changelog tells of it.
+/// Check that `version` is the workspace's, and that the changelog has a section for it.
 ///
 /// # Errors
-/// When it is another, or the changelog has nothing on it.
+/// When it is another version, or the changelog has no section for it.
 pub(super) fn check(version: &str) -> anyhow::Result<()> {
     ensure!(
         version == VERSION,
-        "the tag says version {version}, and Cargo.toml {VERSION}: set the one to the other"
+        "version mismatch: the tag has {version}, `Cargo.toml` has {VERSION}; change one of them"
     );
     text().map(drop)
 }
@@ -22,20 +22,22 @@ pub(super) fn check(version: &str) -> anyhow::Result<()> {
 /// # Errors
 /// When there is none.
 pub(super) fn print() -> anyhow::Result<()> {
-    say::line(text()?);
+    progress::line(text()?);
     Ok(())
 }
 
 fn text() -> anyhow::Result<String> {
     let changelog = std::fs::read_to_string(paths::root().join("CHANGELOG.md"))
-        .context("while reading CHANGELOG.md")?;
+        .context("failed to read CHANGELOG.md")?;
     match section(&changelog, VERSION) {
         Some(text) => Ok(text),
-        None => bail!("CHANGELOG.md has no section `## {VERSION}` with a text: name what is in it"),
+        None => {
+            bail!("`CHANGELOG.md` has no section `## {VERSION}` with a text; add what has changed")
+        }
     }
 }
 
-// The text below `## VERSION`, which may go on with a date, up to the next heading of that level.
+// The text below `## VERSION`, which may continue with a date, up to the next heading of that level.
 fn section(changelog: &str, version: &str) -> Option<String> {
     let is_it = |line: &str| {
         let rest = line

@@ -6,14 +6,15 @@ use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
-use super::base::Bases;
+use super::bases::Bases;
 use super::builder::{Build, Builder};
-use super::{ACTIONS, Place, VERSION, proof, publish};
+use super::{Destination, VERSION, publish, verification};
+use crate::actions::{ACTIONS, Action};
 use crate::setup::command::{command, output};
-use crate::{paths, say};
+use crate::{paths, progress};
 
-/// The time of every file and image, in seconds since 1970: the first of January 1980. BuildKit moves what is newer to
-/// it, and everything is; with the time of the commit, what it has from an older build would keep its own.
+/// The time of every file and image, in seconds since 1970: the first of January 1980. BuildKit sets what is newer to
+/// it, which is everything; with the time of the commit, layers of an older build would keep their own.
 pub(super) const EPOCH: &str = "315532800";
 
 /// A pushed image of one platform.
@@ -41,9 +42,9 @@ fn labels(action: &str, commit: &str) -> Vec<(&'static str, String)> {
         ("revision", commit.to_owned()),
     ];
     // By this a package of GitHub's registry belongs to the repository.
-    let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     if let (Some(server), Some(repository)) =
-        (given("GITHUB_SERVER_URL"), given("GITHUB_REPOSITORY"))
+        (variable("GITHUB_SERVER_URL"), variable("GITHUB_REPOSITORY"))
     {
         labels.push(("source", format!("{server}/{repository}")));
     }
@@ -59,93 +60,107 @@ fn commit(source: &Path) -> anyhow::Result<String> {
     Ok(output(head.current_dir(source))?.trim().to_owned())
 }
 
-/// Build, test and push the images of this working tree, and leave word of them in the folder.
+/// Build, test and push the images of this working tree, and record them in the directory.
 ///
 /// # Errors
 /// With what failed; nothing has a tag then.
-pub(super) fn make(place: &Place) -> anyhow::Result<()> {
-    from(&paths::root(), &Bases::Named, place)
+pub(super) fn run(destination: &Destination) -> anyhow::Result<()> {
+    build_and_push(&paths::root(), &Bases::Named, destination)
 }
 
 /// The same for the checkout `source`, with `bases`.
 ///
 /// # Errors
 /// The same.
-pub(super) fn from(source: &Path, bases: &Bases, place: &Place) -> anyhow::Result<()> {
-    build(source, bases, place, &place.folder, Stages::Kept)?;
+pub(super) fn build_and_push(
+    source: &Path,
+    bases: &Bases,
+    destination: &Destination,
+) -> anyhow::Result<()> {
+    build(
+        source,
+        bases,
+        destination,
+        &destination.directory,
+        Stages::Kept,
+    )?;
     let architecture = architecture();
     let mut images = Vec::new();
-    for action in ACTIONS {
-        let file = place.folder.join(format!("{action}.tar"));
+    for action in ACTIONS.iter() {
+        let Action { name, .. } = action;
+        let file = destination.directory.join(format!("{name}.tar"));
         let archive = Archive::open(&file)?;
-        say::step(&format!("testing the image of {action}"), || {
-            proof::run_on(action, &archive, &file)
+        progress::step(&format!("testing the image of {name}"), || {
+            verification::verify(action, &archive, &file)
         })?;
-        say::step(&format!("listing what is in the image of {action}"), || {
-            proof::bill(place, action, architecture)
+        progress::step(&format!("writing the SBOM of the image of {name}"), || {
+            verification::sbom(destination, name, architecture)
         })?;
-        say::step(&format!("pushing the image of {action}"), || {
-            publish::with_registry(place, async |registry, folder| {
-                archive.push(registry, &format!("{folder}/{action}")).await
+        progress::step(&format!("pushing the image of {name}"), || {
+            publish::with_registry(destination, async |registry, directory| {
+                archive.push(registry, &format!("{directory}/{name}")).await
             })
         })?;
         let manifest = &archive.manifest;
-        say::line(format!(
-            "  {action} {architecture}: {}, {:.1} MB compressed",
+        progress::line(format!(
+            "  {name} {architecture}: {}, {:.1} MB compressed",
             manifest.digest,
             megabytes(archive.compressed())
         ));
         images.push(Image {
-            action: action.to_owned(),
+            action: (*name).to_owned(),
             architecture: architecture.to_owned(),
             digest: manifest.digest.to_string(),
             media_type: manifest.media_type.clone(),
             size: manifest.bytes.len() as u64,
         });
     }
-    publish::leave(place, architecture, &images)
+    publish::record(destination, architecture, &images)
 }
 
-/// Which stages are taken from what BuildKit keeps.
+/// Which stages come from BuildKit's cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stages {
     /// All that have not changed.
     Kept,
-    /// Those that compile; the images are put together anew.
+    /// Those that compile; the images are assembled from scratch.
     Assembled,
 }
 
-/// Build the images of the checkout `source` for `place` into the folder `out`.
+/// Build the images of the checkout `source` for `destination` into the directory `out`.
 ///
 /// # Errors
-/// With the end of what the builder printed.
+/// With the end of the builder's output.
 pub(super) fn build(
     source: &Path,
     bases: &Bases,
-    place: &Place,
+    destination: &Destination,
     out: &Path,
     stages: Stages,
 ) -> anyhow::Result<()> {
     let commit = commit(source)?;
     let builder = Builder::start(source, out, bases)?;
-    for action in ACTIONS {
+    for action in ACTIONS.iter() {
         let mut arguments = vec![("SOURCE_DATE_EPOCH", EPOCH.to_owned())];
-        if action == "ci" {
-            let scanner = Archive::open(&out.join("trivy-scan.tar"))?.manifest.digest;
-            let image = format!("{}/trivy-scan@{scanner}", place.registry);
-            arguments.push(("TRIVY_IMAGE", image));
+        let Action { name, images, .. } = action;
+        for (argument, other) in images {
+            let digest = Archive::open(&out.join(format!("{other}.tar")))?
+                .manifest
+                .digest;
+            let image = format!("{}/{other}@{digest}", destination.registry);
+            arguments.push((argument, image));
         }
-        let anew = (stages == Stages::Assembled).then(|| format!("base,{action}"));
+        let uncached = (stages == Stages::Assembled).then(|| format!("base,{name}"));
         let build = Build {
             context: "",
             dockerfile: "Dockerfile.action",
-            target: action,
+            target: name,
             arguments,
-            labels: labels(action, &commit),
-            anew,
+            labels: labels(name, &commit),
+            uncached,
             one_time: true,
         };
-        builder.build(action, &build)?;
+        builder.build(name, &build)?;
     }
     Ok(())
 }
@@ -159,7 +174,7 @@ fn architecture() -> &'static str {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // shown with one digit
+#[expect(clippy::cast_precision_loss, reason = "printed with one digit")]
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
@@ -170,44 +185,46 @@ pub(crate) struct Built {
     pub(crate) action: &'static str,
     /// Its archive.
     pub(crate) archive: PathBuf,
-    /// What a runner fetches, in bytes.
+    /// Compressed, in bytes.
     pub(crate) compressed: u64,
+    tools: &'static [&'static str],
     content: PathBuf,
 }
 
 impl Built {
-    /// The action's own program.
+    /// The action's program.
     pub(crate) fn program(&self) -> PathBuf {
         self.content.join("usr/local/bin").join(self.action)
     }
 
     /// The programs that it starts.
     pub(crate) fn tools(&self) -> Vec<PathBuf> {
-        let folder = self.content.join("usr/local/bin");
-        let tools = proof::tools(self.action).iter();
-        tools.map(|tool| folder.join(tool)).collect()
+        let directory = self.content.join("usr/local/bin");
+        let tools = self.tools.iter();
+        tools.map(|tool| directory.join(tool)).collect()
     }
 }
 
-/// The images that the last rehearsal built.
+/// The images of the last dry run.
 ///
 /// # Errors
 /// When there was none.
 pub(crate) fn built() -> anyhow::Result<Vec<Built>> {
-    let folder = super::rehearsal::folder();
-    let mut built = Vec::new();
-    for action in ACTIONS {
-        let archive = folder.join(format!("{action}.tar"));
+    let directory = super::dry_run::directory();
+    let mut images = Vec::new();
+    for action in ACTIONS.iter() {
+        let archive = directory.join(format!("{}.tar", action.name));
         ensure!(
             archive.is_file(),
-            "the images are not built: run `cargo xtask release rehearse` first"
+            "the images are not built; run `cargo xtask release dry-run` first"
         );
-        built.push(Built {
-            action,
+        images.push(Built {
+            action: action.name,
+            tools: &action.tools,
             compressed: Archive::open(&archive)?.compressed(),
             content: archive.with_extension("content"),
             archive,
         });
     }
-    Ok(built)
+    Ok(images)
 }

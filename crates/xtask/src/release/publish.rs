@@ -1,15 +1,16 @@
-//! Joining the platforms' images of an action to one, and saying what was published.
+//! Joining the platforms' images of an action to one, and recording what was published.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use anyhow::{Context as _, ensure};
-use container::{Auth, Credentials, Digest, Manifest, Registry};
+use oci::{Auth, Credentials, Digest, RawManifest, Registry};
 use serde_json::json;
 
+use super::Destination;
 use super::images::Image;
-use super::{ACTIONS, Place};
-use crate::{say, stack};
+use crate::actions::{ACTIONS, Action};
+use crate::{progress, stack};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const PUBLISHED: &str = "published.json";
@@ -17,23 +18,23 @@ const PUBLISHED: &str = "published.json";
 /// The published images: action, and reference by digest.
 pub(super) type Published = BTreeMap<String, String>;
 
-/// Do `work` with the registry of `place` and the folder there. Whom the registry wants to know is in the
-/// environment variables `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`.
+/// Do `work` with the registry of `destination` and the path there. The environment variables
+/// `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` have its credentials.
 ///
 /// # Errors
-/// When there is no registry in the name, or with what the work said.
+/// When the name has no path, and those of `work`.
 pub(super) fn with_registry<T>(
-    place: &Place,
+    destination: &Destination,
     work: impl AsyncFnOnce(&Registry, &str) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let (host, folder) = place.registry.split_once('/').with_context(|| {
+    let (host, directory) = destination.registry.split_once('/').with_context(|| {
         format!(
-            "`--registry {}` is no registry and folder, such as `ghcr.io/owner/seaworthy`",
-            place.registry
+            "invalid `--registry {}`; use a registry and a path, such as `ghcr.io/owner/seaworthy`",
+            destination.registry
         )
     })?;
-    let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let auth = match (given("REGISTRY_USERNAME"), given("REGISTRY_PASSWORD")) {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let auth = match (variable("REGISTRY_USERNAME"), variable("REGISTRY_PASSWORD")) {
         (Some(username), Some(password)) => Auth::Basic(Credentials { username, password }),
         _ => Auth::Anonymous,
     };
@@ -41,26 +42,69 @@ pub(super) fn with_registry<T>(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(work(&registry, folder))
+    runtime.block_on(work(&registry, directory))
 }
 
-/// Leave word of the pushed `images` of one platform, and the digests as outputs of the step.
+/// Record the pushed `images` of one platform.
 ///
 /// # Errors
 /// When a file can't be written.
-pub(super) fn leave(place: &Place, architecture: &str, images: &[Image]) -> anyhow::Result<()> {
-    let file = place.folder.join(format!("images.{architecture}.json"));
+pub(super) fn record(
+    destination: &Destination,
+    architecture: &str,
+    images: &[Image],
+) -> anyhow::Result<()> {
+    let file = destination
+        .directory
+        .join(format!("images.{architecture}.json"));
     std::fs::write(&file, serde_json::to_vec_pretty(images)?)?;
-    let digests = images
-        .iter()
-        .map(|image| (image.action.as_str(), image.digest.as_str()));
-    outputs(place, digests)
+    Ok(())
 }
 
-// What later steps of the job attest and sign.
-fn outputs<'a>(
-    place: &Place,
-    digests: impl Iterator<Item = (&'a str, &'a str)>,
+/// Push an index of each action's images, tag it with the version, and record it.
+///
+/// # Errors
+/// When an action is missing on a platform that another one has, or with the response of the registry.
+pub(super) fn run(destination: &Destination) -> anyhow::Result<()> {
+    let mut published = Published::new();
+    let pushed = pushed(destination)?;
+    for Action { name, .. } in ACTIONS.iter() {
+        let images: Vec<_> = pushed
+            .iter()
+            .filter(|image| image.action == *name)
+            .collect();
+        let platforms: Vec<_> = images
+            .iter()
+            .map(|image| image.architecture.as_str())
+            .collect();
+        ensure!(
+            images.len() * ACTIONS.len() == pushed.len(),
+            "{name} was pushed for {platforms:?} only"
+        );
+        let index = index(&images)?;
+        let digest = index.digest.to_string();
+        with_registry(destination, async |registry, directory| {
+            let repository = format!("{directory}/{name}");
+            registry
+                .tag(&repository, &destination.version, &index)
+                .await
+        })?;
+        progress::line(format!("{name}: {digest} for {}", platforms.join(", ")));
+        published.insert(
+            (*name).to_owned(),
+            format!("{}/{name}@{digest}", destination.registry),
+        );
+    }
+    let file = destination.directory.join(PUBLISHED);
+    std::fs::write(&file, serde_json::to_vec_pretty(&published)?)?;
+    outputs(destination, &pushed, &published)
+}
+
+// What later jobs attest and sign, as outputs of the step: a row of their matrix for each.
+fn outputs(
+    destination: &Destination,
+    images: &[Image],
+    published: &Published,
 ) -> anyhow::Result<()> {
     let Some(path) = std::env::var_os("GITHUB_OUTPUT") else {
         return Ok(());
@@ -69,59 +113,24 @@ fn outputs<'a>(
         .append(true)
         .create(true)
         .open(path)?;
-    writeln!(file, "registry={}", place.registry)?;
-    for (action, digest) in digests {
-        writeln!(file, "{action}={digest}")?;
-    }
+    let indexes: Vec<_> = published
+        .iter()
+        .filter_map(|(action, image)| {
+            let (_, digest) = image.split_once('@')?;
+            Some(json!({"action": action, "digest": digest}))
+        })
+        .collect();
+    writeln!(file, "registry={}", destination.registry)?;
+    writeln!(file, "images={}", serde_json::to_string(images)?)?;
+    writeln!(file, "indexes={}", serde_json::to_string(&indexes)?)?;
     Ok(())
 }
 
-/// Push an index of each action's images, tag it with the version, and leave word of it.
-///
-/// # Errors
-/// When an action is missing on a platform that another one has, or with what the registry answered.
-pub(super) fn run(place: &Place) -> anyhow::Result<()> {
-    let mut published = Published::new();
-    let pushed = pushed(place)?;
-    for action in ACTIONS {
-        let images: Vec<_> = pushed
-            .iter()
-            .filter(|image| image.action == action)
-            .collect();
-        let platforms: Vec<_> = images
-            .iter()
-            .map(|image| image.architecture.as_str())
-            .collect();
-        ensure!(
-            images.len() * ACTIONS.len() == pushed.len(),
-            "{action} was pushed for {platforms:?} only"
-        );
-        let index = index(&images)?;
-        let digest = index.digest.to_string();
-        with_registry(place, async |registry, folder| {
-            let repository = format!("{folder}/{action}");
-            registry.tag(&repository, &place.version, &index).await
-        })?;
-        say::line(format!("{action}: {digest} for {}", platforms.join(", ")));
-        published.insert(
-            action.to_owned(),
-            format!("{}/{action}@{digest}", place.registry),
-        );
-    }
-    let file = place.folder.join(PUBLISHED);
-    std::fs::write(&file, serde_json::to_vec_pretty(&published)?)?;
-    let digests = published.iter().filter_map(|(action, image)| {
-        let (_, digest) = image.split_once('@')?;
-        Some((action.as_str(), digest))
-    });
-    outputs(place, digests)
-}
-
-// Word of every platform's images.
-fn pushed(place: &Place) -> anyhow::Result<Vec<Image>> {
-    let mut found = Vec::new();
-    let what = || format!("while reading `{}`", place.folder.display());
-    let mut files: Vec<_> = std::fs::read_dir(&place.folder)
+// The images of every platform.
+fn pushed(destination: &Destination) -> anyhow::Result<Vec<Image>> {
+    let mut pushed = Vec::new();
+    let what = || format!("failed to read `{}`", destination.directory.display());
+    let mut files: Vec<_> = std::fs::read_dir(&destination.directory)
         .with_context(what)?
         .flatten()
         .map(|entry| entry.path())
@@ -133,19 +142,19 @@ fn pushed(place: &Place) -> anyhow::Result<Vec<Image>> {
     files.sort();
     for file in files {
         let images: Vec<Image> = serde_json::from_slice(&std::fs::read(&file)?)
-            .with_context(|| format!("while reading `{}`", file.display()))?;
-        found.extend(images);
+            .with_context(|| format!("failed to read `{}`", file.display()))?;
+        pushed.extend(images);
     }
     ensure!(
-        !found.is_empty(),
-        "`{}` has no word of a pushed image: run `release images` first",
-        place.folder.display()
+        !pushed.is_empty(),
+        "`{}` has no record of a pushed image; run `release images` first",
+        destination.directory.display()
     );
-    Ok(found)
+    Ok(pushed)
 }
 
 // The index of `images` (github.com/opencontainers/image-spec/blob/main/image-index.md).
-fn index(images: &[&Image]) -> anyhow::Result<Manifest> {
+fn index(images: &[&Image]) -> anyhow::Result<RawManifest> {
     let manifests: Vec<_> = images
         .iter()
         .map(|image| {
@@ -159,26 +168,26 @@ fn index(images: &[&Image]) -> anyhow::Result<Manifest> {
         .collect();
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
     let bytes = serde_json::to_vec(&index)?;
-    Ok(Manifest {
+    Ok(RawManifest {
         digest: Digest::sha256(&bytes),
         media_type: INDEX.to_owned(),
         bytes,
     })
 }
 
-/// What was published from `place`.
+/// What was published from `destination`.
 ///
 /// # Errors
 /// When nothing was.
-pub(super) fn read(place: &Place) -> anyhow::Result<Published> {
-    let file = place.folder.join(PUBLISHED);
+pub(super) fn read(destination: &Destination) -> anyhow::Result<Published> {
+    let file = destination.directory.join(PUBLISHED);
     let text = std::fs::read(&file).with_context(|| {
         format!(
-            "while reading `{}`: run `release publish` first",
+            "failed to read `{}`; run `release publish` first",
             file.display()
         )
     })?;
-    serde_json::from_slice(&text).with_context(|| format!("while reading `{}`", file.display()))
+    serde_json::from_slice(&text).with_context(|| format!("failed to read `{}`", file.display()))
 }
 
 #[cfg(test)]

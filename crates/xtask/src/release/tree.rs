@@ -1,25 +1,26 @@
-//! The tree of a release: its actions name the published images, so nothing is built where they are used.
+//! The tree of a release: its actions name the published images, so nothing is built in the workflow that uses them.
 
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
 use super::publish::Published;
+use crate::actions::{ACTIONS, Action};
 
 /// What an action of the source names.
 const SOURCE: &str = "../../Dockerfile.action";
 
-/// Let each action in the working tree `root` name its image in `published`.
+/// Point each action in the working tree `root` to its image in `published`.
 ///
 /// # Errors
 /// When one has no image, or names something else than the Dockerfile.
 pub(super) fn write(root: &Path, published: &Published) -> anyhow::Result<()> {
-    for action in super::ACTIONS {
+    for Action { name: action, .. } in ACTIONS.iter() {
         let file = root.join("actions").join(action).join("action.yml");
-        let what = || format!("while reading `{}`", file.display());
+        let what = || format!("failed to read `{}`", file.display());
         let text = std::fs::read_to_string(&file).with_context(what)?;
         let image = published
-            .get(action)
+            .get(*action)
             .with_context(|| format!("no image of {action} was published"))?;
         std::fs::write(&file, pointed(&text, image).with_context(what)?)?;
     }
@@ -28,17 +29,17 @@ pub(super) fn write(root: &Path, published: &Published) -> anyhow::Result<()> {
 
 fn pointed(text: &str, image: &str) -> anyhow::Result<String> {
     let mut lines = Vec::new();
-    let mut found = 0;
+    let mut count = 0;
     for line in text.lines() {
         if line.trim_start().starts_with(&format!("image: {SOURCE}")) {
-            found += 1;
+            count += 1;
             lines.push(format!("  image: docker://{image}"));
         } else {
             lines.push(line.to_owned());
         }
     }
-    if found != 1 {
-        bail!("it does not have one line `image: {SOURCE}`");
+    if count != 1 {
+        bail!("expected one line `image: {SOURCE}`, not {count}");
     }
     Ok(lines.join("\n") + "\n")
 }

@@ -3,14 +3,17 @@
 use anyhow::{Context as _, bail};
 
 use super::command::{command, run, succeeds};
-use crate::say;
+use crate::progress;
 
 /// A package and what it is for.
 type Package = (&'static str, &'static str);
 
 const PACKAGES: &[Package] = &[
     ("docker.io", "Docker"),
-    ("docker-registry", "stands for Azure Container Registry"),
+    (
+        "docker-registry",
+        "behind the fake Azure Container Registry",
+    ),
     (
         "mmdebstrap",
         "makes the base images where no registry can be reached",
@@ -19,17 +22,17 @@ const PACKAGES: &[Package] = &[
     ("containerd", "Kubernetes: runs the pods"),
     ("runc", "runs containers"),
     ("iproute2", "Kubernetes: the node's network namespace"),
-    ("iptables", "Kubernetes: pods reach out"),
+    ("iptables", "Kubernetes: outgoing traffic of pods"),
     ("nftables", "Kubernetes: services"),
     ("conntrack", "Kubernetes: services"),
     ("chromium", "the browser test of the application"),
-    ("curl", "asks the application whether it is ready"),
+    ("curl", "requests of the local services"),
     ("wrk", "the load test of the application"),
-    ("ca-certificates", "whom to trust"),
+    ("ca-certificates", "the CA certificates"),
 ];
 
-/// Packages that are needed only where nothing else gives what they do: a command, and its arguments, that ends well
-/// where something does.
+/// Packages that are needed only where nothing else provides the same: a command that exits with 0 where something
+/// does.
 const UNLESS: &[(Package, &[&str])] = &[
     (
         ("nodejs", "runs GitHub's parser of workflows"),
@@ -45,7 +48,7 @@ const UNLESS: &[(Package, &[&str])] = &[
     ),
 ];
 
-/// Docker's client, where it is a package of its own (since Debian 13).
+/// Docker's client, where it is a separate package (since Debian 13).
 const CLIENT: Package = ("docker-cli", "Docker's client");
 
 /// Install the packages that are missing.
@@ -54,8 +57,8 @@ const CLIENT: Package = ("docker-cli", "Docker's client");
 /// When a package cannot be installed.
 pub(crate) fn install() -> anyhow::Result<()> {
     let missing = PACKAGES.iter().filter(|(name, _)| !installed(name));
-    add(&missing.chain(not_given()).collect::<Vec<_>>())?;
-    if !ends_well(&["docker", "--version"]) {
+    add(&missing.chain(not_provided()).collect::<Vec<_>>())?;
+    if !has(&["docker", "--version"]) {
         add(&[&CLIENT])?;
     }
     Ok(())
@@ -66,11 +69,11 @@ pub(crate) fn install() -> anyhow::Result<()> {
 /// # Errors
 /// When a package cannot be installed.
 pub(crate) fn install_for_checks() -> anyhow::Result<()> {
-    add(&not_given().collect::<Vec<_>>())
+    add(&not_provided().collect::<Vec<_>>())
 }
 
-fn not_given() -> impl Iterator<Item = &'static Package> {
-    let missing = UNLESS.iter().filter(|(_, given)| !ends_well(given));
+fn not_provided() -> impl Iterator<Item = &'static Package> {
+    let missing = UNLESS.iter().filter(|(_, probe)| !has(probe));
     missing.map(|(package, _)| package)
 }
 
@@ -81,14 +84,14 @@ fn add(packages: &[&Package]) -> anyhow::Result<()> {
     if !is_root()? {
         let names: Vec<_> = packages.iter().map(|(name, _)| *name).collect();
         bail!(
-            "system packages are missing, and installing them needs root: run `apt-get install {}` once",
+            "system packages are missing, and installing them needs root; run `apt-get install {}` once",
             names.join(" ")
         );
     }
     for (name, purpose) in packages {
-        say::line(format!("  {name}: {purpose}"));
+        progress::line(format!("  {name}: {purpose}"));
     }
-    say::step("installing system packages", || {
+    progress::step("installing system packages", || {
         let apt = |args: &[&str]| {
             let mut apt = command("apt-get", args);
             run(apt.env("DEBIAN_FRONTEND", "noninteractive"))
@@ -96,12 +99,12 @@ fn add(packages: &[&Package]) -> anyhow::Result<()> {
         apt(&["update", "-qq"])?;
         let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
         args.extend(packages.iter().map(|(name, _)| *name));
-        // Services that the packages bring are started by hand here, and only while they are needed.
+        // Services of the packages are started explicitly, and only while they are needed.
         apt(&args)
     })
 }
 
-fn ends_well(words: &[&str]) -> bool {
+fn has(words: &[&str]) -> bool {
     let [program, args @ ..] = words else {
         return false;
     };
@@ -119,7 +122,7 @@ fn installed(name: &str) -> bool {
 /// Whether the process runs as root.
 pub(crate) fn is_root() -> anyhow::Result<bool> {
     let status =
-        std::fs::read_to_string("/proc/self/status").context("while reading who we are")?;
+        std::fs::read_to_string("/proc/self/status").context("failed to read the user id")?;
     let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"));
     Ok(uid.and_then(|ids| ids.split_whitespace().nth(1)) == Some("0"))
 }

@@ -1,4 +1,4 @@
-//! The images that our Dockerfiles start from: pulled where a registry answers, made otherwise.
+//! The base images of the Dockerfiles: pulled where a registry responds, made otherwise.
 
 mod debian;
 
@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use super::command::{command, output, run, succeeds};
 use super::go_tools::Builds;
-use crate::{paths, say};
+use crate::{paths, progress};
 
 /// The image that the application and the actions start from.
 pub(crate) const DEBIAN: &str = "debian:trixie-slim";
@@ -23,11 +23,11 @@ pub(crate) const RUNNER: &str = "seaworthy/runner:local";
 pub(crate) const PAUSE: &str = "seaworthy/pause:local";
 /// All of them.
 pub(crate) const MADE: &[&str] = &[DEBIAN, RUST, GO, BUILDKIT, RUNNER, PAUSE];
-/// How the names of containers begin in which an image is made.
+/// The prefix of the names of containers in which an image is made.
 pub(crate) const SETUP_NAME: &str = "seaworthy-setup-";
-/// Where Docker listens, if nothing else is said.
+/// Where Docker listens, without `DOCKER_HOST`.
 const SOCKET: &str = "/var/run/docker.sock";
-/// What an image was made from, so that it is made anew only when that changes.
+/// What an image was made from, so that it is made again only when that changes.
 pub(crate) const KEY_LABEL: &str = "dev.seaworthy.key";
 
 /// Where the base images came from.
@@ -39,12 +39,12 @@ pub(crate) enum Origin {
     Made,
 }
 
-/// See to it that Docker has every base image.
+/// Pull or make every base image that Docker does not have.
 ///
 /// # Errors
-/// When one can be neither pulled nor made.
+/// When one can neither be pulled nor made.
 pub(crate) fn provide(builds: &Builds) -> anyhow::Result<Origin> {
-    let origin = if registry_answers() {
+    let origin = if registry_responds() {
         Origin::Pulled
     } else {
         Origin::Made
@@ -52,7 +52,7 @@ pub(crate) fn provide(builds: &Builds) -> anyhow::Result<Origin> {
     if origin == Origin::Pulled {
         for image in [DEBIAN, RUST, GO, BUILDKIT] {
             if !succeeds(&mut command("docker", ["image", "inspect", image])) {
-                say::step(&format!("pulling {image}"), || {
+                progress::step(&format!("pulling {image}"), || {
                     run(&mut command("docker", ["pull", "-q", image]))
                 })?;
             }
@@ -132,30 +132,30 @@ pub(crate) fn provide(builds: &Builds) -> anyhow::Result<Origin> {
     Ok(origin)
 }
 
-fn key_of(folder: &Path) -> String {
-    folder
+fn key_of(directory: &Path) -> String {
+    directory
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
 }
 
-// Whether Docker gets an answer about the image within a moment, from Docker Hub or from its mirror
-// (docs.docker.com/reference/api/Docker, `DistributionInspect`; the client has no command for it).
-fn registry_answers() -> bool {
-    let given = std::env::var("DOCKER_HOST").unwrap_or_default();
-    let socket = given.strip_prefix("unix://").unwrap_or(SOCKET);
-    let url = format!("http://engine/distribution/{DEBIAN}/json");
-    let ask = ["--silent", "--fail", "--max-time", "10", "--unix-socket"];
-    succeeds(command("curl", ask).args([socket, &url]))
+// Whether Docker gets a response about the image in time, from Docker Hub or from its mirror
+// (docs.docker.com/reference/api/engine, `DistributionInspect`; the client has no command for it).
+fn registry_responds() -> bool {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let socket = host.strip_prefix("unix://").unwrap_or(SOCKET);
+    let url = format!("http://docker/distribution/{DEBIAN}/json");
+    let request = ["--silent", "--fail", "--max-time", "10", "--unix-socket"];
+    succeeds(command("curl", request).args([socket, &url]))
 }
 
 fn has_key(image: &str, key: &str) -> bool {
     let format = format!("{{{{index .Config.Labels \"{KEY_LABEL}\"}}}}");
-    let found = output(&mut command(
+    let label = output(&mut command(
         "docker",
         ["image", "inspect", "--format", &format, image],
     ));
-    found.is_ok_and(|found| found.trim() == key)
+    label.is_ok_and(|label| label.trim() == key)
 }
 
 // An image made from the base image by some steps in a container of it.
@@ -173,8 +173,8 @@ fn derived(
     if has_key(image, &key) {
         return Ok(());
     }
-    say::step(&format!("making {image}"), || {
-        // Not by a label, which the image would have from it.
+    progress::step(&format!("making {image}"), || {
+        // Not a label, which the image would inherit.
         let name = format!("--name={SETUP_NAME}{}", std::process::id());
         let start = ["run", "--detach", &name, DEBIAN, "sleep", "infinity"];
         let id = output(&mut command("docker", start))?;
@@ -189,7 +189,7 @@ fn derived(
             }
             run(commit.arg(id).arg(image))
         });
-        // The container is a means only, whatever became of it.
+        // The container is removed in any case.
         let _ = run(&mut command("docker", ["rm", "--force", id]));
         made
     })
@@ -203,7 +203,7 @@ fn inside(container: &str, args: &[&str]) -> anyhow::Result<()> {
     run(exec.args(args))
 }
 
-// `docker cp` of a folder would keep the host's links as they are: a tar resolves them.
+// `docker cp` of a directory would keep the host's links: a tar resolves them.
 fn copy_in(from: &Path, names: &[&str], container: &str, to: &str) -> anyhow::Result<()> {
     use std::process::Stdio;
     let present = names.iter().filter(|name| from.join(name).exists());
@@ -222,8 +222,8 @@ fn copy_in(from: &Path, names: &[&str], container: &str, to: &str) -> anyhow::Re
         .args(present)
         .stdout(Stdio::piped())
         .spawn()
-        .context("while starting `tar`")?;
-    let stream = tar.stdout.take().context("while reading from `tar`")?;
+        .context("failed to start `tar`")?;
+    let stream = tar.stdout.take().context("failed to read from `tar`")?;
     let mut copy = command("docker", ["cp", "-", &format!("{container}:{to}")]);
     run(copy.stdin(stream))?;
     if !tar.wait()?.success() {
@@ -245,8 +245,8 @@ fn pause(built: &Path) -> anyhow::Result<()> {
         .arg(".")
         .stdout(Stdio::piped())
         .spawn()
-        .context("while starting `tar`")?;
-    let stream = tar.stdout.take().context("while reading from `tar`")?;
+        .context("failed to start `tar`")?;
+    let stream = tar.stdout.take().context("failed to read from `tar`")?;
     let label = format!("LABEL {KEY_LABEL}={key}");
     let mut import = command(
         "docker",

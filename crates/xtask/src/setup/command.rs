@@ -12,8 +12,8 @@ pub(crate) fn command<A: AsRef<std::ffi::OsStr>>(
 ) -> Command {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());
-    // `cargo run` describes our own package to us. A build script that reads this (ring's does) would run
-    // anew in every build that we start, and in the next one that we do not.
+    // `cargo run` sets variables about this package. A build script that reads them (ring's does) would run
+    // again in every build that is started here, and in the next one that is not.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -38,21 +38,21 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
         .unwrap_or_default();
     let done = command
         .output()
-        .with_context(|| format!("while starting `{name}`: is it installed?"))?;
+        .with_context(|| format!("failed to start `{name}`; is it installed?"))?;
     if !done.status.success() {
-        let mut said = String::from_utf8_lossy(&done.stderr).into_owned();
-        said.push_str(&String::from_utf8_lossy(&done.stdout));
-        let lines: Vec<_> = said
+        let mut text = String::from_utf8_lossy(&done.stderr).into_owned();
+        text.push_str(&String::from_utf8_lossy(&done.stdout));
+        let lines: Vec<_> = text
             .lines()
             .filter(|line| !line.trim().is_empty())
             .collect();
         let tail = lines[lines.len().saturating_sub(12)..].join("\n  ");
-        bail!("`{name} {first}` ended with {}:\n  {tail}", done.status);
+        bail!("`{name} {first}` failed with {}:\n  {tail}", done.status);
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
-/// Whether it ends with exit code 0; its output goes nowhere.
+/// Whether it exits with code 0; its output is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdout(Stdio::null())

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::command::{command, run};
-use crate::{paths, say};
+use crate::{paths, progress};
 
-/// cargo-deny, which holds the dependencies against `deny.toml`.
+/// cargo-deny, which checks the dependencies against `deny.toml`.
 pub(crate) const CARGO_DENY: Tool = Tool {
     name: "cargo-deny",
     version: "0.20.2",
@@ -25,22 +25,22 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    /// The program, compiled with the crates of its own lock file if it is not in the cache.
+    /// The program, compiled with the crates of its lock file if it is not in the cache.
     ///
     /// # Errors
     /// When it can't be compiled.
     pub(crate) fn provide(self) -> anyhow::Result<PathBuf> {
         let Self { name, version } = self;
-        let folder = paths::cache().join("tools").join(name).join(version);
-        let program = folder.join("bin").join(name);
+        let directory = paths::cache().join("tools").join(name).join(version);
+        let program = directory.join("bin").join(name);
         if !program.is_file() {
-            say::step(&format!("compiling {name}"), || {
-                let target = folder.join("target");
-                // It works for seconds: an optimized one would take longer to make than it saves.
+            progress::step(&format!("compiling {name}"), || {
+                let target = directory.join("target");
+                // It runs for seconds: an optimized build would take longer than it saves.
                 run(
                     command("cargo", ["install", "--locked", "--debug", "--quiet"])
                         .arg("--root")
-                        .arg(&folder)
+                        .arg(&directory)
                         .arg("--target-dir")
                         .arg(&target)
                         .arg(format!("{name}@{version}")),

@@ -1,4 +1,4 @@
-//! The tools that are built from their Go modules: one folder each under `tools/`, one build each in
+//! The tools that are built from their Go modules: one directory each under `tools/`, one build each in
 //! the cache.
 
 use std::collections::BTreeMap;
@@ -12,9 +12,9 @@ use anyhow::{Context as _, anyhow, bail};
 
 use super::command::{command, output, run};
 use crate::paths;
-use crate::say::{self, HEARTBEAT};
+use crate::progress::{self, HEARTBEAT};
 
-/// The tools: the folder of the module, in the order in which they are needed.
+/// The tools: the directory of the module, in the order in which they are needed.
 const MODULES: &[&str] = &[
     "buildkit",
     "kubernetes-pause",
@@ -34,7 +34,7 @@ type Built = Result<PathBuf, String>;
 
 /// Builds under way, one thread for all: the Go compiler uses every core by itself.
 pub(crate) struct Builds {
-    wanted: Vec<&'static str>,
+    modules: Vec<&'static str>,
     progress: Arc<Progress>,
     worker: JoinHandle<()>,
 }
@@ -59,57 +59,57 @@ impl Builds {
     }
 
     fn start_with(
-        wanted: Vec<&'static str>,
+        modules: Vec<&'static str>,
         build: impl Fn(&str) -> anyhow::Result<PathBuf> + Send + 'static,
     ) -> Self {
         let progress = Arc::new(Progress::default());
-        let (modules, told) = (wanted.clone(), Arc::clone(&progress));
-        let all = wanted.len() == MODULES.len();
+        let (queue, shared) = (modules.clone(), Arc::clone(&progress));
+        let all = modules.len() == MODULES.len();
         let worker = std::thread::spawn(move || {
-            for module in modules {
+            for module in queue {
                 let outcome = build(module).map_err(|e| format!("{e:#}"));
-                told.done().insert(module, outcome);
-                told.changed.notify_all();
+                shared.done().insert(module, outcome);
+                shared.changed.notify_all();
             }
-            if all && told.done().values().all(Result::is_ok) {
+            if all && shared.done().values().all(Result::is_ok) {
                 forget_objects();
             }
         });
         Self {
-            wanted,
+            modules,
             progress,
             worker,
         }
     }
 
-    /// Wait for `module`, saying that the build lives, and return the folder of its binaries.
+    /// Wait for `module`, printing that the build is running, and return the directory of its binaries.
     ///
     /// # Errors
-    /// When it could not be built, or was not asked for.
+    /// When it could not be built, or is not among the modules.
     pub(crate) fn wait(&self, module: &str) -> anyhow::Result<PathBuf> {
-        if !self.wanted.contains(&module) {
+        if !self.modules.contains(&module) {
             bail!("`{module}` is not being built");
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut done = self.progress.done();
         let mut pause = HEARTBEAT;
         loop {
             if let Some(built) = done.get(module) {
                 let built = built.clone().map_err(|e| anyhow!(e));
-                return built.with_context(|| format!("while building `{module}`"));
+                return built.with_context(|| format!("failed to build `{module}`"));
             }
             let waited = self.progress.changed.wait_timeout(done, pause);
             let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             done = after;
             if self.worker.is_finished() && !done.contains_key(module) {
-                bail!("the build of `{module}` ended without a result");
+                bail!("the build of `{module}` has no result");
             }
             if timeout.timed_out() {
-                pause = say::longer(pause);
-                let seconds = begun.elapsed().as_secs();
-                let under_way = self.wanted.iter().find(|m| !done.contains_key(*m));
+                pause = progress::longer(pause);
+                let seconds = started.elapsed().as_secs();
+                let under_way = self.modules.iter().find(|m| !done.contains_key(*m));
                 let under_way = under_way.copied().unwrap_or(module);
-                say::line(format!(
+                progress::line(format!(
                     "  … waiting for {module}; building {under_way} ({seconds} s)"
                 ));
             }
@@ -121,15 +121,15 @@ impl Builds {
     /// # Errors
     /// With the first that could not be built.
     pub(crate) fn finish(&self) -> anyhow::Result<()> {
-        self.wanted.iter().try_for_each(|m| self.wait(m).map(drop))
+        self.modules.iter().try_for_each(|m| self.wait(m).map(drop))
     }
 }
 
 /// The flags of one module, from its `build.env`: `PACKAGE`, `LDFLAGS`, `GOEXPERIMENT`.
-fn flags(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let path = folder.join("build.env");
+fn flags(directory: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let path = directory.join("build.env");
     let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("while reading `{}`", path.display()))?;
+        .with_context(|| format!("failed to read `{}`", path.display()))?;
     let pair = |line: &str| {
         let (name, value) = line.split_once('=')?;
         Some((name.to_owned(), value.trim_matches('"').to_owned()))
@@ -137,7 +137,7 @@ fn flags(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(text.lines().filter_map(pair).collect())
 }
 
-// What a binary is made from. A module's folder has other files too: its data, another module.
+// What a binary is made from. A module's directory has other files too: its data, another module.
 fn is_source(name: &Path) -> bool {
     let top = name.components().count() == 1;
     top && (name.extension().is_some_and(|end| end == "go")
@@ -151,30 +151,30 @@ fn objects() -> PathBuf {
     paths::cache().join("go-build")
 }
 
-// Held by every build, and alone by whoever removes what the compiler keeps.
+// Held shared by every build, and exclusively for the removal of what the compiler keeps.
 fn objects_lock() -> anyhow::Result<File> {
     std::fs::create_dir_all(paths::cache())?;
     File::create(paths::cache().join("go-build.lock"))
-        .context("while making the lock of the builds")
+        .context("failed to make the lock of the builds")
 }
 
 fn forget_objects() {
     if let Ok(lock) = objects_lock()
         && lock.try_lock().is_ok()
     {
-        // What is left is in the way of nothing.
+        // A failure leaves files that the next build uses.
         let _ = std::fs::remove_dir_all(objects());
     }
 }
 
 fn build(module: &str) -> anyhow::Result<PathBuf> {
-    let folder = match module {
+    let directory = match module {
         "kubernetes-pause" => paths::root().join("tools/kubernetes/pause"),
         name => paths::root().join("tools").join(name),
     };
     let version = output(&mut command("go", ["env", "GOVERSION"]))
         .context("Go is needed to build the tools")?;
-    let key = paths::key_of(&folder, is_source, version.trim())?;
+    let key = paths::key_of(&directory, is_source, version.trim())?;
     let cache = paths::cache().join("tools").join(module);
     let target = cache.join(key);
     if target.is_dir() {
@@ -182,25 +182,25 @@ fn build(module: &str) -> anyhow::Result<PathBuf> {
     }
     // Another command may be building the same tool: the second one then finds it done.
     std::fs::create_dir_all(&cache)?;
-    let lock = File::create(cache.join("lock")).context("while making the build's lock")?;
-    lock.lock().context("while waiting for another build")?;
+    let lock = File::create(cache.join("lock")).context("failed to make the build's lock")?;
+    lock.lock().context("failed to wait for another build")?;
     if target.is_dir() {
         return Ok(target);
     }
-    let flags = flags(&folder)?;
+    let flags = flags(&directory)?;
     let packages: Vec<_> = flags
         .get("PACKAGE")
         .map(|p| p.split_whitespace().collect())
         .unwrap_or_default();
     if packages.is_empty() {
-        bail!("`{}/build.env` names no package", folder.display());
+        bail!("`{}/build.env` has no `PACKAGE`", directory.display());
     }
     let in_use = objects_lock()?;
     in_use
         .lock_shared()
-        .context("while waiting for another build")?;
-    let begun = Instant::now();
-    say::line(format!("  building {module} from its Go module"));
+        .context("failed to wait for another build")?;
+    let started = Instant::now();
+    progress::line(format!("  building {module} from its Go module"));
     let temporary = target.with_extension("part");
     std::fs::create_dir_all(&temporary)?;
     for package in &packages {
@@ -225,7 +225,7 @@ fn build(module: &str) -> anyhow::Result<PathBuf> {
         go.arg("-o")
             .arg(temporary.join(name))
             .arg(package)
-            .current_dir(&folder);
+            .current_dir(&directory);
         go.env("CGO_ENABLED", "0")
             .env("GOFLAGS", "-mod=readonly")
             .env("GOCACHE", objects());
@@ -235,9 +235,9 @@ fn build(module: &str) -> anyhow::Result<PathBuf> {
         run(&mut go)?;
     }
     std::fs::rename(&temporary, &target)?;
-    say::line(format!(
+    progress::line(format!(
         "✓ {module} built ({:.0} s)",
-        begun.elapsed().as_secs_f64()
+        started.elapsed().as_secs_f64()
     ));
     Ok(target)
 }
@@ -255,10 +255,10 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(builds.wait("act").unwrap(), Path::new("/built/act"));
             let error = format!("{:#}", builds.wait("copa").unwrap_err());
-            assert_eq!(error, "while building `copa`: no space left");
+            assert_eq!(error, "failed to build `copa`: no space left");
         }
         let error = builds.finish().unwrap_err().to_string();
-        assert_eq!(error, "while building `copa`");
+        assert_eq!(error, "failed to build `copa`");
         let error = builds.wait("trivy").unwrap_err().to_string();
         assert_eq!(error, "`trivy` is not being built");
     }

@@ -9,18 +9,18 @@ use super::pypi;
 
 /// The version of the node's and the tests' Kubernetes.
 const VERSION: &str = "v1.34.0-local-strict";
-// How the schemas name the file of what they share, and no validator finds it.
+// The path of the shared file in the schemas, which no validator resolves.
 const SHARED: &str = "/api/_definitions.json";
 
-/// The folder of the schemas, `<kind>-<group>-<version>.json` each.
+/// The directory of the schemas, `<kind>-<group>-<version>.json` each.
 ///
 /// # Errors
-/// When the package that carries them can't be had.
+/// When the package with them is unavailable.
 pub(crate) fn provide() -> anyhow::Result<PathBuf> {
     let programs = pypi::KUBERNETES_VALIDATE.provide()?;
-    let folder = programs.with_file_name("schemas");
-    if folder.is_dir() {
-        return Ok(folder);
+    let directory = programs.with_file_name("schemas");
+    if directory.is_dir() {
+        return Ok(directory);
     }
     let python = programs.join("python");
     let find = "import kubernetes_validate as k; print(k.__path__[0])";
@@ -28,13 +28,13 @@ pub(crate) fn provide() -> anyhow::Result<PathBuf> {
     let source = Path::new(package.trim())
         .join("kubernetes-json-schema")
         .join(VERSION);
-    // What an interrupted run left is not taken for the whole.
+    // An interrupted run leaves only this one.
     let part = programs.with_file_name("schemas.part");
     std::fs::create_dir_all(&part)?;
-    let shared = format!("file://{}/_definitions.json", folder.display());
+    let shared = format!("file://{}/_definitions.json", directory.display());
     let mut count = 0;
     let entries = std::fs::read_dir(&source)
-        .with_context(|| format!("while reading `{}`", source.display()))?;
+        .with_context(|| format!("failed to read `{}`", source.display()))?;
     for entry in entries {
         let entry = entry?;
         let text = std::fs::read_to_string(entry.path())?.replace(SHARED, &shared);
@@ -43,9 +43,9 @@ pub(crate) fn provide() -> anyhow::Result<PathBuf> {
     }
     ensure!(
         count > 100,
-        "`{}` has {count} schemas only",
+        "`{}` has only {count} schemas",
         source.display()
     );
-    std::fs::rename(&part, &folder).context("while keeping the schemas")?;
-    Ok(folder)
+    std::fs::rename(&part, &directory).context("failed to store the schemas")?;
+    Ok(directory)
 }

@@ -1,33 +1,32 @@
-//! Tools that npm has: installed by their lock file in `tools/`, into the cache.
+//! Tools from npm: installed by their lock file in `tools/`, into the cache.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use super::command::{command, run};
-use crate::{paths, say};
+use crate::{paths, progress};
 
-/// The path of `program` in what `tools/<name>` holds and its `package-lock.json` names, installed if it is not
-/// there.
+/// The path of `program` of the package in `tools/<name>`, installed by its `package-lock.json` if it is not there.
 ///
 /// # Errors
-/// When npm or a package can't be had.
+/// When npm or a package is unavailable.
 pub(crate) fn provide(name: &str, program: &str) -> anyhow::Result<PathBuf> {
     let source = paths::root().join("tools").join(name);
     // Not `node_modules`, which an editor or a person may have put there.
-    let own = |path: &Path| path.parent() == Some(Path::new(""));
-    let key = paths::key_of(&source, own, "npm ci")?;
-    let folder = paths::cache().join("tools").join(name).join(key);
-    let program = folder.join(program);
-    // Written last: an installation that was cut off has none.
-    let done = folder.join("installed");
+    let is_top = |path: &Path| path.parent() == Some(Path::new(""));
+    let key = paths::key_of(&source, is_top, "npm ci")?;
+    let directory = paths::cache().join("tools").join(name).join(key);
+    let program = directory.join(program);
+    // Written last: an interrupted installation has none.
+    let done = directory.join("installed");
     if !done.is_file() {
-        say::step(&format!("installing {name}"), || {
-            std::fs::create_dir_all(&folder)?;
+        progress::step(&format!("installing {name}"), || {
+            std::fs::create_dir_all(&directory)?;
             for entry in std::fs::read_dir(&source)? {
                 let entry = entry?;
                 if entry.file_type()?.is_file() {
-                    std::fs::copy(entry.path(), folder.join(entry.file_name()))?;
+                    std::fs::copy(entry.path(), directory.join(entry.file_name()))?;
                 }
             }
             let install = [
@@ -37,8 +36,8 @@ pub(crate) fn provide(name: &str, program: &str) -> anyhow::Result<PathBuf> {
                 "--no-audit",
                 "--no-fund",
             ];
-            run(command("npm", install).current_dir(&folder))?;
-            // The packages' own scripts do no more than set a bit, which is set here.
+            run(command("npm", install).current_dir(&directory))?;
+            // The scripts of the packages only set this bit.
             executable(&program)?;
             std::fs::write(&done, "")?;
             Ok(())
@@ -51,5 +50,5 @@ fn executable(program: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(program, mode)
-        .with_context(|| format!("while making `{}` executable", program.display()))
+        .with_context(|| format!("failed to make `{}` executable", program.display()))
 }

@@ -17,17 +17,17 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Write the database with the tool in `tools`, and push it to `registry` as `trivy-db:2`.
 ///
 /// # Errors
-/// When the advisories have a mistake, or the registry refuses.
+/// When the advisories have a mistake, or the registry rejects it.
 pub(crate) fn publish(tools: &Path, registry: &str) -> anyhow::Result<()> {
-    let folder = paths::state().join("trivy-db");
+    let directory = paths::state().join("trivy-db");
     let advisories = paths::root().join("tools/trivy-db/advisories.yaml");
     let writer = tools.join("trivy-db");
     run(&mut command(
         &writer.to_string_lossy(),
-        [&advisories, &folder],
+        [&advisories, &directory],
     ))
-    .context("while writing the Trivy database")?;
-    let archive = folder.join("db.tar.gz");
+    .context("failed to write the Trivy database")?;
+    let archive = directory.join("db.tar.gz");
     let mut tar = command(
         "tar",
         [
@@ -41,7 +41,7 @@ pub(crate) fn publish(tools: &Path, registry: &str) -> anyhow::Result<()> {
         ],
     );
     run(tar
-        .arg(&folder)
+        .arg(&directory)
         .arg("--file")
         .arg(&archive)
         .args(["metadata.json", "trivy.db"]))?;
@@ -64,13 +64,14 @@ pub(crate) fn publish(tools: &Path, registry: &str) -> anyhow::Result<()> {
             let http = crate::stack::http_client()?;
             let base = format!("http://{registry}/v2/trivy-db");
             for blob in [config, layer] {
-                let begun = http.post(format!("{base}/blobs/uploads/")).send().await?;
-                let location = begun
+                let upload = http.post(format!("{base}/blobs/uploads/")).send().await?;
+                let location = upload
                     .headers()
                     .get("location")
                     .and_then(|l| l.to_str().ok())
                     .map(ToOwned::to_owned);
-                let location = location.context("the registry gave no place for the upload")?;
+                let location =
+                    location.context("the registry returned no location for the upload")?;
                 let mut url = reqwest::Url::parse(&base)?.join(&location)?;
                 url.query_pairs_mut().append_pair("digest", &digest(&blob));
                 let put = http
@@ -85,7 +86,7 @@ pub(crate) fn publish(tools: &Path, registry: &str) -> anyhow::Result<()> {
                 .body(manifest);
             check(&put.send().await?)
         })
-        .context("while publishing the Trivy database")
+        .context("failed to publish the Trivy database")
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -96,9 +97,9 @@ fn digest(bytes: &[u8]) -> String {
         })
 }
 
-fn check(answer: &reqwest::Response) -> anyhow::Result<()> {
-    if !answer.status().is_success() {
-        bail!("the registry answered {}", answer.status());
+fn check(response: &reqwest::Response) -> anyhow::Result<()> {
+    if !response.status().is_success() {
+        bail!("the registry responded with {}", response.status());
     }
     Ok(())
 }

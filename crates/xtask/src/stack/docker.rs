@@ -6,38 +6,38 @@ use super::kubernetes::cgroups;
 use super::{firewall, process};
 use crate::setup::base_images;
 use crate::setup::command::{command, output, run, succeeds};
-use crate::{paths, say};
+use crate::{paths, progress};
 
-fn answers() -> bool {
+fn responds() -> bool {
     succeeds(&mut command("docker", ["info"]))
 }
 
-/// Use Docker that runs, or start one.
+/// Start Docker, unless it is running.
 ///
 /// # Errors
-/// When it does not come up.
+/// When it does not start.
 pub(super) fn start() -> anyhow::Result<()> {
-    if answers() {
+    if responds() {
         return Ok(());
     }
     firewall::save()?;
-    say::step("starting Docker", || {
+    progress::step("starting Docker", || {
         process::start(
             "docker",
             &command("dockerd", ["--host=unix:///var/run/docker.sock"]),
         )?;
-        process::wait("docker", Duration::from_secs(60), answers)
+        process::wait("docker", Duration::from_secs(60), responds)
     })
 }
 
-/// Stop Docker, if it is ours, and take away what it leaves on the host.
+/// Stop Docker, if it was started here, and remove what it leaves on the host.
 ///
 /// # Errors
 /// When the rules can't be written.
 pub(super) fn stop() -> anyhow::Result<()> {
     process::stop("docker");
-    // Docker that answers now is somebody else's: its rules are in use.
-    if answers() || !firewall::is_kept() {
+    // A Docker that responds now was not started here: its rules are in use.
+    if responds() || !firewall::is_saved() {
         return Ok(());
     }
     for group in ["docker", "buildkit"] {
@@ -46,17 +46,17 @@ pub(super) fn stop() -> anyhow::Result<()> {
     firewall::restore()
 }
 
-/// Containers of runs that were cut off: those of the actions, those of this command, and those in which `act` ran our
+/// Containers of interrupted runs: those of the actions, those of this command, and those in which `act` ran the
 /// checkout.
 pub(super) fn containers() -> Vec<String> {
     let checkout = format!("volume={}", paths::state().join("checkout").display());
-    let labelled = format!("label={}", container::RUN_LABEL);
+    let by_label = format!("label={}", docker::RUN_LABEL);
     let mut ids = Vec::new();
     let of_setup = format!("name=^/?{}", base_images::SETUP_NAME);
-    for filter in [labelled, checkout, of_setup] {
+    for filter in [by_label, checkout, of_setup] {
         let list = ["ps", "--all", "--quiet", "--filter", &filter];
-        let found = output(&mut command("docker", list)).unwrap_or_default();
-        ids.extend(found.split_whitespace().map(ToOwned::to_owned));
+        let listed = output(&mut command("docker", list)).unwrap_or_default();
+        ids.extend(listed.split_whitespace().map(ToOwned::to_owned));
     }
     ids
 }
@@ -66,7 +66,7 @@ pub(super) fn remove_containers() {
     for id in containers() {
         let format = "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}} {{end}}{{end}}";
         let volumes = output(&mut command("docker", ["inspect", "--format", format, &id]));
-        // One that ends by itself meanwhile is gone, which is what is wanted.
+        // One that exits meanwhile is gone, which is fine.
         let _ = run(&mut command("docker", ["rm", "--force", "--volumes", &id]));
         for volume in volumes.unwrap_or_default().split_whitespace() {
             if volume != "act-toolcache" {
@@ -87,9 +87,9 @@ pub(super) fn remove_images() {
         &made,
     ];
     let names = output(&mut command("docker", list)).unwrap_or_default();
-    // Whatever else was built on them carries the label too, and is not ours.
-    for name in names.lines().filter(|name| is_ours(name)) {
-        // An image in use stays: Docker says so, and it is not ours to force.
+    // Other images that were built on them have the label too, and stay.
+    for name in names.lines().filter(|name| is_made_here(name)) {
+        // An image in use stays: Docker refuses, and it is not forced.
         let _ = run(&mut command("docker", ["rmi", name]));
     }
     let _ = run(&mut command(
@@ -98,7 +98,7 @@ pub(super) fn remove_images() {
     ));
 }
 
-fn is_ours(name: &str) -> bool {
+fn is_made_here(name: &str) -> bool {
     let repository = name
         .rsplit_once(':')
         .map_or(name, |(repository, _)| repository);
@@ -110,7 +110,7 @@ fn is_ours(name: &str) -> bool {
 mod tests {
     #[test]
     fn only_what_was_made_here_is_removed() {
-        for (name, ours) in [
+        for (name, expected) in [
             ("debian:trixie-slim", true),
             ("debian:bookworm", false),
             ("flask-app:1f2e", true),
@@ -119,7 +119,7 @@ mod tests {
             ("somebody/else:latest", false),
             ("<none>:<none>", false),
         ] {
-            assert_eq!(super::is_ours(name), ours, "{name}");
+            assert_eq!(super::is_made_here(name), expected, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What Docker that we started leaves in the host's network when it ends: chains and rules, the
+//! What Docker leaves in the network of the host after it was stopped: chains and rules, the
 //! policy of a chain, bridges.
 
 use std::path::PathBuf;
@@ -15,21 +15,21 @@ const FAMILIES: &[(&str, &str, &str)] = &[
     ("ip6", "ip6tables-save", "ip6tables-restore"),
 ];
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     paths::state().join("network-before")
 }
 
-/// Keep what there is, unless an earlier `up` did.
+/// Save the current state, unless an earlier `up` did.
 ///
 /// # Errors
 /// When it can't be written.
 pub(super) fn save() -> anyhow::Result<()> {
-    let folder = folder();
-    if is_kept() {
+    let directory = directory();
+    if is_saved() {
         return Ok(());
     }
     // Complete or not there at all.
-    let part = folder.with_extension("part");
+    let part = directory.with_extension("part");
     std::fs::create_dir_all(&part)?;
     std::fs::write(part.join("links"), links().join("\n"))?;
     for (family, save, _) in FAMILIES {
@@ -37,31 +37,31 @@ pub(super) fn save() -> anyhow::Result<()> {
         std::fs::write(part.join(family), rules)?;
     }
     std::fs::write(part.join("tables"), tables())?;
-    std::fs::rename(part, folder).context("while keeping the state of the network")
+    std::fs::rename(part, directory).context("failed to save the state of the network")
 }
 
-/// Whether it was kept, which is so if Docker is ours.
-pub(super) fn is_kept() -> bool {
-    folder().is_dir()
+/// Whether it was saved, which is so if Docker was started here.
+pub(super) fn is_saved() -> bool {
+    directory().is_dir()
 }
 
-/// Take away what Docker left.
+/// Remove what Docker left.
 ///
 /// # Errors
 /// When the rules can't be written.
 pub(super) fn restore() -> anyhow::Result<()> {
-    let folder = folder();
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let directory = directory();
+    let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap_or_default();
     for (family, save, restore) in FAMILIES {
         let Ok(now) = output(&mut command::<&str>(save, [])) else {
             continue;
         };
-        let wanted = without_docker(&now, &read(family));
-        if wanted != now {
-            write(restore, &wanted).with_context(|| format!("while running `{restore}`"))?;
+        let restored = without_docker(&now, &read(family));
+        if restored != now {
+            write(restore, &restored).with_context(|| format!("failed to run `{restore}`"))?;
         }
     }
-    // A table that only Docker used, and that has no rule any more.
+    // A table that only Docker used, and that has no rules left.
     let before = read("tables");
     for table in tables()
         .lines()
@@ -93,10 +93,10 @@ fn write(program: &str, rules: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut restore = command::<&str>(program, []);
     let mut restore = restore.stdin(Stdio::piped()).spawn()?;
-    let mut input = restore.stdin.take().context("it takes no input")?;
+    let mut input = restore.stdin.take().context("it has no standard input")?;
     input.write_all(rules.as_bytes())?;
     drop(input);
-    anyhow::ensure!(restore.wait()?.success(), "it refused the rules");
+    anyhow::ensure!(restore.wait()?.success(), "it rejected the rules");
     Ok(())
 }
 
@@ -157,14 +157,14 @@ fn without_docker(now: &str, before: &str) -> String {
 // Table and policy of each chain `FORWARD`.
 fn policies(rules: &str) -> Vec<(&str, &str)> {
     let mut table = "";
-    let mut found = Vec::new();
+    let mut policies = Vec::new();
     for line in rules.lines() {
         table = line.strip_prefix('*').unwrap_or(table);
         if let Some(rest) = line.strip_prefix(":FORWARD ") {
-            found.push((table, rest.split(' ').next().unwrap_or("ACCEPT")));
+            policies.push((table, rest.split(' ').next().unwrap_or("ACCEPT")));
         }
     }
-    found
+    policies
 }
 
 #[cfg(test)]
@@ -190,7 +190,7 @@ COMMIT
 ";
 
     #[test]
-    fn the_engines_rules_go_and_all_others_stay() {
+    fn the_rules_of_docker_are_removed_and_all_others_stay() {
         let kept = "*filter
 :INPUT ACCEPT [9:9]
 :FORWARD ACCEPT [0:0]

@@ -1,4 +1,4 @@
-//! What the stand-ins change on the host, and how it is undone: a network namespace and its link, a
+//! What the local services change on the host, and how it is restored: a network namespace and its link, a
 //! line in `/etc/hosts`, a certificate for Docker, and a few kernel settings.
 
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const SETTINGS: &[&str] = &[
     "net/ipv4/ip_forward",
 ];
 
-/// The certificates of the stand-in for the registry.
+/// The certificates of the fake Azure Container Registry.
 pub(super) fn tls() -> PathBuf {
     paths::state().join("tls")
 }
@@ -38,9 +38,9 @@ fn trust() -> PathBuf {
 /// # Errors
 /// With the change that failed.
 pub(super) fn prepare() -> anyhow::Result<()> {
-    namespace().context("while making the node's network namespace")?;
-    certificates().context("while making the registry's certificates")?;
-    let hosts = std::fs::read_to_string("/etc/hosts").context("while reading /etc/hosts")?;
+    namespace().context("failed to make the node's network namespace")?;
+    certificates().context("failed to make the registry's certificates")?;
+    let hosts = std::fs::read_to_string("/etc/hosts").context("failed to read /etc/hosts")?;
     if !hosts.lines().any(|line| line.ends_with(MARK)) {
         let line = format!("{HOST_ADDRESS} {LOGIN_SERVER} {MARK}\n");
         let gap = if hosts.is_empty() || hosts.ends_with('\n') {
@@ -49,11 +49,11 @@ pub(super) fn prepare() -> anyhow::Result<()> {
             "\n"
         };
         std::fs::write("/etc/hosts", format!("{hosts}{gap}{line}"))
-            .context("while writing /etc/hosts")?;
+            .context("failed to write /etc/hosts")?;
     }
     std::fs::create_dir_all(trust())?;
     std::fs::copy(tls().join("ca.crt"), trust().join("ca.crt"))
-        .context("while giving Docker the registry's authority")?;
+        .context("failed to install the registry's CA certificate for Docker")?;
     Ok(())
 }
 
@@ -62,23 +62,24 @@ pub(super) fn prepare() -> anyhow::Result<()> {
 /// # Errors
 /// When `/etc/hosts` can't be written.
 pub(super) fn restore() -> anyhow::Result<()> {
-    let hosts = std::fs::read_to_string("/etc/hosts").context("while reading /etc/hosts")?;
+    let hosts = std::fs::read_to_string("/etc/hosts").context("failed to read /etc/hosts")?;
     let kept: Vec<_> = hosts.lines().filter(|line| !line.ends_with(MARK)).collect();
     if kept.len() != hosts.lines().count() {
-        std::fs::write("/etc/hosts", kept.join("\n") + "\n").context("while writing /etc/hosts")?;
+        std::fs::write("/etc/hosts", kept.join("\n") + "\n")
+            .context("failed to write /etc/hosts")?;
     }
     // What follows may be gone already.
     let _ = std::fs::remove_dir_all(trust());
     let _ = std::fs::remove_dir("/etc/docker/certs.d");
     remove_namespace();
-    // `ip netns` mounts the folder on itself. Namespaces of others in it keep it in use, and the
+    // `ip netns` mounts the directory on itself. Namespaces of others in it keep it in use, and the
     // removal fails, as it should.
-    let folder = Path::new("/run/netns");
-    let empty = folder
+    let directory = Path::new("/run/netns");
+    let empty = directory
         .read_dir()
         .is_ok_and(|mut entries| entries.next().is_none());
-    if empty && succeeds(&mut command("umount", [folder])) {
-        let _ = std::fs::remove_dir(folder);
+    if empty && succeeds(&mut command("umount", [directory])) {
+        let _ = std::fs::remove_dir(directory);
     }
     for (path, value) in saved_settings() {
         let _ = std::fs::write(path, value);
@@ -86,7 +87,7 @@ pub(super) fn restore() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is still there, or not as it was, in words.
+/// Messages about what is still there, or differs from before.
 pub(super) fn left() -> Vec<String> {
     let mut left = Vec::new();
     if Path::new("/run/netns").join(NAMESPACE).exists() {
@@ -101,7 +102,7 @@ pub(super) fn left() -> Vec<String> {
         let now = std::fs::read_to_string(&path).unwrap_or_default();
         if now.trim() != value {
             let (path, now) = (path.display(), now.trim());
-            left.push(format!("`{path}` is {now}, and was {value}"));
+            left.push(format!("`{path}` is {now}; it was {value} before"));
         }
     }
     left
@@ -117,10 +118,10 @@ fn saved_settings() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// Keep the kernel's settings as they are before anything is started, unless an earlier `up` did.
+/// Save the kernel's settings before anything is started, unless an earlier `up` did.
 ///
 /// # Errors
-/// When they can't be written down.
+/// When they can't be saved.
 pub(super) fn save_settings() -> anyhow::Result<()> {
     let file = paths::state().join("settings");
     if file.is_file() {
@@ -131,7 +132,7 @@ pub(super) fn save_settings() -> anyhow::Result<()> {
         let value = std::fs::read_to_string(Path::new("/proc/sys").join(name)).unwrap_or_default();
         saved.push_str(&format!("{name}={}\n", value.trim()));
     }
-    std::fs::write(file, saved).context("while saving kernel settings")
+    std::fs::write(file, saved).context("failed to save kernel settings")
 }
 
 fn namespace() -> anyhow::Result<()> {
@@ -143,7 +144,7 @@ fn namespace() -> anyhow::Result<()> {
     if route.is_ok_and(|route| !route.trim().is_empty()) {
         return Ok(());
     }
-    // Whatever runs in one that is incomplete would be cut off.
+    // Processes in an incomplete one would have no network.
     super::kubernetes::stop();
     remove_namespace();
     let ip = |args: &str| run(&mut command("ip", args.split(' ')));
@@ -174,7 +175,7 @@ fn remove_namespace() {
     succeeds(&mut command("ip", ["netns", "del", NAMESPACE]));
 }
 
-/// A command in the node's network namespace. `ip netns exec` would mount `/sys` anew, which hides the
+/// A command in the node's network namespace. `ip netns exec` would mount `/sys` again, which hides the
 /// control groups.
 pub(super) fn inside(program: &str, args: &[&str]) -> std::process::Command {
     let mut command = command(
@@ -186,21 +187,19 @@ pub(super) fn inside(program: &str, args: &[&str]) -> std::process::Command {
 }
 
 fn certificates() -> anyhow::Result<()> {
-    let folder = tls();
-    if folder.join("ca.crt").is_file() {
+    let directory = tls();
+    if directory.join("ca.crt").is_file() {
         return Ok(());
     }
-    std::fs::create_dir_all(&folder)?;
-    let authority = testkit::pki::Authority::new("seaworthy local registry")?;
-    authority
-        .issue(&testkit::pki::Leaf::server(
-            LOGIN_SERVER,
-            &[LOGIN_SERVER, HOST_ADDRESS],
-        ))?
-        .write(&folder, "registry")?;
-    authority
-        .issue(&testkit::pki::Leaf::server("token signer", &[]))?
-        .write(&folder, "token")?;
-    std::fs::write(folder.join("ca.crt"), authority.certificate())?;
+    std::fs::create_dir_all(&directory)?;
+    let ca = testkit::pki::Authority::new("seaworthy local registry")?;
+    ca.issue(&testkit::pki::Leaf::server(
+        LOGIN_SERVER,
+        &[LOGIN_SERVER, HOST_ADDRESS],
+    ))?
+    .write(&directory, "registry")?;
+    ca.issue(&testkit::pki::Leaf::server("token signer", &[]))?
+        .write(&directory, "token")?;
+    std::fs::write(directory.join("ca.crt"), ca.certificate())?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One real Kubernetes node in a network namespace of its own.
+//! One real Kubernetes node in its own network namespace.
 
 pub(super) mod cgroups;
 mod files;
@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use super::{NODE_ADDRESS, host, process};
 use crate::setup::base_images;
 use crate::setup::command::{command, output, run, succeeds};
-use crate::{paths, say};
+use crate::{paths, progress};
 
 /// The processes of the node, in the order in which they are stopped.
 const PARTS: &[&str] = &[
@@ -24,20 +24,20 @@ const PARTS: &[&str] = &[
     "etcd",
 ];
 
-const READY_LIMIT: Duration = Duration::from_secs(90);
+const READY_TIMEOUT: Duration = Duration::from_secs(90);
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     paths::state().join("kubernetes")
 }
 
 /// The cluster's certificates.
 pub(super) fn pki() -> PathBuf {
-    folder().join("pki")
+    directory().join("pki")
 }
 
-/// Administrator's access.
+/// The administrator's kubeconfig.
 pub(super) fn kubeconfig() -> PathBuf {
-    folder().join("admin.kubeconfig")
+    directory().join("admin.kubeconfig")
 }
 
 fn kubectl(binaries: &Path, args: &[&str]) -> std::process::Command {
@@ -55,15 +55,15 @@ fn kubectl(binaries: &Path, args: &[&str]) -> std::process::Command {
 /// With the part that failed and the end of its log.
 pub(super) fn start(binaries: &Path, plugins: &Path) -> anyhow::Result<()> {
     let what = if PARTS.iter().all(|part| process::is_alive(part)) {
-        "looking after the Kubernetes node"
+        "checking the Kubernetes node"
     } else {
         "starting the Kubernetes node"
     };
-    say::step(what, || {
-        let folder = folder();
-        files::write(&folder, &pki(), plugins).context("while writing the cluster's files")?;
-        control_plane(binaries, &folder)?;
-        node(binaries, &folder)?;
+    progress::step(what, || {
+        let directory = directory();
+        files::write(&directory, &pki(), plugins).context("failed to write the cluster's files")?;
+        control_plane(binaries, &directory)?;
+        node(binaries, &directory)?;
         let ready = || {
             let mut get = kubectl(
                 binaries,
@@ -76,18 +76,18 @@ pub(super) fn start(binaries: &Path, plugins: &Path) -> anyhow::Result<()> {
             );
             output(&mut get).is_ok_and(|status| status == "True")
         };
-        process::wait("kubelet", READY_LIMIT, ready)?;
+        process::wait("kubelet", READY_TIMEOUT, ready)?;
         let rights = paths::root().join("tools/kubernetes/deployer.yaml");
         run(kubectl(binaries, &["apply", "--server-side", "--filename"]).arg(rights))
     })
 }
 
-fn control_plane(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
+fn control_plane(binaries: &Path, directory: &Path) -> anyhow::Result<()> {
     let pki = pki();
     let file = |name: &str| pki.join(name).to_string_lossy().into_owned();
     let binary = |name: &str| binaries.join(name).to_string_lossy().into_owned();
-    let data = folder.join("etcd").to_string_lossy().into_owned();
-    // The store is thrown away with the node: it need not survive a power cut.
+    let data = directory.join("etcd").to_string_lossy().into_owned();
+    // The store is removed with the node: it need not survive a power loss.
     process::start(
         "etcd",
         &host::inside(
@@ -133,7 +133,7 @@ fn control_plane(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
         ),
     )?;
     let up = || succeeds(&mut kubectl(binaries, &["get", "--raw", "/readyz"]));
-    process::wait("kube-apiserver", READY_LIMIT, up)?;
+    process::wait("kube-apiserver", READY_TIMEOUT, up)?;
     let kubeconfig = kubeconfig();
     let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
     process::start(
@@ -169,8 +169,8 @@ fn control_plane(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
     )
 }
 
-fn socket(folder: &Path) -> String {
-    folder
+fn socket(directory: &Path) -> String {
+    directory
         .join("containerd.sock")
         .to_string_lossy()
         .into_owned()
@@ -182,8 +182,8 @@ fn ctr(socket: &str, args: &[&str]) -> std::process::Command {
     ctr
 }
 
-fn node(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
-    let config = folder
+fn node(binaries: &Path, directory: &Path) -> anyhow::Result<()> {
+    let config = directory
         .join("containerd.toml")
         .to_string_lossy()
         .into_owned();
@@ -191,13 +191,13 @@ fn node(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
         "containerd",
         &host::inside("containerd", &["--config", &config]),
     )?;
-    let socket = socket(folder);
-    process::wait("containerd", READY_LIMIT, || {
+    let socket = socket(directory);
+    process::wait("containerd", READY_TIMEOUT, || {
         succeeds(&mut ctr(&socket, &["version"]))
     })?;
     let known = output(&mut ctr(&socket, &["images", "list", "--quiet"]))?;
     if !known.contains(base_images::PAUSE) {
-        let archive = folder.join("pause.tar").to_string_lossy().into_owned();
+        let archive = directory.join("pause.tar").to_string_lossy().into_owned();
         let save = ["save", "--output", &archive, base_images::PAUSE];
         run(&mut command("docker", save))?;
         run(&mut ctr(&socket, &["images", "import", &archive]))?;
@@ -209,9 +209,12 @@ fn node(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
         &host::inside(
             &binary("kubelet"),
             &[
-                &format!("--kubeconfig={}", folder.join("node.kubeconfig").display()),
-                &format!("--config={}", folder.join("kubelet.yaml").display()),
-                &format!("--root-dir={}", folder.join("kubelet").display()),
+                &format!(
+                    "--kubeconfig={}",
+                    directory.join("node.kubeconfig").display()
+                ),
+                &format!("--config={}", directory.join("kubelet.yaml").display()),
+                &format!("--root-dir={}", directory.join("kubelet").display()),
                 &format!("--hostname-override={}", files::NODE),
                 &format!("--node-ip={NODE_ADDRESS}"),
             ],
@@ -238,8 +241,8 @@ fn node(binaries: &Path, folder: &Path) -> anyhow::Result<()> {
 
 /// Stop the node and everything that ran on it.
 pub(super) fn stop() {
-    let folder = folder();
-    let socket = socket(&folder);
+    let directory = directory();
+    let socket = socket(&directory);
     for part in PARTS {
         if *part == "containerd" && process::is_alive(part) {
             remove_pods(&socket);
@@ -254,7 +257,7 @@ pub(super) fn stop() {
 fn remove_pods(socket: &str) {
     let list =
         |what: &str| output(&mut ctr(socket, &[what, "list", "--quiet"])).unwrap_or_default();
-    // A pod that has ended already is no longer there to be killed.
+    // A pod that has exited is gone.
     for task in list("tasks").split_whitespace() {
         let _ = run(&mut ctr(socket, &["tasks", "delete", "--force", task]));
     }
@@ -263,14 +266,14 @@ fn remove_pods(socket: &str) {
     }
 }
 
-/// What is still mounted in the node's folder.
+/// What is still mounted in the node's directory.
 pub(super) fn mounts() -> Vec<PathBuf> {
-    let folder = folder();
+    let directory = directory();
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
     let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1));
     let mut targets: Vec<_> = targets
         .map(PathBuf::from)
-        .filter(|path| path.starts_with(&folder))
+        .filter(|path| path.starts_with(&directory))
         .collect();
     // What is mounted on top of another comes first.
     targets.sort_unstable_by(|a, b| b.cmp(a));
@@ -279,7 +282,7 @@ pub(super) fn mounts() -> Vec<PathBuf> {
 
 fn unmount() {
     for target in mounts() {
-        // One that stays is found by whoever asks for them again.
+        // `down` reports one that stays.
         let _ = run(command("umount", ["--lazy"]).arg(target));
     }
 }

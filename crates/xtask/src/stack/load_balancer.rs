@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Hand out addresses for ever. The cluster may come and go: it is asked again every half second.
+/// Assign addresses. The cluster may come and go: the Services are read every half second.
 pub(super) async fn run(pki: &Path, server: &str) {
     loop {
         if let Err(e) = serve(pki, server).await {
-            crate::say::line(format!("load balancer: {e:#}"));
+            crate::progress::line(format!("load balancer: {e:#}"));
         }
         tokio::time::sleep(PERIOD * 4).await;
     }
@@ -23,30 +23,33 @@ pub(super) async fn run(pki: &Path, server: &str) {
 
 async fn serve(pki: &Path, server: &str) -> anyhow::Result<()> {
     // Until the cluster's files are there, there is no cluster.
-    let Ok(authority) = std::fs::read(pki.join("ca.crt")) else {
+    let Ok(ca) = std::fs::read(pki.join("ca.crt")) else {
         return Ok(());
     };
     let mut identity = std::fs::read(pki.join("admin.crt"))?;
     identity.extend(std::fs::read(pki.join("admin.key"))?);
     let http = reqwest::Client::builder()
-        .tls_certs_only([reqwest::Certificate::from_pem(&authority)?])
+        .tls_certs_only([reqwest::Certificate::from_pem(&ca)?])
         .identity(reqwest::Identity::from_pem(&identity)?)
         .no_proxy()
         .timeout(Duration::from_secs(10))
         .build()?;
     loop {
-        let Ok(answer) = http.get(format!("{server}/api/v1/services")).send().await else {
+        let Ok(response) = http.get(format!("{server}/api/v1/services")).send().await else {
             return Ok(());
         };
-        // A cluster that was made anew refuses the old one's certificate: read the files again.
-        let answer = answer
+        // A new cluster rejects the certificate of the old one: read the files again.
+        let response = response
             .error_for_status()
-            .context("while asking for the Services")?;
-        let services: Value = answer.json().await.context("while reading the Services")?;
+            .context("failed to list the Services")?;
+        let services: Value = response
+            .json()
+            .await
+            .context("failed to read the Services")?;
         let services = services["items"].as_array().cloned().unwrap_or_default();
         // One at a time: its address is then among those taken.
         if let Some(service) = services.iter().find(|service| waits(service)) {
-            let address = free_address(&services).context("every address is taken")?;
+            let address = free_address(&services).context("no address is left")?;
             let meta = &service["metadata"];
             let (namespace, name) = (
                 meta["namespace"].as_str().unwrap_or_default(),
@@ -60,7 +63,7 @@ async fn serve(pki: &Path, server: &str) -> anyhow::Result<()> {
             .send()
             .await?
             .error_for_status()
-            .with_context(|| format!("while giving {namespace}/{name} an address"))?;
+            .with_context(|| format!("failed to assign an address to `{namespace}/{name}`"))?;
         }
         tokio::time::sleep(PERIOD).await;
     }

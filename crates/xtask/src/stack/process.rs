@@ -1,4 +1,4 @@
-//! Long-lived processes: started in a session of their own, known by a file, with a log.
+//! Long-lived processes: started in their own session, identified by a file, with a log.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -11,22 +11,22 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::paths;
 
-/// How long a process may take to end by itself. Docker first stops its containers.
-const PATIENCE: Duration = Duration::from_secs(25);
-/// How long the kernel may take to remove one that was killed.
-const REMOVAL: Duration = Duration::from_secs(5);
+/// Timeout until a process exits after SIGTERM. Docker stops its containers first.
+const STOP_TIMEOUT: Duration = Duration::from_secs(25);
+/// Timeout until the kernel has removed a killed process.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     paths::state().join("processes")
 }
 
 /// The log of the process `name`.
 pub(crate) fn log(name: &str) -> PathBuf {
-    folder().join(format!("{name}.log"))
+    directory().join(format!("{name}.log"))
 }
 
 fn file(name: &str) -> PathBuf {
-    folder().join(format!("{name}.pid"))
+    directory().join(format!("{name}.pid"))
 }
 
 /// The processes that were started, and not stopped.
@@ -46,12 +46,12 @@ pub(crate) fn logs() -> anyhow::Result<Vec<String>> {
 }
 
 fn names(ending: &str) -> anyhow::Result<Vec<String>> {
-    let Ok(entries) = std::fs::read_dir(folder()) else {
+    let Ok(entries) = std::fs::read_dir(directory()) else {
         return Ok(Vec::new());
     };
     let mut names = Vec::new();
     for entry in entries {
-        let name = entry.context("while reading the state")?.file_name();
+        let name = entry.context("failed to read the state")?.file_name();
         let name = name.to_string_lossy();
         names.extend(name.strip_suffix(ending).map(ToOwned::to_owned));
     }
@@ -60,7 +60,7 @@ fn names(ending: &str) -> anyhow::Result<Vec<String>> {
 }
 
 // A process id is used again after a while; together with its start time it is not.
-fn started(pid: i32) -> Option<String> {
+fn start_time(pid: i32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     (fields.first() != Some(&"Z")).then(|| fields.get(19).map(ToString::to_string))?
@@ -77,7 +77,7 @@ fn record(name: &str) -> Option<Record> {
     let mut words = text.split_whitespace();
     let (pid, since) = (words.next()?.parse().ok()?, words.next()?);
     let key = words.next().unwrap_or_default().to_owned();
-    let alive = started(pid).as_deref() == Some(since);
+    let alive = start_time(pid).as_deref() == Some(since);
     alive.then(|| {
         Some(Record {
             pid: Pid::from_raw(pid)?,
@@ -135,46 +135,46 @@ pub(crate) fn start(name: &str, command: &Command) -> anyhow::Result<()> {
         }
         stop(name);
     }
-    std::fs::create_dir_all(folder())?;
+    std::fs::create_dir_all(directory())?;
     let log = File::create(log(name))?;
-    // A session of its own: it outlives this terminal, and no signal of the terminal reaches it.
-    let mut own = Command::new("setsid");
-    own.arg(command.get_program()).args(command.get_args());
+    // Its own session: it outlives this terminal, and no signal of the terminal reaches it.
+    let mut session = Command::new("setsid");
+    session.arg(command.get_program()).args(command.get_args());
     for (variable, value) in command.get_envs() {
         match value {
-            Some(value) => own.env(variable, value),
-            None => own.env_remove(variable),
+            Some(value) => session.env(variable, value),
+            None => session.env_remove(variable),
         };
     }
-    let child = own
+    let child = session
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()
-        .with_context(|| format!("while starting {name}"))?;
-    let pid = i32::try_from(child.id()).context("while reading a process id")?;
-    let since = started(pid)
-        .with_context(|| format!("{name} ended at once; see `cargo xtask logs {name}`"))?;
+        .with_context(|| format!("failed to start {name}"))?;
+    let pid = i32::try_from(child.id()).context("failed to read a process id")?;
+    let since = start_time(pid)
+        .with_context(|| format!("{name} exited immediately; see `cargo xtask logs {name}`"))?;
     std::fs::write(file(name), format!("{pid} {since} {key}"))?;
     Ok(())
 }
 
-/// Wait until `ready`; a process that ends meanwhile is an error that quotes its log.
+/// Wait until `ready`; a process that exits meanwhile is an error that quotes its log.
 ///
 /// # Errors
-/// When it ends, or `limit` passes.
-pub(crate) fn wait(name: &str, limit: Duration, ready: impl Fn() -> bool) -> anyhow::Result<()> {
-    let begun = Instant::now();
+/// When it exits, or after `timeout`.
+pub(crate) fn wait(name: &str, timeout: Duration, ready: impl Fn() -> bool) -> anyhow::Result<()> {
+    let started = Instant::now();
     while !ready() {
-        let ended = !is_alive(name);
-        if ended || begun.elapsed() > limit {
+        let exited = !is_alive(name);
+        if exited || started.elapsed() > timeout {
             let text = std::fs::read_to_string(log(name)).unwrap_or_default();
             let lines: Vec<_> = text.lines().collect();
             let tail = lines[lines.len().saturating_sub(8)..].join("\n  ");
-            let what = if ended {
-                "ended".into()
+            let what = if exited {
+                "exited".into()
             } else {
-                format!("is not ready after {} s", limit.as_secs())
+                format!("was not ready after {}s", timeout.as_secs())
             };
             bail!("{name} {what}; the end of its log:\n  {tail}");
         }
@@ -183,15 +183,15 @@ pub(crate) fn wait(name: &str, limit: Duration, ready: impl Fn() -> bool) -> any
     Ok(())
 }
 
-/// Ask the process `name` to end, and kill it if it does not. One that even then stays is still among
+/// Send SIGTERM to the process `name`, and SIGKILL if it does not exit. One that stays is still among
 /// [`all`].
 pub(crate) fn stop(name: &str) {
     if let Some(running) = record(name) {
-        // It may end by itself in between: that is what is wanted.
+        // It may exit in between, which is fine.
         let _ = kill_process(running.pid, Signal::TERM);
-        if !ends(name, PATIENCE) {
+        if !exits(name, STOP_TIMEOUT) {
             let _ = kill_process(running.pid, Signal::KILL);
-            if !ends(name, REMOVAL) {
+            if !exits(name, KILL_TIMEOUT) {
                 return;
             }
         }
@@ -199,10 +199,10 @@ pub(crate) fn stop(name: &str) {
     let _ = std::fs::remove_file(file(name));
 }
 
-fn ends(name: &str, limit: Duration) -> bool {
-    let begun = Instant::now();
+fn exits(name: &str, timeout: Duration) -> bool {
+    let started = Instant::now();
     while is_alive(name) {
-        if begun.elapsed() > limit {
+        if started.elapsed() > timeout {
             return false;
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -215,20 +215,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_known_by_its_words_its_variables_and_its_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("config.yml");
+    fn a_process_is_identified_by_its_arguments_variables_and_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config.yml");
         std::fs::write(&config, "a").unwrap();
-        let of = |argument: &str, variable: &str| {
+        let key_for = |argument: &str, variable: &str| {
             let mut command = Command::new("serve");
             command.arg(format!("--config={}", config.display()));
             key(command.arg(argument).env("X", variable))
         };
-        let first = of("-v", "1");
-        assert_eq!(first, of("-v", "1"));
-        assert_ne!(first, of("-q", "1"));
-        assert_ne!(first, of("-v", "2"));
+        let first = key_for("-v", "1");
+        assert_eq!(first, key_for("-v", "1"));
+        assert_ne!(first, key_for("-q", "1"));
+        assert_ne!(first, key_for("-v", "2"));
         std::fs::write(&config, "b").unwrap();
-        assert_ne!(first, of("-v", "1"));
+        assert_ne!(first, key_for("-v", "1"));
     }
 }

@@ -1,4 +1,4 @@
-//! Two registries: the one behind the stand-in for Azure Container Registry, which wants its tokens,
+//! Two registries: the one behind the fake Azure Container Registry, which requires its tokens,
 //! and an open one that mirrors the Trivy database.
 
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::setup::command::command;
 /// Start both.
 ///
 /// # Errors
-/// When one does not come up.
+/// When one does not start.
 pub(super) fn start() -> anyhow::Result<()> {
     let certificate = host::tls().join("token.crt");
     let token = format!(
@@ -28,13 +28,11 @@ pub(super) fn start() -> anyhow::Result<()> {
 /// A password for the registry, for an hour or so: what `az acr login --expose-token` would print.
 ///
 /// # Errors
-/// When the stand-in for Azure Container Registry does not give one.
+/// When the fake Azure Container Registry issues none.
 pub(crate) fn password() -> anyhow::Result<String> {
-    let authority = reqwest::Certificate::from_pem(&std::fs::read(super::registry_authority())?)?;
+    let ca = reqwest::Certificate::from_pem(&std::fs::read(super::registry_ca())?)?;
     super::install_tls();
-    let http = reqwest::Client::builder()
-        .tls_certs_only([authority])
-        .build()?;
+    let http = reqwest::Client::builder().tls_certs_only([ca]).build()?;
     let token = format!("acr-{}", super::CLIENT);
     let form = [
         ("grant_type", "access_token"),
@@ -47,16 +45,16 @@ pub(crate) fn password() -> anyhow::Result<String> {
         .build()?;
     runtime.block_on(async {
         let url = format!("https://{LOGIN_SERVER}/oauth2/exchange");
-        let answer = http
+        let response = http
             .post(url)
             .form(&form)
             .send()
             .await?
             .error_for_status()?;
-        let answer: serde_json::Value = answer.json().await?;
-        let token = answer["refresh_token"].as_str();
+        let response: serde_json::Value = response.json().await?;
+        let token = response["refresh_token"].as_str();
         Ok(token
-            .context("the registry's answer has no token")?
+            .context("the registry's response has no token")?
             .to_owned())
     })
 }
@@ -68,19 +66,19 @@ pub(super) fn stop() {
 }
 
 fn one(name: &str, address: &str, auth: &str) -> anyhow::Result<()> {
-    let folder = paths::state().join(name);
-    std::fs::create_dir_all(&folder)?;
-    let config = folder.join("config.yml");
-    std::fs::write(&config, configuration(&folder, address, auth))?;
+    let directory = paths::state().join(name);
+    std::fs::create_dir_all(&directory)?;
+    let config = directory.join("config.yml");
+    std::fs::write(&config, configuration(&directory, address, auth))?;
     process::start(name, command("docker-registry", ["serve"]).arg(&config))?;
     process::wait(name, Duration::from_secs(20), || {
         TcpStream::connect(address).is_ok()
     })
 }
 
-fn configuration(folder: &Path, address: &str, auth: &str) -> String {
+fn configuration(directory: &Path, address: &str, auth: &str) -> String {
     format!(
         "version: 0.1\nlog:\n  level: warn\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\nhttp:\n  addr: {address}\n  relativeurls: true\n{auth}",
-        folder.join("data").display()
+        directory.join("data").display()
     )
 }

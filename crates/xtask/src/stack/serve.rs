@@ -1,4 +1,4 @@
-//! The process that stands for GitHub and Azure.
+//! The process of the fake GitHub and Azure.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -14,29 +14,29 @@ use crate::paths;
 use crate::setup::command::command;
 
 /// The token of the workflow's runs.
-pub(crate) const GITHUB_TOKEN: &str = "stand-in-for-the-token-of-a-run";
-/// What a run shows to get an OIDC token.
+pub(crate) const GITHUB_TOKEN: &str = "local-token-of-a-run";
+/// The bearer token of a run's requests for OIDC tokens.
 pub(crate) const OIDC_REQUEST_TOKEN: &str = "local-oidc-request-token";
-/// The directory, the application and the subscription of the local Azure.
+/// The tenant's id.
 pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 /// The application's id.
 pub(crate) const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 /// The subscription's id.
 pub(crate) const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
-/// The token with which the deployment's identity talks to a node of ours.
+/// The token with which the deployment's identity talks to the local node.
 pub(super) const CLUSTER_TOKEN: &str = "local-cluster-token-of-the-deployer";
-// Where it finds another one.
+// The variable with the file of another one.
 const TOKEN_FILE: &str = "SEAWORTHY_CLUSTER_TOKEN_FILE";
-/// With which the node pulls images.
+/// The user and password with which the node pulls images.
 pub(super) const NODE_IDENTITY: (&str, &str) = ("node", "local-node-pull-password");
 
-/// Start it in the background. The deployment's identity shows the cluster the token in the file `token`, or the one
-/// that a node of ours knows.
+/// Start it in the background. The deployment's identity uses the token in the file `token`, or the one
+/// that the local node knows.
 ///
 /// # Errors
-/// When it does not come up.
+/// When it does not start.
 pub(super) fn start(kubeconfig: &Path, token: Option<&Path>) -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("while finding our own program")?;
+    let program = std::env::current_exe().context("failed to find the path of this program")?;
     let mut serve = command(&program.to_string_lossy(), ["serve"]);
     serve
         .env("SEAWORTHY_STATE", paths::state())
@@ -59,12 +59,14 @@ pub(super) fn start(kubeconfig: &Path, token: Option<&Path>) -> anyhow::Result<(
 /// Run it in the foreground.
 ///
 /// # Errors
-/// When a port is taken, or a certificate is missing.
+/// When a port is in use, or a certificate is missing.
 pub(super) fn run() -> anyhow::Result<()> {
     let kubeconfig =
         std::env::var_os("SEAWORTHY_KUBECONFIG").map_or_else(kubernetes::kubeconfig, PathBuf::from);
     let token = match std::env::var_os(TOKEN_FILE) {
-        Some(file) => std::fs::read_to_string(file).context("while reading the cluster's token")?,
+        Some(file) => {
+            std::fs::read_to_string(file).context("failed to read the cluster's token")?
+        }
         None => CLUSTER_TOKEN.to_owned(),
     };
     let config = testkit::ServeConfig {
@@ -91,7 +93,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     runtime.block_on(async {
         let pki = kubernetes::pki();
         let server = format!("https://{NODE_ADDRESS}:6443");
-        // In one task: should the controller fail for good, the process ends, and `status` says so.
+        // In one task: if the controller fails permanently, the process exits, and `status` reports it.
         tokio::select! {
             outcome = testkit::serve(config) => outcome,
             () = load_balancer::run(&pki, &server) => Ok(()),

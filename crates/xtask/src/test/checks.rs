@@ -1,4 +1,4 @@
-//! The checks that are not cargo's: workflows, manifests, documents, the application.
+//! The checks that cargo does not have: workflows, manifests, documents, the application.
 
 use super::{Outcome, broken, check};
 use crate::setup::command::command;
@@ -6,11 +6,14 @@ use crate::setup::go_tools::Builds;
 use crate::setup::{crates_io, kubernetes_schemas, npm, pypi};
 use crate::{browser, paths};
 
-/// Workflows and manifests, by the tools that know them.
+/// Workflows and manifests, by their linters.
 pub(super) fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
     match builds.wait("actionlint") {
-        Ok(folder) => {
-            let mut lint = command(&folder.join("actionlint").to_string_lossy(), ["-no-color"]);
+        Ok(directory) => {
+            let mut lint = command(
+                &directory.join("actionlint").to_string_lossy(),
+                ["-no-color"],
+            );
             lint.args(yaml_files(".github/workflows"))
                 .args(yaml_files("examples"));
             check(outcomes, "actionlint", lint.current_dir(paths::root()));
@@ -18,8 +21,8 @@ pub(super) fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
         Err(e) => broken(outcomes, "actionlint", &e),
     }
     match builds.wait("kube-score") {
-        Ok(folder) => {
-            let score = folder.join("kube-score");
+        Ok(directory) => {
+            let score = directory.join("kube-score");
             let mut score = command(&score.to_string_lossy(), ["score", "--output-format=ci"]);
             score.args(yaml_files("k8s")).current_dir(paths::root());
             check(outcomes, "kube-score", &mut score);
@@ -27,7 +30,7 @@ pub(super) fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
         Err(e) => broken(outcomes, "kube-score", &e),
     }
     match builds.wait("kubeconform") {
-        Ok(folder) => schemas(outcomes, &folder.join("kubeconform")),
+        Ok(directory) => schemas(outcomes, &directory.join("kubeconform")),
         Err(e) => broken(outcomes, "kubeconform", &e),
     }
     match pypi::ZIZMOR.provide() {
@@ -58,8 +61,8 @@ pub(super) fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
 
 fn schemas(outcomes: &mut Vec<Outcome>, kubeconform: &std::path::Path) {
     match kubernetes_schemas::provide() {
-        Ok(folder) => {
-            let schemas = folder.join("{{ .ResourceKind }}{{ .KindSuffix }}.json");
+        Ok(directory) => {
+            let schemas = directory.join("{{ .ResourceKind }}{{ .KindSuffix }}.json");
             let mut validate = command(
                 &kubeconform.to_string_lossy(),
                 ["-strict", "-summary", "-schema-location"],
@@ -71,12 +74,12 @@ fn schemas(outcomes: &mut Vec<Outcome>, kubeconform: &std::path::Path) {
     }
 }
 
-// The YAML files in `folder` of the checkout; none if there is no such folder.
-fn yaml_files(folder: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(paths::root().join(folder));
+// The YAML files in `directory` of the checkout; none if there is no such directory.
+fn yaml_files(directory: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(paths::root().join(directory));
     let names = entries.into_iter().flatten().flatten();
     names
-        .map(|entry| std::path::Path::new(folder).join(entry.file_name()))
+        .map(|entry| std::path::Path::new(directory).join(entry.file_name()))
         .filter(|path| {
             path.extension()
                 .is_some_and(|end| end == "yml" || end == "yaml")
@@ -85,7 +88,7 @@ fn yaml_files(folder: &str) -> Vec<String> {
         .collect()
 }
 
-/// The dependencies: licences, sources, what is banned. Advisories are the scan's, which reads `Cargo.lock`.
+/// The dependencies: licenses, sources, bans. Advisories are part of the scan of `Cargo.lock`.
 pub(super) fn dependencies(outcomes: &mut Vec<Outcome>) {
     match crates_io::CARGO_DENY.provide() {
         Ok(program) => {
@@ -100,10 +103,10 @@ pub(super) fn dependencies(outcomes: &mut Vec<Outcome>) {
 /// Every rule of Trivy on what is deployed, of any severity.
 pub(super) fn configuration(outcomes: &mut Vec<Outcome>, builds: &Builds) {
     match builds.wait("trivy") {
-        Ok(folder) => {
+        Ok(directory) => {
             for what in ["k8s", "app"] {
                 let mut trivy = command(
-                    &folder.join("trivy").to_string_lossy(),
+                    &directory.join("trivy").to_string_lossy(),
                     ["config", "--quiet", "--skip-check-update", "--exit-code=1"],
                 );
                 trivy
@@ -116,7 +119,7 @@ pub(super) fn configuration(outcomes: &mut Vec<Outcome>, builds: &Builds) {
     }
 }
 
-/// The commands that a reader is to type, by the CLI's own parser.
+/// The commands of the documents, by the parser of the CLI.
 pub(super) fn azure_commands(outcomes: &mut Vec<Outcome>) {
     const NAME: &str = "az commands of docs/";
     match pypi::AZURE_CLI.provide() {
@@ -126,7 +129,7 @@ pub(super) fn azure_commands(outcomes: &mut Vec<Outcome>) {
                 &python.to_string_lossy(),
                 ["tools/azure-cli/check.py", "docs/azure-setup.md"],
             );
-            // The CLI keeps an index of its commands where it is told to.
+            // The CLI keeps an index of its commands in this directory.
             parse
                 .env("AZURE_CONFIG_DIR", paths::state().join("azure-cli"))
                 .env("AZURE_CORE_COLLECT_TELEMETRY", "no")

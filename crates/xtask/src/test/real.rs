@@ -1,4 +1,4 @@
-//! The tests with the real tools: those that are marked to be ignored, a row for each program of tests.
+//! The tests with the real tools: those that are marked `ignore`, a row for each program of tests.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -25,22 +25,22 @@ const TOOLS: &[&str] = &[
 
 /// The crate whose tests take as long as those of all others: most of that is the work of Copa and Trivy, and the others
 /// wait for pods meanwhile.
-const BESIDE_THE_OTHERS: &str = "copacetic-patch";
+const IN_PARALLEL: &str = "copacetic-patch";
 /// The crate whose tests use the machine as a whole: the pipeline, and the release.
 const ALONE: &str = "tests";
 
 /// Run them, and `checks` before those that wait. Within a program one test comes after the other, as they share Docker
-/// and a cluster; what a crate makes there is under names of its own.
+/// and a cluster; what a crate makes there has its own names.
 ///
 /// # Errors
-/// When a tool can't be had, or the tests don't compile.
+/// When a tool is unavailable, or the tests don't compile.
 pub(super) fn run(
     outcomes: &mut Vec<Outcome>,
     stack: &Stack,
     checks: impl FnOnce(&mut Vec<Outcome>),
 ) -> anyhow::Result<()> {
     let environment = environment(stack)?;
-    let (mut alone, mut beside, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut alone, mut parallel, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for program in programs()? {
         let list = ["--ignored", "--list"];
         let listed = output(&mut command(&program.executable.to_string_lossy(), list))?;
@@ -53,17 +53,17 @@ pub(super) fn run(
         );
         match &*program.crate_name()? {
             ALONE => alone.push(row),
-            BESIDE_THE_OTHERS => beside.push(row),
+            IN_PARALLEL => parallel.push(row),
             _ => others.push(row),
         }
     }
-    let beside = std::thread::scope(|scope| {
-        let beside = scope.spawn(|| lane(Vec::new(), beside));
+    let parallel = std::thread::scope(|scope| {
+        let lane_of_one = scope.spawn(|| lane(Vec::new(), parallel));
         checks(outcomes);
         *outcomes = lane(std::mem::take(outcomes), others);
-        beside.join()
+        lane_of_one.join()
     });
-    outcomes.extend(beside.map_err(|_| anyhow!("a lane of tests panicked"))?);
+    outcomes.extend(parallel.map_err(|_| anyhow!("a lane of tests panicked"))?);
     *outcomes = lane(std::mem::take(outcomes), alone);
     Ok(())
 }
@@ -85,8 +85,8 @@ fn environment(stack: &Stack) -> anyhow::Result<Vec<(&'static str, OsString)>> {
         "sarif-multitool",
         "node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool",
     )?;
-    let folder = validator.parent().context("a program is in a folder")?;
-    path = format!("{}:{path}", folder.display());
+    let directory = validator.parent().context("a program is in a directory")?;
+    path = format!("{}:{path}", directory.display());
     let sbom = pypi::SBOM.provide()?.join("python");
     let azure_cli = pypi::AZURE_CLI.provide()?.join("az");
     Ok(vec![
@@ -98,7 +98,7 @@ fn environment(stack: &Stack) -> anyhow::Result<Vec<(&'static str, OsString)>> {
     ])
 }
 
-/// A program of tests, as cargo tells of it (doc.rust-lang.org/cargo/reference/external-tools.html).
+/// A program of tests, as cargo describes it (doc.rust-lang.org/cargo/reference/external-tools.html).
 #[derive(Deserialize)]
 struct Program {
     manifest_path: PathBuf,
@@ -113,14 +113,14 @@ struct Target {
 }
 
 impl Program {
-    fn folder(&self) -> anyhow::Result<&Path> {
+    fn directory(&self) -> anyhow::Result<&Path> {
         self.manifest_path
             .parent()
-            .context("a manifest is in a folder")
+            .context("a manifest is in a directory")
     }
 
     fn crate_name(&self) -> anyhow::Result<String> {
-        let name = self.folder()?.file_name().unwrap_or_default();
+        let name = self.directory()?.file_name().unwrap_or_default();
         Ok(name.to_string_lossy().into_owned())
     }
 
@@ -139,7 +139,7 @@ impl Program {
         let args = ["--ignored", "--test-threads=1"];
         let mut test = command(&self.executable.to_string_lossy(), args);
         // As cargo does.
-        test.current_dir(self.folder()?);
+        test.current_dir(self.directory()?);
         test.envs(environment.iter().map(|(name, value)| (name, value)));
         Ok(test)
     }
@@ -160,16 +160,16 @@ fn programs() -> anyhow::Result<Vec<Program>> {
     build
         .arg("--message-format=json")
         .current_dir(paths::root());
-    let said = output(&mut build)?;
+    let messages = output(&mut build)?;
     let mut programs = Vec::new();
-    for line in said.lines() {
+    for line in messages.lines() {
         let is_test = serde_json::from_str::<Message>(line).is_ok_and(|m| m.profile.test);
         if is_test && let Ok(program) = serde_json::from_str::<Program>(line) {
             programs.push(program);
         }
     }
     if programs.is_empty() {
-        bail!("`cargo test --no-run` named no program of tests");
+        bail!("`cargo test --no-run` listed no program of tests");
     }
     programs.sort_by(|a, b| a.manifest_path.cmp(&b.manifest_path));
     Ok(programs)

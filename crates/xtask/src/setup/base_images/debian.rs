@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::{DEBIAN, KEY_LABEL, has_key};
 use crate::setup::command::{command, run};
-use crate::{paths, say};
+use crate::{paths, progress};
 
 /// Packages of the base image that are older than the archive's, as an image in a registry is after
 /// some weeks: Debian's security updates then have something to mend. Version, and sha256 of the
@@ -68,11 +68,11 @@ pub(super) fn provide() -> anyhow::Result<()> {
     if has_key(DEBIAN, &key) {
         return Ok(());
     }
-    let folder = paths::cache().join("base-images");
-    std::fs::create_dir_all(&folder)?;
-    let rootfs = folder.join(format!("debian-trixie-{key}.tar"));
+    let directory = paths::cache().join("base-images");
+    std::fs::create_dir_all(&directory)?;
+    let rootfs = directory.join(format!("debian-trixie-{key}.tar"));
     if !rootfs.is_file() {
-        say::step(&format!("making {DEBIAN} from Debian's archive"), || {
+        progress::step(&format!("making {DEBIAN} from Debian's archive"), || {
             debootstrap(&archive, authorities, &rootfs)
         })?;
     }
@@ -98,8 +98,8 @@ fn debootstrap(archive: &str, authorities: &Path, rootfs: &Path) -> anyhow::Resu
         "mmdebstrap",
         ["--variant=minbase", "--include=ca-certificates"],
     );
-    for folder in ["doc", "man", "locale", "info"] {
-        make.arg(format!("--dpkgopt=path-exclude=/usr/share/{folder}/*"));
+    for directory in ["doc", "man", "locale", "info"] {
+        make.arg(format!("--dpkgopt=path-exclude=/usr/share/{directory}/*"));
     }
     if !aged.is_empty() {
         make.arg("--customize-hook=mkdir -p \"$1/aged\"");
@@ -133,14 +133,14 @@ fn debootstrap(archive: &str, authorities: &Path, rootfs: &Path) -> anyhow::Resu
     ));
     make.arg("trixie").arg(&part).arg(&suites[0]);
     run(make.env("SOURCE_DATE_EPOCH", "1700000000"))?;
-    std::fs::rename(&part, rootfs).context("while keeping the root file system")
+    std::fs::rename(&part, rootfs).context("failed to store the root file system")
 }
 
 // Packages that the pool no longer has are left out: the image is then simply up to date.
 fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
     use sha2::{Digest as _, Sha256};
-    let folder = paths::cache().join("base-images/aged");
-    std::fs::create_dir_all(&folder)?;
+    let directory = paths::cache().join("base-images/aged");
+    std::fs::create_dir_all(&directory)?;
     let mut found = Vec::new();
     if std::env::consts::ARCH != "x86_64" {
         return Ok(found);
@@ -151,7 +151,7 @@ fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
         let url = format!("{archive}/pool/main/{first}/{path}");
         let answer = reqwest_get(&url)?;
         let Some(bytes) = answer else {
-            say::line(format!(
+            progress::line(format!(
                 "  {name} is no longer in the archive: the base image will be up to date"
             ));
             return Ok(Vec::new());
@@ -162,7 +162,7 @@ fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
         if hash != *sha256 {
             bail!("`{name}` from the archive has the sha256 {hash}, not {sha256}");
         }
-        let target = folder.join(name);
+        let target = directory.join(name);
         std::fs::write(&target, bytes)?;
         found.push(target);
     }

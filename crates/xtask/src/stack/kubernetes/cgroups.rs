@@ -1,5 +1,5 @@
-//! The control groups of the node's pods: below a group of our own, so that another node on this
-//! machine, if there is one, and ours leave each other's pods alone.
+//! The control groups of the node's pods: below one group, so that they are separate from the pods of
+//! another node on this machine.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The group, as the kubelet is told.
+/// The group in the kubelet's configuration.
 pub(super) const ROOT: &str = "/seaworthy";
 const MOUNT: &str = "/sys/fs/cgroup";
-const KILL_LIMIT: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 // Where the hierarchies are: one (version 2), or one for each controller (version 1).
 fn hierarchies() -> Vec<PathBuf> {
@@ -20,33 +20,33 @@ fn hierarchies() -> Vec<PathBuf> {
         return vec![mount.to_owned()];
     }
     let entries = std::fs::read_dir(mount).into_iter().flatten().flatten();
-    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    folders.map(|entry| entry.path()).collect()
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.map(|entry| entry.path()).collect()
 }
 
-fn ours(hierarchy: &Path) -> PathBuf {
+fn group_in(hierarchy: &Path) -> PathBuf {
     hierarchy.join(ROOT.trim_start_matches('/'))
 }
 
 /// Make the group; the kubelet makes those below.
 ///
 /// # Errors
-/// When the kernel refuses.
+/// When the kernel rejects it.
 pub(super) fn prepare() -> anyhow::Result<()> {
     for hierarchy in hierarchies() {
-        // Version 2 hands controllers down only when told to.
+        // Version 2 delegates controllers only on request.
         if let Ok(controllers) = std::fs::read_to_string(hierarchy.join("cgroup.controllers")) {
             for controller in controllers.split_whitespace() {
-                // One that can't be handed down is left out, as the kubelet itself does.
+                // One that can't be delegated is skipped, as the kubelet does.
                 let _ = std::fs::write(
                     hierarchy.join("cgroup.subtree_control"),
                     format!("+{controller}"),
                 );
             }
         }
-        let group = ours(&hierarchy);
+        let group = group_in(&hierarchy);
         std::fs::create_dir_all(&group)
-            .with_context(|| format!("while making `{}`", group.display()))?;
+            .with_context(|| format!("failed to make `{}`", group.display()))?;
     }
     Ok(())
 }
@@ -54,17 +54,17 @@ pub(super) fn prepare() -> anyhow::Result<()> {
 /// Kill what still runs in the groups, and the helpers of containerd that talk to `socket`: they
 /// outlive a containerd that was killed.
 pub(super) fn kill(socket: &str) {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         let mut left = helpers(socket);
         for hierarchy in hierarchies() {
-            left.extend(members(&ours(&hierarchy)));
+            left.extend(members(&group_in(&hierarchy)));
         }
-        if left.is_empty() || begun.elapsed() > KILL_LIMIT {
+        if left.is_empty() || started.elapsed() > KILL_TIMEOUT {
             return;
         }
         for pid in left.into_iter().filter_map(Pid::from_raw) {
-            // It may be gone by now, which is what is wanted.
+            // It may be gone by now, which is fine.
             let _ = kill_process(pid, Signal::KILL);
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -79,24 +79,24 @@ pub(super) fn remove() {
 /// Remove what is empty of the group `name`.
 pub(in crate::stack) fn remove_empty(name: &str) {
     for hierarchy in hierarchies() {
-        for entry in folders(&hierarchy.join(name)) {
+        for entry in directories(&hierarchy.join(name)) {
             let _ = std::fs::remove_dir(entry);
         }
     }
 }
 
 // The deepest first.
-fn folders(group: &Path) -> impl Iterator<Item = PathBuf> {
+fn directories(group: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = walkdir::WalkDir::new(group)
         .contents_first(true)
         .into_iter();
-    let folders = entries.flatten().filter(|entry| entry.file_type().is_dir());
-    folders.map(walkdir::DirEntry::into_path)
+    let directories = entries.flatten().filter(|entry| entry.file_type().is_dir());
+    directories.map(walkdir::DirEntry::into_path)
 }
 
 fn members(group: &Path) -> BTreeSet<i32> {
     let read = |group: PathBuf| std::fs::read_to_string(group.join("cgroup.procs")).ok();
-    let texts: Vec<_> = folders(group).filter_map(read).collect();
+    let texts: Vec<_> = directories(group).filter_map(read).collect();
     texts
         .iter()
         .flat_map(|text| text.lines())
@@ -105,7 +105,7 @@ fn members(group: &Path) -> BTreeSet<i32> {
 }
 
 fn helpers(socket: &str) -> BTreeSet<i32> {
-    let mut found = BTreeSet::new();
+    let mut pids = BTreeSet::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
             continue;
@@ -114,8 +114,8 @@ fn helpers(socket: &str) -> BTreeSet<i32> {
         let mut words = line.split(|byte| *byte == 0);
         let program = words.next().unwrap_or_default();
         if program.ends_with(b"containerd-shim-runc-v2") && words.any(|w| w == socket.as_bytes()) {
-            found.insert(pid);
+            pids.insert(pid);
         }
     }
-    found
+    pids
 }

@@ -1,4 +1,4 @@
-//! The files of the node: certificates, access files, configurations.
+//! The files of the node: certificates, kubeconfigs, configurations.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use serde_json::json;
 use testkit::pki::{Authority, Leaf};
 
 use super::super::serve::{CLUSTER_TOKEN, NODE_IDENTITY};
-use super::super::{LOGIN_SERVER, NODE_ADDRESS, registry_authority};
+use super::super::{LOGIN_SERVER, NODE_ADDRESS, registry_ca};
 use crate::setup::base_images;
 
 /// The name of the node.
 pub(super) const NODE: &str = "seaworthy";
 
 /// Write what is missing.
-pub(super) fn write(folder: &Path, pki: &Path, plugins: &Path) -> anyhow::Result<()> {
+pub(super) fn write(directory: &Path, pki: &Path, plugins: &Path) -> anyhow::Result<()> {
     for name in [
         "etcd",
         "containerd",
@@ -22,31 +22,34 @@ pub(super) fn write(folder: &Path, pki: &Path, plugins: &Path) -> anyhow::Result
         "network",
         "certs.d",
     ] {
-        std::fs::create_dir_all(folder.join(name))?;
+        std::fs::create_dir_all(directory.join(name))?;
     }
     if !pki.join("admin.key").is_file() {
-        certificates(folder, pki)?;
+        certificates(directory, pki)?;
     }
     std::fs::write(
-        folder.join("network/10-seaworthy.conflist"),
-        network(folder),
+        directory.join("network/10-seaworthy.conflist"),
+        network(directory),
     )?;
-    std::fs::write(folder.join("containerd.toml"), containerd(folder, plugins))?;
-    std::fs::write(folder.join("kubelet.yaml"), kubelet(folder, pki))?;
-    let certs = folder.join("certs.d").join(LOGIN_SERVER);
+    std::fs::write(
+        directory.join("containerd.toml"),
+        containerd(directory, plugins),
+    )?;
+    std::fs::write(directory.join("kubelet.yaml"), kubelet(directory, pki))?;
+    let certs = directory.join("certs.d").join(LOGIN_SERVER);
     std::fs::create_dir_all(&certs)?;
-    let authority = registry_authority();
+    let ca = registry_ca();
     let hosts = format!(
         "server = \"https://{LOGIN_SERVER}\"\n[host.\"https://{LOGIN_SERVER}\"]\n  ca = {}\n",
-        quoted(&authority)
+        quoted(&ca)
     );
     std::fs::write(certs.join("hosts.toml"), hosts)?;
     Ok(())
 }
 
-fn certificates(folder: &Path, pki: &Path) -> anyhow::Result<()> {
+fn certificates(directory: &Path, pki: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(pki)?;
-    let authority = Authority::new("seaworthy local cluster")?;
+    let ca = Authority::new("seaworthy local cluster")?;
     let names = [
         "localhost",
         "kubernetes",
@@ -56,30 +59,27 @@ fn certificates(folder: &Path, pki: &Path) -> anyhow::Result<()> {
         "10.96.0.1",
         NODE_ADDRESS,
     ];
-    authority
-        .issue(&Leaf::server("kube-apiserver", &names))?
+    ca.issue(&Leaf::server("kube-apiserver", &names))?
         .write(pki, "apiserver")?;
-    authority
-        .issue(&Leaf::client("kubelet-client", "system:masters"))?
+    ca.issue(&Leaf::client("kubelet-client", "system:masters"))?
         .write(pki, "kubelet-client")?;
     let node = format!("system:node:{NODE}");
-    authority
-        .issue(&Leaf::client(&node, "system:nodes").names(&[NODE, NODE_ADDRESS]))?
+    ca.issue(&Leaf::client(&node, "system:nodes").names(&[NODE, NODE_ADDRESS]))?
         .write(pki, "node")?;
     testkit::pki::signing_key(pki, "accounts")?;
-    std::fs::write(pki.join("ca.crt"), authority.certificate())?;
-    // The deployment's identity: what Entra's token stands for in the cluster.
+    std::fs::write(pki.join("ca.crt"), ca.certificate())?;
+    // The deployment's identity: who Entra's token belongs to in the cluster.
     std::fs::write(
         pki.join("tokens.csv"),
         format!("{CLUSTER_TOKEN},deployer,deployer,\"seaworthy:deployers\"\n"),
     )?;
-    let admin = authority.issue(&Leaf::client("admin", "system:masters"))?;
+    let admin = ca.issue(&Leaf::client("admin", "system:masters"))?;
     admin.write(pki, "admin")?;
-    access(folder, pki, "admin")?;
-    access(folder, pki, "node")
+    access(directory, pki, "admin")?;
+    access(directory, pki, "node")
 }
 
-fn access(folder: &Path, pki: &Path, name: &str) -> anyhow::Result<()> {
+fn access(directory: &Path, pki: &Path, name: &str) -> anyhow::Result<()> {
     let text = |file: &str| {
         std::fs::read_to_string(pki.join(file)).map(|pem| testkit::base64(pem.as_bytes()))
     };
@@ -98,20 +98,20 @@ fn access(folder: &Path, pki: &Path, name: &str) -> anyhow::Result<()> {
         "current-context": "seaworthy",
     });
     std::fs::write(
-        folder.join(format!("{name}.kubeconfig")),
+        directory.join(format!("{name}.kubeconfig")),
         serde_json::to_vec_pretty(&config)?,
     )?;
     Ok(())
 }
 
-fn network(folder: &Path) -> String {
+fn network(directory: &Path) -> String {
     json!({
         "cniVersion": "1.0.0",
         "name": "seaworthy",
         "plugins": [
             {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true, "ipam": {
                 "type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}],
-                "dataDir": folder.join("network/addresses"),
+                "dataDir": directory.join("network/addresses"),
             }},
             {"type": "portmap", "capabilities": {"portMappings": true}},
         ],
@@ -124,8 +124,8 @@ fn quoted(path: &Path) -> String {
     serde_json::Value::from(path.to_string_lossy()).to_string()
 }
 
-fn containerd(folder: &Path, plugins: &Path) -> String {
-    let path = |name: &str| quoted(&folder.join(name));
+fn containerd(directory: &Path, plugins: &Path) -> String {
+    let path = |name: &str| quoted(&directory.join(name));
     format!(
         r#"version = 2
 root = {}
@@ -136,7 +136,7 @@ state = {}
   sandbox_image = "docker.io/{}"
   # Where the process may not lower its score, every sandbox would fail.
   restrict_oom_score_adj = true
-  # The pods' network namespaces lie under `state`, so that nobody else's are met where ours are removed.
+  # The pods' network namespaces lie under `state`, so that only these are removed with the node.
   netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = {}
@@ -159,7 +159,7 @@ state = {}
     )
 }
 
-fn kubelet(folder: &Path, pki: &Path) -> String {
+fn kubelet(directory: &Path, pki: &Path) -> String {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -168,12 +168,12 @@ fn kubelet(folder: &Path, pki: &Path) -> String {
         "failCgroupV1": false,
         "failSwapOn": false,
         "oomScoreAdj": 0,
-        "containerRuntimeEndpoint": format!("unix://{}", folder.join("containerd.sock").display()),
+        "containerRuntimeEndpoint": format!("unix://{}", directory.join("containerd.sock").display()),
         "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}, "x509": {"clientCAFile": pki.join("ca.crt")}},
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": pki.join("node.crt"),
         "tlsPrivateKeyFile": pki.join("node.key"),
-        "podLogsDir": folder.join("pod-logs"),
+        "podLogsDir": directory.join("pod-logs"),
         "resolvConf": "",
         "clusterDNS": ["10.96.0.10"],
         "clusterDomain": "cluster.local",

@@ -1,0 +1,228 @@
+//! Building an image with Docker's BuildKit.
+
+mod dockerignore;
+mod session;
+mod trace;
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use bollard::models::{BuildInfo, BuildInfoAux};
+use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use oci::ImageRef;
+use tokio::sync::mpsc;
+
+use crate::{Docker, ImageInfo};
+use session::Session;
+use trace::Trace;
+
+pub use dockerignore::context_size;
+pub use session::BuildSecrets;
+
+/// What to build.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// The folder of the build context.
+    pub context: PathBuf,
+    /// The Dockerfile's path in the context.
+    pub dockerfile: String,
+    /// The stage to build; the last one if `None`.
+    pub target: Option<String>,
+    /// The name of the result.
+    pub image: ImageRef,
+    /// Build arguments.
+    pub build_args: Vec<(String, String)>,
+    /// Labels added to the result.
+    pub labels: Vec<(String, String)>,
+    /// What its steps may mount as a secret.
+    pub secrets: BuildSecrets,
+    /// Where steps that were built before may come from.
+    pub cache: Cache,
+}
+
+/// Where steps that were built before may come from, beside Docker's own cache.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cache {
+    /// Images of a registry with an inline cache; one that is not there is passed over.
+    pub from: Vec<String>,
+    /// Whether the result carries an inline cache, so that it can be one of these once it is pushed.
+    pub inline: bool,
+    /// Whether every step is built anew.
+    pub none: bool,
+}
+
+/// What happens during a build.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BuildEvent {
+    /// A step began.
+    Started {
+        /// As BuildKit writes it: `[build 2/3] RUN pip install …`.
+        step: String,
+    },
+    /// A step ended well.
+    Done {
+        /// The step.
+        step: String,
+        /// How long it took, in seconds.
+        seconds: f64,
+        /// Whether its result was in the cache.
+        cached: bool,
+    },
+    /// A line that a step printed.
+    Line(String),
+    /// A build check that the Dockerfile does not pass (docs.docker.com/reference/build-checks).
+    Warning(BuildWarning),
+}
+
+/// A build check that a Dockerfile does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildWarning {
+    /// What is wrong, `FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 1)`.
+    pub message: String,
+    /// The page on it; may be empty.
+    pub url: String,
+    /// The line of the Dockerfile, from 1, if it is known.
+    pub line: Option<u32>,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The Dockerfile was built, and a step of it failed.
+    #[error("the build failed at `{step}`: {reason}")]
+    Failed {
+        /// The step.
+        step: String,
+        /// BuildKit's reason.
+        reason: String,
+        /// The last lines that the step printed.
+        tail: Vec<String>,
+    },
+    /// The build could not be carried out.
+    #[error(transparent)]
+    Docker(#[from] anyhow::Error),
+}
+
+impl Docker {
+    /// Build an image. `on_event` is told of every step.
+    ///
+    /// # Errors
+    /// [`BuildError::Failed`] when a step fails, [`BuildError::Docker`] when Docker does.
+    pub async fn build(
+        &self,
+        request: &BuildRequest,
+        mut on_event: impl FnMut(BuildEvent),
+    ) -> Result<ImageInfo, BuildError> {
+        let map = |pairs: &[(String, String)]| pairs.iter().cloned().collect::<HashMap<_, _>>();
+        let session = uuid::Uuid::new_v4().to_string();
+        let mut build_args = map(&request.build_args);
+        if request.cache.inline {
+            build_args.insert("BUILDKIT_INLINE_CACHE".to_owned(), "1".to_owned());
+        }
+        let mut options = BuildImageOptionsBuilder::default()
+            .dockerfile(&request.dockerfile)
+            .t(&request.image.to_string())
+            .buildargs(&build_args)
+            .labels(&map(&request.labels))
+            .version(BuilderVersion::BuilderBuildKit)
+            .session(&session);
+        if let Some(target) = &request.target {
+            options = options.target(target);
+        }
+        if !request.cache.from.is_empty() {
+            options = options.cachefrom(&request.cache.from);
+        }
+        if request.cache.none {
+            options = options.nocache(true);
+        }
+        // bollard opens one of its own under the same id, which can't give secrets: Docker keeps the first.
+        let _secrets = if request.secrets.is_empty() {
+            None
+        } else {
+            Some(Session::open(&self.socket, &session, request.secrets.clone()).await?)
+        };
+        let (context, sent) = stream_context(request);
+        let mut trace = Trace::default();
+        let mut refused = None;
+        {
+            let mut answers = self.api.build_image(
+                options.build(),
+                None,
+                Some(bollard::body_try_stream(context)),
+            );
+            while let Some(answer) = answers.next().await {
+                match answer {
+                    Ok(BuildInfo {
+                        aux: Some(BuildInfoAux::BuildKit(status)),
+                        ..
+                    }) => {
+                        trace.read(status, &mut on_event);
+                    }
+                    Ok(_) => {}
+                    Err(e) => {
+                        refused = Some(e);
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(error) = refused {
+            if let Ok(Err(e)) = sent.await {
+                return Err(e.into());
+            }
+            return Err(trace.failure(&error.to_string()).unwrap_or_else(|| {
+                let error = anyhow::Error::new(error);
+                BuildError::Docker(error.context(format!("while building `{}`", request.image)))
+            }));
+        }
+        let built = self.inspect(&request.image).await?;
+        built.ok_or_else(|| {
+            let step = format!("the export of `{}`", request.image);
+            trace.failure("").unwrap_or_else(|| {
+                BuildError::Docker(anyhow::anyhow!("Docker ended the build without {step}"))
+            })
+        })
+    }
+}
+
+type Sent = tokio::task::JoinHandle<anyhow::Result<()>>;
+
+// The context goes out while it is read: it is never in memory as a whole.
+fn stream_context(
+    request: &BuildRequest,
+) -> (
+    impl futures_util::Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
+    Sent,
+) {
+    struct Pipe(mpsc::Sender<Result<Bytes, io::Error>>);
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+            sent.map(|()| bytes.len())
+                .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (pipe, mut chunks) = mpsc::channel(16);
+    let (context, dockerfile) = (request.context.clone(), request.dockerfile.clone());
+    let sent = tokio::task::spawn_blocking(move || {
+        let mut out = io::BufWriter::with_capacity(64 * 1024, Pipe(pipe.clone()));
+        let written = dockerignore::write_context(&context, &dockerfile, &mut out)
+            .and_then(|()| Ok(out.flush()?));
+        if let Err(e) = &written {
+            // Docker must not take half a context for a whole one.
+            let _ = pipe.blocking_send(Err(io::Error::other(format!("{e:#}"))));
+        }
+        written
+    });
+    let stream = futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx));
+    (stream, sent)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! The Docker daemon over its socket, and what goes with it.
+//!
+//! - [`Docker`]: a connection: inspect, build, pull, push, tag, load and run;
+//! - [`Container`]: a container that was started here: its log, commands and files;
+//! - [`Dockerfile`]: its instructions and stages;
+//! - [`LocalRegistry`]: serves images of the daemon, or of another registry, to a BuildKit on this machine;
+//! - [`netns`]: the container that this process runs in.
+//!
+//! References, manifests and the client of remote registries are in the crate `oci`.
+
+mod build;
+mod client;
+mod container;
+mod dockerfile;
+mod image_info;
+mod load;
+mod local_registry;
+pub mod netns;
+
+pub use build::{
+    BuildError, BuildEvent, BuildRequest, BuildSecrets, BuildWarning, Cache, context_size,
+};
+pub use client::Docker;
+pub use container::{Container, ContainerSpec, ExecOutput, ExecStream};
+pub use dockerfile::{Dockerfile, Instruction};
+pub use image_info::{ImageConfig, ImageInfo, Layer};
+pub use local_registry::{LocalRegistry, StoredImage};
+
+/// The label of every container that is started here; its value is the id of the run.
+pub const RUN_LABEL: &str = "dev.seaworthy.run";

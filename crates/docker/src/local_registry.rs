@@ -1,0 +1,285 @@
+//! A registry of our own for a BuildKit and a scanner beside us.
+//!
+//! BuildKit cannot see the images of Docker whose image store is not containerd's, and an image that
+//! was just built is in no registry. So images are served from here, over the OCI distribution API, on
+//! a loopback port under a path that cannot be guessed: those of Docker from its own `save` stream,
+//! those of a registry by passing its blobs through, so that no child process needs its password. What
+//! is pushed here stays here, until it is taken on.
+
+mod archive;
+mod http;
+mod saved;
+mod upload;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use oci::{Digest, ImageRef, RawManifest, Registry};
+
+use crate::ImageInfo;
+
+/// A registry on a loopback port. It ends, and its files go, when it is dropped.
+pub struct LocalRegistry {
+    address: SocketAddr,
+    prefix: String,
+    server: tokio::task::JoinHandle<()>,
+    shared: Arc<Shared>,
+}
+
+/// An image of a [`LocalRegistry`].
+#[derive(Debug, Clone)]
+pub struct StoredImage {
+    /// Its manifest.
+    pub manifest: oci::Manifest,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// Its configuration.
+    pub config: Bytes,
+    /// What its configuration says.
+    pub info: ImageInfo,
+}
+
+struct Shared {
+    folder: tempfile::TempDir,
+    content: Mutex<Content>,
+}
+
+#[derive(Default)]
+struct Content {
+    /// By `repository/reference`.
+    manifests: HashMap<String, Stored>,
+    /// By digest.
+    blobs: HashMap<String, Blob>,
+    /// Why the last thing that was not kept was not kept.
+    trouble: Option<String>,
+}
+
+#[derive(Clone)]
+struct Stored {
+    digest: Digest,
+    media_type: String,
+    bytes: Bytes,
+}
+
+// Where the bytes of a blob are.
+#[derive(Clone)]
+enum Blob {
+    File(PathBuf),
+    Remote {
+        registry: Arc<Registry>,
+        repository: String,
+        size: u64,
+    },
+}
+
+impl Shared {
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self) -> PathBuf {
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        self.folder.path().join(name)
+    }
+}
+
+impl LocalRegistry {
+    /// Open one; its files are kept in a private folder under `temp`.
+    ///
+    /// # Errors
+    /// When there is no port or no folder to be had.
+    pub async fn open(temp: &Path) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("seaworthy-images-")
+            .tempdir_in(temp)
+            .context("while making a folder for the images")?;
+        let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))
+            .await
+            .context("while opening a loopback port for the images")?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            folder,
+            content: Mutex::default(),
+        });
+        let prefix = uuid::Uuid::new_v4().simple().to_string();
+        let server = tokio::spawn(http::accept(listener, prefix.clone(), Arc::clone(&shared)));
+        Ok(Self {
+            address,
+            prefix,
+            server,
+            shared,
+        })
+    }
+
+    /// The name that `image` has here, whether it is there or not: its repository is told apart from
+    /// others of the same name by `space`.
+    ///
+    /// # Errors
+    /// Never for an image whose name is sound.
+    pub fn reference_for(&self, space: &str, image: &ImageRef) -> anyhow::Result<ImageRef> {
+        let path = format!("{}/{space}/{}", self.prefix, image.name());
+        let moved = image.moved_to(&self.address.to_string(), &path)?;
+        Ok(moved.with_tag(image.tag().unwrap_or("latest"))?)
+    }
+
+    /// Serve `image` of `registry`, whose manifest is `manifest`; its blobs are fetched when they are
+    /// asked for.
+    ///
+    /// # Errors
+    /// When the manifest is not an image's.
+    pub fn add_remote(
+        &self,
+        registry: &Arc<Registry>,
+        image: &ImageRef,
+        manifest: &RawManifest,
+        space: &str,
+    ) -> anyhow::Result<ImageRef> {
+        let reference = self.reference_for(space, image)?;
+        let parsed: oci::Manifest = serde_json::from_slice(&manifest.bytes)
+            .with_context(|| format!("`{image}` is no image: its manifest is not understood"))?;
+        let mut content = self.shared.content();
+        for blob in parsed.layers.iter().chain([&parsed.config]) {
+            let at = Blob::Remote {
+                registry: Arc::clone(registry),
+                repository: image.repository().to_owned(),
+                size: blob.size,
+            };
+            content.blobs.entry(blob.digest.clone()).or_insert(at);
+        }
+        content.keep(
+            &reference,
+            &Stored {
+                digest: manifest.digest.clone(),
+                media_type: manifest.media_type.clone(),
+                bytes: Bytes::from(manifest.bytes.clone()),
+            },
+        );
+        drop(content);
+        Ok(reference)
+    }
+
+    /// Let `reference` be `manifest`, whose blobs are here.
+    ///
+    /// # Errors
+    /// Never for a manifest that was made here.
+    pub fn put(&self, reference: &ImageRef, manifest: &oci::Manifest) -> anyhow::Result<Digest> {
+        let bytes = Bytes::from(manifest.bytes()?);
+        let digest = Digest::sha256(&bytes);
+        let stored = Stored {
+            digest: digest.clone(),
+            media_type: oci::MANIFEST.to_owned(),
+            bytes,
+        };
+        self.shared.content().keep(reference, &stored);
+        Ok(digest)
+    }
+
+    /// Keep a blob.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn put_blob(&self, bytes: &[u8]) -> anyhow::Result<Digest> {
+        let path = self.shared.file();
+        std::fs::write(&path, bytes).context("while keeping a part of an image")?;
+        let digest = Digest::sha256(bytes);
+        let mut content = self.shared.content();
+        content.blobs.insert(digest.to_string(), Blob::File(path));
+        Ok(digest)
+    }
+
+    /// The image `reference`, if it is here.
+    ///
+    /// # Errors
+    /// When its manifest or configuration is not understood, or can't be fetched.
+    pub async fn image(&self, reference: &ImageRef) -> anyhow::Result<Option<StoredImage>> {
+        let key = key(reference);
+        let Some(stored) = self.shared.content().manifests.get(&key).cloned() else {
+            return Ok(None);
+        };
+        let manifest: oci::Manifest =
+            serde_json::from_slice(&stored.bytes).context("in an image's manifest")?;
+        let config = Bytes::from(self.read(&manifest.config.digest).await?);
+        Ok(Some(StoredImage {
+            info: ImageInfo::from_config(&config)?,
+            manifest,
+            digest: stored.digest,
+            config,
+        }))
+    }
+
+    /// Why something that was pushed could not be kept: whoever pushed it saw a status alone.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.content().trouble.clone()
+    }
+
+    async fn read(&self, digest: &str) -> anyhow::Result<Vec<u8>> {
+        let blob = self.shared.content().blobs.get(digest).cloned();
+        match blob {
+            Some(Blob::File(path)) => tokio::fs::read(path)
+                .await
+                .context("while reading a part of an image"),
+            Some(Blob::Remote {
+                registry,
+                repository,
+                ..
+            }) => registry.blob_bytes(&repository, digest).await,
+            None => bail!("the image has no part `{digest}`"),
+        }
+    }
+
+    /// The file of the blob `digest`, if it came from here or Docker and not from a registry.
+    pub fn file_of(&self, digest: &str) -> Option<PathBuf> {
+        match self.shared.content().blobs.get(digest) {
+            Some(Blob::File(path)) => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    /// The file of the blob `digest`, fetched first if it is in a registry.
+    ///
+    /// # Errors
+    /// When it can't be had.
+    pub async fn fetch(&self, digest: &str) -> anyhow::Result<PathBuf> {
+        let blob = self.shared.content().blobs.get(digest).cloned();
+        let (registry, repository) = match blob {
+            Some(Blob::File(path)) => return Ok(path),
+            Some(Blob::Remote {
+                registry,
+                repository,
+                ..
+            }) => (registry, repository),
+            None => bail!("the image has no part `{digest}`"),
+        };
+        let path = self.shared.file();
+        registry.fetch_blob(&repository, digest, &path).await?;
+        let mut content = self.shared.content();
+        let file = Blob::File(path.clone());
+        content.blobs.insert(digest.to_owned(), file);
+        Ok(path)
+    }
+}
+
+impl Drop for LocalRegistry {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Content {
+    fn keep(&mut self, reference: &ImageRef, stored: &Stored) {
+        let repository = reference.repository();
+        let tag = reference.tag().unwrap_or("latest");
+        for name in [tag, stored.digest.as_str()] {
+            self.manifests
+                .insert(format!("{repository}/{name}"), stored.clone());
+        }
+    }
+}
+
+fn key(reference: &ImageRef) -> String {
+    format!("{}/{}", reference.repository(), reference.reference())
+}

@@ -1,0 +1,272 @@
+//! Images of Docker, as its archive has them.
+//!
+//! Docker with the classic image store saves the uncompressed tars of its layers, whose digests are the diff IDs
+//! that the configuration names. One with containerd's (the default since Docker 29) saves the layers as they are in
+//! that store, which is as they were pulled or built: mostly compressed. Both write a `manifest.json`.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use oci::{CONFIG, Descriptor, Digest, ImageRef, LAYER, Manifest};
+use serde::Deserialize;
+
+use super::{Blob, LocalRegistry, archive};
+use crate::Docker;
+
+/// What makes several images come one by one.
+#[derive(Debug, thiserror::Error)]
+#[error("Docker's archive has {count} images, and none of them is named `{name}`")]
+struct Unnamed {
+    count: usize,
+    name: ImageRef,
+}
+
+impl LocalRegistry {
+    /// Serve `image` from `docker`.
+    ///
+    /// # Errors
+    /// When Docker does not have it, or its archive is not understood.
+    pub async fn add_saved(
+        &self,
+        docker: &Docker,
+        image: &ImageRef,
+        space: &str,
+    ) -> anyhow::Result<ImageRef> {
+        self.take(docker, &[(image, space)]).await?;
+        self.reference_for(space, image)
+    }
+
+    /// Serve several images from `docker`, each in its space. They come out of it in one archive, where layers that
+    /// they share are but once.
+    ///
+    /// # Errors
+    /// When Docker lacks one, or its archive is not understood.
+    pub async fn add_saved_all(
+        &self,
+        docker: &Docker,
+        images: &[(&ImageRef, &str)],
+    ) -> anyhow::Result<Vec<ImageRef>> {
+        // An archive tells images apart by their tags; what is asked for by digest has none there.
+        if images.iter().all(|(image, _)| image.digest().is_none()) {
+            match self.take(docker, images).await {
+                Err(e) if images.len() > 1 && e.is::<Unnamed>() => {}
+                taken => return taken,
+            }
+        }
+        let each = images
+            .iter()
+            .map(|(image, space)| self.add_saved(docker, image, space));
+        futures_util::future::try_join_all(each).await
+    }
+
+    async fn take(
+        &self,
+        docker: &Docker,
+        images: &[(&ImageRef, &str)],
+    ) -> anyhow::Result<Vec<ImageRef>> {
+        let mut names: Vec<_> = images.iter().map(|(image, _)| image.to_string()).collect();
+        names.dedup();
+        let what = || format!("while taking `{}` out of Docker", names.join("` and `"));
+        let saved = self.save(docker, images).await.with_context(what)?;
+        let mut served = Vec::new();
+        for ((image, space), saved) in images.iter().zip(saved) {
+            let blobs = saved.blobs.into_iter();
+            self.shared
+                .content()
+                .blobs
+                .extend(blobs.map(|(digest, path)| (digest, Blob::File(path))));
+            let reference = self.reference_for(space, image)?;
+            self.put(&reference, &saved.manifest)?;
+            served.push(reference);
+        }
+        Ok(served)
+    }
+
+    async fn save(
+        &self,
+        docker: &Docker,
+        images: &[(&ImageRef, &str)],
+    ) -> anyhow::Result<Vec<Saved>> {
+        let mut wanted = Vec::new();
+        for (image, _) in images {
+            wanted.push(Wanted::of(docker, image).await?);
+        }
+        let mut names: Vec<_> = wanted.iter().map(|image| image.name.to_string()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let chunks = docker.api.export_images(&names);
+        let read = move |folder: &Path| Saved::read(folder, &wanted);
+        archive::receive(Box::pin(chunks), &self.shared, read).await
+    }
+}
+
+/// An image that Docker is asked for.
+struct Wanted {
+    name: ImageRef,
+    /// The diff IDs that Docker tells of it.
+    diff_ids: Vec<String>,
+}
+
+impl Wanted {
+    async fn of(docker: &Docker, image: &ImageRef) -> anyhow::Result<Self> {
+        // To save a name without a tag is to save all tags that it has; where it has no `latest`, it is an id.
+        let latest = match (image.tag(), image.digest()) {
+            (None, None) => Some(image.with_tag("latest")?),
+            _ => None,
+        };
+        for name in latest.iter().chain([image]) {
+            if let Some(found) = docker.inspect(name).await? {
+                return Ok(Self {
+                    name: name.clone(),
+                    diff_ids: found.diff_ids,
+                });
+            }
+        }
+        bail!("Docker has no image `{image}`")
+    }
+}
+
+/// The manifest of an image and the files of its blobs.
+#[derive(Debug)]
+struct Saved {
+    manifest: Manifest,
+    blobs: Vec<(String, PathBuf)>,
+}
+
+/// An image in `manifest.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Vec<String>,
+}
+
+impl Entry {
+    fn is_named(&self, name: &ImageRef) -> bool {
+        let tags = self.repo_tags.iter().flatten();
+        let mut tags = tags.filter_map(|tag| tag.parse::<ImageRef>().ok());
+        // It has the short form, whichever was asked for.
+        tags.any(|tag| tag.in_full() == name.in_full())
+    }
+}
+
+impl Saved {
+    /// The images `wanted` of the archive that was unpacked into `folder`.
+    ///
+    /// # Errors
+    /// [`Unnamed`] when the archive does not tell which of several is one; anything else when it is damaged.
+    fn read(folder: &Path, wanted: &[Wanted]) -> anyhow::Result<Vec<Self>> {
+        let text = std::fs::read(folder.join("manifest.json"))
+            .context("Docker's archive has no `manifest.json`")?;
+        let entries: Vec<Entry> =
+            serde_json::from_slice(&text).context("in the `manifest.json` of Docker's archive")?;
+        let read = |image: &Wanted| {
+            let entry = match entries.as_slice() {
+                // What is asked for alone needs no name; by digest or id it has none.
+                [only] if wanted.len() == 1 => Some(only),
+                several => several.iter().find(|entry| entry.is_named(&image.name)),
+            };
+            let entry = entry.ok_or_else(|| Unnamed {
+                count: entries.len(),
+                name: image.name.clone(),
+            })?;
+            Self::of(folder, entry, image).with_context(|| format!("in `{}`", image.name))
+        };
+        wanted.iter().map(read).collect()
+    }
+
+    fn of(folder: &Path, entry: &Entry, wanted: &Wanted) -> anyhow::Result<Self> {
+        let config_path = inside(folder, &entry.config)?;
+        let config_bytes = std::fs::read(&config_path)?;
+        let config: Config =
+            serde_json::from_slice(&config_bytes).context("in the image's configuration")?;
+        let diff_ids = config.rootfs.diff_ids;
+        let saved = entry.layers.as_deref().unwrap_or_default();
+        if diff_ids.len() != saved.len() {
+            let (layers, named) = (saved.len(), diff_ids.len());
+            bail!("the archive has {layers} layers, the configuration {named}");
+        }
+        if diff_ids != wanted.diff_ids {
+            bail!(
+                "the archive has other layers than Docker tells of the image: it has one for several platforms, or it was just tagged anew; pull or build it again for this machine"
+            );
+        }
+        let mut blobs = Vec::new();
+        let mut layers = Vec::new();
+        for (diff_id, name) in diff_ids.iter().zip(saved) {
+            let path = inside(folder, name)
+                .context("Docker does not have the whole image; pull or build it again")?;
+            let layer = layer(&path, name, &diff_id.parse()?)?;
+            blobs.push((layer.digest.clone(), path));
+            layers.push(layer);
+        }
+        let digest = Digest::sha256(&config_bytes);
+        blobs.push((digest.to_string(), config_path));
+        let config = Descriptor::new(CONFIG, &digest, config_bytes.len() as u64);
+        Ok(Self {
+            manifest: Manifest::new(config, layers),
+            blobs,
+        })
+    }
+}
+
+// What a layer is, and its digest.
+//
+// Where nothing is compressed the digest is the diff ID, and a blob of an OCI layout is named by its digest: neither
+// is computed here. Whoever gets a layer from here checks it: BuildKit and Trivy when they pull it, Docker when it
+// is loaded (by the diff ID), a registry when it is pushed.
+fn layer(path: &Path, name: &str, diff_id: &Digest) -> anyhow::Result<Descriptor> {
+    let hex = name.strip_prefix("blobs/sha256/");
+    let blob: Option<Digest> = hex.and_then(|hex| format!("sha256:{hex}").parse().ok());
+    let size = std::fs::metadata(path)?.len();
+    if blob.as_ref() == Some(diff_id) {
+        return Ok(Descriptor::new(LAYER, diff_id, size));
+    }
+    let mut start = Vec::new();
+    File::open(path)?.take(4).read_to_end(&mut start)?;
+    let compression = match (start.as_slice(), &blob) {
+        ([0x1f, 0x8b, ..], _) => "+gzip",
+        // A frame, or one that is to be skipped (RFC 8878, section 3.1).
+        ([0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18], _) => "+zstd",
+        (_, None) => return Ok(Descriptor::new(LAYER, diff_id, size)),
+        (_, Some(_)) => bail!("the layer `{name}` is neither a tar nor compressed by gzip or zstd"),
+    };
+    let digest = match blob {
+        Some(digest) => digest,
+        None => Digest::from_reader(File::open(path)?)?,
+    };
+    Ok(Descriptor::new(
+        &format!("{LAYER}{compression}"),
+        &digest,
+        size,
+    ))
+}
+
+// The file `name` of the archive, also by way of a link.
+fn inside(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let path = folder
+        .join(name)
+        .canonicalize()
+        .with_context(|| format!("`{name}` is missing in the archive"))?;
+    if !path.starts_with(folder.canonicalize()?) {
+        bail!("`{name}` leads out of the archive");
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+pub(super) mod tests;

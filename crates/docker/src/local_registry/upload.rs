@@ -1,0 +1,142 @@
+//! What is pushed: blobs go to files, checked against their digests.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use oci::Digest;
+use tokio::io::AsyncWriteExt as _;
+
+use super::http::{Body, full, plain};
+use super::{Blob, Shared, Stored};
+
+/// Bytes of a manifest; registries take 4 MiB at most.
+const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
+
+fn parameter(request: &Request<Incoming>, name: &str) -> Option<String> {
+    let query = request.uri().query()?;
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+// `POST …/uploads/` opens an upload, `PATCH` adds to it, `PUT` with the digest closes it.
+pub(super) async fn answer(
+    shared: &Shared,
+    repository: &str,
+    id: &str,
+    request: Request<Incoming>,
+) -> Option<Response<Body>> {
+    let opens = id.is_empty();
+    let id = match (request.method(), opens) {
+        (&Method::POST, true) => uuid::Uuid::new_v4().simple().to_string(),
+        (&Method::PATCH | &Method::PUT, false) if is_id(id) => id.to_owned(),
+        _ => return None,
+    };
+    // A blob that is here already need not come again.
+    if let Some(known) = parameter(&request, "mount")
+        && shared.content().blobs.contains_key(&known)
+    {
+        return created(repository, "blobs", &known);
+    }
+    let digest = parameter(&request, "digest");
+    let path = shared.folder.path().join(format!("upload-{id}"));
+    match append(&path, request).await {
+        Ok(Sent::Whole) => {}
+        // Whoever broke off knows why.
+        Ok(Sent::Cut) => return Some(plain(StatusCode::BAD_REQUEST)),
+        Err(e) => {
+            shared.content().trouble = Some(e.to_string());
+            return Some(plain(StatusCode::INTERNAL_SERVER_ERROR));
+        }
+    }
+    let Some(digest) = digest else {
+        let size = tokio::fs::metadata(&path).await.ok()?.len();
+        return Response::builder()
+            .status(StatusCode::ACCEPTED)
+            .header("location", format!("/v2/{repository}/blobs/uploads/{id}"))
+            .header("range", format!("0-{}", size.saturating_sub(1)))
+            .body(full(Bytes::new()))
+            .ok();
+    };
+    let hashed = path.clone();
+    let found = tokio::task::spawn_blocking(move || hash(&hashed)).await;
+    if found.ok()?.ok()? != digest {
+        return Some(plain(StatusCode::BAD_REQUEST));
+    }
+    let mut content = shared.content();
+    content.blobs.insert(digest.clone(), Blob::File(path));
+    drop(content);
+    created(repository, "blobs", &digest)
+}
+
+fn is_id(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn created(repository: &str, kind: &str, digest: &str) -> Option<Response<Body>> {
+    Response::builder()
+        .status(StatusCode::CREATED)
+        .header("location", format!("/v2/{repository}/{kind}/{digest}"))
+        .header("docker-content-digest", digest)
+        .body(full(Bytes::new()))
+        .ok()
+}
+
+/// How a body came in.
+enum Sent {
+    Whole,
+    Cut,
+}
+
+async fn append(path: &std::path::Path, request: Request<Incoming>) -> std::io::Result<Sent> {
+    let mut options = tokio::fs::OpenOptions::new();
+    let mut file = options.create(true).append(true).open(path).await?;
+    let mut body = request.into_body();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Ok(Sent::Cut);
+        };
+        if let Ok(chunk) = frame.into_data() {
+            file.write_all(&chunk).await?;
+        }
+    }
+    file.flush().await?;
+    Ok(Sent::Whole)
+}
+
+fn hash(path: &std::path::Path) -> std::io::Result<String> {
+    Ok(Digest::from_reader(std::fs::File::open(path)?)?.to_string())
+}
+
+pub(super) async fn manifest(
+    shared: &Shared,
+    repository: &str,
+    reference: &str,
+    request: Request<Incoming>,
+) -> Option<Response<Body>> {
+    if request.method() != Method::PUT {
+        return None;
+    }
+    let media_type = request.headers().get("content-type")?.to_str().ok()?;
+    let media_type = media_type.to_owned();
+    let body = Limited::new(request.into_body(), MANIFEST_LIMIT);
+    let Ok(body) = body.collect().await else {
+        return Some(plain(StatusCode::PAYLOAD_TOO_LARGE));
+    };
+    let bytes = body.to_bytes();
+    let digest = Digest::sha256(&bytes);
+    let stored = Stored {
+        digest: digest.clone(),
+        media_type,
+        bytes,
+    };
+    let mut content = shared.content();
+    for name in [reference, digest.as_str()] {
+        content
+            .manifests
+            .insert(format!("{repository}/{name}"), stored.clone());
+    }
+    drop(content);
+    created(repository, "manifests", digest.as_str())
+}

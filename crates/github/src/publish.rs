@@ -1,0 +1,113 @@
+//! What the actions publish on GitHub, and what they log about it.
+//!
+//! A token without the permission, and a repository without the feature, are not a verdict on the code: they are logged,
+//! and the step goes on.
+
+use std::path::Path;
+
+use actions_toolkit::{Context, Level, Secret};
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::{Client, Commented, CompressedSarif, NoRevision, Revision, Uploaded};
+
+/// Publishes the results of one run.
+pub struct Publisher<'a> {
+    ctx: &'a Context,
+    workspace: &'a Path,
+    client: Client,
+}
+
+impl<'a> Publisher<'a> {
+    /// `None` without a token, or outside of a workflow run. `workspace` is the checkout, if there is one.
+    ///
+    /// # Errors
+    /// When the runner names a malformed repository or address, or no HTTP client is available.
+    pub fn new(
+        ctx: &'a Context,
+        token: Option<&Secret>,
+        workspace: &'a Path,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(token) = token else {
+            return Ok(None);
+        };
+        let client = Client::from_context(ctx, token)?;
+        Ok(client.map(|client| Self {
+            ctx,
+            workspace,
+            client,
+        }))
+    }
+
+    /// The client of the repository.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The commit and the ref of the run.
+    ///
+    /// # Errors
+    /// [`NoRevision`], which does not fail the scan.
+    pub fn revision(&self) -> Result<Revision, NoRevision> {
+        Revision::from_run(&self.ctx.github(), self.workspace)
+    }
+
+    /// Upload `file` to the Security tab; `None` if the run or the repository does not permit it, which is logged at
+    /// `level`.
+    ///
+    /// # Errors
+    /// When GitHub fails or rejects the file.
+    pub async fn upload(
+        &self,
+        file: &CompressedSarif,
+        level: Level,
+    ) -> anyhow::Result<Option<Uploaded>> {
+        let log = self.ctx.log();
+        let revision = match self.revision() {
+            Ok(revision) => revision,
+            Err(reason) => {
+                log.notice(format!("the findings are not uploaded: {reason}"));
+                return Ok(None);
+            }
+        };
+        match self.client.code_scanning().upload(file, &revision).await {
+            Err(error) if error.is_setting() => {
+                let message = format!("the findings are not in the Security tab: {error}");
+                log.annotate(level, None, message);
+                Ok(None)
+            }
+            uploaded => {
+                let uploaded = uploaded.context("failed to upload to the Security tab")?;
+                if !uploaded.processed {
+                    log.notice(
+                        "the findings are uploaded; GitHub was still processing them at the end",
+                    );
+                }
+                Ok(Some(uploaded))
+            }
+        }
+    }
+
+    /// Keep one comment on the pull request of the run up to date, if there is one. `marker` identifies the comment;
+    /// with `only_update`, no new one is written.
+    ///
+    /// What goes wrong is logged, and changes no verdict.
+    pub async fn comment(&self, marker: &str, body: &str, only_update: bool) {
+        let event = self.ctx.github().event().unwrap_or_default();
+        let number = event.pointer("/pull_request/number");
+        let Some(number) = number.and_then(Value::as_u64) else {
+            return;
+        };
+        let log = self.ctx.log();
+        let pull_request = self.client.pull_request(number);
+        match pull_request.comment(marker, body, only_update).await {
+            Ok(Commented::Created) => log.info("commented on the pull request"),
+            Ok(Commented::Updated) => log.info("updated the comment on the pull request"),
+            Ok(Commented::Unchanged | Commented::Skipped) => {}
+            Ok(Commented::NotPermitted) => log.notice(
+                "the pull request has no comment: the token may not write one; give the job `permissions: pull-requests: write`, or set `comment: false`",
+            ),
+            Err(error) => log.warning(format!("the pull request has no comment: {error:#}")),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Digests of blobs and manifests.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ParseImageError;
+
+/// The sha256 digest of a blob or manifest, `sha256:` and 64 lower-case hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(String);
+
+impl Digest {
+    /// The whole digest, `sha256:…`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The hex digits alone.
+    pub fn hex(&self) -> &str {
+        &self.0["sha256:".len()..]
+    }
+
+    /// The digest of `bytes`.
+    pub fn sha256(bytes: &[u8]) -> Self {
+        use sha2::{Digest as _, Sha256};
+        Self::from_hash(&Sha256::digest(bytes))
+    }
+
+    /// The digest of all that `source` has.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn from_reader(mut source: impl std::io::Read) -> std::io::Result<Self> {
+        use sha2::{Digest as _, Sha256};
+        let mut hash = Sha256::new();
+        std::io::copy(&mut source, &mut hash)?;
+        Ok(Self::from_hash(&hash.finalize()))
+    }
+
+    /// The digest whose 32 bytes are `hash`.
+    fn from_hash(hash: &[u8]) -> Self {
+        use std::fmt::Write as _;
+        let mut text = "sha256:".to_owned();
+        for byte in hash {
+            let _ = write!(text, "{byte:02x}");
+        }
+        Self(text)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ParseImageError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hex = text.strip_prefix("sha256:").unwrap_or_default();
+        let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if hex.len() == 64 && hex.bytes().all(digit) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ParseImageError::Digest(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,178 @@
+//! Manifests of the OCI image specification (v1.1).
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// The media type of a manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of an index.
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The media type of an image's configuration.
+pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The media type of an uncompressed layer.
+pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// The media type of a configuration that says nothing.
+pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+
+const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// A blob or manifest, by its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What it is.
+    pub media_type: String,
+    /// Its digest, `sha256:…`.
+    pub digest: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What an artifact of a list of referrers is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The machine that an image of an index is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Further words on it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The machine that an image is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// `amd64`, `arm64`; `unknown` for an attestation.
+    pub architecture: String,
+    /// `linux`.
+    pub os: String,
+}
+
+/// The manifest of an image or artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// 2.
+    pub schema_version: u32,
+    /// The media type of the manifest itself.
+    #[serde(default)]
+    pub media_type: String,
+    /// What an artifact is; absent for an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// The configuration.
+    pub config: Descriptor,
+    /// The layers, from the base up.
+    pub layers: Vec<Descriptor>,
+    /// The manifest that an artifact belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// Words on the whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A list of manifests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Index {
+    /// 2.
+    pub schema_version: u32,
+    /// The media type of the index itself.
+    #[serde(default)]
+    pub media_type: String,
+    /// The manifests.
+    pub manifests: Vec<Descriptor>,
+}
+
+impl Descriptor {
+    /// The blob `digest` of `size` bytes, which is a `media_type`.
+    pub fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest: digest.to_string(),
+            size,
+            artifact_type: None,
+            platform: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+}
+
+impl Manifest {
+    /// The manifest of an image.
+    pub fn new(config: Descriptor, layers: Vec<Descriptor>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: MANIFEST.to_owned(),
+            artifact_type: None,
+            config,
+            layers,
+            subject: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// The same in the media types of the OCI: Docker's own have no place for annotations. The blobs are
+    /// the same in both.
+    #[must_use]
+    pub fn as_oci(mut self) -> Self {
+        MANIFEST.clone_into(&mut self.media_type);
+        CONFIG.clone_into(&mut self.config.media_type);
+        for layer in &mut self.layers {
+            if let Some(rest) = layer.media_type.strip_prefix(DOCKER_LAYER) {
+                // `.gzip` there is `+gzip` here.
+                layer.media_type = format!("{LAYER}{}", rest.replace('.', "+"));
+            }
+        }
+        self
+    }
+
+    /// Its bytes, as they are sent.
+    ///
+    /// # Errors
+    /// Never for what was made here.
+    pub fn bytes(&self) -> anyhow::Result<Vec<u8>> {
+        serde_json::to_vec(self).context("while writing a manifest")
+    }
+}
+
+/// Whether `media_type` is that of a list of images.
+pub fn is_index(media_type: &str) -> bool {
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    media_type == INDEX || media_type == DOCKER_INDEX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dockers_media_types_have_a_name_of_the_oci() {
+        let blob = |media_type: &str| Descriptor::new(media_type, &Digest::sha256(b""), 0);
+        let manifest = Manifest::new(
+            blob("application/vnd.docker.container.image.v1+json"),
+            vec![
+                blob("application/vnd.docker.image.rootfs.diff.tar.gzip"),
+                blob("application/vnd.oci.image.layer.v1.tar+zstd"),
+            ],
+        )
+        .as_oci();
+        assert_eq!(manifest.config.media_type, CONFIG);
+        let layers: Vec<_> = manifest
+            .layers
+            .iter()
+            .map(|l| l.media_type.as_str())
+            .collect();
+        assert_eq!(
+            layers,
+            [
+                "application/vnd.oci.image.layer.v1.tar+gzip",
+                "application/vnd.oci.image.layer.v1.tar+zstd"
+            ]
+        );
+    }
+}
