@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, within};
+use actions_toolkit::{BadInput, Context, with_timeout};
 use anyhow::Context as _;
 use azure::TOKEN_USER;
 use docker::Docker;
@@ -103,7 +103,8 @@ impl Registry {
         docker.tag(image, &target).await?;
         let limit = ("push-timeout", request.limits.push);
         let what = format!("the push of {target}");
-        let digest = within(ctx.log(), &what, limit, self.attempts(ctx, docker, &target)).await??;
+        let digest =
+            with_timeout(ctx.log(), &what, limit, self.attempts(ctx, docker, &target)).await??;
         // The registry's own word, not Docker's.
         let held = self
             .client

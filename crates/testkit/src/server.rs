@@ -17,15 +17,16 @@ use tokio_rustls::server::TlsStream;
 
 /// A server that ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Server {
     /// Take no more connections, and let the requests that are under way end.
-    pub(crate) async fn stop(self) {
+    pub async fn stop(self) {
         let Self { stop, task, .. } = self;
         drop(stop);
         // It ends with an error only when it panicked, which its own output tells.
@@ -33,20 +34,30 @@ impl Server {
     }
 }
 
-pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+/// Open a port; port 0 is any free one.
+///
+/// # Errors
+/// When it is in use.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("while opening {address}: is it in use?"))
 }
 
-/// Answer what comes in at `listener`.
-pub(crate) fn start(listener: TcpListener, router: Router) -> anyhow::Result<Server> {
+/// Serve `router` at `listener`.
+///
+/// # Errors
+/// When the listener has no address.
+pub fn start(listener: TcpListener, router: Router) -> anyhow::Result<Server> {
     let address = listener.local_addr()?;
     Ok(serve(address, listener, router))
 }
 
 /// TLS with the certificate `<name>.{crt,key}` in `folder`.
-pub(crate) fn tls_config(folder: &Path, name: &str) -> anyhow::Result<rustls::ServerConfig> {
+///
+/// # Errors
+/// When a file is missing or malformed.
+pub fn tls_config(folder: &Path, name: &str) -> anyhow::Result<rustls::ServerConfig> {
     // An error means that a provider is installed already, which is what is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let certificate = CertificateDer::from_pem_file(folder.join(format!("{name}.crt")))
@@ -58,8 +69,11 @@ pub(crate) fn tls_config(folder: &Path, name: &str) -> anyhow::Result<rustls::Se
         .with_single_cert(vec![certificate], key)?)
 }
 
-/// The same with TLS.
-pub(crate) fn start_tls(
+/// Serve `router` at `listener` with TLS.
+///
+/// # Errors
+/// When the listener has no address.
+pub fn start_tls(
     listener: TcpListener,
     router: Router,
     config: rustls::ServerConfig,

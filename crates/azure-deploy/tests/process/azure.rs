@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use testkit::{Azure, AzureConfig, FakeDocker, FakeRunner, Fault, Ran};
+use fake_azure::{Azure, AzureConfig};
+use testkit::{FakeDocker, FakeRunner, Fault, Ran};
 
 use crate::{CLIENT, SUBSCRIPTION, TENANT, refused, step};
 

@@ -6,9 +6,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use docker::{BuildRequest, Docker};
+use fake_azure::{ApiServer, Azure, AzureConfig};
 use oci::{Auth, Credentials, ImageRef, Registry};
 use serde_json::Value;
-use testkit::{ApiServer, Azure, AzureConfig, FakeRunner, Ran};
+use testkit::{FakeRunner, Ran};
 
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 const CLIENT: &str = "22222222-2222-4222-8222-222222222222";

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use actions_toolkit::{Action, Context, Env, ExitStatus, Inputs, Log};
 use azure::{AUDIENCE, Cloud, Credential, Directory, Identity, Nodes, ResourceManager, Scope};
-use testkit::{Azure, AzureConfig, Fault};
+use fake_azure::{Azure, AzureConfig};
+use testkit::Fault;
 
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 const CLIENT: &str = "22222222-2222-4222-8222-222222222222";

@@ -1,7 +1,8 @@
 //! Commands that Azure runs in the cluster.
 
 use azure::{Ran, Scope};
-use testkit::{Azure, Fault};
+use fake_azure::Azure;
+use testkit::Fault;
 
 use crate::{config, directory, manager, run};
 

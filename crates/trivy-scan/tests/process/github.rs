@@ -1,7 +1,8 @@
 //! What GitHub is told, on the wire.
 
+use fake_github::GitHub;
 use serde_json::json;
-use testkit::{FakeRunner, Fault, GitHub, Ran};
+use testkit::{FakeRunner, Fault, Ran};
 
 use crate::step::step;
 
@@ -252,8 +253,7 @@ async fn a_server_that_is_not_there_is_an_error_and_the_files_stand() {
     .unwrap();
     assert_eq!((ran.code, ran.output("total")), (2, "3"), "{}", ran.log);
     assert!(
-        ran.error()
-            .contains("GitHub is unavailable"),
+        ran.error().contains("GitHub is unavailable"),
         "{}",
         ran.error()
     );
