@@ -12,7 +12,7 @@
 
 use actions_toolkit::Level;
 use findings::sarif::{self, Analysis};
-use findings::{Places, SourceFiles};
+use findings::{Locator, SourceFiles};
 use github::{CompressedSarif, Publisher};
 use trivy::Report;
 
@@ -77,7 +77,7 @@ fn file(
 ) -> anyhow::Result<CompressedSarif> {
     let request = &patch.session.request;
     let source = SourceFiles::new(&request.workspace);
-    let places = Places::new(patch.target.image.repository(), "", &source);
+    let places = Locator::new(patch.target.image.repository(), "", &source);
     let places = match &request.dockerfile {
         Some(path) => places.built_from(path, &after.metadata),
         None => places,
@@ -90,16 +90,16 @@ fn file(
 fn sarif(
     after: Report,
     baseline: Report,
-    places: &Places<'_>,
+    places: &Locator<'_>,
     category: &str,
 ) -> anyhow::Result<Vec<u8>> {
     let version = after.trivy.version.clone();
-    let findings = findings::of_rescan(after, baseline, places);
+    let findings = findings::from_rescan(after, baseline, places);
     let analysis = Analysis {
         driver: &sarif::TRIVY,
         category,
         version: &version,
-        findings: sarif::told(&findings),
+        findings: sarif::open(&findings),
     };
     sarif::write_run(sarif::PATCHED, &[analysis], sarif::RESULTS)
 }
@@ -113,7 +113,7 @@ mod tests {
     // The rules of the results, and the id of the analysis.
     fn upload(after: Report, baseline: Report) -> (Vec<String>, Value) {
         let source = SourceFiles::default();
-        let places = Places::new("app", "", &source);
+        let places = Locator::new("app", "", &source);
         let bytes = sarif(after, baseline, &places, "image/app").unwrap();
         let file: Value = serde_json::from_slice(&bytes).unwrap();
         let run = &file["runs"][0];

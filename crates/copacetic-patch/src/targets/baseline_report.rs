@@ -50,7 +50,7 @@ impl BaselineReport {
         };
         let raw =
             std::fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))?;
-        let scanned = Scanned::read(raw)
+        let scanned = Scanned::parse(raw)
             .map_err(|e| BadInput::new("report", format!("`{}`: {e}", request.relative(path))))?;
         check_image(&scanned.report, &patch.image)?;
         let suppressed = suppressed(&scanned.report);

@@ -47,12 +47,12 @@ fn a_request_that_fails_once_is_retried() {
 #[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn a_registry_that_does_not_take_the_image_keeps_the_tag_that_it_has() {
     let (down, cut) = (Fault::Unavailable, Fault::Reset);
-    let unavailable = "answered 503 Service Unavailable";
+    let unavailable = "responded with 503 Service Unavailable";
     let table: [(_, _, &[&str]); 5] = [
         (every("POST /blobs/uploads", down), unavailable, &["1"]),
         (
             every("PUT /blobs/uploads", cut),
-            "while pushing a part of",
+            "failed to push a blob to",
             &["1"],
         ),
         (
@@ -62,7 +62,7 @@ fn a_registry_that_does_not_take_the_image_keeps_the_tag_that_it_has() {
         ),
         (
             every("PUT /manifests/1-patched", cut),
-            "while tagging",
+            "failed to tag",
             &["1", INCREMENTAL],
         ),
         (

@@ -211,7 +211,7 @@ fn an_image_of_a_registry_is_patched_there() {
     );
 
     // No file and no log line that a step leaves has the password.
-    let runner = pushed.bench.step.folder().to_owned();
+    let runner = pushed.bench.step.directory().to_owned();
     let found = Command::new("grep")
         .args(["--recursive", "--files-with-matches", "secret"])
         .arg(runner.join("temp"))

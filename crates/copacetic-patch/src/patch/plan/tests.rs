@@ -148,7 +148,7 @@ fn with_python(mut report: Report, packages: &[(&str, &str, &str, &str)]) -> Rep
             fixed_version: (*fixed).into(),
             ..Default::default()
         });
-    report.results.push(trivy::report::ResultOf {
+    report.results.push(trivy::report::ScanResult {
         class: "lang-pkgs".into(),
         r#type: PYTHON.into(),
         vulnerabilities: findings.collect(),
