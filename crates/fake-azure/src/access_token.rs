@@ -1,32 +1,32 @@
-//! Tokens of Entra that end: they say themselves when, as a JWT does, and are nothing that a client should read.
+//! Tokens of Entra that expire: they contain their expiry, as a JWT does; a client should not read them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a token is worth now.
+/// The validity of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Worth {
-    /// It holds.
+pub(super) enum Validity {
+    /// Not expired.
     Valid,
-    /// It has ended.
-    Ended,
-    /// It is no such token.
+    /// Expired.
+    Expired,
+    /// Not a token of this kind.
     Unknown,
 }
 
-/// A token `name` that lives for `life` seconds.
+/// A token `name` that is valid for `life` seconds.
 pub(super) fn issue(name: &str, life: i64) -> String {
     format!("{name}~{}", now() + i128::from(life) * 1000)
 }
 
-/// What `token` is worth as one of `name`.
-pub(super) fn worth(token: &str, name: &str) -> Worth {
+/// The validity of `token` as one of `name`.
+pub(super) fn validity(token: &str, name: &str) -> Validity {
     let end = token
         .strip_prefix(name)
         .and_then(|rest| rest.strip_prefix('~')?.parse::<i128>().ok());
     match end {
-        Some(end) if now() < end => Worth::Valid,
-        Some(_) => Worth::Ended,
-        None => Worth::Unknown,
+        Some(end) if now() < end => Validity::Valid,
+        Some(_) => Validity::Expired,
+        None => Validity::Unknown,
     }
 }
 
@@ -43,9 +43,9 @@ mod tests {
     #[test]
     fn a_token_holds_for_its_life_and_for_its_own_service() {
         let (token, ended) = (issue("arm-x", 60), issue("arm-x", -1));
-        assert_eq!(worth(&token, "arm-x"), Worth::Valid);
-        assert_eq!(worth(&ended, "arm-x"), Worth::Ended);
-        assert_eq!(worth(&token, "cluster"), Worth::Unknown);
-        assert_eq!(worth("arm-x", "arm-x"), Worth::Unknown);
+        assert_eq!(validity(&token, "arm-x"), Validity::Valid);
+        assert_eq!(validity(&ended, "arm-x"), Validity::Expired);
+        assert_eq!(validity(&token, "cluster"), Validity::Unknown);
+        assert_eq!(validity("arm-x", "arm-x"), Validity::Unknown);
     }
 }

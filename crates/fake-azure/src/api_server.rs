@@ -13,24 +13,24 @@ use base64::Engine as _;
 use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
 
-use super::access_token::{Worth, worth};
+use super::access_token::{Validity, validity};
 use super::{AzureConfig, bearer, kubeconfig};
-use testkit::pki::{Authority, Leaf};
+use testkit::pki::{CertificateAuthority, Leaf};
 use testkit::server::{Server, listen, start_tls, tls_config};
 use testkit::{Fault, Faults};
 
 /// The name of the tokens that it takes.
 const TOKEN: &str = "entra-cluster-token";
 
-/// The server. What comes with a token that holds goes on to the API server behind.
+/// The server. Requests with a valid token are forwarded to the real API server.
 pub struct ApiServer {
     server: Server,
     faults: Faults,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 #[derive(Clone)]
-struct Behind(Arc<Inner>);
+struct Upstream(Arc<Inner>);
 
 struct Inner {
     http: reqwest::Client,
@@ -39,30 +39,30 @@ struct Inner {
 }
 
 impl ApiServer {
-    /// Before the first cluster of the access file `kubeconfig`, which takes `token`.
+    /// In front of the first cluster of `kubeconfig`, which accepts `token`.
     ///
     /// # Errors
     /// When the file can't be read, or no port is free.
-    pub async fn before(kubeconfig: &Path, token: &str) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("while making a folder")?;
-        let authority = Authority::new("cluster")?;
+    pub async fn in_front_of(kubeconfig: &Path, token: &str) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir().context("failed to create a temporary directory")?;
+        let ca = CertificateAuthority::new("cluster")?;
         let leaf = Leaf::server("kubernetes", &["127.0.0.1"]);
-        authority.issue(&leaf)?.write(folder.path(), "api-server")?;
-        let behind = Behind(Arc::new(Inner::of(kubeconfig, token)?));
+        ca.issue(&leaf)?.write(directory.path(), "api-server")?;
+        let server = Upstream(Arc::new(Inner::read(kubeconfig, token)?));
         let faults = Faults::default();
-        let router = Router::new().fallback(forward).with_state(behind);
+        let router = Router::new().fallback(forward).with_state(server);
         let listener = listen(([127, 0, 0, 1], 0).into()).await?;
-        let tls = tls_config(folder.path(), "api-server")?;
+        let tls = tls_config(directory.path(), "api-server")?;
         let server = start_tls(listener, faults.inject(router), tls)?;
         let access = json!({"clusters": [{"name": "c", "cluster": {
             "server": format!("https://{}", server.address),
-            "certificate-authority-data": testkit::base64(authority.certificate().as_bytes()),
+            "certificate-authority-data": testkit::base64(ca.certificate().as_bytes()),
         }}]});
-        std::fs::write(folder.path().join("kubeconfig"), access.to_string())?;
+        std::fs::write(directory.path().join("kubeconfig"), access.to_string())?;
         Ok(Self {
             server,
             faults,
-            folder,
+            directory,
         })
     }
 
@@ -74,10 +74,10 @@ impl ApiServer {
     }
 
     fn kubeconfig(&self) -> PathBuf {
-        self.folder.path().join("kubeconfig")
+        self.directory.path().join("kubeconfig")
     }
 
-    /// Give this answer once.
+    /// Inject `fault` into the first request that matches it.
     pub fn expect(&self, fault: Fault) {
         self.faults.expect(fault);
     }
@@ -99,20 +99,20 @@ impl ApiServer {
 }
 
 impl Inner {
-    fn of(file: &Path, token: &str) -> anyhow::Result<Self> {
+    fn read(file: &Path, token: &str) -> anyhow::Result<Self> {
         let cluster = kubeconfig::cluster(file)
             .with_context(|| format!("`{}` names no cluster", file.display()))?;
         let text = |name: &str| cluster[name].as_str().unwrap_or_default();
         let pem = base64::engine::general_purpose::STANDARD
             .decode(text("certificate-authority-data"))
-            .context("while reading the cluster's authority")?;
+            .context("failed to read the cluster's CA certificate")?;
         actions_toolkit::install_tls_provider();
         let http = reqwest::Client::builder()
             .no_proxy()
             .no_gzip()
             .tls_certs_only([reqwest::Certificate::from_pem(&pem)?])
             .build()
-            .context("while preparing the way to the API server behind")?;
+            .context("failed to prepare the client of the upstream API server")?;
         Ok(Self {
             http,
             server: text("server").trim_end_matches('/').to_owned(),
@@ -121,11 +121,11 @@ impl Inner {
     }
 }
 
-async fn forward(State(behind): State<Behind>, request: Request) -> Response {
-    if worth(bearer(request.headers()), TOKEN) != Worth::Valid {
+async fn forward(State(server): State<Upstream>, request: Request) -> Response {
+    if validity(bearer(request.headers()), TOKEN) != Validity::Valid {
         return status(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized");
     }
-    let inner = &behind.0;
+    let inner = &server.0;
     let (parts, body) = request.into_parts();
     let target = parts
         .uri
@@ -142,23 +142,31 @@ async fn forward(State(behind): State<Behind>, request: Request) -> Response {
     {
         sent = sent.body(reqwest::Body::wrap_stream(body.into_data_stream()));
     }
-    let answer = match sent.headers(headers).send().await {
-        Ok(answer) => answer,
+    let upstream = match sent.headers(headers).send().await {
+        Ok(upstream) => upstream,
         Err(e) => {
-            let said = format!("the API server behind does not answer: {}", e.without_url());
-            return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &said);
+            let message = format!(
+                "the upstream API server is unreachable: {}",
+                e.without_url()
+            );
+            return status(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ServiceUnavailable",
+                &message,
+            );
         }
     };
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = answer.status();
-    *response.headers_mut() = answer.headers().clone();
-    // The connection's own, not the answer's.
+    *response.status_mut() = upstream.status();
+    *response.headers_mut() = upstream.headers().clone();
+    // Of the connection, not of the response.
     response.headers_mut().remove(header::TRANSFER_ENCODING);
-    *response.body_mut() = Body::from_stream(answer.bytes_stream().map_err(std::io::Error::other));
+    *response.body_mut() =
+        Body::from_stream(upstream.bytes_stream().map_err(std::io::Error::other));
     response
 }
 
-// What the API server says with a refusal (kubernetes.io/docs/reference/kubernetes-api/common-definitions/status).
+// The body of a refusal (kubernetes.io/docs/reference/kubernetes-api/common-definitions/status).
 fn status(code: StatusCode, reason: &str, message: &str) -> Response {
     let body: Value = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

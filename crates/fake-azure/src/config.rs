@@ -1,11 +1,11 @@
-//! What there is in this Azure.
+//! The resources of this Azure.
 
 use std::path::PathBuf;
 
-/// What the directory and the subscription hold.
+/// The tenant and the subscription.
 #[derive(Debug, Clone)]
 pub struct AzureConfig {
-    /// The directory's id.
+    /// The tenant's id.
     pub tenant: String,
     /// The application's id.
     pub client: String,
@@ -17,7 +17,7 @@ pub struct AzureConfig {
     pub run_subject: String,
     /// The audience of the federated credential.
     pub audience: String,
-    /// Seconds that an OIDC token lives; below zero, it has ended when it is handed out.
+    /// Lifetime of an OIDC token, in seconds; below zero, it has expired when it is issued.
     pub run_token_life: i64,
     /// The subscription's id.
     pub subscription: String,
@@ -32,21 +32,21 @@ pub struct AzureConfig {
     pub login_server: String,
     /// The cluster's name.
     pub cluster: String,
-    /// A file with the cluster's address and authority; read when it is asked for.
+    /// A kubeconfig with the cluster's address and CA certificate; read on each request.
     pub kubeconfig: Option<PathBuf>,
-    /// Address ranges that may reach the API server, as `GET managedClusters` tells them.
+    /// Address ranges that may reach the API server, as `GET managedClusters` reports them.
     pub authorized_ranges: Vec<String>,
-    /// Whether `GET managedClusters` tells of a private cluster.
+    /// Whether `GET managedClusters` reports a private cluster.
     pub private: bool,
     /// Whether the cluster runs no commands.
     pub run_command_disabled: bool,
-    /// What a run shows to get an OIDC token.
+    /// The bearer token of a run's requests for OIDC tokens.
     pub oidc_request_token: String,
-    /// The token that the cluster takes.
+    /// The token that the cluster accepts.
     pub cluster_token: String,
-    /// Whether that one ends, as all others do: a real API server would need Entra to know that.
+    /// Whether that one expires, as all others do: a real API server would need Entra to know that.
     pub cluster_tokens_end: bool,
-    /// Seconds that an access token lives.
+    /// Lifetime of an access token, in seconds.
     pub token_life: i64,
 }
 

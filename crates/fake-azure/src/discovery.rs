@@ -1,5 +1,5 @@
-//! What a client asks for before it signs in, and what it lists after that: the cloud, the directory, the
-//! subscriptions. An action is told all of this by its inputs; the Azure CLI looks it up.
+//! What a client reads before it signs in, and what it lists after that: the cloud, the tenant, the
+//! subscriptions. An action has all of this from its inputs; the Azure CLI looks it up.
 //!
 //! Source: learn.microsoft.com/rest/api/resources (`Tenants_List`, `Subscriptions_List`, `Subscriptions_Get`), `OpenID`
 //! Connect Discovery 1.0, and the fields that azure-cli-core reads (`azure/cli/core/cloud.py`).
@@ -33,7 +33,7 @@ pub(super) fn signed_in() -> Router<Shared> {
         .route("/subscriptions/{subscription}", get(subscription))
 }
 
-// Where the client found us; these clients take https alone.
+// The host of the request; these clients accept only https.
 fn base(headers: &HeaderMap) -> String {
     let host = headers.get("host").and_then(|host| host.to_str().ok());
     format!("https://{}", host.unwrap_or("localhost"))

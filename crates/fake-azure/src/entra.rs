@@ -27,7 +27,7 @@ const REGISTRY: &str = "https://containerregistry.azure.net/.default";
 const CLUSTER: &str = "6dae42f8-4368-4678-94ff-3960e28e3630/.default";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A refusal: OAuth's word, the number and the sentence of Entra.
+/// A refusal: OAuth's error, Entra's code and message.
 struct Refusal {
     error: &'static str,
     code: u32,
@@ -56,7 +56,7 @@ impl Refusal {
 impl From<Refusal> for Response {
     fn from(refusal: Refusal) -> Self {
         let Refusal { error, code, text } = refusal;
-        // RFC 6749, 5.2: who a client is not is 401, everything else 400.
+        // RFC 6749, 5.2: a failed client authentication is 401, everything else 400.
         let status = match error {
             "invalid_client" => StatusCode::UNAUTHORIZED,
             _ => StatusCode::BAD_REQUEST,
@@ -181,11 +181,11 @@ fn trusted(config: &AzureConfig, claims: &Value) -> Result<(), Refusal> {
         (700_213, "sub", "subject", config.subject.as_str()),
         (700_212, "aud", "audience", config.audience.as_str()),
     ];
-    for (code, claim, name, wanted) in expected {
-        let given = claims[claim].as_str().unwrap_or_default();
-        if given != wanted {
+    for (code, claim, name, value) in expected {
+        let presented = claims[claim].as_str().unwrap_or_default();
+        if presented != value {
             let text = format!(
-                "No matching federated identity record found for presented assertion {name} '{given}'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
+                "No matching federated identity record found for presented assertion {name} '{presented}'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
             );
             return Err(Refusal::client(code, text));
         }

@@ -24,19 +24,19 @@ pub(crate) struct Signer {
 impl Signer {
     /// A new key.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let key = rcgen::KeyPair::generate().context("while making a key")?;
+        let key = rcgen::KeyPair::generate().context("failed to generate a key")?;
         Ok(Self {
             key: pair(&key.serialize_der())?,
             chain: None,
         })
     }
 
-    /// The key of `token.key` in `folder`; tokens name `token.crt` (header `x5c`).
-    pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
-        let key = PrivatePkcs8KeyDer::from_pem_file(folder.join("token.key"))
-            .context("while reading the signer's key")?;
-        let certificate = CertificateDer::from_pem_file(folder.join("token.crt"))
-            .context("while reading the signer's certificate")?;
+    /// The key of `token.key` in `directory`; tokens name `token.crt` (header `x5c`).
+    pub(crate) fn read(directory: &Path) -> anyhow::Result<Self> {
+        let key = PrivatePkcs8KeyDer::from_pem_file(directory.join("token.key"))
+            .context("failed to read the signer's key")?;
+        let certificate = CertificateDer::from_pem_file(directory.join("token.crt"))
+            .context("failed to read the signer's certificate")?;
         Ok(Self {
             key: pair(key.secret_pkcs8_der())?,
             chain: Some(testkit::base64(&certificate)),
@@ -54,7 +54,7 @@ impl Signer {
         let signature = self
             .key
             .sign(&SystemRandom::new(), text.as_bytes())
-            .map_err(|_| anyhow!("a token could not be signed"))?;
+            .map_err(|_| anyhow!("failed to sign a token"))?;
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
@@ -93,7 +93,7 @@ fn pair(pkcs8: &[u8]) -> anyhow::Result<EcdsaKeyPair> {
         pkcs8,
         &SystemRandom::new(),
     )
-    .map_err(|e| anyhow!("a key is not usable: {e}"))
+    .map_err(|e| anyhow!("invalid key: {e}"))
 }
 
 /// Seconds since 1970.

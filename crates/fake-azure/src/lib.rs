@@ -1,4 +1,4 @@
-//! Azure, as far as a deployment talks to it, and the OIDC issuer of GitHub that it trusts.
+//! A fake of Azure, as far as a deployment uses it, and of GitHub's OIDC issuer, which it trusts.
 
 mod access_token;
 mod api_server;
@@ -60,7 +60,7 @@ impl Azure {
     /// A server at `address`.
     ///
     /// # Errors
-    /// When the port is taken.
+    /// When the port is in use.
     pub async fn at(address: SocketAddr, config: AzureConfig) -> anyhow::Result<Self> {
         let (router, shared, faults) = parts(config, "http")?;
         let server = start(listen(address).await?, router)?;
@@ -71,7 +71,7 @@ impl Azure {
         })
     }
 
-    /// A server for clients that take https alone, with the certificate `azure.{crt,key}` in `tls`.
+    /// A server for clients that accept only https, with the certificate `azure.{crt,key}` in `tls`.
     ///
     /// # Errors
     /// When no port is free, or a file is missing.
@@ -96,7 +96,7 @@ impl Azure {
         format!("{}/oidc/token?api-version=2.0", self.url())
     }
 
-    /// Give this answer once.
+    /// Inject `fault` into the first request that matches it.
     pub fn expect(&self, fault: Fault) {
         self.faults.expect(fault);
     }
@@ -106,7 +106,7 @@ impl Azure {
         self.faults.journal()
     }
 
-    /// Take no more requests, and let those that are under way end.
+    /// Accept no more requests, and finish those in progress.
     pub async fn stop(self) {
         self.server.stop().await;
     }

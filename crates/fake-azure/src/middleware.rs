@@ -1,4 +1,4 @@
-//! What stands before Resource Manager: the version and the token.
+//! The checks before Resource Manager: the version and the token.
 
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::access_token::{Worth, worth};
+use super::access_token::{Validity, validity};
 use super::resources::refused;
 use super::{Shared, bearer};
 
@@ -23,15 +23,15 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     let token = bearer(request.headers());
-    let worth = worth(token, &format!("arm-{}", shared.0.config.client));
+    let validity = validity(token, &format!("arm-{}", shared.0.config.client));
     let problem = if token.is_empty() {
         Some((
             "AuthenticationFailed",
             "Authentication failed. The 'Authorization' header is missing.",
         ))
-    } else if worth == Worth::Valid {
+    } else if validity == Validity::Valid {
         None
-    } else if worth == Worth::Ended {
+    } else if validity == Validity::Expired {
         Some((
             "ExpiredAuthenticationToken",
             "The access token expiry UTC time is earlier than current UTC time.",
@@ -45,17 +45,17 @@ pub(super) async fn admit(
         Some(("InvalidAuthenticationToken", "The access token is invalid."))
     };
     if let Some((code, message)) = problem {
-        let mut answer = refused(StatusCode::UNAUTHORIZED, code, message);
+        let mut response = refused(StatusCode::UNAUTHORIZED, code, message);
         let challenge = format!(
             "Bearer authorization_uri=\"https://login.microsoftonline.com/{}\", error=\"invalid_token\", error_description=\"{message}\"",
             shared.0.config.tenant
         );
         if let Ok(challenge) = HeaderValue::from_str(&challenge) {
-            answer
+            response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, challenge);
         }
-        return answer;
+        return response;
     }
     if version.api_version.is_none() {
         let message =

@@ -16,14 +16,14 @@ use crate::jwt::now;
 pub(super) const ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct Parameters {
     audience: Option<String>,
 }
 
 /// A token for the run.
 pub(super) async fn token(
     State(shared): State<Shared>,
-    Query(wanted): Query<Wanted>,
+    Query(parameters): Query<Parameters>,
     headers: HeaderMap,
 ) -> Response {
     let config = &shared.0.config;
@@ -39,7 +39,7 @@ pub(super) async fn token(
     let workflow = "octo-org/app/.github/workflows/azure-deploy.yml@refs/heads/main";
     let claims = json!({
         "iss": ISSUER, "sub": config.run_subject,
-        "aud": wanted.audience.unwrap_or_else(|| "https://github.com/octo-org".into()),
+        "aud": parameters.audience.unwrap_or_else(|| "https://github.com/octo-org".into()),
         "iat": now + life.min(0) - 1, "nbf": now + life.min(0) - 300, "exp": now + life,
         "jti": uuid::Uuid::new_v4().to_string(),
         "repository": "octo-org/app", "repository_owner": "octo-org", "repository_visibility": "public",

@@ -27,9 +27,9 @@ use testkit::{Fault, Faults};
 pub struct RegistryConfig {
     /// Its name, `<name>.azurecr.io`.
     pub login_server: String,
-    /// The base address of the registry behind it.
+    /// The base URL of the upstream registry.
     pub upstream: String,
-    /// The folder of `token.{crt,key}`, which sign its tokens.
+    /// The directory of `token.{crt,key}`, which sign its tokens.
     pub signing: PathBuf,
     /// User and password that may pull.
     pub node_identity: (String, String),
@@ -108,7 +108,7 @@ impl AzureRegistry {
         tokens::signed(&self.front.0, access, life)
     }
 
-    /// Give this answer once.
+    /// Inject `fault` into the first request that matches it.
     pub fn expect(&self, fault: Fault) {
         self.faults.expect(fault);
     }

@@ -43,15 +43,15 @@ pub(super) fn router() -> Router<Shared> {
         .layer(from_fn(traced))
 }
 
-// What support asks for.
+// The ids that Azure's support requires.
 async fn traced(request: axum::extract::Request, next: Next) -> Response {
-    let mut answer = next.run(request).await;
+    let mut response = next.run(request).await;
     for name in ["x-ms-request-id", "x-ms-correlation-request-id"] {
         if let Ok(id) = uuid::Uuid::new_v4().to_string().parse() {
-            answer.headers_mut().insert(name, id);
+            response.headers_mut().insert(name, id);
         }
     }
-    answer
+    response
 }
 
 pub(super) fn refused(status: StatusCode, code: &str, message: &str) -> Response {
@@ -156,7 +156,7 @@ async fn registries(State(shared): State<Shared>, Path(named): Path<Named>) -> R
     match allowed(&shared, &named, REGISTRIES, &c.registry, "read") {
         Ok(()) => {
             let one_page = |registry| json!({"value": [registry]});
-            schema::REGISTRY.answer_in(registry_of(&shared), one_page)
+            schema::REGISTRY.frame(registry_of(&shared), one_page)
         }
         Err(refusal) => *refusal,
     }
@@ -170,7 +170,7 @@ async fn registry(State(shared): State<Shared>, Path(named): Path<Named>) -> Res
         &shared.0.config.registry,
         "read",
     ) {
-        Ok(()) => schema::REGISTRY.answer(registry_of(&shared)),
+        Ok(()) => schema::REGISTRY.response(registry_of(&shared)),
         Err(refusal) => *refusal,
     }
 }
@@ -191,7 +191,7 @@ async fn cluster(State(shared): State<Shared>, Path(named): Path<Named>) -> Resp
             "apiServerAccessProfile": {"enablePrivateCluster": c.private, "disableRunCommand": c.run_command_disabled, "authorizedIPRanges": c.authorized_ranges},
         },
     });
-    schema::CLUSTER.answer(cluster)
+    schema::CLUSTER.response(cluster)
 }
 
 async fn credential(State(shared): State<Shared>, Path(named): Path<Named>) -> Response {
@@ -204,8 +204,8 @@ async fn credential(State(shared): State<Shared>, Path(named): Path<Named>) -> R
         Some(cluster) => {
             let config = kubeconfig::for_user(&c.cluster, &c.tenant, &cluster);
             let value = testkit::base64(config.to_string().as_bytes());
-            let given = json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]});
-            schema::CREDENTIALS.answer(given)
+            let credentials = json!({"kubeconfigs": [{"name": "clusterUser", "value": value}]});
+            schema::CREDENTIALS.response(credentials)
         }
         None => refused(
             StatusCode::CONFLICT,

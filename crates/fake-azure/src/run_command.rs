@@ -1,4 +1,4 @@
-//! Commands that run in the cluster: the files unpacked in a folder, the command given to a shell there, with a `kubectl`
+//! Commands that run in the cluster: the files unpacked in a directory, the command run by a shell there, with a `kubectl`
 //! that is signed in. Here the shell is this machine's, and the cluster is the one of the configuration.
 //!
 //! Source: azure-rest-api-specs, Microsoft.ContainerService 2025-10-01 (`ManagedClusters_RunCommand`,
@@ -23,7 +23,7 @@ use tokio::process::Command;
 use super::resources::{CLUSTERS, Named, allowed, id, refused};
 use super::{Shared, kubeconfig, schema};
 
-/// What a command's log holds at most.
+/// The largest log of a command, in bytes.
 const LOG: usize = 512 * 1024;
 
 /// The commands so far: `None` while one runs.
@@ -66,8 +66,8 @@ pub(super) async fn submit(
         let message = "clusterToken is required for an AAD-enabled cluster.";
         return bad("BadRequest", message);
     }
-    let folder = match unpacked(&submitted.context) {
-        Ok(folder) => folder,
+    let directory = match unpacked(&submitted.context) {
+        Ok(directory) => directory,
         Err(e) => {
             return bad(
                 "BadRequest",
@@ -76,10 +76,10 @@ pub(super) async fn submit(
         }
     };
     let command = uuid::Uuid::new_v4().simple().to_string();
-    let place = result_at(&shared, &headers, &command);
+    let location = result_at(&shared, &headers, &command);
     keep(&shared, &command, None);
     tokio::spawn(async move {
-        let result = match run(&shared, &submitted, folder.path()).await {
+        let result = match run(&shared, &submitted, directory.path()).await {
             Ok((exit_code, mut logs)) => {
                 logs.truncate(logs.floor_char_boundary(LOG));
                 json!({"provisioningState": "Succeeded", "exitCode": exit_code, "logs": logs})
@@ -88,7 +88,7 @@ pub(super) async fn submit(
         };
         keep(&shared, &command, Some(result));
     });
-    accepted(&place)
+    accepted(&location)
 }
 
 pub(super) async fn result(
@@ -100,19 +100,19 @@ pub(super) async fn result(
     if let Err(refusal) = allowed(&shared, &named, CLUSTERS, &c.cluster, "commandResults/read") {
         return *refusal;
     }
-    let found = shared.0.commands.0.lock().ok();
-    let found = found.and_then(|commands| commands.get(&named.command).cloned());
-    match found {
+    let result = shared.0.commands.0.lock().ok();
+    let result = result.and_then(|commands| commands.get(&named.command).cloned());
+    match result {
         Some(Some(properties)) => {
-            schema::COMMAND_RESULT.answer(json!({"id": named.command, "properties": properties}))
+            schema::COMMAND_RESULT.response(json!({"id": named.command, "properties": properties}))
         }
-        // The Azure CLI wants the state while the command goes on, whatever the status is.
+        // The Azure CLI expects the state while the command runs, in any status.
         Some(None) => {
             let running =
                 json!({"id": named.command, "properties": {"provisioningState": "Running"}});
-            let place = result_at(&shared, &headers, &named.command);
-            let running = schema::COMMAND_RESULT.answer(running);
-            (accepted(&place).headers().clone(), running).into_response()
+            let location = result_at(&shared, &headers, &named.command);
+            let running = schema::COMMAND_RESULT.response(running);
+            (accepted(&location).headers().clone(), running).into_response()
         }
         None => refused(
             StatusCode::NOT_FOUND,
@@ -128,7 +128,7 @@ fn keep(shared: &Shared, command: &str, result: Option<Value>) {
     }
 }
 
-// Absolute, at the address that was asked.
+// Absolute, at the host of the request.
 fn result_at(shared: &Shared, headers: &HeaderMap, command: &str) -> String {
     let host = headers
         .get(header::HOST)
@@ -141,29 +141,29 @@ fn result_at(shared: &Shared, headers: &HeaderMap, command: &str) -> String {
     )
 }
 
-fn accepted(place: &str) -> Response {
-    let mut answer = StatusCode::ACCEPTED.into_response();
-    if let Ok(place) = HeaderValue::from_str(place) {
-        answer.headers_mut().insert(header::LOCATION, place);
+fn accepted(location: &str) -> Response {
+    let mut response = StatusCode::ACCEPTED.into_response();
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(header::LOCATION, location);
     }
-    answer
+    response
 }
 
 fn unpacked(context: &str) -> anyhow::Result<tempfile::TempDir> {
-    let folder = tempfile::tempdir()?;
+    let directory = tempfile::tempdir()?;
     if !context.is_empty() {
         // The Azure CLI breaks the lines, as MIME does.
         let whole: String = context.split_ascii_whitespace().collect();
         let bytes = base64::engine::general_purpose::STANDARD.decode(whole)?;
-        zip::ZipArchive::new(Cursor::new(bytes))?.extract(folder.path())?;
+        zip::ZipArchive::new(Cursor::new(bytes))?.extract(directory.path())?;
     }
-    Ok(folder)
+    Ok(directory)
 }
 
 async fn run(
     shared: &Shared,
     submitted: &Submitted,
-    folder: &File,
+    directory: &File,
 ) -> anyhow::Result<(i32, String)> {
     let c = &shared.0.config;
     let cluster = c.kubeconfig.as_deref().and_then(kubeconfig::cluster);
@@ -174,7 +174,7 @@ async fn run(
     std::fs::write(&file, config.to_string())?;
     let done = Command::new("sh")
         .args(["-c", &format!("exec 2>&1; {}", submitted.command)])
-        .current_dir(folder)
+        .current_dir(directory)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("KUBECONFIG", &file)

@@ -1,5 +1,5 @@
-//! Resource Manager's own description of its resources (`schemas/azure/`): every answer with one, and every request with a
-//! body, is held to it.
+//! Resource Manager's description of its resources (`schemas/`): every response with one, and every request with a
+//! body, is checked against it.
 
 use std::sync::LazyLock;
 
@@ -56,18 +56,19 @@ impl Model {
         Some(format!("{} {}: {error}", self.name, error.instance_path()))
     }
 
-    /// The answer with `value`.
-    pub(super) fn answer(&self, value: Value) -> Response {
-        self.answer_in(value, |value| value)
+    /// The response with `value`.
+    pub(super) fn response(&self, value: Value) -> Response {
+        self.frame(value, |value| value)
     }
 
-    /// The same, with `value` in what `framed` puts around it. A broken one is a defect of the stand-in, and says so.
-    pub(super) fn answer_in(&self, value: Value, framed: impl FnOnce(Value) -> Value) -> Response {
+    /// The response with `framed(value)`; if `value` does not match the schema, 500, as that is a defect of the fake.
+    pub(super) fn frame(&self, value: Value, framed: impl FnOnce(Value) -> Value) -> Response {
         match self.problem(&value) {
             None => Json(framed(value)).into_response(),
             Some(problem) => {
-                let message = format!("the stand-in breaks Azure's description: {problem}");
-                refused(StatusCode::INTERNAL_SERVER_ERROR, "StandIn", &message)
+                let message =
+                    format!("the response of fake-azure does not match Azure's schema: {problem}");
+                refused(StatusCode::INTERNAL_SERVER_ERROR, "FakeAzure", &message)
             }
         }
     }
@@ -80,9 +81,9 @@ mod tests {
 
     #[test]
     fn what_azure_does_not_say_is_found() {
-        let said =
+        let result =
             json!({"id": "1", "properties": {"exitCode": 0, "provisioningState": "Succeeded"}});
-        assert_eq!(COMMAND_RESULT.problem(&said), None);
+        assert_eq!(COMMAND_RESULT.problem(&result), None);
         let table = [
             (
                 json!({"id": "1", "properties": {"exitCode": "0"}}),

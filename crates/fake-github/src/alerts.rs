@@ -8,7 +8,7 @@ use super::links::Links;
 use super::state::Repository;
 use super::uploads::Analysis;
 
-/// What makes two findings one.
+/// What makes two findings the same alert.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Identity {
     tool: String,
@@ -18,17 +18,20 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(analysis: Analysis<'_>, result: &Value) -> Self {
+    fn from_result(analysis: Analysis<'_>, result: &Value) -> Self {
         let print = result.pointer("/partialFingerprints/primaryLocationLineHash");
-        let place = result
+        let location = result
             .pointer("/locations/0/physicalLocation")
             .map(ToString::to_string);
         Self {
             tool: analysis.tool().to_owned(),
             category: analysis.category().to_owned(),
             rule: rule_id(result),
-            // Without one an alert is as new as its place, as on GitHub for files that came by the API.
-            fingerprint: print.map(ToString::to_string).or(place).unwrap_or_default(),
+            // Without a fingerprint, the location identifies an alert, as on GitHub for files that were uploaded through the API.
+            fingerprint: print
+                .map(ToString::to_string)
+                .or(location)
+                .unwrap_or_default(),
         }
     }
 }
@@ -50,7 +53,7 @@ pub(super) struct Alert {
     /// First and last line.
     pub(super) lines: (u64, u64),
     commit: String,
-    /// As answers show it.
+    /// The object of the API's responses.
     tool_json: Value,
     created: String,
     updated: String,
@@ -90,7 +93,7 @@ impl Repository {
         let mut numbers: BTreeMap<Identity, usize> = BTreeMap::new();
         let mut known: BTreeMap<(String, Identity), Alert> = BTreeMap::new();
         for analysis in self.analyses() {
-            let place = (
+            let location = (
                 analysis.upload.git_ref(),
                 analysis.tool(),
                 analysis.category(),
@@ -100,7 +103,7 @@ impl Repository {
                     git_ref.as_str(),
                     identity.tool.as_str(),
                     identity.category.as_str(),
-                ) == place
+                ) == location
                     && alert.state != State::Fixed
                 {
                     alert.state = State::Fixed;
@@ -128,24 +131,24 @@ fn text(value: &Value, pointer: &str) -> Option<String> {
 
 fn alert(analysis: Analysis<'_>, result: &Value) -> Alert {
     let rule = rule(analysis.run, result);
-    let place = "/locations/0/physicalLocation";
+    let location = "/locations/0/physicalLocation";
     let line = |name: &str| {
         result
-            .pointer(&format!("{place}/region/{name}"))
+            .pointer(&format!("{location}/region/{name}"))
             .and_then(Value::as_u64)
     };
     let first = line("startLine").unwrap_or(1);
     Alert {
         number: 0,
-        // Whatever its `suppressions` say: GitHub does not look at them (github/codeql-action, issue 1230).
+        // Its `suppressions` do not matter: GitHub does not read them (github/codeql-action, issue 1230).
         state: State::Open,
         git_ref: analysis.upload.git_ref().to_owned(),
-        identity: Identity::of(analysis, result),
+        identity: Identity::from_result(analysis, result),
         rule,
         level: text(result, "/level").unwrap_or_else(|| "warning".into()),
         message: text(result, "/message/text").unwrap_or_default(),
         subject: text(result, "/locations/0/logicalLocations/0/fullyQualifiedName"),
-        path: text(result, &format!("{place}/artifactLocation/uri")).unwrap_or_default(),
+        path: text(result, &format!("{location}/artifactLocation/uri")).unwrap_or_default(),
         lines: (first, line("endLine").unwrap_or(first)),
         commit: analysis.upload.commit().to_owned(),
         tool_json: analysis.tool_json(),
@@ -207,7 +210,8 @@ impl Alert {
 
     /// Whether `result` is this alert.
     pub(super) fn is(&self, analysis: Analysis<'_>, result: &Value) -> bool {
-        self.git_ref == analysis.upload.git_ref() && self.identity == Identity::of(analysis, result)
+        self.git_ref == analysis.upload.git_ref()
+            && self.identity == Identity::from_result(analysis, result)
     }
 
     pub(super) fn json(&self, links: &Links) -> Value {

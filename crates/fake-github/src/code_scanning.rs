@@ -46,7 +46,7 @@ pub(super) async fn uploaded(
 }
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct Filter {
     #[serde(rename = "ref")]
     git_ref: Option<String>,
     tool_name: Option<String>,
@@ -55,17 +55,17 @@ pub(super) struct Wanted {
     severity: Option<String>,
 }
 
-impl Wanted {
+impl Filter {
     // A name without `refs/` is that of a branch.
     fn is_ref(&self, git_ref: &str) -> bool {
-        let wanted = self.git_ref.as_deref();
-        wanted.is_none_or(|wanted| git_ref == wanted || git_ref == format!("refs/heads/{wanted}"))
+        let filter = self.git_ref.as_deref();
+        filter.is_none_or(|filter| git_ref == filter || git_ref == format!("refs/heads/{filter}"))
     }
 
     fn is_tool(&self, tool: &str) -> bool {
         self.tool_name
             .as_deref()
-            .is_none_or(|wanted| wanted == tool)
+            .is_none_or(|filter| filter == tool)
     }
 }
 
@@ -76,7 +76,7 @@ fn no_analysis() -> Response {
 pub(super) async fn analyses(
     State(shared): State<Shared>,
     links: Links,
-    Query(wanted): Query<Wanted>,
+    Query(filter): Query<Filter>,
     Query(paging): Query<Paging>,
 ) -> Response {
     let repository = shared.repository();
@@ -85,21 +85,21 @@ pub(super) async fn analyses(
         return no_analysis();
     }
     // The newest first.
-    let found: Vec<_> = all
+    let matches: Vec<_> = all
         .into_iter()
         .rev()
         .filter(|analysis| {
-            wanted.is_ref(analysis.upload.git_ref()) && wanted.is_tool(analysis.tool())
+            filter.is_ref(analysis.upload.git_ref()) && filter.is_tool(analysis.tool())
         })
         .filter(|analysis| {
-            wanted
+            filter
                 .sarif_id
                 .as_ref()
                 .is_none_or(|id| *id == analysis.upload.id)
         })
         .map(|analysis| analysis.json(&links))
         .collect();
-    listed(&found, &paging, &links.api("code-scanning/analyses"))
+    listed(&matches, &paging, &links.api("code-scanning/analyses"))
 }
 
 pub(super) async fn analysis(
@@ -109,11 +109,11 @@ pub(super) async fn analysis(
     headers: HeaderMap,
 ) -> Response {
     let repository = shared.repository();
-    let found = repository
+    let analysis = repository
         .analyses()
         .into_iter()
         .find(|a| id.parse() == Ok(a.id));
-    let Some(found) = found else {
+    let Some(analysis) = analysis else {
         return not_found();
     };
     let accepted = headers
@@ -121,7 +121,7 @@ pub(super) async fn analysis(
         .and_then(|value| value.to_str().ok());
     if accepted.is_some_and(|accepted| accepted.contains("application/sarif+json")) {
         let alerts = repository.alerts();
-        let run = with_alerts(found, &alerts, &links);
+        let run = with_alerts(analysis, &alerts, &links);
         let file = json!({"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]});
         return (
             [(header::CONTENT_TYPE, "application/sarif+json")],
@@ -129,7 +129,7 @@ pub(super) async fn analysis(
         )
             .into_response();
     }
-    Json(found.json(&links)).into_response()
+    Json(analysis.json(&links)).into_response()
 }
 
 // The file as it was uploaded, and in each result the alert that it became.
@@ -149,7 +149,7 @@ fn with_alerts(analysis: Analysis<'_>, alerts: &[Alert], links: &Links) -> Value
 pub(super) async fn alerts(
     State(shared): State<Shared>,
     links: Links,
-    Query(wanted): Query<Wanted>,
+    Query(filter): Query<Filter>,
     Query(paging): Query<Paging>,
 ) -> Response {
     let repository = shared.repository();
@@ -157,24 +157,24 @@ pub(super) async fn alerts(
         return no_analysis();
     }
     // Without a ref, the default branch is meant.
-    let wanted = Wanted {
-        git_ref: wanted.git_ref.or_else(|| Some("refs/heads/main".into())),
-        ..wanted
+    let filter = Filter {
+        git_ref: filter.git_ref.or_else(|| Some("refs/heads/main".into())),
+        ..filter
     };
-    let mut found = repository.alerts();
-    found.retain(|alert| {
-        wanted.is_ref(&alert.git_ref)
-            && wanted.is_tool(alert.tool())
-            && wanted
+    let mut matches = repository.alerts();
+    matches.retain(|alert| {
+        filter.is_ref(&alert.git_ref)
+            && filter.is_tool(alert.tool())
+            && filter
                 .state
                 .as_ref()
                 .is_none_or(|state| state == alert.state.name())
-            && wanted
+            && filter
                 .severity
                 .as_ref()
                 .is_none_or(|s| Some(s.as_str()) == alert.rule.severity)
     });
-    found.sort_by_key(|alert| std::cmp::Reverse(alert.number));
-    let found: Vec<_> = found.iter().map(|alert| alert.json(&links)).collect();
-    listed(&found, &paging, &links.api("code-scanning/alerts"))
+    matches.sort_by_key(|alert| std::cmp::Reverse(alert.number));
+    let matches: Vec<_> = matches.iter().map(|alert| alert.json(&links)).collect();
+    listed(&matches, &paging, &links.api("code-scanning/alerts"))
 }

@@ -65,13 +65,13 @@ pub(super) async fn list(
     Query(paging): Query<Paging>,
 ) -> Response {
     let repository = shared.repository();
-    let found = repository
+    let matches = repository
         .comments
         .iter()
         .filter(|comment| comment.on == on);
-    let found: Vec<_> = found.map(|comment| comment.json(&links)).collect();
+    let matches: Vec<_> = matches.map(|comment| comment.json(&links)).collect();
     listed(
-        &found,
+        &matches,
         &paging,
         &links.api(&format!("issues/{on}/comments")),
     )
@@ -95,10 +95,10 @@ pub(super) async fn create(
         created: now(),
         updated: now(),
     };
-    let answer = comment.json(&links);
+    let response = comment.json(&links);
     repository.comments.push(comment);
     repository.save();
-    (StatusCode::CREATED, Json(answer)).into_response()
+    (StatusCode::CREATED, Json(response)).into_response()
 }
 
 pub(super) async fn get(
@@ -132,7 +132,7 @@ pub(super) async fn update(
     };
     comment.body = written.body;
     comment.updated = now();
-    let answer = comment.json(&links);
+    let response = comment.json(&links);
     repository.save();
-    Json(answer).into_response()
+    Json(response).into_response()
 }

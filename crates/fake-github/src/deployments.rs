@@ -99,7 +99,7 @@ impl Deployment {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct Filter {
     environment: Option<String>,
     #[serde(rename = "ref")]
     git_ref: Option<String>,
@@ -108,23 +108,23 @@ pub(super) struct Wanted {
 pub(super) async fn list(
     State(shared): State<Shared>,
     links: Links,
-    Query(wanted): Query<Wanted>,
+    Query(filter): Query<Filter>,
     Query(paging): Query<Paging>,
 ) -> Response {
     let repository = shared.repository();
     // The newest first.
-    let found = repository.deployments.iter().rev().filter(|deployment| {
-        wanted
+    let matches = repository.deployments.iter().rev().filter(|deployment| {
+        filter
             .environment
             .as_ref()
             .is_none_or(|e| e == deployment.environment())
-            && wanted
+            && filter
                 .git_ref
                 .as_ref()
                 .is_none_or(|git_ref| *git_ref == deployment.request.git_ref)
     });
-    let found: Vec<_> = found.map(|deployment| deployment.json(&links)).collect();
-    listed(&found, &paging, &links.api("deployments"))
+    let matches: Vec<_> = matches.map(|deployment| deployment.json(&links)).collect();
+    listed(&matches, &paging, &links.api("deployments"))
 }
 
 pub(super) async fn create(
@@ -139,10 +139,10 @@ pub(super) async fn create(
         statuses: Vec::new(),
         created: now(),
     };
-    let answer = deployment.json(&links);
+    let response = deployment.json(&links);
     repository.deployments.push(deployment);
     repository.save();
-    (StatusCode::CREATED, Json(answer)).into_response()
+    (StatusCode::CREATED, Json(response)).into_response()
 }
 
 pub(super) async fn get(
@@ -175,9 +175,15 @@ pub(super) async fn statuses(
     else {
         return not_found();
     };
-    let found = of.statuses.iter().rev();
-    let found: Vec<_> = found.map(|status| of.status_json(status, &links)).collect();
-    listed(&found, &paging, &format!("{}/statuses", of.address(&links)))
+    let matches = of.statuses.iter().rev();
+    let matches: Vec<_> = matches
+        .map(|status| of.status_json(status, &links))
+        .collect();
+    listed(
+        &matches,
+        &paging,
+        &format!("{}/statuses", of.address(&links)),
+    )
 }
 
 pub(super) async fn add_status(
@@ -199,8 +205,8 @@ pub(super) async fn add_status(
     else {
         return not_found();
     };
-    let answer = of.status_json(&status, &links);
+    let response = of.status_json(&status, &links);
     of.statuses.push(status);
     repository.save();
-    (StatusCode::CREATED, Json(answer)).into_response()
+    (StatusCode::CREATED, Json(response)).into_response()
 }

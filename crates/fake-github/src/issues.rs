@@ -63,18 +63,18 @@ impl Issue {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct Filter {
     state: Option<String>,
     labels: Option<String>,
 }
 
-impl Wanted {
+impl Filter {
     fn has(&self, issue: &Issue) -> bool {
         let state = self.state.as_deref().unwrap_or("open");
         let labels = self.labels.as_deref().unwrap_or_default();
         let mut labels = labels.split(',').filter(|label| !label.is_empty());
         (state == "all" || state == issue.state())
-            && labels.all(|wanted| issue.labels.iter().any(|l| l.eq_ignore_ascii_case(wanted)))
+            && labels.all(|filter| issue.labels.iter().any(|l| l.eq_ignore_ascii_case(filter)))
     }
 }
 
@@ -118,20 +118,20 @@ impl Written {
 pub(super) async fn list(
     State(shared): State<Shared>,
     links: Links,
-    Query(wanted): Query<Wanted>,
+    Query(filter): Query<Filter>,
     Query(paging): Query<Paging>,
 ) -> Response {
     let repository = shared.repository();
     // The newest first.
-    let found = repository
+    let matches = repository
         .issues
         .iter()
         .rev()
-        .filter(|issue| wanted.has(issue));
-    let found: Vec<_> = found
+        .filter(|issue| filter.has(issue));
+    let matches: Vec<_> = matches
         .map(|issue| issue.json(&links, repository.comments_on(issue.number)))
         .collect();
-    listed(&found, &paging, &links.api("issues"))
+    listed(&matches, &paging, &links.api("issues"))
 }
 
 pub(super) async fn create(
@@ -154,10 +154,10 @@ pub(super) async fn create(
         created: now(),
         updated: now(),
     };
-    let answer = issue.json(&links, 0);
+    let response = issue.json(&links, 0);
     repository.issues.push(issue);
     repository.save();
-    (StatusCode::CREATED, Json(answer)).into_response()
+    (StatusCode::CREATED, Json(response)).into_response()
 }
 
 pub(super) async fn get(
@@ -215,7 +215,7 @@ pub(super) async fn update(
         .assignees
         .unwrap_or_else(|| std::mem::take(&mut issue.assignees));
     issue.updated = now();
-    let answer = issue.json(&links, comments);
+    let response = issue.json(&links, comments);
     repository.save();
-    Json(answer).into_response()
+    Json(response).into_response()
 }

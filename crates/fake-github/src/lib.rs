@@ -1,8 +1,8 @@
 //! GitHub's REST API: the part that the actions use.
 //!
-//! Source: the OpenAPI description of api.github.com, to which every request and every answer is held
-//! (`schema`). A request that it does not describe is refused with 422, as GitHub does; an answer of
-//! ours that it does not describe is 500.
+//! Source: the OpenAPI description of api.github.com, against which every request and every response is
+//! checked (`schema`). A request that it does not describe is refused with 422, as GitHub does; a response of this
+//! server that it does not describe is 500.
 
 mod alerts;
 mod code_scanning;
@@ -48,8 +48,8 @@ pub struct GitHub {
     _witness: Witness,
 }
 
-/// Answers of ours that GitHub's schema does not describe. A test that got one must not pass, even
-/// if the client shrugs the 500 off.
+/// Responses of this server that GitHub's schema does not describe. A test that got one must not pass, even
+/// if the client ignores the 500.
 #[derive(Clone, Default)]
 struct Undescribed(Arc<Mutex<Vec<String>>>);
 
@@ -59,7 +59,7 @@ impl Undescribed {
     }
 }
 
-/// Panics at the end of a test that got such an answer.
+/// Panics at the end of a test that got such a response.
 struct Witness(Undescribed);
 
 impl Drop for Witness {
@@ -90,7 +90,7 @@ impl Shared {
 }
 
 impl GitHub {
-    /// A server for a test, which takes the token `token`.
+    /// A server for a test, which accepts the token `token`.
     ///
     /// # Errors
     /// When no port is free.
@@ -98,23 +98,23 @@ impl GitHub {
         Self::with(([127, 0, 0, 1], 0).into(), Options::new(token)).await
     }
 
-    /// A server at `address` that keeps what it is told in `data`.
+    /// A server at `address` that stores its state in `data`.
     ///
     /// # Errors
-    /// When the port is taken.
+    /// When the port is in use.
     pub async fn at(address: SocketAddr, token: &str, data: Option<&Path>) -> anyhow::Result<Self> {
         let options = Options::new(token);
         let options = match data {
-            Some(folder) => options.data(folder),
+            Some(directory) => options.data(directory),
             None => options,
         };
         Self::with(address, options).await
     }
 
-    /// A server at `address` (port 0: any), set up as `options` say.
+    /// A server at `address` (port 0: any), with `options`.
     ///
     /// # Errors
-    /// When the port is taken, or what was kept can't be read.
+    /// When the port is in use, or the stored state can't be read.
     pub async fn with(address: SocketAddr, options: Options) -> anyhow::Result<Self> {
         let listener = listen(address).await?;
         let shared = Shared {
@@ -138,7 +138,7 @@ impl GitHub {
         self.shared.base.clone()
     }
 
-    /// Give this answer once.
+    /// Inject `fault` into the first request that matches it.
     pub fn expect(&self, fault: Fault) {
         self.faults.expect(fault);
     }
@@ -157,7 +157,7 @@ impl GitHub {
             .collect()
     }
 
-    /// How often an upload answers `pending` before it is done.
+    /// How many polls of an upload return `pending` before it is done.
     pub fn pending(&self, times: u32) {
         self.shared.repository().pending = times;
     }
@@ -205,13 +205,13 @@ impl GitHub {
         number
     }
 
-    /// Take no more requests, and let those that are under way end.
+    /// Accept no more requests, and finish those in progress.
     pub async fn stop(self) {
         self.server.stop().await;
     }
 }
 
-// The parameters have the names of GitHub's description: route and operation are found by them.
+// The parameters have the names of GitHub's description, so that a route identifies its operation.
 fn router(shared: &Shared) -> Router {
     let operations = Router::new()
         .route("/code-scanning/sarifs", post(code_scanning::upload))

@@ -1,10 +1,10 @@
-//! The addresses in answers.
+//! The URLs in responses.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde_json::{Value, json};
 
-/// One repository's addresses: those of the API lead back to this server, so that a client that
+/// One repository's addresses: those of the API point to this server, so that a client that
 /// follows them stays here, and those for people lead to its pages.
 #[derive(Debug, Clone)]
 pub(super) struct Links {

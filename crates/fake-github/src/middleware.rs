@@ -1,4 +1,4 @@
-//! What stands before every operation: the token, its permissions, the shape of request and answer.
+//! The checks before every operation: the token, its permissions, the schema of request and response.
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -14,12 +14,12 @@ use super::options::Access;
 use super::response::{not_found, refused};
 use super::schema::Operation;
 
-/// Bytes of a request or an answer; a SARIF file of 10 MB is 14 MB of base64.
+/// The largest request or response, in bytes; a SARIF file of 10 MB is 14 MB of base64.
 const LIMIT: usize = 64 * 1024 * 1024;
 
-/// Every answer's headers, also that of a refusal.
+/// The headers of every response, refusals included.
 pub(super) async fn headers(request: Request, next: Next) -> Response {
-    let mut answer = next.run(request).await;
+    let mut response = next.run(request).await;
     let id = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
     let reset = (jiff::Timestamp::now().as_second() + 3600).to_string();
     let all = [
@@ -33,24 +33,24 @@ pub(super) async fn headers(request: Request, next: Next) -> Response {
     ];
     for (name, value) in all {
         if let Ok(value) = HeaderValue::from_str(value) {
-            answer.headers_mut().entry(name).or_insert(value);
+            response.headers_mut().entry(name).or_insert(value);
         }
     }
-    answer
+    response
 }
 
-/// Let in who has the right token, and the permission for what is asked.
+/// Refuse a request without the right token, or without the permission for its operation.
 pub(super) async fn admit(
     State(shared): State<Shared>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let given = request
+    let header = request
         .headers()
         .get("authorization")
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let token = given.split_once(' ').map_or("", |(_, token)| token);
+    let token = header.split_once(' ').map_or("", |(_, token)| token);
     if token.is_empty() {
         return refused(StatusCode::UNAUTHORIZED, "Requires authentication");
     }
@@ -72,7 +72,7 @@ pub(super) async fn admit(
     // A comment on a pull request is a comment on an issue.
     let on_pull_request = path.contains("/comments") && may(&shared, "pull-requests", access);
     if !may(&shared, permission, access) && !on_pull_request {
-        let mut answer = refused(
+        let mut response = refused(
             StatusCode::FORBIDDEN,
             "Resource not accessible by integration",
         );
@@ -83,11 +83,11 @@ pub(super) async fn admit(
         };
         let accepted = format!("{}={level}", permission.replace('-', "_"));
         if let Ok(accepted) = HeaderValue::from_str(&accepted) {
-            answer
+            response
                 .headers_mut()
                 .insert("x-accepted-github-permissions", accepted);
         }
-        return answer;
+        return response;
     }
     let links = Links::new(&shared.base, &repository);
     request.extensions_mut().insert(links);
@@ -118,32 +118,32 @@ fn may(shared: &Shared, permission: &str, access: Access) -> bool {
     permission == "metadata"
         || granted
             .get(permission)
-            .is_some_and(|given| *given >= access)
+            .is_some_and(|level| *level >= access)
 }
 
-/// Hold request and answer to GitHub's own description of the operation.
+/// Check request and response against GitHub's description of the operation.
 pub(super) async fn described(
     State(shared): State<Shared>,
     matched: MatchedPath,
     request: Request,
     next: Next,
 ) -> Response {
-    let Some(operation) = Operation::of(request.method().as_str(), matched.as_str()) else {
-        // GitHub says so of a method, too.
+    let Some(operation) = Operation::find(request.method().as_str(), matched.as_str()) else {
+        // GitHub's response for a method, too.
         return not_found();
     };
-    let request = match sound(operation, request).await {
+    let request = match checked(operation, request).await {
         Ok(request) => request,
         Err(refusal) => return *refusal,
     };
     let (parts, body) = next.run(request).await.into_parts();
     let Ok(bytes) = axum::body::to_bytes(body, LIMIT).await else {
-        return undescribed(&shared, "an answer that broke off");
+        return undescribed(&shared, "a response that broke off");
     };
     let kind = parts.headers.get("content-type");
     if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json")) {
         let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        if let Some(problem) = operation.answer_problem(parts.status.as_u16(), &value) {
+        if let Some(problem) = operation.response_problem(parts.status.as_u16(), &value) {
             return undescribed(
                 &shared,
                 &format!(
@@ -156,7 +156,7 @@ pub(super) async fn described(
     Response::from_parts(parts, Body::from(bytes))
 }
 
-// This server's own mistake, not the client's.
+// A mistake of this server, not of the client.
 fn undescribed(shared: &Shared, what: &str) -> Response {
     shared.undescribed.all().push(what.to_owned());
     refused(
@@ -165,7 +165,7 @@ fn undescribed(shared: &Shared, what: &str) -> Response {
     )
 }
 
-async fn sound(operation: &Operation, request: Request) -> Result<Request, Box<Response>> {
+async fn checked(operation: &Operation, request: Request) -> Result<Request, Box<Response>> {
     if !operation.takes_body() {
         return Ok(request);
     }

@@ -1,18 +1,18 @@
-//! How the server is set up.
+//! The options of the server.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What a token may do with one kind of thing, as `permissions:` of a workflow says it.
+/// What a token may do with one kind of thing, as in a workflow's `permissions:`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// Look at it.
+    /// Read it.
     Read,
-    /// Look at it and change it.
+    /// Read and change it.
     Write,
 }
 
-/// How a server is set up.
+/// The options of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(super) token: String,
@@ -22,7 +22,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// A server that takes the token `token`, which may do everything, with any repository.
+    /// A server that accepts the token `token`, which may do everything, with any repository.
     pub fn new(token: &str) -> Self {
         Self {
             token: token.into(),
@@ -33,7 +33,7 @@ impl Options {
     }
 
     /// What the token may do, by the names of a workflow's `permissions:` (`security-events`,
-    /// `issues`, `pull-requests`, `deployments`, `contents`); nothing else. For anything else the answer is 403,
+    /// `issues`, `pull-requests`, `deployments`, `contents`); nothing else. Anything else is refused with 403,
     /// "Resource not accessible by integration".
     #[must_use]
     pub fn permissions(mut self, granted: &[(&str, Access)]) -> Self {
@@ -44,17 +44,17 @@ impl Options {
         self
     }
 
-    /// The only repository that there is (`owner/name`); any other one is 404.
+    /// The only repository (`owner/name`); any other one is 404.
     #[must_use]
     pub fn repository(mut self, repository: &str) -> Self {
         self.repository = Some(repository.into());
         self
     }
 
-    /// The folder in which it keeps what it is told, over restarts.
+    /// The directory in which it stores its state, over restarts.
     #[must_use]
-    pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.data = Some(folder.into());
+    pub fn data(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.data = Some(directory.into());
         self
     }
 }

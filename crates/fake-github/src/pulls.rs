@@ -85,19 +85,19 @@ impl Pull {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct Filter {
     state: Option<String>,
     /// `owner:branch`.
     head: Option<String>,
     base: Option<String>,
 }
 
-impl Wanted {
+impl Filter {
     fn has(&self, pull: &Pull, owner: &str) -> bool {
         let state = self.state.as_deref().unwrap_or("open");
         let head = format!("{owner}:{}", pull.head.0);
         (state == "all" || state == pull.state())
-            && self.head.as_ref().is_none_or(|wanted| *wanted == head)
+            && self.head.as_ref().is_none_or(|filter| *filter == head)
             && self.base.as_ref().is_none_or(|base| *base == pull.base)
     }
 }
@@ -105,19 +105,19 @@ impl Wanted {
 pub(super) async fn list(
     State(shared): State<Shared>,
     links: Links,
-    Query(wanted): Query<Wanted>,
+    Query(filter): Query<Filter>,
     Query(paging): Query<Paging>,
 ) -> Response {
     let repository = shared.repository();
     // The newest first.
-    let found: Vec<_> = repository
+    let matches: Vec<_> = repository
         .pulls
         .iter()
         .rev()
-        .filter(|pull| wanted.has(pull, links.owner()))
+        .filter(|pull| filter.has(pull, links.owner()))
         .map(|pull| pull.json(&links))
         .collect();
-    listed(&found, &paging, &links.api("pulls"))
+    listed(&matches, &paging, &links.api("pulls"))
 }
 
 pub(super) async fn get(
@@ -129,12 +129,12 @@ pub(super) async fn get(
     let Some(pull) = repository.pulls.iter().find(|pull| pull.number == number) else {
         return not_found();
     };
-    let answer = pull.json(&links);
+    let response = pull.json(&links);
     let comments = repository.comments_on(number);
     let more = json!({
         "merged": false, "mergeable": true, "rebaseable": true, "mergeable_state": "clean", "merged_by": null,
         "comments": comments, "review_comments": 0, "maintainer_can_modify": false,
         "commits": 1, "additions": 1, "deletions": 0, "changed_files": 1,
     });
-    Json(with(answer, &more)).into_response()
+    Json(with(response, &more)).into_response()
 }

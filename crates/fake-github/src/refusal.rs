@@ -1,24 +1,24 @@
-//! GitHub's refusals in its own words, for tests that ask for one.
+//! GitHub's refusals, with GitHub's messages, for tests that inject one.
 
 use serde_json::json;
 
 use testkit::Fault;
 
-/// How GitHub says no.
+/// A refusal of GitHub.
 ///
 /// Source: docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api and
 /// …/rate-limits-for-the-rest-api; docs.github.com/rest/code-scanning for its own 403s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// 401: the token is none.
+    /// 401: the token is not valid.
     BadCredentials,
     /// 403: the token lacks a permission.
     NoPermission,
-    /// 403: code scanning needs a licence that the repository does not have.
+    /// 403: code scanning needs a license that the repository does not have.
     NoAdvancedSecurity,
     /// 403: code scanning is switched off.
     CodeScanningOff,
-    /// 403 with no requests left until a time to come.
+    /// 403 with no requests left until a later time.
     RateLimit {
         /// Seconds until then.
         reset: i64,
@@ -39,7 +39,7 @@ pub enum Refusal {
     TooLarge,
     /// 422: a value is refused.
     Invalid,
-    /// 502: a gateway has no answer; its body is a page, not JSON.
+    /// 502: a gateway got no response; the body is a page, not JSON.
     BadGateway,
     /// 503: the service is down.
     Unavailable,
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_refusal_has_the_shape_of_githubs_errors() {
-        let upload = Operation::of("POST", "/repos/{owner}/{repo}/code-scanning/sarifs")
+        let upload = Operation::find("POST", "/repos/{owner}/{repo}/code-scanning/sarifs")
             .expect("the operation");
         for refusal in [
             Refusal::BadCredentials,
@@ -130,7 +130,7 @@ mod tests {
         ] {
             let fault = refusal.fault("/sarifs");
             let body = serde_json::from_str(&fault.body).expect("JSON");
-            let problem = upload.answer_problem(fault.status, &body);
+            let problem = upload.response_problem(fault.status, &body);
             assert!(problem.is_none(), "{refusal:?}: {problem:?}");
         }
     }

@@ -64,12 +64,12 @@ pub(super) async fn get(State(shared): State<Shared>, links: Links) -> Json<Valu
     Json(json(&links, open))
 }
 
-/// The repository with `open` open issues, as answers show it.
+/// The repository with `open` open issues, the object of the API's responses.
 pub(super) fn json(links: &Links, open: usize) -> Value {
     let repository = &links.repository;
     let (owner, name) = repository.split_once('/').unwrap_or_default();
     let page = format!("https://github.com/{repository}");
-    let found = json!({
+    let object = json!({
         "id": 1, "node_id": "R_1", "name": name, "full_name": repository, "owner": user(owner, 1, "Organization"),
         "private": false, "visibility": "public", "fork": false, "description": null, "homepage": null, "language": null,
         "html_url": page, "clone_url": format!("{page}.git"), "svn_url": page, "mirror_url": null,
@@ -83,11 +83,11 @@ pub(super) fn json(links: &Links, open: usize) -> Value {
         "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "pushed_at": "2026-01-01T00:00:00Z",
         "permissions": {"admin": false, "pull": true, "push": true},
     });
-    let mut found = with(found, &counts);
+    let mut object = with(object, &counts);
     for (field, suffix) in SUFFIXES {
-        found[field] = json!(format!("{}{suffix}", links.root()));
+        object[field] = json!(format!("{}{suffix}", links.root()));
     }
-    found
+    object
 }
 
 pub(super) async fn snapshot(State(shared): State<Shared>, Json(body): Json<Value>) -> Response {
@@ -96,6 +96,6 @@ pub(super) async fn snapshot(State(shared): State<Shared>, Json(body): Json<Valu
     repository.snapshots.push(body);
     repository.save();
     let message = "Dependency results for the repo have been successfully updated.";
-    let answer = json!({"id": id, "created_at": now(), "result": "SUCCESS", "message": message});
-    (StatusCode::CREATED, Json(answer)).into_response()
+    let response = json!({"id": id, "created_at": now(), "result": "SUCCESS", "message": message});
+    (StatusCode::CREATED, Json(response)).into_response()
 }

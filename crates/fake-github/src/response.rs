@@ -1,4 +1,4 @@
-//! The shapes of GitHub's answers.
+//! The shapes of GitHub's responses.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -31,7 +31,7 @@ pub(super) fn invalid(resource: &str, field: &str, code: &str, message: &str) ->
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
 }
 
-/// Which part of a list is wanted.
+/// The requested page of a list.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Paging {
     page: Option<usize>,
@@ -48,7 +48,7 @@ pub(super) fn listed(all: &[Value], paging: &Paging, address: &str) -> Response 
         .skip((page - 1).saturating_mul(size))
         .take(size)
         .collect();
-    let mut answer = Json(json!(shown)).into_response();
+    let mut response = Json(json!(shown)).into_response();
     let join = if address.contains('?') { '&' } else { '?' };
     let link = |to: usize, name: &str| {
         format!("<{address}{join}per_page={size}&page={to}>; rel=\"{name}\"")
@@ -64,9 +64,9 @@ pub(super) fn listed(all: &[Value], paging: &Paging, address: &str) -> Response 
         .ok()
         .filter(|v| !v.is_empty())
     {
-        answer.headers_mut().insert(header::LINK, value);
+        response.headers_mut().insert(header::LINK, value);
     }
-    answer
+    response
 }
 
 /// `object` with the fields of `more`, in two parts where one is too long for `json!`.

@@ -75,15 +75,15 @@ pub(super) fn accept(body: &Value) -> Result<Upload, Refusal> {
 
 /// What processing reports.
 fn problems(sarif: &Value) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut problems = Vec::new();
     if sarif["version"] != json!("2.1.0") {
-        found.push("rejecting SARIF, as its version is not 2.1.0".to_owned());
+        problems.push("rejecting SARIF, as its version is not 2.1.0".to_owned());
     }
     let Some(runs) = sarif["runs"].as_array() else {
         return vec!["rejecting SARIF, as there are no runs".to_owned()];
     };
     if runs.len() > RUNS {
-        found.push(format!(
+        problems.push(format!(
             "rejecting SARIF, as there are more runs per file than allowed ({} > {RUNS})",
             runs.len()
         ));
@@ -92,17 +92,18 @@ fn problems(sarif: &Value) -> Vec<String> {
     for run in runs {
         let category = (run.pointer("/tool/driver/name"), category_and_run_id(run).0);
         if categories.contains(&category) {
-            found.push("A delivery cannot contain multiple runs with the same category".to_owned());
+            problems
+                .push("A delivery cannot contain multiple runs with the same category".to_owned());
         }
         categories.push(category);
-        run_problems(run, &mut found);
+        run_problems(run, &mut problems);
     }
-    found
+    problems
 }
 
-fn run_problems(run: &Value, found: &mut Vec<String>) {
+fn run_problems(run: &Value, problems: &mut Vec<String>) {
     if text(run, "/tool/driver/name").is_none() {
-        found.push("rejecting SARIF, as a run has no tool name".to_owned());
+        problems.push("rejecting SARIF, as a run has no tool name".to_owned());
     }
     let none = Vec::new();
     let rules = run
@@ -110,7 +111,7 @@ fn run_problems(run: &Value, found: &mut Vec<String>) {
         .and_then(Value::as_array)
         .unwrap_or(&none);
     if rules.len() > RULES {
-        found.push(format!(
+        problems.push(format!(
             "rejecting SARIF, as there are more rules per run than allowed ({} > {RULES})",
             rules.len()
         ));
@@ -123,39 +124,39 @@ fn run_problems(run: &Value, found: &mut Vec<String>) {
             ("/help/text", usize::MAX),
         ] {
             if text(rule, pointer).is_none_or(|text| text.chars().count() > limit) {
-                found.push(format!("could not convert rules: {id}: invalid {pointer}"));
+                problems.push(format!("could not convert rules: {id}: invalid {pointer}"));
             }
         }
         if let Some(severity) = rule.pointer("/properties/security-severity") {
             let number = severity.as_str().and_then(|text| text.parse::<f64>().ok());
             if !number.is_some_and(|number| (0.0..=10.0).contains(&number)) {
-                found.push(format!("could not convert rules: invalid security severity value, is not a number: {severity}"));
+                problems.push(format!("could not convert rules: invalid security severity value, is not a number: {severity}"));
             }
         }
     }
     let Some(results) = run["results"].as_array() else {
-        found.push("rejecting SARIF, as a run has no results".to_owned());
+        problems.push("rejecting SARIF, as a run has no results".to_owned());
         return;
     };
     if results.len() > RESULTS {
-        found.push(format!(
+        problems.push(format!(
             "rejecting SARIF, as there are more results per run than allowed ({} > {RESULTS})",
             results.len()
         ));
     }
     for result in results {
         if text(result, "/message/text").is_none() {
-            found.push("expected a message text".to_owned());
+            problems.push("expected a message text".to_owned());
         }
         let Some(uri) = text(result, "/locations/0/physicalLocation/artifactLocation/uri") else {
-            found.push("locationFromSarifResult: expected artifact location".to_owned());
+            problems.push("locationFromSarifResult: expected artifact location".to_owned());
             continue;
         };
         let scheme = uri
             .split_once(':')
             .is_some_and(|(scheme, _)| !scheme.contains('/') && scheme != "file");
         if scheme || uri.contains(' ') {
-            found.push(format!(
+            problems.push(format!(
                 "an invalid URI was provided as a SARIF location: {uri}"
             ));
         }
@@ -163,7 +164,7 @@ fn run_problems(run: &Value, found: &mut Vec<String>) {
             .pointer("/locations/0/physicalLocation/region/startLine")
             .and_then(Value::as_u64);
         if line.is_none_or(|line| line == 0) {
-            found.push("expected a region with a start line".to_owned());
+            problems.push("expected a region with a start line".to_owned());
         }
     }
 }

@@ -1,5 +1,5 @@
-//! GitHub's own description of the operations (`schemas/github/`): every request and answer is held
-//! to it.
+//! GitHub's description of the operations (`schemas/`): every request and response is checked against
+//! it.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
@@ -88,10 +88,10 @@ impl Schema {
             }
             _ => {
                 let pointer = error.instance_path().to_string();
-                let place = pointer.trim_start_matches('/');
+                let path = pointer.trim_start_matches('/');
                 // The value may be 10 MB of SARIF.
                 format!(
-                    "For 'properties/{place}', {}.",
+                    "For 'properties/{path}', {}.",
                     error.masked_with("the value")
                 )
             }
@@ -100,7 +100,7 @@ impl Schema {
     }
 }
 
-/// A sentence as GitHub says it.
+/// A message as GitHub writes it.
 #[derive(Debug)]
 pub(super) struct Problem(pub(super) String);
 
@@ -142,7 +142,7 @@ fn read(text: &str) -> Option<Operation> {
 
 impl Operation {
     /// The operation of a route.
-    pub(super) fn of(method: &str, path: &str) -> Option<&'static Self> {
+    pub(super) fn find(method: &str, path: &str) -> Option<&'static Self> {
         ALL.iter().find(|o| o.method == method && o.path == path)
     }
 
@@ -154,7 +154,7 @@ impl Operation {
         self.request.as_ref()?.problem(body)
     }
 
-    pub(super) fn answer_problem(&self, status: u16, body: &Value) -> Option<Problem> {
+    pub(super) fn response_problem(&self, status: u16, body: &Value) -> Option<Problem> {
         match self.responses.get(&status.to_string()) {
             Some(schema) => schema.problem(body),
             None if status >= 400 => ERROR.problem(body),
@@ -173,7 +173,9 @@ mod tests {
         for operation in ALL.iter() {
             let schemas = operation.request.iter().chain(operation.responses.values());
             for schema in schemas {
-                let problem = schema.problem(&Value::Null).expect("null is no answer");
+                let problem = schema
+                    .problem(&Value::Null)
+                    .expect("null is not a valid response");
                 assert!(
                     !problem.0.contains("not usable"),
                     "{} {}",
@@ -185,8 +187,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_as_github_says_it() {
-        let upload = Operation::of("POST", "/repos/{owner}/{repo}/code-scanning/sarifs")
+    fn a_problem_has_githubs_message() {
+        let upload = Operation::find("POST", "/repos/{owner}/{repo}/code-scanning/sarifs")
             .expect("the operation");
         let good = serde_json::json!({"commit_sha": "0".repeat(40), "ref": "refs/heads/main", "sarif": "x"});
         assert!(upload.request_problem(&good).is_none());

@@ -1,4 +1,4 @@
-//! What the repository holds.
+//! The state of the repository.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(super) struct Repository {
     /// Snapshots of the dependency graph, as they were sent.
     pub(super) snapshots: Vec<Value>,
     last: u64,
-    /// How often an upload answers `pending` before it is done.
+    /// How many polls of an upload return `pending` before it is done.
     #[serde(skip)]
     pub(super) pending: u32,
     #[serde(skip)]
@@ -32,13 +32,13 @@ pub(super) struct Repository {
 
 impl Repository {
     pub(super) fn open(data: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(folder) = data else {
+        let Some(directory) = data else {
             return Ok(Self::default());
         };
-        std::fs::create_dir_all(folder).context("while making GitHub's folder")?;
+        std::fs::create_dir_all(directory).context("failed to create GitHub's directory")?;
         // Named after its shape: an earlier `github.json` has another one.
-        let file = folder.join("repository.json");
-        // What another version of this server wrote, with other fields, is nothing that anybody needs.
+        let file = directory.join("repository.json");
+        // What another version of this server wrote, with other fields, is not needed.
         let text = std::fs::read(&file).unwrap_or_default();
         let mut read: Self = serde_json::from_slice(&text).unwrap_or_default();
         read.file = Some(file);

@@ -14,13 +14,13 @@ pub(super) struct Uploaded {
     pub(super) id: String,
     /// The request, with the file unpacked in `sarif`.
     pub(super) request: Value,
-    /// What processing found wrong.
+    /// The errors of the processing.
     pub(super) errors: Vec<String>,
     pub(super) at: String,
     /// One number for every run of the file.
     analyses: Vec<u64>,
     #[serde(skip)]
-    asked: u32,
+    polls: u32,
 }
 
 /// One run of a file that was processed.
@@ -107,7 +107,7 @@ impl Repository {
             errors: upload.errors,
             at: now(),
             analyses,
-            asked: 0,
+            polls: 0,
         });
         self.save();
         id
@@ -116,8 +116,8 @@ impl Repository {
     pub(super) fn upload_status(&mut self, id: &str, links: &Links) -> Option<Value> {
         let pending = self.pending;
         let upload = self.uploads.iter_mut().find(|upload| upload.id == id)?;
-        upload.asked = upload.asked.saturating_add(1);
-        if upload.asked <= pending {
+        upload.polls = upload.polls.saturating_add(1);
+        if upload.polls <= pending {
             return Some(json!({"processing_status": "pending"}));
         }
         let url = links.api(&format!("code-scanning/analyses?sarif_id={id}"));

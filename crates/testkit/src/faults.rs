@@ -11,10 +11,10 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 
-/// An answer to be given instead of the right one, once.
+/// A response in place of the right one, once.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// Part of the line `METHOD /path?query` of the request that it is for.
+    /// Part of the line `METHOD /path?query` of its request.
     pub path: String,
     /// The status.
     pub status: u16,
@@ -25,17 +25,17 @@ pub struct Fault {
     how: How,
 }
 
-/// What happens instead of an answer, or before it.
+/// What happens in place of the response, or before it.
 #[derive(Debug, Clone, Default, PartialEq)]
 enum How {
-    /// The answer of the fault.
+    /// The response of the fault.
     #[default]
-    Answer,
-    /// The connection ends without one.
+    Respond,
+    /// The connection is closed without one.
     HangUp,
-    /// The right answer, later.
+    /// The right response, later.
     Late(Duration),
-    /// The right answer, after the process was told to end.
+    /// The right response, after SIGTERM to the process.
     Terminate(Process),
 }
 
@@ -58,11 +58,11 @@ impl Fault {
             status,
             body: body.into(),
             headers: Vec::new(),
-            how: How::Answer,
+            how: How::Respond,
         }
     }
 
-    /// No answer to that request: its connection is closed.
+    /// No response to that request: its connection is closed.
     pub fn hang_up(path: &str) -> Self {
         Self {
             how: How::HangUp,
@@ -70,7 +70,7 @@ impl Fault {
         }
     }
 
-    /// The right answer to that request, `late`.
+    /// The right response to that request, after `late`.
     pub fn slow(path: &str, late: Duration) -> Self {
         Self {
             how: How::Late(late),
@@ -78,7 +78,7 @@ impl Fault {
         }
     }
 
-    /// The right answer to that request, and SIGTERM to the process of this id: the runner ends the step.
+    /// The right response to that request, after SIGTERM to the process of this id, as when the runner stops the step.
     pub fn terminate(path: &str, process: &Arc<AtomicI32>) -> Self {
         Self {
             how: How::Terminate(Process(Arc::clone(process))),
@@ -147,7 +147,7 @@ async fn intercept(State(faults): State<Faults>, request: Request, next: Next) -
         return next.run(request).await;
     };
     match fault.how {
-        How::Answer => {}
+        How::Respond => {}
         How::HangUp => return hang_up(),
         How::Late(late) => {
             tokio::time::sleep(late).await;
@@ -155,7 +155,7 @@ async fn intercept(State(faults): State<Faults>, request: Request, next: Next) -
         }
         How::Terminate(process) => {
             let id = process.0.load(Ordering::SeqCst).to_string();
-            // Whether it got there is what the test sees.
+            // The test checks whether it arrived.
             let _ = tokio::process::Command::new("kill")
                 .args(["-TERM", &id])
                 .status()
@@ -164,13 +164,13 @@ async fn intercept(State(faults): State<Faults>, request: Request, next: Next) -
         }
     }
     let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = (status, [("content-type", "application/json")], fault.body).into_response();
+    let mut response = (status, [("content-type", "application/json")], fault.body).into_response();
     for (name, value) in &fault.headers {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
-            answer.headers_mut().insert(name, value);
+            response.headers_mut().insert(name, value);
         }
     }
-    answer
+    response
 }
 
 // A body that fails before its first byte takes the connection with it, head and all.

@@ -79,7 +79,9 @@ impl Stack {
         name: &str,
         changed: impl FnOnce(&mut AzureConfig),
     ) -> (Self, ApiServer) {
-        let front = ApiServer::before(&kubeconfig(), &deployer()).await.unwrap();
+        let front = ApiServer::in_front_of(&kubeconfig(), &deployer())
+            .await
+            .unwrap();
         let stack = Self::with(name, |azure| {
             front.serve(azure);
             changed(azure);

@@ -1,4 +1,4 @@
-//! Everything that is not a token goes to the registry behind, as a stream in both directions.
+//! Everything that is not a token is forwarded to the upstream registry, as a stream in both directions.
 //!
 //! That one verifies the token itself; its challenge names our token service.
 
@@ -24,7 +24,7 @@ const OF_ONE_CONNECTION: [HeaderName; 6] = [
 ];
 
 /// Bytes go through as they are, redirects are the client's to follow, and a proxy of this machine
-/// is no way to its own loopback.
+/// must not be used for its own loopback.
 pub(super) fn client() -> anyhow::Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()
@@ -32,7 +32,7 @@ pub(super) fn client() -> anyhow::Result<reqwest::Client> {
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
         .build()
-        .context("while preparing the way to the registry behind")
+        .context("failed to prepare the client of the upstream registry")
 }
 
 fn passing(headers: &HeaderMap) -> HeaderMap {
@@ -68,32 +68,32 @@ pub(super) async fn forward(State(front): State<Front>, request: Request) -> Res
         sent = sent.body(reqwest::Body::wrap_stream(body.into_data_stream()));
     }
     match sent.send().await {
-        Ok(answer) => answered(inner, answer),
+        Ok(upstream) => rewritten(inner, upstream),
         Err(e) => refused(
             StatusCode::BAD_GATEWAY,
             "UNAVAILABLE",
-            &format!("the registry behind does not answer: {}", e.without_url()),
+            &format!("the upstream registry is unreachable: {}", e.without_url()),
         ),
     }
 }
 
-fn answered(inner: &Inner, answer: reqwest::Response) -> Response {
-    let status = answer.status();
-    let mut headers = passing(answer.headers());
+fn rewritten(inner: &Inner, upstream: reqwest::Response) -> Response {
+    let status = upstream.status();
+    let mut headers = passing(upstream.headers());
     let location = headers
         .get(header::LOCATION)
         .and_then(|location| location.to_str().ok());
     if let Some(ours) = location.and_then(|location| ours(inner, location)) {
         headers.insert(header::LOCATION, ours);
     }
-    let stream = answer.bytes_stream().map_err(std::io::Error::other);
+    let stream = upstream.bytes_stream().map_err(std::io::Error::other);
     let mut response = Response::new(Body::from_stream(stream));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
-// An upload goes on where it began: with us.
+// An upload continues where it started: at this server.
 fn ours(inner: &Inner, location: &str) -> Option<HeaderValue> {
     let rest = location.strip_prefix(inner.config.upstream.as_str())?;
     HeaderValue::from_str(&format!("https://{}{rest}", inner.config.login_server)).ok()

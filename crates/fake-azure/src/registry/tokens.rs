@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use super::{Front, Inner, refused};
 use crate::jwt::now;
 
-/// The user that stands for "this password is a refresh token".
+/// The user name that means "the password is a refresh token".
 const USER: &str = "00000000-0000-0000-0000-000000000000";
-/// Seconds that a refresh token lives.
+/// Lifetime of a refresh token, in seconds.
 const REFRESH_LIFE: i64 = 3 * 3600;
-/// Seconds that an access token lives.
+/// Lifetime of an access token, in seconds.
 const ACCESS_LIFE: i64 = 75 * 60;
 
 /// Who may push, and who may only pull.
@@ -38,7 +38,7 @@ fn unauthorized() -> Response {
 type Fields = Form<HashMap<String, String>>;
 
 fn is(fields: &HashMap<String, String>, name: &str, value: &str) -> bool {
-    fields.get(name).is_some_and(|given| given == value)
+    fields.get(name).is_some_and(|field| field == value)
 }
 
 /// `POST /oauth2/exchange`: a token of Entra for this registry becomes a refresh token.
@@ -66,7 +66,7 @@ pub(super) async fn exchange(State(front): State<Front>, Form(form): Fields) -> 
 /// `POST /oauth2/token`: a refresh token becomes an access token for the scopes.
 pub(super) async fn refresh(State(front): State<Front>, Form(form): Fields) -> Response {
     let inner = &front.0;
-    // Docker's client sends a password grant where it has no refresh token of its own.
+    // Docker's client sends a password grant where it has no refresh token.
     let name = match form.get("grant_type").map(String::as_str) {
         Some("refresh_token") => "refresh_token",
         Some("password") => "password",
@@ -120,10 +120,10 @@ pub(super) async fn basic(
 }
 
 fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
-    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let given = given.strip_prefix("Basic ")?;
+    let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let credentials = header.strip_prefix("Basic ")?;
     let pair = base64::engine::general_purpose::STANDARD
-        .decode(given)
+        .decode(credentials)
         .ok()?;
     let pair = String::from_utf8(pair).ok()?;
     let (user, password) = pair.split_once(':')?;
@@ -141,10 +141,10 @@ fn is_refresh_token(inner: &Inner, token: &str) -> bool {
 /// An access token that ends in `life` seconds.
 pub(super) fn signed(inner: &Inner, access: &Value, life: i64) -> anyhow::Result<String> {
     let now = now();
-    let begun = now.min(now + life) - 5;
+    let issued = now.min(now + life) - 5;
     inner.signer.sign(&json!({
         "iss": inner.config.login_server, "sub": inner.client, "aud": inner.config.login_server,
-        "iat": begun, "nbf": begun, "exp": now + life, "jti": uuid::Uuid::new_v4().to_string(),
+        "iat": issued, "nbf": issued, "exp": now + life, "jti": uuid::Uuid::new_v4().to_string(),
         "access": access,
     }))
 }

@@ -1,7 +1,7 @@
 //! The Azure CLI accepts the fakes as Azure: it signs in with a run's token, reads the registry and the cluster, signs in
 //! to the registry, and runs a command in the cluster.
 
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 #[path = "../docker_registry/mod.rs"]
 mod docker_registry;
@@ -11,7 +11,7 @@ use std::process::Command;
 
 use fake_azure::{Azure, AzureConfig, AzureRegistry, RegistryConfig};
 use serde_json::Value;
-use testkit::pki::{Authority, Leaf};
+use testkit::pki::{CertificateAuthority, Leaf};
 
 use docker_registry::DockerRegistry;
 
@@ -25,21 +25,21 @@ contexts: []
 users: []
 ";
 
-/// The CLI with a configuration of its own, which trusts the server's authority.
+/// The CLI with its own configuration, which trusts the server's CA certificate.
 struct Cli {
     program: PathBuf,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Cli {
-    /// `words` are arguments without blanks, `last` are whole ones. Returns what it printed.
-    fn try_run(&self, words: &str, last: &[&str]) -> Result<Value, String> {
+    /// `args` are arguments without blanks, `last` are whole ones. Returns what it printed.
+    fn try_run(&self, args: &str, last: &[&str]) -> Result<Value, String> {
         let done = Command::new(&self.program)
-            .args(words.split(' '))
+            .args(args.split(' '))
             .args(last)
             .args(["--only-show-errors", "--output", "json"])
-            .env("AZURE_CONFIG_DIR", self.folder.path().join("azure"))
-            .env("REQUESTS_CA_BUNDLE", self.folder.path().join("ca.pem"))
+            .env("AZURE_CONFIG_DIR", self.directory.path().join("azure"))
+            .env("REQUESTS_CA_BUNDLE", self.directory.path().join("ca.pem"))
             .env("AZURE_CORE_COLLECT_TELEMETRY", "no")
             .env("AZURE_CORE_INSTANCE_DISCOVERY", "false")
             .env("NO_PROXY", "127.0.0.1")
@@ -52,9 +52,9 @@ impl Cli {
         }
     }
 
-    fn run(&self, words: &str, last: &[&str]) -> Value {
-        let done = self.try_run(words, last);
-        done.unwrap_or_else(|said| panic!("az {words}: {said}"))
+    fn run(&self, args: &str, last: &[&str]) -> Value {
+        let done = self.try_run(args, last);
+        done.unwrap_or_else(|message| panic!("az {args}: {message}"))
     }
 }
 
@@ -66,9 +66,9 @@ async fn oidc_token(azure: &Azure, ca: &Path) -> String {
         .build()
         .unwrap();
     let url = format!("{}&audience=api://AzureADTokenExchange", azure.oidc_url());
-    let answer = http.get(url).bearer_auth("oidc-request-token").send().await;
-    let answer: Value = answer.unwrap().json().await.unwrap();
-    answer["value"].as_str().unwrap().to_owned()
+    let response = http.get(url).bearer_auth("oidc-request-token").send().await;
+    let response: Value = response.unwrap().json().await.unwrap();
+    response["value"].as_str().unwrap().to_owned()
 }
 
 /// Azure at addresses of this machine, in front of a real registry.
@@ -79,33 +79,33 @@ struct Servers {
 }
 
 impl Servers {
-    async fn start(folder: &Path) -> Self {
-        let authority = Authority::new("Seaworthy test").unwrap();
-        std::fs::write(folder.join("ca.pem"), authority.certificate()).unwrap();
-        let issued = authority.issue(&Leaf::server("127.0.0.1", &["127.0.0.1"]));
+    async fn start(directory: &Path) -> Self {
+        let ca = CertificateAuthority::new("Seaworthy test").unwrap();
+        std::fs::write(directory.join("ca.pem"), ca.certificate()).unwrap();
+        let issued = ca.issue(&Leaf::server("127.0.0.1", &["127.0.0.1"]));
         let issued = issued.unwrap();
         for name in ["azure", "registry"] {
-            issued.write(folder, name).unwrap();
+            issued.write(directory, name).unwrap();
         }
-        let signer = authority.issue(&Leaf::server("token signer", &[]));
-        signer.unwrap().write(folder, "token").unwrap();
-        std::fs::write(folder.join("kubeconfig"), KUBECONFIG).unwrap();
+        let signer = ca.issue(&Leaf::server("token signer", &[]));
+        signer.unwrap().write(directory, "token").unwrap();
+        std::fs::write(directory.join("kubeconfig"), KUBECONFIG).unwrap();
 
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let front = free.local_addr().unwrap();
         drop(free);
         let mut config = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
-        config.kubeconfig = Some(folder.join("kubeconfig"));
+        config.kubeconfig = Some(directory.join("kubeconfig"));
         config.login_server = front.to_string();
-        let azure = Azure::with_tls(config, folder).await.unwrap();
-        let upstream = DockerRegistry::start(folder, &front.to_string());
+        let azure = Azure::with_tls(config, directory).await.unwrap();
+        let upstream = DockerRegistry::start(directory, &front.to_string());
         let registry = RegistryConfig {
             login_server: front.to_string(),
             upstream: upstream.address.clone(),
-            signing: folder.to_owned(),
+            signing: directory.to_owned(),
             node_identity: ("node".into(), "secret".into()),
         };
-        let registry = AzureRegistry::with_tls(front, registry, &azure, folder);
+        let registry = AzureRegistry::with_tls(front, registry, &azure, directory);
         Self {
             registry: registry.await.unwrap(),
             azure,
@@ -117,16 +117,16 @@ impl Servers {
 #[tokio::test]
 #[ignore = "real: needs the Azure CLI"]
 async fn the_azure_cli_takes_the_servers_for_azure() {
-    let folder = tempfile::tempdir().unwrap();
-    let servers = Servers::start(folder.path()).await;
-    let token = oidc_token(&servers.azure, &folder.path().join("ca.pem")).await;
+    let directory = tempfile::tempdir().unwrap();
+    let servers = Servers::start(directory.path()).await;
+    let token = oidc_token(&servers.azure, &directory.path().join("ca.pem")).await;
     let url = servers.azure.url();
     let front = servers.registry.address().to_string();
     let cli = Cli {
         program: std::env::var_os("SEAWORTHY_AZ")
             .expect("SEAWORTHY_AZ")
             .into(),
-        folder,
+        directory,
     };
     tokio::task::spawn_blocking(move || {
         sign_in(&cli, &url, &token);
@@ -135,10 +135,10 @@ async fn the_azure_cli_takes_the_servers_for_azure() {
     })
     .await
     .unwrap();
-    let asked = servers.registry.journal();
+    let journal = servers.registry.journal();
     assert!(
-        asked.iter().any(|line| line == "POST /oauth2/exchange"),
-        "{asked:?}"
+        journal.iter().any(|line| line == "POST /oauth2/exchange"),
+        "{journal:?}"
     );
 }
 
@@ -172,13 +172,13 @@ fn the_cluster(cli: &Cli) {
     assert!(absent.unwrap_err().contains("ResourceNotFound"));
 
     let named = "--name seaworthy --resource-group seaworthy";
-    let file = cli.folder.path().join("written");
+    let file = cli.directory.path().join("written");
     let get = format!("aks get-credentials {named} --file");
     cli.run(&get, &[&file.to_string_lossy()]);
     let written = std::fs::read_to_string(&file).unwrap();
     assert!(written.contains("https://10.0.0.1:6443"), "{written}");
 
-    let note = cli.folder.path().join("note");
+    let note = cli.directory.path().join("note");
     std::fs::write(&note, "from a file").unwrap();
     let invoke = format!(
         "aks command invoke {named} --file {} --command",

@@ -13,17 +13,17 @@ pub(crate) struct DockerRegistry {
 }
 
 impl DockerRegistry {
-    /// Start it behind the front called `login_server`, whose tokens `token.crt` of `folder` verifies.
-    pub(crate) fn start(folder: &Path, login_server: &str) -> Self {
+    /// Start it behind the front called `login_server`, whose tokens `token.crt` of `directory` verifies.
+    pub(crate) fn start(directory: &Path, login_server: &str) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap().to_string();
         drop(free);
         let text = format!(
             "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\nauth:\n  token:\n    realm: https://{login_server}/oauth2/token\n    service: {login_server}\n    issuer: {login_server}\n    rootcertbundle: {}\n",
-            folder.join("data").display(),
-            folder.join("token.crt").display(),
+            directory.join("data").display(),
+            directory.join("token.crt").display(),
         );
-        let config = folder.join("config.yml");
+        let config = directory.join("config.yml");
         std::fs::write(&config, text).unwrap();
         let program = Command::new(PROGRAM)
             .arg("serve")

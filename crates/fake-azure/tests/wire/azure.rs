@@ -7,7 +7,7 @@ use super::client;
 
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const MANAGEMENT: &str = "https://management.azure.com/.default";
-/// A token of Resource Manager that holds for long.
+/// A token of Resource Manager that does not expire soon.
 const VALID: &str = "arm-client~9999999999999";
 
 fn config() -> AzureConfig {
@@ -16,15 +16,15 @@ fn config() -> AzureConfig {
 
 async fn assertion(azure: &Azure, audience: &str) -> String {
     let address = format!("{}&audience={audience}", azure.oidc_url());
-    let asked = client().get(address).bearer_auth("oidc-request-token");
-    let body: Value = asked.send().await.unwrap().json().await.unwrap();
+    let request = client().get(address).bearer_auth("oidc-request-token");
+    let body: Value = request.send().await.unwrap().json().await.unwrap();
     body["value"].as_str().unwrap().to_owned()
 }
 
 async fn entra(azure: &Azure, tenant: &str, fields: &[(&str, &str)]) -> (u16, Value) {
     let address = format!("{}/{tenant}/oauth2/v2.0/token", azure.url());
-    let answer = client().post(address).form(fields).send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
+    let response = client().post(address).form(fields).send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
 }
 
 fn federated<'a>(assertion: &'a str, scope: &'a str) -> [(&'a str, &'a str); 5] {
@@ -69,8 +69,8 @@ async fn each_mistake_has_its_number() {
     ];
     for (config, tenant, audience, scope, code) in table {
         let azure = Azure::start(config).await.unwrap();
-        let given = assertion(&azure, audience).await;
-        let (status, body) = entra(&azure, tenant, &federated(&given, scope)).await;
+        let token = assertion(&azure, audience).await;
+        let (status, body) = entra(&azure, tenant, &federated(&token, scope)).await;
         assert!(status == 400 || status == 401, "{body}");
         assert_eq!(body["error_codes"][0], code, "{body}");
         let description = body["error_description"].as_str().unwrap();
@@ -128,19 +128,19 @@ async fn resource_manager_wants_its_token_and_a_version() {
         (VALID, "-2?api-version=2025-10-01", 404, "ResourceNotFound"),
     ];
     for (token, rest, status, code) in table {
-        let asked = client().get(format!("{}{cluster}{rest}", azure.url()));
-        let asked = if token.is_empty() {
-            asked
+        let request = client().get(format!("{}{cluster}{rest}", azure.url()));
+        let request = if token.is_empty() {
+            request
         } else {
-            asked.bearer_auth(token)
+            request.bearer_auth(token)
         };
-        let answer = asked.send().await.unwrap();
-        assert_eq!(answer.status(), status, "{code}");
-        let body: Value = answer.json().await.unwrap();
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status, "{code}");
+        let body: Value = response.json().await.unwrap();
         assert_eq!(body["error"]["code"], code);
     }
-    let asked = client().get(format!("{}{cluster}{version}", azure.url()));
-    let body: Value = asked
+    let request = client().get(format!("{}{cluster}{version}", azure.url()));
+    let body: Value = request
         .bearer_auth(VALID)
         .send()
         .await

@@ -7,7 +7,7 @@ use reqwest::{Certificate, Client, Method, StatusCode};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::pki::{Authority, Leaf};
+use testkit::pki::{CertificateAuthority, Leaf};
 
 use crate::docker_registry::DockerRegistry;
 
@@ -24,31 +24,31 @@ struct Stack {
 
 async fn stack() -> Stack {
     let files = tempfile::tempdir().unwrap();
-    let folder = files.path();
+    let directory = files.path();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let authority = Authority::new("test").unwrap();
+    let ca = CertificateAuthority::new("test").unwrap();
     let server = Leaf::server(NAME, &[NAME]);
-    let issue = |leaf: &Leaf, name| authority.issue(leaf).unwrap().write(folder, name).unwrap();
+    let issue = |leaf: &Leaf, name| ca.issue(leaf).unwrap().write(directory, name).unwrap();
     issue(&server, "registry");
     issue(&Leaf::server("token signer", &[]), "token");
-    let upstream = DockerRegistry::start(folder, NAME);
+    let upstream = DockerRegistry::start(directory, NAME);
     let azure = Azure::start(AzureConfig::new("tenant", "client", "subscription"))
         .await
         .unwrap();
     let registry = RegistryConfig {
         login_server: NAME.into(),
         upstream: upstream.address.clone(),
-        signing: folder.to_owned(),
+        signing: directory.to_owned(),
         node_identity: ("node".into(), "secret".into()),
     };
     let address = ([127, 0, 0, 1], 0).into();
-    let front = AzureRegistry::with_tls(address, registry, &azure, folder)
+    let front = AzureRegistry::with_tls(address, registry, &azure, directory)
         .await
         .unwrap();
     let http = Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .tls_certs_only([Certificate::from_pem(authority.certificate().as_bytes()).unwrap()])
+        .tls_certs_only([Certificate::from_pem(ca.certificate().as_bytes()).unwrap()])
         .resolve(NAME, front.address())
         .build()
         .unwrap();
@@ -61,8 +61,8 @@ async fn stack() -> Stack {
     };
     // Until the upstream registry responds at all.
     for _ in 0..200 {
-        let answer = stack.call(Method::GET, "/v2/", "").send().await.unwrap();
-        if answer.status() == StatusCode::UNAUTHORIZED {
+        let response = stack.call(Method::GET, "/v2/", "").send().await.unwrap();
+        if response.status() == StatusCode::UNAUTHORIZED {
             return stack;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -88,9 +88,9 @@ impl Stack {
     }
 
     async fn form(&self, path: &str, fields: &[(&str, &str)]) -> (StatusCode, Value) {
-        let answer = self.http.post(self.address(path)).form(fields);
-        let answer = answer.send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap())
+        let response = self.http.post(self.address(path)).form(fields);
+        let response = response.send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
     }
 
     async fn refresh_token(&self) -> String {
@@ -131,10 +131,10 @@ async fn a_blob_is_pushed_and_pulled_byte_for_byte() {
     let stack = stack().await;
     let token = stack.access_token("repository:app:pull,push").await;
     let blob = gzip();
-    let begun = stack.call(Method::POST, "/v2/app/blobs/uploads/", &token);
-    let begun = begun.header("content-length", "0").send().await.unwrap();
-    assert_eq!(begun.status(), 202);
-    let location = begun.headers()["location"].to_str().unwrap();
+    let started = stack.call(Method::POST, "/v2/app/blobs/uploads/", &token);
+    let started = started.header("content-length", "0").send().await.unwrap();
+    assert_eq!(started.status(), 202);
+    let location = started.headers()["location"].to_str().unwrap();
     // It leads back to the front, not to the upstream registry.
     let path = location.strip_prefix(&format!("https://{NAME}")).unwrap();
     let digest = digest(&SHA256, &blob);
@@ -163,15 +163,15 @@ async fn a_blob_is_pushed_and_pulled_byte_for_byte() {
 async fn without_the_right_token_there_is_no_way_in() {
     let stack = stack().await;
     let upload = "/v2/app/blobs/uploads/";
-    let nobody = stack.call(Method::POST, upload, "").send().await.unwrap();
-    assert_eq!(nobody.status(), 401);
-    let challenge = nobody.headers()["www-authenticate"].to_str().unwrap();
+    let anonymous = stack.call(Method::POST, upload, "").send().await.unwrap();
+    assert_eq!(anonymous.status(), 401);
+    let challenge = anonymous.headers()["www-authenticate"].to_str().unwrap();
     // The registry names the actions in no fixed order.
     let challenge = challenge.replace("push,pull", "pull,push");
-    let wanted = format!(
+    let expected = format!(
         "Bearer realm=\"https://{NAME}/oauth2/token\",service=\"{NAME}\",scope=\"repository:app:pull,push\""
     );
-    assert_eq!(challenge, wanted);
+    assert_eq!(challenge, expected);
     let pull_only = stack.access_token("repository:app:pull").await;
     let other = stack.access_token("repository:other:pull,push").await;
     let expired = stack.front.token(
@@ -179,8 +179,8 @@ async fn without_the_right_token_there_is_no_way_in() {
         -3600,
     );
     for token in [&pull_only, &other, &expired.unwrap(), "no.token.atall"] {
-        let answer = stack.call(Method::POST, upload, token).send().await;
-        assert_eq!(answer.unwrap().status(), 401, "{token}");
+        let response = stack.call(Method::POST, upload, token).send().await;
+        assert_eq!(response.unwrap().status(), 401, "{token}");
     }
 }
 
@@ -213,13 +213,13 @@ async fn the_exchange_takes_only_entras_token_for_this_registry() {
 async fn a_node_pulls_with_its_password_and_does_not_push() {
     let stack = stack().await;
     let path = format!("/oauth2/token?service={NAME}&scope=repository:app:pull,push");
-    let asked = stack.http.get(stack.address(&path));
-    let answer = asked
+    let request = stack.http.get(stack.address(&path));
+    let response = request
         .basic_auth("node", Some("secret"))
         .send()
         .await
         .unwrap();
-    let body: Value = answer.json().await.unwrap();
+    let body: Value = response.json().await.unwrap();
     let token = body["access_token"].as_str().unwrap();
     let push = stack.call(Method::POST, "/v2/app/blobs/uploads/", token);
     assert_eq!(push.send().await.unwrap().status(), 401);

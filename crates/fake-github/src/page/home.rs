@@ -13,7 +13,7 @@ pub(in super::super) fn home(repository: &Repository) -> String {
         ("Deployments", repository.deployments.len()),
         ("Snapshots", repository.snapshots.len()),
     ];
-    let mut body = "<p>A stand-in for GitHub: what the workflows told it. <a href=\"/security\">Security tab</a></p><dl>".to_owned();
+    let mut body = "<p>A fake of GitHub: what the workflows sent. <a href=\"/security\">Security tab</a></p><dl>".to_owned();
     for (name, count) in counts {
         body.push_str(&format!("<div><dt>{name}<dd>{count}</div>"));
     }

@@ -110,7 +110,7 @@ fn row(alert: &Alert) -> Row {
     .id(format!("alert-{}", alert.number))
 }
 
-// A link to another place of the result, `[text](1)` (SARIF 2.1.0, 3.11.6): its text.
+// A link to another location of the result, `[text](1)` (SARIF 2.1.0, 3.11.6): its text.
 fn message(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;

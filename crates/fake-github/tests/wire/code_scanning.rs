@@ -49,8 +49,8 @@ fn request(sarif: &Value) -> Value {
 }
 
 async fn upload(server: &GitHub, sarif: &Value) -> String {
-    let answer = post(server, "/code-scanning/sarifs", request(sarif)).await;
-    answer["id"].as_str().unwrap().to_owned()
+    let response = post(server, "/code-scanning/sarifs", request(sarif)).await;
+    response["id"].as_str().unwrap().to_owned()
 }
 
 /// The rules of the alerts in a state, in the order of their numbers.
@@ -100,10 +100,10 @@ async fn a_request_that_is_not_described_is_refused() {
     for (field, value) in [("commit_sha", json!("short")), ("ref", json!("main"))] {
         let mut body = request(&file("Trivy", "app", &[]));
         body[field] = value;
-        let answer = call(&server, Method::POST, "/code-scanning/sarifs", Some(body)).await;
-        let (status, said) = refused(answer).await;
+        let response = call(&server, Method::POST, "/code-scanning/sarifs", Some(body)).await;
+        let (status, message) = refused(response).await;
         assert_eq!(status, 422);
-        assert!(said.contains(field), "{said}");
+        assert!(message.contains(field), "{message}");
     }
     assert!(server.uploads().is_empty());
 }
@@ -114,13 +114,13 @@ async fn an_analysis_is_given_as_sarif() {
     upload(&server, &file("Trivy", "app", &["CVE-1"])).await;
     let id = get(&server, "/code-scanning/analyses").await[0]["id"].clone();
     let path = format!("{REPOSITORY}/code-scanning/analyses/{id}");
-    let asked = client()
+    let request = client()
         .get(format!("{}{path}", server.url()))
         .bearer_auth(TOKEN)
         .header("accept", "application/sarif+json");
-    let answer = asked.send().await.unwrap();
-    assert_eq!(answer.headers()["content-type"], "application/sarif+json");
-    let sarif: Value = answer.json().await.unwrap();
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/sarif+json");
+    let sarif: Value = response.json().await.unwrap();
     let result = &sarif["runs"][0]["results"][0];
     assert_eq!(result["ruleId"], "CVE-1");
     assert_eq!(result["properties"]["github/alertNumber"], 1);

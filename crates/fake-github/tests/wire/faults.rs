@@ -43,12 +43,12 @@ async fn each_refusal_is_given_once() {
     ];
     for (refusal, status, header) in table {
         server.expect(refusal.fault("GET /repos/octo-org/app/issues"));
-        let answer = call(&server, Method::GET, "/issues", None).await;
-        assert_eq!(answer.status(), status, "{refusal:?}");
+        let response = call(&server, Method::GET, "/issues", None).await;
+        assert_eq!(response.status(), status, "{refusal:?}");
         assert!(
-            header.is_none_or(|name| answer.headers().contains_key(name)),
+            header.is_none_or(|name| response.headers().contains_key(name)),
             "{refusal:?}: {:?}",
-            answer.headers()
+            response.headers()
         );
         get(&server, "/issues").await;
     }

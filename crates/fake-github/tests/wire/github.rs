@@ -37,8 +37,8 @@ async fn what_the_schema_does_not_describe_is_refused_in_githubs_words() {
         ("/deployments", json!({}), "\"ref\" wasn't supplied."),
     ];
     for (path, body, message) in table {
-        let answer = call(&server, Method::POST, path, Some(body)).await;
-        let (status, said) = refused(answer).await;
+        let response = call(&server, Method::POST, path, Some(body)).await;
+        let (status, said) = refused(response).await;
         assert_eq!(status, 422, "{path}: {said}");
         assert!(said.contains(message), "{path}: {said}");
     }
@@ -143,8 +143,8 @@ async fn lists_come_in_pages_with_links() {
     .await;
     let link = page.headers()["link"].to_str().unwrap().to_owned();
     for (name, number) in [("prev", 1), ("next", 3), ("first", 1), ("last", 3)] {
-        let wanted = format!("per_page=2&page={number}>; rel=\"{name}\"");
-        assert!(link.contains(&wanted), "{link}");
+        let expected = format!("per_page=2&page={number}>; rel=\"{name}\"");
+        assert!(link.contains(&expected), "{link}");
     }
     for name in ["limit", "remaining", "used", "reset", "resource"] {
         let name = format!("x-ratelimit-{name}");
@@ -162,16 +162,16 @@ async fn a_token_does_what_its_permissions_say() {
         .await
         .unwrap();
     assert_eq!(get(&server, "/issues").await, json!([]));
-    let answer = call(
+    let response = call(
         &server,
         Method::POST,
         "/issues",
         Some(json!({"title": "t"})),
     )
     .await;
-    let accepted = answer.headers()["x-accepted-github-permissions"].clone();
+    let accepted = response.headers()["x-accepted-github-permissions"].clone();
     assert_eq!(accepted, "issues=write");
-    let (status, said) = refused(answer).await;
+    let (status, said) = refused(response).await;
     assert_eq!(
         (status, said.as_str()),
         (403, "Resource not accessible by integration")
@@ -179,7 +179,7 @@ async fn a_token_does_what_its_permissions_say() {
     let other = format!("{}/repos/octo-org/other/issues", server.url());
     let other = super::client().get(other).bearer_auth(TOKEN);
     assert_eq!(other.send().await.unwrap().status(), 404);
-    let nobody = super::client().get(format!("{}/repos/octo-org/app", server.url()));
-    assert_eq!(nobody.send().await.unwrap().status(), 401);
+    let anonymous = super::client().get(format!("{}/repos/octo-org/app", server.url()));
+    assert_eq!(anonymous.send().await.unwrap().status(), 401);
     assert_eq!(get(&server, "").await["full_name"], "octo-org/app");
 }

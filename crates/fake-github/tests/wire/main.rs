@@ -1,6 +1,6 @@
 //! The fake over the network, as a client uses it.
 
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod code_scanning;
 mod faults;
@@ -36,22 +36,22 @@ async fn call(server: &GitHub, method: Method, path: &str, body: Option<Value>) 
 }
 
 async fn get(server: &GitHub, path: &str) -> Value {
-    let answer = call(server, Method::GET, path, None).await;
-    assert_eq!(answer.status(), 200, "GET {path}");
-    answer.json().await.unwrap()
+    let response = call(server, Method::GET, path, None).await;
+    assert_eq!(response.status(), 200, "GET {path}");
+    response.json().await.unwrap()
 }
 
 async fn post(server: &GitHub, path: &str, body: Value) -> Value {
-    let answer = call(server, Method::POST, path, Some(body)).await;
-    let status = answer.status();
-    let text = answer.text().await.unwrap();
+    let response = call(server, Method::POST, path, Some(body)).await;
+    let status = response.status();
+    let text = response.text().await.unwrap();
     assert!(status.is_success(), "POST {path}: {status} {text}");
     serde_json::from_str(&text).unwrap()
 }
 
 /// The status and the message of a refusal.
-async fn refused(answer: Response) -> (u16, String) {
-    let status = answer.status().as_u16();
-    let body: Value = answer.json().await.unwrap();
+async fn refused(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
     (status, body["message"].as_str().unwrap().to_owned())
 }

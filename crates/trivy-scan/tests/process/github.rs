@@ -1,4 +1,4 @@
-//! What GitHub is told, on the wire.
+//! What is published on GitHub, on the wire.
 
 use fake_github::GitHub;
 use serde_json::json;
@@ -22,7 +22,7 @@ pub(crate) async fn with_github(
 
 pub(crate) fn pull_request(step: FakeRunner) -> FakeRunner {
     let event = json!({"pull_request": {"number": 7, "head": {"sha": "b".repeat(40)}}});
-    let path = step.folder().join("event.json");
+    let path = step.directory().join("event.json");
     std::fs::write(&path, event.to_string()).unwrap();
     step.env("GITHUB_EVENT_NAME", "pull_request")
         .env("GITHUB_EVENT_PATH", &path.to_string_lossy())

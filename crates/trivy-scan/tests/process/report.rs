@@ -3,7 +3,7 @@
 use crate::step::{REPORT, fingerprints, sarif, scans, step, trivy};
 
 #[test]
-fn one_scan_gives_every_answer() {
+fn one_scan_gives_every_result() {
     let step = step().input("sbom", "cyclonedx, spdx");
     let ran = step.run();
     assert_eq!(ran.code, 0, "{}", ran.log);
@@ -45,7 +45,7 @@ fn one_scan_gives_every_answer() {
     database-age=0
     ");
     assert_eq!(scans(&step).len(), 1);
-    let seen = std::fs::read_to_string(step.folder().join("tools/env")).unwrap();
+    let seen = std::fs::read_to_string(step.directory().join("tools/env")).unwrap();
     for part in ["ACTIONS_", "INPUT_", "GITHUB_"] {
         assert!(!seen.contains(part), "{seen}");
     }
@@ -60,12 +60,12 @@ fn one_scan_gives_every_answer() {
 #[test]
 fn what_a_person_reads() {
     let ran = step().run();
-    let said: Vec<_> = ran
+    let lines: Vec<_> = ran
         .log
         .lines()
         .filter(|line| line.contains("CVE-") || line.contains("fixable"))
         .collect();
-    insta::assert_snapshot!(said.join("\n"));
+    insta::assert_snapshot!(lines.join("\n"));
     let summary: Vec<_> = ran
         .summary
         .lines()
@@ -99,7 +99,7 @@ fn a_rebuilt_image_has_the_same_findings() {
 }
 
 #[test]
-fn a_finding_is_placed_rated_and_explained() {
+fn a_finding_has_a_location_a_severity_and_a_rule() {
     let step = step();
     step.run();
     let file = sarif(&step);
@@ -120,29 +120,29 @@ fn a_finding_is_placed_rated_and_explained() {
 #[test]
 fn outside_github_it_is_a_command_line() {
     let step = step();
-    let tools = step.folder().join("tools");
+    let tools = step.directory().join("tools");
     let path = format!("{}:/usr/bin:/bin", tools.display());
     let ran = std::process::Command::new(env!("CARGO_BIN_EXE_trivy-scan"))
         .args(["--image", "app:1", "--fail-on", "high"])
         .env_clear()
         .envs([
             ("PATH", path),
-            ("HOME", step.folder().join("home").display().to_string()),
+            ("HOME", step.directory().join("home").display().to_string()),
         ])
         .current_dir(step.workspace())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout);
-    assert_eq!(ran.status.code(), Some(1), "{said}");
-    assert!(!said.contains("::group"), "{said}");
+    let output = String::from_utf8_lossy(&ran.stdout);
+    assert_eq!(ran.status.code(), Some(1), "{output}");
+    assert!(!output.contains("::group"), "{output}");
     assert!(
-        said.contains("high      CVE-2026-84782      openssl 3.5.7 → 3.5.9"),
-        "{said}"
+        output.contains("high      CVE-2026-84782      openssl 3.5.7 → 3.5.9"),
+        "{output}"
     );
 }
 
 #[test]
-fn what_an_ignore_file_takes_out_is_told_and_so_is_what_it_does_not() {
+fn what_an_ignore_file_suppresses_is_reported_and_so_are_its_expired_entries() {
     let text = "# not reachable from outside\nCVE-2026-2\nCVE-2020-1 exp:2020-01-01\n";
     let step = step().file(".trivyignore", text);
     let ran = step.run();
@@ -152,7 +152,7 @@ fn what_an_ignore_file_takes_out_is_told_and_so_is_what_it_does_not() {
         scans(&step)
     );
     assert!(
-        ran.log.contains("::warning::`.trivyignore`: the entry for CVE-2020-1 expired on 2020-01-01 and counts no more"),
+        ran.log.contains("::warning::`.trivyignore`: the entry for CVE-2020-1 expired on 2020-01-01 and has no effect"),
         "{}",
         ran.log
     );
@@ -172,7 +172,7 @@ fn the_credentials_of_a_registry_are_seen_by_trivy_alone_and_gone_after() {
         .input("registry-password", "p4ss");
     let ran = step.run();
     assert_eq!(ran.code, 0, "{}", ran.log);
-    let login = std::fs::read_to_string(step.folder().join("tools/login")).unwrap();
+    let login = std::fs::read_to_string(step.directory().join("tools/login")).unwrap();
     assert_eq!(
         login,
         r#"{"auths":{"registry.example.com:5000":{"auth":"cm9ib3Q6cDRzcw=="}}}"#
@@ -188,7 +188,7 @@ fn the_credentials_of_a_registry_are_seen_by_trivy_alone_and_gone_after() {
         "{}",
         ran.log
     );
-    let seen = std::fs::read_to_string(step.folder().join("tools/env")).unwrap();
+    let seen = std::fs::read_to_string(step.directory().join("tools/env")).unwrap();
     let folder = seen
         .lines()
         .find_map(|line| line.strip_prefix("DOCKER_CONFIG="))
@@ -200,7 +200,7 @@ fn the_credentials_of_a_registry_are_seen_by_trivy_alone_and_gone_after() {
 fn outputs_that_are_lost_fail_a_step_that_passed_and_no_other() {
     let full = "output `result` could not be written, so later steps would not see it: i/o error: No space left on device (os error 28); is the runner's disk full?";
     let gone = "output `result` could not be written, so later steps would not see it: GITHUB_OUTPUT points at missing file: /nonexistent/output; is the runner's disk full?";
-    let gate = "2 findings of severity high or worse; update what has a fixed version, or list in `ignore-file` what can't hurt here";
+    let gate = "2 findings of severity high or worse; update what has a fixed version, or list in `ignore-file` what cannot do harm here";
     let table = [
         ("/dev/full", "none", 2, full, None),
         ("/nonexistent/output", "none", 2, gone, None),
