@@ -76,13 +76,13 @@ fn without_docker_there_is_no_verdict() {
     assert_eq!(ran.code, 2);
     assert_eq!(ran.output("result"), "error");
     insta::assert_snapshot!(ran.log, @"
-    ::error::ci: while connecting to Docker at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket
+    ::error::ci: failed to connect to Docker at `/nonexistent.sock`: the socket does not exist; is Docker running, and is its socket mounted into this container?
     ");
     insta::assert_snapshot!(ran.summary, @"
     ### ❌ ci: error
 
     ```text
-    while connecting to Docker at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket
+    failed to connect to Docker at `/nonexistent.sock`: the socket does not exist; is Docker running, and is its socket mounted into this container?
     ```
     ");
 }
