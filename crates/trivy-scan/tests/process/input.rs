@@ -83,8 +83,8 @@ fn bad_input_is_named_before_anything_is_started() {
         ),
         (
             "timeout",
-            "5124095576030432h",
-            "input `timeout`: `5124095576030432h` is longer than any job lasts; give 120h at most",
+            "1000000000h",
+            "input `timeout`: duration `1000000000h` is longer than any job can run; use at most `120h`",
         ),
         ("severity", "HIGH", &unknown),
     ];
