@@ -255,15 +255,15 @@ fn database() -> &'static Path {
 }
 
 /// Trivy's cache with a database that asks for a later version of `vulnlib` than there is.
-pub(crate) fn later_database(folder: &Path) -> PathBuf {
+pub(crate) fn later_database(directory: &Path) -> PathBuf {
     let known = std::fs::read_to_string(here().join("advisories.yaml")).unwrap();
     let later = known.replace(
         "package: vulnlib, fixed: 1.0-2",
         "package: vulnlib, fixed: 1.0-3",
     );
-    let file = folder.join("later.yaml");
+    let file = directory.join("later.yaml");
     std::fs::write(&file, later).unwrap();
-    let cache = folder.join("later");
+    let cache = directory.join("later");
     let done = Command::new(writer())
         .arg(&file)
         .arg(cache.join("db"))
