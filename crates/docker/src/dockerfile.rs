@@ -250,6 +250,37 @@ mod tests {
     }
 
     #[test]
+    fn heredocs_anywhere_in_an_instruction() {
+        let table: [(&str, &[&str]); 4] = [
+            (
+                "FROM a\nRUN cat <<EOF > /x\nFROM no\nEOF\nuser 1\n",
+                &["1-1 FROM", "2-4 RUN", "5-5 USER"],
+            ),
+            (
+                "FROM a\nRUN --mount=type=cache,target=/c <<A cat <<B\nx\nA\ny\nB\nRUN z",
+                &["1-1 FROM", "2-6 RUN", "7-7 RUN"],
+            ),
+            (
+                "ARG V=1\nFROM a:${V}\nONBUILD RUN make\n# c\nRUN a \\\n# c\n b",
+                &["2-2 FROM", "3-3 ONBUILD", "5-7 RUN"],
+            ),
+            (
+                "# escape=`\nfrom a\nrun a `\n b\ncmd c",
+                &["2-2 FROM", "3-4 RUN", "5-5 CMD"],
+            ),
+        ];
+        for (text, expected) in table {
+            let file = Dockerfile::parse(text);
+            let lines: Vec<_> = file
+                .chain()
+                .iter()
+                .map(|i| format!("{}-{} {}", i.line, i.end_line, i.keyword))
+                .collect();
+            assert_eq!(lines, expected, "{text}");
+        }
+    }
+
+    #[test]
     fn a_target_is_a_name_or_an_index() {
         let file = Dockerfile::parse("FROM a AS build\nFROM b");
         for (target, exists) in [

@@ -105,7 +105,8 @@ impl Registry {
             .adjust(|failed, delay| delay.map(|delay| failed.retry_after().unwrap_or(delay)))
             .await;
         let response = match result {
-            Ok(response) | Err(Failed::Unavailable(response)) => response,
+            Ok(response) => response,
+            Err(Failed::Unavailable(response)) => *response,
             Err(Failed::Transport(e)) => return Err(e).with_context(what),
             Err(Failed::Other(e)) => return Err(e.context(what())),
         };

@@ -94,7 +94,8 @@ impl Registry {
             .adjust(|failed, delay| delay.map(|delay| failed.retry_after().unwrap_or(delay)))
             .await;
         match result {
-            Ok(response) | Err(Failed::Unavailable(response)) => Ok(response),
+            Ok(response) => Ok(response),
+            Err(Failed::Unavailable(response)) => Ok(*response),
             Err(Failed::Transport(e)) if e.is_connect() => {
                 let what = format!(
                     "`{}` is unreachable; check that it is up and that this runner can reach it",

@@ -17,7 +17,7 @@ pub struct Refused {
 /// Why an attempt at a request failed.
 pub(super) enum Failed {
     /// The registry is overloaded or broken: 429 or 5xx.
-    Unavailable(Response),
+    Unavailable(Box<Response>),
     /// There is no response.
     Transport(reqwest::Error),
     /// The request could not be made: for want of a token, for example.
@@ -37,7 +37,7 @@ impl Failed {
 pub(super) fn available(response: Response) -> Result<Response, Failed> {
     let status = response.status();
     if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-        Err(Failed::Unavailable(response))
+        Err(Failed::Unavailable(Box::new(response)))
     } else {
         Ok(response)
     }
