@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts the named tools into a folder: taken from a folder of prebuilt binaries where that is sound,
+# Puts the named tools into a directory: copied from a directory of prebuilt binaries where those are sound,
 # built from their Go module otherwise.
 #
 # usage: build.sh MODULES PREBUILT OUT NAME...
@@ -24,7 +24,7 @@ for name; do
         cp "$prebuilt/$name" "$out/$name"
     else
         echo "$name: building from its Go module"
-        # The flags of one tool stand beside its module.
+        # The flags of one tool are next to its module.
         (cd "$modules/$name" && . ./build.env && export GOEXPERIMENT CGO_ENABLED=0 GOFLAGS=-mod=readonly \
             && go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o "$out/$name" "$PACKAGE")
     fi

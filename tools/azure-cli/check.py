@@ -55,7 +55,7 @@ def main():
                 print(f"{path}: az {parse(command)}")
                 count += 1
     if count == 0:
-        sys.exit("there is no `az` command in these documents")
+        sys.exit("no `az` command in these documents")
     print(f"{count} commands are known to the Azure CLI")
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A deployment as three commands. `cargo xtask bench azure-deploy` runs it beside the action; the variables come from there.
+# A deployment as three commands. `cargo xtask bench azure-deploy` compares it with the action; the variables come from there.
 #
 # usage: deploy.sh login | deploy.sh deploy
 set -euo pipefail

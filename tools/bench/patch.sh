@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# An image scanned, patched and scanned again, as a plain script. `cargo xtask bench copacetic-patch` runs it beside
+# An image scanned, patched and scanned again, as a plain script. `cargo xtask bench copacetic-patch` compares it with
 # the action; the variables come from there.
 set -euo pipefail
 : "${IMAGE:?} ${WORK:?} ${MIRROR:?} ${TOOLING:?} ${BUILDKIT:?}"
@@ -9,7 +9,7 @@ cleanup
 scan() { trivy image --quiet --format json --list-all-pkgs --skip-db-update --skip-version-check --disable-telemetry --offline-scan --cache-dir "$WORK/cache" --output "$2" "$1"; }
 scan "$IMAGE" "$WORK/before.json"
 
-# The image goes through a registry, since BuildKit cannot see the engine's images.
+# The image goes through a registry, since BuildKit cannot see Docker's images.
 served=$MIRROR/bench-patch
 docker tag "$IMAGE" "$served:1"
 docker push --quiet "$served:1" >/dev/null

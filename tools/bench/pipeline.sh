@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The pipeline as a plain script: the same steps with docker, trivy, copa and kubectl on the same stand-ins, one after the
-# other. `cargo xtask bench pipeline` runs it beside the actions; the variables come from there, and the time after each
+# The pipeline as a plain script: the same steps with docker, trivy, copa and kubectl on the same local services, one after the
+# other. `cargo xtask bench pipeline` compares it with the actions; the variables come from there, and the time after each
 # part goes there.
 set -euo pipefail
 : "${SOURCE:?} ${COMMIT:?} ${WORK:?} ${LOGIN_SERVER:?} ${MIRROR:?} ${GITHUB:?} ${GITHUB_TOKEN:?} ${REPOSITORY:?} ${AZURE:?} ${TENANT:?} ${CLIENT:?} ${OIDC_REQUEST_TOKEN:?} ${TOOLING:?} ${BUILDKIT:?} ${KUBECONFIG:?} ${CURL_CA_BUNDLE:?}"
@@ -42,7 +42,7 @@ scan "$image" "$WORK/before.json"
 show "$WORK/before"
 lap scan
 
-# Patch: the image goes through a registry, since BuildKit cannot see the engine's images.
+# Patch: the image goes through a registry, since BuildKit cannot see Docker's images.
 docker tag "$image" "$MIRROR/flask-app:$COMMIT"
 docker push --quiet "$MIRROR/flask-app:$COMMIT" >/dev/null
 docker tag "$TOOLING" "$MIRROR/tooling:1"

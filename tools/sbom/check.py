@@ -1,4 +1,4 @@
-"""Hold bills of materials against their formats: CycloneDX 1.6 by its schema, SPDX 2.3 by its own tools.
+"""Validate SBOMs against their formats: CycloneDX 1.6 by its schema, SPDX 2.3 by its own tools.
 
 usage: check.py FILE...
 """
@@ -14,8 +14,8 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 
 
 def cyclonedx(path: pathlib.Path) -> list[str]:
-    found = JsonStrictValidator(SchemaVersion.V1_6).validate_str(path.read_text())
-    return [str(found)] if found else []
+    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(path.read_text())
+    return [str(error)] if error else []
 
 
 def spdx(path: pathlib.Path) -> list[str]:
@@ -31,5 +31,5 @@ for name in sys.argv[1:]:
     path = pathlib.Path(name)
     check = cyclonedx if name.endswith(".cdx.json") else spdx
     problems += [f"{name}: {problem}" for problem in check(path)]
-print("\n".join(problems) or f"{len(sys.argv) - 1} files are what they say they are")
+print("\n".join(problems) or f"{len(sys.argv) - 1} valid files")
 sys.exit(1 if problems else 0)

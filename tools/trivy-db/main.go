@@ -1,7 +1,7 @@
 // Trivy-db writes a vulnerability database in Trivy's own format (schema 2) from a readable file of
 // advisories. It stands in for the published database where no registry can be reached.
 //
-// usage: trivy-db ADVISORIES.yaml FOLDER
+// usage: trivy-db ADVISORIES.yaml DIRECTORY
 package main
 
 import (
@@ -46,7 +46,7 @@ var severities = map[string]int{"UNKNOWN": 0, "LOW": 1, "MEDIUM": 2, "HIGH": 3, 
 
 func main() {
 	if len(os.Args) != 3 {
-		fail(fmt.Errorf("usage: trivy-db ADVISORIES.yaml FOLDER"))
+		fail(fmt.Errorf("usage: trivy-db ADVISORIES.yaml DIRECTORY"))
 	}
 	text, err := os.ReadFile(os.Args[1])
 	fail(err)
@@ -56,7 +56,7 @@ func main() {
 	fail(decoder.Decode(&advisories))
 	fail(os.MkdirAll(os.Args[2], 0o755))
 	fail(write(filepath.Join(os.Args[2], "trivy.db"), advisories))
-	// It is as old as its writing: what it has to say is in the readable file beside it.
+	// Its date is the time of the build: the advisories are in the readable file next to it.
 	now := time.Now().UTC()
 	metadata, err := json.Marshal(map[string]any{
 		"Version":      2,

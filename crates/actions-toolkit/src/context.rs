@@ -1,4 +1,4 @@
-//! What an action is given to work with.
+//! What an action works with: inputs, environment, log, report.
 
 use std::fmt::Display;
 use std::path::{Component, Path, PathBuf};
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::{BadInput, Cancelled, Env, GithubEnv, InputSet, Inputs, Log, Report, Scope, Workspace};
 
-/// Inputs, environment, log and report of one run of an action.
+/// Inputs, environment, log and report of a run.
 pub struct Context {
     env: Env,
     inputs: Inputs,
@@ -99,8 +99,8 @@ impl Context {
         Ok(self.http.get_or_init(|| client))
     }
 
-    /// Resolves when the run is to stop (SIGTERM or SIGINT). An action that holds something which
-    /// must be given back races its work against this, cleans up, and returns the error. There are
+    /// Resolves when the run is to stop (SIGTERM or SIGINT). An action that holds something to
+    /// clean up races its work against this, cleans up, and returns the error. There are
     /// about seven seconds until the runner kills the process.
     pub async fn cancelled(&self) -> Cancelled {
         let mut stop = self.stop.clone();
@@ -134,7 +134,7 @@ impl Context {
         Ok(self.github().workspace()?.join(given))
     }
 
-    /// A folder for files that the step needs only while it runs: `RUNNER_TEMP`, or the system's.
+    /// A directory for files that the step needs only while it runs: `RUNNER_TEMP`, or the system's.
     pub fn temp_dir(&self) -> PathBuf {
         match self.env.get("RUNNER_TEMP").map(PathBuf::from) {
             Some(path) if path.is_dir() => path,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// A finished action and the value of its `result` output (`passed`, `patched`, `deployed` …).
+/// A finished action, with the value of its `result` output (`passed`, `patched`, `deployed` …).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done(pub &'static str);
 
@@ -13,7 +13,7 @@ pub struct Done(pub &'static str);
 pub struct BadInput(pub String);
 
 impl BadInput {
-    /// An error that names the input `name` and says what is wrong and what would be right.
+    /// An error about the input `name`: what is wrong, and what would be right.
     pub fn new(name: &str, problem: impl fmt::Display) -> Self {
         Self(format!("input `{name}`: {problem}"))
     }
@@ -33,13 +33,13 @@ pub struct Cancelled(pub &'static str);
 /// The exit codes of the suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
-    /// Done.
+    /// Exit code 0.
     Done,
-    /// A policy said no.
+    /// Exit code 1: a policy said no.
     PolicyFailed,
-    /// A tool or a service failed: no verdict could be reached.
+    /// Exit code 2: a tool or a service failed, and no verdict was reached.
     ToolFailed,
-    /// Bad input: nothing was started.
+    /// Exit code 3: nothing was started.
     BadInput,
 }
 
@@ -95,7 +95,7 @@ mod tests {
             (anyhow::anyhow!("connection refused"), 2),
         ];
         for (error, code) in table {
-            let wrapped = Err::<(), _>(error).context("while scanning").unwrap_err();
+            let wrapped = Err::<(), _>(error).context("failed to scan").unwrap_err();
             assert_eq!(ExitStatus::from_error(&wrapped).code(), code, "{wrapped:#}");
         }
     }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::{BadInput, Env};
 
-/// What the runner says of the run, as `GITHUB_*` variables
+/// What the runner reports about the run, as `GITHUB_*` variables
 /// (docs.github.com/actions/reference/workflows-and-actions/variables).
 #[derive(Debug, Clone)]
 pub struct GithubEnv<'a>(pub(crate) &'a Env);
@@ -71,30 +71,30 @@ impl<'a> GithubEnv<'a> {
         ))
     }
 
-    /// The folder of the checkout: `GITHUB_WORKSPACE`, or the current folder outside GitHub.
+    /// The directory of the checkout: `GITHUB_WORKSPACE`, or the current directory outside GitHub.
     ///
     /// # Errors
-    /// [`BadInput`] when neither can be had.
+    /// [`BadInput`] when neither is available.
     pub fn workspace(&self) -> Result<PathBuf, BadInput> {
         match self.0.get("GITHUB_WORKSPACE").map(PathBuf::from) {
             Some(path) if path.is_dir() => Ok(path),
-            // A step container may see the workspace only as its working folder.
+            // A step container may see the workspace only as its working directory.
             _ => std::env::current_dir()
-                .map_err(|e| BadInput(format!("the current folder cannot be used: {e}"))),
+                .map_err(|e| BadInput(format!("the current directory is unavailable: {e}"))),
         }
     }
 
     /// The webhook payload of the event; `null` outside GitHub.
     ///
     /// # Errors
-    /// When the file is there but can't be read or is no JSON.
+    /// When the file is there but can't be read or is not JSON.
     pub fn event(&self) -> anyhow::Result<serde_json::Value> {
         let Some(path) = self.0.get("GITHUB_EVENT_PATH") else {
             return Ok(serde_json::Value::Null);
         };
         let text = std::fs::read_to_string(path)
-            .with_context(|| format!("while reading the event `{path}`"))?;
-        serde_json::from_str(&text).with_context(|| format!("while reading the event `{path}`"))
+            .with_context(|| format!("failed to read the event `{path}`"))?;
+        serde_json::from_str(&text).with_context(|| format!("failed to read the event `{path}`"))
     }
 }
 

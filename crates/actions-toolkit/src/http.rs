@@ -7,12 +7,12 @@ use anyhow::Context as _;
 
 /// Make ring the TLS provider of the process. Any number of calls is fine.
 pub fn install_tls_provider() {
-    // An error means that a provider is installed already, which is what is wanted.
+    // An error means that a provider is installed already, which is as it should be.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// A client that trusts the system's certificates (`SSL_CERT_FILE` is honoured) and uses the
-/// system's proxies. A connection may take 10 seconds; limits on answers are the caller's.
+/// A client that trusts the system's certificates (`SSL_CERT_FILE` is honored) and uses the
+/// system's proxies. A connection may take 10 seconds; timeouts of responses are the caller's.
 ///
 /// # Errors
 /// When the certificates cannot be loaded.
@@ -29,10 +29,10 @@ pub fn client() -> anyhow::Result<reqwest::Client> {
 }
 
 fn cause(given: Option<&Path>) -> String {
-    const DOING: &str = "while preparing the HTTP client";
+    const DOING: &str = "failed to create the HTTP client";
     match given {
         Some(file) if !file.is_file() => format!(
-            "{DOING}: there is no file `{}`, and `SSL_CERT_FILE` names it; in a container action it has to be in the workspace",
+            "{DOING}: `SSL_CERT_FILE` names `{}`, which does not exist; in a container action the file has to be in the workspace",
             file.display()
         ),
         _ => format!(
@@ -46,9 +46,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_certificates_that_is_not_there_is_named() {
-        let said = cause(Some(Path::new("/no/such.pem")));
-        assert!(said.contains("there is no file `/no/such.pem`"), "{said}");
+    fn a_missing_file_of_certificates_is_named() {
+        let message = cause(Some(Path::new("/no/such.pem")));
+        assert!(
+            message.contains("`/no/such.pem`, which does not exist"),
+            "{message}"
+        );
         for given in [None, Some(Path::new("/etc/hosts"))] {
             assert!(cause(given).ends_with("(package `ca-certificates`)?"));
         }

@@ -36,7 +36,6 @@
 //! The same binary runs outside GitHub: every input is also a command-line option of the same name.
 
 mod action;
-mod alive;
 mod context;
 mod env;
 mod failure;
@@ -45,6 +44,7 @@ mod http;
 mod inputs;
 mod log;
 mod oidc;
+mod progress;
 mod report;
 mod run;
 mod secret;
@@ -52,7 +52,6 @@ pub mod text;
 mod workspace;
 
 pub use action::{Action, Input, Output};
-pub use alive::{alive, within};
 pub use context::Context;
 pub use env::Env;
 pub use failure::{BadInput, Cancelled, Done, ExitStatus, PolicyFailure};
@@ -62,8 +61,9 @@ pub use inputs::{
     Age, GitHubToken, InputSet, Inputs, List, OrNone, Parsed, Scope, Timeout, Value,
     invalid_choice, kebab_case,
 };
-pub use log::{Group, Held, Level, Location, Log, StopCommands};
+pub use log::{Buffered, Group, Level, Location, Log, StopCommands};
 pub use oidc::Oidc;
+pub use progress::{with_progress, with_timeout};
 pub use report::Report;
 pub use run::run;
 pub use secret::Secret;

@@ -16,16 +16,16 @@ pub struct Log {
     on_runner: bool,
     debug: bool,
     out: Out,
-    /// Where lines are seen at once: another place than `out` while its lines are held back.
+    /// Where lines are seen at once: not `out` while its lines are buffered.
     live: Out,
 }
 
 type Out = Arc<Mutex<Box<dyn Write + Send>>>;
 
-/// How loud an annotation is.
+/// The level of an annotation, as the runner has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// For information.
+    /// Information.
     Notice,
     /// Something to look at; the step goes on.
     Warning,
@@ -62,21 +62,21 @@ impl Log {
         }
     }
 
-    /// A log that nobody sees, for tests of code that logs on the way.
+    /// A log that is discarded, for tests of code that logs.
     pub fn sink() -> Self {
         Self::to(false, false, io::sink())
     }
 
-    /// A log whose lines are kept back until the result is dropped: work that goes on beside other work has its
+    /// A log whose lines are written when the result is dropped: work that runs in parallel with other work has its
     /// lines together, and a child's output stays between the commands that guard it.
-    pub fn hold(&self) -> Held {
-        let kept = Kept::default();
-        Held {
+    pub fn buffered(&self) -> Buffered {
+        let lines = Lines::default();
+        Buffered {
             log: Self {
                 live: Arc::clone(&self.live),
-                ..Self::to(self.on_runner, self.debug, kept.clone())
+                ..Self::to(self.on_runner, self.debug, lines.clone())
             },
-            kept,
+            lines,
             parent: self.clone(),
         }
     }
@@ -96,8 +96,8 @@ impl Log {
         }
     }
 
-    /// Write a line that is seen at once, also where others are held back.
-    pub fn sign_of_life(&self, message: impl AsRef<str>) {
+    /// Write a line that is seen at once, also where others are buffered.
+    pub fn progress(&self, message: impl AsRef<str>) {
         let line = text::log_line(message.as_ref());
         write(&self.live, format!("{line}\n").as_bytes());
     }
@@ -205,12 +205,12 @@ fn write(out: &Out, bytes: &[u8]) {
 }
 
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
+struct Lines(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Kept {
+impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.write(bytes)
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -218,25 +218,25 @@ impl Write for Kept {
     }
 }
 
-/// A log that keeps its lines back.
+/// A log whose lines are written together.
 #[must_use = "its lines are written when it is dropped"]
-pub struct Held {
+pub struct Buffered {
     log: Log,
-    kept: Kept,
+    lines: Lines,
     parent: Log,
 }
 
-impl Held {
-    /// Where to write.
+impl Buffered {
+    /// The log to write to.
     pub fn log(&self) -> &Log {
         &self.log
     }
 }
 
-impl Drop for Held {
+impl Drop for Buffered {
     fn drop(&mut self) {
-        let kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
-        write(&self.parent.out, &kept);
+        let lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+        write(&self.parent.out, &lines);
     }
 }
 
@@ -252,7 +252,7 @@ impl Drop for Group {
     }
 }
 
-/// A stretch of the log in which no workflow command is read.
+/// A part of the log in which the runner reads no workflow commands.
 #[must_use = "commands are read again when this guard is dropped"]
 pub struct StopCommands {
     log: Log,

@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
+use backon::{ExponentialBuilder, Retryable as _};
 use serde::Deserialize;
 
 use crate::{BadInput, Context, Log, Secret};
 
+/// Three attempts, one and two seconds apart.
+const RETRY: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_secs(1))
+    .with_max_times(2);
+
 #[derive(Deserialize)]
-struct Answer {
+struct TokenResponse {
     value: String,
 }
 
-/// GitHub's OIDC service, as this run may ask it. It outlives the context.
+/// GitHub's OIDC service, as this run may use it. It outlives the context.
 #[derive(Clone)]
 pub struct Oidc {
     access: Option<(String, Secret)>,
@@ -38,15 +44,21 @@ impl Context {
     }
 }
 
+/// An error, and whether another attempt may succeed.
+struct Failed {
+    error: anyhow::Error,
+    is_transient: bool,
+}
+
 impl Oidc {
-    /// A new token for `audience`, masked. It lives five minutes: ask anew for each use.
+    /// A new token for `audience`, masked. It lives five minutes: get one for each use.
     ///
     /// Protocol: `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=…` with
     /// `$ACTIONS_ID_TOKEN_REQUEST_TOKEN` as bearer
     /// (docs.github.com/actions/reference/security/oidc).
     ///
     /// # Errors
-    /// [`BadInput`] when the job may not ask for a token; otherwise what the service answered.
+    /// [`BadInput`] when the job has no permission for a token; otherwise the service's response.
     pub async fn token(&self, audience: &str) -> anyhow::Result<Secret> {
         let Some((url, bearer)) = &self.access else {
             return Err(BadInput(
@@ -55,40 +67,44 @@ impl Oidc {
             )
             .into());
         };
-        let mut url = url::Url::parse(url).context("while reading ACTIONS_ID_TOKEN_REQUEST_URL")?;
+        let mut url =
+            url::Url::parse(url).context("failed to read ACTIONS_ID_TOKEN_REQUEST_URL")?;
         url.query_pairs_mut().append_pair("audience", audience);
-        let mut wait = Duration::from_secs(1);
-        for attempt in 1.. {
-            let answer = self
-                .http
-                .get(url.clone())
-                .bearer_auth(bearer.expose())
-                .header("accept", "application/json; api-version=2.0")
-                .timeout(Duration::from_secs(30))
-                .send()
-                .await;
-            match answer {
-                Ok(answer) if answer.status().is_success() => {
-                    let answer: Answer = answer
-                        .json()
-                        .await
-                        .context("while reading the OIDC token")?;
-                    return Ok(Secret::new(answer.value, &self.log));
-                }
-                Ok(answer) if attempt == 3 || answer.status().is_client_error() => {
-                    bail!(
-                        "GitHub's OIDC service answered {} to the request for a token",
-                        answer.status()
-                    );
-                }
-                Err(e) if attempt == 3 => {
-                    return Err(anyhow::Error::new(e.without_url())
-                        .context("while asking GitHub for an OIDC token"));
-                }
-                _ => tokio::time::sleep(wait).await,
-            }
-            wait *= 2;
+        let token = (|| self.request(&url, bearer))
+            .retry(RETRY)
+            .when(|failed: &Failed| failed.is_transient)
+            .await;
+        token.map_err(|failed| failed.error)
+    }
+
+    async fn request(&self, url: &url::Url, bearer: &Secret) -> Result<Secret, Failed> {
+        let response = self
+            .http
+            .get(url.clone())
+            .bearer_auth(bearer.expose())
+            .header("accept", "application/json; api-version=2.0")
+            .timeout(Duration::from_secs(30))
+            .send()
+            .await
+            .map_err(|e| Failed {
+                error: anyhow::Error::new(e.without_url())
+                    .context("failed to get an OIDC token from GitHub"),
+                is_transient: true,
+            })?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(Failed {
+                error: anyhow!(
+                    "GitHub's OIDC service responded {status} to the request for a token"
+                ),
+                is_transient: !status.is_client_error(),
+            });
         }
-        unreachable!("the third attempt returns")
+        let token = response.json().await.map_err(|e| Failed {
+            error: anyhow::Error::new(e.without_url()).context("failed to read the OIDC token"),
+            is_transient: false,
+        })?;
+        let TokenResponse { value } = token;
+        Ok(Secret::new(value, &self.log))
     }
 }

@@ -64,7 +64,7 @@ impl Report {
             let written = actions_rs::output::set_output(output.name, value(output.name));
             lost = lost.and(written.map_err(|e| {
                 anyhow!(
-                    "output `{}` could not be written, so later steps would not see it: {e}; is the runner's disk full?",
+                    "output `{}` could not be written, so later steps would not see it: {e}; check the disk of the runner",
                     output.name
                 )
             }));
@@ -72,14 +72,14 @@ impl Report {
         lost
     }
 
-    /// Write the summary. One that is lost changes no verdict: no later step reads it.
+    /// Write the summary. A lost summary changes no verdict: no later step reads it.
     pub(crate) fn write_summary(&self, env: &Env, log: &Log) {
         let content = self.content();
         if env.get("GITHUB_STEP_SUMMARY").is_some() && !content.summary.is_empty() {
             let mut summary = actions_rs::Summary::new();
             summary.raw(within_limit(&content.summary), false);
             if let Err(e) = summary.write() {
-                log.warning(format!("while writing the job summary: {e}"));
+                log.warning(format!("failed to write the job summary: {e}"));
             }
         }
     }

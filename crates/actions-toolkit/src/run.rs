@@ -19,7 +19,10 @@ const CLEAN_UP: Duration = Duration::from_secs(7);
 ///
 /// Reads the inputs, masks the secrets, runs `body`, and then writes every declared output and the
 /// summary, whichever way `body` ended; an error becomes one `::error` with its whole chain.
-#[allow(clippy::needless_pass_by_value)] // a call reads `run(&ACTION, run)`, not `&run`
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a call reads `run(&ACTION, run)`, not `&run`"
+)]
 pub fn run<F>(action: &'static Action, body: F) -> ExitCode
 where
     F: AsyncFn(&Context) -> anyhow::Result<Done>,
@@ -47,7 +50,7 @@ where
     {
         Ok(runtime) => runtime,
         Err(e) => {
-            let error = anyhow::Error::new(e).context("while starting the runtime");
+            let error = anyhow::Error::new(e).context("failed to start the runtime");
             return finish(action, &env, &log, &Report::default(), Err(error)).into();
         }
     };
@@ -68,12 +71,8 @@ where
 
 fn in_utf8(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, BadInput> {
     let text = |arg: OsString| {
-        arg.into_string().map_err(|arg| {
-            BadInput(format!(
-                "argument `{}` is not in UTF-8; write it in UTF-8",
-                arg.display()
-            ))
-        })
+        arg.into_string()
+            .map_err(|arg| BadInput(format!("argument `{}` is not UTF-8", arg.display())))
     };
     args.map(text).collect()
 }
@@ -99,7 +98,7 @@ async fn until_stopped(
     stop.send_replace(Some(name));
     match tokio::time::timeout(CLEAN_UP, body).await {
         Ok(Err(error)) => Err(error),
-        // Work that ended well in spite of the signal has reached its verdict.
+        // Work that succeeded in spite of the signal has reached its verdict.
         Ok(Ok(done)) => Ok(done),
         Err(_) => Err(Cancelled(name).into()),
     }
@@ -160,12 +159,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_argument_that_is_no_text_is_bad_input() {
+    fn an_argument_that_is_not_utf8_is_bad_input() {
         let table = [
             (vec![b"--image".to_vec(), "ä:1".into()], Ok(2)),
             (
                 vec![b"--image".to_vec(), b"app:\xff".to_vec()],
-                Err("argument `app:\u{fffd}` is not in UTF-8; write it in UTF-8"),
+                Err("argument `app:\u{fffd}` is not UTF-8"),
             ),
         ];
         for (args, expected) in table {

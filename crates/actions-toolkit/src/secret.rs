@@ -1,4 +1,4 @@
-//! Values that must never be seen.
+//! Values that must never be printed.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Wrap `value` and tell `log` to mask it. The mask comes first: nothing can print the value
+    /// Wrap `value`, masked by `log`. The mask comes first: nothing can print the value
     /// between its arrival and its mask.
     pub fn new(value: impl Into<String>, log: &crate::Log) -> Self {
         let value = value.into();

@@ -6,7 +6,7 @@
 mod linter;
 mod place;
 
-use actions_toolkit::{PolicyFailure, text, within};
+use actions_toolkit::{PolicyFailure, text, with_timeout};
 use anyhow::{Context as _, bail};
 use docker::{Container, ContainerSpec, ImageInfo};
 use findings::Finding;
@@ -72,7 +72,7 @@ pub(crate) async fn run(
     let limit = ("test-timeout", linting.timeout);
     let work = everything(job, linting, image, container.as_ref(), analysis);
     // The container goes with the run's.
-    within(job.ctx.log(), "the static analysis", limit, work).await??;
+    with_timeout(job.ctx.log(), "the static analysis", limit, work).await??;
     for linted in &analysis.linted {
         let found = text::plural(linted.findings.len(), "finding");
         let name = linted.linter.name;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{PolicyFailure, StopCommands, text, within};
+use actions_toolkit::{PolicyFailure, StopCommands, text, with_timeout};
 use anyhow::anyhow;
 use docker::{BuildError, BuildEvent, BuildRequest, ImageInfo};
 use oci::ImageRef;
@@ -77,7 +77,7 @@ pub(crate) async fn build(
             }
             steps.hear(event, &lines, &mut headed);
         });
-        within(job.ctx.log(), &format!("the build of {title}"), limit, work).await
+        with_timeout(job.ctx.log(), &format!("the build of {title}"), limit, work).await
     };
     steps.time = start.elapsed();
     built.build = Some(steps);

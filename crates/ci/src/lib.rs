@@ -25,7 +25,7 @@ mod verdict;
 
 pub use action::ACTION;
 
-use actions_toolkit::{Context, Done, Held};
+use actions_toolkit::{Buffered, Context, Done};
 use docker::Docker;
 use oci::ImageRef;
 
@@ -94,7 +94,7 @@ async fn prove(
     (names, run): (&Names, &str),
     proof: &mut Proof,
 ) -> Vec<anyhow::Result<()>> {
-    let held: [Held; 4] = std::array::from_fn(|_| ctx.log().hold());
+    let held: [Buffered; 4] = std::array::from_fn(|_| ctx.log().buffered());
     let job = |part: usize| Job {
         ctx,
         log: held[part].log(),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{PolicyFailure, text, within};
+use actions_toolkit::{PolicyFailure, text, with_timeout};
 use anyhow::{Context as _, bail};
 use docker::{Container, ContainerSpec, ImageInfo, netns};
 
@@ -58,7 +58,7 @@ pub(crate) async fn test(
         smoke.timeout + smoke.grace + ANSWER_LIMIT * 2 + CHECK_LIMIT,
     );
     let work = examine(&container, smoke, &image.config.healthcheck, &url);
-    let health = within(job.ctx.log(), "the smoke test", limit, work).await??;
+    let health = with_timeout(job.ctx.log(), "the smoke test", limit, work).await??;
     let problem = health.problem.clone();
     proof.health = Some(health);
     let Some(problem) = problem else {

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::time::Instant;
 
-use actions_toolkit::{PolicyFailure, text, within};
+use actions_toolkit::{PolicyFailure, text, with_timeout};
 use anyhow::{Context as _, anyhow, bail};
 use docker::{Container, ContainerSpec, ImageInfo};
 use futures_util::StreamExt as _;
@@ -139,7 +139,7 @@ async fn follow(
         container.wait().await
     };
     let limit = ("test-timeout", tests.timeout);
-    within(job.ctx.log(), "the test run", limit, work).await?
+    with_timeout(job.ctx.log(), "the test run", limit, work).await?
 }
 
 fn no_report(tests: &Tests, code: i64) -> String {

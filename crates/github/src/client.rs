@@ -36,7 +36,7 @@ pub(crate) enum Retry {
     /// A rate limit only: after any other failure GitHub may have made the comment, issue or deployment, and a second
     /// one would follow.
     RateLimit,
-    /// A rate limit, and whatever passes by itself.
+    /// A rate limit, and other transient failures.
     Transient,
     /// 401 and 404 too, once. GitHub's own uploader does so as well: authentication fails now and then for no reason
     /// (`src/api-client.ts` of codeql-action).

@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use fake_github::GitHub;
 use github::{Client, CodeScanning, CompressedSarif, Revision, UploadError, Uploaded};
 use serde_json::json;
-use testkit::{Fault, GitHub};
+use testkit::Fault;
 
 fn revision() -> Revision {
     Revision {

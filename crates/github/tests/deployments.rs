@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+use fake_github::GitHub;
 use github::{Client, DeploymentState, DeploymentStatus, Deployments};
-use testkit::{Fault, GitHub};
+use testkit::Fault;
 
 const SHA: &str = "0123456789012345678901234567890123456789";
 

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+use fake_github::GitHub;
 use github::{Client, Issues, RollingIssue};
-use testkit::{Fault, GitHub};
+use testkit::Fault;
 
 fn issues(server: &GitHub) -> Issues {
     let http = actions_toolkit::http_client().unwrap();

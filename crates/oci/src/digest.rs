@@ -10,12 +10,12 @@ use crate::ParseImageError;
 pub struct Digest(String);
 
 impl Digest {
-    /// The whole digest, `sha256:…`.
+    /// The digest with its algorithm: `sha256:…`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The hex digits alone.
+    /// The hex digits without the algorithm.
     pub fn hex(&self) -> &str {
         &self.0["sha256:".len()..]
     }
@@ -26,10 +26,10 @@ impl Digest {
         Self::from_hash(&Sha256::digest(bytes))
     }
 
-    /// The digest of all that `source` has.
+    /// The digest of everything that `source` yields.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// When reading fails.
     pub fn from_reader(mut source: impl std::io::Read) -> std::io::Result<Self> {
         use sha2::{Digest as _, Sha256};
         let mut hash = Sha256::new();

@@ -15,34 +15,34 @@ pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The media type of an uncompressed layer.
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-/// The media type of a configuration that says nothing.
+/// The media type of an empty configuration: that of an artifact.
 pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// A blob or manifest, by its digest.
+/// A reference to a blob or manifest by its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What it is.
+    /// The media type of the content.
     pub media_type: String,
     /// Its digest, `sha256:…`.
     pub digest: String,
     /// Its size in bytes.
     pub size: u64,
-    /// What an artifact of a list of referrers is.
+    /// The type of an artifact in a list of referrers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// The machine that an image of an index is for.
+    /// The platform of an image in an index.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
-    /// Further words on it.
+    /// Annotations, in a fixed order: equal manifests have equal digests.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// The machine that an image is for.
+/// The operating system and architecture that an image is built for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
     /// `amd64`, `arm64`; `unknown` for an attestation.
@@ -55,12 +55,12 @@ pub struct Platform {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// 2.
+    /// Always 2.
     pub schema_version: u32,
     /// The media type of the manifest itself.
     #[serde(default)]
     pub media_type: String,
-    /// What an artifact is; absent for an image.
+    /// The type of an artifact; absent for an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// The configuration.
@@ -70,16 +70,16 @@ pub struct Manifest {
     /// The manifest that an artifact belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
-    /// Words on the whole.
+    /// Annotations, in a fixed order.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// A list of manifests.
+/// A list of manifests: of one image for several platforms, or of referrers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
-    /// 2.
+    /// Always 2.
     pub schema_version: u32,
     /// The media type of the index itself.
     #[serde(default)]
@@ -89,7 +89,7 @@ pub struct Index {
 }
 
 impl Descriptor {
-    /// The blob `digest` of `size` bytes, which is a `media_type`.
+    /// The content `digest` of `size` bytes.
     pub fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
         Self {
             media_type: media_type.to_owned(),
@@ -116,8 +116,7 @@ impl Manifest {
         }
     }
 
-    /// The same in the media types of the OCI: Docker's own have no place for annotations. The blobs are
-    /// the same in both.
+    /// The same manifest with OCI media types: Docker's manifests have no annotations. The blobs do not change.
     #[must_use]
     pub fn as_oci(mut self) -> Self {
         MANIFEST.clone_into(&mut self.media_type);
@@ -131,16 +130,16 @@ impl Manifest {
         self
     }
 
-    /// Its bytes, as they are sent.
+    /// The JSON whose digest is the manifest's.
     ///
     /// # Errors
-    /// Never for what was made here.
+    /// Never for a manifest that was built by [`Manifest::new`].
     pub fn bytes(&self) -> anyhow::Result<Vec<u8>> {
-        serde_json::to_vec(self).context("while writing a manifest")
+        serde_json::to_vec(self).context("failed to serialize a manifest")
     }
 }
 
-/// Whether `media_type` is that of a list of images.
+/// Whether `media_type` is an index of the OCI or a manifest list of Docker.
 pub fn is_index(media_type: &str) -> bool {
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
     media_type == INDEX || media_type == DOCKER_INDEX
@@ -151,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dockers_media_types_have_a_name_of_the_oci() {
+    fn docker_media_types_become_oci_media_types() {
         let blob = |media_type: &str| Descriptor::new(media_type, &Digest::sha256(b""), 0);
         let manifest = Manifest::new(
             blob("application/vnd.docker.container.image.v1+json"),

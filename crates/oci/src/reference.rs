@@ -5,27 +5,27 @@ use std::str::FromStr;
 
 use crate::Digest;
 
-/// What is wrong with a reference.
+/// Why a text is not an image reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseImageError {
-    /// There is no repository in it.
-    #[error("it names no repository; write it as `repository:tag`")]
+    /// The repository is missing.
+    #[error("missing repository; use the form `repository:tag`")]
     Empty,
     /// A part of the repository's path is malformed.
     #[error(
-        "`{0}` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them"
+        "invalid repository name `{0}`; use lower-case letters and digits, separated by single `.`, `_` or `-`"
     )]
     Repository(String),
     /// The tag is malformed.
     #[error(
-        "`{0}` is no tag: up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`"
+        "invalid tag `{0}`; use up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`"
     )]
     Tag(String),
     /// The digest is malformed.
-    #[error("`{0}` is no digest: `sha256:` and 64 hex digits")]
+    #[error("invalid digest `{0}`; use `sha256:` and 64 hex digits")]
     Digest(String),
     /// The registry's host or port is malformed.
-    #[error("`{0}` is no registry host")]
+    #[error("invalid registry host `{0}`")]
     Registry(String),
 }
 
@@ -79,7 +79,7 @@ impl ImageRef {
         })
     }
 
-    /// The same repository by digest alone.
+    /// The same repository by digest, without a tag.
     #[must_use]
     pub fn with_digest(&self, digest: &Digest) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl ImageRef {
         }
     }
 
-    /// The same repository, tag and digest in another registry and under another path.
+    /// The same tag and digest in another registry, under another path.
     ///
     /// # Errors
     /// When `registry` or `path` is malformed.
@@ -110,7 +110,7 @@ impl ImageRef {
         }
     }
 
-    /// The name as a registry's client completes it: `debian` and `docker.io/library/debian:latest` are one
+    /// The normalized name: `debian` and `docker.io/library/debian:latest` are the same image
     /// (github.com/distribution/reference, `ParseDockerRef`).
     pub fn in_full(&self) -> String {
         let path = &self.path;
@@ -125,7 +125,7 @@ impl ImageRef {
         format!("{repository}{separator}{}", self.reference())
     }
 
-    /// What names a version: the digest, else the tag, else `latest`.
+    /// The digest, else the tag, else `latest`.
     pub fn reference(&self) -> &str {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.as_str(),

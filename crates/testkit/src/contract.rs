@@ -1,4 +1,4 @@
-//! `action.yml` and the README of an action are what its declaration says: their inputs and outputs are generated.
+//! `action.yml` and the README of an action match its declaration: their inputs and outputs are generated.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// With this variable set the files are written, as `cargo xtask generate` does, and not compared.
 const WRITE: &str = "SEAWORTHY_GENERATE";
 
-/// Hold `actions/<name>/action.yml` and `README.md`, below `root`, against the declaration of `action`.
+/// Check `actions/<name>/action.yml` and `README.md`, below `root`, against the declaration of `action`.
 ///
 /// # Panics
 /// When a file is missing, has no markers, or is stale.
@@ -77,7 +77,7 @@ fn generated(path: &Path, open: &str, close: &str, part: &str, content: &str) {
     let (before, rest) = text
         .split_once(&begin)
         .unwrap_or_else(|| panic!("{} has no line `{}`", path.display(), begin.trim_end()));
-    let (found, after) = rest
+    let (table, after) = rest
         .split_once(&end)
         .unwrap_or_else(|| panic!("{} has no line `{}`", path.display(), end.trim_end()));
     if std::env::var_os(WRITE).is_some() {
@@ -86,7 +86,7 @@ fn generated(path: &Path, open: &str, close: &str, part: &str, content: &str) {
         return;
     }
     assert!(
-        found == content,
+        table == content,
         "the {part} of {} are stale; run `cargo xtask generate`",
         path.display()
     );

@@ -4,31 +4,31 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
-/// A Docker daemon for a step that gets no further than to look around. Its socket goes when it is dropped.
+/// A Docker daemon for a step that only inspects it. Its socket is removed when it is dropped.
 pub struct FakeDocker {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl FakeDocker {
     /// A daemon that has `image`.
     ///
     /// # Panics
-    /// When there can be no socket.
+    /// When no socket can be created.
     pub fn with(image: &'static str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let docker = Self { folder };
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let docker = Self { directory };
         let listener = UnixListener::bind(docker.socket()).expect("a socket");
-        // It ends with the test's process.
+        // It stops with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                std::thread::spawn(move || answer(&stream, image));
+                std::thread::spawn(move || respond(&stream, image));
             }
         });
         docker
     }
 
     fn socket(&self) -> PathBuf {
-        self.folder.path().join("docker.sock")
+        self.directory.path().join("docker.sock")
     }
 
     /// The value of `DOCKER_HOST`.
@@ -38,11 +38,11 @@ impl FakeDocker {
 }
 
 // Source: docs.docker.com/reference/api/engine, `SystemVersion`, `ContainerList` and `ImageInspect` of 1.41.
-fn answer(stream: &UnixStream, image: &str) -> Option<()> {
+fn respond(stream: &UnixStream, image: &str) -> Option<()> {
     let mut lines = BufReader::new(stream).lines();
     let request = lines.next()?.ok()?;
     let path = request.split([' ', '?']).nth(1)?;
-    // The head ends with an empty line; what is asked here has no body.
+    // The head ends with an empty line; these requests have no body.
     lines
         .find(|line| line.as_ref().is_ok_and(String::is_empty))?
         .ok()?;

@@ -1,4 +1,4 @@
-//! Certificates that are thrown away with the stack they are made for.
+//! Certificates for one stack; they are deleted with it.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use rcgen::{
 };
 
 /// A certificate authority.
-pub struct Authority {
+pub struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
@@ -51,7 +51,7 @@ impl Leaf {
         }
     }
 
-    /// Let it serve under `names` as well.
+    /// A server's certificate for `names` as well.
     #[must_use]
     pub fn names(mut self, names: &[&str]) -> Self {
         self.names = names.iter().map(ToString::to_string).collect();
@@ -62,13 +62,13 @@ impl Leaf {
     }
 }
 
-impl Authority {
-    /// A new authority called `name`.
+impl CertificateAuthority {
+    /// A new certificate authority called `name`.
     ///
     /// # Errors
     /// When there is no random source.
     pub fn new(name: &str) -> anyhow::Result<Self> {
-        let key = KeyPair::generate().context("while making a key")?;
+        let key = KeyPair::generate().context("failed to generate a key")?;
         let mut params = CertificateParams::new(Vec::new())?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -84,7 +84,7 @@ impl Authority {
         })
     }
 
-    /// The authority's certificate, as PEM.
+    /// The CA certificate, as PEM.
     pub fn certificate(&self) -> &str {
         &self.pem
     }
@@ -94,7 +94,7 @@ impl Authority {
     /// # Errors
     /// When a name is malformed.
     pub fn issue(&self, leaf: &Leaf) -> anyhow::Result<Issued> {
-        let key = KeyPair::generate().context("while making a key")?;
+        let key = KeyPair::generate().context("failed to generate a key")?;
         let mut params = CertificateParams::new(leaf.names.clone())?;
         params
             .distinguished_name
@@ -115,24 +115,24 @@ impl Authority {
 }
 
 impl Issued {
-    /// Write `<name>.crt` and `<name>.key` into `folder`.
+    /// Write `<name>.crt` and `<name>.key` into `directory`.
     ///
     /// # Errors
     /// When that can't be done.
-    pub fn write(&self, folder: &Path, name: &str) -> anyhow::Result<()> {
-        std::fs::write(folder.join(format!("{name}.crt")), &self.certificate)?;
-        private(&folder.join(format!("{name}.key")), &self.key)
+    pub fn write(&self, directory: &Path, name: &str) -> anyhow::Result<()> {
+        std::fs::write(directory.join(format!("{name}.crt")), &self.certificate)?;
+        private(&directory.join(format!("{name}.key")), &self.key)
     }
 }
 
-/// Write a key pair as `<name>.key` and `<name>.pub` into `folder`.
+/// Write a key pair as `<name>.key` and `<name>.pub` into `directory`.
 ///
 /// # Errors
 /// When that can't be done.
-pub fn signing_key(folder: &Path, name: &str) -> anyhow::Result<()> {
-    let key = KeyPair::generate().context("while making a key")?;
-    std::fs::write(folder.join(format!("{name}.pub")), key.public_key_pem())?;
-    private(&folder.join(format!("{name}.key")), &key.serialize_pem())
+pub fn signing_key(directory: &Path, name: &str) -> anyhow::Result<()> {
+    let key = KeyPair::generate().context("failed to generate a key")?;
+    std::fs::write(directory.join(format!("{name}.pub")), key.public_key_pem())?;
+    private(&directory.join(format!("{name}.key")), &key.serialize_pem())
 }
 
 fn private(path: &Path, text: &str) -> anyhow::Result<()> {

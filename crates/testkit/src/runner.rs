@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 /// A step about to run.
 pub struct FakeRunner {
     program: PathBuf,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     env: BTreeMap<String, String>,
     args: Vec<OsString>,
     process: Arc<AtomicI32>,
@@ -34,12 +34,12 @@ impl FakeRunner {
     /// `main` of `octo-org/app`.
     ///
     /// # Panics
-    /// When the temporary folder cannot be made.
+    /// When the temporary directory cannot be made.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
         for name in ["workspace", "temp", "home"] {
-            std::fs::create_dir(path(name)).expect("a folder of the runner");
+            std::fs::create_dir(path(name)).expect("a directory of the runner");
         }
         for name in ["output", "summary"] {
             std::fs::write(path(name), "").expect("a file of the runner");
@@ -77,7 +77,7 @@ impl FakeRunner {
             .collect();
         Self {
             program: program.into(),
-            folder,
+            directory,
             env,
             args: Vec::new(),
             process: Arc::default(),
@@ -113,7 +113,7 @@ impl FakeRunner {
     pub fn file(self, path: &str, content: &str) -> Self {
         let path = self.workspace().join(path);
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).expect("a folder in the workspace");
+            std::fs::create_dir_all(parent).expect("a directory in the workspace");
         }
         std::fs::write(path, content).expect("a file in the workspace");
         self
@@ -126,27 +126,27 @@ impl FakeRunner {
     #[must_use]
     pub fn tool(mut self, name: &str, script: &str) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
-        let folder = self.folder.path().join("tools");
-        std::fs::create_dir_all(&folder).expect("a folder for tools");
-        let path = folder.join(name);
+        let directory = self.directory.path().join("tools");
+        std::fs::create_dir_all(&directory).expect("a directory for tools");
+        let path = directory.join(name);
         std::fs::write(&path, format!("#!/bin/sh\n{script}")).expect("a tool");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a tool");
         let rest = self.env.get("PATH").cloned().unwrap_or_default();
-        if !rest.starts_with(&*folder.to_string_lossy()) {
+        if !rest.starts_with(&*directory.to_string_lossy()) {
             self.env
-                .insert("PATH".into(), format!("{}:{rest}", folder.display()));
+                .insert("PATH".into(), format!("{}:{rest}", directory.display()));
         }
         self
     }
 
-    /// The folder of the checkout.
+    /// The directory of the checkout.
     pub fn workspace(&self) -> PathBuf {
-        self.folder.path().join("workspace")
+        self.directory.path().join("workspace")
     }
 
-    /// The folder of everything that belongs to the runner.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// The directory of everything that belongs to the runner.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The step's process, once it runs.
@@ -160,9 +160,9 @@ impl FakeRunner {
     /// When the program cannot be started.
     pub fn run(&self) -> Ran {
         for name in ["output", "summary"] {
-            std::fs::write(self.folder.path().join(name), "").expect("a file of the runner");
+            std::fs::write(self.directory.path().join(name), "").expect("a file of the runner");
         }
-        let log = self.folder.path().join("log");
+        let log = self.directory.path().join("log");
         let file = std::fs::File::create(&log).expect("the job log");
         let mut step = Command::new(&self.program)
             .args(&self.args)
@@ -177,11 +177,12 @@ impl FakeRunner {
         let id = i32::try_from(step.id()).expect("a process id");
         self.process.store(id, Ordering::SeqCst);
         let status = step.wait().expect("the program ends");
-        let read =
-            |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        let read = |name: &str| {
+            std::fs::read_to_string(self.directory.path().join(name)).unwrap_or_default()
+        };
         Ran {
             code: status.code().unwrap_or(-1),
-            log: read("log").replace(&*self.folder.path().to_string_lossy(), "[runner]"),
+            log: read("log").replace(&*self.directory.path().to_string_lossy(), "[runner]"),
             outputs: outputs(&read("output")),
             summary: read("summary"),
         }
@@ -215,7 +216,7 @@ impl Ran {
 
 // The file command's form: `name<<delimiter`, lines, `delimiter` (Runner.Worker/FileCommandManager.cs).
 fn outputs(text: &str) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
+    let mut outputs = BTreeMap::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some((name, delimiter)) = line.split_once("<<") {
@@ -223,10 +224,10 @@ fn outputs(text: &str) -> BTreeMap<String, String> {
                 .by_ref()
                 .take_while(|line| *line != delimiter)
                 .collect();
-            found.insert(name.to_owned(), value.join("\n"));
+            outputs.insert(name.to_owned(), value.join("\n"));
         } else if let Some((name, value)) = line.split_once('=') {
-            found.insert(name.to_owned(), value.to_owned());
+            outputs.insert(name.to_owned(), value.to_owned());
         }
     }
-    found
+    outputs
 }

@@ -1,4 +1,4 @@
-//! Listening, with and without TLS, until told to stop.
+//! A server with and without TLS, until it is stopped.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,49 +17,63 @@ use tokio_rustls::server::TlsStream;
 
 /// A server that ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    /// Take no more connections, and let the requests that are under way end.
-    pub(crate) async fn stop(self) {
+    /// Accept no more connections, and finish the requests in progress.
+    pub async fn stop(self) {
         let Self { stop, task, .. } = self;
         drop(stop);
-        // It ends with an error only when it panicked, which its own output tells.
+        // An error means that it panicked, which is in its output.
         let _ = task.await;
     }
 }
 
-pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+/// Open a port; port 0 is any free one.
+///
+/// # Errors
+/// When it is in use.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("while opening {address}: is it in use?"))
+        .with_context(|| format!("failed to listen at {address}; is it in use?"))
 }
 
-/// Answer what comes in at `listener`.
-pub(crate) fn start(listener: TcpListener, router: Router) -> anyhow::Result<Server> {
+/// Serve `router` at `listener`.
+///
+/// # Errors
+/// When the listener has no address.
+pub fn start(listener: TcpListener, router: Router) -> anyhow::Result<Server> {
     let address = listener.local_addr()?;
     Ok(serve(address, listener, router))
 }
 
-/// TLS with the certificate `<name>.{crt,key}` in `folder`.
-pub(crate) fn tls_config(folder: &Path, name: &str) -> anyhow::Result<rustls::ServerConfig> {
-    // An error means that a provider is installed already, which is what is wanted.
+/// TLS with the certificate `<name>.{crt,key}` in `directory`.
+///
+/// # Errors
+/// When a file is missing or malformed.
+pub fn tls_config(directory: &Path, name: &str) -> anyhow::Result<rustls::ServerConfig> {
+    // An error means that a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let certificate = CertificateDer::from_pem_file(folder.join(format!("{name}.crt")))
-        .with_context(|| format!("while reading the certificate `{name}.crt`"))?;
-    let key = PrivateKeyDer::from_pem_file(folder.join(format!("{name}.key")))
-        .with_context(|| format!("while reading the key `{name}.key`"))?;
+    let certificate = CertificateDer::from_pem_file(directory.join(format!("{name}.crt")))
+        .with_context(|| format!("failed to read the certificate `{name}.crt`"))?;
+    let key = PrivateKeyDer::from_pem_file(directory.join(format!("{name}.key")))
+        .with_context(|| format!("failed to read the key `{name}.key`"))?;
     Ok(rustls::ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)?)
 }
 
-/// The same with TLS.
-pub(crate) fn start_tls(
+/// Serve `router` at `listener` with TLS.
+///
+/// # Errors
+/// When the listener has no address.
+pub fn start_tls(
     listener: TcpListener,
     router: Router,
     config: rustls::ServerConfig,
@@ -75,13 +89,13 @@ where
 {
     let (stop, mut stopped) = watch::channel(());
     let task = tokio::spawn(async move {
-        let told = async move {
-            // The other end says nothing: it goes away.
+        let stopped = async move {
+            // The sender never sends: it is dropped.
             let _ = stopped.changed().await;
         };
-        // It never ends with an error (axum::serve's own words).
+        // It never ends with an error (the documentation of `axum::serve`).
         let _ = axum::serve(listener, router)
-            .with_graceful_shutdown(told)
+            .with_graceful_shutdown(stopped)
             .await;
     });
     Server {
@@ -91,7 +105,7 @@ where
     }
 }
 
-/// Connections whose handshake is done. A client that is slow at it holds up nobody else.
+/// Connections whose handshake is done. A client that is slow at it does not delay others.
 struct Tls {
     ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
     address: SocketAddr,
@@ -109,7 +123,7 @@ impl Tls {
                 let (stream, peer) = Listener::accept(&mut listener).await;
                 let (acceptor, done) = (acceptor.clone(), done.clone());
                 tokio::spawn(async move {
-                    // A client that breaks off has nobody to be told.
+                    // A client that disconnected needs no response.
                     if let Ok(stream) = acceptor.accept(stream).await {
                         let _ = done.send((stream, peer)).await;
                     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use actions_toolkit::{Env, Log, alive};
+use actions_toolkit::{Env, Log, with_progress};
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
@@ -154,7 +154,7 @@ impl Tool {
     /// When it can't be started or runs into its limit. A non-zero exit code is no error here.
     pub async fn stream(&self, log: &Log, title: &str) -> anyhow::Result<Finished> {
         let _group = log.group(title);
-        alive(log, title, self.run(log, false)).await
+        with_progress(log, title, self.run(log, false)).await
     }
 
     /// Run it; standard output is captured, and standard error goes to `log` inside a group.
@@ -163,7 +163,7 @@ impl Tool {
     /// As [`Tool::stream`].
     pub async fn capture(&self, log: &Log, title: &str) -> anyhow::Result<Finished> {
         let _group = log.group(title);
-        alive(log, title, self.run(log, true)).await
+        with_progress(log, title, self.run(log, true)).await
     }
 
     async fn run(&self, log: &Log, capture: bool) -> anyhow::Result<Finished> {

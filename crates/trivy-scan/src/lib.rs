@@ -41,7 +41,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         request: &request,
         docker_config: login.as_ref().map(|folder| folder.path().to_owned()),
     };
-    let asked = ctx.log().hold();
+    let asked = ctx.log().buffered();
     let version = async { anyhow::Ok(trivy::version(ctx.env(), asked.log()).await?) };
     let scanned = async {
         let database = database(ctx, &request).await?;

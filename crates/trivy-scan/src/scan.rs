@@ -72,7 +72,7 @@ impl Scans<'_> {
         }
         stream::iter(targets.iter().enumerate())
             .map(|(index, target)| async move {
-                let held = self.ctx.log().hold();
+                let held = self.ctx.log().buffered();
                 self.answer(index, target, held.log()).await
             })
             .buffered(AT_ONCE)

@@ -6,7 +6,7 @@ mod download;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actions_toolkit::{Env, Log, alive};
+use actions_toolkit::{Env, Log, with_progress};
 
 use cached::Cached;
 
@@ -148,7 +148,7 @@ impl Database {
                 log.info(format!("fetching the vulnerability database from {mirror}"));
                 let what = "fetching the vulnerability database";
                 let download = download::from(mirror, cache, &http);
-                let reason = match alive(log, what, download).await? {
+                let reason = match with_progress(log, what, download).await? {
                     Ok(found) => {
                         let cure = "this mirror is not kept up to date, use another one";
                         let origin = Origin::Mirror(mirror.clone());

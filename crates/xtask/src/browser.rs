@@ -169,7 +169,7 @@ fn python() -> anyhow::Result<String> {
         .join("tools/browser")
         .join(paths::key_of_text(&text));
     let python = directory.join("bin/python").to_string_lossy().into_owned();
-    // Written last: an installation that was cut off has none.
+    // Written last: an interrupted installation has none.
     let done = directory.join("installed");
     if !done.is_file() {
         progress::step("installing the browser test's packages", || {

@@ -1,4 +1,4 @@
-// Pause holds the namespaces of a pod: it waits to be told to end.
+// Pause holds the namespaces of a pod: it waits for a signal to exit.
 package main
 
 import (

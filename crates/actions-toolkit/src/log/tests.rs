@@ -25,7 +25,7 @@ fn logged(on_runner: bool, write: impl FnOnce(&Log)) -> String {
     buffer.text()
 }
 
-fn story(log: &Log) {
+fn example(log: &Log) {
     let group = log.group("Scan `app:dev`");
     log.info("::set-env name=PATH::/evil");
     log.mask("s3cret");
@@ -36,29 +36,29 @@ fn story(log: &Log) {
         end_line: None,
     };
     log.annotate(Level::Warning, Some(&place), "100% old,\nsay so");
-    log.error("no docker");
+    log.error("no daemon");
 }
 
 #[test]
 fn on_the_runner_the_log_is_commands() {
-    insta::assert_snapshot!(logged(true, story), @"
+    insta::assert_snapshot!(logged(true, example), @"
     ::group::Scan `app:dev`
     :\u{200b}:set-env name=PATH::/evil
     ::add-mask::s3cret
     ::endgroup::
     ::warning file=app/Dockerfile,line=3::100%25 old,%0Asay so
-    ::error::no docker
+    ::error::no daemon
     ");
 }
 
 #[test]
 fn on_a_terminal_the_log_is_text() {
-    insta::assert_snapshot!(logged(false, story), @"
+    insta::assert_snapshot!(logged(false, example), @"
     ── Scan `app:dev`
     :\u{200b}:set-env name=PATH::/evil
     warning: app/Dockerfile:3: 100% old,
     say so
-    error: no docker
+    error: no daemon
     ");
 }
 
@@ -77,10 +77,10 @@ fn a_childs_commands_are_inert_until_the_guard_ends() {
 fn a_held_log_keeps_its_lines_together() {
     let buffer = Buffer::default();
     let log = Log::to(true, false, buffer.clone());
-    let held = log.hold();
-    held.log().info("one");
+    let buffered = log.buffered();
+    buffered.log().info("one");
     log.info("between");
-    held.log().info("two");
-    drop(held);
+    buffered.log().info("two");
+    drop(buffered);
     assert_eq!(buffer.text(), "between\none\ntwo\n");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, within};
+use actions_toolkit::{BadInput, Context, with_timeout};
 use anyhow::Context as _;
 use azure::TOKEN_USER;
 use backon::Retryable as _;
@@ -115,7 +115,7 @@ impl Registry {
         docker.tag(image, &target).await?;
         let timeout = (RequestInputs::push_timeout, request.timeouts.push);
         let what = format!("the push of {target}");
-        let digest = within(ctx.log(), &what, timeout, self.retry(ctx, docker, &target)).await??;
+        let digest = with_timeout(ctx.log(), &what, timeout, self.retry(ctx, docker, &target)).await??;
         // As the registry reports it, not Docker.
         let manifest = self
             .client

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use testkit::{Azure, AzureConfig, FakeDocker, FakeRunner, Fault, Ran};
+use fake_azure::{Azure, AzureConfig};
+use testkit::{FakeDocker, FakeRunner, Fault, Ran};
 
 use crate::{CLIENT, SUBSCRIPTION, TENANT, refused, step};
 
@@ -134,7 +135,7 @@ async fn a_cluster_out_of_reach_is_explained_and_no_token_is_shown() {
     let azure = Azure::start(config).await.unwrap();
     let docker = FakeDocker::with("flask-app:1");
     let step = signed_in(&azure, &docker);
-    let folder = step.folder().to_owned();
+    let folder = step.directory().to_owned();
     let files = |folder: &Path| walk(folder).concat();
     let ran = tokio::task::spawn_blocking(move || {
         let ran = step.run();

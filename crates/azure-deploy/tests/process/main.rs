@@ -94,7 +94,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "also-push",
             "flask-app:2\nflask-app@",
-            "input `also-push`: `flask-app@`: `` is no digest: `sha256:` and 64 hex digits",
+            "input `also-push`: `flask-app@`: invalid digest ``; use `sha256:` and 64 hex digits",
         ),
         (
             "resource-group",

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use testkit::{AzureRegistry, Fault, RegistryConfig};
+use fake_azure::{AzureRegistry, RegistryConfig};
+use testkit::Fault;
 
 use crate::stack::{LOGIN_SERVER, Stack, ask, run};
 

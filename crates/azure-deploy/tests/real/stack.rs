@@ -6,9 +6,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use docker::{BuildRequest, Docker};
+use fake_azure::{ApiServer, Azure, AzureConfig};
 use oci::{Auth, Credentials, ImageRef, Registry};
 use serde_json::Value;
-use testkit::{ApiServer, Azure, AzureConfig, FakeRunner, Ran};
+use testkit::{FakeRunner, Ran};
 
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
@@ -78,7 +79,9 @@ impl Stack {
         name: &str,
         changed: impl FnOnce(&mut AzureConfig),
     ) -> (Self, ApiServer) {
-        let front = ApiServer::before(&kubeconfig(), &deployer()).await.unwrap();
+        let front = ApiServer::in_front_of(&kubeconfig(), &deployer())
+            .await
+            .unwrap();
         let stack = Self::with(name, |azure| {
             front.serve(azure);
             changed(azure);

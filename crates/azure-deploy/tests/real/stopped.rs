@@ -1,7 +1,9 @@
 //! A run that the runner ends, at each stage: what served before serves on, and GitHub is told.
 
+use fake_azure::ApiServer;
+use fake_github::GitHub;
 use serde_json::Value;
-use testkit::{ApiServer, FakeRunner, Fault, GitHub, Ran};
+use testkit::{FakeRunner, Fault, Ran};
 
 use crate::stack::{Stack, ask, run};
 

@@ -80,7 +80,7 @@ fn every_mistake_names_its_input_and_what_would_be_right() {
     let table: &[(&[&str], &str)] = &[
         (
             &["--image=App:1"],
-            "input `image`: `App:1`: `App` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them",
+            "input `image`: `App:1`: invalid repository name `App`; use lower-case letters and digits, separated by single `.`, `_` or `-`",
         ),
         (
             &["--image=app"],

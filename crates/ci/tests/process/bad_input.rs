@@ -26,7 +26,7 @@ fn bad_input_is_one_error_with_cause_and_cure() {
         ),
         (
             &[("image", "Flask:1")],
-            "input `image`: `Flask:1`: `Flask` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them",
+            "input `image`: `Flask:1`: invalid repository name `Flask`; use lower-case letters and digits, separated by single `.`, `_` or `-`",
         ),
         (
             &[("context", "src")],

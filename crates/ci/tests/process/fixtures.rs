@@ -20,7 +20,7 @@ fn run(project: &str, inputs: &[(&str, &str)]) -> Ran {
         step = step.file(&format!("{project}/{name}"), &text);
     }
     if inputs.iter().any(|(name, _)| *name == "lock-file") {
-        let cache = database(step.folder());
+        let cache = database(step.directory());
         step = step
             .input("cache-directory", &cache.to_string_lossy())
             .input("offline", "true");

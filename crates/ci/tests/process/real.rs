@@ -254,7 +254,7 @@ fn an_application_that_does_not_stop_fails() {
 #[ignore = "real: needs Docker"]
 fn nothing_is_left_after_a_cancellation() {
     let app = App::new("cancel").append("app/Dockerfile", "CMD [\"/bin/sleep\", \"300\"]");
-    let output = app.step.folder().join("cancelled");
+    let output = app.step.directory().join("cancelled");
     std::fs::write(&output, "").unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_ci"))
         .args([

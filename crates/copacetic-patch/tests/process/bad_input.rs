@@ -23,7 +23,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "image",
             "app:a+b",
-            "input `image`: `app:a+b`: `a+b` is no tag: up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
+            "input `image`: `app:a+b`: invalid tag `a+b`; use up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
         ),
         (
             "patched-tag",
@@ -33,7 +33,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "patched-tag",
             "\"; id",
-            "input `patched-tag`: `\"; id` is no tag: up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
+            "input `patched-tag`: invalid tag `\"; id`; use up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
         ),
         (
             "report",

@@ -114,7 +114,7 @@ impl Bench {
                 || name.contains("/seaworthy-patch-real:")
         };
         assert_eq!(names.lines().find(own), None, "{}", ran.log);
-        let temp = std::fs::read_dir(self.step.folder().join("temp")).unwrap();
+        let temp = std::fs::read_dir(self.step.directory().join("temp")).unwrap();
         let temp: Vec<_> = temp.map(|entry| entry.unwrap().file_name()).collect();
         assert!(temp.is_empty(), "{temp:?} are left; the log:\n{}", ran.log);
     }

@@ -1,7 +1,8 @@
 //! The issue of what no update mends, when images could not be patched.
 
+use fake_github::GitHub;
 use github::RollingIssue;
-use testkit::{FakeDocker, GitHub};
+use testkit::FakeDocker;
 
 use crate::bench::ended;
 use crate::step;

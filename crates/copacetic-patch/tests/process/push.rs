@@ -47,18 +47,18 @@ fn a_registry_that_fails_once_is_asked_again() {
 #[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn a_registry_that_does_not_take_the_image_keeps_the_tag_that_it_has() {
     let (down, cut) = (Fault::Unavailable, Fault::Reset);
-    let said = "answered 503 Service Unavailable";
+    let said = "responded with 503 Service Unavailable";
     let table: [(_, _, &[&str]); 5] = [
         (every("POST /blobs/uploads", down), said, &["1"]),
         (
             every("PUT /blobs/uploads", cut),
-            "while pushing a part of",
+            "failed to push a blob to",
             &["1"],
         ),
         (every("PUT /manifests/1-patched-1", down), said, &["1"]),
         (
             every("PUT /manifests/1-patched", cut),
-            "while tagging",
+            "failed to tag",
             &["1", INCREMENTAL],
         ),
         (every("GET /tags/list", down), said, &["1", INCREMENTAL]),

@@ -115,7 +115,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     // Nothing new can be had: no Copa. The scan of the original was uploaded again before this step, so the
     // Security tab is told anew what was mended.
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(testkit::GitHub::start("t")).unwrap();
+    let server = runtime.block_on(fake_github::GitHub::start("t")).unwrap();
     let bench = bench
         .input("token", "t")
         .env("GITHUB_API_URL", &server.url())

@@ -211,7 +211,7 @@ fn an_image_of_a_registry_is_patched_there() {
     );
 
     // The password is in no file and no line of the log that a step leaves.
-    let runner = pushed.bench.step.folder().to_owned();
+    let runner = pushed.bench.step.directory().to_owned();
     let found = Command::new("grep")
         .args(["--recursive", "--files-with-matches", "secret"])
         .arg(runner.join("temp"))

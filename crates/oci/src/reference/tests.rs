@@ -29,23 +29,23 @@ fn references_of_every_form() {
 }
 
 #[test]
-fn mistakes_name_the_bad_part() {
+fn errors_name_the_invalid_part() {
     let table = [
-        ("", "it names no repository; write it as `repository:tag`"),
-        (":1", "it names no repository; write it as `repository:tag`"),
+        ("", "missing repository; use the form `repository:tag`"),
+        (":1", "missing repository; use the form `repository:tag`"),
         (
             "App:1",
-            "`App` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them",
+            "invalid repository name `App`; use lower-case letters and digits, separated by single `.`, `_` or `-`",
         ),
         (
             "a:b+c",
-            "`b+c` is no tag: up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
+            "invalid tag `b+c`; use up to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
         ),
         (
             "a@sha256:12",
-            "`sha256:12` is no digest: `sha256:` and 64 hex digits",
+            "invalid digest `sha256:12`; use `sha256:` and 64 hex digits",
         ),
-        ("-x.io/a", "`-x.io` is no registry host"),
+        ("-x.io/a", "invalid registry host `-x.io`"),
     ];
     for (text, message) in table {
         assert_eq!(
@@ -57,7 +57,7 @@ fn mistakes_name_the_bad_part() {
 }
 
 #[test]
-fn another_tag_another_place() {
+fn another_tag_or_registry() {
     let image: ImageRef = "localhost:5000/a:1".parse().unwrap();
     assert_eq!(
         image.with_tag("1-patched").unwrap().to_string(),
@@ -82,7 +82,7 @@ proptest! {
 }
 
 #[test]
-fn names_in_full() {
+fn normalized_names() {
     let digest = format!("sha256:{}", "0a".repeat(32));
     let table = [
         (
@@ -100,8 +100,8 @@ fn names_in_full() {
             format!("docker.io/library/debian@{digest}"),
         ),
     ];
-    for (given, full) in table {
-        let image: ImageRef = given.parse().unwrap();
+    for (input, full) in table {
+        let image: ImageRef = input.parse().unwrap();
         assert_eq!(image.in_full(), full);
     }
 }

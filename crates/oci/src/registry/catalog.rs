@@ -1,13 +1,15 @@
-//! What a registry has: repositories and tags.
+//! The repositories and tags of a registry.
 
 use anyhow::Context as _;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::{Ask, Registry, checked, header};
+use super::Registry;
+use super::request::ApiRequest;
+use super::response::{header, success};
 
-/// Pages of a list; more is no registry but a loop.
-const PAGES: usize = 1000;
+/// The most pages of a list: a registry with more pages is looping.
+const MAX_PAGES: usize = 1000;
 
 #[derive(Deserialize)]
 struct Page {
@@ -18,12 +20,12 @@ struct Page {
 }
 
 impl Registry {
-    /// The repositories that may be seen.
+    /// The repositories that the credentials may list.
     ///
     /// # Errors
-    /// With what the registry answered; not every registry shows them (GHCR and Docker Hub do not).
+    /// [`Refused`](super::Refused): not every registry lists them (GHCR and Docker Hub do not).
     pub async fn repositories(&self) -> anyhow::Result<Vec<String>> {
-        let what = || format!("while listing the repositories of `{}`", self.host);
+        let what = || format!("failed to list the repositories of `{}`", self.host);
         let first = "_catalog?n=1000".to_owned();
         let scope = "registry:catalog:*".to_owned();
         let pages = self.pages(first, &scope).await.with_context(what)?;
@@ -33,12 +35,12 @@ impl Registry {
             .collect())
     }
 
-    /// The tags of `repository`; none if there is no such repository.
+    /// The tags of `repository`; empty if the repository does not exist.
     ///
     /// # Errors
-    /// With what the registry answered.
+    /// [`Refused`](super::Refused) for a status other than 2xx and 404.
     pub async fn tags(&self, repository: &str) -> anyhow::Result<Vec<String>> {
-        let what = || format!("while listing the tags of `{}/{repository}`", self.host);
+        let what = || format!("failed to list the tags of `{}/{repository}`", self.host);
         let first = format!("{repository}/tags/list?n=1000");
         let scope = format!("repository:{repository}:pull");
         let pages = self.pages(first, &scope).await.with_context(what)?;
@@ -51,24 +53,24 @@ impl Registry {
     async fn pages(&self, first: String, scope: &str) -> anyhow::Result<Vec<Page>> {
         let mut pages = Vec::new();
         let mut next = Some(first);
-        while let Some(path) = next.take().filter(|_| pages.len() < PAGES) {
-            let ask = Ask::new(Method::GET, &path, scope);
-            let answer = self.send(ask).await?;
-            if answer.status() == StatusCode::NOT_FOUND {
+        while let Some(path) = next.take().filter(|_| pages.len() < MAX_PAGES) {
+            let request = ApiRequest::new(Method::GET, &path, scope);
+            let response = self.send(request).await?;
+            if response.status() == StatusCode::NOT_FOUND {
                 break;
             }
-            let answer = checked(answer, &self.host).await?;
-            next = header(answer.headers(), "link")
+            let response = success(response, &self.host).await?;
+            next = header(response.headers(), "link")
                 .as_deref()
-                .and_then(following);
-            pages.push(answer.json().await?);
+                .and_then(next_path);
+            pages.push(response.json().await?);
         }
         Ok(pages)
     }
 }
 
 // Link: </v2/_catalog?last=app&n=1000>; rel="next"
-fn following(link: &str) -> Option<String> {
+fn next_path(link: &str) -> Option<String> {
     let (_, rest) = link.split_once('<')?;
     let (target, relation) = rest.split_once('>')?;
     let (_, path) = target.split_once("/v2/")?;
@@ -78,7 +80,7 @@ fn following(link: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_next_page_stands_in_a_header() {
+    fn the_next_page_is_in_the_link_header() {
         let table = [
             (
                 "</v2/_catalog?last=app&n=2>; rel=\"next\"",
@@ -92,7 +94,7 @@ mod tests {
             ("", None),
         ];
         for (link, path) in table {
-            assert_eq!(super::following(link).as_deref(), path);
+            assert_eq!(super::next_path(link).as_deref(), path);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What a pull request is compared with: what its base branch had before a patch.
 
+use fake_github::GitHub;
 use github::{Client, CompressedSarif, Revision};
 use serde_json::json;
-use testkit::{FakeRunner, GitHub, Ran};
+use testkit::{FakeRunner, Ran};
 
 use crate::github::{pull_request, with_github};
 

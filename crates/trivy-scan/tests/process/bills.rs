@@ -33,7 +33,7 @@ fn scanned(step: &FakeRunner, file: &Path) -> Vec<[String; 4]> {
     let mut scan = Command::new("trivy");
     scan.args(["sbom", "--quiet", "--format", "json", "--skip-db-update"])
         .args(["--skip-java-db-update", "--offline-scan", "--cache-dir"])
-        .arg(step.folder().join("cache"))
+        .arg(step.directory().join("cache"))
         .arg(file);
     vulnerabilities(&scan.output().unwrap().stdout)
 }

@@ -48,7 +48,7 @@ fn beyond_its_limit_there_is_no_verdict() {
 #[test]
 fn without_any_database_every_mirror_is_quoted_with_the_cure() {
     let step = without_mirrors(0);
-    std::fs::remove_dir_all(step.folder().join("home/.cache")).unwrap();
+    std::fs::remove_dir_all(step.directory().join("home/.cache")).unwrap();
     let ran = step.run();
     assert_eq!(
         (ran.code, ran.output("result")),

@@ -89,7 +89,7 @@ fn a_poisoned_trivy_is_not_run() {
         "{}",
         ran.error()
     );
-    assert!(!step.folder().join("tools/ran").exists());
+    assert!(!step.directory().join("tools/ran").exists());
 }
 
 #[test]

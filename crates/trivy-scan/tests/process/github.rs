@@ -1,7 +1,8 @@
 //! What GitHub is told, on the wire.
 
+use fake_github::GitHub;
 use serde_json::json;
-use testkit::{FakeRunner, Fault, GitHub, Ran};
+use testkit::{FakeRunner, Fault, Ran};
 
 use crate::step::step;
 
@@ -21,7 +22,7 @@ pub(crate) async fn with_github(
 
 pub(crate) fn pull_request(step: FakeRunner) -> FakeRunner {
     let event = json!({"pull_request": {"number": 7, "head": {"sha": "b".repeat(40)}}});
-    let path = step.folder().join("event.json");
+    let path = step.directory().join("event.json");
     std::fs::write(&path, event.to_string()).unwrap();
     step.env("GITHUB_EVENT_NAME", "pull_request")
         .env("GITHUB_EVENT_PATH", &path.to_string_lossy())
@@ -252,8 +253,7 @@ async fn a_server_that_is_not_there_is_an_error_and_the_files_stand() {
     .unwrap();
     assert_eq!((ran.code, ran.output("total")), (2, "3"), "{}", ran.log);
     assert!(
-        ran.error()
-            .contains("GitHub is unavailable"),
+        ran.error().contains("GitHub is unavailable"),
         "{}",
         ran.error()
     );

@@ -19,7 +19,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "image",
             "App:1",
-            "input `image`: `App:1`: `App` is no repository name: lower-case letters, digits, and single `.`, `_`, `-` between them",
+            "input `image`: `App:1`: invalid repository name `App`; use lower-case letters and digits, separated by single `.`, `_` or `-`",
         ),
         (
             "scan-type",
@@ -98,7 +98,7 @@ fn bad_input_is_named_before_anything_is_started() {
             ran.log
         );
         assert_eq!(ran.error(), format!("trivy-scan: {error}"));
-        assert!(!step.folder().join("tools/scans").exists());
+        assert!(!step.directory().join("tools/scans").exists());
     }
 }
 

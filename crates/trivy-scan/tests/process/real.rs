@@ -29,7 +29,7 @@ pub(crate) fn real() -> FakeRunner {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/trivy-db/advisories.yaml");
     succeed(Command::new("trivy-db").arg(advisories).arg(&cache));
     let path = format!("{}:/usr/bin:/bin", folder_of("trivy").display());
-    let cache = step.folder().join("cache");
+    let cache = step.directory().join("cache");
     step.env("PATH", &path)
         .input("cache-directory", &cache.to_string_lossy())
         .input("offline", "true")

@@ -45,7 +45,7 @@ fn one_scan_gives_every_answer() {
     database-age=0
     ");
     assert_eq!(scans(&step).len(), 1);
-    let seen = std::fs::read_to_string(step.folder().join("tools/env")).unwrap();
+    let seen = std::fs::read_to_string(step.directory().join("tools/env")).unwrap();
     for part in ["ACTIONS_", "INPUT_", "GITHUB_"] {
         assert!(!seen.contains(part), "{seen}");
     }
@@ -120,14 +120,14 @@ fn a_finding_is_placed_rated_and_explained() {
 #[test]
 fn outside_github_it_is_a_command_line() {
     let step = step();
-    let tools = step.folder().join("tools");
+    let tools = step.directory().join("tools");
     let path = format!("{}:/usr/bin:/bin", tools.display());
     let ran = std::process::Command::new(env!("CARGO_BIN_EXE_trivy-scan"))
         .args(["--image", "app:1", "--fail-on", "high"])
         .env_clear()
         .envs([
             ("PATH", path),
-            ("HOME", step.folder().join("home").display().to_string()),
+            ("HOME", step.directory().join("home").display().to_string()),
         ])
         .current_dir(step.workspace())
         .output()
@@ -172,7 +172,7 @@ fn the_credentials_of_a_registry_are_seen_by_trivy_alone_and_gone_after() {
         .input("registry-password", "p4ss");
     let ran = step.run();
     assert_eq!(ran.code, 0, "{}", ran.log);
-    let login = std::fs::read_to_string(step.folder().join("tools/login")).unwrap();
+    let login = std::fs::read_to_string(step.directory().join("tools/login")).unwrap();
     assert_eq!(
         login,
         r#"{"auths":{"registry.example.com:5000":{"auth":"cm9ib3Q6cDRzcw=="}}}"#
@@ -188,7 +188,7 @@ fn the_credentials_of_a_registry_are_seen_by_trivy_alone_and_gone_after() {
         "{}",
         ran.log
     );
-    let seen = std::fs::read_to_string(step.folder().join("tools/env")).unwrap();
+    let seen = std::fs::read_to_string(step.directory().join("tools/env")).unwrap();
     let folder = seen
         .lines()
         .find_map(|line| line.strip_prefix("DOCKER_CONFIG="))

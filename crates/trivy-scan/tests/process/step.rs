@@ -26,7 +26,7 @@ pub(crate) fn trivy_that(scan: &str) -> String {
 
 /// A vulnerability database of this age in Trivy's cache; a newer one is due if it is older than a day.
 pub(crate) fn database(step: FakeRunner, hours: i64) -> FakeRunner {
-    let folder = step.folder().join("home/.cache/trivy/db");
+    let folder = step.directory().join("home/.cache/trivy/db");
     std::fs::create_dir_all(&folder).unwrap();
     let made = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
     let next = made + jiff::SignedDuration::from_hours(24);
@@ -58,7 +58,7 @@ pub(crate) fn step() -> FakeRunner {
 
 /// The runs of Trivy that scanned something.
 pub(crate) fn scans(step: &FakeRunner) -> Vec<String> {
-    let text = std::fs::read_to_string(step.folder().join("tools/scans")).unwrap_or_default();
+    let text = std::fs::read_to_string(step.directory().join("tools/scans")).unwrap_or_default();
     text.lines().map(ToOwned::to_owned).collect()
 }
 

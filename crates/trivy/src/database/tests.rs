@@ -201,7 +201,7 @@ async fn one_that_is_too_old_gives_no_verdict() {
     let error = case.provide(&["busy"], false).await.unwrap_err();
     assert_eq!(
         case.said(&error),
-        "the vulnerability database is 50 h old, and `max-database-age` allows 48 h: no mirror gave a newer one ([mirror]/busy:2: `[mirror]` answered 429 Too Many Requests: TOOMANYREQUESTS)"
+        "the vulnerability database is 50 h old, and `max-database-age` allows 48 h: no mirror gave a newer one ([mirror]/busy:2: `[mirror]` responded with 429 Too Many Requests: TOOMANYREQUESTS)"
     );
     let error = case.provide(&[], true).await.unwrap_err();
     assert!(matches!(error, DatabaseError::TooOld { .. }));
@@ -220,7 +220,7 @@ async fn without_any_database_every_mirror_is_quoted() {
     assert_eq!(said.len(), 3);
     let said = case.said(&error);
     for part in [
-        "[mirror]/broken:2: `[mirror]` answered 502",
+        "[mirror]/broken:2: `[mirror]` responded with 502",
         "[mirror]/gone:2: it has no such repository or tag",
         "[mirror]/forged:2: what it sent is not sha256:",
     ] {

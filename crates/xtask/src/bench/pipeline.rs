@@ -22,7 +22,7 @@ struct Run {
     parts: [Duration; PARTS.len()],
 }
 
-/// The workflow with the four actions against a plain script that does the same, in turn. Each run is of its
+/// The workflow with the four actions against a plain script that does the same, in turn. Each run has its
 /// own commit, as it is after a push to `main`; the first round is not counted, so that both find their images and caches warm.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ const SERVED: &str = "seaworthy-images-";
 
 /// Where the base images are.
 pub(super) enum Bases {
-    /// Where the Dockerfile says.
+    /// At the addresses in the Dockerfile.
     Named,
     /// At addresses of this machine, as long as this lives.
     Served {

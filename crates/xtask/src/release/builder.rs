@@ -34,7 +34,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Start one that reads the checkout `source` and writes to `out`; `bases` says where the base images are.
+    /// Start one that reads the checkout `source` and writes to `out`; `bases` has the addresses of the base images.
     ///
     /// # Errors
     /// When it does not come up.

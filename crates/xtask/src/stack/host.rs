@@ -192,7 +192,7 @@ fn certificates() -> anyhow::Result<()> {
         return Ok(());
     }
     std::fs::create_dir_all(&directory)?;
-    let ca = testkit::pki::Authority::new("seaworthy local registry")?;
+    let ca = testkit::pki::CertificateAuthority::new("seaworthy local registry")?;
     ca.issue(&testkit::pki::Leaf::server(
         LOGIN_SERVER,
         &[LOGIN_SERVER, HOST_ADDRESS],

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use fake_azure::{Azure, AzureConfig, AzureRegistry, RegistryConfig};
+use fake_github::GitHub;
 
 use super::{
     AZURE, GITHUB, HOST_ADDRESS, LOGIN_SERVER, NODE_ADDRESS, REGISTRY, host, kubernetes,
@@ -69,34 +71,42 @@ pub(super) fn run() -> anyhow::Result<()> {
         }
         None => CLUSTER_TOKEN.to_owned(),
     };
-    let config = testkit::ServeConfig {
-        github: GITHUB.parse()?,
-        github_token: GITHUB_TOKEN.into(),
-        azure: AZURE.parse()?,
-        registry: format!("{HOST_ADDRESS}:443").parse()?,
-        registry_upstream: format!("http://{REGISTRY}"),
+    let tls = host::tls();
+    let mut azure = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
+    azure.login_server = LOGIN_SERVER.into();
+    azure.oidc_request_token = OIDC_REQUEST_TOKEN.into();
+    azure.cluster_token = token;
+    azure.kubeconfig = Some(kubeconfig);
+    let registry = RegistryConfig {
         login_server: LOGIN_SERVER.into(),
-        tls: host::tls(),
-        tenant: TENANT.into(),
-        client: CLIENT.into(),
-        subscription: SUBSCRIPTION.into(),
-        oidc_request_token: OIDC_REQUEST_TOKEN.into(),
-        cluster_token: token,
+        upstream: format!("http://{REGISTRY}"),
+        signing: tls.clone(),
         node_identity: (NODE_IDENTITY.0.into(), NODE_IDENTITY.1.into()),
-        kubeconfig,
-        data: paths::state().join("github"),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     super::install_tls();
     runtime.block_on(async {
+        let data = paths::state().join("github");
+        let _github = GitHub::at(GITHUB.parse()?, GITHUB_TOKEN, Some(&data)).await?;
+        let azure = Azure::at(AZURE.parse()?, azure).await?;
+        let address = format!("{HOST_ADDRESS}:443").parse()?;
+        let _registry = AzureRegistry::with_tls(address, registry, &azure, &tls).await?;
         let pki = kubernetes::pki();
         let server = format!("https://{NODE_ADDRESS}:6443");
         // In one task: if the controller fails permanently, the process exits, and `status` reports it.
         tokio::select! {
-            outcome = testkit::serve(config) => outcome,
+            stopped = stopped() => stopped,
             () = load_balancer::run(&pki, &server) => Ok(()),
         }
     })
+}
+
+async fn stopped() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        stopped = tokio::signal::ctrl_c() => stopped.context("failed to wait for a signal"),
+    }
 }

@@ -16,7 +16,7 @@ const STYLE: &str = "STYLE.md";
 const COLUMNS: [&str; 3] = ["not", "but", "still fine"];
 
 /// Directories whose texts are vendors' or generated.
-const VENDORED: &[&str] = &["crates/testkit/schemas/"];
+const VENDORED: &[&str] = &["crates/fake-azure/schemas/", "crates/fake-github/schemas/"];
 
 /// A rule's phrase that is right in some file: the end of its path, the phrase, the reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[];
@@ -30,7 +30,7 @@ struct Rule {
     allowed: Vec<Vec<String>>,
 }
 
-/// A word of a text.
+/// A word with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Word {
     text: String,
@@ -65,9 +65,8 @@ pub(crate) fn check(only: &[PathBuf]) -> anyhow::Result<()> {
             continue;
         };
         let words = kind.words(&read(&root.join(&path))?);
-        for found in matches(&words, &rules) {
-            if !is_excepted(&path, &found.phrase) {
-                let Match { line, phrase, term } = found;
+        for Match { line, phrase, term } in matches(&words, &rules) {
+            if !is_excepted(&path, &phrase) {
                 count += 1;
                 writeln!(report, "{}:{line}: `{phrase}`; use {term}", path.display())?;
             }
@@ -185,21 +184,21 @@ fn words<'a>(lines: impl Iterator<Item = (&'a str, usize)>) -> Vec<Word> {
 }
 
 fn matches(words: &[Word], rules: &[Rule]) -> Vec<Match> {
-    let mut found = Vec::new();
+    let mut matches = Vec::new();
     for at in 0..words.len() {
         for rule in rules {
-            let Some(phrase) = rule.phrases.iter().find(|p| stands_at(words, at, p)) else {
+            let Some(phrase) = rule.phrases.iter().find(|p| is_at(words, at, p)) else {
                 continue;
             };
             // An allowed phrase begins at most as many words before as it has.
             let allowed = rule.allowed.iter().any(|allowed| {
                 let earliest = at.saturating_sub(allowed.len());
                 (earliest..=at).any(|start| {
-                    stands_at(words, start, allowed) && start + allowed.len() >= at + phrase.len()
+                    is_at(words, start, allowed) && start + allowed.len() >= at + phrase.len()
                 })
             });
             if !allowed {
-                found.push(Match {
+                matches.push(Match {
                     line: words[at].line,
                     phrase: phrase.join(" "),
                     term: rule.term.clone(),
@@ -207,10 +206,10 @@ fn matches(words: &[Word], rules: &[Rule]) -> Vec<Match> {
             }
         }
     }
-    found
+    matches
 }
 
-fn stands_at(words: &[Word], at: usize, phrase: &[String]) -> bool {
+fn is_at(words: &[Word], at: usize, phrase: &[String]) -> bool {
     let Some(words) = words.get(at..at + phrase.len()) else {
         return false;
     };
@@ -272,7 +271,7 @@ mod tests {
         }
     }
 
-    fn found(path: &str, text: &str) -> Vec<(usize, String)> {
+    fn phrases(path: &str, text: &str) -> Vec<(usize, String)> {
         let rules = [
             rule(&["folder", "folders"], "directory", &[]),
             rule(&["side by side"], "in parallel", &[]),
@@ -280,19 +279,19 @@ mod tests {
         ];
         let kind = Kind::from_path(Path::new(path));
         let words = kind.map(|kind| kind.words(text)).unwrap_or_default();
-        let found = matches(&words, &rules).into_iter();
-        found.map(|found| (found.line, found.phrase)).collect()
+        let matches = matches(&words, &rules).into_iter();
+        matches.map(|m| (m.line, m.phrase)).collect()
     }
 
     fn lines(path: &str, text: &str) -> Vec<usize> {
-        found(path, text)
+        phrases(path, text)
             .into_iter()
             .map(|(line, _)| line)
             .collect()
     }
 
     #[test]
-    fn a_word_is_found_whole_and_a_phrase_across_lines() {
+    fn a_word_matches_whole_and_a_phrase_across_lines() {
         assert_eq!(
             lines("a.md", "A folder.\n\nFOLDERS: subfolder, folder_name"),
             [1, 3]

@@ -9,7 +9,7 @@ use crate::setup::command::{command, run};
 use crate::{paths, progress};
 
 /// Packages of the base image that are older than the archive's, as an image in a registry is after
-/// some weeks: Debian's security updates then have something to mend. Version, and sha256 of the
+/// some weeks: Debian's security updates then have something to fix. Version, and sha256 of the
 /// package, which is taken from the archive's pool.
 const AGED: &[(&str, &str)] = &[
     (
@@ -43,11 +43,11 @@ fn archive() -> String {
             .find(|w| w.starts_with("http") && w.trim_end_matches('/').ends_with("/debian"))
             .map(ToOwned::to_owned)
     };
-    let found = text
+    let mirror = text
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'))
         .find_map(word);
-    found
+    mirror
         .unwrap_or_else(|| "http://deb.debian.org/debian".into())
         .trim_end_matches('/')
         .to_owned()
@@ -59,10 +59,10 @@ fn archive() -> String {
 /// When Debian's archive does not give it.
 pub(super) fn provide() -> anyhow::Result<()> {
     let archive = archive();
-    let authorities = Path::new("/usr/local/share/ca-certificates");
+    let certificates = Path::new("/usr/local/share/ca-certificates");
     let mut made_of = format!("{archive} {AGED:?}");
-    if authorities.is_dir() {
-        made_of.push_str(&paths::key(authorities, "")?);
+    if certificates.is_dir() {
+        made_of.push_str(&paths::key(certificates, "")?);
     }
     let key = paths::key(Path::new("/usr/share/keyrings"), &made_of)?;
     if has_key(DEBIAN, &key) {
@@ -73,12 +73,12 @@ pub(super) fn provide() -> anyhow::Result<()> {
     let rootfs = directory.join(format!("debian-trixie-{key}.tar"));
     if !rootfs.is_file() {
         progress::step(&format!("making {DEBIAN} from Debian's archive"), || {
-            debootstrap(&archive, authorities, &rootfs)
+            debootstrap(&archive, certificates, &rootfs)
         })?;
     }
     let label = format!("LABEL {KEY_LABEL}={key}");
     let mut import = command("docker", ["import", "-c", "CMD [\"bash\"]", "-c", &label]);
-    // Where this machine has authorities of its own, tools that ignore the system's store are told of it.
+    // Where this machine has its own CA certificates, tools that ignore the system's store get them by a variable.
     let bundle = "/etc/ssl/certs/ca-certificates.crt";
     for name in [
         "SSL_CERT_FILE",
@@ -91,7 +91,7 @@ pub(super) fn provide() -> anyhow::Result<()> {
     run(import.arg(&rootfs).arg(DEBIAN))
 }
 
-fn debootstrap(archive: &str, authorities: &Path, rootfs: &Path) -> anyhow::Result<()> {
+fn debootstrap(archive: &str, certificates: &Path, rootfs: &Path) -> anyhow::Result<()> {
     let part = rootfs.with_extension("part.tar");
     let aged = aged_packages(archive)?;
     let mut make = command(
@@ -113,10 +113,10 @@ fn debootstrap(archive: &str, authorities: &Path, rootfs: &Path) -> anyhow::Resu
             "--customize-hook=chroot \"$1\" sh -c 'dpkg --install /aged/*.deb && rm -r /aged'",
         );
     }
-    if authorities.is_dir() {
+    if certificates.is_dir() {
         make.arg(format!(
             "--customize-hook=copy-in {} /usr/local/share/",
-            authorities.display()
+            certificates.display()
         ));
         make.arg("--customize-hook=chroot \"$1\" update-ca-certificates");
     }
@@ -136,21 +136,20 @@ fn debootstrap(archive: &str, authorities: &Path, rootfs: &Path) -> anyhow::Resu
     std::fs::rename(&part, rootfs).context("failed to store the root file system")
 }
 
-// Packages that the pool no longer has are left out: the image is then simply up to date.
+// Packages that the pool no longer has are skipped: the image is then simply up to date.
 fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
     use sha2::{Digest as _, Sha256};
     let directory = paths::cache().join("base-images/aged");
     std::fs::create_dir_all(&directory)?;
-    let mut found = Vec::new();
+    let mut packages = Vec::new();
     if std::env::consts::ARCH != "x86_64" {
-        return Ok(found);
+        return Ok(packages);
     }
     for (path, sha256) in AGED {
         let name = path.rsplit('/').next().unwrap_or(path);
         let first = &path[..1];
         let url = format!("{archive}/pool/main/{first}/{path}");
-        let answer = reqwest_get(&url)?;
-        let Some(bytes) = answer else {
+        let Some(bytes) = reqwest_get(&url)? else {
             progress::line(format!(
                 "  {name} is no longer in the archive: the base image will be up to date"
             ));
@@ -164,9 +163,9 @@ fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
         }
         let target = directory.join(name);
         std::fs::write(&target, bytes)?;
-        found.push(target);
+        packages.push(target);
     }
-    Ok(found)
+    Ok(packages)
 }
 
 fn reqwest_get(url: &str) -> anyhow::Result<Option<Vec<u8>>> {
@@ -174,15 +173,15 @@ fn reqwest_get(url: &str) -> anyhow::Result<Option<Vec<u8>>> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let answer = crate::stack::http_client()?
+        let response = crate::stack::http_client()?
             .get(url)
             .send()
             .await
-            .context("while asking Debian's archive")?;
-        match answer.status() {
-            status if status.is_success() => Ok(Some(answer.bytes().await?.to_vec())),
+            .context("failed to reach Debian's archive")?;
+        match response.status() {
+            status if status.is_success() => Ok(Some(response.bytes().await?.to_vec())),
             status if status == 404 => Ok(None),
-            status => bail!("Debian's archive answered {status} for `{url}`"),
+            status => bail!("Debian's archive responded with {status} for `{url}`"),
         }
     })
 }

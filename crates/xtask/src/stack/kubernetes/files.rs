@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use testkit::pki::{Authority, Leaf};
+use testkit::pki::{CertificateAuthority, Leaf};
 
 use super::super::serve::{CLUSTER_TOKEN, NODE_IDENTITY};
 use super::super::{LOGIN_SERVER, NODE_ADDRESS, registry_ca};
@@ -49,7 +49,7 @@ pub(super) fn write(directory: &Path, pki: &Path, plugins: &Path) -> anyhow::Res
 
 fn certificates(directory: &Path, pki: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(pki)?;
-    let ca = Authority::new("seaworthy local cluster")?;
+    let ca = CertificateAuthority::new("seaworthy local cluster")?;
     let names = [
         "localhost",
         "kubernetes",

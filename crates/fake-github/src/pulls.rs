@@ -1,0 +1,140 @@
+//! Pull requests: what a run looks up to know where its comment goes.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::links::{Links, bot, user};
+use super::repository;
+use super::response::{Paging, listed, not_found, now, with};
+
+/// A pull request of one branch of the repository onto another.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Pull {
+    pub(super) number: u64,
+    pub(super) title: String,
+    /// The branch with the change, and its newest commit.
+    pub(super) head: (String, String),
+    /// The branch that it is for.
+    pub(super) base: String,
+    created: String,
+    closed: Option<String>,
+}
+
+impl Pull {
+    pub(super) fn new(number: u64, title: &str, head: (&str, &str), base: &str) -> Self {
+        Self {
+            number,
+            title: title.into(),
+            head: (head.0.into(), head.1.into()),
+            base: base.into(),
+            created: now(),
+            closed: None,
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        if self.closed.is_some() {
+            "closed"
+        } else {
+            "open"
+        }
+    }
+
+    fn json(&self, links: &Links) -> Value {
+        let number = self.number;
+        let url = links.api(&format!("pulls/{number}"));
+        let issue = links.api(&format!("issues/{number}"));
+        let page = format!("https://github.com/{}/pull/{number}", links.repository);
+        let statuses = links.api(&format!("statuses/{}", self.head.1));
+        let owner = links.owner();
+        let side = |branch: &str, sha: &str| {
+            json!({
+                "label": format!("{owner}:{branch}"), "ref": branch, "sha": sha,
+                "user": user(owner, 1, "Organization"), "repo": repository::json(links, 0),
+            })
+        };
+        let link = |to: &str| json!({"href": to});
+        let comments = format!("{issue}/comments");
+        let review = format!("{url}/comments");
+        let one_review = links.api("pulls/comments{/number}");
+        let commits = format!("{url}/commits");
+        let pull = json!({
+            "id": number, "node_id": format!("PR_{number}"), "number": number, "state": self.state(),
+            "locked": false, "title": self.title, "user": bot(), "body": null, "labels": [], "milestone": null,
+            "created_at": self.created, "updated_at": self.created, "closed_at": self.closed, "merged_at": null,
+            "merge_commit_sha": null, "assignee": null, "assignees": [], "draft": false, "auto_merge": null,
+            "author_association": "CONTRIBUTOR", "requested_reviewers": [], "requested_teams": [],
+            "head": side(&self.head.0, &self.head.1), "base": side(&self.base, &"0".repeat(40)),
+        });
+        let addresses = json!({
+            "url": url, "html_url": page, "diff_url": format!("{page}.diff"), "patch_url": format!("{page}.patch"),
+            "issue_url": issue, "commits_url": commits, "review_comments_url": review,
+            "review_comment_url": one_review, "comments_url": comments, "statuses_url": statuses,
+            "_links": {
+                "self": link(&url), "html": link(&page), "issue": link(&issue), "comments": link(&comments),
+                "review_comments": link(&review), "review_comment": link(&one_review),
+                "commits": link(&commits), "statuses": link(&statuses),
+            },
+        });
+        with(pull, &addresses)
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Filter {
+    state: Option<String>,
+    /// `owner:branch`.
+    head: Option<String>,
+    base: Option<String>,
+}
+
+impl Filter {
+    fn has(&self, pull: &Pull, owner: &str) -> bool {
+        let state = self.state.as_deref().unwrap_or("open");
+        let head = format!("{owner}:{}", pull.head.0);
+        (state == "all" || state == pull.state())
+            && self.head.as_ref().is_none_or(|filter| *filter == head)
+            && self.base.as_ref().is_none_or(|base| *base == pull.base)
+    }
+}
+
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    links: Links,
+    Query(filter): Query<Filter>,
+    Query(paging): Query<Paging>,
+) -> Response {
+    let repository = shared.repository();
+    // The newest first.
+    let matches: Vec<_> = repository
+        .pulls
+        .iter()
+        .rev()
+        .filter(|pull| filter.has(pull, links.owner()))
+        .map(|pull| pull.json(&links))
+        .collect();
+    listed(&matches, &paging, &links.api("pulls"))
+}
+
+pub(super) async fn get(
+    State(shared): State<Shared>,
+    links: Links,
+    Path((_, _, number)): Path<(String, String, u64)>,
+) -> Response {
+    let repository = shared.repository();
+    let Some(pull) = repository.pulls.iter().find(|pull| pull.number == number) else {
+        return not_found();
+    };
+    let response = pull.json(&links);
+    let comments = repository.comments_on(number);
+    let more = json!({
+        "merged": false, "mergeable": true, "rebaseable": true, "mergeable_state": "clean", "merged_by": null,
+        "comments": comments, "review_comments": 0, "maintainer_can_modify": false,
+        "commits": 1, "additions": 1, "deletions": 0, "changed_files": 1,
+    });
+    Json(with(response, &more)).into_response()
+}

@@ -1,0 +1,137 @@
+//! Reading, tagging and pushing manifests.
+
+use anyhow::Context as _;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, Response, StatusCode};
+
+use super::Registry;
+use super::request::ApiRequest;
+use super::response::{header, success};
+use crate::{Descriptor, Digest, INDEX, Index, Manifest};
+
+/// A manifest as the registry holds it.
+#[derive(Debug, Clone)]
+pub struct RawManifest {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes, unchanged: the digest depends on each of them.
+    pub bytes: Vec<u8>,
+}
+
+impl Registry {
+    /// The manifest of `repository` under `reference` (a tag or digest); `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Refused`](super::Refused) for a status other than 2xx and 404.
+    pub async fn manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+    ) -> anyhow::Result<Option<RawManifest>> {
+        let what = format!("failed to read `{}/{repository}:{reference}`", self.host);
+        let path = format!("{repository}/manifests/{reference}");
+        let response = self
+            .send(ApiRequest::pull(Method::GET, &path, repository))
+            .await
+            .context(what.clone())?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let response = success(response, &self.host).await.context(what.clone())?;
+        let media_type = header(response.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
+        let bytes = response.bytes().await.context(what)?.to_vec();
+        Ok(Some(RawManifest {
+            digest: Digest::sha256(&bytes),
+            media_type,
+            bytes,
+        }))
+    }
+
+    /// Point `tag` of `repository` to `manifest`, which the repository already has.
+    ///
+    /// # Errors
+    /// [`Refused`](super::Refused) for a status other than 2xx.
+    pub async fn tag(
+        &self,
+        repository: &str,
+        tag: &str,
+        manifest: &RawManifest,
+    ) -> anyhow::Result<()> {
+        self.put_manifest(repository, tag, manifest).await.map(drop)
+    }
+
+    /// Push `manifest`, whose blobs `repository` already has, under the tag `reference`, or under its digest only.
+    ///
+    /// An artifact is also added to its subject's list of referrers where the registry does not keep that list.
+    ///
+    /// # Errors
+    /// [`Refused`](super::Refused) for a status other than 2xx.
+    pub async fn push_manifest(
+        &self,
+        repository: &str,
+        manifest: &Manifest,
+        reference: Option<&str>,
+    ) -> anyhow::Result<Digest> {
+        let bytes = manifest.bytes()?;
+        let digest = Digest::sha256(&bytes);
+        let raw = RawManifest {
+            digest: digest.clone(),
+            media_type: manifest.media_type.clone(),
+            bytes,
+        };
+        let reference = reference.unwrap_or(digest.as_str());
+        let response = self.put_manifest(repository, reference, &raw).await?;
+        let subject = manifest.subject.as_ref();
+        if let Some(subject) = subject.filter(|_| !response.headers().contains_key("oci-subject")) {
+            self.add_referrer(repository, subject, manifest, &raw)
+                .await?;
+        }
+        Ok(digest)
+    }
+
+    async fn put_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        manifest: &RawManifest,
+    ) -> anyhow::Result<Response> {
+        let what = format!("failed to tag `{}/{repository}:{reference}`", self.host);
+        let path = format!("{repository}/manifests/{reference}");
+        let mut request = ApiRequest::push(Method::PUT, &path, repository);
+        request.body = Some(manifest);
+        let response = self.send(request).await.context(what.clone())?;
+        success(response, &self.host).await.context(what)
+    }
+
+    // The tag `sha256-<digest>` of the distribution specification, for registries without the referrers API.
+    async fn add_referrer(
+        &self,
+        repository: &str,
+        subject: &Descriptor,
+        manifest: &Manifest,
+        raw: &RawManifest,
+    ) -> anyhow::Result<()> {
+        let tag = subject.digest.replace(':', "-");
+        let existing = self.manifest(repository, &tag).await?;
+        let existing = existing.and_then(|raw| serde_json::from_slice::<Index>(&raw.bytes).ok());
+        let mut index = existing.unwrap_or(Index {
+            schema_version: 2,
+            media_type: INDEX.to_owned(),
+            manifests: Vec::new(),
+        });
+        let mut entry = Descriptor::new(&raw.media_type, &raw.digest, raw.bytes.len() as u64);
+        entry.artifact_type.clone_from(&manifest.artifact_type);
+        entry.annotations.clone_from(&manifest.annotations);
+        index.manifests.retain(|other| other.digest != entry.digest);
+        index.manifests.push(entry);
+        let bytes = serde_json::to_vec(&index)?;
+        let list = RawManifest {
+            digest: Digest::sha256(&bytes),
+            media_type: INDEX.to_owned(),
+            bytes,
+        };
+        self.put_manifest(repository, &tag, &list).await.map(drop)
+    }
+}
