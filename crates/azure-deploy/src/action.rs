@@ -1,6 +1,8 @@
 //! The declaration of inputs and outputs.
 
-use actions_toolkit::{Action, InputSet as _, OrNone, Output, Secret, Timeout, WorkspacePath, choice, inputs};
+use actions_toolkit::{
+    Action, InputSet as _, OrNone, Output, Secret, Timeout, WorkspacePath, choice, inputs,
+};
 use azure::input::{Address, EntraId, EntraInputs};
 
 use crate::request::{HealthPath, Repository, TaggedImage};
@@ -103,7 +105,13 @@ pub const ACTION: Action = Action {
         Output::new("ip", "IP address or host name of the load balancer."),
         Output::new("revision", "Revision of the Deployment."),
         Output::new("previous-image", "Image that was deployed before."),
-        Output::new("rolled-back", "`true` if the previous version was restored."),
-        Output::new("duration", "Seconds from the start of the push to the verdict."),
+        Output::new(
+            "rolled-back",
+            "`true` if the previous version was restored.",
+        ),
+        Output::new(
+            "duration",
+            "Seconds from the start of the push to the verdict.",
+        ),
     ],
 };

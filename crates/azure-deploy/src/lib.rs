@@ -72,7 +72,9 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     github.succeeded(&report).await;
     if request.latest {
         let moved = registry.move_latest(&image).await;
-        moved.context("the new version is deployed and healthy, but the tag `latest` did not move")?;
+        moved.context(
+            "the new version is deployed and healthy, but the tag `latest` did not move",
+        )?;
         ctx.log().info("moved the tag `latest` to this image");
     }
     Ok(Done("deployed"))

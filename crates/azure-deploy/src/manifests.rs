@@ -48,7 +48,8 @@ impl Manifests {
                 return Err(bad(format!("no manifests in `{}`", shown(path))));
             }
             for (name, text) in texts {
-                let documents = parse(&text).map_err(|e| bad(format!("invalid YAML in `{name}`: {e}")))?;
+                let documents =
+                    parse(&text).map_err(|e| bad(format!("invalid YAML in `{name}`: {e}")))?;
                 objects.extend(documents.into_iter().map(|value| Object {
                     file: name.clone(),
                     value,

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use actions_toolkit::text::{self, Table};
 use actions_toolkit::Context;
+use actions_toolkit::text::{self, Table};
 use oci::ImageRef;
 
 use crate::kubernetes::{Object, Snapshot};

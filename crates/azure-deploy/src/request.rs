@@ -126,7 +126,12 @@ async fn manifests(
     }
     let paths: Vec<_> = paths.iter().map(WorkspacePath::absolute).collect();
     let rendered = kustomize::render(ctx, workspace.root(), &paths).await?;
-    Ok(Manifests::read(workspace.root(), &paths, &rendered, namespace)?)
+    Ok(Manifests::read(
+        workspace.root(),
+        &paths,
+        &rendered,
+        namespace,
+    )?)
 }
 
 impl Value for TaggedImage {

@@ -8,7 +8,7 @@ mod superseded;
 mod wait;
 mod watch;
 
-/// The annotation of a Deployment and its ReplicaSets with their revision.
+/// The annotation of a Deployment and its `ReplicaSet`s with their revision.
 const REVISION: &str = "/metadata/annotations/deployment.kubernetes.io~1revision";
 
 pub(crate) use evidence::{Evidence, collect_all};

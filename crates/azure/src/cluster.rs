@@ -198,7 +198,8 @@ async fn identity(user: User, entra: &Entra) -> anyhow::Result<Identity> {
     ) {
         (Some(token), _, _) => Ok(Identity::Token(entra.masked(token))),
         (None, Some(certificate), Some(key)) => {
-            let key = String::from_utf8(decode(&key)?).context("invalid client key of the cluster")?;
+            let key =
+                String::from_utf8(decode(&key)?).context("invalid client key of the cluster")?;
             Ok(Identity::Certificate(
                 decode(&certificate)?,
                 entra.masked(key),

@@ -194,7 +194,10 @@ impl Inner {
         .await?;
         let status = response.status();
         if status.is_success() {
-            return response.json().await.context("failed to read Entra's token");
+            return response
+                .json()
+                .await
+                .context("failed to read Entra's token");
         }
         let claims = presented.into_inner().ok().flatten();
         match response.json::<Rejection>().await {

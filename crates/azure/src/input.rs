@@ -99,7 +99,11 @@ mod tests {
 
     #[test]
     fn credentials_leave_this_machine_only_with_tls() {
-        let unencrypted = |text| Err(format!("`{text}` would send credentials unencrypted; use https"));
+        let unencrypted = |text| {
+            Err(format!(
+                "`{text}` would send credentials unencrypted; use https"
+            ))
+        };
         let table = [
             (
                 "https://login.microsoftonline.us",

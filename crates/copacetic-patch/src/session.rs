@@ -175,10 +175,10 @@ impl<'a> Session<'a> {
                 tenant,
                 cloud,
             } => {
-                let directory =
+                let entra =
                     Entra::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
                 let server = LoginServer(host.to_owned());
-                let token = server.refresh_token(&directory).await?;
+                let token = server.refresh_token(&entra).await?;
                 basic(TOKEN_USER, token.expose())
             }
         };

@@ -7,8 +7,8 @@ use actions_toolkit::Log;
 use anyhow::{Context as _, anyhow};
 use azure::{Entra, Nodes};
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
 use futures_util::future::{ready, try_join_all};
+use futures_util::stream::BoxStream;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
@@ -75,10 +75,7 @@ fn key(object: &Object) -> String {
     format!("{} {}", object.api_version(), object.kind())
 }
 
-async fn sign(
-    entra: Option<Entra>,
-    mut request: Request<Body>,
-) -> Result<Request<Body>, BoxError> {
+async fn sign(entra: Option<Entra>, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
     if let Some(entra) = entra {
         let token = entra.token(azure::Scope::Cluster).await?;
         let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))?;
@@ -253,7 +250,9 @@ impl Cluster {
         let applied = self
             .response(api.patch(object.name(), &params, &patch))
             .await
-            .with_context(|| format!("failed to apply `{}` of `{}`", object.label(), object.file))?;
+            .with_context(|| {
+                format!("failed to apply `{}` of `{}`", object.label(), object.file)
+            })?;
         serde_json::to_value(applied).context("failed to read an object")
     }
 

@@ -29,7 +29,9 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for RetryConnection {
         result: &mut Result<Response<B>, BoxError>,
     ) -> Option<Sleep> {
         let was_quick = self.started.is_some_and(|started| started.elapsed() < SLOW);
-        let pause = PAUSES.get(self.made).filter(|_| result.is_err() && was_quick)?;
+        let pause = PAUSES
+            .get(self.made)
+            .filter(|_| result.is_err() && was_quick)?;
         self.made += 1;
         Some(sleep(*pause))
     }

@@ -73,9 +73,8 @@ impl RunCommand {
     async fn send(&self, batch: Vec<Pending>) {
         let mut files = vec![("run_command.sh".to_owned(), SCRIPT.to_vec())];
         let numbered = batch.iter().enumerate();
-        files.extend(
-            numbered.map(|(n, pending)| (format!("{n:04}.http"), pending.request.clone())),
-        );
+        files
+            .extend(numbered.map(|(n, pending)| (format!("{n:04}.http"), pending.request.clone())));
         let ran = self.run(&files).await.and_then(logs);
         for (n, pending) in batch.into_iter().enumerate() {
             let response = match &ran {
@@ -220,9 +219,7 @@ mod tests {
             logs: logs.into(),
         };
         assert_eq!(
-            logs(ran("sh: bash: not found\n"))
-                .unwrap_err()
-                .to_string(),
+            logs(ran("sh: bash: not found\n")).unwrap_err().to_string(),
             "the command that queries the API server exited with code 127: sh: bash: not found"
         );
     }

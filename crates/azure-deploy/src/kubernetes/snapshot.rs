@@ -63,7 +63,11 @@ impl Snapshot {
     }
 
     fn live(&self, object: &Object) -> Option<&Value> {
-        self.0.iter().find(|(other, _)| other.is_same(object))?.1.as_ref()
+        self.0
+            .iter()
+            .find(|(other, _)| other.is_same(object))?
+            .1
+            .as_ref()
     }
 
     fn containers(&self) -> impl Iterator<Item = &Value> {

@@ -3,8 +3,13 @@ use super::*;
 fn read(text: &str, namespace: Option<&str>) -> Result<Manifests, String> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("app.yaml"), text).unwrap();
-    Manifests::read(directory.path(), &[directory.path().to_owned()], &[], namespace)
-        .map_err(|e| e.to_string())
+    Manifests::read(
+        directory.path(),
+        &[directory.path().to_owned()],
+        &[],
+        namespace,
+    )
+    .map_err(|e| e.to_string())
 }
 
 fn labels(manifests: &Manifests) -> Vec<String> {

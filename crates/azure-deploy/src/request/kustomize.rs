@@ -36,8 +36,14 @@ pub(crate) async fn render(
     directorys: &[PathBuf],
 ) -> anyhow::Result<Vec<Rendered>> {
     let mut rendered = Vec::new();
-    for directory in directorys.iter().filter(|directory| is_kustomization(directory)) {
-        let shown = directory.strip_prefix(workspace).unwrap_or(directory).display();
+    for directory in directorys
+        .iter()
+        .filter(|directory| is_kustomization(directory))
+    {
+        let shown = directory
+            .strip_prefix(workspace)
+            .unwrap_or(directory)
+            .display();
         let done = Tool::new("kustomize", ctx.env())
             .arg("build")
             .arg(directory)
@@ -54,7 +60,10 @@ pub(crate) async fn render(
             .into());
         }
         let yaml = String::from_utf8(done.stdout).map_err(|e| {
-            BadInput::new("manifests", format!("the output for `{shown}` is not text: {e}"))
+            BadInput::new(
+                "manifests",
+                format!("the output for `{shown}` is not text: {e}"),
+            )
         })?;
         rendered.push(Rendered {
             directory: directory.clone(),

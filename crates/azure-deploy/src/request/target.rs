@@ -72,7 +72,10 @@ fn cluster(inputs: &Inputs) -> Result<ClusterTarget, BadInput> {
         let group_input = Inputs::resource_group;
         return Ok(ClusterTarget::Azure {
             group: group(group_input, &required(group_input, &inputs.resource_group)?)?,
-            name: name(Inputs::cluster, &required(Inputs::cluster, &inputs.cluster)?)?,
+            name: name(
+                Inputs::cluster,
+                &required(Inputs::cluster, &inputs.cluster)?,
+            )?,
             access,
         });
     };
@@ -101,10 +104,16 @@ fn registry(inputs: &Inputs) -> Result<RegistryTarget, BadInput> {
         }),
         (None, None) => None,
         (Some(_), None) => {
-            return Err(BadInput::new(Inputs::password, "is required with `username`"));
+            return Err(BadInput::new(
+                Inputs::password,
+                "is required with `username`",
+            ));
         }
         (None, Some(_)) => {
-            return Err(BadInput::new(Inputs::username, "is required with `password`"));
+            return Err(BadInput::new(
+                Inputs::username,
+                "is required with `password`",
+            ));
         }
     };
     // The name of a resource has letters and digits only; a host has a dot or a port.
@@ -130,7 +139,9 @@ fn registry(inputs: &Inputs) -> Result<RegistryTarget, BadInput> {
     let resource_group = inputs.registry_resource_group.as_deref();
     Ok(RegistryTarget::Azure {
         name: name(Inputs::registry, text)?,
-        group: resource_group.map(|text| group(group_input, text)).transpose()?,
+        group: resource_group
+            .map(|text| group(group_input, text))
+            .transpose()?,
     })
 }
 

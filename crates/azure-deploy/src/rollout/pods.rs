@@ -66,10 +66,7 @@ impl Cluster {
             WatchParams::default().fields(&name),
             WatchParams::default().labels(&selector(object)),
         );
-        let both = join!(
-            self.watch(&workload, &itself),
-            self.watch(&pods, &its)
-        );
+        let both = join!(self.watch(&workload, &itself), self.watch(&pods, &its));
         [both.0, both.1].into_iter().flatten().collect()
     }
 
@@ -80,7 +77,9 @@ impl Cluster {
     pub(crate) async fn remove_pod(&self, namespace: &str, pod: &str) -> anyhow::Result<()> {
         let api: Api<k8s_openapi::api::core::v1::Pod> =
             Api::namespaced(self.client.clone(), namespace);
-        let deleted = self.response(api.delete(pod, &DeleteParams::default())).await;
+        let deleted = self
+            .response(api.delete(pod, &DeleteParams::default()))
+            .await;
         deleted
             .map(drop)
             .with_context(|| format!("failed to remove the pod `{pod}`"))

@@ -76,7 +76,10 @@ pub(crate) fn workload(
     if !is_observed(workload) {
         return Status::Waiting("the controller has not observed the change yet".into());
     }
-    if let Some(cause) = pods.iter().find_map(|pod| failure(pod, elapsed, adds_nodes)) {
+    if let Some(cause) = pods
+        .iter()
+        .find_map(|pod| failure(pod, elapsed, adds_nodes))
+    {
         return Status::Failed(cause);
     }
     let status = match text(workload, "/kind") {
@@ -134,7 +137,10 @@ fn counted(updated: i64, ready: i64, desired: i64) -> Status {
 fn deployment(deployment: &Value, elapsed: Duration) -> Status {
     let failure = condition(deployment, "ReplicaFailure").filter(|c| c["status"] == "True");
     if let Some(failure) = failure.filter(|_| elapsed > GRACE) {
-        return failed(format!("no pod can be created: {}", text(failure, "/message")));
+        return failed(format!(
+            "no pod can be created: {}",
+            text(failure, "/message")
+        ));
     }
     if condition(deployment, "Progressing")
         .is_some_and(|c| c["reason"] == "ProgressDeadlineExceeded")
@@ -221,10 +227,11 @@ fn failure(pod: &Value, elapsed: Duration, adds_nodes: bool) -> Option<Cause> {
             let message = format!("container `{container}` is crash-looping{exit}");
             return cause(message, Some(container));
         }
-        if is_absent || PERMANENT.contains(&waiting) || (MOSTLY_PERMANENT.contains(&waiting) && elapsed > GRACE)
+        if is_absent
+            || PERMANENT.contains(&waiting)
+            || (MOSTLY_PERMANENT.contains(&waiting) && elapsed > GRACE)
         {
-            let message =
-                format!("container `{container}` does not start: {waiting}: {message}");
+            let message = format!("container `{container}` does not start: {waiting}: {message}");
             return cause(message, Some(container));
         }
     }

@@ -118,7 +118,12 @@ pub(crate) async fn wait(
 
 // A StatefulSet waits until a pod of its previous version is ready before it replaces it, and would wait forever for one
 // that cannot start.
-async fn remove_stuck(cluster: &Cluster, older: &[Value], removed: &mut BTreeSet<String>, log: &Log) {
+async fn remove_stuck(
+    cluster: &Cluster,
+    older: &[Value],
+    removed: &mut BTreeSet<String>,
+    log: &Log,
+) {
     for pod in older.iter().filter(|pod| status::is_stuck(pod)) {
         let (namespace, name) = (
             text(pod, "/metadata/namespace"),

@@ -62,9 +62,7 @@ async fn prepare(
         let (manifests, _) = fill(request, report, time);
         let plan = plan(cluster, snapshot, manifests.objects()).await?;
         if plan.iter().all(|(_, changes)| changes.is_empty()) {
-            log.info(format!(
-                "no changes since {time}; pods are not restarted"
-            ));
+            log.info(format!("no changes since {time}; pods are not restarted"));
             return Ok((manifests, plan));
         }
     }

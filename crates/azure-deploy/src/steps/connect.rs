@@ -35,7 +35,13 @@ pub(crate) async fn sign_in(
         Some(secret) => (Credential::ClientSecret(secret.clone()), "a client secret"),
         None => (Credential::Federated, "OIDC"),
     };
-    let entra = Entra::new(ctx, &target.cloud, &target.tenant, &target.client, credential)?;
+    let entra = Entra::new(
+        ctx,
+        &target.cloud,
+        &target.tenant,
+        &target.client,
+        credential,
+    )?;
     // Whether the sign-in works is known before anything else is queried.
     entra.token(Scope::ResourceManager).await?;
     ctx.log()
@@ -100,11 +106,7 @@ pub(crate) async fn connect(
     Ok(cluster)
 }
 
-fn client(
-    config: Config,
-    entra: Option<Entra>,
-    log: &Log,
-) -> anyhow::Result<(Cluster, String)> {
+fn client(config: Config, entra: Option<Entra>, log: &Log) -> anyhow::Result<(Cluster, String)> {
     let server = config.cluster_url.to_string();
     let server = server.trim_end_matches('/').to_owned();
     Ok((Cluster::connect(config, entra, log)?, server))
@@ -141,7 +143,7 @@ async fn azure_config(access: &ClusterAccess) -> anyhow::Result<Config> {
         }),
     };
     let kubeconfig: Kubeconfig = serde_json::from_value(json!({
-        "clusters": [{"name": "c", "cluster": {"server": access.server, "certificate-authority-data": encode(&access.authority)}}],
+        "clusters": [{"name": "c", "cluster": {"server": access.server, "certificate-authority-data": encode(&access.ca_certificates)}}],
         "users": [{"name": "u", "user": user}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",

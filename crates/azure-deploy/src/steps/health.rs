@@ -147,7 +147,9 @@ fn problem(status: u16, body: &str, commit: Option<&str>) -> Option<String> {
     let response = serde_json::from_str::<Value>(body).ok()?;
     let actual = response.get("commit")?.as_str()?.to_owned();
     let expected = commit.filter(|expected| *expected != actual)?;
-    Some(format!("commit `{actual}` responded; expected `{expected}`"))
+    Some(format!(
+        "commit `{actual}` responded; expected `{expected}`"
+    ))
 }
 
 // Query `url` until it is healthy three times in a row. When it is not in time, the error has the last response.

@@ -47,7 +47,9 @@ pub(crate) async fn check_images(docker: &Docker, request: &Request) -> anyhow::
 fn is_transient(error: &anyhow::Error) -> bool {
     let message = format!("{error:#}").to_lowercase();
     let rejections = ["denied", "unauthorized", "authentication required"];
-    !rejections.iter().any(|rejection| message.contains(rejection))
+    !rejections
+        .iter()
+        .any(|rejection| message.contains(rejection))
 }
 
 impl Registry {
@@ -72,7 +74,9 @@ impl Registry {
                 (server.0, Some(credentials))
             }
             (RegistryTarget::Host { host, credentials }, _) => (host.clone(), credentials.clone()),
-            (RegistryTarget::Azure { .. }, None) => anyhow::bail!("the run is not signed in to Azure"),
+            (RegistryTarget::Azure { .. }, None) => {
+                anyhow::bail!("the run is not signed in to Azure")
+            }
         };
         let auth = credentials.clone().map_or(Auth::Anonymous, Auth::Basic);
         let client = oci::Registry::new(ctx.http()?.clone(), &host, auth);
@@ -115,7 +119,8 @@ impl Registry {
         docker.tag(image, &target).await?;
         let timeout = (RequestInputs::push_timeout, request.timeouts.push);
         let what = format!("the push of {target}");
-        let digest = with_timeout(ctx.log(), &what, timeout, self.retry(ctx, docker, &target)).await??;
+        let digest =
+            with_timeout(ctx.log(), &what, timeout, self.retry(ctx, docker, &target)).await??;
         // As the registry reports it, not Docker.
         let manifest = self
             .client
@@ -150,7 +155,8 @@ impl Registry {
             .client
             .manifest(image.repository(), image.reference())
             .await?;
-        let manifest = manifest.with_context(|| format!("`{image}` is no longer in the registry"))?;
+        let manifest =
+            manifest.with_context(|| format!("`{image}` is no longer in the registry"))?;
         self.client
             .tag(image.repository(), "latest", &manifest)
             .await

@@ -80,16 +80,19 @@ pub(crate) async fn roll_back(
 // Decide per object: one that existed is applied as it was, a new one is deleted. A new namespace is kept. Each object is
 // tried, even if another one fails. Returns the objects that existed.
 async fn restore(snapshot: &Snapshot, cluster: &Cluster, log: &Log) -> anyhow::Result<Vec<Object>> {
-    let outcomes = snapshot.objects().iter().map(async |(object, live)| match live {
-        Some(live) => {
-            let previous = object.with(applicable(live));
-            cluster.apply(&previous, false).await?;
-            Ok(("restored", Some(previous)))
-        }
-        // Deleting a namespace deletes everything that is in it.
-        None if object.is_namespace() => Ok(("kept", None)),
-        None => cluster.delete(object).await.map(|()| ("deleted", None)),
-    });
+    let outcomes = snapshot
+        .objects()
+        .iter()
+        .map(async |(object, live)| match live {
+            Some(live) => {
+                let previous = object.with(applicable(live));
+                cluster.apply(&previous, false).await?;
+                Ok(("restored", Some(previous)))
+            }
+            // Deleting a namespace deletes everything that is in it.
+            None if object.is_namespace() => Ok(("kept", None)),
+            None => cluster.delete(object).await.map(|()| ("deleted", None)),
+        });
     // In parallel: a cancelled run has seconds.
     let outcomes = join_all(outcomes).await;
     let mut problems = Vec::new();

@@ -35,9 +35,17 @@ fn shown(status: Status) -> String {
 #[test]
 fn a_rollout_is_done_only_when_it_is_the_new_one() {
     let table = [
-        ((2, 1), (2, 2, 2), "waiting: the controller has not observed the change yet"),
+        (
+            (2, 1),
+            (2, 2, 2),
+            "waiting: the controller has not observed the change yet",
+        ),
         ((2, 2), (2, 1, 2), "waiting: 1 of 2 new replicas"),
-        ((2, 2), (3, 2, 2), "waiting: 1 old replica still terminating"),
+        (
+            (2, 2),
+            (3, 2, 2),
+            "waiting: 1 old replica still terminating",
+        ),
         ((2, 2), (2, 2, 1), "waiting: 1 of 2 replicas are available"),
         ((2, 2), (2, 2, 2), "done"),
     ];
@@ -166,13 +174,19 @@ fn a_pod_that_cannot_be_scheduled_has_some_time() {
     ];
     let waiting =
         "waiting: 1 of 2 new replicas; a pod cannot be scheduled yet: 0/1 nodes: Insufficient cpu";
-    assert_eq!(shown(workload(&going(), &unschedulable, LATER, true)), waiting);
+    assert_eq!(
+        shown(workload(&going(), &unschedulable, LATER, true)),
+        waiting
+    );
     // No node will come.
     assert_eq!(
         shown(workload(&going(), &unschedulable, LATER, false)),
         "failed: the pod cannot be scheduled: 0/1 nodes: Insufficient cpu"
     );
-    assert_eq!(shown(workload(&going(), &unschedulable, SOON, false)), waiting);
+    assert_eq!(
+        shown(workload(&going(), &unschedulable, SOON, false)),
+        waiting
+    );
     assert_eq!(
         shown(workload(&going(), &unschedulable, LATE, true)),
         "failed: the pod cannot be scheduled: 0/1 nodes: Insufficient cpu"
