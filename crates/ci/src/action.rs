@@ -1,194 +1,65 @@
-//! What the action declares of itself.
+//! The inputs and outputs of the action.
 
-use actions_toolkit::{Action, Input, Output};
+use std::num::NonZeroU16;
 
-/// The inputs and outputs of `ci`; `action.yml` and the README's tables say the same.
+use actions_toolkit::{
+    Action, InputSet as _, OrNone, Output, Parsed, Timeout, WorkspacePath, inputs,
+};
+use github::GitHubInputs;
+use oci::ImageRef;
+use trivy::{DatabaseAgeInputs, DatabaseInputs, Severity};
+
+use crate::request::build::{BuildArg, Label};
+use crate::request::linting::{FailingLevel, LinterSelection};
+use crate::request::path::AbsolutePath;
+use crate::request::secrets::SecretLines;
+use crate::request::test_stage::Percentage;
+
+/// The declaration from which `action.yml`, `--help` and the README's tables are generated.
 pub const ACTION: Action = Action {
     name: "ci",
-    about: "Build an image, test it, read its code, and prove that it serves.",
-    inputs: || {
-        vec![
-        Input::new(
-            "context",
-            "Folder of the build context, relative to the workspace.",
-        )
-        .default("."),
-        Input::new(
-            "dockerfile",
-            "Path of the Dockerfile, relative to `context`.",
-        )
-        .default("Dockerfile"),
-        Input::new("image", "Name of the image to build, as `name:tag`.").required(),
-        Input::new("target", "Stage to build; the last one by default."),
-        Input::new(
-            "test-target",
-            "Stage whose command runs the tests; `none` builds without tests.",
-        )
-        .default("test"),
-        Input::new(
-            "junit-path",
-            "Absolute path in the test container where the tests leave their JUnit report.",
-        )
-        .default("/results/junit.xml"),
-        Input::new(
-            "coverage-path",
-            "Absolute path in the test container of the coverage report (Cobertura XML, or coverage.py's JSON), if there is one.",
-        )
-        .default("/results/coverage.xml"),
-        Input::new(
-            "min-coverage",
-            "Share of the code in percent that the tests have to run; a missing report fails then.",
-        ),
-        Input::new(
-            "baseline-junit",
-            "JUnit report of the base branch, a path in the workspace: failures that it does not have are marked as new.",
-        ),
-        Input::new(
-            "junit-file",
-            "Path in the workspace where the JUnit report is put.",
-        )
-        .default("junit.xml"),
-        Input::new(
-            "build-args",
-            "Build arguments, one `NAME=value` per line; they are no place for secrets.",
-        ),
-        Input::new(
-            "build-secrets",
-            "Secrets of the build, one `id=value` per line, for `RUN --mount=type=secret,id=…`; a value of several lines stands in double quotes. They are in no layer and no log.",
-        )
-        .secret(),
-        Input::new("labels", "Labels of the image, one `key=value` per line."),
-        Input::new(
-            "cache-from",
-            "Images of a registry whose inline cache the build may use, one per line; one that is not there is passed over.",
-        ),
-        Input::new(
-            "cache-inline",
-            "Whether the image carries an inline cache, so that it can be used by `cache-from` once it is pushed.",
-        )
-        .default("false"),
-        Input::new("no-cache", "Whether every step is built anew.").default("false"),
-        Input::new("context-limit", "Largest build context in megabytes.").default("2000"),
-        Input::new(
-            "static-analysis",
-            "Linters to run, between commas: `ruff`, `ruff-format`, `mypy`, `bandit`, `hadolint`, `pip check`; `auto` takes those that the test stage or the runner has, `none` none.",
-        )
-        .default("auto"),
-        Input::new(
-            "fail-on-analysis",
-            "The lowest level of a linter's finding that fails the step: `error`, `warning`, `note` or `none`.",
-        )
-        .default("warning"),
-        Input::new(
-            "lock-file",
-            "Lock file, a path in the workspace, whose packages are scanned for vulnerabilities with Trivy; without it, none are.",
-        ),
-        Input::new(
-            "fail-on",
-            "The lowest severity of a package's vulnerability that fails the step: `critical`, `high`, `medium`, `low` or `none`.",
-        )
-        .default("none"),
-        Input::new(
-            "trivy-image",
-            "Image that has Trivy at `/usr/local/bin/trivy`, by its digest, for `lock-file`; by default the one of the same release.",
-        ),
-        Input::new(
-            "db-repositories",
-            "Mirrors of Trivy's vulnerability database, one per line; the public ones by default.",
-        ),
-        Input::new(
-            "cache-directory",
-            "Folder of the vulnerability database, relative to the workspace; by default Trivy's own.",
-        ),
-        Input::new(
-            "offline",
-            "Whether the vulnerability database in `cache-directory` is taken, and nobody is asked.",
-        )
-        .default("false"),
-        Input::new(
-            "max-database-age",
-            "Age of the vulnerability database from which it is too old for a verdict.",
-        )
-        .default("48h"),
-        Input::new(
-            "sarif-file",
-            "Path in the workspace where the findings of linters and packages are put.",
-        )
-        .default("ci.sarif"),
-        Input::new("upload", "Whether the findings go to the Security tab.").default("true"),
-        Input::new(
-            "comment",
-            "Whether a pull request gets a comment, which later runs keep up to date.",
-        )
-        .default("true"),
-        Input::new(
-            "token",
-            "The token for GitHub: `security-events: write` for the Security tab, `pull-requests: write` for the comment.",
-        )
-        .secret(),
-        Input::new(
-            "health-path",
-            "Path that answers 2xx when the application serves; `none` skips the smoke test.",
-        )
-        .default("/health"),
-        Input::new(
-            "port",
-            "Port of the application; the only port that the image exposes by default.",
-        ),
-        Input::new("smoke-timeout", "Limit until the application is healthy.").default("60s"),
-        Input::new(
-            "stop-timeout",
-            "Time that the application has to end after SIGTERM.",
-        )
-        .default("10s"),
-        Input::new(
-            "test-timeout",
-            "Limit of the test run, and of the static analysis beside it.",
-        )
-        .default("10m"),
-        Input::new("build-timeout", "Limit of each build.").default("20m"),
-    ]
-    },
+    about: "Build an image, run its tests and linters, and verify that it is healthy.",
+    inputs: Inputs::declared,
     outputs: &[
         Output::new(
             "result",
-            "`passed`, `failed` (a check said no) or `error` (no verdict).",
+            "`passed`, `failed` (a check failed) or `error` (no verdict).",
         ),
         Output::new(
             "image",
-            "Name of the image; it gets it when every check passed.",
+            "Name of the image, which it gets when every check has passed.",
         ),
-        Output::new("image-id", "Id of the image, `sha256:` and 64 hex digits."),
+        Output::new("image-id", "ID of the image, `sha256:` and 64 hex digits."),
         Output::new(
             "created",
-            "When the image was built, as RFC 3339; what came from the cache whole has the time of the first build.",
+            "Time of the build, as RFC 3339; of the first build if every step was cached.",
         ),
         Output::new("size", "Size of the image in bytes, all layers."),
-        Output::new("tests", "Number of tests that were reported."),
-        Output::new(
-            "failures",
-            "Number of tests that failed or ended in an error.",
-        ),
+        Output::new("tests", "Number of tests in the report."),
+        Output::new("failures", "Number of tests that failed or had an error."),
         Output::new(
             "new-failures",
-            "Number of failed tests that did not fail in `baseline-junit`; empty without one.",
+            "Number of failed tests that do not fail in `baseline-junit`; empty without one.",
         ),
         Output::new("skipped", "Number of tests that were skipped."),
         Output::new("flaky", "Number of tests that passed only after a rerun."),
         Output::new(
             "coverage",
-            "Share of lines and branches that the tests ran, in percent, such as `97.31`.",
+            "Percentage of lines and branches that the tests cover, such as `97.31`.",
         ),
-        Output::new("findings", "Number of the linters' findings."),
+        Output::new("findings", "Number of findings of the linters."),
         Output::new(
             "vulnerabilities",
-            "Number of vulnerabilities in the lock file's packages.",
+            "Number of vulnerabilities in the packages of the lock file.",
         ),
         Output::new(
             "sarif-file",
             "Path of the SARIF file, relative to the workspace.",
         ),
-        Output::new("sarif-id", "Id of the upload; empty if there was none."),
+        Output::new(
+            "sarif-id",
+            "ID of the upload to the Security tab; empty if there was none.",
+        ),
         Output::new(
             "junit-file",
             "Path of the JUnit report, relative to the workspace.",
@@ -196,3 +67,85 @@ pub const ACTION: Action = Action {
         Output::new("health-status", "`healthy`, `unhealthy` or `skipped`."),
     ],
 };
+
+inputs! {
+    /// The inputs of a step.
+    #[derive(Debug)]
+    pub(crate) struct Inputs {
+        "Common" {
+            /// Directory of the build context, relative to the workspace.
+            context: WorkspacePath = ".",
+            /// Path of the Dockerfile, relative to `context`.
+            dockerfile: String = "Dockerfile",
+            /// Name of the image to build, as `name:tag`.
+            image: Parsed<ImageRef>,
+            /// Stage to build; the last one by default.
+            target: Option<String>,
+            /// Stage whose command runs the tests; `none` builds without tests.
+            test_target: OrNone<String> = "test",
+            /// Build arguments, one `NAME=value` per line; not for secrets.
+            build_args: Vec<BuildArg>,
+            /// Lock file to scan for vulnerabilities with Trivy, relative to the workspace; none by default.
+            lock_file: Option<WorkspacePath>,
+            /// Lowest severity of a vulnerability that fails the step: `critical`, `high`, `medium`, `low` or `none`.
+            fail_on: OrNone<Severity> = "none",
+            /// Path that responds with 2xx when the application is healthy; `none` skips the smoke test.
+            health_path: OrNone<AbsolutePath> = "/health",
+        }
+        "Build" {
+            /// Build secrets, one `id=value` per line, for `RUN --mount=type=secret`; quote multi-line values with `"`.
+            build_secrets: SecretLines,
+            /// Labels of the image, one `key=value` per line.
+            labels: Vec<Label>,
+            /// Images with an inline cache to build from, one per line; missing images are skipped.
+            cache_from: Vec<String>,
+            /// Embed an inline cache in the image, for `cache-from` after a push.
+            cache_inline: bool = "false",
+            /// Build every step from scratch.
+            no_cache: bool = "false",
+            /// Maximum size of the build context in megabytes.
+            context_limit: u64 = "2000",
+            /// Timeout of each build.
+            build_timeout: Timeout = "20m",
+        }
+        "Tests" {
+            /// Absolute path of the JUnit report in the test container.
+            junit_path: AbsolutePath = "/results/junit.xml",
+            /// Path in the workspace to copy the JUnit report to.
+            junit_file: WorkspacePath = "junit.xml",
+            /// JUnit report of the base branch, relative to the workspace; failures that it does not have are marked as new.
+            baseline_junit: Option<WorkspacePath>,
+            /// Absolute path in the test container of the coverage report, Cobertura XML or JSON of coverage.py.
+            coverage_path: AbsolutePath = "/results/coverage.xml",
+            /// Minimum coverage of the tests in percent; a missing coverage report fails the step, too.
+            min_coverage: Option<Percentage>,
+            /// Timeout of the test run, and of the linters.
+            test_timeout: Timeout = "10m",
+        }
+        "Static analysis" {
+            /// Linters to run: `ruff`, `ruff-format`, `mypy`, `bandit`, `hadolint`, `pip check`; `auto` for those available, or `none`.
+            static_analysis: LinterSelection = "auto",
+            /// Lowest level of a linter finding that fails the step: `error`, `warning`, `note` or `none`.
+            fail_on_analysis: OrNone<FailingLevel> = "warning",
+        }
+        "Vulnerability database" {
+            /// Image with `/usr/local/bin/trivy`, pinned by digest, for `lock-file`; the one of the same release by default.
+            trivy_image: Option<Parsed<ImageRef>>,
+            ..database: DatabaseInputs,
+            ..database_age: DatabaseAgeInputs,
+        }
+        "Smoke test" {
+            /// Port of the application; the only port that the image exposes by default.
+            port: Option<NonZeroU16>,
+            /// Timeout until the application is healthy.
+            smoke_timeout: Timeout = "60s",
+            /// Timeout of the application's shutdown after SIGTERM.
+            stop_timeout: Timeout = "10s",
+        }
+        "GitHub" {
+            /// Path in the workspace of the SARIF file with the findings of the linters and the lock file.
+            sarif_file: WorkspacePath = "ci.sarif",
+            ..github: GitHubInputs,
+        }
+    }
+}

@@ -1,57 +1,56 @@
-//! Static analysis: linters from the test stage's own environment, or from the runner.
+//! Static analysis: linters from the environment of the test stage, or from the runner.
 //!
-//! A linter of the test stage sees what the tests see: the versions and plugins that the project locked, and its
-//! packages' types.
+//! A linter of the test stage has what the tests have: the versions and plugins that the project locked, and the types
+//! of its packages.
 
-mod linter;
-mod place;
+mod findings;
+mod linter_host;
+pub(crate) mod linters;
 
+use ::findings::Finding;
 use actions_toolkit::{PolicyFailure, text, with_timeout};
 use anyhow::{Context as _, bail};
 use docker::{Container, ContainerSpec, ImageInfo};
-use findings::Finding;
 use futures_util::future::join_all;
 use serde::Deserialize;
 use trivy::Severity;
 
 use crate::job::Job;
-use crate::place::Map;
 use crate::request::Linting;
+use crate::source_map::SourceMap;
 
-use linter::{Dockerfile, Remark};
-pub(crate) use linter::{LINTERS, Linter};
-use place::Home;
+use linter_host::LinterHost;
+use linters::{Diagnostic, Linter};
 
-/// What the linters said.
+/// The result of the linters.
 #[derive(Debug, Default)]
 pub(crate) struct Analysis {
-    /// The linters that ran, in the order of [`LINTERS`].
+    /// The linters that ran, in the order of [`LINTERS`](linters::LINTERS).
     pub(crate) linted: Vec<Linted>,
-    /// Linters that were found nowhere.
+    /// The names of the linters that are not installed.
     pub(crate) missing: Vec<&'static str>,
-    /// The packages of the test stage with their licences.
-    pub(crate) licences: Vec<Licence>,
+    /// Of the packages in the test stage.
+    pub(crate) licenses: Vec<License>,
 }
 
-/// What one linter said.
+/// The result of a linter.
 #[derive(Debug)]
 pub(crate) struct Linted {
-    /// The linter.
     pub(crate) linter: &'static Linter,
-    /// Where it was found: `test stage` or `runner`.
-    pub(crate) home: &'static str,
-    /// What it found, the worst first.
+    /// `test stage` or `runner`.
+    pub(crate) host: &'static str,
+    /// The most severe first.
     pub(crate) findings: Vec<Finding>,
 }
 
-/// A package and its licence, as its metadata has it.
+/// Name, version and license of a package, from its metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Licence(pub(crate) String, pub(crate) String, pub(crate) String);
+pub(crate) struct License(pub(crate) String, pub(crate) String, pub(crate) String);
 
-/// Run the linters that are asked for, in a container of the test stage `image`, and add to `analysis`.
+/// Run the requested linters in a container of the test stage `image`, and add the results to `analysis`.
 ///
 /// # Errors
-/// A [`PolicyFailure`] when there is something at or over the threshold; another error when one of them cannot be run.
+/// A [`PolicyFailure`] when there is a finding at or over the threshold; another error when a linter fails.
 pub(crate) async fn run(
     job: &Job<'_>,
     linting: &Linting,
@@ -67,52 +66,54 @@ pub(crate) async fn run(
         run: job.run.to_owned(),
         ..ContainerSpec::default()
     };
-    // A stage without `sleep` has no linters either.
+    // A stage without `sleep` has no linters.
     let container = job.docker.start(&spec).await.ok();
     let limit = ("test-timeout", linting.timeout);
-    let work = everything(job, linting, image, container.as_ref(), analysis);
-    // The container goes with the run's.
+    let work = run_all(job, linting, image, container.as_ref(), analysis);
+    // The container is removed with those of the run.
     with_timeout(job.ctx.log(), "the static analysis", limit, work).await??;
     for linted in &analysis.linted {
-        let found = text::plural(linted.findings.len(), "finding");
+        let findings = text::plural(linted.findings.len(), "finding");
         let name = linted.linter.name;
-        job.log.info(format!("{name} ({}): {found}", linted.home));
+        job.log
+            .info(format!("{name} ({}): {findings}", linted.host));
     }
-    linting.judge(&analysis.linted)
+    linting.check(&analysis.linted)
 }
 
-async fn everything(
+async fn run_all(
     job: &Job<'_>,
     linting: &Linting,
     image: &ImageInfo,
     container: Option<&Container>,
     analysis: &mut Analysis,
 ) -> anyhow::Result<()> {
-    let map = Map::of(job.request, image);
-    let home = Home::new(job, container, &image.config);
-    let text = std::fs::read(job.request.context.join(&job.request.dockerfile))
-        .context("while reading the Dockerfile")?;
-    home.keep(&text).await;
-    let runs = linting.linters.iter().map(|linter| run_one(&home, linter));
-    let (runs, licences) = tokio::join!(join_all(runs), home.licences());
-    analysis.licences = licences;
+    let source_map = SourceMap::new(job.request, image);
+    let host = LinterHost::new(job, container, &image.config);
+    let build = &job.request.build;
+    let dockerfile = std::fs::read(build.context.join(&build.dockerfile))
+        .context("failed to read the Dockerfile")?;
+    host.copy_dockerfile(&dockerfile).await;
+    let runs = linting.linters.iter().map(|linter| run_one(&host, linter));
+    let (runs, licenses) = tokio::join!(join_all(runs), host.licenses());
+    analysis.licenses = licenses;
     for (linter, run) in linting.linters.iter().zip(runs) {
-        let found = run.with_context(|| format!("while running {} over the code", linter.name))?;
-        let Some((place, remarks)) = found else {
+        let result = run.with_context(|| format!("failed to run {}", linter.name))?;
+        let Some((host, diagnostics)) = result else {
             analysis.missing.push(linter.name);
             continue;
         };
-        let findings = linter::findings(job.request, &map, remarks);
+        let findings = findings::from_diagnostics(job.request, &source_map, diagnostics);
         analysis.linted.push(Linted {
             linter,
-            home: place,
+            host,
             findings,
         });
     }
     if linting.required && !analysis.missing.is_empty() {
         bail!(
-            "{} neither in the test stage nor on the runner: install it in the stage `{}`, or take it out of `static-analysis`",
-            are(&analysis.missing),
+            "{} neither in the test stage nor on the runner; install it in the stage `{}`, or remove it from `static-analysis`",
+            with_verb(&analysis.missing),
             job.request
                 .tests
                 .as_ref()
@@ -122,39 +123,41 @@ async fn everything(
     Ok(())
 }
 
-fn are(names: &[&str]) -> String {
+fn with_verb(names: &[&str]) -> String {
     let verb = if names.len() == 1 { "is" } else { "are" };
     format!("{} {verb}", names.join(", "))
 }
 
 async fn run_one(
-    home: &Home<'_>,
+    host: &LinterHost<'_>,
     linter: &'static Linter,
-) -> anyhow::Result<Option<(&'static str, Vec<Remark>)>> {
-    let Some(ended) = home.run(linter).await? else {
+) -> anyhow::Result<Option<(&'static str, Vec<Diagnostic>)>> {
+    let Some(output) = host.run(linter).await? else {
         return Ok(None);
     };
-    if !linter.verdicts.contains(&ended.code) {
-        let last: Vec<_> = ended.words.lines().rev().take(3).collect();
+    if !linter.exit_codes.contains(&output.code) {
+        let last: Vec<_> = output.text.lines().rev().take(3).collect();
         let last = last.into_iter().rev().collect::<Vec<_>>().join(" / ");
-        bail!("it ended with exit code {}: {last}", ended.code);
+        bail!("exited with code {}: {last}", output.code);
     }
-    let remarks = (linter.read)(&ended.stdout)
-        .map_err(|e| anyhow::anyhow!("its answer cannot be read: {e}"))?;
-    if ended.code != 0 && remarks.is_empty() && linter.name != "pip check" {
-        bail!("it ended with exit code {} and named nothing", ended.code);
+    let diagnostics = (linter.parse)(&output.stdout)
+        .map_err(|e| anyhow::anyhow!("its output is invalid: {e}"))?;
+    if output.code != 0 && diagnostics.is_empty() && linter.name != "pip check" {
+        bail!("exited with code {} without a finding", output.code);
     }
-    Ok(Some((ended.home, remarks)))
+    Ok(Some((output.host, diagnostics)))
 }
 
 impl Linting {
-    fn judge(&self, linted: &[Linted]) -> anyhow::Result<()> {
-        let Some(limit) = self.fail_on else {
+    fn check(&self, linted: &[Linted]) -> anyhow::Result<()> {
+        let Some(threshold) = self.fail_on else {
             return Ok(());
         };
         let over = |linted: &Linted| {
             let findings = linted.findings.iter();
-            findings.filter(|finding| finding.severity >= limit).count()
+            findings
+                .filter(|finding| finding.severity >= threshold)
+                .count()
         };
         let parts: Vec<_> = linted
             .iter()
@@ -165,17 +168,17 @@ impl Linting {
             return Ok(());
         }
         let total = linted.iter().map(over).sum();
-        let words = text::plural(total, "finding");
-        let level = level(limit);
+        let total = text::plural(total, "finding");
+        let level = level(threshold);
         Err(PolicyFailure(format!(
-            "static analysis: {words} of level `{level}` or worse ({})",
+            "static analysis: {total} of level `{level}` or worse ({})",
             parts.join(", ")
         ))
         .into())
     }
 }
 
-/// The level of a linter's finding, as annotations call it.
+/// The level of a finding of a linter, as `fail-on-analysis` and GitHub's annotations name it.
 pub(crate) const fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical | Severity::High => "error",
@@ -192,31 +195,31 @@ mod tests {
     #[test]
     fn findings_under_the_threshold_do_not_fail() {
         let linted = [Linted {
-            linter: &LINTERS[0],
-            home: "test stage",
-            findings: linter::tests::findings(&[Severity::Medium, Severity::Low]),
+            linter: &linters::LINTERS[0],
+            host: "test stage",
+            findings: findings::tests::findings(&[Severity::Medium, Severity::Low]),
         }];
-        let judge = |fail_on| {
+        let check = |fail_on| {
             let linting = Linting {
                 linters: Vec::new(),
                 required: false,
                 fail_on,
                 timeout: std::time::Duration::from_secs(1),
             };
-            let verdict = linting.judge(&linted).err();
+            let verdict = linting.check(&linted).err();
             verdict.map(|e| (ExitStatus::from_error(&e).code(), e.to_string()))
         };
-        assert_eq!(judge(None), None);
-        assert_eq!(judge(Some(Severity::High)), None);
-        let said = |count: &str, level: &str, number| {
+        assert_eq!(check(None), None);
+        assert_eq!(check(Some(Severity::High)), None);
+        let failure = |count: &str, level: &str, number| {
             let text =
                 format!("static analysis: {count} of level `{level}` or worse (ruff {number})");
             Some((1, text))
         };
         assert_eq!(
-            judge(Some(Severity::Medium)),
-            said("1 finding", "warning", 1)
+            check(Some(Severity::Medium)),
+            failure("1 finding", "warning", 1)
         );
-        assert_eq!(judge(Some(Severity::Low)), said("2 findings", "note", 2));
+        assert_eq!(check(Some(Severity::Low)), failure("2 findings", "note", 2));
     }
 }

@@ -1,4 +1,4 @@
-//! Building a stage: its log, its times, and whose fault it is when there is no image.
+//! The build of a stage: its log, its times, and whether a failure is that of the Dockerfile.
 
 use std::time::{Duration, Instant};
 
@@ -8,89 +8,86 @@ use docker::{BuildError, BuildEvent, BuildRequest, ImageInfo};
 use oci::ImageRef;
 
 use crate::job::Job;
-use crate::proof::{Built, Evidence};
+use crate::outcome::{BuildOutcome, LogTail};
 
 /// One build and its stages.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Build {
-    /// What was built: a stage's name or an image's.
+    /// ``stage `test` `` or ``image `name:tag` ``.
     pub(crate) title: String,
-    /// How long it took, from start to end.
     pub(crate) time: Duration,
-    /// The stages that it went through, in the order in which they ended.
+    /// In the order in which their first steps finished.
     pub(crate) stages: Vec<Stage>,
 }
 
 /// The steps of one stage of a build.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stage {
-    /// Its name in the Dockerfile; `stage-2` if it has none.
+    /// As in the Dockerfile; `stage-2` without a name there.
     pub(crate) name: String,
-    /// How many steps it had.
     pub(crate) steps: usize,
-    /// How many of them were in the cache.
     pub(crate) cached: usize,
-    /// How long its steps took, in seconds; stages run side by side where they can.
+    /// Sum of the times of its steps; stages run in parallel where possible.
     pub(crate) seconds: f64,
 }
 
-/// Build `target` under the name `image`, and add what was done to `built`.
+/// Build `target` as `image`, and add the results to `outcome`.
 ///
 /// # Errors
-/// A [`PolicyFailure`] when a step fails; another error when the build could not be carried out.
+/// A [`PolicyFailure`] when a step fails; another error when there is no verdict.
 pub(crate) async fn build(
     job: &Job<'_>,
     (target, image): (Option<&str>, &ImageRef),
-    built: &mut Built,
+    outcome: &mut BuildOutcome,
 ) -> anyhow::Result<ImageInfo> {
-    let request = job.request;
+    let build = &job.request.build;
     let title = match target {
         Some(stage) => format!("stage `{stage}`"),
-        None => format!("image `{}`", request.image),
+        None => format!("image `{}`", build.image),
     };
-    let order = BuildRequest {
-        context: request.context.clone(),
-        dockerfile: request.dockerfile.clone(),
+    let request = BuildRequest {
+        context: build.context.clone(),
+        dockerfile: build.dockerfile.clone(),
         target: target.map(ToOwned::to_owned),
         image: image.clone(),
-        build_args: request.build_args.clone(),
-        labels: request.labels.clone(),
-        secrets: request.secrets.clone(),
-        cache: request.cache.clone(),
+        build_args: build.args.clone(),
+        labels: build.labels.clone(),
+        secrets: build.secrets.clone(),
+        cache: build.cache.clone(),
     };
     let start = Instant::now();
     let mut steps = Build {
         title: title.clone(),
         ..Build::default()
     };
-    let outcome = {
+    let built = {
         let _group = job.log.group(format!("Build {title}"));
         let lines = job.log.stop_commands();
-        let mut headed = None;
-        let limit = ("build-timeout", request.build_timeout);
-        let warnings = &mut built.warnings;
-        let work = job.docker.build(&order, |event| {
+        let mut heading = None;
+        let limit = ("build-timeout", build.timeout);
+        let warnings = &mut outcome.warnings;
+        let work = job.docker.build(&request, |event| {
             if let BuildEvent::Warning(warning) = &event
                 && !warnings.contains(warning)
             {
                 warnings.push(warning.clone());
             }
-            steps.hear(event, &lines, &mut headed);
+            steps.record(event, &lines, &mut heading);
         });
         with_timeout(job.ctx.log(), &format!("the build of {title}"), limit, work).await
     };
     steps.time = start.elapsed();
-    built.build = Some(steps);
-    outcome?.map_err(|e| built.blame(e))
+    outcome.build = Some(steps);
+    built?.map_err(|e| outcome.failure(e))
 }
 
 impl Build {
-    fn hear(&mut self, event: BuildEvent, lines: &StopCommands, headed: &mut Option<String>) {
+    fn record(&mut self, event: BuildEvent, lines: &StopCommands, heading: &mut Option<String>) {
         match event {
-            // A step is named above its first line, and again with its time when it ends.
-            BuildEvent::Started { step } => *headed = Some(step),
+            // The name of a step is logged above its first line, and with its time when it has finished.
+            BuildEvent::Started { step } => *heading = Some(step),
             BuildEvent::Line(line) => {
-                if let Some(step) = headed.take() {
+                if let Some(step) = heading.take() {
                     lines.raw(&step);
                 }
                 lines.raw(&format!("  {line}"));
@@ -100,13 +97,13 @@ impl Build {
                 seconds,
                 cached,
             } => {
-                headed.take_if(|headed| *headed == step);
-                let end = if cached {
+                heading.take_if(|heading| *heading == step);
+                let time = if cached {
                     "cached".to_owned()
                 } else {
                     format!("{seconds:.1} s")
                 };
-                lines.raw(&format!("{step}: {end}"));
+                lines.raw(&format!("{step}: {time}"));
                 self.add(&step, seconds, cached);
             }
             BuildEvent::Warning(warning) => lines.raw(&format!("warning: {}", warning.message)),
@@ -115,8 +112,8 @@ impl Build {
 
     fn add(&mut self, step: &str, seconds: f64, cached: bool) {
         let name = stage_of(step);
-        let at = self.stages.iter().position(|stage| stage.name == name);
-        let at = at.unwrap_or_else(|| {
+        let index = self.stages.iter().position(|stage| stage.name == name);
+        let index = index.unwrap_or_else(|| {
             self.stages.push(Stage {
                 name: name.to_owned(),
                 steps: 0,
@@ -125,27 +122,27 @@ impl Build {
             });
             self.stages.len() - 1
         });
-        let stage = &mut self.stages[at];
+        let stage = &mut self.stages[index];
         stage.steps += 1;
         stage.cached += usize::from(cached);
         stage.seconds += seconds;
     }
 }
 
-impl Built {
-    fn blame(&mut self, error: BuildError) -> anyhow::Error {
+impl BuildOutcome {
+    fn failure(&mut self, error: BuildError) -> anyhow::Error {
         let BuildError::Failed { step, reason, tail } = error else {
             return error.into();
         };
         let step = text::cut(step.lines().next().unwrap_or_default(), 160).to_owned();
         let title = format!("Last lines of {step}");
-        self.evidence = Some(Evidence { title, lines: tail });
+        self.log_tail = Some(LogTail { title, lines: tail });
         if reason.contains("no space left on device") {
             return anyhow!(
                 "Docker's disk is full at `{step}`: {reason}; free space on the runner (`docker system prune`)"
             );
         }
-        if is_outside(&step, &reason) {
+        if is_unavailable(&step, &reason) {
             return anyhow!(
                 "the build could not get what it needs at `{step}`: {reason}; is the registry reachable?"
             );
@@ -154,13 +151,13 @@ impl Built {
     }
 }
 
-// `[build 2/3] RUN make` and `[linux/amd64 build 2/3] RUN make` belong to `build`; the only stage of
-// a Dockerfile stands there as `[2/3]`.
+// `[build 2/3] RUN make` and `[linux/amd64 build 2/3] RUN make` belong to `build`; the only stage of a Dockerfile is
+// `[2/3]`.
 fn stage_of(step: &str) -> &str {
     let Some((inside, _)) = step.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
         return match step.split(' ').next() {
             Some("exporting") => "(export)",
-            // The whole context is copied once before its parts are.
+            // The whole context is copied once, before its parts.
             Some("copy") => "(context)",
             _ => "(other)",
         };
@@ -173,8 +170,8 @@ fn stage_of(step: &str) -> &str {
         .unwrap_or("stage-0")
 }
 
-// A base image that does not exist is the Dockerfile's fault; a registry that does not answer is not.
-fn is_outside(step: &str, reason: &str) -> bool {
+// A base image that does not exist is a mistake in the Dockerfile; an unreachable registry is not.
+fn is_unavailable(step: &str, reason: &str) -> bool {
     let network = [
         "dial tcp",
         "i/o timeout",
@@ -188,15 +185,15 @@ fn is_outside(step: &str, reason: &str) -> bool {
         "503 Service",
     ];
     let unreachable =
-        network.iter().any(|sign| reason.contains(sign)) && !reason.contains("exit code");
+        network.iter().any(|text| reason.contains(text)) && !reason.contains("exit code");
     unreachable || step.starts_with("[internal]") && !reason.contains("not found")
 }
 
-// BuildKit repeats the whole command, and names its own layers, before what is new to the reader.
+// BuildKit puts the whole command, and its own layers, before the cause.
 fn short(reason: &str) -> String {
     let reason = reason.rsplit("LLB definition: ").next().unwrap_or(reason);
     match reason.rsplit_once("exit code: ") {
-        Some((_, code)) => format!("its command ended with exit code {}", code.trim()),
+        Some((_, code)) => format!("its command exited with code {}", code.trim()),
         None => reason.trim().to_owned(),
     }
 }
@@ -227,7 +224,7 @@ mod tests {
             done("[2/3] RUN", 1.0, false),
             done("exporting to image", 0.25, false),
         ] {
-            build.hear(event, &lines, &mut None);
+            build.record(event, &lines, &mut None);
         }
         let stages: Vec<_> = build
             .stages
@@ -246,13 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_step_is_a_verdict_and_a_silent_registry_is_none() {
+    fn a_failed_step_is_a_verdict_and_an_unreachable_registry_is_not() {
         let table = [
             (
                 "[build 2/2] RUN make",
                 "executor failed running [/bin/sh -c make]: exit code: 2",
                 1,
-                "the build failed at `[build 2/2] RUN make`: its command ended with exit code 2",
+                "the build failed at `[build 2/2] RUN make`: its command exited with code 2",
             ),
             (
                 "[build 1/2] COPY x /",
@@ -280,13 +277,13 @@ mod tests {
             ),
         ];
         for (step, reason, code, message) in table {
-            let mut built = Built::default();
+            let mut outcome = BuildOutcome::default();
             let failed = BuildError::Failed {
                 step: step.into(),
                 reason: reason.into(),
                 tail: vec!["x".into()],
             };
-            let error = built.blame(failed);
+            let error = outcome.failure(failed);
             assert_eq!(
                 (
                     ExitStatus::from_error(&error).code(),
@@ -294,7 +291,7 @@ mod tests {
                 ),
                 (code, message)
             );
-            assert_eq!(built.evidence.unwrap().lines, ["x"]);
+            assert_eq!(outcome.log_tail.unwrap().lines, ["x"]);
         }
     }
 }

@@ -1,51 +1,54 @@
-//! The packages of the lock file: known vulnerabilities, through Trivy.
+//! Known vulnerabilities in the packages of the lock file, found by Trivy.
+
+mod trivy_binary;
 
 use actions_toolkit::{PolicyFailure, text};
 use anyhow::Context as _;
-use findings::{Counts, Finding, Places, SourceFiles};
+use findings::{Counts, Finding, Locator, SourceFiles};
 use trivy::{Database, Scan, Scanner, Severity, Target};
 
 use crate::job::Job;
 use crate::request::LockFile;
-use crate::scanner;
 
-/// What is known of the packages of a lock file.
+use trivy_binary::TrivyBinary;
+
+/// The result of the scan of a lock file.
 #[derive(Debug)]
 pub(crate) struct Dependencies {
-    /// The lock file, relative to the workspace.
+    /// Relative to the workspace.
     pub(crate) file: String,
-    /// Trivy's version.
+    /// Of Trivy.
     pub(crate) version: String,
-    /// Its packages, in lower case.
+    /// Names in lower case.
     pub(crate) packages: Vec<String>,
-    /// What is known against them, the worst first.
+    /// The most severe first.
     pub(crate) findings: Vec<Finding>,
 }
 
-/// Scan the lock file, and put the answer into `found`.
+/// Scan the lock file, and set `dependencies`.
 ///
 /// # Errors
-/// A [`PolicyFailure`] when there is a vulnerability at or over the threshold; another error when there is no answer.
+/// A [`PolicyFailure`] when there is a vulnerability at or over the threshold; another error when there is no result.
 pub(crate) async fn scan(
     job: &Job<'_>,
-    wanted: &LockFile,
-    found: &mut Option<Dependencies>,
+    request: &LockFile,
+    dependencies: &mut Option<Dependencies>,
 ) -> anyhow::Result<()> {
     let log = job.log;
-    let file = &wanted.lock_file;
-    let what = || format!("while scanning the packages of `{file}`");
-    let scanner = scanner::Trivy::provide(job, wanted.trivy_image.as_ref())
+    let file = request.path.relative();
+    let failed = || format!("failed to scan the packages of `{file}`");
+    let trivy = TrivyBinary::provide(job, request.trivy_image.as_ref())
         .await
-        .with_context(what)?;
-    let env = &scanner.env;
-    let version = trivy::version(env, log).await.with_context(what)?;
-    Database::provide(&wanted.database, log)
+        .with_context(failed)?;
+    let env = &trivy.env;
+    let version = trivy::version(env, log).await.with_context(failed)?;
+    Database::provide(&request.database, log)
         .await
-        .with_context(what)?;
-    let mut scan = Scan::new(Target::Filesystem(file.into()), &wanted.database.cache);
+        .with_context(failed)?;
+    let mut scan = Scan::new(Target::Filesystem(file.into()), &request.database.cache);
     scan.scanners = vec![Scanner::Vulnerabilities];
-    scan.folder.clone_from(&job.request.workspace);
-    let report = scan.run(env, log).await.with_context(what)?.report;
+    scan.directory.clone_from(&job.request.workspace);
+    let report = scan.run(env, log).await.with_context(failed)?.report;
     let mut packages: Vec<_> = report
         .results
         .iter()
@@ -56,19 +59,19 @@ pub(crate) async fn scan(
     packages.dedup();
     if packages.is_empty() {
         anyhow::bail!(
-            "Trivy found no package in `{file}`: nothing is proven; name a lock file that it knows (trivy.dev, coverage of languages)"
+            "Trivy found no packages in `{file}`, so nothing is verified; use a lock file that it supports (trivy.dev, language coverage)"
         );
     }
     let source = SourceFiles::new(&job.request.workspace);
-    let findings = findings::of_report(report, &Places::new(file, file, &source));
-    let verdict = judge(file, &findings, wanted.fail_on);
+    let findings = findings::from_report(report, &Locator::new(file, file, &source));
+    let verdict = check(file, &findings, request.fail_on);
     log.info(format!(
         "`{file}`: {} of {}",
-        Counts::of(&findings).words(),
+        findings.iter().collect::<Counts>(),
         text::plural(packages.len(), "package")
     ));
-    *found = Some(Dependencies {
-        file: file.clone(),
+    *dependencies = Some(Dependencies {
+        file: file.to_owned(),
         version,
         packages,
         findings,
@@ -76,13 +79,13 @@ pub(crate) async fn scan(
     verdict
 }
 
-fn judge(file: &str, findings: &[Finding], fail_on: Option<Severity>) -> anyhow::Result<()> {
-    let Some(limit) = fail_on else {
+fn check(file: &str, findings: &[Finding], fail_on: Option<Severity>) -> anyhow::Result<()> {
+    let Some(threshold) = fail_on else {
         return Ok(());
     };
     let over: Vec<_> = findings
         .iter()
-        .filter(|finding| finding.open() && finding.severity >= limit)
+        .filter(|finding| finding.is_open() && finding.severity >= threshold)
         .collect();
     if over.is_empty() {
         return Ok(());
@@ -96,7 +99,7 @@ fn judge(file: &str, findings: &[Finding], fail_on: Option<Severity>) -> anyhow:
     packages.truncate(3);
     let verb = if over.len() == 1 { "is" } else { "are" };
     Err(PolicyFailure(format!(
-        "{} of `{file}` {verb} of severity {limit} or worse ({}): update what has a fixed version",
+        "{} of `{file}` {verb} of severity {threshold} or worse ({}); update what has a fixed version",
         match over.len() {
             1 => "1 vulnerability".to_owned(),
             count => format!("{count} vulnerabilities"),

@@ -1,52 +1,54 @@
-//! Files for later steps, and what GitHub is told: the Security tab, the pull request.
-//!
-//! A token that may not is no verdict on the code: it is said, and the step goes on.
+//! Files for later steps, and what is published on GitHub: the Security tab, the comment on the pull request.
 
 use actions_toolkit::{Context, Level};
 use findings::Finding;
 use findings::sarif::{self, Analysis, TRIVY};
 use github::{CompressedSarif, Publisher};
 
-use crate::keep;
-use crate::proof::Proof;
+use crate::outcome::Outcome;
 use crate::report;
 use crate::request::Request;
 
-/// Write the `JUnit` report and the SARIF file, as far as there is one, and set their outputs.
+/// Write the `JUnit` report and the SARIF file, if there are any, and set their outputs. This happens after the builds,
+/// so that a context that is the whole workspace is the same for both of them.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub(crate) fn files(ctx: &Context, request: &Request, proof: &Proof) -> anyhow::Result<()> {
-    if let (Some(tests), Some(text)) = (&request.tests, &proof.suite.junit_text) {
-        keep::file(request, &tests.junit_file, text)?;
-        ctx.output("junit-file", &tests.junit_file);
+pub(crate) fn files(ctx: &Context, request: &Request, outcome: &Outcome) -> anyhow::Result<()> {
+    if let (Some(tests), Some(text)) = (&request.tests, &outcome.tests.junit_text) {
+        tests.junit_file.write(text)?;
+        ctx.output("junit-file", tests.junit_file.relative());
     }
-    if let Some(sarif) = sarif(ctx, proof, |findings| findings)? {
-        keep::file(request, &request.sarif_file, &sarif)?;
-        ctx.output("sarif-file", &request.sarif_file);
+    if let Some(sarif) = sarif(ctx, outcome, |findings| findings)? {
+        request.sarif_file.write(&sarif)?;
+        ctx.output("sarif-file", request.sarif_file.relative());
     }
     Ok(())
 }
 
-// One analysis for each linter that ran, also one that found nothing: that closes its alerts. Each has those of its
-// findings that `of` takes.
+// One analysis for each linter that ran, even without findings, which closes its alerts. `select` selects the findings
+// of each.
 fn sarif(
     ctx: &Context,
-    proof: &Proof,
-    of: fn(&[Finding]) -> &[Finding],
+    outcome: &Outcome,
+    select: fn(&[Finding]) -> &[Finding],
 ) -> anyhow::Result<Option<Vec<u8>>> {
-    let family = github::job_category(&ctx.github());
-    let linted = proof.analysis.iter().flat_map(|analysis| &analysis.linted);
+    let job = github::job_category(&ctx.github());
+    let linted = outcome
+        .analysis
+        .iter()
+        .flat_map(|analysis| &analysis.linted);
     let mut parts: Vec<_> = linted
         .map(|linted| {
             let driver = &linted.linter.driver;
-            let category = format!("{family}/{}", driver.name);
+            let category = format!("{job}/{}", driver.name);
             (driver, category, "", &linted.findings[..])
         })
         .collect();
-    if let Some(found) = &proof.dependencies {
-        let category = format!("{family}/fs/{}", found.file);
-        parts.push((&TRIVY, category, &found.version, &found.findings));
+    if let Some(dependencies) = &outcome.dependencies {
+        let category = format!("{job}/fs/{}", dependencies.file);
+        let (version, findings) = (&dependencies.version, &dependencies.findings);
+        parts.push((&TRIVY, category, version, findings));
     }
     if parts.is_empty() {
         return Ok(None);
@@ -57,36 +59,36 @@ fn sarif(
             driver,
             category,
             version,
-            findings: of(findings),
+            findings: select(findings),
         })
         .collect();
     sarif::write(&analyses, sarif::SHOWN).map(Some)
 }
 
-/// Publish on GitHub: the comment and the Security tab, as far as they are asked for.
+/// Publish the results on GitHub, as far as the inputs request it.
 ///
 /// # Errors
 /// When GitHub rejects the SARIF file, or fails.
 pub(crate) async fn publish(
     ctx: &Context,
     request: &Request,
-    proof: &Proof,
+    outcome: &Outcome,
     passed: bool,
 ) -> anyhow::Result<()> {
-    let token = request.github.token.as_ref();
+    let token = request.github.token.as_ref().map(|token| &token.0);
     let Some(publisher) = Publisher::new(ctx, token, &request.workspace)? else {
         return Ok(());
     };
     let github = ctx.github();
     if request.github.comment {
-        let body = report::comment(request, proof, passed, github.run_url().as_deref());
+        let body = report::comment(request, outcome, passed, github.run_url().as_deref());
         let marker = format!("seaworthy ci {}", github::job_category(&github));
         publisher.comment(&marker, &body, false).await;
     }
     if !request.github.upload {
         return Ok(());
     }
-    let Some(sarif) = sarif(ctx, proof, sarif::told)? else {
+    let Some(sarif) = sarif(ctx, outcome, sarif::open)? else {
         return Ok(());
     };
     let file = CompressedSarif::new(&sarif)?;

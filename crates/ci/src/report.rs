@@ -1,306 +1,126 @@
-//! What the run leaves for its reader: outputs, annotations, the job summary and the comment.
+//! What the run reports: outputs, annotations, the job summary and the comment.
 
 mod annotations;
-mod details;
+mod findings;
+mod image;
+mod outputs;
+mod overview;
+mod test_results;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use actions_toolkit::{Context, text};
-use findings::Counts;
+use actions_toolkit::Context;
+use actions_toolkit::text::{self, Table};
 
-use crate::coverage::Coverage;
-use crate::proof::{Evidence, Health, Proof};
+use crate::outcome::{LogTail, Outcome};
 use crate::request::Request;
 
-/// Set the outputs, annotate, and write the summary. `verdict` is the error that ends the step, if there is one;
-/// `others` are told beside it.
+/// Maximum number of rows of a table, and of failed tests in full.
+const ROWS: usize = 20;
+
+/// Set the outputs, annotate, and write the summary. `verdict` is the error of the step, if there is one; `others` are
+/// the errors that do not decide.
 pub(crate) fn write(
     ctx: &Context,
     request: &Request,
-    proof: &Proof,
+    outcome: &Outcome,
     verdict: Option<&anyhow::Error>,
     others: &[String],
 ) {
-    for (name, value) in outputs(request, proof) {
+    for (name, value) in outputs::outputs(request, outcome) {
         ctx.output(name, value);
     }
-    let taken = others.len() + usize::from(verdict.is_some());
-    annotations::write(ctx, request, proof, taken);
-    for evidence in evidence(proof) {
-        let _group = ctx.log().group(&evidence.title);
+    let errors = others.len() + usize::from(verdict.is_some());
+    annotations::write(ctx, request, outcome, errors);
+    for tail in log_tails(outcome) {
+        let _group = ctx.log().group(&tail.title);
         let lines = ctx.log().stop_commands();
-        for line in &evidence.lines {
+        for line in &tail.lines {
             lines.raw(line);
         }
     }
     for other in others {
         ctx.log().error(other);
     }
-    ctx.summary(summary(request, proof, others));
+    ctx.summary(summary(request, outcome, others));
 }
 
-fn outputs(request: &Request, proof: &Proof) -> Vec<(&'static str, String)> {
-    let mut outputs = Vec::new();
-    if let Some(image) = &proof.image.image {
-        if proof.image.named {
-            outputs.push(("image", request.image.to_string()));
-            outputs.push(("image-id", image.id.clone()));
-            outputs.push(("created", image.created.clone()));
-        }
-        outputs.push(("size", image.size.to_string()));
-    }
-    if let Some(tests) = &proof.suite.tests {
-        let counts = tests.junit.counts();
-        outputs.push(("tests", counts.total.to_string()));
-        outputs.push(("failures", counts.failed.to_string()));
-        outputs.push(("skipped", counts.skipped.to_string()));
-        outputs.push(("flaky", counts.flaky.to_string()));
-        let new = tests.new_failures.as_ref();
-        outputs.extend(new.map(|new| ("new-failures", new.len().to_string())));
-    }
-    let coverage = proof.suite.coverage.as_ref();
-    outputs.extend(coverage.map(|coverage| ("coverage", coverage.percent())));
-    if let Some(analysis) = &proof.analysis {
-        let found: usize = analysis.linted.iter().map(|l| l.findings.len()).sum();
-        outputs.push(("findings", found.to_string()));
-    }
-    if let Some(dependencies) = &proof.dependencies {
-        let found = Counts::of(&dependencies.findings).total();
-        outputs.push(("vulnerabilities", found.to_string()));
-    }
-    let health = match (&request.smoke, &proof.image.health) {
-        (None, _) => Some("skipped"),
-        (Some(_), None) => None,
-        (Some(_), Some(Health { problem: None, .. })) => Some("healthy"),
-        (Some(_), Some(_)) => Some("unhealthy"),
-    };
-    outputs.extend(health.map(|health| ("health-status", health.to_owned())));
-    outputs
-}
-
-/// What a good run has shown, for the end of the log.
+/// The last line of the log of a successful run.
 pub(crate) fn last_line(request: &Request) -> String {
     let tested = request.tests.as_ref().map(|_| ", tested");
-    let serves = request.smoke.as_ref().map(|_| ", serves and stops");
-    let [tested, serves] = [tested, serves].map(Option::unwrap_or_default);
-    format!("`{}` is built{tested}{serves}", request.image)
+    let healthy = request.smoke.as_ref().map(|_| ", healthy");
+    let [tested, healthy] = [tested, healthy].map(Option::unwrap_or_default);
+    format!("`{}` is built{tested}{healthy}", request.build.image)
 }
 
 /// The job summary.
-pub(crate) fn summary(request: &Request, proof: &Proof, others: &[String]) -> String {
-    let mut md = overview(request, proof);
+fn summary(request: &Request, outcome: &Outcome, others: &[String]) -> String {
+    let mut md = overview::overview(request, outcome);
     for other in others {
         let _ = write!(md, "\n- {}\n", text::markdown(other));
     }
-    details::tests(&mut md, proof);
-    details::linters(&mut md, proof);
-    details::packages(&mut md, proof);
-    for evidence in evidence(proof) {
-        let _ = write!(md, "\n### {}\n\n", text::markdown(&evidence.title));
-        md.push_str(&text::code_block(&evidence.lines.join("\n")));
+    test_results::failed_and_flaky(&mut md, outcome);
+    findings::linters(&mut md, outcome);
+    findings::vulnerable_packages(&mut md, outcome);
+    for tail in log_tails(outcome) {
+        let _ = write!(md, "\n### {}\n\n", text::markdown(&tail.title));
+        md.push_str(&text::code_block(&tail.lines.join("\n")));
     }
-    details::coverage(&mut md, proof);
-    details::slowest(&mut md, proof);
-    details::licences(&mut md, proof);
-    details::layers(&mut md, proof);
-    details::builds(&mut md, proof);
+    test_results::coverage(&mut md, outcome);
+    test_results::slowest(&mut md, outcome);
+    findings::licenses(&mut md, outcome);
+    image::layers(&mut md, outcome);
+    image::builds(&mut md, outcome);
     md
 }
 
 /// The comment on the pull request: the overview, and what failed.
-pub(crate) fn comment(request: &Request, proof: &Proof, passed: bool, run: Option<&str>) -> String {
-    let mut md = overview(request, proof);
-    details::tests(&mut md, proof);
-    details::linters(&mut md, proof);
-    details::packages(&mut md, proof);
+pub(crate) fn comment(
+    request: &Request,
+    outcome: &Outcome,
+    passed: bool,
+    run: Option<&str>,
+) -> String {
+    let mut md = overview::overview(request, outcome);
+    test_results::failed_and_flaky(&mut md, outcome);
+    findings::linters(&mut md, outcome);
+    findings::vulnerable_packages(&mut md, outcome);
     let verdict = if passed { "passed" } else { "did not pass" };
     if let Some(run) = run {
-        let _ = write!(md, "\nThe step {verdict}; [the whole report]({run}).\n");
+        let _ = write!(md, "\nThe step {verdict}; see the [full report]({run}).\n");
     }
     md
 }
 
-fn overview(request: &Request, proof: &Proof) -> String {
-    let mut md = format!("## ci: {}\n\n", text::code(&request.image.to_string()));
-    md.push_str("| | Check | |\n|---|---|---|\n");
-    row(&mut md, "Tests", test_line(request, proof));
-    if let Some(line) = coverage_line(request, proof.suite.coverage.as_ref()) {
-        row(&mut md, "Coverage", line);
-    }
-    if let Some(line) = analysis_line(request, proof) {
-        row(&mut md, "Static analysis", line);
-    }
-    if let Some(line) = dependency_line(request, proof) {
-        row(&mut md, "Dependencies", line);
-    }
-    row(&mut md, "Image", image_line(proof));
-    row(&mut md, "Smoke test", health_line(request, proof));
-    md
-}
-
-fn evidence(proof: &Proof) -> impl Iterator<Item = &Evidence> {
-    let both = [&proof.suite.built, &proof.image.built];
-    let evidence = both.into_iter().filter_map(|built| built.evidence.as_ref());
-    let mut told: Vec<&Evidence> = evidence.filter(|e| !e.lines.is_empty()).collect();
+fn log_tails(outcome: &Outcome) -> impl Iterator<Item = &LogTail> {
+    let both = [&outcome.tests.build, &outcome.image.build];
+    let tails = both.into_iter().filter_map(|build| build.log_tail.as_ref());
+    let mut tails: Vec<&LogTail> = tails.filter(|tail| !tail.lines.is_empty()).collect();
     // Both builds may have failed at the same step.
-    told.dedup();
-    told.into_iter()
+    tails.dedup();
+    tails.into_iter()
 }
 
-type Line = (&'static str, String);
-
-fn row(md: &mut String, check: &str, (mark, text): Line) {
-    let _ = writeln!(md, "| {mark} | {check} | {text} |");
+// A table that a reader opens; nothing without rows.
+fn details<const N: usize>(md: &mut String, title: &str, table: &Table<N>) {
+    if !table.is_empty() {
+        details_always(md, title, table);
+    }
 }
 
-fn coverage_line(request: &Request, coverage: Option<&Coverage>) -> Option<Line> {
-    let limit = request.tests.as_ref().and_then(|tests| tests.min_coverage);
-    let Some(coverage) = coverage else {
-        return limit.map(|_| ("❔", "no result".to_owned()));
-    };
-    let (covered, total) = coverage.counts();
-    let mut text = format!(
-        "{} % ({covered} of {total} lines and branches)",
-        coverage.percent()
+fn details_always<const N: usize>(md: &mut String, title: &str, table: &Table<N>) {
+    let _ = write!(
+        md,
+        "\n<details><summary>{title}</summary>\n\n{table}\n</details>\n"
     );
-    let mut mark = "✅";
-    if let Some(limit) = limit.filter(|limit| !coverage.reaches(*limit)) {
-        let _ = write!(text, "; `min-coverage` is {limit}");
-        mark = "❌";
-    }
-    Some((mark, text))
 }
 
-fn analysis_line(request: &Request, proof: &Proof) -> Option<Line> {
-    let linting = request.linting.as_ref()?;
-    let Some(analysis) = &proof.analysis else {
-        return Some(("❔", "no result".to_owned()));
-    };
-    let parts = analysis.linted.iter().map(|linted| {
-        let name = linted.linter.name;
-        match linted.findings.len() {
-            0 => format!("{name} ✓"),
-            count => format!("{name} {count}"),
-        }
-    });
-    let mut parts: Vec<_> = parts.collect();
-    if !analysis.missing.is_empty() {
-        parts.push(format!("not installed: {}", analysis.missing.join(", ")));
+// The number of rows that are left out of a table of `count` rows.
+fn more(md: &mut String, count: usize, place: &str) {
+    if count > ROWS {
+        let _ = write!(md, "\n{} more are {place}.\n", count - ROWS);
     }
-    let findings = || analysis.linted.iter().flat_map(|linted| &linted.findings);
-    let failing = linting
-        .fail_on
-        .is_some_and(|limit| findings().any(|finding| finding.severity >= limit));
-    let mark = if failing {
-        "❌"
-    } else if findings().next().is_some() {
-        "⚠️"
-    } else if analysis.linted.is_empty() {
-        "➖"
-    } else {
-        "✅"
-    };
-    Some((mark, parts.join(", ")))
-}
-
-fn dependency_line(request: &Request, proof: &Proof) -> Option<Line> {
-    let wanted = request.dependencies.as_ref()?;
-    let Some(found) = &proof.dependencies else {
-        return Some(("❔", "no result".to_owned()));
-    };
-    let counts = Counts::of(&found.findings);
-    let failing = wanted.fail_on.is_some_and(|limit| {
-        let mut open = found.findings.iter().filter(|finding| finding.open());
-        open.any(|finding| finding.severity >= limit)
-    });
-    let mark = match (failing, counts.total()) {
-        (true, _) => "❌",
-        (false, 0) => "✅",
-        (false, _) => "⚠️",
-    };
-    let packages = text::plural(found.packages.len(), "package");
-    let file = text::code(&found.file);
-    Some((mark, format!("{file}: {packages}, {}", counts.words())))
-}
-
-fn test_line(request: &Request, proof: &Proof) -> Line {
-    let Some(tests) = &proof.suite.tests else {
-        return match request.tests {
-            Some(_) => ("❔", "no result".to_owned()),
-            None => ("➖", "left out (`test-target: none`)".to_owned()),
-        };
-    };
-    let counts = tests.junit.counts();
-    let mut parts = vec![format!("{} passed", counts.passed)];
-    for (count, how) in [(counts.failed, "failed"), (counts.skipped, "skipped")] {
-        if count > 0 {
-            parts.push(format!("{count} {how}"));
-        }
-    }
-    if let Some(new) = tests.new_failures.as_ref().filter(|_| counts.failed > 0) {
-        parts.push(format!("{} of the failures new", new.len()));
-    }
-    if counts.flaky > 0 {
-        parts.push(format!("{} only after a rerun", counts.flaky));
-    }
-    let mark = if counts.failed > 0 || counts.passed == 0 {
-        "❌"
-    } else {
-        "✅"
-    };
-    (
-        mark,
-        format!("{} in {}", parts.join(", "), time(tests.time)),
-    )
-}
-
-fn image_line(proof: &Proof) -> Line {
-    match &proof.image.image {
-        Some(image) => {
-            let warnings = match proof.image.built.warnings.len() {
-                0 => String::new(),
-                count => format!(", {} not passed", text::plural(count, "build check")),
-            };
-            (
-                "✅",
-                format!("{}, {}{warnings}", text::code(&image.id), size(image.size)),
-            )
-        }
-        None => ("❔", "not built".to_owned()),
-    }
-}
-
-fn health_line(request: &Request, proof: &Proof) -> Line {
-    let Some(health) = &proof.image.health else {
-        return match request.smoke {
-            Some(_) => ("❔", "not run".to_owned()),
-            None => ("➖", "left out (`health-path: none`)".to_owned()),
-        };
-    };
-    let mut parts = Vec::new();
-    if let Some(after) = health.healthy_after {
-        parts.push(format!(
-            "{} healthy after {}",
-            text::code(&health.request),
-            time(after)
-        ));
-    }
-    if health.checked == Some(true) {
-        parts.push("its HEALTHCHECK agrees".to_owned());
-    }
-    if let Some((code, after)) = health.stopped {
-        parts.push(format!("stopped in {} (exit code {code})", time(after)));
-    }
-    if let Some(problem) = &health.problem {
-        parts.push(text::markdown(problem));
-    }
-    let mark = if health.problem.is_some() {
-        "❌"
-    } else {
-        "✅"
-    };
-    (mark, parts.join("; "))
 }
 
 fn cut(text: &str, max: usize) -> &str {
@@ -313,7 +133,7 @@ fn time(time: Duration) -> String {
 
 // Decimal units, as `docker images` shows them.
 fn size(bytes: u64) -> String {
-    #[allow(clippy::cast_precision_loss)] // three digits are shown
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
     let megabytes = bytes as f64 / 1e6;
     format!("{megabytes:.1} MB")
 }

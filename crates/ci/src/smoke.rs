@@ -1,41 +1,41 @@
-//! The smoke test: the image serves under the limits that production sets, and stops when asked.
+//! The smoke test: the image is healthy with the restrictions of production, and stops on SIGTERM.
 
-use std::net::{IpAddr, Ipv4Addr};
+mod network;
+
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{PolicyFailure, text, with_timeout};
 use anyhow::{Context as _, bail};
-use docker::{Container, ContainerSpec, ImageInfo, netns};
+use docker::{Container, ContainerSpec, ImageInfo};
 
 use crate::job::Job;
-use crate::proof::{Evidence, Health, ImageProof};
+use crate::outcome::{Health, ImageOutcome, LogTail};
 use crate::request::Smoke;
-use crate::route;
 
-/// One good answer can be chance.
-const GOOD_ANSWERS: u32 = 2;
-const BETWEEN_PROBES: Duration = Duration::from_millis(200);
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-/// Limit of the image's own health check.
-const CHECK_LIMIT: Duration = Duration::from_secs(10);
+/// Consecutive successful responses of a healthy application: a single one can be chance.
+const HEALTHY_RESPONSES: u32 = 2;
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of the image's own health check.
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(10);
 const MEMORY: i64 = 256 * 1024 * 1024;
 const PIDS: i64 = 128;
 const TAIL: usize = 100;
 
-/// Start `image` hardened, wait until it is healthy, ask it to stop, and add all that to `proof`.
+/// Start `image` hardened, wait until it is healthy, stop it, and add the results to `outcome`.
 ///
 /// # Errors
-/// A [`PolicyFailure`] when it does not serve or does not stop; another error when that cannot be
-/// found out.
+/// A [`PolicyFailure`] when it is unhealthy or does not stop; another error when there is no verdict.
 pub(crate) async fn test(
     job: &Job<'_>,
     smoke: &Smoke,
     image: &ImageInfo,
-    proof: &mut ImageProof,
+    outcome: &mut ImageOutcome,
 ) -> anyhow::Result<()> {
     if is_root(&image.config.user) {
-        let problem = "the image runs as root: end the Dockerfile's last stage with a numeric `USER`, such as `USER 10001:10001`";
-        proof.health = Some(Health {
+        let problem = "the image runs as root; end the Dockerfile's last stage with a numeric `USER`, such as `USER 10001:10001`";
+        outcome.health = Some(Health {
             request: format!("GET {}", smoke.path),
             problem: Some(problem.to_owned()),
             ..Health::default()
@@ -43,38 +43,38 @@ pub(crate) async fn test(
         return Err(PolicyFailure(problem.to_owned()).into());
     }
     let port = port(smoke.port, &image.config.exposed_ports)?;
-    let (container, address) = start(job, image).await?;
+    let (container, address) = network::start(job, image, hardened).await?;
     let host = match address {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
     let url = format!("http://{host}:{port}{}", smoke.path);
-    // Not held back: what takes long is named before it ends.
+    // Not buffered, so that a long smoke test is visible while it runs.
     job.ctx.log().info(format!(
         "Smoke test: {url}, read-only, without capabilities, 256 MB of memory"
     ));
     let limit = (
         "smoke-timeout",
-        smoke.timeout + smoke.grace + ANSWER_LIMIT * 2 + CHECK_LIMIT,
+        smoke.timeout + smoke.stop_timeout + RESPONSE_TIMEOUT * 2 + HEALTHCHECK_TIMEOUT,
     );
     let work = examine(&container, smoke, &image.config.healthcheck, &url);
     let health = with_timeout(job.ctx.log(), "the smoke test", limit, work).await??;
     let problem = health.problem.clone();
-    proof.health = Some(health);
+    outcome.health = Some(health);
     let Some(problem) = problem else {
         container.remove().await;
         return Ok(());
     };
     let lines = container.log_tail(TAIL).await;
     container.remove().await;
-    let cure = cure(&lines)
-        .map(|cure| format!("; {cure}"))
+    let hint = hint(&lines)
+        .map(|hint| format!("; {hint}"))
         .unwrap_or_default();
-    proof.built.evidence = Some(Evidence {
+    outcome.build.log_tail = Some(LogTail {
         title: "Last lines of the application".to_owned(),
         lines,
     });
-    Err(PolicyFailure(format!("{problem}{cure}")).into())
+    Err(PolicyFailure(format!("{problem}{hint}")).into())
 }
 
 // `USER` may name a group too.
@@ -94,26 +94,6 @@ fn hardened(image: &ImageInfo, run: &str, network: &str) -> ContainerSpec {
         pids_limit: Some(PIDS),
         run: run.to_owned(),
         ..ContainerSpec::default()
-    }
-}
-
-// The container gets the default bridge, which a host and its containers there can reach. Where we
-// are in a container of another network (a job with services), it joins our own.
-async fn start(job: &Job<'_>, image: &ImageInfo) -> anyhow::Result<(Container, IpAddr)> {
-    let (docker, run) = (job.docker, job.run);
-    let container = docker.start(&hardened(image, run, "bridge")).await?;
-    // One that ended at once has no address any more; why it ended is found out later.
-    let Ok(address) = container.ip().await else {
-        return Ok((container, Ipv4Addr::LOCALHOST.into()));
-    };
-    match netns::self_container_id() {
-        Some(id) if !route::is_near(address) => {
-            container.remove().await;
-            let network = format!("container:{id}");
-            let container = docker.start(&hardened(image, run, &network)).await?;
-            Ok((container, Ipv4Addr::LOCALHOST.into()))
-        }
-        _ => Ok((container, address)),
     }
 }
 
@@ -142,19 +122,20 @@ async fn examine(
             return Ok(health);
         }
     }
-    let asked = Instant::now();
-    let code = container.stop(smoke.grace).await?;
-    health.stopped = Some((code, asked.elapsed()));
-    health.problem = stop_problem(code, smoke.grace);
+    let start = Instant::now();
+    let code = container.stop(smoke.stop_timeout).await?;
+    health.stopped = Some((code, start.elapsed()));
+    health.problem = stop_problem(code, smoke.stop_timeout);
     Ok(health)
 }
 
-// Docker runs HEALTHCHECK at its interval, which may be long: its command is run here at once instead.
+// Docker runs HEALTHCHECK at its interval, which may be long; here its command runs at once.
 async fn check(container: &Container, command: &[&str]) -> anyhow::Result<Option<String>> {
-    let Ok(done) = tokio::time::timeout(CHECK_LIMIT, container.exec(command)).await else {
+    let exec = container.exec(command);
+    let Ok(done) = tokio::time::timeout(HEALTHCHECK_TIMEOUT, exec).await else {
         return Ok(Some(format!(
-            "the image's HEALTHCHECK did not end within {}",
-            text::seconds(CHECK_LIMIT)
+            "the image's HEALTHCHECK timed out after {}",
+            text::seconds(HEALTHCHECK_TIMEOUT)
         )));
     };
     let done = done?;
@@ -165,7 +146,7 @@ async fn check(container: &Container, command: &[&str]) -> anyhow::Result<Option
         .find(|line| !line.trim().is_empty());
     Ok((done.code != 0).then(|| {
         format!(
-            "the application answers, but the image's HEALTHCHECK ended with exit code {}{}",
+            "the application responds, but the image's HEALTHCHECK exited with code {}{}",
             done.code,
             last.map(|line| format!(": {}", line.trim()))
                 .unwrap_or_default()
@@ -184,17 +165,17 @@ fn check_command(healthcheck: &[String]) -> Option<Vec<&str>> {
     }
 }
 
-// 143 is what a process without a handler ends with: 128 and SIGTERM's number.
-fn stop_problem(code: i64, grace: Duration) -> Option<String> {
+// 143 is the exit code of a process without a handler: 128 plus the number of SIGTERM.
+fn stop_problem(code: i64, timeout: Duration) -> Option<String> {
     match code {
         0 | 143 => None,
         137 => Some(format!(
-            "the application was killed, since it had not ended {} after SIGTERM (use the exec form of \
-             CMD, so that it gets the signal)",
-            text::seconds(grace)
+            "the application was killed because it was still running {} after SIGTERM; use the exec form of `CMD`, so \
+             that it receives the signal",
+            text::seconds(timeout)
         )),
         code => Some(format!(
-            "the application ended with exit code {code} after SIGTERM, not with 0"
+            "the application exited with code {code} after SIGTERM, not with 0"
         )),
     }
 }
@@ -204,58 +185,61 @@ async fn until_healthy(
     smoke: &Smoke,
     url: &str,
 ) -> anyhow::Result<Result<Duration, String>> {
-    // The application is beside us: a proxy of the system has no part in this.
+    // The application runs on this machine: the system's proxy is not used.
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(ANSWER_LIMIT)
+        .timeout(RESPONSE_TIMEOUT)
         .build()
-        .context("while preparing the smoke test")?;
+        .context("failed to prepare the smoke test")?;
     let start = Instant::now();
-    let mut good = 0;
+    let mut healthy = 0;
     let mut since = Duration::ZERO;
     loop {
         if let Some(code) = container.ended().await? {
-            let when = if good > 0 {
-                "right after it had answered"
+            let when = if healthy > 0 {
+                "right after its first response"
             } else {
                 "before it was healthy"
             };
             return Ok(Err(format!(
-                "the application ended with exit code {code} {when}"
+                "the application exited with code {code} {when}"
             )));
         }
         let problem = match client.get(url).send().await {
             Ok(response) if response.status().is_success() => None,
-            Ok(response) => Some(format!("it answered {}", response.status())),
-            Err(e) if e.is_timeout() => Some("it gave no answer".to_owned()),
+            Ok(response) => Some(format!("it responded with {}", response.status())),
+            Err(e) if e.is_timeout() => Some(format!(
+                "it did not respond within {}",
+                text::seconds(RESPONSE_TIMEOUT)
+            )),
             Err(e) if e.is_connect() => Some("nothing listens on its port".to_owned()),
-            Err(_) => Some("its answer was no HTTP".to_owned()),
+            Err(_) => Some("its response is not HTTP".to_owned()),
         };
         if let Some(problem) = problem {
-            good = 0;
+            healthy = 0;
             if start.elapsed() >= smoke.timeout {
-                let limit = text::seconds(smoke.timeout);
+                let timeout = text::seconds(smoke.timeout);
                 return Ok(Err(format!(
-                    "`GET {}` was not healthy within {limit}: {problem}",
+                    "`GET {}` was not healthy within {timeout} (`smoke-timeout`): {problem}",
                     smoke.path
                 )));
             }
         } else {
-            if good == 0 {
+            if healthy == 0 {
                 since = start.elapsed();
             }
-            good += 1;
-            if good == GOOD_ANSWERS {
+            healthy += 1;
+            if healthy == HEALTHY_RESPONSES {
                 return Ok(Ok(since));
             }
         }
-        tokio::time::sleep(BETWEEN_PROBES).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-fn port(given: Option<u16>, exposed: &[String]) -> anyhow::Result<u16> {
-    if let Some(port) = given {
+fn port(input: Option<u16>, exposed: &[String]) -> anyhow::Result<u16> {
+    if let Some(port) = input {
         return Ok(port);
     }
     let tcp: Vec<u16> = exposed
@@ -269,21 +253,21 @@ fn port(given: Option<u16>, exposed: &[String]) -> anyhow::Result<u16> {
     match tcp[..] {
         [port] => Ok(port),
         [] => bail!(
-            "the image exposes no port for the smoke test: add `EXPOSE` to the Dockerfile, or set `port`"
+            "the image exposes no port for the smoke test; add `EXPOSE` to the Dockerfile, or set `port`"
         ),
         _ => bail!(
-            "the image exposes {}: set `port` for the smoke test",
+            "the image exposes {}; set `port` for the smoke test",
             text::plural(tcp.len(), "port")
         ),
     }
 }
 
-fn cure(lines: &[String]) -> Option<&'static str> {
-    let says = |what: &str| lines.iter().any(|line| line.contains(what));
-    if says("Read-only file system") {
-        Some("its root file system is read-only, as in production: let it write to /tmp alone")
-    } else if says("Operation not permitted") {
-        Some("it has no capabilities, as in production: let it need none")
+fn hint(lines: &[String]) -> Option<&'static str> {
+    let contains = |text: &str| lines.iter().any(|line| line.contains(text));
+    if contains("Read-only file system") {
+        Some("its root file system is read-only, as in production; write only to `/tmp`")
+    } else if contains("Operation not permitted") {
+        Some("it has no capabilities, as in production; it must not need any")
     } else {
         None
     }

@@ -11,7 +11,7 @@
 
 use actions_toolkit::Level;
 use findings::sarif::{self, Analysis};
-use findings::{Places, SourceFiles};
+use findings::{Locator, SourceFiles};
 use github::{CompressedSarif, Publisher};
 use trivy::{Report, Target};
 
@@ -78,7 +78,7 @@ fn file(
 ) -> anyhow::Result<CompressedSarif> {
     let request = &job.session.request;
     let source = SourceFiles::new(&request.workspace);
-    let places = Places::new(job.order.image.repository(), "", &source);
+    let places = Locator::new(job.order.image.repository(), "", &source);
     let places = match &request.dockerfile {
         Some(path) => places.built_from(path, &after.metadata),
         None => places,
@@ -91,16 +91,16 @@ fn file(
 fn sarif(
     after: Report,
     given: Report,
-    places: &Places<'_>,
+    places: &Locator<'_>,
     category: &str,
 ) -> anyhow::Result<Vec<u8>> {
     let version = after.trivy.version.clone();
-    let findings = findings::of_rescan(after, given, places);
+    let findings = findings::from_rescan(after, given, places);
     let analysis = Analysis {
         driver: &sarif::TRIVY,
         category,
         version: &version,
-        findings: sarif::told(&findings),
+        findings: sarif::open(&findings),
     };
     sarif::write_run(sarif::PATCHED, &[analysis], sarif::RESULTS)
 }
@@ -114,7 +114,7 @@ mod tests {
     // The rules of what is told, and the id of the analysis.
     fn told(after: Report, given: Report) -> (Vec<String>, Value) {
         let source = SourceFiles::default();
-        let places = Places::new("app", "", &source);
+        let places = Locator::new("app", "", &source);
         let bytes = sarif(after, given, &places, "image/app").unwrap();
         let file: Value = serde_json::from_slice(&bytes).unwrap();
         let run = &file["runs"][0];

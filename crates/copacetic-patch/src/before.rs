@@ -49,7 +49,7 @@ impl Before {
         };
         let raw =
             std::fs::read(path).with_context(|| format!("while reading `{}`", path.display()))?;
-        let scanned = Scanned::read(raw).map_err(|e| {
+        let scanned = Scanned::parse(raw).map_err(|e| {
             BadInput::new(
                 "report",
                 format!("`{}`: {e}", job.session.request.relative(path)),

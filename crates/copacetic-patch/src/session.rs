@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
             &self.request.database.cache,
         );
         scan.scanners = vec![Scanner::Vulnerabilities];
-        scan.folder.clone_from(&self.request.workspace);
+        scan.directory.clone_from(&self.request.workspace);
         let scanned = scan.run(self.ctx.env(), self.ctx.log()).await?;
         if name == called {
             return Ok(scanned);
@@ -228,6 +228,6 @@ impl<'a> Session<'a> {
         let raw = String::from_utf8_lossy(&scanned.raw)
             .replace(&name.to_string(), &called.to_string())
             .replace(&name.without_version(), &called.without_version());
-        Ok(Scanned::read(raw.into_bytes())?)
+        Ok(Scanned::parse(raw.into_bytes())?)
     }
 }

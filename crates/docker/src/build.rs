@@ -25,13 +25,13 @@ pub use session::BuildSecrets;
 /// What to build.
 #[derive(Debug, Clone)]
 pub struct BuildRequest {
-    /// The folder of the build context.
+    /// The directory of the build context.
     pub context: PathBuf,
     /// The Dockerfile's path in the context.
     pub dockerfile: String,
     /// The stage to build; the last one if `None`.
     pub target: Option<String>,
-    /// The name of the result.
+    /// The name of the built image.
     pub image: ImageRef,
     /// Build arguments.
     pub build_args: Vec<(String, String)>,
@@ -39,75 +39,75 @@ pub struct BuildRequest {
     pub labels: Vec<(String, String)>,
     /// What its steps may mount as a secret.
     pub secrets: BuildSecrets,
-    /// Where steps that were built before may come from.
+    /// Caches beyond Docker's own.
     pub cache: Cache,
 }
 
-/// Where steps that were built before may come from, beside Docker's own cache.
+/// Caches for the steps of a build, in addition to Docker's own cache.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cache {
-    /// Images of a registry with an inline cache; one that is not there is passed over.
+    /// Images of a registry with an inline cache; a missing one is skipped.
     pub from: Vec<String>,
-    /// Whether the result carries an inline cache, so that it can be one of these once it is pushed.
+    /// Whether the image carries an inline cache, so that a later build can use it in `from` once it is pushed.
     pub inline: bool,
-    /// Whether every step is built anew.
+    /// Whether every step is built from scratch (`--no-cache`).
     pub none: bool,
 }
 
-/// What happens during a build.
+/// An event during a build.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BuildEvent {
-    /// A step began.
+    /// A step started.
     Started {
         /// As BuildKit writes it: `[build 2/3] RUN pip install …`.
         step: String,
     },
-    /// A step ended well.
+    /// A step succeeded.
     Done {
         /// The step.
         step: String,
-        /// How long it took, in seconds.
+        /// Its duration in seconds.
         seconds: f64,
         /// Whether its result was in the cache.
         cached: bool,
     },
     /// A line that a step printed.
     Line(String),
-    /// A build check that the Dockerfile does not pass (docs.docker.com/reference/build-checks).
+    /// A failed build check of the Dockerfile (docs.docker.com/reference/build-checks).
     Warning(BuildWarning),
 }
 
-/// A build check that a Dockerfile does not pass.
+/// A failed build check of a Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildWarning {
-    /// What is wrong, `FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 1)`.
+    /// The rule and the problem: `FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 1)`.
     pub message: String,
-    /// The page on it; may be empty.
+    /// The documentation of the rule; may be empty.
     pub url: String,
     /// The line of the Dockerfile, from 1, if it is known.
     pub line: Option<u32>,
 }
 
-/// Why there is no image.
+/// Why a build failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The Dockerfile was built, and a step of it failed.
+    /// A step of the Dockerfile failed.
     #[error("the build failed at `{step}`: {reason}")]
     Failed {
         /// The step.
         step: String,
         /// BuildKit's reason.
         reason: String,
-        /// The last lines that the step printed.
+        /// The last lines of the step's output.
         tail: Vec<String>,
     },
-    /// The build could not be carried out.
+    /// Docker failed.
     #[error(transparent)]
     Docker(#[from] anyhow::Error),
 }
 
 impl Docker {
-    /// Build an image. `on_event` is told of every step.
+    /// Build an image; `on_event` is called for every step.
     ///
     /// # Errors
     /// [`BuildError::Failed`] when a step fails, [`BuildError::Docker`] when Docker does.
@@ -138,7 +138,7 @@ impl Docker {
         if request.cache.none {
             options = options.nocache(true);
         }
-        // bollard opens one of its own under the same id, which can't give secrets: Docker keeps the first.
+        // bollard opens its own session under the same id, which can't provide secrets: Docker keeps the first.
         let _secrets = if request.secrets.is_empty() {
             None
         } else {
@@ -148,13 +148,13 @@ impl Docker {
         let mut trace = Trace::default();
         let mut refused = None;
         {
-            let mut answers = self.api.build_image(
+            let mut responses = self.api.build_image(
                 options.build(),
                 None,
                 Some(bollard::body_try_stream(context)),
             );
-            while let Some(answer) = answers.next().await {
-                match answer {
+            while let Some(response) = responses.next().await {
+                match response {
                     Ok(BuildInfo {
                         aux: Some(BuildInfoAux::BuildKit(status)),
                         ..
@@ -175,14 +175,14 @@ impl Docker {
             }
             return Err(trace.failure(&error.to_string()).unwrap_or_else(|| {
                 let error = anyhow::Error::new(error);
-                BuildError::Docker(error.context(format!("while building `{}`", request.image)))
+                BuildError::Docker(error.context(format!("failed to build `{}`", request.image)))
             }));
         }
         let built = self.inspect(&request.image).await?;
         built.ok_or_else(|| {
             let step = format!("the export of `{}`", request.image);
             trace.failure("").unwrap_or_else(|| {
-                BuildError::Docker(anyhow::anyhow!("Docker ended the build without {step}"))
+                BuildError::Docker(anyhow::anyhow!("the build finished without {step}"))
             })
         })
     }
@@ -190,7 +190,7 @@ impl Docker {
 
 type Sent = tokio::task::JoinHandle<anyhow::Result<()>>;
 
-// The context goes out while it is read: it is never in memory as a whole.
+// The context is sent while it is read: it is never in memory as a whole.
 fn stream_context(
     request: &BuildRequest,
 ) -> (
@@ -215,7 +215,7 @@ fn stream_context(
         let written = dockerignore::write_context(&context, &dockerfile, &mut out)
             .and_then(|()| Ok(out.flush()?));
         if let Err(e) = &written {
-            // Docker must not take half a context for a whole one.
+            // Without an error Docker would accept an incomplete context as a complete one.
             let _ = pipe.blocking_send(Err(io::Error::other(format!("{e:#}"))));
         }
         written

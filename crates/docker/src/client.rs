@@ -1,4 +1,4 @@
-//! The Docker daemon over its socket.
+//! The connection to the Docker daemon: tag, pull and push.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,43 +14,45 @@ use futures_util::StreamExt as _;
 use oci::{Credentials, Digest, ImageRef};
 use tokio::sync::RwLock;
 
-/// Seconds that a single answer of Docker may take.
-const ANSWER_LIMIT: u64 = 600;
+/// The timeout of one request, in seconds.
+const REQUEST_TIMEOUT: u64 = 600;
 
-/// A connection to Docker.
+/// A connection to the Docker daemon.
 #[derive(Clone)]
 pub struct Docker {
     pub(crate) api: Bollard,
-    /// Where it listens.
+    /// The path of its socket.
     pub(crate) socket: Arc<Path>,
-    /// Held by what brings something into being: whoever cleans up waits for its end.
+    /// Held while a container or image is created: a clean-up waits for it.
     pub(crate) making: Arc<RwLock<()>>,
 }
 
 impl Docker {
     /// Connect to Docker: `host` is the value of `DOCKER_HOST`, by default
-    /// `unix:///var/run/docker.sock`; the API version is the newest that both sides know.
+    /// `unix:///var/run/docker.sock`; the API version is the newest that both sides support.
     ///
     /// # Errors
-    /// When no daemon answers there.
+    /// When no daemon responds there.
     pub async fn connect(host: Option<&str>) -> anyhow::Result<Self> {
         let host = host.unwrap_or("unix:///var/run/docker.sock");
         let Some(path) = host.strip_prefix("unix://") else {
-            bail!("DOCKER_HOST is `{host}`, but only a unix socket (`unix:///path`) can be used");
+            bail!(
+                "`DOCKER_HOST` is `{host}`, but only a unix socket (`unix:///path`) is supported"
+            );
         };
-        let cure = || {
-            format!(
-                "while connecting to Docker at `{path}`: is Docker running, and is its socket mounted into this container?"
+        let failed = |cause: &dyn std::fmt::Display| {
+            anyhow!(
+                "failed to connect to Docker at `{path}`: {cause}; is Docker running, and is its socket mounted into this container?"
             )
         };
         if !Path::new(path).exists() {
-            return Err(anyhow!("there is no such socket").context(cure()));
+            return Err(failed(&"the socket does not exist"));
         }
-        let api = Bollard::connect_with_unix(path, ANSWER_LIMIT, bollard::API_DEFAULT_VERSION)
-            .with_context(cure)?
+        let api = Bollard::connect_with_unix(path, REQUEST_TIMEOUT, bollard::API_DEFAULT_VERSION)
+            .map_err(|e| failed(&e))?
             .negotiate_version()
             .await
-            .with_context(cure)?;
+            .map_err(|e| failed(&e))?;
         Ok(Self {
             api,
             socket: Path::new(path).into(),
@@ -58,23 +60,23 @@ impl Docker {
         })
     }
 
-    /// Docker's version, `20.10.24`.
+    /// The version of the daemon: `20.10.24`.
     ///
     /// # Errors
-    /// When Docker does not answer.
+    /// When Docker does not respond.
     pub async fn version(&self) -> anyhow::Result<String> {
         let version = self
             .api
             .version()
             .await
-            .context("while asking Docker for its version")?;
+            .context("failed to get Docker's version")?;
         Ok(version.version.unwrap_or_default())
     }
 
-    /// Give the image `source` the name `target` as well.
+    /// Add the name `target` to the image `source`.
     ///
     /// # Errors
-    /// When there is no such image.
+    /// When the image does not exist.
     pub async fn tag(&self, source: &ImageRef, target: &ImageRef) -> anyhow::Result<()> {
         let options = TagImageOptionsBuilder::default()
             .repo(&target.without_version())
@@ -83,10 +85,10 @@ impl Docker {
         self.api
             .tag_image(&source.to_string(), Some(options))
             .await
-            .with_context(|| format!("while tagging `{source}` as `{target}`"))
+            .with_context(|| format!("failed to tag `{source}` as `{target}`"))
     }
 
-    /// Take the name `image` away; the layers go with the last name. A missing image is no error.
+    /// Remove the name `image`; the layers are removed with the last name. A missing image is not an error.
     ///
     /// # Errors
     /// When Docker refuses.
@@ -100,11 +102,11 @@ impl Docker {
             | Err(DockerError::DockerResponseServerError {
                 status_code: 404, ..
             }) => Ok(()),
-            Err(e) => Err(e).with_context(|| format!("while removing the name `{image}`")),
+            Err(e) => Err(e).with_context(|| format!("failed to remove the name `{image}`")),
         }
     }
 
-    /// Fetch `image` from its registry.
+    /// Pull `image` from its registry.
     ///
     /// # Errors
     /// With Docker's own message when that fails.
@@ -122,13 +124,13 @@ impl Docker {
             .transpose()?;
         let mut progress = self.api.create_image(Some(options), None, credentials);
         while let Some(step) = progress.next().await {
-            step.with_context(|| format!("while pulling `{image}`"))?;
+            step.with_context(|| format!("failed to pull `{image}`"))?;
         }
         Ok(())
     }
 
     /// Push `image` to the registry in its name, and return the digest of its manifest there. Without
-    /// `credentials` nobody signs in.
+    /// `credentials` the push is anonymous.
     ///
     /// # Errors
     /// With Docker's own message when that fails.
@@ -142,26 +144,26 @@ impl Docker {
             .tag(image.tag().unwrap_or("latest"))
             .build();
         let repository = image.without_version();
-        let mut said = None;
+        let mut pushed = None;
         {
             let mut progress = self.api.push_image(
                 &repository,
                 Some(options),
                 Some(credentials.map_or_else(
                     || Ok(DockerCredentials::default()),
-                    |given| docker_credentials(image, given),
+                    |credentials| docker_credentials(image, credentials),
                 )?),
             );
             while let Some(step) = progress.next().await {
-                let step = step.with_context(|| format!("while pushing `{image}`"))?;
+                let step = step.with_context(|| format!("failed to push `{image}`"))?;
                 if let Some(error) = step.error_detail.and_then(|e| e.message) {
-                    return Err(anyhow!(error).context(format!("while pushing `{image}`")));
+                    return Err(anyhow!(error).context(format!("failed to push `{image}`")));
                 }
                 // The last line: `1.0: digest: sha256:… size: 1234`.
-                said = step.status.as_deref().and_then(digest_in).or(said);
+                pushed = step.status.as_deref().and_then(digest_in).or(pushed);
             }
         }
-        if let Some(digest) = said {
+        if let Some(digest) = pushed {
             return Ok(digest);
         }
         let info = self.inspect(image).await?;
@@ -175,7 +177,9 @@ impl Docker {
                     .parse()
                     .ok()
             });
-        known.with_context(|| format!("Docker did not say which digest `{image}` was pushed under"))
+        known.with_context(|| {
+            format!("Docker did not report the digest that `{image}` was pushed under")
+        })
     }
 }
 
@@ -190,23 +194,27 @@ fn digest_in(status: &str) -> Option<Digest> {
 }
 
 // Docker reads X-Registry-Auth as URL-safe base64, but the client library writes the standard
-// alphabet. Where the two differ Docker drops the credentials without a word and the registry
-// answers "no basic auth credentials"; so such credentials are refused here, by name.
-fn docker_credentials(image: &ImageRef, given: &Credentials) -> anyhow::Result<DockerCredentials> {
+// alphabet. Where the two differ Docker silently drops the credentials, and the registry responds with
+// "no basic auth credentials"; so such credentials are rejected here.
+fn docker_credentials(
+    image: &ImageRef,
+    credentials: &Credentials,
+) -> anyhow::Result<DockerCredentials> {
     use base64::Engine as _;
     let credentials = DockerCredentials {
-        username: Some(given.username.clone()),
-        password: Some(given.password.clone()),
+        username: Some(credentials.username.clone()),
+        password: Some(credentials.password.clone()),
         serveraddress: image.registry().map(ToOwned::to_owned),
         ..Default::default()
     };
-    let json = serde_json::to_vec(&credentials).context("while preparing registry credentials")?;
+    let json =
+        serde_json::to_vec(&credentials).context("failed to prepare the registry credentials")?;
     if base64::engine::general_purpose::STANDARD
         .encode(json)
         .contains(['+', '/'])
     {
         bail!(
-            "the password for `{}` has characters that Docker cannot be handed; use a token instead",
+            "the password for `{}` has characters that cannot be passed to Docker; use a token instead",
             image.registry().unwrap_or("docker.io")
         );
     }

@@ -21,17 +21,17 @@ use crate::{Docker, RUN_LABEL};
 
 pub use exec::{ExecOutput, ExecStream};
 
-/// How long a clean-up waits for containers that are just being made.
-const SETTLE_LIMIT: Duration = Duration::from_secs(3);
+/// How long a clean-up waits for containers that are being created.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A container to be made.
+/// A container to create.
 #[derive(Debug, Clone, Default)]
 pub struct ContainerSpec {
     /// The image, by name or id.
     pub image: String,
-    /// The command, if not the image's own.
+    /// The command, unless the image's is used.
     pub cmd: Vec<String>,
-    /// The entry point, if not the image's own.
+    /// The entry point, unless the image's is used.
     pub entrypoint: Vec<String>,
     /// Environment, as `NAME=value`.
     pub env: Vec<String>,
@@ -39,11 +39,11 @@ pub struct ContainerSpec {
     pub network: Option<String>,
     /// Whether the root file system is read-only.
     pub read_only: bool,
-    /// Folders in memory.
+    /// Directories in memory.
     pub tmpfs: Vec<String>,
-    /// Folders that get a volume of their own, which goes with the container.
+    /// Directories with an anonymous volume, which is removed with the container.
     pub volumes: Vec<String>,
-    /// Folders of the host, as `source:target[:ro]`.
+    /// Bind mounts, as `source:target[:ro]`.
     pub binds: Vec<String>,
     /// Capabilities to drop.
     pub cap_drop: Vec<String>,
@@ -55,14 +55,16 @@ pub struct ContainerSpec {
     pub show_system_paths: bool,
     /// Memory limit in bytes.
     pub memory: Option<i64>,
-    /// Limit of processes.
+    /// Maximum number of processes.
     pub pids_limit: Option<i64>,
-    /// The value of the label that marks our containers.
+    /// The value of [`RUN_LABEL`].
     pub run: String,
 }
 
-/// A container that we made. It is removed by [`Container::remove`]; `run()` of an action removes
-/// what is left by [`Docker::remove_run`], also after a cancellation.
+/// A container that was started here.
+///
+/// It is removed by [`Container::remove`]; an action removes the remaining ones by [`Docker::remove_run`], also after
+/// a cancellation.
 #[derive(Clone)]
 pub struct Container {
     docker: Docker,
@@ -71,10 +73,10 @@ pub struct Container {
 }
 
 impl Docker {
-    /// Make and start a container.
+    /// Create and start a container.
     ///
     /// # Errors
-    /// When Docker refuses; nothing is left then.
+    /// When Docker refuses; no container is left then.
     pub async fn start(&self, spec: &ContainerSpec) -> anyhow::Result<Container> {
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         let host = HostConfig {
@@ -106,25 +108,29 @@ impl Docker {
             host_config: Some(host),
             ..Default::default()
         };
-        // Docker carries out a request whose client has gone: one that is given up goes on in a task of
-        // its own, and `remove_run` waits for it.
+        // Docker carries out a request even if its client disconnects: a canceled one continues in its own task,
+        // and `remove_run` waits for it.
         let making = Arc::clone(&self.making).read_owned().await;
         let docker = self.clone();
         let image = spec.image.clone();
         let start = async move {
             let _making = making;
-            docker.make(&image, body).await
+            docker.create_and_start(&image, body).await
         };
         let started = tokio::spawn(start).await;
-        started.context("while starting a container")?
+        started.context("failed to start a container")?
     }
 
-    async fn make(&self, image: &str, body: ContainerCreateBody) -> anyhow::Result<Container> {
+    async fn create_and_start(
+        &self,
+        image: &str,
+        body: ContainerCreateBody,
+    ) -> anyhow::Result<Container> {
         let made = self
             .api
             .create_container(None::<CreateContainerOptions>, body)
             .await
-            .with_context(|| format!("while making a container of `{image}`"))?;
+            .with_context(|| format!("failed to create a container of `{image}`"))?;
         let container = Container {
             docker: self.clone(),
             id: made.id,
@@ -135,18 +141,18 @@ impl Docker {
             .await
         {
             container.remove().await;
-            return Err(e).with_context(|| format!("while starting a container of `{image}`"));
+            return Err(e).with_context(|| format!("failed to start a container of `{image}`"));
         }
         Ok(container)
     }
 
-    /// Wait until nothing is coming into being that was asked for and given up.
+    /// Wait for canceled requests that create containers or images, at most three seconds.
     pub async fn settled(&self) {
-        // Whoever cleans up has little time: what takes longer than this would be left in any case.
-        let _ = tokio::time::timeout(SETTLE_LIMIT, self.making.write()).await;
+        // A clean-up has little time: what takes longer than this would be left in any case.
+        let _ = tokio::time::timeout(SETTLE_TIMEOUT, self.making.write()).await;
     }
 
-    /// Remove every container that carries the run `run`, also one that is just being made.
+    /// Remove every container of the run `run`, also one that is being created.
     pub async fn remove_run(&self, run: &str) {
         self.settled().await;
         let filters = HashMap::from([("label", vec![format!("{RUN_LABEL}={run}")])]);
@@ -154,8 +160,11 @@ impl Docker {
             .all(true)
             .filters(&filters)
             .build();
-        let found = self.api.list_containers(Some(options)).await;
-        let ids = found.unwrap_or_default().into_iter().filter_map(|c| c.id);
+        let containers = self.api.list_containers(Some(options)).await;
+        let ids = containers
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|c| c.id);
         let containers = ids.map(|id| Container {
             docker: self.clone(),
             id,
@@ -165,7 +174,7 @@ impl Docker {
 }
 
 impl Container {
-    /// The lines of its log, both streams, until it ends.
+    /// The lines of its log, both streams, until it exits.
     pub fn logs(&self) -> impl Stream<Item = anyhow::Result<String>> + '_ {
         let options = LogsOptionsBuilder::default()
             .stdout(true)
@@ -175,7 +184,7 @@ impl Container {
         let chunks = self.docker.api.logs(&self.id, Some(options));
         lines(chunks.map(|chunk| {
             Ok(chunk
-                .context("while reading a container's log")?
+                .context("failed to read a container's log")?
                 .into_bytes())
         }))
     }
@@ -194,27 +203,27 @@ impl Container {
             .await
     }
 
-    /// Wait until it ends, and return its exit code.
+    /// Wait until it exits, and return its exit code.
     ///
     /// # Errors
-    /// When Docker does not answer.
+    /// When Docker does not respond.
     pub async fn wait(&self) -> anyhow::Result<i64> {
-        let mut answers = self
+        let mut responses = self
             .docker
             .api
             .wait_container(&self.id, None::<WaitContainerOptions>);
-        match answers.next().await {
-            Some(Ok(answer)) => Ok(answer.status_code),
+        match responses.next().await {
+            Some(Ok(response)) => Ok(response.status_code),
             Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
-            Some(Err(e)) => Err(e).context("while waiting for a container"),
-            None => bail!("Docker ended its answer without the container's exit code"),
+            Some(Err(e)) => Err(e).context("failed to wait for a container"),
+            None => bail!("Docker's response has no exit code of the container"),
         }
     }
 
-    /// Its exit code if it has ended, `None` while it runs.
+    /// Its exit code, or `None` while it runs.
     ///
     /// # Errors
-    /// When Docker does not answer.
+    /// When Docker does not respond.
     pub async fn ended(&self) -> anyhow::Result<Option<i64>> {
         let state = self.inspect().await?.state.unwrap_or_default();
         Ok((state.running != Some(true)).then(|| state.exit_code.unwrap_or_default()))
@@ -242,13 +251,13 @@ impl Container {
             .api
             .inspect_container(&self.id, None::<InspectContainerOptions>)
             .await
-            .context("while inspecting a container")
+            .context("failed to inspect a container")
     }
 
-    /// Ask it to end (its stop signal), kill it after `grace`, and return its exit code.
+    /// Send it its stop signal, kill it after `grace`, and return its exit code.
     ///
     /// # Errors
-    /// When Docker does not answer.
+    /// When Docker does not respond.
     pub async fn stop(&self, grace: Duration) -> anyhow::Result<i64> {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::default().t(seconds).build();
@@ -256,14 +265,14 @@ impl Container {
             .api
             .stop_container(&self.id, Some(options))
             .await
-            .context("while stopping a container")?;
+            .context("failed to stop a container")?;
         self.wait().await
     }
 
     /// Send it `signal`.
     ///
     /// # Errors
-    /// When it has ended already.
+    /// When it is not running.
     pub async fn kill(&self, signal: &str) -> anyhow::Result<()> {
         let options = KillContainerOptionsBuilder::default()
             .signal(signal)
@@ -273,11 +282,10 @@ impl Container {
             .api
             .kill_container(&self.id, Some(options))
             .await;
-        killed.with_context(|| format!("while sending {signal} to a container"))
+        killed.with_context(|| format!("failed to send {signal} to a container"))
     }
 
-    /// Remove it and its volumes, running or not. There is nobody to tell when that fails: the
-    /// Docker says so in its own log.
+    /// Remove it and its volumes, running or not. An error is ignored: Docker logs it.
     pub async fn remove(&self) {
         let options = RemoveContainerOptionsBuilder::default()
             .force(true)

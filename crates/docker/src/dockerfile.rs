@@ -1,6 +1,6 @@
-//! The instructions and stages of a Dockerfile: enough of it to name a stage, and the line that made a layer.
+//! The instructions and stages of a Dockerfile: enough to name a stage and the lines that created a layer.
 
-/// A Dockerfile, in its order.
+/// The instructions of a Dockerfile in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dockerfile {
     instructions: Vec<Instruction>,
@@ -12,7 +12,7 @@ pub struct Dockerfile {
 pub struct Instruction {
     /// `FROM`, `RUN` …, in upper case.
     pub keyword: String,
-    /// What follows, in one line, single spaces between its words.
+    /// The rest of the instruction in one line, with single spaces between words.
     pub body: String,
     /// Its first line, from 1.
     pub line: u32,
@@ -29,8 +29,8 @@ struct Stage {
 }
 
 impl Dockerfile {
-    /// Read `text`. Continued lines, comments, the `escape` directive and heredocs are understood as the
-    /// Dockerfile reference has them; what an instruction says is not checked.
+    /// Parse `text`: continued lines, comments, the `escape` directive and heredocs follow the Dockerfile reference.
+    /// The arguments of instructions are not checked, so there are no errors.
     pub fn parse(text: &str) -> Self {
         let text = text.trim_start_matches('\u{feff}');
         let escape = escape_character(text);
@@ -43,8 +43,8 @@ impl Dockerfile {
             let mut next = Some((first, line));
             while let Some((number, line)) = next {
                 let line = line.trim();
-                // Comments and blank lines do not end an instruction that goes on.
-                let (part, goes_on) = match line.strip_suffix(escape) {
+                // Comments and blank lines do not end a continued instruction.
+                let (part, continues) = match line.strip_suffix(escape) {
                     _ if line.starts_with('#') => ("", !whole.is_empty()),
                     Some(part) => (part, true),
                     None => (line, line.is_empty() && !whole.is_empty()),
@@ -52,16 +52,16 @@ impl Dockerfile {
                 whole.push_str(part);
                 whole.push(' ');
                 last = number;
-                next = if goes_on { lines.next() } else { None };
+                next = if continues { lines.next() } else { None };
                 if whole.trim().is_empty() {
                     whole.clear();
                 }
             }
             for end in heredocs(&whole) {
-                let found = lines
+                let terminator = lines
                     .by_ref()
                     .find(|(_, line)| line.trim_start_matches('\t') == end);
-                last = found.map_or(last, |(number, _)| number);
+                last = terminator.map_or(last, |(number, _)| number);
             }
             let mut words = whole.split_whitespace();
             let Some(keyword) = words.next() else {
@@ -88,8 +88,8 @@ impl Dockerfile {
         }
     }
 
-    /// The instructions that the last stage is made of, those of the stages that it builds on included; the
-    /// first one is the `FROM` of what it all starts from.
+    /// The instructions of the last stage, after those of the stages that it builds on; the first one is the `FROM` of
+    /// the base image.
     pub fn chain(&self) -> Vec<&Instruction> {
         let mut chain = Vec::new();
         let mut at = self.stages.len().checked_sub(1);
@@ -109,7 +109,7 @@ impl Dockerfile {
         chain
     }
 
-    /// Whether there is no stage at all.
+    /// Whether there are no stages.
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty()
     }
@@ -147,7 +147,7 @@ fn escape_character(text: &str) -> char {
         .unwrap_or('\\')
 }
 
-// The words that end the heredocs which `instruction` opens.
+// The delimiters of the heredocs in `instruction`.
 fn heredocs(instruction: &str) -> Vec<String> {
     let command = instruction.split_whitespace().next().unwrap_or_default();
     if !["RUN", "COPY", "ADD"]
@@ -175,7 +175,7 @@ fn heredocs(instruction: &str) -> Vec<String> {
         .collect()
 }
 
-// What a `FROM` starts from, and the name of its stage.
+// The image or stage of a `FROM`, and the name of its stage.
 fn from(keyword: &str, body: &[&str]) -> Option<(String, Option<String>)> {
     if !keyword.eq_ignore_ascii_case("FROM") {
         return None;
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_stage_is_followed_back_to_what_it_starts_from() {
+    fn the_last_stage_is_followed_back_to_its_base_image() {
         let text = "ARG B=x\nFROM ${B} AS base\nRUN a \\\n  && b\nFROM base AS build\nRUN c\nFROM --platform=linux/amd64 base\nCOPY --from=build /a /a\n";
         let file = Dockerfile::parse(text);
         let chain: Vec<_> = file
@@ -252,14 +252,14 @@ mod tests {
     #[test]
     fn a_target_is_a_name_or_an_index() {
         let file = Dockerfile::parse("FROM a AS build\nFROM b");
-        for (target, there) in [
+        for (target, exists) in [
             ("build", true),
             ("BUILD", true),
             ("1", true),
             ("2", false),
             ("test", false),
         ] {
-            assert_eq!(file.has(target), there, "{target}");
+            assert_eq!(file.has(target), exists, "{target}");
         }
         assert_eq!(file.names(), "`build`");
     }

@@ -1,4 +1,4 @@
-//! What Docker says of an image.
+//! The configuration and history of an image, from Docker or from the JSON of its configuration.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::Docker;
 
-/// What Docker says of an image.
+/// An image as Docker or its configuration describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageInfo {
     /// The image's id: the digest of its configuration.
@@ -24,22 +24,22 @@ pub struct ImageInfo {
     pub diff_ids: Vec<String>,
     /// Size of all layers in bytes.
     pub size: u64,
-    /// When it was made, as RFC 3339; a build from the cache has the time of the first one. Empty if nobody says.
+    /// The time of creation in RFC 3339; a build from the cache has the time of the first build. Empty if unknown.
     pub created: String,
-    /// What a container of the image runs as and with.
+    /// The defaults of its containers.
     pub config: ImageConfig,
 }
 
 /// One instruction of an image's history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layer {
-    /// The instruction, without the builder's own words.
+    /// The instruction, without what the builder adds.
     pub instruction: String,
-    /// Bytes that it added; an instruction that changes no file adds none.
+    /// The bytes that it added; 0 for an instruction that changes no file.
     pub size: u64,
 }
 
-/// The part of an image's configuration that decides how its containers behave.
+/// The part of an image's configuration that applies to its containers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageConfig {
     /// `USER`.
@@ -63,17 +63,17 @@ pub struct ImageConfig {
 }
 
 impl Docker {
-    /// What Docker says of `image`, or `None` if it does not have it.
+    /// The image that Docker has under the name `image`, or `None`.
     ///
     /// # Errors
-    /// When Docker does not answer.
+    /// When Docker does not respond.
     pub async fn inspect(&self, image: &ImageRef) -> anyhow::Result<Option<ImageInfo>> {
         let found = match self.api.inspect_image(&image.to_string()).await {
             Ok(found) => found,
             Err(DockerError::DockerResponseServerError {
                 status_code: 404, ..
             }) => return Ok(None),
-            Err(e) => return Err(e).with_context(|| format!("while inspecting `{image}`")),
+            Err(e) => return Err(e).with_context(|| format!("failed to inspect `{image}`")),
         };
         let config = found.config.unwrap_or_default();
         Ok(Some(ImageInfo {
@@ -104,16 +104,16 @@ impl Docker {
         }))
     }
 
-    /// The instructions that made the image with the id `id`, from the base up.
+    /// The history of the image with the id `id`, from the base up.
     ///
     /// # Errors
-    /// When Docker does not answer or does not have it.
+    /// When Docker does not respond or does not have it.
     pub async fn layers(&self, id: &str) -> anyhow::Result<Vec<Layer>> {
         let history = self
             .api
             .image_history(id)
             .await
-            .with_context(|| format!("while reading the history of `{id}`"))?;
+            .with_context(|| format!("failed to read the history of `{id}`"))?;
         let layers = history.into_iter().rev().map(|entry| Layer {
             instruction: instruction(&entry.created_by),
             size: u64::try_from(entry.size).unwrap_or_default(),
@@ -123,7 +123,7 @@ impl Docker {
 }
 
 // `RUN /bin/sh -c apt-get … # buildkit`, `/bin/sh -c #(nop)  CMD ["bash"]`.
-// Docker's own form; that of the type which carries it here has no zero before an hour of one digit.
+// Docker's own form; bollard's type writes an hour below 10 without its zero.
 pub(crate) fn rfc3339(nanoseconds: i128) -> String {
     jiff::Timestamp::from_nanosecond(nanoseconds)
         .map_or_else(|_| String::new(), |time| time.to_string())
@@ -145,12 +145,12 @@ fn strings(value: &Value) -> Vec<String> {
 }
 
 impl ImageInfo {
-    /// What the configuration `bytes` says of its image; sizes and names are not in it.
+    /// The image that the configuration `bytes` describes; sizes and names are not in it.
     ///
     /// # Errors
-    /// When it is no configuration.
+    /// When it is not JSON.
     pub fn from_config(bytes: &[u8]) -> anyhow::Result<Self> {
-        let json: Value = serde_json::from_slice(bytes).context("in the image's configuration")?;
+        let json: Value = serde_json::from_slice(bytes).context("invalid image configuration")?;
         let config = &json["config"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let keys = |value: &Value| {
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_says_how_the_image_runs() {
+    fn a_configuration_is_read() {
         let info = ImageInfo::from_config(br#"{"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": ["sha256:a"]},
             "config": {"User": "1", "Cmd": ["a"], "Env": null, "ExposedPorts": {"80/tcp": {}}, "Labels": {"a": "1"}, "labels": {"a": "0", "b": "2"}, "Healthcheck": {"Test": ["CMD", "x"]}}}"#).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Bringing an image into Docker (`POST /images/load`).
+//! Loading an image into Docker (`POST /images/load`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ const CHUNK: usize = 256 * 1024;
 const BLOCK: usize = 512;
 
 impl Docker {
-    /// Bring `image` of `registry` into Docker under `name`.
+    /// Load `image` of `registry` into Docker under `name`.
     ///
-    /// Docker passes over the layers that it has, so those that came with a push alone are tried
-    /// first; one that does not gets all of them.
+    /// Docker skips the layers that it has, so the first `shared` layers are left out at first; if Docker rejects that, all
+    /// layers are sent.
     ///
     /// # Errors
-    /// With Docker's own message when it takes neither.
+    /// With Docker's own message when it rejects both.
     pub async fn load(
         &self,
         registry: &LocalRegistry,
@@ -35,7 +35,7 @@ impl Docker {
             return Ok(());
         }
         let loaded = self.import(registry, image, name, 0).await;
-        loaded.with_context(|| format!("while bringing `{name}` into Docker"))
+        loaded.with_context(|| format!("failed to load `{name}` into Docker"))
     }
 
     // All but the first `skip` layers.
@@ -67,11 +67,11 @@ impl Docker {
         ];
         let making = Arc::clone(&self.making).read_owned().await;
         let docker = self.clone();
-        // Whoever gives up drops its end: the archive breaks off, and Docker's answer is awaited.
-        let (_given_up, wanted) = tokio::sync::oneshot::channel::<()>();
+        // A caller that is canceled drops its end: the archive breaks off, and Docker's response is awaited.
+        let (_canceled, canceled) = tokio::sync::oneshot::channel::<()>();
         let import = async move {
             let _making = making;
-            docker.send(small, files, wanted).await
+            docker.send(small, files, canceled).await
         };
         tokio::spawn(import).await?
     }
@@ -80,7 +80,7 @@ impl Docker {
         &self,
         small: [(String, Bytes); 2],
         files: Vec<(String, PathBuf)>,
-        wanted: tokio::sync::oneshot::Receiver<()>,
+        canceled: tokio::sync::oneshot::Receiver<()>,
     ) -> anyhow::Result<()> {
         let (send, receive) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(2);
         let stop = send.clone();
@@ -113,11 +113,11 @@ impl Docker {
             Some((receive.recv().await?, receive))
         });
         let options = ImportImageOptionsBuilder::default().quiet(true).build();
-        let mut answers = Box::pin(self.api.import_image_stream(options, stream, None));
+        let mut responses = Box::pin(self.api.import_image_stream(options, stream, None));
         let read = async {
-            while let Some(answer) = answers.next().await {
-                let answer = answer?;
-                if let Some(message) = answer.error_detail.and_then(|e| e.message) {
+            while let Some(response) = responses.next().await {
+                let response = response?;
+                if let Some(message) = response.error_detail.and_then(|e| e.message) {
                     anyhow::bail!(message);
                 }
             }
@@ -126,14 +126,14 @@ impl Docker {
         let write = async move {
             tokio::select! {
                 written = write => written,
-                _ = wanted => {
-                    let given_up = std::io::Error::other("given up");
-                    Ok(stop.send(Err(given_up)).await?)
+                _ = canceled => {
+                    let error = std::io::Error::other("canceled");
+                    Ok(stop.send(Err(error)).await?)
                 }
             }
         };
         let (written, read) = tokio::join!(write, read);
-        // When Docker breaks off, what it says is the cause.
+        // When Docker breaks off, its message is the cause.
         read.and(written)
     }
 }

@@ -1,10 +1,10 @@
-//! A registry of our own for a BuildKit and a scanner beside us.
+//! A registry on a loopback port, for a BuildKit and a scanner on this machine.
 //!
 //! BuildKit cannot see the images of Docker whose image store is not containerd's, and an image that
 //! was just built is in no registry. So images are served from here, over the OCI distribution API, on
 //! a loopback port under a path that cannot be guessed: those of Docker from its own `save` stream,
 //! those of a registry by passing its blobs through, so that no child process needs its password. What
-//! is pushed here stays here, until it is taken on.
+//! is pushed here stays here.
 
 mod archive;
 mod http;
@@ -22,7 +22,7 @@ use oci::{Digest, ImageRef, RawManifest, Registry};
 
 use crate::ImageInfo;
 
-/// A registry on a loopback port. It ends, and its files go, when it is dropped.
+/// A registry on a loopback port. When it is dropped it stops, and its files are removed.
 pub struct LocalRegistry {
     address: SocketAddr,
     prefix: String,
@@ -39,12 +39,12 @@ pub struct StoredImage {
     pub digest: Digest,
     /// Its configuration.
     pub config: Bytes,
-    /// What its configuration says.
+    /// Its configuration, parsed.
     pub info: ImageInfo,
 }
 
 struct Shared {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     content: Mutex<Content>,
 }
 
@@ -54,8 +54,8 @@ struct Content {
     manifests: HashMap<String, Stored>,
     /// By digest.
     blobs: HashMap<String, Blob>,
-    /// Why the last thing that was not kept was not kept.
-    trouble: Option<String>,
+    /// Why the last upload that failed could not be stored.
+    upload_error: Option<String>,
 }
 
 #[derive(Clone)]
@@ -83,26 +83,26 @@ impl Shared {
 
     fn file(&self) -> PathBuf {
         let name = uuid::Uuid::new_v4().simple().to_string();
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 }
 
 impl LocalRegistry {
-    /// Open one; its files are kept in a private folder under `temp`.
+    /// Start a registry whose files are in a private directory under `temp`.
     ///
     /// # Errors
-    /// When there is no port or no folder to be had.
+    /// When no port is free or the directory can't be created.
     pub async fn open(temp: &Path) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix("seaworthy-images-")
             .tempdir_in(temp)
-            .context("while making a folder for the images")?;
+            .context("failed to create a directory for the images")?;
         let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))
             .await
-            .context("while opening a loopback port for the images")?;
+            .context("failed to open a loopback port for the images")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            folder,
+            directory,
             content: Mutex::default(),
         });
         let prefix = uuid::Uuid::new_v4().simple().to_string();
@@ -115,11 +115,10 @@ impl LocalRegistry {
         })
     }
 
-    /// The name that `image` has here, whether it is there or not: its repository is told apart from
-    /// others of the same name by `space`.
+    /// The name of `image` here, whether it exists or not; `space` distinguishes repositories of the same name.
     ///
     /// # Errors
-    /// Never for an image whose name is sound.
+    /// Never for a valid `space`.
     pub fn reference_for(&self, space: &str, image: &ImageRef) -> anyhow::Result<ImageRef> {
         let path = format!("{}/{space}/{}", self.prefix, image.name());
         let moved = image.moved_to(&self.address.to_string(), &path)?;
@@ -127,10 +126,10 @@ impl LocalRegistry {
     }
 
     /// Serve `image` of `registry`, whose manifest is `manifest`; its blobs are fetched when they are
-    /// asked for.
+    /// requested.
     ///
     /// # Errors
-    /// When the manifest is not an image's.
+    /// When the manifest is not that of an image.
     pub fn add_remote(
         &self,
         registry: &Arc<Registry>,
@@ -140,7 +139,7 @@ impl LocalRegistry {
     ) -> anyhow::Result<ImageRef> {
         let reference = self.reference_for(space, image)?;
         let parsed: oci::Manifest = serde_json::from_slice(&manifest.bytes)
-            .with_context(|| format!("`{image}` is no image: its manifest is not understood"))?;
+            .with_context(|| format!("`{image}` is not an image: its manifest is invalid"))?;
         let mut content = self.shared.content();
         for blob in parsed.layers.iter().chain([&parsed.config]) {
             let at = Blob::Remote {
@@ -150,7 +149,7 @@ impl LocalRegistry {
             };
             content.blobs.entry(blob.digest.clone()).or_insert(at);
         }
-        content.keep(
+        content.store(
             &reference,
             &Stored {
                 digest: manifest.digest.clone(),
@@ -162,10 +161,10 @@ impl LocalRegistry {
         Ok(reference)
     }
 
-    /// Let `reference` be `manifest`, whose blobs are here.
+    /// Store `manifest`, whose blobs are here, under `reference`.
     ///
     /// # Errors
-    /// Never for a manifest that was made here.
+    /// When it can't be serialized.
     pub fn put(&self, reference: &ImageRef, manifest: &oci::Manifest) -> anyhow::Result<Digest> {
         let bytes = Bytes::from(manifest.bytes()?);
         let digest = Digest::sha256(&bytes);
@@ -174,34 +173,34 @@ impl LocalRegistry {
             media_type: oci::MANIFEST.to_owned(),
             bytes,
         };
-        self.shared.content().keep(reference, &stored);
+        self.shared.content().store(reference, &stored);
         Ok(digest)
     }
 
-    /// Keep a blob.
+    /// Store a blob.
     ///
     /// # Errors
     /// When it can't be written.
     pub fn put_blob(&self, bytes: &[u8]) -> anyhow::Result<Digest> {
         let path = self.shared.file();
-        std::fs::write(&path, bytes).context("while keeping a part of an image")?;
+        std::fs::write(&path, bytes).context("failed to write a blob")?;
         let digest = Digest::sha256(bytes);
         let mut content = self.shared.content();
         content.blobs.insert(digest.to_string(), Blob::File(path));
         Ok(digest)
     }
 
-    /// The image `reference`, if it is here.
+    /// The image `reference`, or `None`.
     ///
     /// # Errors
-    /// When its manifest or configuration is not understood, or can't be fetched.
+    /// When its manifest or configuration is invalid or can't be fetched.
     pub async fn image(&self, reference: &ImageRef) -> anyhow::Result<Option<StoredImage>> {
         let key = key(reference);
         let Some(stored) = self.shared.content().manifests.get(&key).cloned() else {
             return Ok(None);
         };
         let manifest: oci::Manifest =
-            serde_json::from_slice(&stored.bytes).context("in an image's manifest")?;
+            serde_json::from_slice(&stored.bytes).context("invalid image manifest")?;
         let config = Bytes::from(self.read(&manifest.config.digest).await?);
         Ok(Some(StoredImage {
             info: ImageInfo::from_config(&config)?,
@@ -211,23 +210,21 @@ impl LocalRegistry {
         }))
     }
 
-    /// Why something that was pushed could not be kept: whoever pushed it saw a status alone.
+    /// Why an upload could not be stored: the client that pushed saw only a status.
     pub fn trouble(&self) -> Option<String> {
-        self.shared.content().trouble.clone()
+        self.shared.content().upload_error.clone()
     }
 
     async fn read(&self, digest: &str) -> anyhow::Result<Vec<u8>> {
         let blob = self.shared.content().blobs.get(digest).cloned();
         match blob {
-            Some(Blob::File(path)) => tokio::fs::read(path)
-                .await
-                .context("while reading a part of an image"),
+            Some(Blob::File(path)) => tokio::fs::read(path).await.context("failed to read a blob"),
             Some(Blob::Remote {
                 registry,
                 repository,
                 ..
             }) => registry.blob_bytes(&repository, digest).await,
-            None => bail!("the image has no part `{digest}`"),
+            None => bail!("the image has no blob `{digest}`"),
         }
     }
 
@@ -242,7 +239,7 @@ impl LocalRegistry {
     /// The file of the blob `digest`, fetched first if it is in a registry.
     ///
     /// # Errors
-    /// When it can't be had.
+    /// When it is unavailable.
     pub async fn fetch(&self, digest: &str) -> anyhow::Result<PathBuf> {
         let blob = self.shared.content().blobs.get(digest).cloned();
         let (registry, repository) = match blob {
@@ -252,7 +249,7 @@ impl LocalRegistry {
                 repository,
                 ..
             }) => (registry, repository),
-            None => bail!("the image has no part `{digest}`"),
+            None => bail!("the image has no blob `{digest}`"),
         };
         let path = self.shared.file();
         registry.fetch_blob(&repository, digest, &path).await?;
@@ -270,7 +267,7 @@ impl Drop for LocalRegistry {
 }
 
 impl Content {
-    fn keep(&mut self, reference: &ImageRef, stored: &Stored) {
+    fn store(&mut self, reference: &ImageRef, stored: &Stored) {
         let repository = reference.repository();
         let tag = reference.tag().unwrap_or("latest");
         for name in [tag, stored.digest.as_str()] {

@@ -1,9 +1,9 @@
-//! Which container are we in?
+//! The container that this process runs in.
 
-/// The id of the container whose files this process sees, or `None` on a host.
+/// The id of the container of this process, or `None` on a host.
 ///
 /// Docker mounts `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf` from
-/// `…/containers/<id>/…`; that path stands in `/proc/self/mountinfo` under cgroups of both versions.
+/// `…/containers/<id>/…`; that path is in `/proc/self/mountinfo` with cgroups of both versions.
 /// Where a container shares the network of another one, those files are the other one's, and so is
 /// the id: the right one for joining the network.
 pub fn self_container_id() -> Option<String> {
@@ -26,7 +26,7 @@ fn parse(mountinfo: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_id_stands_in_the_source_of_a_mount() {
+    fn the_id_is_in_the_source_of_a_mount() {
         let id = "ab".repeat(32);
         let text = format!(
             "1 2 8:1 /x /y rw - ext4 a rw\n733 711 254:0 /var/lib/docker/containers/{id}/hostname /etc/hostname rw,relatime - ext4 /dev/vda rw\n"

@@ -1,22 +1,21 @@
-//! One finding.
+//! One finding, whatever kind it is of.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use trivy::Severity;
 
 use crate::Location;
 
-/// An advisory or a check: what is true of every one of its findings.
+/// An advisory or a check: what all of its findings have in common.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rule {
     /// `CVE-2026-84782`, `DS-0002`, `aws-access-key-id`.
     pub id: String,
     /// One line; never empty.
     pub title: String,
-    /// Some lines; never empty.
+    /// One or more lines; never empty.
     pub description: String,
-    /// A page about it; may be empty.
+    /// The page of the advisory or check; may be empty.
     pub url: String,
     /// Weaknesses, `CWE-787`.
     pub cwes: Vec<String>,
@@ -24,60 +23,60 @@ pub struct Rule {
     pub score: Option<f64>,
 }
 
-/// A finding.
+/// A vulnerable package, a failed check or a secret.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// Its advisory or check.
+    /// Shared by all findings of the same advisory or check.
     pub rule: Arc<Rule>,
-    /// How bad.
+    /// May differ between findings of one rule: distributions rate an advisory for each package.
     pub severity: Severity,
-    /// What is wrong here, and what to do.
+    /// One line: what is wrong here, and what to do.
     pub message: String,
-    /// In what.
+    /// What is affected.
     pub subject: Subject,
-    /// Where it is mended.
-    pub place: Location,
-    /// What stays the same when tag, digest, image id and version change.
+    /// Where to fix it.
+    pub location: Location,
+    /// By what GitHub recognizes the alert; see `fingerprint.rs`.
     pub fingerprint: String,
-    /// Why it does not count, if it does not.
+    /// Why it does not count; `None` for an open finding.
     pub suppressed: Option<Suppression>,
 }
 
-/// In what a finding is.
+/// What a finding affects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// A package.
+    /// An installed or locked package.
     Package(Package),
-    /// A resource of a configuration, `Deployment/web`; may be empty.
+    /// A configuration that fails a check.
     Check {
-        /// The resource.
+        /// A resource in the file, `Deployment/web`; may be empty.
         resource: String,
     },
-    /// A file.
+    /// A file that contains a secret.
     Secret,
 }
 
 /// A vulnerable package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
-    /// Its name.
+    /// As its package manager spells it.
     pub name: String,
-    /// Its version.
+    /// The installed version.
     pub installed: String,
-    /// The versions that mend it, `1.2.3, 2.0.1`; empty if there is no update.
+    /// The versions that fix it, `1.2.3, 2.0.1`; empty if there is no update.
     pub fixed: String,
-    /// `affected`, `will_not_fix`, `end_of_life` and so on, as the distribution says.
+    /// The distribution's status: `affected`, `will_not_fix`, `end_of_life` and so on.
     pub status: String,
 }
 
 /// Why a finding does not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suppression {
-    /// The reason that was given; empty if none was.
+    /// The reason in the ignore file or VEX document; may be empty.
     pub reason: String,
-    /// The file that says so.
+    /// The ignore file or VEX document.
     pub source: String,
-    /// `ignored`, or what a VEX document says: `not_affected`, `fixed`.
+    /// `ignored`, or the status in a VEX document: `not_affected`, `fixed`.
     pub status: String,
 }
 
@@ -95,66 +94,23 @@ impl Suppression {
 
 impl Finding {
     /// Whether it counts.
-    pub fn open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.suppressed.is_none()
     }
 
-    /// Whether something can be done about it here: an update, a change of configuration.
-    pub fn fixable(&self) -> bool {
+    /// Whether the repository can fix it: by an update, or by a change of configuration.
+    pub fn is_fixable(&self) -> bool {
         match &self.subject {
             Subject::Package(package) => !package.fixed.is_empty(),
             Subject::Check { .. } | Subject::Secret => true,
         }
     }
 
-    /// The package, if it is in one.
+    /// The vulnerable package; `None` for a check or a secret.
     pub fn package(&self) -> Option<&Package> {
         match &self.subject {
             Subject::Package(package) => Some(package),
             Subject::Check { .. } | Subject::Secret => None,
         }
-    }
-}
-
-/// Counts by severity, without the suppressed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    by: BTreeMap<Severity, usize>,
-    /// How many an update or a change mends.
-    pub fixable: usize,
-}
-
-impl Counts {
-    /// Count the open ones of `findings`.
-    pub fn of<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
-        let mut counts = Self::default();
-        for finding in findings.into_iter().filter(|finding| finding.open()) {
-            *counts.by.entry(finding.severity).or_default() += 1;
-            counts.fixable += usize::from(finding.fixable());
-        }
-        counts
-    }
-
-    /// How many of `severity`.
-    pub fn get(&self, severity: Severity) -> usize {
-        self.by.get(&severity).copied().unwrap_or_default()
-    }
-
-    /// How many in all.
-    pub fn total(&self) -> usize {
-        self.by.values().sum()
-    }
-
-    /// In words: `1 critical, 3 high (2 fixable)`, `no findings`.
-    pub fn words(&self) -> String {
-        if self.total() == 0 {
-            return "no findings".to_owned();
-        }
-        let parts: Vec<_> = Severity::WORST_FIRST
-            .iter()
-            .filter(|severity| self.get(**severity) > 0)
-            .map(|severity| format!("{} {severity}", self.get(*severity)))
-            .collect();
-        format!("{} ({} fixable)", parts.join(", "), self.fixable)
     }
 }

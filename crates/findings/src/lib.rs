@@ -1,18 +1,21 @@
-//! Findings: what is wrong, where it is mended, and as what it is known from one run to the next.
+//! Findings: what is wrong, where to fix it, and how GitHub recognizes it from one run to the next.
 //!
-//! - [`Finding`] and its [`Rule`]: one form for every kind of finding;
-//! - [`of_report`]: the findings of a report of Trivy; [`of_rescan`]: of one beside an earlier one;
-//! - [`Places`]: where a finding is shown, which is where it is mended;
-//! - [`line_hash`]: the identity of a line, as GitHub computes it;
+//! - [`Finding`] and its [`Rule`]: one form for vulnerable packages, failed checks and secrets; [`Counts`] of them;
+//! - [`from_report`]: the findings of a report of Trivy; [`from_rescan`]: of a scan for packages after a first, whole one;
+//! - [`Locator`]: the file and line that a finding is shown on, which is the one to change;
+//! - `fingerprint`: by what an alert is recognized;
+//! - [`ecosystems`]: the formats of lock files, in one table;
 //! - [`sarif`]: the file for the Security tab.
 
+mod counts;
+pub mod ecosystems;
 mod finding;
-mod identity;
-pub mod line_hash;
-mod place;
-mod read;
+mod fingerprint;
+mod location;
+mod report;
 pub mod sarif;
 
-pub use finding::{Counts, Finding, Package, Rule, Subject, Suppression};
-pub use place::{Dockerfile, Location, Places, SourceFiles, lock_file, uri};
-pub use read::{of_report, of_rescan};
+pub use counts::Counts;
+pub use finding::{Finding, Package, Rule, Subject, Suppression};
+pub use location::{Location, Locator, SourceFiles, uri};
+pub use report::{from_report, from_rescan};

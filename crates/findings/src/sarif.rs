@@ -1,11 +1,11 @@
-//! The SARIF file: ours, since Trivy's own writer merges findings, changes identities with every build and
-//! can be rejected for one odd path.
+//! The SARIF file. Trivy's own writer merges findings, changes fingerprints with every build, and writes paths that GitHub
+//! rejects.
 //!
-//! What GitHub reads of it, and its limits: docs.github.com/code-security/reference/code-scanning/sarif-support-for-code-scanning.
+//! What GitHub reads, and its limits: docs.github.com/code-security/reference/code-scanning/sarif-support-for-code-scanning.
 //! Each part is made with the types of the schema, and written before the next one is made: 25,000 results take
 //! no more memory than their text.
 
-mod parts;
+mod entries;
 
 use std::collections::HashMap;
 
@@ -14,27 +14,27 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use trivy::Severity;
 
 use crate::Finding;
-use parts::Facts;
+use entries::Facts;
 
-/// Results that GitHub takes in one analysis.
+/// Results that GitHub accepts in one analysis.
 pub const RESULTS: usize = 25_000;
-/// Results that it shows of them, the worst first.
+/// Results of one analysis that GitHub shows, the worst first.
 pub const SHOWN: usize = 5_000;
-/// The run id of an analysis of an image after its patch: what the patch mended is not in it.
+/// The run id of an analysis of a patched image.
 pub const PATCHED: &str = "patched";
 
-/// The tool that found what an analysis has.
+/// The tool of an analysis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Driver {
-    /// Its name, as the Security tab shows it.
+    /// As the Security tab shows it.
     pub name: &'static str,
-    /// Its home page.
+    /// The tool's home page.
     pub page: &'static str,
     /// Whether its findings are about security; others get no security severity.
     pub security: bool,
 }
 
-/// Trivy.
+/// The scanner.
 pub const TRIVY: Driver = Driver {
     name: "Trivy",
     page: "https://trivy.dev",
@@ -44,37 +44,37 @@ pub const TRIVY: Driver = Driver {
 /// The findings of one target.
 #[derive(Debug, Clone, Copy)]
 pub struct Analysis<'a> {
-    /// The tool.
+    /// The tool that reported the findings.
     pub driver: &'a Driver,
-    /// What tells this analysis from others of the same commit; no tag and no digest.
+    /// Distinguishes this analysis from others of the same commit; must not contain a tag or a digest.
     pub category: &'a str,
     /// The tool's version; empty if it is not known.
     pub version: &'a str,
-    /// Its findings, the worst first.
+    /// Open findings first, each part by severity.
     pub findings: &'a [Finding],
 }
 
-/// Those of `findings` that the Security tab is to have: not the suppressed, which come last.
+/// The open ones of `findings`, which come first: those for the Security tab.
 ///
-/// GitHub does not look at `suppressions`, and opens an alert of what has one: it is none of the properties that the
-/// page above lists, and github.com/github/codeql-action/issues/1230 is about it.
-pub fn told(findings: &[Finding]) -> &[Finding] {
-    &findings[..findings.partition_point(Finding::open)]
+/// GitHub ignores `suppressions` and opens an alert for a suppressed result: the property is not on the page above
+/// (github.com/github/codeql-action/issues/1230).
+pub fn open(findings: &[Finding]) -> &[Finding] {
+    &findings[..findings.partition_point(Finding::is_open)]
 }
 
 /// The file for `analyses`, each with its `results` worst findings at most.
 ///
 /// # Errors
-/// When the writer fails, which only a defect of ours can bring about.
+/// When the writer fails, which is a bug.
 pub fn write(analyses: &[Analysis<'_>], results: usize) -> anyhow::Result<Vec<u8>> {
     write_run("", analyses, results)
 }
 
-/// The same with the run id `run_id`, which tells analyses of one category apart. GitHub keeps it and goes by the
-/// category alone.
+/// The same with the run id `run_id`, which distinguishes analyses of one category. GitHub stores it and compares the
+/// category only.
 ///
 /// # Errors
-/// When the writer fails, which only a defect of ours can bring about.
+/// When the writer fails, which is a bug.
 pub fn write_run(
     run_id: &str,
     analyses: &[Analysis<'_>],
@@ -86,10 +86,10 @@ pub fn write_run(
         kept: kept(analysis.findings, results),
     });
     let log = Log(runs.collect());
-    serde_json::to_vec(&log).context("while writing the SARIF file")
+    serde_json::to_vec(&log).context("failed to write the SARIF file")
 }
 
-// The worst come first: what does not fit is the least of them.
+// The worst come first, so the least severe are cut.
 fn kept(findings: &[Finding], results: usize) -> &[Finding] {
     &findings[..findings.len().min(results)]
 }
@@ -126,7 +126,7 @@ impl Serialize for Run<'_> {
         )?;
         run.serialize_entry(
             "automationDetails",
-            &parts::identity(self.analysis.category, self.run_id),
+            &entries::automation_details(self.analysis.category, self.run_id),
         )?;
         run.serialize_entry("columnKind", "utf16CodeUnits")?;
         run.serialize_entry("results", &Results(self.kept, &index))?;
@@ -134,7 +134,7 @@ impl Serialize for Run<'_> {
     }
 }
 
-// What is true of each rule, in the order in which they first appear, and the place of each.
+// Each rule in the order in which it first appears, and its index.
 fn rules(findings: &[Finding]) -> (Vec<Facts<'_>>, HashMap<&str, usize>) {
     let mut facts: Vec<Facts<'_>> = Vec::new();
     let mut index = HashMap::new();
@@ -186,7 +186,7 @@ struct Rules<'a>(&'a [Facts<'a>], bool);
 
 impl Serialize for Rules<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|facts| parts::rule(facts, self.1)))
+        serializer.collect_seq(self.0.iter().map(|facts| entries::rule(facts, self.1)))
     }
 }
 
@@ -196,7 +196,7 @@ impl Serialize for Results<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(|finding| {
             let rule = self.1.get(finding.rule.id.as_str());
-            parts::result(finding, rule.copied().unwrap_or_default())
+            entries::result(finding, rule.copied().unwrap_or_default())
         }))
     }
 }

@@ -28,8 +28,8 @@ async fn a_deployment_goes_from_progress_to_success() {
     set(DeploymentState::InProgress, &status).await;
     status.environment_url = Some("http://203.0.113.7".into());
     set(DeploymentState::Success, &status).await;
-    let states = ["in_progress", "success"].map(ToOwned::to_owned).to_vec();
-    assert_eq!(server.deployments(), [("production".to_owned(), states)]);
+    let expected = ["in_progress", "success"].map(ToOwned::to_owned).to_vec();
+    assert_eq!(server.deployments(), [("production".to_owned(), expected)]);
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+use std::time::Duration;
+
 use fake_github::GitHub;
 use github::{Client, Issues, RollingIssue};
 use testkit::Fault;
@@ -85,6 +87,20 @@ async fn a_body_that_is_too_long_is_truncated_and_says_so() {
     );
     let count = written.chars().count();
     assert!(count <= 65_536 && count > 65_500, "{count}");
+}
+
+#[tokio::test]
+async fn a_transient_failure_is_retried_unless_that_could_open_a_second_issue() {
+    let server = GitHub::start("t").await.unwrap();
+    let http = actions_toolkit::http_client().unwrap();
+    let client = Client::new(http, &server.url(), "octo-org/app", "t").unwrap();
+    let issues = client.with_retry_pause(Duration::from_millis(1)).issues();
+    let fault = |line: &str| Fault::new(line, 502, r#"{"message": "Server Error"}"#);
+    server.expect(fault("GET /repos/octo-org/app/issues"));
+    assert_eq!(issues.roll(&rolling(), |_| None).await.unwrap(), None);
+    server.expect(fault("POST /repos/octo-org/app/issues"));
+    assert!(issues.roll(&rolling(), write("a")).await.is_err());
+    assert!(server.issues().is_empty());
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-//! Child processes: an argv, an environment allow-list, output streamed to the log, a limit.
+//! Child processes: an argv, an environment allow-list, output streamed to the log, a timeout.
 //!
-//! A tool is never started through a shell, and it sees only the variables that it was given: the
-//! runner hands an action tokens (`ACTIONS_*`, `INPUT_*TOKEN`) that no scanner has a use for. When it is
-//! stopped, at its limit or with the step, so is all that it started.
+//! A tool is never started through a shell, and it gets only the variables that are passed to it: the
+//! runner passes tokens (`ACTIONS_*`, `INPUT_*TOKEN`) to an action that no scanner needs. When a tool is
+//! stopped, by its timeout or with the step, all processes that it started are stopped too.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -16,9 +16,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Variables that any tool may see: where programs and files are, how to reach the network, whom
-/// to trust. None of them holds a credential of the run.
-const HARMLESS: &[&str] = &[
+/// Variables that every tool gets: where programs and files are, how to reach the network, which CA certificates to
+/// trust. None of them holds a credential of the run.
+const SHARED_VARIABLES: &[&str] = &[
     "PATH",
     "HOME",
     "TMPDIR",
@@ -35,10 +35,10 @@ const HARMLESS: &[&str] = &[
     "no_proxy",
 ];
 
-/// Lines of output that are kept for an error message.
+/// The number of output lines that are kept for an error message.
 const TAIL: usize = 200;
 
-/// A program with its arguments and everything it may see.
+/// A program with its arguments and environment.
 #[derive(Debug, Clone)]
 pub struct Tool {
     program: PathBuf,
@@ -48,24 +48,24 @@ pub struct Tool {
     limit: Duration,
 }
 
-/// How a tool ended.
+/// The result of a tool that exited.
 #[derive(Debug)]
 pub struct Finished {
     /// The exit status.
     pub status: ExitStatus,
     /// The standard output, if it was captured.
     pub stdout: Vec<u8>,
-    /// The last lines of what was streamed (of both streams, or of standard error alone).
+    /// The last lines of the streamed output (of both streams, or of standard error if the other is captured).
     pub tail: Vec<String>,
 }
 
 impl Finished {
-    /// The exit code; a tool that a signal ended has none.
+    /// The exit code, or `None` for a tool that was killed by a signal.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
 
-    /// How it ended, in words: `exit code 2`, `signal: 9 (SIGKILL)`.
+    /// How it exited, for a message: `exit code 2`, `signal: 9 (SIGKILL)`.
     pub fn ending(&self) -> String {
         match self.status.code() {
             Some(code) => format!("exit code {code}"),
@@ -75,16 +75,16 @@ impl Finished {
 }
 
 impl Tool {
-    /// `program` (a path, or a name looked up in `PATH`), limited to ten minutes, with the harmless
-    /// variables of `env`.
+    /// `program` (a path, or a name that is looked up in `PATH`) with a timeout of ten minutes and the variables of `env`
+    /// that every tool gets.
     pub fn new(program: impl Into<PathBuf>, env: &Env) -> Self {
-        let seen = HARMLESS
+        let shared = SHARED_VARIABLES
             .iter()
             .filter_map(|name| Some((*name, env.get(name)?)));
         Self {
             program: program.into(),
             args: Vec::new(),
-            env: seen
+            env: shared
                 .map(|(name, value)| (name.to_owned(), value.into()))
                 .collect(),
             folder: None,
@@ -107,29 +107,29 @@ impl Tool {
         self
     }
 
-    /// Let the tool see the variable `name` with `value`.
+    /// Set the variable `name` to `value`.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.env.retain(|(given, _)| given != name);
+        self.env.retain(|(other, _)| other != name);
         self.env.push((name.to_owned(), value.as_ref().to_owned()));
         self
     }
 
-    /// Run in `folder`.
+    /// Run in the directory `folder`.
     #[must_use]
     pub fn folder(mut self, folder: impl AsRef<Path>) -> Self {
         self.folder = Some(folder.as_ref().to_owned());
         self
     }
 
-    /// Kill the tool, with all that it started, after `limit`.
+    /// Kill the tool, with all processes that it started, after `limit`.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// The program's name and arguments: what a test compares.
+    /// The program and its arguments, for tests.
     pub fn argv(&self) -> Vec<String> {
         let program = self.program.to_string_lossy().into_owned();
         std::iter::once(program)
@@ -151,7 +151,7 @@ impl Tool {
     /// inert.
     ///
     /// # Errors
-    /// When it can't be started or runs into its limit. A non-zero exit code is no error here.
+    /// When it can't be started or times out. A non-zero exit code is not an error here.
     pub async fn stream(&self, log: &Log, title: &str) -> anyhow::Result<Finished> {
         let _group = log.group(title);
         with_progress(log, title, self.run(log, false)).await
@@ -183,11 +183,11 @@ impl Tool {
         let name = self.name();
         let child = command
             .spawn()
-            .with_context(|| format!("while starting `{name}`: is it installed and in PATH?"))?;
+            .with_context(|| format!("failed to start `{name}`; is it installed and in PATH?"))?;
         let mut group = Group(child);
         let (Some(mut stdout), Some(stderr)) = (group.0.stdout.take(), group.0.stderr.take())
         else {
-            bail!("while starting `{name}`: its output could not be connected");
+            bail!("failed to start `{name}`: its output could not be connected");
         };
 
         let stopped = log.stop_commands();
@@ -213,17 +213,17 @@ impl Tool {
             };
             let (out, err) = tokio::join!(out, each_line(stderr, &show));
             out.and(err)
-                .with_context(|| format!("while reading the output of `{name}`"))?;
+                .with_context(|| format!("failed to read the output of `{name}`"))?;
             group
                 .0
                 .wait()
                 .await
-                .with_context(|| format!("while waiting for `{name}`"))
+                .with_context(|| format!("failed to wait for `{name}`"))
         };
         let status = match tokio::time::timeout(self.limit, work).await {
             Ok(status) => status?,
             Err(_) => bail!(
-                "`{name}` was still running after {} s and was stopped",
+                "`{name}` timed out after {} s and was stopped",
                 self.limit.as_secs()
             ),
         };
@@ -238,16 +238,15 @@ impl Tool {
     }
 }
 
-/// A tool and what it started, its process group: nothing of it goes on once this is dropped while the tool has
-/// not ended.
+/// The process group of a tool: if this is dropped before the tool exits, all processes of the group are killed.
 struct Group(Child);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // A tool that was waited for has no id any more, and until then its number is nobody else's.
+        // A tool that was waited for has no id; until then its id is not reused.
         let id = self.0.id().and_then(|id| i32::try_from(id).ok());
         if let Some(group) = id.and_then(Pid::from_raw) {
-            // It fails when nobody is left, which is what is wanted.
+            // It fails when the group has no processes left.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }

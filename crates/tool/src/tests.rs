@@ -13,16 +13,16 @@ fn path() -> Env {
 }
 
 #[tokio::test]
-async fn a_child_sees_only_what_it_was_given() {
+async fn a_child_gets_only_its_own_variables() {
     let tool = Tool::new("env", &path()).env("TRIVY_CACHE_DIR", "/c");
     let done = tool.capture(&Log::sink(), "env").await.unwrap();
-    let mut seen: Vec<_> = std::str::from_utf8(&done.stdout).unwrap().lines().collect();
-    seen.sort_unstable();
-    assert_eq!(seen, ["PATH=/usr/bin:/bin", "TRIVY_CACHE_DIR=/c"]);
+    let mut variables: Vec<_> = std::str::from_utf8(&done.stdout).unwrap().lines().collect();
+    variables.sort_unstable();
+    assert_eq!(variables, ["PATH=/usr/bin:/bin", "TRIVY_CACHE_DIR=/c"]);
 }
 
 #[tokio::test]
-async fn an_exit_code_is_an_answer_and_the_last_lines_are_kept() {
+async fn an_exit_code_is_not_an_error_and_the_last_lines_are_kept() {
     let tool = Tool::new("sh", &path()).args(["-c", "echo out; echo E: no package >&2; exit 100"]);
     let done = tool.capture(&Log::sink(), "sh").await.unwrap();
     assert_eq!(
@@ -33,41 +33,41 @@ async fn an_exit_code_is_an_answer_and_the_last_lines_are_kept() {
 }
 
 #[tokio::test]
-async fn a_tool_that_hangs_is_stopped() {
+async fn a_tool_that_times_out_is_stopped() {
     let tool = Tool::new("sleep", &path())
         .arg("60")
         .limit(Duration::from_millis(50));
     let error = tool.stream(&Log::sink(), "sleep").await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`sleep` was still running after 0 s and was stopped"
+        "`sleep` timed out after 0 s and was stopped"
     );
 }
 
-// A process that has ended may still have a number, until whoever inherited it asks for its end.
-fn goes_on(process: &str) -> bool {
+// A process that has exited keeps its id until its parent waits for it.
+fn is_running(process: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(") ").map(|(_, rest)| &rest[..1]);
     !matches!(state, None | Some("Z" | "X"))
 }
 
-// Wait for what happens in another process.
+// Waits for an event in another process.
 async fn until<T>(what: &str, happened: impl Fn() -> Option<T>) -> T {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         if let Some(done) = happened() {
             return done;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{what}");
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn what_a_tool_started_is_stopped_with_it() {
-    for left_at in ["its limit", "the end of the step"] {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("child");
+async fn processes_that_a_tool_started_are_stopped_with_it() {
+    for left_at in ["its timeout", "the end of the step"] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("child");
         let tool = Tool::new("sh", &path())
             .args([
                 "-c",
@@ -82,19 +82,19 @@ async fn what_a_tool_started_is_stopped_with_it() {
             child = until("it starts", || std::fs::read_to_string(&file).ok()) => child,
         };
         let child = child.trim();
-        assert!(goes_on(child));
-        if left_at == "its limit" {
+        assert!(is_running(child));
+        if left_at == "its timeout" {
             tokio::time::pause();
             tokio::time::advance(HOUR).await;
             assert_eq!(
                 run.await.unwrap_err().to_string(),
-                "`sh` was still running after 3600 s and was stopped"
+                "`sh` timed out after 3600 s and was stopped"
             );
             tokio::time::resume();
         } else {
             drop(run);
         }
-        until(left_at, || (!goes_on(child)).then_some(())).await;
+        until(left_at, || (!is_running(child)).then_some(())).await;
     }
 }
 
@@ -106,6 +106,6 @@ async fn a_missing_tool_is_named() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "while starting `no-such-tool`: is it installed and in PATH?"
+        "failed to start `no-such-tool`; is it installed and in PATH?"
     );
 }

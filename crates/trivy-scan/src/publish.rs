@@ -1,78 +1,28 @@
-//! What GitHub is told: the Security tab, the pull request, the dependency graph.
+//! What is published on GitHub: the Security tab, the comment on the pull request, the dependency graph.
 //!
-//! A token or repository that can't is no verdict on what was scanned: it is said, and the step goes on.
+//! A token without the permission, and a repository without the feature, are logged and do not change the verdict.
+
+mod sarif_file;
+pub(crate) mod sbom;
 
 use std::borrow::Cow;
 
 use actions_toolkit::{Context, Level, Location};
 use anyhow::Context as _;
-use findings::Finding;
-use findings::sarif::{self, Analysis};
-use github::{AnalysisFilter, CompressedSarif, Detector, NewestAnalysis, Snapshot};
+use findings::sarif;
+use github::{AnalysisFilter, Detector, NewestAnalysis, Snapshot};
 
 use crate::baseline::Baseline;
 use crate::report;
 use crate::request::Request;
-use crate::scan::Answer;
+use crate::scan::ScanOutcome;
+
+pub(crate) use sarif_file::SarifFile;
 
 /// Annotations of one level that GitHub shows of a step.
 const ANNOTATIONS: usize = 10;
 
-/// The SARIF file of `answers`, as large as GitHub takes it.
-pub(crate) struct File {
-    /// As it is written.
-    pub(crate) text: Vec<u8>,
-    /// As it is uploaded: without what is suppressed.
-    packed: CompressedSarif,
-    /// How many findings did not fit.
-    pub(crate) left_out: usize,
-}
-
-/// Make the SARIF file of `answers`.
-///
-/// # Errors
-/// When it can't be written.
-pub(crate) fn sarif(answers: &[Answer], version: &str) -> anyhow::Result<File> {
-    let whole = analyses(answers, version, |findings| findings);
-    let told = analyses(answers, version, sarif::told);
-    let suppressed = answers.iter().flat_map(|answer| &answer.findings);
-    let suppressed = suppressed.filter(|finding| !finding.open()).count();
-    let mut limit = sarif::RESULTS;
-    loop {
-        let text = sarif::write(&whole, limit)?;
-        let packed = if suppressed == 0 {
-            CompressedSarif::new(&text)?
-        } else {
-            CompressedSarif::new(&sarif::write(&told, limit)?)?
-        };
-        if packed.fits() || limit < 100 {
-            let left_out = |answer: &Answer| answer.findings.len().saturating_sub(limit);
-            return Ok(File {
-                left_out: answers.iter().map(left_out).sum(),
-                text,
-                packed,
-            });
-        }
-        limit = limit * 3 / 4;
-    }
-}
-
-// One analysis for each answer, with those of its findings that `of` takes.
-fn analyses<'a>(
-    answers: &'a [Answer],
-    version: &'a str,
-    of: fn(&'a [Finding]) -> &'a [Finding],
-) -> Vec<Analysis<'a>> {
-    let analysis = |answer: &'a Answer| Analysis {
-        driver: &sarif::TRIVY,
-        category: &answer.category,
-        version,
-        findings: of(&answer.findings),
-    };
-    answers.iter().map(analysis).collect()
-}
-
-/// Publishes what this step found.
+/// Publishes the outcomes of this step.
 pub(crate) struct Publisher<'a> {
     ctx: &'a Context,
     request: &'a Request,
@@ -86,7 +36,7 @@ impl<'a> Publisher<'a> {
     /// When the runner names a malformed repository or address.
     pub(crate) fn new(ctx: &'a Context, request: &'a Request) -> anyhow::Result<Option<Self>> {
         let token = request.github.token.as_ref();
-        let publisher = github::Publisher::new(ctx, token, &request.workspace)?;
+        let publisher = github::Publisher::new(ctx, token, &request.workspace.root())?;
         Ok(publisher.map(|github| Self {
             ctx,
             request,
@@ -94,37 +44,55 @@ impl<'a> Publisher<'a> {
         }))
     }
 
-    /// Upload `file` to the Security tab; whether it is there.
+    /// Comment, submit the packages and upload `file`, as the inputs request; whether the Security tab has the findings.
     ///
     /// # Errors
-    /// When GitHub fails or rejects the file.
-    pub(crate) async fn upload(&self, file: &File, answers: &[Answer]) -> anyhow::Result<bool> {
-        let Some(uploaded) = self.github.upload(&file.packed, Level::Warning).await? else {
+    /// When GitHub fails or rejects a file.
+    pub(crate) async fn publish(
+        &self,
+        file: &SarifFile,
+        outcomes: &[ScanOutcome],
+        version: &str,
+    ) -> anyhow::Result<bool> {
+        let requested = &self.request.github;
+        if requested.comment {
+            self.comment(outcomes).await;
+        }
+        if requested.snapshot {
+            self.submit_packages(outcomes, version).await?;
+        }
+        if !requested.upload {
+            return Ok(false);
+        }
+        self.upload(file, outcomes).await
+    }
+
+    async fn upload(&self, file: &SarifFile, outcomes: &[ScanOutcome]) -> anyhow::Result<bool> {
+        let Some(uploaded) = self.github.upload(&file.compressed, Level::Warning).await? else {
             return Ok(false);
         };
         self.ctx.output("sarif-id", &uploaded.id);
-        for answer in answers {
+        for outcome in outcomes {
             self.ctx.log().info(format!(
                 "uploaded to the Security tab as {}",
-                answer.category
+                outcome.category
             ));
         }
         Ok(true)
     }
 
-    /// What the base branch of the pull request has in the category of `answer`, and what is to be said of it; the
-    /// reason if that can't be known.
+    /// The baseline of `outcome` in the base branch of the pull request, and a remark on it; the reason if there is none.
     ///
-    /// Where `copacetic-patch` follows the scan, the newest analysis is of the patched image. A pull request is built
-    /// without that patch, so what it mended would be new there: the baseline is the newest one before it.
-    pub(crate) async fn base(
+    /// Where `copacetic-patch` follows the scan, the newest analysis is of the patched image. The image of a pull request
+    /// is not patched, so findings that the patch fixed would be new; the baseline is the newest analysis before it.
+    pub(crate) async fn baseline(
         &self,
-        answer: &Answer,
+        outcome: &ScanOutcome,
     ) -> Result<(Baseline, Option<String>), Cow<'static, str>> {
         let Some(branch) = self.ctx.env().get("GITHUB_BASE_REF") else {
             return Err("GITHUB_BASE_REF does not name the base branch".into());
         };
-        let category = &answer.category;
+        let category = &outcome.category;
         let filter = AnalysisFilter {
             tool: sarif::TRIVY.name,
             git_ref: &format!("refs/heads/{branch}"),
@@ -136,48 +104,46 @@ impl<'a> Publisher<'a> {
             NewestAnalysis::Match { sarif, newer } => {
                 if newer > 0 {
                     self.ctx.log().info(format!(
-                        "{category} is compared with what `{branch}` had before its image was patched: the newest analysis is of the patched image"
+                        "{category} is compared with the analysis of `{branch}` before its image was patched; the newest one is of the patched image"
                     ));
                 }
                 (sarif, None)
             }
             NewestAnalysis::OnlyExcluded { sarif } => {
                 let remark = format!(
-                    "the newest analyses of `{branch}` in the category {category} are of its patched image, so what the patch mended counts as new; scan and upload before each patch"
+                    "the newest analyses of `{branch}` in the category {category} are of its patched image, so findings that the patch fixed count as new; scan and upload before each patch"
                 );
                 (sarif, Some(remark))
             }
             NewestAnalysis::None { others } => {
-                let same = format!("/{}/{}", answer.target.kind, answer.name);
+                let same = format!("/{}/{}", outcome.target.scan_type, outcome.name);
                 let other = others.iter().find(|other| other.ends_with(&same));
-                let cure = other.map(|other| {
+                let hint = other.map(|other| {
                     format!(", but one in {other}; give both jobs the same `category`")
                 });
                 return Err(format!(
                     "the Security tab has no analysis of `{branch}` in the category {category}{}",
-                    cure.unwrap_or_default()
+                    hint.unwrap_or_default()
                 )
                 .into());
             }
         };
-        let base = Baseline::of_sarif(&sarif, category)
+        let base = Baseline::from_sarif(&sarif, category)
             .ok_or_else(|| format!("the analysis of `{branch}` in {category} has no results"))?;
         Ok((base, remark))
     }
 
-    /// Keep the comment on the pull request up to date.
-    pub(crate) async fn comment(&self, answers: &[Answer]) {
+    async fn comment(&self, outcomes: &[ScanOutcome]) {
         let run_url = self.ctx.github().run_url();
-        let (body, worth) = report::comment(answers, run_url.as_deref());
-        let marker = format!("seaworthy trivy-scan {}", self.request.family(self.ctx));
+        let (body, worth) = report::comment(outcomes, run_url.as_deref());
+        let marker = format!(
+            "seaworthy trivy-scan {}",
+            self.request.job_category(self.ctx)
+        );
         self.github.comment(&marker, &body, !worth).await;
     }
 
-    /// Send the packages to the dependency graph.
-    ///
-    /// # Errors
-    /// When GitHub fails or refuses them.
-    pub(crate) async fn snapshot(&self, answers: &[Answer], version: &str) -> anyhow::Result<()> {
+    async fn submit_packages(&self, outcomes: &[ScanOutcome], version: &str) -> anyhow::Result<()> {
         let ctx = self.ctx;
         let revision = self
             .github
@@ -189,12 +155,12 @@ impl<'a> Publisher<'a> {
             url: "https://trivy.dev".to_owned(),
         };
         let run = ctx.env().get("GITHUB_RUN_ID").unwrap_or("0");
-        let correlator = self.request.family(ctx);
+        let correlator = self.request.job_category(ctx);
         let mut snapshot =
             Snapshot::new(&revision.sha, &revision.git_ref, run, &correlator, detector);
         snapshot.scanned = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
-        for answer in answers {
-            snapshot.manifests.extend(answer.manifests.clone());
+        for outcome in outcomes {
+            snapshot.manifests.extend(outcome.manifests.clone());
         }
         let packages: usize = snapshot.manifests.values().map(|m| m.resolved.len()).sum();
         let graph = self.github.client().dependencies();
@@ -210,22 +176,32 @@ impl<'a> Publisher<'a> {
     }
 }
 
-/// Annotate the worst findings, where there is no Security tab that would.
-pub(crate) fn annotate(ctx: &Context, answers: &[Answer]) {
+/// The page of the findings in the Security tab.
+pub(crate) fn security_tab(ctx: &Context) -> String {
+    let github = ctx.github();
+    let repository = github.repository().unwrap_or_default();
+    format!(
+        "{}/{repository}/security/code-scanning",
+        github.server_url()
+    )
+}
+
+/// Annotate the worst findings, for a run without an upload.
+pub(crate) fn annotate(ctx: &Context, outcomes: &[ScanOutcome]) {
     if !ctx.env().on_runner() {
         return;
     }
-    let open = answers
+    let open = outcomes
         .iter()
-        .flat_map(|answer| &answer.findings)
-        .filter(|f| f.open());
+        .flat_map(|outcome| &outcome.findings)
+        .filter(|f| f.is_open());
     for finding in open.take(ANNOTATIONS) {
-        let place = Location {
-            file: finding.place.path.clone(),
-            line: Some(finding.place.line),
-            end_line: Some(finding.place.end_line),
+        let location = Location {
+            file: finding.location.path.clone(),
+            line: Some(finding.location.line),
+            end_line: Some(finding.location.end_line),
         };
         let message = format!("{}: {}", finding.severity, finding.message);
-        ctx.log().annotate(Level::Warning, Some(&place), message);
+        ctx.log().annotate(Level::Warning, Some(&location), message);
     }
 }

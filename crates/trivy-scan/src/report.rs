@@ -1,27 +1,34 @@
 //! What a person reads: the table in the log, the summary, the comment.
 
 mod comment;
-mod rows;
-mod say;
+mod findings;
+mod log;
+mod notes;
+mod outputs;
 mod summary;
 
-use findings::{Counts, Finding};
+use ::findings::{Counts, Finding};
 
-use crate::scan::Answer;
+use crate::scan::ScanOutcome;
 
 pub(crate) use comment::comment;
-use rows::{findings_table, log_lines};
-pub(crate) use say::{log, notes, outputs};
+use findings::{findings_table, log_lines};
+pub(crate) use log::log;
+pub(crate) use notes::notes;
+pub(crate) use outputs::set_outputs;
 pub(crate) use summary::{Facts, summary};
 
-/// The counts of all answers together.
-pub(crate) fn counts(answers: &[Answer]) -> Counts {
-    Counts::of(answers.iter().flat_map(|answer| &answer.findings))
+/// The counts of all outcomes together.
+fn counts(outcomes: &[ScanOutcome]) -> Counts {
+    outcomes
+        .iter()
+        .flat_map(|outcome| &outcome.findings)
+        .collect()
 }
 
-/// How many are new and fixed, if there is a baseline for any of the targets.
-pub(crate) fn changes(answers: &[Answer]) -> Option<(usize, usize)> {
-    let mut compared = answers
+/// The numbers of new and fixed findings, if any target has a baseline.
+fn changes(outcomes: &[ScanOutcome]) -> Option<(usize, usize)> {
+    let mut compared = outcomes
         .iter()
         .filter_map(|a| a.comparison.as_ref())
         .peekable();
@@ -31,11 +38,11 @@ pub(crate) fn changes(answers: &[Answer]) -> Option<(usize, usize)> {
     }))
 }
 
-/// Every finding with whether it is new; all are where there is nothing to compare with.
-pub(crate) fn with_news(answers: &[Answer]) -> impl Iterator<Item = (&Finding, bool)> {
-    answers.iter().flat_map(|answer| {
-        answer.findings.iter().enumerate().map(|(at, finding)| {
-            let compared = answer.comparison.as_ref();
+/// Every finding and whether it is new; without a baseline, all of them are.
+pub(crate) fn with_new(outcomes: &[ScanOutcome]) -> impl Iterator<Item = (&Finding, bool)> {
+    outcomes.iter().flat_map(|outcome| {
+        outcome.findings.iter().enumerate().map(|(at, finding)| {
+            let compared = outcome.comparison.as_ref();
             let new = compared.is_none_or(|comparison| comparison.new.get(at) == Some(&true));
             (finding, new)
         })

@@ -1,123 +1,131 @@
-//! One run of Trivy for each target, and everything that is read from it.
+//! One run of Trivy for each target, and everything that is read from its report.
+
+mod coverage;
+mod manifests;
+mod registry_login;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use actions_toolkit::{Context, Log};
+use actions_toolkit::{Context, Log, WorkspacePath};
 use anyhow::Context as _;
-use findings::{Finding, Places, SourceFiles};
+use findings::{Finding, Locator, SourceFiles};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use github::Manifest;
 use trivy::{Report, Scan, Scanned};
 
 use crate::baseline::Comparison;
-use crate::coverage::{self, Coverage};
-use crate::request::{Request, TargetRequest};
-use crate::snapshot;
+use crate::request::{Request, ScanType, TargetRequest};
 
-/// Runs of Trivy at the same time.
-pub(crate) const AT_ONCE: usize = 2;
+use coverage::Coverage;
+pub(crate) use registry_login::registry_login;
 
-/// What the scan of one target gave.
-pub(crate) struct Answer {
+/// Runs of Trivy in parallel.
+const PARALLEL: usize = 2;
+
+/// The outcome of the scan of one target.
+pub(crate) struct ScanOutcome {
     pub(crate) target: TargetRequest,
-    /// By what its findings are known.
+    /// The target's name in fingerprints and categories; for an archive, that of its image.
     pub(crate) name: String,
     pub(crate) category: String,
     pub(crate) coverage: Coverage,
-    /// The worst first, the suppressed last.
+    /// Open ones first, each part by severity.
     pub(crate) findings: Vec<Finding>,
-    /// Its packages, if the dependency graph is to have them.
+    /// Its packages, if they are submitted to the dependency graph.
     pub(crate) manifests: BTreeMap<String, Manifest>,
-    /// Trivy's report as it came.
-    pub(crate) report_file: PathBuf,
-    /// Beside the baseline, if there is one.
+    /// Trivy's report.
+    pub(crate) report_file: WorkspacePath,
+    /// With the baseline, if there is one.
     pub(crate) comparison: Option<Comparison>,
 }
 
-/// The run of Trivy that `request` asks for on `target`.
-pub(crate) fn of(request: &Request, target: &TargetRequest) -> Scan {
+/// The run of Trivy for `target`.
+pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
     let mut scan = Scan::new(target.target.clone(), &request.database.cache);
     scan.scanners = target.scanners(&request.scanners);
-    scan.limit = request.limit;
-    scan.folder.clone_from(&request.workspace);
+    scan.timeout = request.timeout;
+    scan.directory = request.workspace.root().to_owned();
     scan.ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());
     scan.vex.clone_from(&request.vex);
     scan.platform.clone_from(&request.platform);
     scan.shared_cache = request.targets.len() > 1;
-    scan.skip = vec![request.sarif_file.clone()];
+    scan.skip = vec![request.sarif_file.absolute()];
     for index in 0..request.targets.len() {
-        scan.skip.push(request.report_file(index));
+        scan.skip.push(request.report_file(index).absolute());
     }
     scan
 }
 
-/// How the step's scans are made.
+/// The scans of the step.
 pub(crate) struct Scans<'a> {
     pub(crate) ctx: &'a Context,
     pub(crate) request: &'a Request,
-    /// A folder with the credentials of the image's registry.
+    /// A directory with the credentials of the image's registry.
     pub(crate) docker_config: Option<PathBuf>,
 }
 
 impl Scans<'_> {
-    /// Scan every target, some at the same time; the answers are in the targets' order.
+    /// Scan every target, some in parallel; the outcomes are in the order of the targets.
     ///
     /// # Errors
-    /// When one of the scans has no answer.
-    pub(crate) async fn all(&self) -> anyhow::Result<Vec<Answer>> {
+    /// When one of the scans fails.
+    pub(crate) async fn run_all(&self) -> anyhow::Result<Vec<ScanOutcome>> {
         let targets = &self.request.targets;
         if let [target] = &targets[..] {
-            return Ok(vec![self.answer(0, target, self.ctx.log()).await?]);
+            return Ok(vec![self.outcome(0, target, self.ctx.log()).await?]);
         }
         stream::iter(targets.iter().enumerate())
             .map(|(index, target)| async move {
                 let held = self.ctx.log().buffered();
-                self.answer(index, target, held.log()).await
+                self.outcome(index, target, held.log()).await
             })
-            .buffered(AT_ONCE)
+            .buffered(PARALLEL)
             .try_collect()
             .await
     }
 
-    /// The findings of `target` alone: of a baseline.
+    /// The findings of `target` and nothing else: those of a baseline.
+    ///
+    /// # Errors
+    /// When the scan fails.
     pub(crate) async fn findings(&self, target: &TargetRequest) -> anyhow::Result<Vec<Finding>> {
         let scanned = self.run(target, self.ctx.log()).await?;
-        let source = SourceFiles::new(&self.request.workspace);
-        Ok(self.read(target, scanned.report, &source))
+        let source = SourceFiles::new(self.request.workspace.root());
+        Ok(self.findings_of(target, scanned.report, &source))
     }
 
     async fn run(&self, target: &TargetRequest, log: &Log) -> anyhow::Result<Scanned> {
-        let mut scan = of(self.request, target);
+        let mut scan = trivy_scan(self.request, target);
         scan.docker_config.clone_from(&self.docker_config);
         Ok(scan.run(self.ctx.env(), log).await?)
     }
 
-    async fn answer(
+    async fn outcome(
         &self,
         index: usize,
         target: &TargetRequest,
         log: &Log,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<ScanOutcome> {
         let scanned = self
             .run(target, log)
             .await
-            .with_context(|| format!("while scanning {} `{}`", target.kind, target.given))?;
+            .with_context(|| format!("failed to scan {} `{}`", target.scan_type, target.input))?;
         let report_file = self.request.report_file(index);
-        write(&report_file, &scanned.raw)?;
+        report_file.write(&scanned.raw)?;
         let Scanned { report, raw } = scanned;
         drop(raw);
         let name = name(target, &report);
-        let source = SourceFiles::new(&self.request.workspace);
-        let coverage = coverage::of(&report, target, &source);
+        let source = SourceFiles::new(self.request.workspace.root());
+        let coverage = Coverage::new(&report, target, &source);
         let manifests = if self.request.github.snapshot {
-            snapshot::manifests(&report, target, &name)
+            manifests::manifests(&report, target, &name)
         } else {
             BTreeMap::new()
         };
-        Ok(Answer {
+        Ok(ScanOutcome {
             category: self.request.category(self.ctx, target, &name),
-            findings: self.read(target, report, &source),
+            findings: self.findings_of(target, report, &source),
             target: target.clone(),
             name,
             coverage,
@@ -127,36 +135,29 @@ impl Scans<'_> {
         })
     }
 
-    fn read(&self, target: &TargetRequest, report: Report, source: &SourceFiles) -> Vec<Finding> {
+    fn findings_of(
+        &self,
+        target: &TargetRequest,
+        report: Report,
+        source: &SourceFiles,
+    ) -> Vec<Finding> {
         let name = name(target, &report);
-        let places = Places::new(&name, &target.prefix, source);
-        let places = match &self.request.dockerfile {
-            Some(path) if target.is_image() => places.built_from(path, &report.metadata),
-            _ => places,
+        let locator = Locator::new(&name, &target.prefix, source);
+        let locator = match &self.request.dockerfile {
+            Some(path) if target.is_image() => locator.built_from(path, &report.metadata),
+            _ => locator,
         };
-        findings::of_report(report, &places)
+        findings::from_report(report, &locator)
     }
 }
 
-// The name of a saved image is in it; that of its file says nothing.
+// The name of a saved image is in its report; the name of its file may change with every build.
 fn name(target: &TargetRequest, report: &Report) -> String {
-    if target.kind != crate::request::Kind::Archive {
+    if target.scan_type != ScanType::Archive {
         return target.name.clone();
     }
     let tags = report.metadata.repo_tags.iter();
-    let images = tags.filter_map(|tag| tag.parse::<oci::ImageRef>().ok());
-    let named = images.map(|image| image.repository().to_owned()).next();
-    named.unwrap_or_else(|| target.name.clone())
-}
-
-/// Write `bytes` to `path`, in folders that are made where they are missing.
-///
-/// # Errors
-/// When the file can't be written.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("while making `{}`", folder.display()))?;
-    }
-    std::fs::write(path, bytes).with_context(|| format!("while writing `{}`", path.display()))
+    let mut images = tags.filter_map(|tag| tag.parse::<oci::ImageRef>().ok());
+    let name = images.next().map(|image| image.repository().to_owned());
+    name.unwrap_or_else(|| target.name.clone())
 }

@@ -1,42 +1,35 @@
-//! The gate: what fails the step. The report keeps everything.
+//! The gate: which findings fail the step. The report has all of them.
 
-use actions_toolkit::{BadInput, Done, Inputs, PolicyFailure, text};
+use actions_toolkit::{Done, PolicyFailure, text};
 use findings::Finding;
 use trivy::Severity;
 
-/// What fails the step.
+use crate::request::Inputs;
+
+/// Which findings fail the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gate {
-    /// The lowest severity; `None` for never.
+    /// The lowest severity that fails the step; `None` for never.
     pub(crate) fail_on: Option<Severity>,
-    /// Whether there must be an update or a change that mends it.
+    /// Whether only fixable findings count.
     pub(crate) fixable_only: bool,
-    /// Whether the baseline must not have it.
+    /// Whether only findings that are not in the baseline count.
     pub(crate) new_only: bool,
 }
 
 impl Gate {
-    pub(crate) fn of(inputs: &Inputs) -> Result<Self, BadInput> {
-        let fail_on = match inputs.required("fail-on")? {
-            "none" => None,
-            text => Some(text.parse().map_err(|_| {
-                BadInput::new(
-                    "fail-on",
-                    format!("`{text}` is none of `critical`, `high`, `medium`, `low`, `none`"),
-                )
-            })?),
-        };
-        Ok(Self {
-            fail_on,
-            fixable_only: inputs.flag("fail-on-fixable-only")?,
-            new_only: inputs.flag("fail-on-new-only")?,
-        })
+    pub(crate) fn new(inputs: &Inputs) -> Self {
+        Self {
+            fail_on: inputs.fail_on.0,
+            fixable_only: inputs.fail_on_fixable_only,
+            new_only: inputs.fail_on_new_only,
+        }
     }
 
     /// The verdict on `findings`, each with whether it is new.
     ///
     /// # Errors
-    /// [`PolicyFailure`] when one of them is over the gate.
+    /// [`PolicyFailure`] when one of them fails the step.
     pub(crate) fn judge<'a>(
         self,
         findings: impl Iterator<Item = (&'a Finding, bool)>,
@@ -44,13 +37,13 @@ impl Gate {
         let Some(fail_on) = self.fail_on else {
             return Ok(Done("passed"));
         };
-        let counts = |(finding, new): &(&Finding, bool)| {
-            finding.open()
+        let fails = |(finding, new): &(&Finding, bool)| {
+            finding.is_open()
                 && finding.severity >= fail_on
-                && (finding.fixable() || !self.fixable_only)
+                && (finding.is_fixable() || !self.fixable_only)
                 && (*new || !self.new_only)
         };
-        let over = findings.filter(counts).count();
+        let over = findings.filter(fails).count();
         if over == 0 {
             return Ok(Done("passed"));
         }
@@ -61,7 +54,7 @@ impl Gate {
             (false, false) => "finding",
         };
         Err(PolicyFailure(format!(
-            "{} of severity {fail_on} or worse; update what has a fixed version, or list in `ignore-file` what can't hurt here",
+            "{} of severity {fail_on} or worse; update what has a fixed version, or list in `ignore-file` what cannot do harm here",
             text::plural(over, kind)
         )))
     }

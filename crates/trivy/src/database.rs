@@ -7,96 +7,98 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{Env, Log, with_progress};
+use backon::{ExponentialBuilder, Retryable as _, Sleeper};
+use tokio::sync::Mutex;
 
 use cached::Cached;
 
-/// The public mirrors, in the order in which they are asked.
+/// The public mirrors, in the order in which they are tried.
 pub const MIRRORS: &[&str] = &[
     "mirror.gcr.io/aquasec/trivy-db:2",
     "ghcr.io/aquasecurity/trivy-db:2",
     "public.ecr.aws/aquasecurity/trivy-db:2",
 ];
 
-/// Rounds through the mirrors.
-const ROUNDS: u32 = 3;
-/// The unit of the pauses between the rounds.
-const PAUSE: Duration = Duration::from_millis(1);
-/// The oldest database that is taken where nothing else is said: Trivy's own is made every six hours.
+/// Rounds through the mirrors after the first.
+const RETRIES: usize = 2;
+/// The delay before the second round; it doubles, with jitter, since jobs that failed together would retry together.
+const DELAY: Duration = Duration::from_secs(1);
+/// The default of `max-database-age`. A new database is published every six hours.
 pub const MAX_AGE: Duration = Duration::from_secs(48 * 3600);
 
-/// Which database is wanted.
+/// Where the database comes from, and how old it may be.
 #[derive(Debug, Clone)]
 pub struct DatabaseRequest {
-    /// OCI repositories, asked in this order; [`MIRRORS`] where there are none.
+    /// OCI repositories, tried in this order; [`MIRRORS`] if there are none.
     pub mirrors: Vec<String>,
-    /// Trivy's cache folder.
+    /// Trivy's cache directory.
     pub cache: PathBuf,
-    /// Whether the database in the cache is taken, and nobody is asked.
+    /// Whether to use the cached database without contacting a mirror.
     pub offline: bool,
-    /// The oldest database that is taken.
+    /// Maximum age.
     pub max_age: Duration,
 }
 
-/// Where a database came from.
+/// The source of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// From this mirror.
+    /// Downloaded from this mirror.
     Mirror(String),
-    /// From the cache, without asking anybody: it is current, or nobody may be asked.
+    /// The cache, without contacting a mirror: it is up to date, or `offline` is set.
     Cache,
-    /// From the cache, since no mirror gave a newer one; this is what they said.
+    /// The cache, since every mirror failed; the error of each one.
     Stale(Vec<String>),
 }
 
-/// A database that is ready in the cache.
+/// A database in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
-    /// When it was made, RFC 3339.
+    /// When it was published, RFC 3339.
     pub updated_at: String,
-    /// How old it is.
+    /// The time since then.
     pub age: Duration,
-    /// Where it came from.
+    /// Its source.
     pub origin: Origin,
 }
 
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// No mirror gave it.
-    #[error("no mirror gave the vulnerability database: set `db-repositories` to one that this runner reaches, or fill `cache-directory` and set `offline: true`. They said: {}", .0.join("; "))]
+    /// Every mirror failed, and the cache is empty.
+    #[error("failed to download the vulnerability database from any mirror; set `db-repositories` to a mirror that this runner can reach, or fill `cache-directory` and set `offline: true`. Errors: {}", .0.join("; "))]
     Unreachable(Vec<String>),
-    /// Nobody may be asked, and the cache has none.
-    #[error("`offline` is set, but there is no vulnerability database in `{}`: fill it in an earlier step", .0.display())]
+    /// `offline` is set, and the cache is empty.
+    #[error("`offline` is set, but there is no vulnerability database in `{}`; fill it in an earlier step", .0.display())]
     NotCached(PathBuf),
-    /// What is in the cache is too old for a verdict.
-    #[error("the vulnerability database is {} h old, and `max-database-age` allows {} h: {cure}", .age.as_secs() / 3600, .max.as_secs() / 3600)]
+    /// The database is older than `max-database-age`.
+    #[error("the vulnerability database is {} h old, over the `max-database-age` of {} h; {hint}", .age.as_secs() / 3600, .max.as_secs() / 3600)]
     TooOld {
-        /// How old it is.
+        /// Its age.
         age: Duration,
-        /// How old it may be.
+        /// `max-database-age`.
         max: Duration,
-        /// What to do.
-        cure: String,
+        /// What to do, or why there is no newer one.
+        hint: String,
     },
     /// The cache can't be written.
-    #[error("the vulnerability database could not be put into `{}`: {reason}", .cache.display())]
+    #[error("failed to write the vulnerability database to `{}`: {reason}", .cache.display())]
     Unwritable {
-        /// Trivy's cache folder.
+        /// Trivy's cache directory.
         cache: PathBuf,
-        /// What is wrong.
+        /// The cause.
         reason: String,
     },
-    /// What is in the cache can't be read.
-    #[error("the vulnerability database in `{}` is damaged ({reason}): remove the folder and run again", .cache.display())]
+    /// The cached database is incomplete.
+    #[error("the vulnerability database in `{}` is damaged ({reason}); remove the directory and run again", .cache.display())]
     Damaged {
-        /// Trivy's cache folder.
+        /// Trivy's cache directory.
         cache: PathBuf,
-        /// What is wrong.
+        /// The cause.
         reason: String,
     },
 }
 
-/// Trivy's cache folder where none is given: it stays with the machine, not with the checkout.
+/// Trivy's default cache directory. It belongs to the user, not to the checkout, so later runs on the machine reuse it.
 pub fn default_cache(env: &Env) -> PathBuf {
     let base = env.get("XDG_CACHE_HOME").map(PathBuf::from);
     base.unwrap_or_else(|| Path::new(env.get("HOME").unwrap_or("/tmp")).join(".cache"))
@@ -104,84 +106,135 @@ pub fn default_cache(env: &Env) -> PathBuf {
 }
 
 impl Database {
-    /// Bring the database of the cache up to date.
+    /// Update the database in the cache, unless it is up to date.
     ///
     /// # Errors
-    /// [`DatabaseError`], with what every mirror said.
+    /// [`DatabaseError`], with the error of every mirror.
     pub async fn provide(request: &DatabaseRequest, log: &Log) -> Result<Self, DatabaseError> {
-        Self::with_pauses(request, PAUSE, log).await
+        Self::provide_with(request, tokio::time::sleep, log).await
     }
 
-    async fn with_pauses(
+    async fn provide_with(
         request: &DatabaseRequest,
-        unit: Duration,
+        sleep: impl Sleeper,
         log: &Log,
     ) -> Result<Self, DatabaseError> {
         let cache = &request.cache;
         let cached = Cached::read(cache)?;
         if request.offline {
             let cached = cached.ok_or_else(|| DatabaseError::NotCached(cache.clone()))?;
-            let cure = "fill the cache anew, or allow an older one";
-            return fresh_enough(cached, request.max_age, cure, Origin::Cache);
+            let hint = "fill the cache again, or raise `max-database-age`";
+            return within_age(cached, request.max_age, hint, Origin::Cache);
         }
         if let Some(current) = cached.as_ref().filter(|cached| cached.is_current()) {
-            let cure = "the mirror has not had a newer one for as long";
-            return fresh_enough(current.clone(), request.max_age, cure, Origin::Cache);
+            let hint = "the mirror has published no newer one since";
+            return within_age(current.clone(), request.max_age, hint, Origin::Cache);
         }
-        let mirrors = if request.mirrors.is_empty() {
-            MIRRORS.iter().map(ToString::to_string).collect()
-        } else {
-            request.mirrors.clone()
-        };
-        let http = actions_toolkit::http_client()
-            .map_err(|e| DatabaseError::Unreachable(vec![format!("{e:#}")]))?;
-        let mut said = Vec::new();
-        let mut asked_to_wait = None;
-        for round in 0..ROUNDS {
-            if round > 0 {
-                let wait = asked_to_wait.take().map_or(pause(round), |wait: Duration| {
-                    u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)
-                });
-                tokio::time::sleep(unit * wait).await;
+        match download(request, sleep, log).await? {
+            Ok((mirror, database)) => {
+                let hint = "this mirror is not kept up to date; use another one";
+                within_age(database, request.max_age, hint, Origin::Mirror(mirror))
             }
-            for mirror in &mirrors {
-                log.info(format!("fetching the vulnerability database from {mirror}"));
-                let what = "fetching the vulnerability database";
-                let download = download::from(mirror, cache, &http);
-                let reason = match with_progress(log, what, download).await? {
-                    Ok(found) => {
-                        let cure = "this mirror is not kept up to date, use another one";
-                        let origin = Origin::Mirror(mirror.clone());
-                        return fresh_enough(found, request.max_age, cure, origin);
-                    }
-                    Err(reason) => reason,
-                };
-                log.info(format!("  {mirror} did not give it: {}", reason.text));
-                // The first mirror that is ready again will do.
-                asked_to_wait = match (asked_to_wait, reason.retry_after) {
-                    (Some(one), Some(other)) => Some(Duration::min(one, other)),
-                    (one, other) => one.or(other),
-                };
-                let line = format!("{mirror}: {}", reason.text);
-                if !said.contains(&line) {
-                    said.push(line);
+            Err(errors) => match cached {
+                Some(cached) => {
+                    let hint = format!("no mirror has a newer one ({})", errors.join("; "));
+                    within_age(cached, request.max_age, &hint, Origin::Stale(errors))
                 }
-            }
-        }
-        match cached {
-            Some(cached) => {
-                let cure = format!("no mirror gave a newer one ({})", said.join("; "));
-                fresh_enough(cached, request.max_age, &cure, Origin::Stale(said))
-            }
-            None => Err(DatabaseError::Unreachable(said)),
+                None => Err(DatabaseError::Unreachable(errors)),
+            },
         }
     }
 }
 
-fn fresh_enough(
+/// The mirror that responded and its database, or the different errors of all mirrors in all rounds.
+type Downloaded = Result<(String, Cached), Vec<String>>;
+
+/// A round in which no mirror had the database, or an error that a retry does not fix.
+enum Round {
+    /// The shortest delay that a mirror requested.
+    AllFailed {
+        retry_after: Option<Duration>,
+    },
+    Fatal(DatabaseError),
+}
+
+async fn download(
+    request: &DatabaseRequest,
+    sleep: impl Sleeper,
+    log: &Log,
+) -> Result<Downloaded, DatabaseError> {
+    let mirrors = if request.mirrors.is_empty() {
+        MIRRORS.iter().map(ToString::to_string).collect()
+    } else {
+        request.mirrors.clone()
+    };
+    let http = actions_toolkit::http_client()
+        .map_err(|e| DatabaseError::Unreachable(vec![format!("{e:#}")]))?;
+    let retries = ExponentialBuilder::new()
+        .with_min_delay(DELAY)
+        .with_max_times(RETRIES)
+        .with_jitter();
+    let errors = Mutex::new(Vec::new());
+    let round = || round(&mirrors, &request.cache, &http, &errors, log);
+    let downloaded = round
+        .retry(retries)
+        .sleep(sleep)
+        .when(|round| matches!(round, Round::AllFailed { .. }))
+        .adjust(|round, delay| match (round, delay) {
+            // The first mirror that is available again is enough.
+            (
+                Round::AllFailed {
+                    retry_after: Some(after),
+                },
+                Some(_),
+            ) => Some(*after),
+            (_, delay) => delay,
+        })
+        .await;
+    match downloaded {
+        Ok(downloaded) => Ok(Ok(downloaded)),
+        Err(Round::Fatal(error)) => Err(error),
+        Err(Round::AllFailed { .. }) => Ok(Err(errors.into_inner())),
+    }
+}
+
+// Try each mirror once.
+async fn round(
+    mirrors: &[String],
+    cache: &Path,
+    http: &reqwest::Client,
+    errors: &Mutex<Vec<String>>,
+    log: &Log,
+) -> Result<(String, Cached), Round> {
+    let mut retry_after = None;
+    for mirror in mirrors {
+        log.info(format!(
+            "downloading the vulnerability database from {mirror}"
+        ));
+        let what = "downloading the vulnerability database";
+        let download = download::download(mirror, cache, http);
+        let reason = match with_progress(log, what, download).await.map_err(Round::Fatal)? {
+            Ok(database) => return Ok((mirror.clone(), database)),
+            Err(reason) => reason,
+        };
+        log.info(format!("  {mirror} failed: {}", reason.text));
+        retry_after = match (retry_after, reason.retry_after) {
+            (Some(one), Some(other)) => Some(Duration::min(one, other)),
+            (one, other) => one.or(other),
+        };
+        let line = format!("{mirror}: {}", reason.text);
+        let mut errors = errors.lock().await;
+        if !errors.contains(&line) {
+            errors.push(line);
+        }
+    }
+    Err(Round::AllFailed { retry_after })
+}
+
+fn within_age(
     cached: Cached,
     max: Duration,
-    cure: &str,
+    hint: &str,
     origin: Origin,
 ) -> Result<Database, DatabaseError> {
     let age = cached.age();
@@ -189,7 +242,7 @@ fn fresh_enough(
         return Err(DatabaseError::TooOld {
             age,
             max,
-            cure: cure.to_owned(),
+            hint: hint.to_owned(),
         });
     }
     Ok(Database {
@@ -197,13 +250,6 @@ fn fresh_enough(
         age,
         origin,
     })
-}
-
-// One second, two seconds, with up to one more: jobs that failed together do not come back together.
-fn pause(round: u32) -> u32 {
-    use std::hash::{BuildHasher as _, RandomState};
-    let jitter = RandomState::new().hash_one(round) % 1000;
-    500 * 2_u32.pow(round) + u32::try_from(jitter).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Why a scan has no answer.
+//! Why a scan has no report.
 
 use std::time::Duration;
 
 use tool::Finished;
 
-/// Why a scan has no answer; each message says what to do.
+/// Why a scan has no report; each message ends in a hint.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
     /// The program could not be started or followed.
@@ -12,62 +12,60 @@ pub enum ScanError {
     Start(anyhow::Error),
     /// The version was published by an attacker.
     #[error(
-        "Trivy {0} is one of the versions that were published by an attacker (CVE-2026-33634); replace it, and every secret that it could see"
+        "Trivy {0} is one of the versions that were published by an attacker (CVE-2026-33634); replace it, and every secret that it could read"
     )]
-    Refused(String),
+    Rejected(String),
     /// The image is neither in Docker nor in its registry, or the registry does not show it.
     #[error(
-        "image `{image}` was found neither in Docker nor in its registry: build it first, or check its name and the login to its registry\n{detail}"
+        "image `{image}` was found neither in Docker nor in its registry; build it first, or check its name and the login to its registry\n{detail}"
     )]
     ImageNotFound {
         /// The image.
         image: String,
-        /// Trivy's own words.
+        /// Trivy's message.
         detail: String,
     },
-    /// The file is no saved image.
+    /// The file is not a saved image.
     #[error("`{path}` is neither a saved image (`docker save`) nor an OCI layout\n{detail}")]
-    NoArchive {
+    InvalidArchive {
         /// The file.
         path: String,
-        /// Trivy's own words.
+        /// Trivy's message.
         detail: String,
     },
-    /// The database is absent or broken.
-    #[error("Trivy could not use its database: remove the cache folder and run again\n{0}")]
+    /// The database is missing or damaged.
+    #[error("Trivy failed to open its database; remove the cache directory and run again\n{0}")]
     Database(String),
     /// A VEX document is malformed.
-    #[error("a VEX document could not be read: check the files of the input `vex`\n{0}")]
+    #[error("failed to read a VEX document; check the files of `vex`\n{0}")]
     Vex(String),
-    /// Trivy ran out of its time.
-    #[error("Trivy had not finished after {} s: raise the limit of time, or scan less", .0.as_secs())]
+    /// The scan took longer than its timeout.
+    #[error("Trivy timed out after {}s (`timeout`); raise it, or scan less", .0.as_secs())]
     Timeout(Duration),
-    /// Trivy broke down.
-    #[error(
-        "Trivy broke down; please report it at https://github.com/aquasecurity/trivy/discussions\n{0}"
-    )]
+    /// Trivy crashed.
+    #[error("Trivy crashed; report it at https://github.com/aquasecurity/trivy/discussions\n{0}")]
     Panic(String),
-    /// Trivy ended with an error.
+    /// Any other error of Trivy.
     #[error("Trivy failed with {ending}\n{detail}")]
     Failed {
-        /// `exit code 1`.
+        /// `exit code 1` or `signal: 9`.
         ending: String,
-        /// Trivy's own words.
+        /// Trivy's message.
         detail: String,
     },
-    /// The answer is no report.
+    /// The output is not what Trivy prints.
     #[error(
-        "what Trivy answered {what} is not the JSON that was expected; is another program called `trivy` in PATH? It starts with {start:?}"
+        "the output of `{command}` is not the expected JSON; is another program called `trivy` in `PATH`? It starts with {start:?}"
     )]
     NotJson {
-        /// Which answer.
-        what: String,
-        /// Its first characters.
+        /// `trivy version`, or the command of the scan.
+        command: String,
+        /// The first characters of the output.
         start: String,
     },
 }
 
-/// The first characters of an answer, for a message.
+/// The first characters of an output, for a message.
 pub(crate) fn start_of(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
     text.chars().take(60).collect()
@@ -93,22 +91,22 @@ pub(crate) fn detail(tail: &[String]) -> String {
     lines.join("\n")
 }
 
-/// What a run that did not end with exit code 0 means.
-pub(crate) fn of(done: &Finished, subject: &str, limit: Duration) -> ScanError {
-    let detail = detail(&done.tail);
+/// The error of a run whose exit code is not 0.
+pub(crate) fn from_output(output: &Finished, subject: &str, timeout: Duration) -> ScanError {
+    let detail = detail(&output.tail);
     let has = |part: &str| detail.contains(part);
     // Go ends a program that panics with exit code 2.
-    if done.tail.iter().any(|line| line.starts_with("panic:")) {
+    if output.tail.iter().any(|line| line.starts_with("panic:")) {
         ScanError::Panic(detail)
     } else if has("context deadline exceeded") {
-        ScanError::Timeout(limit)
+        ScanError::Timeout(timeout)
     } else if has("unable to find the specified image") {
         ScanError::ImageNotFound {
             image: subject.to_owned(),
             detail,
         }
     } else if has("unable to initialize archive image") {
-        ScanError::NoArchive {
+        ScanError::InvalidArchive {
             path: subject.to_owned(),
             detail,
         }
@@ -118,7 +116,7 @@ pub(crate) fn of(done: &Finished, subject: &str, limit: Duration) -> ScanError {
         ScanError::Database(detail)
     } else {
         ScanError::Failed {
-            ending: done.ending(),
+            ending: output.ending(),
             detail,
         }
     }
@@ -130,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    fn ended(code: i32, lines: &[&str]) -> Finished {
+    fn exited(code: i32, lines: &[&str]) -> Finished {
         Finished {
             status: std::process::ExitStatus::from_raw(code << 8),
             stdout: Vec::new(),
@@ -139,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn each_ending_of_trivy_is_told_apart() {
+    fn each_failure_of_trivy_has_its_error() {
         let fatal = |text: &str| {
             vec![
                 "2026-11-23T12:08:56Z\tINFO\t[vuln] Vulnerability scanning is enabled".to_owned(),
@@ -166,17 +164,17 @@ mod tests {
                 fatal(
                     "init error: DB error: failed to download vulnerability DB: OCI artifact error",
                 ),
-                "Trivy could not use its database",
+                "Trivy failed to open its database",
             ),
             (
                 1,
                 fatal("filter error: filtering error: VEX error: unable to load VEX"),
-                "a VEX document could not be read",
+                "failed to read a VEX document",
             ),
             (
                 1,
                 fatal("scan error: context deadline exceeded"),
-                "Trivy had not finished after 600 s",
+                "Trivy timed out after 600s",
             ),
             (
                 2,
@@ -184,7 +182,7 @@ mod tests {
                     "panic: runtime error: invalid memory address".into(),
                     "goroutine 1 [running]:".into(),
                 ],
-                "Trivy broke down",
+                "Trivy crashed",
             ),
             (
                 1,
@@ -194,7 +192,8 @@ mod tests {
         ];
         for (code, lines, expected) in table {
             let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-            let error = of(&ended(code, &lines), "app:1", Duration::from_secs(600)).to_string();
+            let error =
+                from_output(&exited(code, &lines), "app:1", Duration::from_secs(600)).to_string();
             assert!(error.starts_with(expected), "{error}");
         }
     }

@@ -1,15 +1,16 @@
-//! Trivy: its argv, its JSON report and its database.
+//! Trivy: command line, JSON report, SBOM and vulnerability database.
 //!
 //! - [`Database`]: the vulnerability database, from a list of mirrors, with its age;
-//! - [`Scan`]: one run of Trivy, whose answer is a [`Report`] and the bytes that it was read from;
-//! - [`Sbom`]: the software bill of materials, from a report;
-//! - [`ScanError`]: why there is no answer, each with its cure;
-//! - [`Severity`]: how bad, in the words of the advisories.
+//! - [`Scan`]: one run of Trivy, whose output is a [`Report`] and the bytes that it was parsed from;
+//! - [`SbomFormat`]: the SBOM of a report;
+//! - [`ScanError`]: why there is no report, each with a hint;
+//! - [`Severity`]: the severity of an advisory, as Trivy reports it.
 //!
-//! Findings never change Trivy's exit code here: what a finding means is the caller's business.
+//! Findings never change Trivy's exit code here: the caller decides what a finding means.
 
 mod database;
 mod error;
+mod inputs;
 pub mod report;
 mod sbom;
 mod scan;
@@ -20,17 +21,18 @@ pub use database::{
     Database, DatabaseError, DatabaseRequest, MAX_AGE, MIRRORS, Origin, default_cache,
 };
 pub use error::ScanError;
+pub use inputs::{DatabaseAgeInputs, DatabaseInputs};
 pub use report::Report;
-pub use sbom::Sbom;
+pub use sbom::SbomFormat;
 pub use scan::{Scan, Scanned, Scanner, Target};
 pub use severity::{Severity, UnknownSeverity};
-pub use version::{REFUSED, version};
+pub use version::{REJECTED, version};
 
 use actions_toolkit::Env;
 use tool::Tool;
 
-// The flags that make a run depend on nothing but its arguments: no call home, no `trivy.yaml` of the
-// folder it runs in (it could turn findings off).
+// The flags that make a run depend on nothing but its arguments: no version check or telemetry, no `trivy.yaml` of the
+// directory it runs in (it could exclude findings).
 const HYGIENE: &[&str] = &[
     "--config",
     "/dev/null",
@@ -38,7 +40,7 @@ const HYGIENE: &[&str] = &[
     "--disable-telemetry",
 ];
 
-/// Trivy as a child process: it may find Docker, and sees nothing else of the run.
+/// Trivy as a child process: it sees where Docker is, and nothing else of the environment.
 fn tool(env: &Env) -> Tool {
     let tool = Tool::new("trivy", env).env("TRIVY_DISABLE_VEX_NOTICE", "true");
     match env.get("DOCKER_HOST") {

@@ -1,7 +1,6 @@
 //! The JSON report of Trivy, schema version 2 (`pkg/types/report.go` of Trivy).
 //!
-//! Only what is used here is read; every field may be absent, since Trivy leaves out what is empty
-//! and adds fields from version to version.
+//! Only fields that are used are parsed. Every field may be absent: Trivy omits empty ones, and versions add new ones.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use crate::Severity;
 
-/// A list that is absent, `null` or there.
+/// A list that may be absent or `null`.
 fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(d)?.unwrap_or_default())
 }
@@ -30,31 +29,31 @@ model! {
         /// Version of the format; 2.
         schema_version: u32,
         /// The Trivy that wrote it.
-        trivy: Writer,
+        trivy: Generator,
         /// When it was written, RFC 3339.
         created_at: String,
-        /// The name that was given to Trivy.
+        /// The image or path on the command line.
         artifact_name: String,
         /// `container_image`, `filesystem`, `repository`.
         artifact_type: String,
-        /// What is known of the whole artifact.
+        /// The artifact as a whole.
         metadata: Metadata,
-        /// Findings and packages by the file or the system that they are in; absent when clean.
+        /// Findings and packages by file or operating system.
         #[serde(deserialize_with = "list")]
-        results: Vec<ResultOf>,
+        results: Vec<ScanResult>,
     }
 }
 
 model! {
     /// The Trivy that wrote a report.
-    Writer {
+    Generator {
         /// Its version, `0.72.0`.
         version: String,
     }
 }
 
 model! {
-    /// What is known of the whole artifact.
+    /// The artifact as a whole.
     Metadata {
         /// The distribution of an image.
         #[serde(rename = "OS")]
@@ -80,15 +79,15 @@ model! {
         family: String,
         /// Its version, `13.1`.
         name: String,
-        /// Whether its vendor has ended its support.
+        /// Whether it has reached end of life.
         #[serde(rename = "EOSL")]
         end_of_life: bool,
     }
 }
 
 model! {
-    /// What was found in one file, or in one system's package database.
-    ResultOf {
+    /// The results for one file, or for the package database of an operating system.
+    ScanResult {
         /// The file, relative to what was scanned; for an image's own packages, a description.
         target: String,
         /// `os-pkgs`, `lang-pkgs`, `config`, `secret`, `license`, `license-file`, `custom`.
@@ -109,14 +108,14 @@ model! {
         /// Secrets, their values censored.
         #[serde(deserialize_with = "list")]
         secrets: Vec<SecretFinding>,
-        /// Findings that an ignore file or a VEX document took out, with the reason.
+        /// Findings that an ignore file or a VEX document suppressed, with the reason.
         #[serde(rename = "ExperimentalModifiedFindings", deserialize_with = "list")]
         modified: Vec<Modified>,
     }
 }
 
 model! {
-    /// A package that is installed or asked for.
+    /// A package that is installed or required.
     Package {
         /// Name and version, unique in the result.
         #[serde(rename = "ID")]
@@ -134,7 +133,7 @@ model! {
         file_path: String,
         /// `root`, `direct` or `indirect`; empty where unknown.
         relationship: String,
-        /// The layer that brought it.
+        /// The layer that installed it.
         layer: Layer,
     }
 }
@@ -190,32 +189,32 @@ model! {
         /// The package's identity.
         #[serde(rename = "PkgIdentifier")]
         identifier: Identifier,
-        /// The version that was found.
+        /// The installed version.
         installed_version: String,
-        /// Versions without the fault, as `1.2.3, 2.0.1`; empty if there is none yet.
+        /// Versions that fix it, `1.2.3, 2.0.1`; empty if there is none yet.
         fixed_version: String,
         /// `affected`, `fixed`, `will_not_fix`, `end_of_life` and so on.
         status: String,
-        /// The layer that brought the package.
+        /// The layer that installed the package.
         layer: Layer,
-        /// Who rated it: a key of [`Vulnerability::cvss`].
+        /// The source of the severity: a key of [`Vulnerability::cvss`].
         severity_source: String,
-        /// A page on it.
+        /// Its page.
         #[serde(rename = "PrimaryURL")]
         primary_url: String,
         /// One line.
         title: String,
         /// Several lines.
         description: String,
-        /// How bad.
+        /// As rated by the source.
         severity: Severity,
         /// Weaknesses, `CWE-787`.
         #[serde(rename = "CweIDs", deserialize_with = "list")]
         cwes: Vec<String>,
-        /// Scores by who gave them.
+        /// Scores by source.
         #[serde(rename = "CVSS")]
         cvss: BTreeMap<String, Cvss>,
-        /// Pages on it.
+        /// Further pages.
         #[serde(deserialize_with = "list")]
         references: Vec<String>,
     }
@@ -234,7 +233,7 @@ model! {
 }
 
 model! {
-    /// Results of the checks of one file, in numbers.
+    /// The number of checks of one file by result.
     MisconfSummary {
         /// Passed.
         successes: u32,
@@ -255,14 +254,14 @@ model! {
         description: String,
         /// What is wrong here.
         message: String,
-        /// How to put it right.
+        /// How to fix it.
         resolution: String,
-        /// How bad.
+        /// As rated by the source.
         severity: Severity,
-        /// A page on it.
+        /// Its page.
         #[serde(rename = "PrimaryURL")]
         primary_url: String,
-        /// Pages on it.
+        /// Further pages.
         #[serde(deserialize_with = "list")]
         references: Vec<String>,
         /// `PASS`, `FAIL` or `EXCEPTION`.
@@ -285,14 +284,14 @@ model! {
 }
 
 model! {
-    /// A secret in a file. Its text is not read: it must not get any further.
+    /// A secret in a file. Its text is not parsed, so that it does not get any further.
     SecretFinding {
         /// `aws-access-key-id`.
         #[serde(rename = "RuleID")]
         rule: String,
         /// `AWS`, `GitHub`.
         category: String,
-        /// How bad.
+        /// As rated by the source.
         severity: Severity,
         /// One line on the kind of secret.
         title: String,
@@ -304,15 +303,15 @@ model! {
 }
 
 model! {
-    /// A finding that was taken out of the results.
+    /// A suppressed finding.
     Modified {
         /// `vulnerability`, `misconfiguration`, `secret`, `license`.
         r#type: String,
         /// `ignored`, `not_affected`, `fixed`.
         status: String,
-        /// The reason that was given.
+        /// The reason in the ignore file or VEX document.
         statement: String,
-        /// The file that says so.
+        /// The ignore file or VEX document.
         source: String,
         /// The finding: a [`Vulnerability`], a [`Misconfiguration`] or a [`SecretFinding`].
         finding: Value,

@@ -3,125 +3,127 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actions_toolkit::{Env, Log};
+use actions_toolkit::{Env, Log, choice};
 
-use crate::error::{of, start_of};
+use crate::error::{from_output, start_of};
 use crate::{HYGIENE, Report, ScanError, tool};
 
-/// What is scanned.
+/// Something to scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// An image of Docker or, if it isn't there, of its registry.
+    /// An image in Docker or, failing that, in its registry.
     Image(String),
-    /// An image saved by `docker save`, or the folder of an OCI layout.
-    ImageTar(PathBuf),
-    /// Lock files and secrets in a folder, or one lock file.
+    /// An image saved by `docker save`, or the directory of an OCI layout.
+    Archive(PathBuf),
+    /// Lock files and secrets in a directory, or one lock file.
     Filesystem(PathBuf),
-    /// Dockerfiles, Kubernetes manifests and the like in a folder, or one of them.
+    /// Dockerfiles, Kubernetes manifests and similar configuration in a directory, or one such file.
     Config(PathBuf),
 }
 
 impl Target {
-    /// The kind of scan, as authors write it.
+    /// The value of the input `scan-type`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Image(_) => "image",
-            Self::ImageTar(_) => "archive",
+            Self::Archive(_) => "archive",
             Self::Filesystem(_) => "fs",
             Self::Config(_) => "config",
         }
     }
 }
 
-/// What is looked for in an image or a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scanner {
-    /// Vulnerable packages.
-    Vulnerabilities,
-    /// Secrets in files.
-    Secrets,
+choice! {
+    /// What to look for in an image or a directory.
+    #[derive(PartialEq, Eq)]
+    pub enum Scanner {
+        /// Vulnerable packages.
+        Vulnerabilities = "vuln",
+        /// Secrets in files.
+        Secrets = "secret",
+    }
 }
 
-/// One run of Trivy: everything that it depends on.
+/// One run of Trivy, with everything that it depends on.
 #[derive(Debug, Clone)]
 pub struct Scan {
-    /// What is scanned.
+    /// What to scan.
     pub target: Target,
-    /// What is looked for; without a meaning for [`Target::Config`].
+    /// What to look for; ignored for [`Target::Config`].
     pub scanners: Vec<Scanner>,
     /// Trivy's cache, which holds the database.
     pub cache: PathBuf,
-    /// The folder that the paths of the target start from.
-    pub folder: PathBuf,
+    /// The directory that relative paths start from.
+    pub directory: PathBuf,
     /// The file of findings to ignore.
     pub ignore_file: Option<PathBuf>,
-    /// VEX documents: findings that they call not affected or fixed are taken out, with their reason.
+    /// VEX documents: findings with the status `not_affected` or `fixed` are suppressed.
     pub vex: Vec<PathBuf>,
     /// The platform of a multi-platform image, `linux/arm64`; without it, this machine's.
     pub platform: Option<String>,
-    /// A folder with a `config.json` that has the credentials of registries.
+    /// A directory whose `config.json` has the credentials of registries.
     pub docker_config: Option<PathBuf>,
-    /// Whether other runs use the same cache at the same time.
+    /// Whether other runs use the same cache in parallel.
     pub shared_cache: bool,
-    /// Files and folders of a folder's scan to leave out.
+    /// Files and directories to exclude from the scan of a directory.
     pub skip: Vec<PathBuf>,
-    /// Limit of the run.
-    pub limit: Duration,
+    /// Timeout of the run.
+    pub timeout: Duration,
 }
 
-/// What Trivy answered.
+/// The output of a scan.
 #[derive(Debug, Clone)]
 pub struct Scanned {
-    /// The report.
+    /// The parsed report.
     pub report: Report,
-    /// The same as Trivy wrote it, for other tools.
+    /// The bytes that Trivy wrote, for other tools.
     pub raw: Vec<u8>,
 }
 
 impl Scan {
-    /// Look for vulnerable packages and secrets in `target`, ten minutes at most.
+    /// Look for vulnerable packages and secrets in `target`, with a timeout of ten minutes.
     pub fn new(target: Target, cache: impl Into<PathBuf>) -> Self {
         Self {
             target,
             scanners: vec![Scanner::Vulnerabilities, Scanner::Secrets],
             cache: cache.into(),
-            folder: PathBuf::from("."),
+            directory: PathBuf::from("."),
             ignore_file: None,
             vex: Vec::new(),
             platform: None,
             docker_config: None,
             shared_cache: false,
             skip: Vec::new(),
-            limit: Duration::from_secs(600),
+            timeout: Duration::from_secs(600),
         }
     }
 
-    /// Whether it needs the database.
+    /// Whether the scan reads the vulnerability database.
     pub fn needs_database(&self) -> bool {
         !matches!(self.target, Target::Config(_))
             && self.scanners.contains(&Scanner::Vulnerabilities)
     }
 
-    /// The arguments of Trivy.
+    /// The command line after `trivy`.
     pub fn argv(&self) -> Vec<String> {
         let mut argv: Vec<String> = vec![self.command().into()];
         argv.extend(HYGIENE.iter().map(ToString::to_string));
         let mut add = |parts: &[&str]| argv.extend(parts.iter().map(ToString::to_string));
         add(&["--format", "json", "--exit-code", "0"]);
         add(&["--cache-dir", &text(&self.cache)]);
-        add(&["--timeout", &format!("{}s", self.limit.as_secs())]);
+        add(&["--timeout", &format!("{}s", self.timeout.as_secs())]);
         if matches!(self.target, Target::Config(_)) {
-            // The checks of this Trivy's own version: the same today and tomorrow.
+            // The checks that are built into this version, so that a result depends on the version alone.
             add(&["--skip-check-update"]);
         } else {
             add(&["--list-all-pkgs", "--show-suppressed", "--no-progress"]);
             add(&["--skip-db-update", "--skip-java-db-update"]);
             add(&["--skip-vex-repo-update", "--offline-scan"]);
             if self.shared_cache {
-                // The cache on disk is for one run at a time: a second one gives up.
+                // The cache on disk is locked by one run; a second one fails.
                 add(&["--cache-backend", "memory"]);
             }
-            let scanners: Vec<_> = self.scanners.iter().map(|s| s.name()).collect();
+            let scanners: Vec<_> = self.scanners.iter().map(ToString::to_string).collect();
             add(&["--scanners", &scanners.join(",")]);
         }
         if let Some(file) = &self.ignore_file {
@@ -134,45 +136,45 @@ impl Scan {
             add(&["--platform", platform]);
         }
         for path in &self.skip {
-            // Which of the two it is may not be known before the run.
+            // The path may not exist yet, so it can become either.
             add(&["--skip-files", &text(path), "--skip-dirs", &text(path)]);
         }
         match &self.target {
             Target::Image(image) => add(&["--image-src", "docker,remote", "--", image]),
-            Target::ImageTar(path) => add(&["--input", &text(path)]),
+            Target::Archive(path) => add(&["--input", &text(path)]),
             Target::Filesystem(path) | Target::Config(path) => add(&["--", &text(path)]),
         }
         argv
     }
 
-    /// Run it; Trivy's own log goes to `log` in a group.
+    /// Run Trivy; its log goes to `log` in a group.
     ///
     /// # Errors
-    /// [`ScanError`] when there is no report.
+    /// [`ScanError`] without a report.
     pub async fn run(&self, env: &Env, log: &Log) -> Result<Scanned, ScanError> {
-        // Trivy ends itself at the limit, with a better message; a Trivy that hangs is stopped.
-        let last = self.limit + self.limit / 10;
+        // Trivy enforces its timeout itself, with a better message; one that hangs is stopped.
+        let deadline = self.timeout + self.timeout / 10;
         let mut tool = tool(env)
             .args(self.argv())
-            .folder(&self.folder)
-            .limit(last * 2);
-        if let Some(folder) = &self.docker_config {
-            tool = tool.env("DOCKER_CONFIG", folder);
+            .folder(&self.directory)
+            .limit(deadline * 2);
+        if let Some(directory) = &self.docker_config {
+            tool = tool.env("DOCKER_CONFIG", directory);
         }
         let title = format!("trivy {} {}", self.command(), self.subject());
-        let done = tokio::time::timeout(last, tool.capture(log, &title))
+        let output = tokio::time::timeout(deadline, tool.capture(log, &title))
             .await
-            .map_err(|_| ScanError::Timeout(self.limit))?
+            .map_err(|_| ScanError::Timeout(self.timeout))?
             .map_err(ScanError::Start)?;
-        if done.code() != Some(0) {
-            return Err(of(&done, &self.subject(), self.limit));
+        if output.code() != Some(0) {
+            return Err(from_output(&output, &self.subject(), self.timeout));
         }
-        Scanned::read(done.stdout)
+        Scanned::parse(output.stdout)
     }
 
     fn command(&self) -> &'static str {
         match self.target {
-            Target::Image(_) | Target::ImageTar(_) => "image",
+            Target::Image(_) | Target::Archive(_) => "image",
             Target::Filesystem(_) => "fs",
             Target::Config(_) => "config",
         }
@@ -181,32 +183,23 @@ impl Scan {
     fn subject(&self) -> String {
         match &self.target {
             Target::Image(image) => image.clone(),
-            Target::ImageTar(path) | Target::Filesystem(path) | Target::Config(path) => text(path),
+            Target::Archive(path) | Target::Filesystem(path) | Target::Config(path) => text(path),
         }
     }
 }
 
 impl Scanned {
-    /// Read a report.
+    /// Parse a report.
     ///
     /// # Errors
-    /// [`ScanError::NotJson`] when `raw` is something else.
-    pub fn read(raw: Vec<u8>) -> Result<Self, ScanError> {
+    /// [`ScanError::NotJson`] when `raw` is not a report of schema version 2.
+    pub fn parse(raw: Vec<u8>) -> Result<Self, ScanError> {
         match serde_json::from_slice::<Report>(&raw) {
             Ok(report) if report.schema_version == 2 => Ok(Self { report, raw }),
             _ => Err(ScanError::NotJson {
-                what: "to the scan".into(),
+                command: "trivy".into(),
                 start: start_of(&raw),
             }),
-        }
-    }
-}
-
-impl Scanner {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Vulnerabilities => "vuln",
-            Self::Secrets => "secret",
         }
     }
 }
@@ -227,7 +220,7 @@ mod tests {
             scan.argv().join(" ")
         };
         insta::assert_snapshot!(line(Target::Image("app:1".into()), |_| {}), @"image --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --image-src docker,remote -- app:1");
-        insta::assert_snapshot!(line(Target::ImageTar("a.tar".into()), |scan| {
+        insta::assert_snapshot!(line(Target::Archive("a.tar".into()), |scan| {
             scan.scanners = vec![Scanner::Vulnerabilities];
             scan.ignore_file = Some(".trivyignore".into());
         }), @"image --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln --ignorefile .trivyignore --input a.tar");
@@ -238,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_refused() {
+    fn an_output_that_is_not_a_report_is_rejected() {
         for raw in [
             "",
             "{\"SchemaVersion\":2,\"Res",
@@ -246,10 +239,10 @@ mod tests {
             "{}",
             "{\"SchemaVersion\":3}",
         ] {
-            let error = Scanned::read(raw.into()).unwrap_err();
+            let error = Scanned::parse(raw.into()).unwrap_err();
             assert!(matches!(error, ScanError::NotJson { .. }), "{raw}");
         }
-        assert!(Scanned::read("{\"SchemaVersion\":2}".into()).is_ok());
+        assert!(Scanned::parse("{\"SchemaVersion\":2}".into()).is_ok());
     }
 
     #[test]

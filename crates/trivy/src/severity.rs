@@ -1,14 +1,14 @@
-//! How bad a finding is.
+//! The severity of a finding.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
-/// The severities that Trivy knows, from least to worst.
+/// Trivy's severities, from least to worst.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Nobody has rated it yet.
+    /// Not rated yet.
     #[default]
     Unknown,
     /// Low.
@@ -21,9 +21,9 @@ pub enum Severity {
     Critical,
 }
 
-/// A word that names no severity.
+/// A text that is not the name of a severity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("is no severity; use one of `unknown`, `low`, `medium`, `high`, `critical`")]
+#[error("invalid severity; expected one of `unknown`, `low`, `medium`, `high`, `critical`")]
 pub struct UnknownSeverity;
 
 impl Severity {
@@ -36,7 +36,7 @@ impl Severity {
         Self::Unknown,
     ];
 
-    /// Its name in lower case.
+    /// The name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -48,7 +48,7 @@ impl Severity {
     }
 }
 
-// A severity that is not known is an unknown one: a new word must not make a report unreadable.
+// A severity of a later Trivy is `Unknown`, so that the report stays readable.
 impl From<String> for Severity {
     fn from(text: String) -> Self {
         text.parse().unwrap_or_default()
@@ -78,7 +78,7 @@ impl FromStr for Severity {
     }
 }
 
-// A severity that a later Trivy may add is unknown to us: that must not lose the whole report.
+// A severity of a later Trivy is `Unknown`, so that the report stays readable.
 impl<'de> Deserialize<'de> for Severity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -91,13 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn severities_are_ordered_and_read_in_any_case() {
+    fn severities_are_ordered_and_parsed_in_any_case() {
         assert!(Severity::Critical > Severity::High && Severity::Low > Severity::Unknown);
         assert_eq!("HIGH".parse(), Ok(Severity::High));
         assert_eq!("Low".parse(), Ok(Severity::Low));
         assert_eq!("severe".parse::<Severity>(), Err(UnknownSeverity));
-        let read: Severity = serde_json::from_str("\"NEGLIGIBLE\"").unwrap();
-        assert_eq!(read, Severity::Unknown);
+        let later: Severity = serde_json::from_str("\"NEGLIGIBLE\"").unwrap();
+        assert_eq!(later, Severity::Unknown);
         assert_eq!(format!("{:<8}|", Severity::High), "high    |");
     }
 }

@@ -1,4 +1,4 @@
-//! Which Trivy this is, and which ones are refused.
+//! The version of Trivy, and versions that are rejected.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::{ScanError, tool};
 
 /// Versions that were published by an attacker (CVE-2026-33634).
-pub const REFUSED: &[&str] = &["0.69.4", "0.69.5", "0.69.6"];
+pub const REJECTED: &[&str] = &["0.69.4", "0.69.5", "0.69.6"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -19,7 +19,7 @@ struct Version {
 /// The version of the `trivy` in `PATH`.
 ///
 /// # Errors
-/// When there is none, when it does not say its version, or when it is one of [`REFUSED`].
+/// When there is none, when it does not print its version, or when it is one of [`REJECTED`].
 pub async fn version(env: &Env, log: &Log) -> Result<String, ScanError> {
     let done = tool(env)
         .args(["version", "--format", "json", "--config", "/dev/null"])
@@ -29,13 +29,13 @@ pub async fn version(env: &Env, log: &Log) -> Result<String, ScanError> {
         .map_err(ScanError::Start)?;
     let Ok(Version { version }) = serde_json::from_slice(&done.stdout) else {
         return Err(ScanError::NotJson {
-            what: "to the question for its version".into(),
+            command: "trivy version".into(),
             start: crate::error::start_of(&done.stdout),
         });
     };
     let version = version.trim_start_matches('v').to_owned();
-    if REFUSED.contains(&version.as_str()) {
-        return Err(ScanError::Refused(version));
+    if REJECTED.contains(&version.as_str()) {
+        return Err(ScanError::Rejected(version));
     }
     Ok(version)
 }

@@ -1,27 +1,32 @@
+use super::outputs::outputs;
 use super::*;
 use crate::build::{Build, Stage};
-use crate::coverage::FileCoverage;
-use crate::junit::Junit;
-use crate::place::Map;
-use crate::proof::{Built, ImageProof, SuiteProof, TestRun};
-use crate::request::{GitHubRequest, Smoke, Tests};
+use crate::outcome::{BuildOutcome, Health, ImageOutcome, TestOutcome, TestRun};
+use crate::request::{self, Smoke, Tests};
+use crate::source_map::SourceMap;
+use crate::tests::coverage::{Coverage, FileCoverage};
+use crate::tests::junit::Junit;
 
 fn request() -> Request {
+    let workspace = actions_toolkit::Workspace::new("/w");
+    let file = |input, path| workspace.path(input, path).unwrap();
     Request {
         workspace: "/w".into(),
-        context: "/w/app".into(),
-        dockerfile: "Dockerfile".into(),
-        image: "flask-app:f00".parse().unwrap(),
-        target: None,
-        build_args: Vec::new(),
-        secrets: docker::BuildSecrets::default(),
-        labels: Vec::new(),
-        cache: docker::Cache::default(),
-        build_timeout: Duration::from_secs(60),
+        build: request::Build {
+            context: "/w/app".into(),
+            dockerfile: "Dockerfile".into(),
+            image: "flask-app:f00".parse().unwrap(),
+            target: None,
+            args: Vec::new(),
+            secrets: docker::BuildSecrets::default(),
+            labels: Vec::new(),
+            cache: docker::Cache::default(),
+            timeout: Duration::from_secs(60),
+        },
         linting: None,
         dependencies: None,
-        sarif_file: "ci.sarif".into(),
-        github: GitHubRequest {
+        sarif_file: file("sarif-file", "ci.sarif"),
+        github: github::GitHubInputs {
             token: None,
             upload: true,
             comment: true,
@@ -29,7 +34,7 @@ fn request() -> Request {
         tests: Some(Tests {
             target: "test".into(),
             junit_path: "/results/junit.xml".into(),
-            junit_file: "junit.xml".into(),
+            junit_file: file("junit-file", "junit.xml"),
             coverage_path: "/results/coverage.xml".into(),
             min_coverage: None,
             baseline: None,
@@ -39,17 +44,17 @@ fn request() -> Request {
             path: "/health".into(),
             port: None,
             timeout: Duration::from_secs(60),
-            grace: Duration::from_secs(10),
+            stop_timeout: Duration::from_secs(10),
         }),
     }
 }
 
-fn tested(cases: &str) -> TestRun {
+fn test_run(cases: &str) -> TestRun {
     TestRun {
         junit: Junit::parse(&format!("<testsuite>{cases}</testsuite>")).unwrap(),
         new_failures: None,
         time: Duration::from_millis(1500),
-        map: Map {
+        source_map: SourceMap {
             workspace: "/w".into(),
             context: "/w/app".into(),
             workdir: "/app".into(),
@@ -58,10 +63,10 @@ fn tested(cases: &str) -> TestRun {
 }
 
 #[test]
-fn a_good_run() {
-    let proof = Proof {
-        suite: SuiteProof {
-            built: Built {
+fn a_successful_run() {
+    let outcome = Outcome {
+        tests: TestOutcome {
+            build: BuildOutcome {
                 build: Some(Build {
                     title: "stage `test`".into(),
                     time: Duration::from_secs(9),
@@ -72,9 +77,9 @@ fn a_good_run() {
                         seconds: 8.25,
                     }],
                 }),
-                ..Built::default()
+                ..BuildOutcome::default()
             },
-            tests: Some(tested(
+            run: Some(test_run(
                 "<testcase name='a' time='0.5'/><testcase name='b'><skipped/></testcase><testcase name='c'><flakyFailure/></testcase>",
             )),
             coverage: Some(Coverage {
@@ -85,9 +90,9 @@ fn a_good_run() {
                     missing: vec![7],
                 }],
             }),
-            ..SuiteProof::default()
+            ..TestOutcome::default()
         },
-        image: ImageProof {
+        image: ImageOutcome {
             image: Some(docker::ImageInfo {
                 id: "sha256:0a".into(),
                 size: 81_234_567,
@@ -105,12 +110,12 @@ fn a_good_run() {
                 stopped: Some((0, Duration::from_millis(300))),
                 problem: None,
             }),
-            named: true,
-            ..ImageProof::default()
+            is_tagged: true,
+            ..ImageOutcome::default()
         },
-        ..Proof::default()
+        ..Outcome::default()
     };
-    insta::assert_snapshot!(summary(&request(), &proof, &[]), @"
+    insta::assert_snapshot!(summary(&request(), &outcome, &[]), @"
     ## ci: `flask-app:f00`
 
     | | Check | |
@@ -118,13 +123,13 @@ fn a_good_run() {
     | ✅ | Tests | 2 passed, 1 skipped, 1 only after a rerun in 1.5 s |
     | ✅ | Coverage | 95.00 % (19 of 20 lines and branches) |
     | ✅ | Image | `sha256:0a`, 81.2 MB |
-    | ✅ | Smoke test | `GET /health` healthy after 0.8 s; its HEALTHCHECK agrees; stopped in 0.3 s (exit code 0) |
+    | ✅ | Smoke test | `GET /health` healthy after 0.8 s; HEALTHCHECK passed; stopped in 0.3 s (exit code 0) |
 
     ### Flaky tests
 
     - `c` passed only after a rerun
 
-    <details><summary>What the tests do not run</summary>
+    <details><summary>Not covered by tests</summary>
 
     | File | Coverage | Lines |
     |---|--:|---|
@@ -156,7 +161,7 @@ fn a_good_run() {
 
     </details>
     ");
-    let outputs: Vec<_> = outputs(&request(), &proof)
+    let outputs: Vec<_> = outputs(&request(), &outcome)
         .into_iter()
         .map(|(n, v)| format!("{n}={v}"))
         .collect();
@@ -167,24 +172,24 @@ fn a_good_run() {
 }
 
 #[test]
-fn failed_tests_are_told_in_full() {
-    let proof = Proof {
-        suite: SuiteProof {
-            tests: Some(tested(
+fn failed_tests_are_reported_in_full() {
+    let outcome = Outcome {
+        tests: TestOutcome {
+            run: Some(test_run(
                 "<testcase classname='m' name='f[&lt;b&gt;]'><failure message='assert 1 == 2'>E ```\nboom</failure></testcase>",
             )),
-            built: Built {
-                evidence: Some(Evidence {
+            build: BuildOutcome {
+                log_tail: Some(LogTail {
                     title: "Last lines".into(),
                     lines: vec!["::error::x".into()],
                 }),
-                ..Built::default()
+                ..BuildOutcome::default()
             },
-            ..SuiteProof::default()
+            ..TestOutcome::default()
         },
-        ..Proof::default()
+        ..Outcome::default()
     };
-    insta::assert_snapshot!(summary(&request(), &proof, &[]), @"
+    insta::assert_snapshot!(summary(&request(), &outcome, &[]), @"
     ## ci: `flask-app:f00`
 
     | | Check | |
@@ -213,11 +218,11 @@ fn failed_tests_are_told_in_full() {
 }
 
 #[test]
-fn the_log_ends_with_what_was_shown() {
+fn the_last_line_of_the_log() {
     let full = request();
     assert_eq!(
         last_line(&full),
-        "`flask-app:f00` is built, tested, serves and stops"
+        "`flask-app:f00` is built, tested, healthy"
     );
     let bare = Request {
         tests: None,
@@ -228,43 +233,43 @@ fn the_log_ends_with_what_was_shown() {
 }
 
 #[test]
-fn what_was_left_out_is_said() {
+fn skipped_checks_are_reported() {
     let request = Request {
         tests: None,
         smoke: None,
         ..request()
     };
-    insta::assert_snapshot!(summary(&request, &Proof::default(), &[]), @"
+    insta::assert_snapshot!(summary(&request, &Outcome::default(), &[]), @"
     ## ci: `flask-app:f00`
 
     | | Check | |
     |---|---|---|
-    | ➖ | Tests | left out (`test-target: none`) |
+    | ➖ | Tests | skipped (`test-target: none`) |
     | ❔ | Image | not built |
-    | ➖ | Smoke test | left out (`health-path: none`) |
+    | ➖ | Smoke test | skipped (`health-path: none`) |
     ");
     assert_eq!(
-        outputs(&request, &Proof::default()),
+        outputs(&request, &Outcome::default()),
         [("health-status", "skipped".to_owned())]
     );
 }
 
 #[test]
-fn every_failed_test_is_an_annotation_and_the_summary_has_a_limit() {
-    let many = Proof {
-        suite: SuiteProof {
-            tests: Some(tested(
+fn every_failed_test_is_an_annotation_and_the_summary_is_limited() {
+    let many = Outcome {
+        tests: TestOutcome {
+            run: Some(test_run(
                 &"<testcase name='t'><failure>no</failure></testcase>".repeat(10_000),
             )),
-            ..SuiteProof::default()
+            ..TestOutcome::default()
         },
-        ..Proof::default()
+        ..Outcome::default()
     };
     let all = annotations::all(&request(), &many);
     assert_eq!(all.len(), 10_000);
     assert!(
         all.iter()
-            .all(|(_, place, message)| place.is_none() && message == "t: no")
+            .all(|(_, location, message)| location.is_none() && message == "t: no")
     );
     let text = summary(&request(), &many, &["something else".into()]);
     assert!(text.len() < 1024 * 1024 && text.contains("9980 more are in the JUnit report."));

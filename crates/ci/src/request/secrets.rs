@@ -1,26 +1,36 @@
 //! The secrets of a build: an id and a value each.
 
-use actions_toolkit::{BadInput, Inputs, Log, Secret};
+use actions_toolkit::{Scope, Secret, Value};
 use docker::BuildSecrets;
 
-const INPUT: &str = "build-secrets";
+/// `build-secrets`; each value is masked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SecretLines(pub(crate) BuildSecrets);
 
-/// Read the input, and mask every value.
-pub(super) fn read(inputs: &Inputs, log: &Log) -> Result<BuildSecrets, BadInput> {
-    let mut pairs: Vec<(String, Vec<u8>)> = Vec::new();
-    for (id, value) in entries(inputs.text(INPUT).unwrap_or_default())? {
-        let secret = Secret::new(value, log);
-        if pairs.iter().any(|(known, _)| *known == id) {
-            return Err(BadInput::new(INPUT, format!("`{id}` is given twice")));
+impl Value for SecretLines {
+    const SECRET: bool = true;
+    const OPTIONAL: bool = true;
+
+    fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, String> {
+        let mut pairs: Vec<(String, Vec<u8>)> = Vec::new();
+        for (id, value) in entries(text)? {
+            let secret = Secret::parse(&value, scope)?;
+            if pairs.iter().any(|(known, _)| *known == id) {
+                return Err(format!("`{id}` is set twice"));
+            }
+            pairs.push((id, secret.expose().as_bytes().to_vec()));
         }
-        pairs.push((id, secret.expose().as_bytes().to_vec()));
+        Ok(Self(pairs.into_iter().collect()))
     }
-    Ok(pairs.into_iter().collect())
+
+    fn absent() -> Option<Self> {
+        Some(Self::default())
+    }
 }
 
-// Lines `id=value`; a value that starts with a double quote goes on to the line that ends with one, and two of
-// them stand for one. An error names the line and the id, never the value.
-fn entries(text: &str) -> Result<Vec<(String, String)>, BadInput> {
+// Lines `id=value`; a value that starts with a double quote continues to the line that ends with one, and two of
+// them mean one. An error names the line and the id, never the value.
+fn entries(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut entries = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
@@ -31,28 +41,21 @@ fn entries(text: &str) -> Result<Vec<(String, String)>, BadInput> {
             .split_once('=')
             .map(|(id, value)| (id.trim(), value))
             .filter(|(id, _)| !id.is_empty() && !id.contains(char::is_whitespace))
-            .ok_or_else(|| {
-                let number = number + 1;
-                BadInput::new(
-                    INPUT,
-                    format!("line {number} is not of the form `id=value`"),
-                )
-            })?;
+            .ok_or_else(|| format!("line {} is not of the form `id=value`", number + 1))?;
         let Some(first) = value.strip_prefix('"') else {
             if value.is_empty() {
-                return Err(BadInput::new(INPUT, format!("`{id}` has no value")));
+                return Err(format!("`{id}` has no value"));
             }
             entries.push((id.to_owned(), value.to_owned()));
             continue;
         };
         let mut quoted = first.to_owned();
         while !is_closed(&quoted) {
-            let Some((_, more)) = lines.next() else {
-                let problem = format!("the quotes of `{id}` are not closed");
-                return Err(BadInput::new(INPUT, problem));
+            let Some((_, line)) = lines.next() else {
+                return Err(format!("the quotes of `{id}` are not closed"));
             };
             quoted.push('\n');
-            quoted.push_str(more);
+            quoted.push_str(line);
         }
         let value = quoted.trim_end();
         let value = value.strip_suffix('"').unwrap_or(value);
@@ -61,11 +64,11 @@ fn entries(text: &str) -> Result<Vec<(String, String)>, BadInput> {
     Ok(entries)
 }
 
-// Whether the last quote is one that closes: a pair of them stands for one.
+// Whether the last quote closes: a pair of quotes means one.
 fn is_closed(quoted: &str) -> bool {
     let end = quoted.trim_end();
-    let marks = end.len() - end.trim_end_matches('"').len();
-    marks % 2 == 1
+    let quotes = end.len() - end.trim_end_matches('"').len();
+    quotes % 2 == 1
 }
 
 #[cfg(test)]
@@ -85,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_no_value_in_it() {
+    fn an_error_does_not_contain_the_value() {
         let table = [
             ("s3cr3t", "line 1 is not of the form `id=value`"),
             ("a=1\n=s3cr3t", "line 2 is not of the form `id=value`"),
@@ -94,8 +97,7 @@ mod tests {
             ("a=\"s3cr3t\nmore", "the quotes of `a` are not closed"),
         ];
         for (text, problem) in table {
-            let error = entries(text).unwrap_err().to_string();
-            assert_eq!(error, format!("input `build-secrets`: {problem}"));
+            assert_eq!(entries(text).unwrap_err(), problem);
         }
     }
 }

@@ -2,8 +2,8 @@ use super::*;
 use actions_toolkit::{Env, Inputs, Log};
 
 fn read(args: &[&str]) -> Result<Request, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let app = folder.path().join("app");
+    let directory = tempfile::tempdir().unwrap();
+    let app = directory.path().join("app");
     std::fs::create_dir(&app).unwrap();
     std::fs::write(
         app.join("Dockerfile"),
@@ -12,7 +12,7 @@ fn read(args: &[&str]) -> Result<Request, String> {
     .unwrap();
     std::fs::write(app.join("empty"), "# nothing\n").unwrap();
     let env = Env::from_pairs([
-        ("GITHUB_WORKSPACE", folder.path().to_str().unwrap()),
+        ("GITHUB_WORKSPACE", directory.path().to_str().unwrap()),
         ("GITHUB_REPOSITORY", "octo-org/app"),
         ("GITHUB_SHA", "f00"),
     ]);
@@ -24,20 +24,21 @@ fn read(args: &[&str]) -> Result<Request, String> {
 }
 
 #[test]
-fn the_defaults_are_those_of_a_plain_project() {
+fn the_defaults_fit_a_plain_project() {
     let request = read(&[
         "--context=./app/",
         "--image=app:1",
         "--build-args=A=1\n B_2= x=y ",
     ])
     .unwrap();
-    assert_eq!(request.dockerfile, "Dockerfile");
-    assert_eq!(request.target, None);
+    assert_eq!(request.build.dockerfile, "Dockerfile");
+    assert_eq!(request.build.target, None);
     assert_eq!(
-        request.build_args,
+        request.build.args,
         [("A".into(), "1".into()), ("B_2".into(), " x=y".into())]
     );
     let labels: Vec<_> = request
+        .build
         .labels
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
@@ -51,7 +52,7 @@ fn the_defaults_are_those_of_a_plain_project() {
     );
     let tests = request.tests.unwrap();
     assert_eq!(
-        (tests.target.as_str(), tests.junit_file.as_str()),
+        (tests.target.as_str(), tests.junit_file.relative()),
         ("test", "junit.xml")
     );
     let smoke = request.smoke.unwrap();
@@ -62,7 +63,7 @@ fn the_defaults_are_those_of_a_plain_project() {
 }
 
 #[test]
-fn tests_and_smoke_test_can_be_left_out() {
+fn tests_and_smoke_test_can_be_skipped() {
     let request = read(&[
         "--context=app",
         "--image=app:1",
@@ -72,11 +73,11 @@ fn tests_and_smoke_test_can_be_left_out() {
     ]);
     let request = request.unwrap();
     assert_eq!((request.tests, request.smoke), (None, None));
-    assert_eq!(request.target.as_deref(), Some("BUILD"));
+    assert_eq!(request.build.target.as_deref(), Some("BUILD"));
 }
 
 #[test]
-fn every_mistake_names_its_input_and_what_would_be_right() {
+fn every_error_names_its_input_and_what_is_valid() {
     let table: &[(&[&str], &str)] = &[
         (
             &["--image=App:1"],
@@ -88,7 +89,7 @@ fn every_mistake_names_its_input_and_what_would_be_right() {
         ),
         (
             &["--context=src"],
-            "input `context`: there is no folder `src` in the workspace",
+            "input `context`: there is no directory `src` in the workspace",
         ),
         (
             &["--context=../x"],
@@ -116,15 +117,15 @@ fn every_mistake_names_its_input_and_what_would_be_right() {
         ),
         (
             &["--junit-path=out.xml"],
-            "input `junit-path`: `out.xml` must start with `/` and have no blanks",
+            "input `junit-path`: `out.xml` must start with `/` and contain no whitespace",
         ),
         (
             &["--junit-file=/etc/x"],
-            "input `junit-file`: `/etc/x` must be a relative path without `..`",
+            "input `junit-file`: `/etc/x` is outside the workspace; use a path relative to it",
         ),
         (
             &["--health-path=health"],
-            "input `health-path`: `health` must start with `/` and have no blanks",
+            "input `health-path`: `health` must start with `/` and contain no whitespace",
         ),
         (
             &["--port=0"],
@@ -144,15 +145,47 @@ fn every_mistake_names_its_input_and_what_would_be_right() {
         ),
         (
             &["--build-args=A-B=1"],
-            "input `build-args`: `A-B` is no name of a build argument",
+            "input `build-args`: `A-B` is not a valid name of a build argument",
         ),
         (
             &["--build-args=A=1\nA=2"],
-            "input `build-args`: `A` is given twice",
+            "input `build-args`: `A` is set twice",
+        ),
+        (
+            &["--build-secrets=token=x\ns3cr3t"],
+            "input `build-secrets`: line 2 is not of the form `id=value`",
+        ),
+        (
+            &["--build-secrets=a=1\na=2"],
+            "input `build-secrets`: `a` is set twice",
+        ),
+        (
+            &["--junit-file=."],
+            "input `junit-file`: `.` is not the path of a file",
+        ),
+        (
+            &["--static-analysis=ruff, pylint"],
+            "input `static-analysis`: invalid value `pylint`; expected one of `ruff`, `ruff-format`, `mypy`, `bandit`, `hadolint`, `pip check`, `auto`, `none`",
+        ),
+        (
+            &["--fail-on-analysis=info"],
+            "input `fail-on-analysis`: invalid value `info`; expected one of `error`, `warning`, `note`, `none`",
+        ),
+        (
+            &["--fail-on=bad"],
+            "input `fail-on`: invalid value `bad`; expected one of `critical`, `high`, `medium`, `low`, `none`",
+        ),
+        (
+            &["--min-coverage=101"],
+            "input `min-coverage`: `101` is not a percentage between 0 and 100",
+        ),
+        (
+            &["--lock-file=requirements.txt"],
+            "input `lock-file`: there is no `requirements.txt` in the workspace",
         ),
         (
             &["--lock-file=app/empty", "--trivy-image=trivy:1"],
-            "input `trivy-image`: `trivy:1`: an image is wanted by its digest, `name@sha256:…`",
+            "input `trivy-image`: `trivy:1`: must be pinned by digest (`name@sha256:…`)",
         ),
     ];
     for (args, message) in table {

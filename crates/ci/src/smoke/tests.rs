@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_port_is_the_one_given_or_the_only_one() {
+fn the_port_is_that_of_the_input_or_the_only_one() {
     type Row = (
         Option<u16>,
         &'static [&'static str],
@@ -15,26 +15,26 @@ fn the_port_is_the_one_given_or_the_only_one() {
             None,
             &["53/udp"],
             Err(
-                "the image exposes no port for the smoke test: add `EXPOSE` to the Dockerfile, or set `port`",
+                "the image exposes no port for the smoke test; add `EXPOSE` to the Dockerfile, or set `port`",
             ),
         ),
         (
             None,
             &["80/tcp", "81/tcp"],
-            Err("the image exposes 2 ports: set `port` for the smoke test"),
+            Err("the image exposes 2 ports; set `port` for the smoke test"),
         ),
     ];
-    for (given, exposed, expected) in table {
+    for (input, exposed, expected) in table {
         let exposed: Vec<_> = exposed.iter().map(ToString::to_string).collect();
         assert_eq!(
-            port(given, &exposed).map_err(|e| e.to_string()),
+            port(input, &exposed).map_err(|e| e.to_string()),
             expected.map_err(str::to_owned)
         );
     }
 }
 
 #[test]
-fn an_application_has_to_end_when_asked() {
+fn an_application_has_to_exit_after_sigterm() {
     let stop_problem = |code| stop_problem(code, Duration::from_secs(10));
     assert_eq!(stop_problem(0), None);
     assert_eq!(stop_problem(143), None);
@@ -43,20 +43,20 @@ fn an_application_has_to_end_when_asked() {
             .unwrap()
             .contains("10 seconds after SIGTERM")
     );
-    assert!(stop_problem(1).unwrap().contains("exit code 1"));
+    assert!(stop_problem(1).unwrap().contains("exited with code 1"));
 }
 
 #[test]
-fn the_health_check_of_every_form() {
+fn every_form_of_health_check() {
     let table: [(&[&str], Option<&[&str]>); 4] = [
         (&[], None),
         (&["NONE"], None),
         (&["CMD", "curl", "x"], Some(&["curl", "x"])),
         (&["CMD-SHELL", "a || b"], Some(&["/bin/sh", "-c", "a || b"])),
     ];
-    for (given, expected) in table {
-        let given: Vec<_> = given.iter().map(ToString::to_string).collect();
-        assert_eq!(check_command(&given).as_deref(), expected);
+    for (healthcheck, expected) in table {
+        let healthcheck: Vec<_> = healthcheck.iter().map(ToString::to_string).collect();
+        assert_eq!(check_command(&healthcheck).as_deref(), expected);
     }
 }
 
@@ -74,11 +74,11 @@ fn root_has_many_names() {
 }
 
 #[test]
-fn a_known_complaint_has_a_cure() {
+fn a_known_problem_has_a_hint() {
     let lines = [
         "x".to_owned(),
         "OSError: [Errno 30] Read-only file system: '/log'".to_owned(),
     ];
-    assert!(cure(&lines).unwrap().contains("/tmp"));
-    assert_eq!(cure(&lines[..1]), None);
+    assert!(hint(&lines).unwrap().contains("/tmp"));
+    assert_eq!(hint(&lines[..1]), None);
 }

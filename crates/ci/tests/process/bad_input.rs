@@ -1,10 +1,10 @@
-//! Mistakes that are found before anything is started.
+//! Invalid inputs, which are reported before anything is started.
 
 use testkit::FakeRunner;
 
 const DOCKERFILE: &str = "FROM debian:trixie-slim AS build\nFROM build AS test\nFROM build\n";
 
-// Docker that cannot be there: a mistake is found before anybody asks for it.
+// Docker is unavailable: inputs are checked before a connection.
 fn step() -> FakeRunner {
     FakeRunner::new(env!("CARGO_BIN_EXE_ci"))
         .file("app/Dockerfile", DOCKERFILE)
@@ -14,7 +14,7 @@ fn step() -> FakeRunner {
 }
 
 #[test]
-fn bad_input_is_one_error_with_cause_and_cure() {
+fn an_invalid_input_is_one_error_with_cause_and_hint() {
     let table: &[(&[(&str, &str)], &str)] = &[
         (
             &[("imgae", "x")],
@@ -30,7 +30,7 @@ fn bad_input_is_one_error_with_cause_and_cure() {
         ),
         (
             &[("context", "src")],
-            "input `context`: there is no folder `src` in the workspace",
+            "input `context`: there is no directory `src` in the workspace",
         ),
         (
             &[("dockerfile", "Containerfile")],
@@ -50,39 +50,39 @@ fn bad_input_is_one_error_with_cause_and_cure() {
         ),
         (
             &[("build-args", "::set-env name=X::y")],
-            "input `build-args`: `::set-env name` is no name of a build argument",
+            "input `build-args`: `::set-env name` is not a valid name of a build argument",
         ),
     ];
-    for (given, message) in table {
-        let step = given
+    for (inputs, message) in table {
+        let step = inputs
             .iter()
             .fold(step(), |step, (name, value)| step.input(name, value));
-        let ended = step.run();
-        assert_eq!(ended.code, 3, "{}", ended.log);
-        assert_eq!(ended.log, format!("::error::ci: {message}\n"));
-        assert_eq!(ended.output("result"), "error");
-        assert_eq!(ended.outputs.len(), ci::ACTION.outputs.len());
+        let ran = step.run();
+        assert_eq!(ran.code, 3, "{}", ran.log);
+        assert_eq!(ran.log, format!("::error::ci: {message}\n"));
+        assert_eq!(ran.output("result"), "error");
+        assert_eq!(ran.outputs.len(), ci::ACTION.outputs.len());
         assert!(
-            ended.summary.contains("bad input") && ended.summary.contains(message),
+            ran.summary.contains("bad input") && ran.summary.contains(message),
             "{}",
-            ended.summary
+            ran.summary
         );
     }
 }
 
 #[test]
-fn without_an_engine_there_is_no_verdict() {
-    let ended = step().run();
-    assert_eq!(ended.code, 2);
-    assert_eq!(ended.output("result"), "error");
-    insta::assert_snapshot!(ended.log, @"
-    ::error::ci: while connecting to Docker at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket
+fn without_docker_there_is_no_verdict() {
+    let ran = step().run();
+    assert_eq!(ran.code, 2);
+    assert_eq!(ran.output("result"), "error");
+    insta::assert_snapshot!(ran.log, @"
+    ::error::ci: failed to connect to Docker at `/nonexistent.sock`: the socket does not exist; is Docker running, and is its socket mounted into this container?
     ");
-    insta::assert_snapshot!(ended.summary, @"
+    insta::assert_snapshot!(ran.summary, @"
     ### ❌ ci: error
 
     ```text
-    while connecting to Docker at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket
+    failed to connect to Docker at `/nonexistent.sock`: the socket does not exist; is Docker running, and is its socket mounted into this container?
     ```
     ");
 }

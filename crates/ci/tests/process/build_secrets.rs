@@ -5,7 +5,7 @@ use std::process::Command;
 use testkit::{FakeRunner, Ran};
 
 const IMAGE: &str = "seaworthy-ci-real:secrets";
-// The steps know their secrets by a hash: what a build prints is its own text.
+// The steps compare hashes, since a build may print its own text.
 const DOCKERFILE: &str = "\
 FROM debian:trixie-slim
 RUN --mount=type=secret,id=token,required=true sha256sum /run/secrets/token | grep -q ^82c824aaeb8a331d
@@ -14,7 +14,7 @@ RUN --mount=type=secret,id=other test ! -e /run/secrets/other
 ";
 
 fn run(secrets: &str) -> Ran {
-    // Nothing of an earlier run is in the way of a step that has to see its secret.
+    // Without a cache, every step has to read its secret.
     let step = FakeRunner::new(env!("CARGO_BIN_EXE_ci"))
         .file("Dockerfile", DOCKERFILE)
         .input("image", IMAGE)
@@ -27,15 +27,15 @@ fn run(secrets: &str) -> Ran {
 
 #[test]
 #[ignore = "real: needs Docker"]
-fn a_step_sees_its_secret_and_nobody_else_does() {
+fn only_the_step_sees_its_secret() {
     let ran = run("token=s3cr3t-word\nconfig=\"[global]\nindex-url = h1dden\n\"");
     assert_eq!(ran.code, 0, "{}", ran.log);
     let masks = |line: &&str| line.starts_with("::add-mask::");
-    let seen: Vec<_> = ran.log.lines().filter(|line| !masks(line)).collect();
-    let seen = seen.join("\n") + &ran.summary;
+    let output: Vec<_> = ran.log.lines().filter(|line| !masks(line)).collect();
+    let output = output.join("\n") + &ran.summary;
     assert!(
-        !seen.contains("s3cr3t-word") && !seen.contains("h1dden"),
-        "{seen}"
+        !output.contains("s3cr3t-word") && !output.contains("h1dden"),
+        "{output}"
     );
     for word in ["s3cr3t-word", "index-url = h1dden"] {
         assert!(
@@ -52,17 +52,17 @@ fn a_step_sees_its_secret_and_nobody_else_does() {
             .unwrap();
         String::from_utf8(done.stdout).unwrap()
     };
-    let known = image(&["history", "--no-trunc"]) + &image(&["image", "inspect"]);
+    let metadata = image(&["history", "--no-trunc"]) + &image(&["image", "inspect"]);
     assert!(
-        known.contains("/run/secrets") && !known.contains("s3cr3t"),
-        "{known}"
+        metadata.contains("/run/secrets") && !metadata.contains("s3cr3t"),
+        "{metadata}"
     );
     image(&["image", "rm", "--force"]);
 }
 
 #[test]
 #[ignore = "real: needs Docker"]
-fn a_secret_that_is_required_and_not_given_fails_the_step() {
+fn a_missing_required_secret_fails_the_step() {
     for secrets in ["", "config=x"] {
         let ran = run(secrets);
         assert_eq!(ran.code, 1, "{}", ran.log);

@@ -1,4 +1,4 @@
-//! What the action says of itself in three places.
+//! The declaration of the action, in three places.
 
 use std::path::Path;
 use std::process::Command;

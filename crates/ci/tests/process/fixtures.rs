@@ -1,4 +1,4 @@
-//! Small projects, each wrong in its own way, through the built binary and Docker: what their authors read.
+//! Small broken projects through the built binary and Docker: what their authors read.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,26 +42,26 @@ fn run(project: &str, inputs: &[(&str, &str)]) -> Ran {
 }
 
 // The local advisories as Trivy's database.
-fn database(folder: &Path) -> PathBuf {
-    let cache = folder.join("workspace/cache");
+fn database(directory: &Path) -> PathBuf {
+    let cache = directory.join("workspace/cache");
     let advisories =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/trivy-db/advisories.yaml");
-    let made = Command::new("trivy-db")
+    let status = Command::new("trivy-db")
         .arg(advisories)
         .arg(cache.join("db"))
         .status();
-    assert!(made.unwrap().success());
+    assert!(status.unwrap().success());
     cache
 }
 
-/// What a person sees: the annotations, then the summary, without times, sizes and ids.
-fn seen(ran: &Ran) -> String {
+/// The annotations, then the summary.
+fn output(ran: &Ran) -> String {
     let annotations = ran
         .log
         .lines()
         .filter(|line| line.starts_with("::error") || line.starts_with("::warning"));
     let annotations: Vec<_> = annotations.collect();
-    // Where a stage comes from (a cache, the network) and what it took is told in the table of builds.
+    // The table of builds depends on the cache and the network.
     let summary = ran.summary.split("<details><summary>Build: ").next();
     format!("{}\n\n{}", annotations.join("\n"), summary.unwrap())
 }
@@ -89,7 +89,7 @@ fn a_failing_test() {
     assert_eq!(ran.output("tests"), "2");
     assert_eq!(ran.output("failures"), "1");
     assert_eq!(ran.output("health-status"), "healthy");
-    settings().bind(|| insta::assert_snapshot!("failing-test", seen(&ran)));
+    settings().bind(|| insta::assert_snapshot!("failing-test", output(&ran)));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_build_that_fails() {
     assert_eq!(ran.output("image-id"), "");
     // The tests do not depend on what is broken.
     assert_eq!(ran.output("failures"), "0");
-    settings().bind(|| insta::assert_snapshot!("broken-build", seen(&ran)));
+    settings().bind(|| insta::assert_snapshot!("broken-build", output(&ran)));
 }
 
 #[test]
@@ -114,5 +114,5 @@ fn a_vulnerable_dependency() {
     assert_eq!(ran.code, 1, "{}", ran.log);
     assert_eq!(ran.output("vulnerabilities"), "1");
     assert_eq!(ran.output("sarif-file"), "ci.sarif");
-    settings().bind(|| insta::assert_snapshot!("vulnerable-dependency", seen(&ran)));
+    settings().bind(|| insta::assert_snapshot!("vulnerable-dependency", output(&ran)));
 }

@@ -1,4 +1,4 @@
-//! The application of this repository, whole and broken, through the built binary and Docker.
+//! The application of this repository, working and broken, through the built binary and Docker.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -12,7 +12,7 @@ struct App {
     image: Image,
 }
 
-/// The name of a test's image, taken away with the test.
+/// The name of a test's image, which is removed with the test.
 struct Image(String);
 
 impl Drop for Image {
@@ -54,8 +54,7 @@ impl App {
         self.file(path, &format!("{text}\n{lines}\n"))
     }
 
-    /// With `code` at the end of the module that gunicorn loads, and without the tests: they have
-    /// nothing to say on how the image serves.
+    /// With `code` at the end of the module that gunicorn loads, and without the tests, which do not depend on it.
     fn serving(self, code: &str) -> Self {
         self.append("app/wsgi.py", code)
             .input("test-target", "none")
@@ -92,7 +91,7 @@ fn red(ran: &Ran, code: i32, message: &str) {
 
 #[test]
 #[ignore = "real: needs Docker"]
-fn the_application_is_built_tested_and_serves() {
+fn the_application_is_built_tested_and_healthy() {
     let app = App::new("good").input("build-args", "APP_VERSION=7\nAPP_COMMIT=f00");
     let ran = app.step.run();
     assert_eq!(ran.code, 0, "{}", ran.log);
@@ -103,14 +102,14 @@ fn the_application_is_built_tested_and_serves() {
     assert!(ran.output("tests").parse::<u32>().unwrap() > 0);
     let format =
         "{{.Id}} {{index .Config.Labels \"org.opencontainers.image.source\"}} {{.Config.Env}}";
-    let said = docker(&["image", "inspect", "--format", format, &app.image.0]);
+    let image = docker(&["image", "inspect", "--format", format, &app.image.0]);
     let expected = format!(
         "{} https://github.com/octo-org/app ",
         ran.output("image-id")
     );
     assert!(
-        said.starts_with(&expected) && said.contains("APP_VERSION=7"),
-        "{said}"
+        image.starts_with(&expected) && image.contains("APP_VERSION=7"),
+        "{image}"
     );
     let junit = app.step.workspace().join(ran.output("junit-file"));
     assert!(
@@ -137,11 +136,11 @@ fn a_failing_test_is_annotated_on_its_line() {
     let ran = app.step.run();
     red(&ran, 1, "1 of ");
     assert_eq!(ran.output("failures"), "1");
-    // There is no image of code that fails its tests.
+    // Code that fails its tests does not become an image.
     assert_eq!(ran.output("image"), "");
-    let place = "::error file=app/tests/test_wrong.py,line=6::tests.test_wrong::test_sum: ";
+    let annotation = "::error file=app/tests/test_wrong.py,line=6::tests.test_wrong::test_sum: ";
     assert!(
-        ran.log.lines().any(|line| line.starts_with(place)),
+        ran.log.lines().any(|line| line.starts_with(annotation)),
         "{}",
         ran.log
     );
@@ -159,14 +158,14 @@ fn a_failing_step_of_the_build_is_named() {
     red(
         &ran,
         1,
-        "RUN echo before && exit 7`: its command ended with exit code 7",
+        "RUN echo before && exit 7`: its command exited with code 7",
     );
     assert!(ran.summary.contains("\nbefore\n"), "{}", ran.summary);
 }
 
 #[test]
 #[ignore = "real: needs Docker"]
-fn a_report_that_is_missing_is_no_verdict() {
+fn a_missing_report_is_an_error() {
     let app = App::new("junit").input("junit-path", "/results/other.xml");
     red(
         &app.step.run(),
@@ -186,7 +185,7 @@ fn tests_that_hang_are_stopped() {
     red(
         &ran,
         2,
-        "the test run did not end within 5 seconds, the limit that the input `test-timeout` sets",
+        "the test run timed out after 5 seconds (`test-timeout`)",
     );
     assert_eq!(ran.output("tests"), "");
 }
@@ -202,7 +201,7 @@ fn an_unhealthy_application_fails() {
     red(
         &ran,
         1,
-        "`GET /health` was not healthy within 3 seconds: it answered 500 Internal Server Error",
+        "`GET /health` was not healthy within 3 seconds (`smoke-timeout`): it responded with 500 Internal Server Error",
     );
     assert_eq!(ran.output("health-status"), "unhealthy");
 }
@@ -214,7 +213,7 @@ fn an_application_that_crashes_fails_at_once() {
         .serving("raise RuntimeError('no config')")
         .step
         .run();
-    red(&ran, 1, "the application ended with exit code");
+    red(&ran, 1, "the application exited with code");
     assert!(
         ran.summary.contains("RuntimeError: no config"),
         "{}",
@@ -224,7 +223,7 @@ fn an_application_that_crashes_fails_at_once() {
 
 #[test]
 #[ignore = "real: needs Docker"]
-fn an_application_that_writes_to_its_root_fails_with_the_cure() {
+fn an_application_that_writes_to_its_root_fails_with_a_hint() {
     let ran = App::new("root")
         .serving("open('/app/state', 'w').close()")
         .step
@@ -232,27 +231,27 @@ fn an_application_that_writes_to_its_root_fails_with_the_cure() {
     red(
         &ran,
         1,
-        "its root file system is read-only, as in production: let it write to /tmp alone",
+        "its root file system is read-only, as in production; write only to `/tmp`",
     );
 }
 
 #[test]
 #[ignore = "real: needs Docker"]
 fn an_application_that_does_not_stop_fails() {
-    // The shell stands between Docker and the application and drops the signal.
+    // The shell is the first process, and drops the signal.
     let command = "CMD [\"/bin/sh\", \"-c\", \"trap '' TERM; /opt/venv/bin/gunicorn --chdir /app --config /app/gunicorn.conf.py wsgi:app & wait; sleep 60\"]";
     let ran = App::new("stop")
         .append("app/Dockerfile", command)
         .serving("")
         .step
         .run();
-    red(&ran, 1, "it had not ended 10 seconds after SIGTERM");
+    red(&ran, 1, "it was still running 10 seconds after SIGTERM");
     assert_eq!(ran.output("health-status"), "unhealthy");
 }
 
 #[test]
 #[ignore = "real: needs Docker"]
-fn nothing_is_left_after_a_cancellation() {
+fn nothing_remains_after_a_cancellation() {
     let app = App::new("cancel").append("app/Dockerfile", "CMD [\"/bin/sleep\", \"300\"]");
     let output = app.step.directory().join("cancelled");
     std::fs::write(&output, "").unwrap();
@@ -308,10 +307,10 @@ fn nothing_is_left_after_a_cancellation() {
         "{log}"
     );
     assert_eq!(containers(), 0);
-    let gone = Command::new("docker")
+    let inspect = Command::new("docker")
         .args(["image", "inspect", &image])
         .output();
-    assert!(!gone.unwrap().status.success(), "{image}");
+    assert!(!inspect.unwrap().status.success(), "{image}");
     let outputs = std::fs::read_to_string(output).unwrap();
     assert!(
         outputs.contains("\nerror\n") && !outputs.contains(&app.image.0),

@@ -150,7 +150,7 @@ fn with_python(mut report: Report, found: &[(&str, &str, &str, &str)]) -> Report
             fixed_version: (*fixed).into(),
             ..Default::default()
         });
-    report.results.push(trivy::report::ResultOf {
+    report.results.push(trivy::report::ScanResult {
         class: "lang-pkgs".into(),
         r#type: PYTHON.into(),
         vulnerabilities: findings.collect(),

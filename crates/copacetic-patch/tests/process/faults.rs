@@ -214,7 +214,7 @@ fn a_full_disk_is_named() {
         (
             "1m",
             "exit 9",
-            "while taking `seaworthy-patch-real:full` out of Docker",
+            "failed to read `seaworthy-patch-real:full` from Docker",
         ),
         ("400m", fill.as_str(), "while keeping what Copa made"),
     ] {

@@ -1,8 +1,8 @@
-//! The build context, and what `.dockerignore` keeps out of it.
+//! The build context, and the files that `.dockerignore` excludes from it.
 //!
 //! Rules: docs.docker.com/build/concepts/context/#dockerignore-files. Patterns are relative to the
-//! context's root, the last one that matches wins, `!` takes back, and a folder stands for all that
-//! is in it.
+//! context's root, the last one that matches wins, `!` includes again, and a directory stands for
+//! everything in it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) struct Ignore(Vec<(GlobMatcher, bool)>);
 
 impl Ignore {
     /// The ignore file of `dockerfile` in `context`: `<dockerfile>.dockerignore`, else `.dockerignore`.
-    pub(crate) fn of(context: &Path, dockerfile: &str) -> anyhow::Result<Self> {
+    pub(crate) fn read(context: &Path, dockerfile: &str) -> anyhow::Result<Self> {
         for name in [
             format!("{dockerfile}.dockerignore"),
             ".dockerignore".to_owned(),
@@ -24,8 +24,8 @@ impl Ignore {
             let path = context.join(&name);
             if path.is_file() {
                 let text = std::fs::read_to_string(&path)
-                    .with_context(|| format!("while reading `{name}`"))?;
-                return Self::parse(&text).with_context(|| format!("while reading `{name}`"));
+                    .with_context(|| format!("failed to read `{name}`"))?;
+                return Self::parse(&text).with_context(|| format!("failed to read `{name}`"));
             }
         }
         Ok(Self::default())
@@ -38,7 +38,7 @@ impl Ignore {
             .map(str::trim)
             .filter(|l| !l.is_empty() && !l.starts_with('#'))
         {
-            let (pattern, keep) = match line.strip_prefix('!') {
+            let (pattern, include) = match line.strip_prefix('!') {
                 Some(pattern) => (pattern.trim(), true),
                 None => (line, false),
             };
@@ -50,8 +50,8 @@ impl Ignore {
                 let glob = GlobBuilder::new(&pattern)
                     .literal_separator(true)
                     .build()
-                    .with_context(|| format!("`{line}` is no pattern"))?;
-                rules.push((glob.compile_matcher(), keep));
+                    .with_context(|| format!("invalid pattern `{line}`"))?;
+                rules.push((glob.compile_matcher(), include));
             }
         }
         Ok(Self(rules))
@@ -62,7 +62,7 @@ impl Ignore {
             .iter()
             .rev()
             .find(|(glob, _)| glob.is_match(path))
-            .is_some_and(|(_, keep)| !keep)
+            .is_some_and(|(_, include)| !include)
     }
 }
 
@@ -78,12 +78,12 @@ pub(crate) fn write_context(
     tar.mode(tar::HeaderMode::Deterministic);
     each_file(context, dockerfile, |entry, path| {
         tar.append_path_with_name(entry.path(), path)
-            .with_context(|| format!("while reading `{}` of the build context", path.display()))
+            .with_context(|| format!("failed to read `{}` of the build context", path.display()))
     })?;
-    tar.finish().context("while sending the build context")
+    tar.finish().context("failed to send the build context")
 }
 
-/// The bytes of the files that a build of `dockerfile` in the folder `context` sends to Docker, and the largest
+/// The bytes of the files that a build of `dockerfile` in the directory `context` sends to Docker, and the largest
 /// of these files with its bytes.
 ///
 /// # Errors
@@ -94,15 +94,15 @@ pub fn context_size(
 ) -> anyhow::Result<(u64, Option<(PathBuf, u64)>)> {
     let (mut total, mut largest): (u64, Option<(PathBuf, u64)>) = (0, None);
     each_file(context, dockerfile, |entry, path| {
-        let about = entry
+        let metadata = entry
             .metadata()
-            .with_context(|| format!("while reading `{}` of the build context", path.display()))?;
-        total += about.len();
+            .with_context(|| format!("failed to read `{}` of the build context", path.display()))?;
+        total += metadata.len();
         if largest
             .as_ref()
-            .is_none_or(|(_, bytes)| about.len() > *bytes)
+            .is_none_or(|(_, bytes)| metadata.len() > *bytes)
         {
-            largest = Some((path.to_owned(), about.len()));
+            largest = Some((path.to_owned(), metadata.len()));
         }
         Ok(())
     })?;
@@ -112,20 +112,20 @@ pub fn context_size(
 fn each_file(
     context: &Path,
     dockerfile: &str,
-    mut of: impl FnMut(&walkdir::DirEntry, &Path) -> anyhow::Result<()>,
+    mut visit: impl FnMut(&walkdir::DirEntry, &Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let ignore = Ignore::of(context, dockerfile)?;
+    let ignore = Ignore::read(context, dockerfile)?;
     for entry in walkdir::WalkDir::new(context)
         .sort_by_file_name()
         .min_depth(1)
     {
-        let entry = entry.context("while reading the build context")?;
+        let entry = entry.context("failed to read the build context")?;
         let path = entry.path().strip_prefix(context).unwrap_or(entry.path());
         let kind = entry.file_type();
-        // A folder is implied by its files; sockets and pipes have no place in an image.
-        let kept = path == Path::new(dockerfile) || !ignore.ignores(path);
-        if kept && (kind.is_file() || kind.is_symlink()) {
-            of(&entry, path)?;
+        // A directory is implied by its files; an image has no sockets and pipes.
+        let included = path == Path::new(dockerfile) || !ignore.ignores(path);
+        if included && (kind.is_file() || kind.is_symlink()) {
+            visit(&entry, path)?;
         }
     }
     Ok(())
@@ -156,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn equal_folders_are_equal_streams() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").unwrap();
-        std::fs::write(folder.path().join("b"), "b").unwrap();
-        std::fs::write(folder.path().join(".dockerignore"), "Dockerfile\nb\n").unwrap();
+    fn equal_directories_are_equal_streams() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+        std::fs::write(directory.path().join("b"), "b").unwrap();
+        std::fs::write(directory.path().join(".dockerignore"), "Dockerfile\nb\n").unwrap();
         let stream = || {
             let mut out = Vec::new();
-            write_context(folder.path(), "Dockerfile", &mut out).unwrap();
+            write_context(directory.path(), "Dockerfile", &mut out).unwrap();
             out
         };
         let first = stream();
@@ -175,7 +175,7 @@ mod tests {
             .collect();
         assert_eq!(names, [".dockerignore", "Dockerfile"]);
         assert_eq!(first, stream());
-        let size = context_size(folder.path(), "Dockerfile").unwrap();
+        let size = context_size(directory.path(), "Dockerfile").unwrap();
         assert_eq!(size, (13 + 13, Some((".dockerignore".into(), 13))));
     }
 }

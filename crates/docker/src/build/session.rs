@@ -1,5 +1,5 @@
-//! A session beside a build: BuildKit asks here for the build's secrets, so that they are in no argument, no layer and
-//! no file (github.com/moby/buildkit, `session/manager.go` and `session/secrets`).
+//! A session next to a build: BuildKit requests the build's secrets here, so that they are in no argument, layer or
+//! file (github.com/moby/buildkit, `session/manager.go` and `session/secrets`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,12 +22,12 @@ use tokio::task::JoinHandle;
 use tonic::codegen::Service as _;
 use tonic::{Response, Status, async_trait};
 
-/// Secrets of a build, by their ids: what `RUN --mount=type=secret,id=…` gets.
+/// Secrets of a build by id, for `RUN --mount=type=secret,id=…`.
 #[derive(Clone, Default)]
 pub struct BuildSecrets(Arc<BTreeMap<String, Vec<u8>>>);
 
 impl BuildSecrets {
-    /// Whether there is none.
+    /// Whether there are no secrets.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -39,27 +39,27 @@ impl FromIterator<(String, Vec<u8>)> for BuildSecrets {
     }
 }
 
-// Only the ids: a value is for BuildKit alone.
+// Only the ids: the values are secret.
 impl std::fmt::Debug for BuildSecrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-/// A session that lasts until it is dropped.
+/// A session that is closed when it is dropped.
 pub(crate) struct Session(JoinHandle<()>);
 
 impl Session {
-    /// Open the session `id` at Docker behind `socket`, and answer with `secrets` from now on.
+    /// Open the session `id` with the Docker daemon behind `socket`, and serve `secrets` in it.
     ///
     /// # Errors
-    /// When Docker does not take it.
+    /// When Docker rejects it.
     pub(crate) async fn open(
         socket: &Path,
         id: &str,
         secrets: BuildSecrets,
     ) -> anyhow::Result<Self> {
-        let what = "while opening the session that gives the build its secrets";
+        let what = "failed to open the session for the build secrets";
         let stream = UnixStream::connect(socket).await.context(what)?;
         let (mut docker, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -76,29 +76,29 @@ impl Session {
             .header(METHOD, "/grpc.health.v1.Health/Check")
             .body(Empty::<bytes::Bytes>::new())
             .context(what)?;
-        let answer = docker.send_request(request).await.context(what)?;
-        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            bail!("{what}: Docker answers {}", answer.status());
+        let response = docker.send_request(request).await.context(what)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            bail!("{what}: Docker responded with {}", response.status());
         }
-        let upgraded = hyper::upgrade::on(answer).await.context(what)?;
+        let upgraded = hyper::upgrade::on(response).await.context(what)?;
         let (secrets, health) = (SecretsServer::new(Store(secrets)), HealthServer::new(Alive));
         let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
             let (mut secrets, mut health) = (secrets.clone(), health.clone());
             async move {
-                let asked = request.uri().path();
-                if asked.starts_with("/moby.buildkit.secrets.v1.Secrets/") {
+                let path = request.uri().path();
+                if path.starts_with("/moby.buildkit.secrets.v1.Secrets/") {
                     secrets.call(request).await
-                } else if asked.starts_with("/grpc.health.v1.Health/") {
+                } else if path.starts_with("/grpc.health.v1.Health/") {
                     health.call(request).await
                 } else {
-                    Ok(Status::unimplemented("this session gives secrets").into_http())
+                    Ok(Status::unimplemented("this session only serves secrets").into_http())
                 }
             }
         });
         let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .serve_connection(upgraded, service);
         Ok(Self(tokio::spawn(async move {
-            // It ends with the build; whatever the reason, the build tells of it.
+            // It ends with the build, which reports the error if there is one.
             let _ = served.await;
         })))
     }
@@ -110,7 +110,7 @@ impl Drop for Session {
     }
 }
 
-/// Names the calls that a session answers, one header for each.
+/// The header that names one call which the session serves.
 const METHOD: &str = "X-Docker-Expose-Session-Grpc-Method";
 
 struct Store(BuildSecrets);
@@ -124,13 +124,13 @@ impl Secrets for Store {
         let id = &request.get_ref().id;
         match self.0.0.get(id) {
             Some(data) => Ok(Response::new(GetSecretResponse { data: data.clone() })),
-            // A mount without `required` goes on without it.
+            // A mount without `required` continues without the secret.
             None => Err(Status::not_found(format!("secret {id}: not found"))),
         }
     }
 }
 
-// BuildKit closes a session that does not say that it lives.
+// BuildKit closes a session that does not respond to health checks.
 struct Alive;
 
 #[async_trait]
@@ -149,13 +149,13 @@ impl Health for Alive {
         &self,
         _: tonic::Request<HealthListRequest>,
     ) -> Result<Response<HealthListResponse>, Status> {
-        Err(Status::unimplemented("BuildKit asks by `Check`"))
+        Err(Status::unimplemented("BuildKit only calls `Check`"))
     }
 
     async fn watch(
         &self,
         _: tonic::Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("BuildKit asks by `Check`"))
+        Err(Status::unimplemented("BuildKit only calls `Check`"))
     }
 }

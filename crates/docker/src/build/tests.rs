@@ -10,16 +10,16 @@ fn a_build_check_has_its_line_and_page() {
     };
     warning.ranges.resize_with(1, Default::default);
     warning.ranges[0].start.get_or_insert_default().line = 3;
-    let mut heard = Vec::new();
+    let mut events = Vec::new();
     Trace::default().read(
         StatusResponse {
             warnings: vec![warning],
             ..Default::default()
         },
-        &mut |event| heard.push(event),
+        &mut |event| events.push(event),
     );
     assert_eq!(
-        heard,
+        events,
         [BuildEvent::Warning(BuildWarning {
             message: "FromAsCasing: casing does not match (line 3)".into(),
             url: "https://docs.docker.com/go/dockerfile/rule/from-as-casing/".into(),
@@ -29,7 +29,7 @@ fn a_build_check_has_its_line_and_page() {
 }
 
 #[test]
-fn a_step_that_was_cancelled_is_not_the_cause() {
+fn a_canceled_step_is_not_the_cause() {
     let step = |name: &str, error: &str| Vertex {
         digest: name.into(),
         name: name.into(),

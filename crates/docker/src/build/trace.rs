@@ -1,13 +1,13 @@
-//! What BuildKit tells of a build.
+//! The steps of a build, from BuildKit's status messages.
 
 use std::collections::HashMap;
 
 use super::{BuildError, BuildEvent, BuildWarning};
 
-/// Lines of a failed step that its error keeps.
+/// The number of output lines that the error of a failed step keeps.
 const TAIL: usize = 40;
 
-/// The steps so far, as BuildKit's status messages tell of them.
+/// The steps so far.
 #[derive(Default)]
 pub(super) struct Trace {
     steps: HashMap<String, Step>,
@@ -50,7 +50,10 @@ impl Trace {
             {
                 step.done = true;
                 if !internal {
-                    #[allow(clippy::cast_precision_loss)] // a build does not last for 2^52 seconds
+                    #[expect(
+                        clippy::cast_precision_loss,
+                        reason = "a build takes less than 2^52 seconds"
+                    )]
                     let seconds = (done.seconds - started.seconds) as f64
                         + f64::from(done.nanos - started.nanos) / 1e9;
                     on_event(BuildEvent::Done {
@@ -87,11 +90,11 @@ impl Trace {
         }
     }
 
-    // When one step fails, the steps beside it are cancelled: the first real failure is the cause.
+    // When a step fails, the steps in parallel are canceled: the first real failure is the cause.
     fn fail(&mut self, digest: String, reason: String) {
-        let cancelled = |reason: &str| reason.contains("context canceled");
+        let canceled = |reason: &str| reason.contains("context canceled");
         let known = self.failed.as_ref();
-        if known.is_none_or(|(_, known)| cancelled(known) && !cancelled(&reason)) {
+        if known.is_none_or(|(_, known)| canceled(known) && !canceled(&reason)) {
             self.failed = Some((digest, reason));
         }
     }
@@ -105,7 +108,7 @@ impl Trace {
                 tail: step.map(|s| s.tail.clone()).unwrap_or_default(),
             });
         }
-        // A Dockerfile that can't be read fails before there is any step.
+        // A Dockerfile that can't be parsed fails before the first step.
         let frontend = [
             "dockerfile parse error",
             "failed to solve",
@@ -114,7 +117,7 @@ impl Trace {
         ];
         frontend
             .iter()
-            .any(|sign| message.contains(sign))
+            .any(|phrase| message.contains(phrase))
             .then(|| BuildError::Failed {
                 step: "reading the Dockerfile".into(),
                 reason: message.to_owned(),

@@ -2,7 +2,7 @@ use super::*;
 use crate::image_info::{instruction, rfc3339};
 
 #[test]
-fn a_time_in_the_small_hours_is_rfc_3339() {
+fn times_are_rfc_3339() {
     // 2026-11-24, ten past one.
     assert_eq!(
         rfc3339(1_795_482_639_292_456_824),
@@ -11,7 +11,7 @@ fn a_time_in_the_small_hours_is_rfc_3339() {
 }
 
 #[test]
-fn the_pushed_digest_stands_in_the_last_line() {
+fn the_pushed_digest_is_in_the_last_line() {
     let hex = "ab".repeat(32);
     let line = format!("1.0: digest: sha256:{hex} size: 1160");
     assert_eq!(digest_in(&line).unwrap().hex(), hex);
@@ -19,21 +19,21 @@ fn the_pushed_digest_stands_in_the_last_line() {
 }
 
 #[test]
-fn credentials_that_would_be_dropped_are_refused() {
+fn credentials_that_docker_would_drop_are_rejected() {
     let image: ImageRef = "seaworthy.azurecr.io/a:1".parse().unwrap();
     let with = |password: &str| {
-        let given = Credentials {
+        let credentials = Credentials {
             username: "u".into(),
             password: password.into(),
         };
-        docker_credentials(&image, &given).is_ok()
+        docker_credentials(&image, &credentials).is_ok()
     };
     assert!(with("eyJhbGciOi.J9_x-y"));
     assert!(["~~~", "a~~~", "ab~~~"].iter().any(|p| !with(p)));
 }
 
 #[test]
-fn an_instruction_is_shown_without_the_builders_words() {
+fn an_instruction_is_shown_without_the_builders_additions() {
     let table = [
         (
             "RUN /bin/sh -c apt-get update  && x # buildkit",
@@ -43,19 +43,19 @@ fn an_instruction_is_shown_without_the_builders_words() {
         ("COPY wsgi.py ./ # buildkit", "COPY wsgi.py ./"),
         ("", ""),
     ];
-    for (given, shown) in table {
-        assert_eq!(instruction(given), shown);
+    for (input, expected) in table {
+        assert_eq!(instruction(input), expected);
     }
 }
 
 #[tokio::test]
-async fn without_an_engine_the_cure_is_named() {
+async fn without_docker_the_error_has_a_hint() {
     let error = Docker::connect(Some("unix:///nonexistent.sock"))
         .await
         .err()
         .unwrap();
     assert_eq!(
         format!("{error:#}"),
-        "while connecting to Docker at `/nonexistent.sock`: is Docker running, and is its socket mounted into this container?: there is no such socket"
+        "failed to connect to Docker at `/nonexistent.sock`: the socket does not exist; is Docker running, and is its socket mounted into this container?"
     );
 }

@@ -13,15 +13,15 @@ use super::Container;
 pub struct ExecOutput {
     /// Its exit code.
     pub code: i64,
-    /// What it printed, both streams.
+    /// Standard output and standard error, in order.
     pub output: String,
-    /// What it printed on standard output alone.
+    /// Standard output.
     pub stdout: String,
 }
 
-/// A command in a container whose input and output are connected to us.
+/// A running command in a container, with its streams.
 pub struct ExecStream {
-    /// What it prints on standard output.
+    /// Its standard output.
     pub output: std::pin::Pin<Box<dyn Stream<Item = anyhow::Result<bytes::Bytes>> + Send>>,
     /// Its standard input.
     pub input: ExecInput,
@@ -32,7 +32,7 @@ type Chunks =
     std::pin::Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 impl Container {
-    /// Run a command in it to its end.
+    /// Run a command in it and wait for it.
     ///
     /// # Errors
     /// When Docker refuses.
@@ -40,28 +40,28 @@ impl Container {
         let (id, mut chunks, _) = self.start_exec(cmd, false).await?;
         let (mut output, mut stdout) = (Vec::new(), Vec::new());
         while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.context("while reading from a container")?;
-            let printed = matches!(chunk, LogOutput::StdOut { .. });
+            let chunk = chunk.context("failed to read from a container")?;
+            let is_stdout = matches!(chunk, LogOutput::StdOut { .. });
             let bytes = chunk.into_bytes();
             output.extend_from_slice(&bytes);
-            if printed {
+            if is_stdout {
                 stdout.extend_from_slice(&bytes);
             }
         }
-        let ended = self
+        let exec = self
             .docker
             .api
             .inspect_exec(&id)
             .await
-            .context("while reading an exit code")?;
+            .context("failed to read an exit code")?;
         Ok(ExecOutput {
-            code: ended.exit_code.unwrap_or(-1),
+            code: exec.exit_code.unwrap_or(-1),
             output: String::from_utf8_lossy(&output).into_owned(),
             stdout: String::from_utf8_lossy(&stdout).into_owned(),
         })
     }
 
-    /// Run a command in it with its input and output connected to us.
+    /// Run a command in it, and connect to its standard input and output.
     ///
     /// # Errors
     /// When Docker refuses.
@@ -72,7 +72,7 @@ impl Container {
                 Ok(LogOutput::StdErr { .. }) => None,
                 Ok(chunk) => Some(Ok(chunk.into_bytes())),
                 Err(e) => Some(Err(
-                    anyhow::Error::new(e).context("while reading from a container")
+                    anyhow::Error::new(e).context("failed to read from a container")
                 )),
             }
         });
@@ -95,18 +95,18 @@ impl Container {
             attach_stderr: Some(!attach_stdin),
             ..Default::default()
         };
-        let what = || format!("while running `{}` in a container", cmd.join(" "));
-        let made = docker
+        let what = || format!("failed to run `{}` in a container", cmd.join(" "));
+        let exec = docker
             .create_exec(&self.id, config)
             .await
             .with_context(what)?;
         let started = docker
-            .start_exec(&made.id, None::<StartExecOptions>)
+            .start_exec(&exec.id, None::<StartExecOptions>)
             .await
             .with_context(what)?;
         let StartExecResults::Attached { output, input } = started else {
             bail!("{}: Docker did not attach its streams", what());
         };
-        Ok((made.id, output, input))
+        Ok((exec.id, output, input))
     }
 }

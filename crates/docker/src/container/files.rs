@@ -1,4 +1,4 @@
-//! Files of a container.
+//! Copying files between a container and this process.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use tokio::io::AsyncWriteExt as _;
 use super::Container;
 
 impl Container {
-    /// The file or folder `path`, as a tar.
+    /// The file or directory `path`, as a tar.
     ///
     /// # Errors
-    /// When there is no such path, or more than `limit` bytes of it.
+    /// When the path does not exist, or the tar has more than `limit` bytes.
     pub async fn copy_out(&self, path: &str, limit: usize) -> anyhow::Result<Vec<u8>> {
         let options = DownloadFromContainerOptionsBuilder::default()
             .path(path)
@@ -27,7 +27,7 @@ impl Container {
         let mut tar = Vec::new();
         while let Some(chunk) = chunks.next().await {
             tar.extend(
-                chunk.with_context(|| format!("while copying `{path}` out of the container"))?,
+                chunk.with_context(|| format!("failed to copy `{path}` out of the container"))?,
             );
             if tar.len() > limit {
                 bail!("`{path}` in the container is larger than {limit} bytes");
@@ -36,12 +36,12 @@ impl Container {
         Ok(tar)
     }
 
-    /// Copy the file `path`, however large, into the folder `into`; its name stays.
+    /// Copy the file `path` of any size into the directory `into`, under the same name.
     ///
     /// # Errors
-    /// When there is no such file, or it can't be written.
+    /// When the file does not exist or can't be written.
     pub async fn copy_file(&self, path: &str, into: &Path) -> anyhow::Result<()> {
-        let what = || format!("while copying `{path}` out of the container");
+        let what = || format!("failed to copy `{path}` out of the container");
         let options = DownloadFromContainerOptionsBuilder::default()
             .path(path)
             .build();
@@ -63,22 +63,22 @@ impl Container {
         tokio::fs::remove_file(&archive).await.with_context(what)
     }
 
-    /// Put the file `name` with `content` into the folder `folder` of it.
+    /// Write the file `name` with `content` to the `directory` of the container.
     ///
     /// # Errors
-    /// When there is no such folder, or it is read-only.
-    pub async fn copy_in(&self, folder: &str, name: &str, content: &[u8]) -> anyhow::Result<()> {
+    /// When the directory does not exist or is read-only.
+    pub async fn copy_in(&self, directory: &str, name: &str, content: &[u8]) -> anyhow::Result<()> {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
         let mut archive = tar::Builder::new(Vec::new());
-        let what = || format!("while copying `{name}` into `{folder}` of a container");
+        let what = || format!("failed to copy `{name}` into `{directory}` of a container");
         archive
             .append_data(&mut header, name, content)
             .with_context(what)?;
         let bytes = archive.into_inner().with_context(what)?;
         let options = UploadToContainerOptionsBuilder::default()
-            .path(folder)
+            .path(directory)
             .build();
         self.docker
             .api

@@ -1,4 +1,4 @@
-//! The archive that Docker sends of its images: unpacked while it comes in, so that it is never kept as a whole.
+//! The archive of images that Docker sends: unpacked while it is received, so that it is never stored as a whole.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -11,15 +11,15 @@ use tokio::sync::mpsc;
 
 use super::Shared;
 
-/// Chunks of Docker's that may wait for the disk.
+/// Chunks that may wait for the disk.
 const WAITING: usize = 16;
-/// How Docker begins what it writes into an archive that it can't go on with.
+/// The start of the error that Docker writes into an archive which it can't continue.
 const FAILURE: &[u8] = br#"{"errorDetail""#;
 
-/// Unpack the archive that comes in `chunks` into a new folder of `shared`, and let `read` see what came.
+/// Unpack the archive in `chunks` into a new directory of `shared`, and pass that to `read`.
 ///
-/// The folder stays only where both went well. Whoever drops this future ends the unpacking as well: an archive whose
-/// end was not seen is never read.
+/// The directory stays only if both succeed. Dropping this future stops the unpacking as well: an incomplete archive
+/// is never read.
 ///
 /// # Errors
 /// With the cause, which is the stream's where that breaks off.
@@ -33,24 +33,24 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     let (pipe, waiting) = mpsc::channel(WAITING);
-    // The folder of all images stays for as long as something is written there.
+    // The directory of all images stays while something is written there.
     let shared = Arc::clone(shared);
     let unpacked = tokio::task::spawn_blocking(move || {
-        let folder = tempfile::tempdir_in(shared.folder.path())
-            .context("while making a folder for an image")?;
-        unpack(Pipe::of(waiting), folder.path()).map_err(told)?;
-        let made = read(folder.path())?;
-        let _ = folder.keep();
-        anyhow::Ok(made)
+        let directory = tempfile::tempdir_in(shared.directory.path())
+            .context("failed to create a directory for an image")?;
+        unpack(Pipe::new(waiting), directory.path()).map_err(unpack_error)?;
+        let images = read(directory.path())?;
+        let _ = directory.keep();
+        anyhow::Ok(images)
     });
     let passed = pass_on(chunks, pipe).await;
     let unpacked = unpacked.await?;
-    // Where the stream broke off, that is why it could not be unpacked.
-    let last = passed.context("while reading Docker's archive")?;
-    unpacked.map_err(|error| words(&last).map_or(error, |said| anyhow!(said)))
+    // If the stream broke off, that is why it could not be unpacked.
+    let last = passed.context("failed to read Docker's archive")?;
+    unpacked.map_err(|error| docker_error(&last).map_or(error, |message| anyhow!(message)))
 }
 
-// All that comes, and then that this was all; the last chunk.
+// Sends all chunks and then the end; returns the last chunk.
 async fn pass_on<E>(
     mut chunks: impl Stream<Item = Result<Bytes, E>> + Unpin,
     pipe: mpsc::Sender<Option<Bytes>>,
@@ -62,7 +62,7 @@ async fn pass_on<E>(
             break;
         }
     }
-    // Nobody listens any more where unpacking failed, which says why itself.
+    // The receiver is gone if unpacking failed, which reports its own error.
     let _ = pipe.send(None).await;
     Ok(last)
 }
@@ -74,12 +74,12 @@ fn unpack(from: impl Read, into: &Path) -> io::Result<()> {
     for entry in tar.entries()? {
         entry?.unpack_in(into)?;
     }
-    // Behind its end there is padding alone, but a stream may break off there too.
+    // Only padding follows its end, but a stream may break off there too.
     io::copy(&mut tar.into_inner(), &mut io::sink()).map(drop)
 }
 
-// A full disk is no fault of the archive's, and where it was met does not matter.
-fn told(error: io::Error) -> anyhow::Error {
+// A full disk is not a fault of the archive, and the file does not matter.
+fn unpack_error(error: io::Error) -> anyhow::Error {
     let is_full = error.kind() == io::ErrorKind::StorageFull;
     let error = anyhow::Error::new(error);
     if is_full {
@@ -89,41 +89,41 @@ fn told(error: io::Error) -> anyhow::Error {
     }
 }
 
-// Docker that fails when it has begun to answer has but the archive itself to say so
-// (github.com/moby/moby, `getImagesGet`): its words are then the end of what it sent.
-fn words(last: &[u8]) -> Option<String> {
+// When Docker fails after the response has started it can report that only in the archive
+// (github.com/moby/moby, `getImagesGet`): its message is then at the end.
+fn docker_error(last: &[u8]) -> Option<String> {
     let start = last
         .windows(FAILURE.len())
         .rposition(|window| window == FAILURE)?;
-    let said: serde_json::Value = serde_json::from_slice(&last[start..]).ok()?;
-    said["errorDetail"]["message"]
+    let error: serde_json::Value = serde_json::from_slice(&last[start..]).ok()?;
+    error["errorDetail"]["message"]
         .as_str()
         .map(ToOwned::to_owned)
 }
 
-/// What is sent, to be read: all of it up to `None`. Where it ends without that, it was broken off.
+/// A reader of the chunks up to `None`. If they end without `None`, the stream broke off.
 struct Pipe {
     chunks: mpsc::Receiver<Option<Bytes>>,
     rest: Bytes,
-    is_whole: bool,
+    is_complete: bool,
 }
 
 impl Pipe {
-    fn of(chunks: mpsc::Receiver<Option<Bytes>>) -> Self {
+    fn new(chunks: mpsc::Receiver<Option<Bytes>>) -> Self {
         Self {
             chunks,
             rest: Bytes::new(),
-            is_whole: false,
+            is_complete: false,
         }
     }
 }
 
 impl Read for Pipe {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() && !self.is_whole {
+        while self.rest.is_empty() && !self.is_complete {
             match self.chunks.blocking_recv() {
                 Some(Some(chunk)) => self.rest = chunk,
-                Some(None) => self.is_whole = true,
+                Some(None) => self.is_complete = true,
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }

@@ -1,4 +1,4 @@
-//! The HTTP side: github.com/opencontainers/distribution-spec (v1.1).
+//! The HTTP server: github.com/opencontainers/distribution-spec (v1.1).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ pub(super) type Body = BoxBody<Bytes, std::io::Error>;
 
 pub(super) async fn accept(listener: tokio::net::TcpListener, prefix: String, shared: Arc<Shared>) {
     let prefix: Arc<str> = prefix.into();
-    // A connection that cannot be accepted is the client's to try again.
+    // The client retries a connection that cannot be accepted.
     while let Ok((stream, _)) = listener.accept().await {
         let (prefix, shared) = (Arc::clone(&prefix), Arc::clone(&shared));
         tokio::spawn(async move {
             let service = hyper::service::service_fn(move |request| {
                 let (prefix, shared) = (Arc::clone(&prefix), Arc::clone(&shared));
-                async move { Ok::<_, Infallible>(answer(&prefix, &shared, request).await) }
+                async move { Ok::<_, Infallible>(respond(&prefix, &shared, request).await) }
             });
             let io = hyper_util::rt::TokioIo::new(stream);
             let _ = hyper::server::conn::http1::Builder::new()
@@ -44,7 +44,7 @@ pub(super) fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
-async fn answer(prefix: &str, shared: &Shared, request: Request<Incoming>) -> Response<Body> {
+async fn respond(prefix: &str, shared: &Shared, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let Some(path) = path.strip_prefix("/v2/") else {
         return plain(StatusCode::NOT_FOUND);
@@ -60,7 +60,7 @@ async fn answer(prefix: &str, shared: &Shared, request: Request<Incoming>) -> Re
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let response = if let Some((repository, rest)) = path.split_once("/blobs/uploads/") {
-        upload::answer(shared, repository, rest, request).await
+        upload::blob(shared, repository, rest, request).await
     } else if let Some((repository, reference)) = path.split_once("/manifests/") {
         if reads {
             let head = request.method() == Method::HEAD;
@@ -87,7 +87,7 @@ fn manifest(shared: &Shared, key: &str, head: bool) -> Option<Response<Body>> {
 }
 
 // A range of the form `bytes=START-` or `bytes=START-END` (RFC 9110, section 14).
-fn range(text: &str, size: u64) -> Option<(u64, u64)> {
+fn parse_range(text: &str, size: u64) -> Option<(u64, u64)> {
     let (start, end) = text.strip_prefix("bytes=")?.split_once('-')?;
     let start: u64 = start.parse().ok()?;
     let end = if end.is_empty() {
@@ -108,17 +108,17 @@ async fn blob(
         Blob::File(path) => tokio::fs::metadata(path).await.ok()?.len(),
         Blob::Remote { size, .. } => *size,
     };
-    let asked = request.headers().get("range");
-    let wanted = asked
+    let header = request.headers().get("range");
+    let range = header
         .and_then(|text| text.to_str().ok())
-        .and_then(|text| range(text, size));
-    let (start, length) = wanted.map_or((0, size), |(start, end)| (start, end - start + 1));
+        .and_then(|text| parse_range(text, size));
+    let (start, length) = range.map_or((0, size), |(start, end)| (start, end - start + 1));
     let mut response = Response::builder()
         .header("content-type", "application/octet-stream")
         .header("content-length", length)
         .header("accept-ranges", "bytes")
         .header("docker-content-digest", digest);
-    if let Some((start, end)) = wanted {
+    if let Some((start, end)) = range {
         response = response
             .status(StatusCode::PARTIAL_CONTENT)
             .header("content-range", format!("bytes {start}-{end}/{size}"));
@@ -144,10 +144,10 @@ async fn blob(
             repository,
             ..
         } => {
-            let Ok(answer) = registry.blob(&repository, digest, wanted).await else {
+            let Ok(blob) = registry.blob(&repository, digest, range).await else {
                 return Some(plain(StatusCode::BAD_GATEWAY));
             };
-            let chunks = answer.bytes_stream().map_err(std::io::Error::other);
+            let chunks = blob.bytes_stream().map_err(std::io::Error::other);
             // Its stream is not `Sync`, which a boxed body must be.
             let (send, receive) = tokio::sync::mpsc::channel(2);
             tokio::spawn(async move {
@@ -171,14 +171,14 @@ async fn blob(
 mod tests {
     #[test]
     fn ranges_within_a_blob() {
-        for (text, found) in [
+        for (text, expected) in [
             ("bytes=0-3", Some((0, 3))),
             ("bytes=2-", Some((2, 9))),
             ("bytes=2-10", None),
             ("bytes=5-4", None),
             ("lines=1-2", None),
         ] {
-            assert_eq!(super::range(text, 10), found, "{text}");
+            assert_eq!(super::parse_range(text, 10), expected, "{text}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Images of Docker, as its archive has them.
+//! Images of Docker, read from the archive that it saves.
 //!
 //! Docker with the classic image store saves the uncompressed tars of its layers, whose digests are the diff IDs
 //! that the configuration names. One with containerd's (the default since Docker 29) saves the layers as they are in
-//! that store, which is as they were pulled or built: mostly compressed. Both write a `manifest.json`.
+//! that store, as they were pulled or built: mostly compressed. Both write a `manifest.json`.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -15,9 +15,9 @@ use serde::Deserialize;
 use super::{Blob, LocalRegistry, archive};
 use crate::Docker;
 
-/// What makes several images come one by one.
+/// The archive does not identify one of several images: they must be saved one by one.
 #[derive(Debug, thiserror::Error)]
-#[error("Docker's archive has {count} images, and none of them is named `{name}`")]
+#[error("Docker's archive has {count} images, and none is named `{name}`")]
 struct Unnamed {
     count: usize,
     name: ImageRef,
@@ -27,32 +27,32 @@ impl LocalRegistry {
     /// Serve `image` from `docker`.
     ///
     /// # Errors
-    /// When Docker does not have it, or its archive is not understood.
+    /// When Docker does not have it, or its archive is invalid.
     pub async fn add_saved(
         &self,
         docker: &Docker,
         image: &ImageRef,
         space: &str,
     ) -> anyhow::Result<ImageRef> {
-        self.take(docker, &[(image, space)]).await?;
+        self.add_archive(docker, &[(image, space)]).await?;
         self.reference_for(space, image)
     }
 
-    /// Serve several images from `docker`, each in its space. They come out of it in one archive, where layers that
-    /// they share are but once.
+    /// Serve several images from `docker`, each in its space. They are saved in one archive, which has shared
+    /// layers only once.
     ///
     /// # Errors
-    /// When Docker lacks one, or its archive is not understood.
+    /// When Docker lacks one, or its archive is invalid.
     pub async fn add_saved_all(
         &self,
         docker: &Docker,
         images: &[(&ImageRef, &str)],
     ) -> anyhow::Result<Vec<ImageRef>> {
-        // An archive tells images apart by their tags; what is asked for by digest has none there.
+        // An archive distinguishes images by their tags; an image that is requested by digest has no tag there.
         if images.iter().all(|(image, _)| image.digest().is_none()) {
-            match self.take(docker, images).await {
+            match self.add_archive(docker, images).await {
                 Err(e) if images.len() > 1 && e.is::<Unnamed>() => {}
-                taken => return taken,
+                added => return added,
             }
         }
         let each = images
@@ -61,14 +61,14 @@ impl LocalRegistry {
         futures_util::future::try_join_all(each).await
     }
 
-    async fn take(
+    async fn add_archive(
         &self,
         docker: &Docker,
         images: &[(&ImageRef, &str)],
     ) -> anyhow::Result<Vec<ImageRef>> {
         let mut names: Vec<_> = images.iter().map(|(image, _)| image.to_string()).collect();
         names.dedup();
-        let what = || format!("while taking `{}` out of Docker", names.join("` and `"));
+        let what = || format!("failed to read `{}` from Docker", names.join("` and `"));
         let saved = self.save(docker, images).await.with_context(what)?;
         let mut served = Vec::new();
         for ((image, space), saved) in images.iter().zip(saved) {
@@ -89,39 +89,42 @@ impl LocalRegistry {
         docker: &Docker,
         images: &[(&ImageRef, &str)],
     ) -> anyhow::Result<Vec<Saved>> {
-        let mut wanted = Vec::new();
+        let mut requested = Vec::new();
         for (image, _) in images {
-            wanted.push(Wanted::of(docker, image).await?);
+            requested.push(Requested::inspect(docker, image).await?);
         }
-        let mut names: Vec<_> = wanted.iter().map(|image| image.name.to_string()).collect();
+        let mut names: Vec<_> = requested
+            .iter()
+            .map(|image| image.name.to_string())
+            .collect();
         names.sort_unstable();
         names.dedup();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         let chunks = docker.api.export_images(&names);
-        let read = move |folder: &Path| Saved::read(folder, &wanted);
+        let read = move |directory: &Path| Saved::read(directory, &requested);
         archive::receive(Box::pin(chunks), &self.shared, read).await
     }
 }
 
-/// An image that Docker is asked for.
-struct Wanted {
+/// An image that is requested from Docker.
+struct Requested {
     name: ImageRef,
-    /// The diff IDs that Docker tells of it.
+    /// Its diff IDs, as Docker reports them.
     diff_ids: Vec<String>,
 }
 
-impl Wanted {
-    async fn of(docker: &Docker, image: &ImageRef) -> anyhow::Result<Self> {
-        // To save a name without a tag is to save all tags that it has; where it has no `latest`, it is an id.
+impl Requested {
+    async fn inspect(docker: &Docker, image: &ImageRef) -> anyhow::Result<Self> {
+        // Saving a name without a tag saves all its tags; if it has no `latest`, it is an id.
         let latest = match (image.tag(), image.digest()) {
             (None, None) => Some(image.with_tag("latest")?),
             _ => None,
         };
         for name in latest.iter().chain([image]) {
-            if let Some(found) = docker.inspect(name).await? {
+            if let Some(info) = docker.inspect(name).await? {
                 return Ok(Self {
                     name: name.clone(),
-                    diff_ids: found.diff_ids,
+                    diff_ids: info.diff_ids,
                 });
             }
         }
@@ -159,56 +162,57 @@ impl Entry {
     fn is_named(&self, name: &ImageRef) -> bool {
         let tags = self.repo_tags.iter().flatten();
         let mut tags = tags.filter_map(|tag| tag.parse::<ImageRef>().ok());
-        // It has the short form, whichever was asked for.
+        // Docker writes the short form, whichever was requested.
         tags.any(|tag| tag.in_full() == name.in_full())
     }
 }
 
 impl Saved {
-    /// The images `wanted` of the archive that was unpacked into `folder`.
+    /// The images `requested` of the archive that was unpacked into `directory`.
     ///
     /// # Errors
-    /// [`Unnamed`] when the archive does not tell which of several is one; anything else when it is damaged.
-    fn read(folder: &Path, wanted: &[Wanted]) -> anyhow::Result<Vec<Self>> {
-        let text = std::fs::read(folder.join("manifest.json"))
+    /// [`Unnamed`] when the archive does not identify one of several images; other errors when it is damaged.
+    fn read(directory: &Path, requested: &[Requested]) -> anyhow::Result<Vec<Self>> {
+        let text = std::fs::read(directory.join("manifest.json"))
             .context("Docker's archive has no `manifest.json`")?;
         let entries: Vec<Entry> =
-            serde_json::from_slice(&text).context("in the `manifest.json` of Docker's archive")?;
-        let read = |image: &Wanted| {
+            serde_json::from_slice(&text).context("invalid `manifest.json` in Docker's archive")?;
+        let read = |image: &Requested| {
             let entry = match entries.as_slice() {
-                // What is asked for alone needs no name; by digest or id it has none.
-                [only] if wanted.len() == 1 => Some(only),
+                // A single image needs no name; by digest or id it has none.
+                [only] if requested.len() == 1 => Some(only),
                 several => several.iter().find(|entry| entry.is_named(&image.name)),
             };
             let entry = entry.ok_or_else(|| Unnamed {
                 count: entries.len(),
                 name: image.name.clone(),
             })?;
-            Self::of(folder, entry, image).with_context(|| format!("in `{}`", image.name))
+            Self::from_entry(directory, entry, image)
+                .with_context(|| format!("invalid image `{}`", image.name))
         };
-        wanted.iter().map(read).collect()
+        requested.iter().map(read).collect()
     }
 
-    fn of(folder: &Path, entry: &Entry, wanted: &Wanted) -> anyhow::Result<Self> {
-        let config_path = inside(folder, &entry.config)?;
+    fn from_entry(directory: &Path, entry: &Entry, requested: &Requested) -> anyhow::Result<Self> {
+        let config_path = inside(directory, &entry.config)?;
         let config_bytes = std::fs::read(&config_path)?;
         let config: Config =
-            serde_json::from_slice(&config_bytes).context("in the image's configuration")?;
+            serde_json::from_slice(&config_bytes).context("invalid image configuration")?;
         let diff_ids = config.rootfs.diff_ids;
         let saved = entry.layers.as_deref().unwrap_or_default();
         if diff_ids.len() != saved.len() {
             let (layers, named) = (saved.len(), diff_ids.len());
-            bail!("the archive has {layers} layers, the configuration {named}");
+            bail!("the archive has {layers} layers, but the configuration has {named}");
         }
-        if diff_ids != wanted.diff_ids {
+        if diff_ids != requested.diff_ids {
             bail!(
-                "the archive has other layers than Docker tells of the image: it has one for several platforms, or it was just tagged anew; pull or build it again for this machine"
+                "the layers in the archive differ from those that Docker reports: the image is for several platforms, or it was just tagged again; pull or build it again for this machine"
             );
         }
         let mut blobs = Vec::new();
         let mut layers = Vec::new();
         for (diff_id, name) in diff_ids.iter().zip(saved) {
-            let path = inside(folder, name)
+            let path = inside(directory, name)
                 .context("Docker does not have the whole image; pull or build it again")?;
             let layer = layer(&path, name, &diff_id.parse()?)?;
             blobs.push((layer.digest.clone(), path));
@@ -224,10 +228,10 @@ impl Saved {
     }
 }
 
-// What a layer is, and its digest.
+// The descriptor of a layer.
 //
-// Where nothing is compressed the digest is the diff ID, and a blob of an OCI layout is named by its digest: neither
-// is computed here. Whoever gets a layer from here checks it: BuildKit and Trivy when they pull it, Docker when it
+// Without compression the digest is the diff ID, and a blob of an OCI layout is named by its digest: neither
+// is computed here. The client that gets the layer checks it: BuildKit and Trivy when they pull it, Docker when it
 // is loaded (by the diff ID), a registry when it is pushed.
 fn layer(path: &Path, name: &str, diff_id: &Digest) -> anyhow::Result<Descriptor> {
     let hex = name.strip_prefix("blobs/sha256/");
@@ -240,10 +244,12 @@ fn layer(path: &Path, name: &str, diff_id: &Digest) -> anyhow::Result<Descriptor
     File::open(path)?.take(4).read_to_end(&mut start)?;
     let compression = match (start.as_slice(), &blob) {
         ([0x1f, 0x8b, ..], _) => "+gzip",
-        // A frame, or one that is to be skipped (RFC 8878, section 3.1).
+        // A frame or a skippable frame (RFC 8878, section 3.1).
         ([0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18], _) => "+zstd",
         (_, None) => return Ok(Descriptor::new(LAYER, diff_id, size)),
-        (_, Some(_)) => bail!("the layer `{name}` is neither a tar nor compressed by gzip or zstd"),
+        (_, Some(_)) => {
+            bail!("the layer `{name}` is neither a tar nor compressed with gzip or zstd")
+        }
     };
     let digest = match blob {
         Some(digest) => digest,
@@ -256,14 +262,14 @@ fn layer(path: &Path, name: &str, diff_id: &Digest) -> anyhow::Result<Descriptor
     ))
 }
 
-// The file `name` of the archive, also by way of a link.
-fn inside(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let path = folder
+// The file `name` of the archive, after following links.
+fn inside(directory: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let path = directory
         .join(name)
         .canonicalize()
         .with_context(|| format!("`{name}` is missing in the archive"))?;
-    if !path.starts_with(folder.canonicalize()?) {
-        bail!("`{name}` leads out of the archive");
+    if !path.starts_with(directory.canonicalize()?) {
+        bail!("`{name}` is outside of the archive");
     }
     Ok(path)
 }

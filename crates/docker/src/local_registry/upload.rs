@@ -1,4 +1,4 @@
-//! What is pushed: blobs go to files, checked against their digests.
+//! Uploads: blobs are written to files and checked against their digests.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
@@ -10,8 +10,8 @@ use tokio::io::AsyncWriteExt as _;
 use super::http::{Body, full, plain};
 use super::{Blob, Shared, Stored};
 
-/// Bytes of a manifest; registries take 4 MiB at most.
-const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
+/// The largest manifest in bytes; registries accept 4 MiB at most.
+const MAX_MANIFEST: usize = 4 * 1024 * 1024;
 
 fn parameter(request: &Request<Incoming>, name: &str) -> Option<String> {
     let query = request.uri().query()?;
@@ -21,7 +21,7 @@ fn parameter(request: &Request<Incoming>, name: &str) -> Option<String> {
 }
 
 // `POST …/uploads/` opens an upload, `PATCH` adds to it, `PUT` with the digest closes it.
-pub(super) async fn answer(
+pub(super) async fn blob(
     shared: &Shared,
     repository: &str,
     id: &str,
@@ -33,20 +33,20 @@ pub(super) async fn answer(
         (&Method::PATCH | &Method::PUT, false) if is_id(id) => id.to_owned(),
         _ => return None,
     };
-    // A blob that is here already need not come again.
+    // A blob that is already here need not be uploaded.
     if let Some(known) = parameter(&request, "mount")
         && shared.content().blobs.contains_key(&known)
     {
         return created(repository, "blobs", &known);
     }
     let digest = parameter(&request, "digest");
-    let path = shared.folder.path().join(format!("upload-{id}"));
+    let path = shared.directory.path().join(format!("upload-{id}"));
     match append(&path, request).await {
-        Ok(Sent::Whole) => {}
-        // Whoever broke off knows why.
-        Ok(Sent::Cut) => return Some(plain(StatusCode::BAD_REQUEST)),
+        Ok(Received::Complete) => {}
+        // The client that broke off knows why.
+        Ok(Received::Incomplete) => return Some(plain(StatusCode::BAD_REQUEST)),
         Err(e) => {
-            shared.content().trouble = Some(e.to_string());
+            shared.content().upload_error = Some(e.to_string());
             return Some(plain(StatusCode::INTERNAL_SERVER_ERROR));
         }
     }
@@ -60,8 +60,8 @@ pub(super) async fn answer(
             .ok();
     };
     let hashed = path.clone();
-    let found = tokio::task::spawn_blocking(move || hash(&hashed)).await;
-    if found.ok()?.ok()? != digest {
+    let actual = tokio::task::spawn_blocking(move || hash(&hashed)).await;
+    if actual.ok()?.ok()? != digest {
         return Some(plain(StatusCode::BAD_REQUEST));
     }
     let mut content = shared.content();
@@ -83,26 +83,26 @@ fn created(repository: &str, kind: &str, digest: &str) -> Option<Response<Body>>
         .ok()
 }
 
-/// How a body came in.
-enum Sent {
-    Whole,
-    Cut,
+/// Whether a body was received to its end.
+enum Received {
+    Complete,
+    Incomplete,
 }
 
-async fn append(path: &std::path::Path, request: Request<Incoming>) -> std::io::Result<Sent> {
+async fn append(path: &std::path::Path, request: Request<Incoming>) -> std::io::Result<Received> {
     let mut options = tokio::fs::OpenOptions::new();
     let mut file = options.create(true).append(true).open(path).await?;
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
-            return Ok(Sent::Cut);
+            return Ok(Received::Incomplete);
         };
         if let Ok(chunk) = frame.into_data() {
             file.write_all(&chunk).await?;
         }
     }
     file.flush().await?;
-    Ok(Sent::Whole)
+    Ok(Received::Complete)
 }
 
 fn hash(path: &std::path::Path) -> std::io::Result<String> {
@@ -120,7 +120,7 @@ pub(super) async fn manifest(
     }
     let media_type = request.headers().get("content-type")?.to_str().ok()?;
     let media_type = media_type.to_owned();
-    let body = Limited::new(request.into_body(), MANIFEST_LIMIT);
+    let body = Limited::new(request.into_body(), MAX_MANIFEST);
     let Ok(body) = body.collect().await else {
         return Some(plain(StatusCode::PAYLOAD_TOO_LARGE));
     };

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn finding(rule: &str, severity: Severity, path: &str) -> Finding {
             fixed: String::new(),
             status: String::new(),
         }),
-        place: Location::new(path, 3, 4),
+        location: Location::new(path, 3, 4),
         fingerprint: "00:1".into(),
         suppressed: None,
     }
@@ -75,7 +75,7 @@ fn a_rule_has_the_worst_severity_of_its_findings_and_a_result_its_own() {
 }
 
 #[test]
-fn what_does_not_fit_is_the_least() {
+fn the_least_severe_findings_are_cut() {
     let found = [
         finding("CVE-1", Severity::High, "a"),
         finding("CVE-2", Severity::Low, "a"),
@@ -133,7 +133,7 @@ fn a_run_id_follows_the_category() {
 }
 
 #[test]
-fn the_security_tab_is_told_of_what_is_open() {
+fn the_security_tab_gets_open_findings_only() {
     let mut last = finding("CVE-2", Severity::Critical, "a");
     last.suppressed = Some(Suppression {
         reason: String::new(),
@@ -141,13 +141,13 @@ fn the_security_tab_is_told_of_what_is_open() {
         status: "ignored".into(),
     });
     let found = [finding("CVE-1", Severity::Low, "a"), last];
-    assert_eq!(told(&found), &found[..1]);
-    assert_eq!(told(&found[1..]), &[]);
+    assert_eq!(open(&found), &found[..1]);
+    assert_eq!(open(&found[1..]), &[]);
 }
 
 proptest! {
     #[test]
-    fn any_path_and_text_gives_a_sound_file(path in ".{0,40}", text in ".{0,1200}") {
+    fn any_path_and_text_gives_a_valid_file(path in ".{0,40}", text in ".{0,1200}") {
         let mut one = finding("CVE-1", Severity::Medium, &path);
         one.message.clone_from(&text);
         one.rule = Arc::new(Rule { title: format!("x{text}"), description: format!("x{text}"), ..(*one.rule).clone() });

@@ -1,44 +1,47 @@
-//! The comment on a pull request: what it changes, and what it leaves.
+//! The comment on a pull request: new, fixed and unchanged findings.
 
 use actions_toolkit::text;
 use findings::{Counts, Finding};
 
 use super::{changes, counts, findings_table};
-use crate::scan::Answer;
+use crate::scan::ScanOutcome;
 
 const ROWS: usize = 25;
 
-/// The comment in Markdown, and whether it says anything that a reviewer should see unasked.
-pub(crate) fn comment(answers: &[Answer], run_url: Option<&str>) -> (String, bool) {
-    let all = counts(answers);
-    let changed = changes(answers);
+/// The comment in Markdown, and whether it is worth a new comment: there are findings, or changes.
+pub(crate) fn comment(outcomes: &[ScanOutcome], run_url: Option<&str>) -> (String, bool) {
+    let all = counts(outcomes);
+    let changed = changes(outcomes);
     let mut out = match changed {
-        Some((0, 0)) => format!("### ✅ Trivy: nothing new, {}\n\n", all.words()),
-        Some((0, fixed)) => format!("### ✅ Trivy: {fixed} fixed, {}\n\n", all.words()),
+        Some((0, 0)) => format!("### ✅ Trivy: nothing new, {}\n\n", all),
+        Some((0, fixed)) => format!("### ✅ Trivy: {fixed} fixed, {}\n\n", all),
         Some((new, fixed)) => {
-            format!(
-                "### 🔎 Trivy: {new} new, {fixed} fixed, {}\n\n",
-                all.words()
-            )
+            format!("### 🔎 Trivy: {new} new, {fixed} fixed, {}\n\n", all)
         }
         None if all.total() == 0 => "### ✅ Trivy: no findings\n\n".to_owned(),
-        None => format!("### 🔎 Trivy: {}\n\n", all.words()),
+        None => format!("### 🔎 Trivy: {}\n\n", all),
     };
-    for answer in answers {
-        out.push_str(&part(answer, answers.len() > 1));
+    for outcome in outcomes {
+        out.push_str(&section(outcome, outcomes.len() > 1));
     }
     if let Some(url) = run_url {
         out.push_str(&format!(
             "\n[Everything in the summary of the run]({url})\n"
         ));
     }
-    let worth = changed.map_or(all.total() > 0, |(new, fixed)| new + fixed > 0);
-    (out, worth)
+    let is_relevant = changed.map_or(all.total() > 0, |(new, fixed)| new + fixed > 0);
+    (out, is_relevant)
 }
 
-fn part(answer: &Answer, titled: bool) -> String {
-    let open = || answer.findings.iter().enumerate().filter(|(_, f)| f.open());
-    let (shown, label): (Vec<&Finding>, _) = match &answer.comparison {
+fn section(outcome: &ScanOutcome, titled: bool) -> String {
+    let open = || {
+        outcome
+            .findings
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| f.is_open())
+    };
+    let (shown, label): (Vec<&Finding>, _) = match &outcome.comparison {
         Some(comparison) => {
             let new = open().filter(|(at, _)| comparison.new.get(*at) == Some(&true));
             (new.map(|(_, finding)| finding).collect(), "New")
@@ -47,9 +50,12 @@ fn part(answer: &Answer, titled: bool) -> String {
     };
     let mut out = String::new();
     if titled {
-        let words = Counts::of(&answer.findings).words();
-        let name = text::code(&answer.name);
-        out.push_str(&format!("#### {} {name}: {words}\n\n", answer.target.kind));
+        let counts: Counts = outcome.findings.iter().collect();
+        let name = text::code(&outcome.name);
+        out.push_str(&format!(
+            "#### {} {name}: {counts}\n\n",
+            outcome.target.scan_type
+        ));
     }
     if !shown.is_empty() {
         out.push_str(&format!(
@@ -57,7 +63,7 @@ fn part(answer: &Answer, titled: bool) -> String {
             findings_table(&shown, ROWS)
         ));
     }
-    let Some(comparison) = &answer.comparison else {
+    let Some(comparison) = &outcome.comparison else {
         return out;
     };
     if !comparison.fixed.is_empty() {

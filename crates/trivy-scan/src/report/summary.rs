@@ -1,57 +1,57 @@
 //! The summary of the step.
 
-use actions_toolkit::text;
+use actions_toolkit::text::{self, Table};
 use findings::{Counts, Finding};
 use trivy::{Database, Origin};
 
 use super::{changes, counts, findings_table};
-use crate::scan::Answer;
+use crate::scan::ScanOutcome;
 
-/// Rows of a table; the rest is in the Security tab and in the report.
+/// Rows of a table; the report has all findings.
 const ROWS: usize = 50;
 
-/// What the summary tells beside the findings.
+/// What the summary has next to the outcomes.
 #[derive(Default)]
 pub(crate) struct Facts<'a> {
     pub(crate) database: Option<&'a Database>,
     pub(crate) security_tab: Option<String>,
-    /// What a person should know about the whole step.
+    /// On the whole step.
     pub(crate) remarks: Vec<String>,
 }
 
 /// The summary in Markdown.
-pub(crate) fn summary(answers: &[Answer], facts: &Facts<'_>) -> String {
+pub(crate) fn summary(outcomes: &[ScanOutcome], facts: &Facts<'_>) -> String {
     let mut out = String::new();
-    if let [answer] = answers {
-        out.push_str(&heading("##", answer));
+    if let [outcome] = outcomes {
+        out.push_str(&heading("##", outcome));
     } else {
-        let all = counts(answers);
-        out.push_str(&format!("## {} Trivy: {}\n\n", mark(&all), all.words()));
-        out.push_str("| Target | Findings | Scanned |\n|---|---|---|\n");
-        for answer in answers {
-            out.push_str(&format!(
-                "| {} {} | {} | {} |\n",
-                answer.target.kind,
-                text::code(&answer.name),
-                Counts::of(&answer.findings).words(),
-                text::markdown(&answer.coverage.scanned)
-            ));
-        }
+        let all = counts(outcomes);
+        out.push_str(&format!("## {} Trivy: {}\n\n", mark(&all), all));
+        let mut table = Table::new(["Target", "Findings", "Scanned"]);
+        table.extend(outcomes.iter().map(|outcome| {
+            let counts: Counts = outcome.findings.iter().collect();
+            [
+                format!("{} {}", outcome.target.scan_type, text::code(&outcome.name)),
+                counts.to_string(),
+                text::markdown(&outcome.coverage.scanned),
+            ]
+        }));
+        out.push_str(&table.to_string());
         out.push('\n');
     }
-    if let Some((new, fixed)) = changes(answers) {
+    if let Some((new, fixed)) = changes(outcomes) {
         out.push_str(&format!(
-            "{new} new, {fixed} fixed beside the baseline.\n\n"
+            "{new} new, {fixed} fixed compared with the baseline.\n\n"
         ));
     }
     for remark in &facts.remarks {
         out.push_str(&format!("> ⚠️ {}\n\n", text::markdown(remark)));
     }
-    for answer in answers {
-        if answers.len() > 1 {
-            out.push_str(&heading("\n###", answer));
+    for outcome in outcomes {
+        if outcomes.len() > 1 {
+            out.push_str(&heading("\n###", outcome));
         }
-        out.push_str(&part(answer));
+        out.push_str(&section(outcome));
     }
     if let Some(database) = facts.database {
         out.push_str(&format!(
@@ -69,24 +69,24 @@ fn mark(counts: &Counts) -> &'static str {
     if counts.total() == 0 { "✅" } else { "🔎" }
 }
 
-fn heading(level: &str, answer: &Answer) -> String {
-    let counts = Counts::of(&answer.findings);
+fn heading(level: &str, outcome: &ScanOutcome) -> String {
+    let counts: Counts = outcome.findings.iter().collect();
     format!(
         "{level} {} Trivy: {} in {}\n\n",
         mark(&counts),
-        counts.words(),
-        text::code(&answer.name)
+        counts,
+        text::code(&outcome.name)
     )
 }
 
-fn part(answer: &Answer) -> String {
+fn section(outcome: &ScanOutcome) -> String {
     let mut out = String::new();
-    for gap in &answer.coverage.gaps {
+    for gap in &outcome.coverage.gaps {
         out.push_str(&format!("> ⚠️ {}\n\n", text::markdown(gap)));
     }
-    let open: Vec<&Finding> = answer.findings.iter().filter(|f| f.open()).collect();
+    let open: Vec<&Finding> = outcome.findings.iter().filter(|f| f.is_open()).collect();
     out.push_str(&findings_table(&open, ROWS));
-    let suppressed: Vec<_> = answer
+    let suppressed: Vec<_> = outcome
         .findings
         .iter()
         .filter_map(|finding| Some((finding, finding.suppressed.as_ref()?)))
@@ -116,6 +116,6 @@ fn origin(database: &Database) -> String {
     match &database.origin {
         Origin::Mirror(mirror) => format!("{hours} h old, from {}", text::code(mirror)),
         Origin::Cache => format!("{hours} h old, from the cache"),
-        Origin::Stale(_) => format!("{hours} h old, from the cache: no mirror gave a newer one"),
+        Origin::Stale(_) => format!("{hours} h old, from the cache: no mirror has a newer one"),
     }
 }

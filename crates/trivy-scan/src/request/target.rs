@@ -1,174 +1,126 @@
-//! What is scanned.
+//! What to scan.
 
-use std::fmt;
 use std::path::Path;
 
-use actions_toolkit::{BadInput, Context};
+use actions_toolkit::{BadInput, Value as _, Workspace, WorkspacePath, invalid_choice};
 use oci::ImageRef;
 use trivy::{Scanner, Target};
 
-use super::present;
+use super::{Inputs, ScanType};
 
-/// The kinds of scan, as authors write them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Image,
-    Archive,
-    Fs,
-    Config,
-    Secret,
-}
-
-impl Kind {
-    fn read(text: &str) -> Option<Self> {
-        Some(match text {
-            "image" => Self::Image,
-            "archive" => Self::Archive,
-            "fs" => Self::Fs,
-            "config" => Self::Config,
-            "secret" => Self::Secret,
-            _ => return None,
-        })
-    }
-}
-
-const KINDS: &str = "`image`, `archive`, `fs`, `config`, `secret`";
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Image => "image",
-            Self::Archive => "archive",
-            Self::Fs => "fs",
-            Self::Config => "config",
-            Self::Secret => "secret",
-        })
-    }
-}
-
-/// One thing to scan.
+/// One target of the step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TargetRequest {
-    pub(crate) kind: Kind,
-    /// The image or path as it was given.
-    pub(crate) given: String,
+    pub(crate) scan_type: ScanType,
+    /// The image or path of the input.
+    pub(crate) input: String,
     pub(crate) target: Target,
-    /// By what its findings are known: without tag, digest or a file's name.
+    /// The name in categories and fingerprints: without tag, digest or the name of an archive.
     pub(crate) name: String,
-    /// The folder that is scanned, relative to the workspace; empty for the workspace itself.
+    /// The scanned directory, relative to the workspace; empty for the workspace itself.
     pub(crate) prefix: String,
 }
 
 impl TargetRequest {
-    /// What the inputs ask for.
-    pub(super) fn all(ctx: &Context, workspace: &Path) -> Result<Vec<Self>, BadInput> {
-        let inputs = ctx.inputs();
-        let lines = inputs.lines("targets");
-        if lines.is_empty() {
-            let text = inputs.required("scan-type")?;
-            let kind = Kind::read(text).ok_or_else(|| {
-                BadInput::new("scan-type", format!("`{text}` is none of {KINDS}"))
-            })?;
-            let (name, given) = if kind == Kind::Image {
-                let problem = "is required for `scan-type: image`";
-                let image = inputs.text("image");
-                (
-                    "image",
-                    image.ok_or_else(|| BadInput::new("image", problem))?,
-                )
+    /// The target of `scan-type`, `image` and `path`, or those of `targets`.
+    pub(super) fn all(inputs: &Inputs, workspace: &Workspace) -> Result<Vec<Self>, BadInput> {
+        if inputs.targets.is_empty() {
+            let target = if inputs.scan_type == ScanType::Image {
+                let image = inputs.image.as_deref();
+                let required =
+                    || BadInput::new(Inputs::image, "is required for `scan-type: image`");
+                Self::image(Inputs::image, image.ok_or_else(required)?)?
             } else {
-                ("path", inputs.required("path")?)
+                Self::path(inputs.scan_type, &inputs.path)?
             };
-            return Ok(vec![Self::of(ctx, workspace, kind, name, given)?]);
+            return Ok(vec![target]);
         }
-        if inputs.text("image").is_some() {
+        if inputs.image.is_some() {
             return Err(BadInput::new(
-                "image",
-                "can't be given beside `targets`: write it there as `image NAME`",
+                Inputs::image,
+                "is not allowed together with `targets`; use a line `image NAME` there",
             ));
         }
-        let mut found: Vec<Self> = Vec::new();
-        for line in lines {
-            let (kind, given) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            let kind = Kind::read(kind).ok_or_else(|| {
-                BadInput::new("targets", format!("`{line}` starts with none of {KINDS}"))
-            })?;
-            let given = given.trim();
-            if given.is_empty() {
-                let problem = format!("`{line}` does not say what to scan");
-                return Err(BadInput::new("targets", problem));
-            }
-            let target = Self::of(ctx, workspace, kind, "targets", given)?;
-            if let Some(twin) = found
+        let mut targets: Vec<Self> = Vec::new();
+        for line in &inputs.targets {
+            let target = Self::parse(line, workspace)?;
+            if let Some(twin) = targets
                 .iter()
-                .find(|other| (other.kind, &other.name) == (target.kind, &target.name))
+                .find(|other| (other.scan_type, &other.name) == (target.scan_type, &target.name))
             {
-                // GitHub refuses a file with two analyses of one category.
-                let problem = format!("`{line}` and `{kind} {}` have one name", twin.given);
-                return Err(BadInput::new("targets", problem));
+                // GitHub rejects a file with two analyses of one category.
+                let problem = format!(
+                    "`{line}` and `{} {}` have the same name",
+                    twin.scan_type, twin.input
+                );
+                return Err(BadInput::new(Inputs::targets, problem));
             }
-            found.push(target);
+            targets.push(target);
         }
-        Ok(found)
+        Ok(targets)
     }
 
-    fn of(
-        ctx: &Context,
-        workspace: &Path,
-        kind: Kind,
-        input: &str,
-        given: &str,
-    ) -> Result<Self, BadInput> {
-        if kind == Kind::Image {
-            let image: ImageRef = given
-                .parse()
-                .map_err(|e| BadInput::new(input, format!("`{given}`: {e}")))?;
-            return Ok(Self {
-                kind,
-                given: given.to_owned(),
-                target: Target::Image(given.to_owned()),
-                name: image.repository().to_owned(),
-                prefix: String::new(),
-            });
+    // A line of `targets`.
+    fn parse(line: &str, workspace: &Workspace) -> Result<Self, BadInput> {
+        let bad = |problem| BadInput::new(Inputs::targets, problem);
+        let (scan_type, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let scan_type: ScanType = scan_type.parse().map_err(|_| {
+            let problem = invalid_choice(scan_type, ScanType::CHOICES);
+            bad(format!("`{line}`: {problem}"))
+        })?;
+        match text.trim() {
+            "" => Err(bad(format!("`{line}` does not name an image or path"))),
+            image if scan_type == ScanType::Image => Self::image(Inputs::targets, image),
+            path => {
+                let path = workspace.path(Inputs::targets, path).map_err(bad)?;
+                Self::path(scan_type, &path)
+            }
         }
-        let path = present(ctx, input, given)?;
-        let inside = path.strip_prefix(workspace).unwrap_or(Path::new(""));
-        let parts = inside.components().filter_map(|part| match part {
-            std::path::Component::Normal(part) => part.to_str(),
-            _ => None,
-        });
-        let prefix = parts.collect::<Vec<_>>().join("/");
-        let name = match kind {
-            // The image's own name, once it is known.
-            Kind::Archive => "image".to_owned(),
-            _ if prefix.is_empty() => "repository".to_owned(),
-            _ => prefix.clone(),
-        };
-        let target = match kind {
-            Kind::Archive => Target::ImageTar(path),
-            Kind::Config => Target::Config(path),
-            _ => Target::Filesystem(path),
-        };
+    }
+
+    fn image(input: &'static str, text: &str) -> Result<Self, BadInput> {
+        let image: ImageRef = text
+            .parse()
+            .map_err(|e| BadInput::new(input, format!("`{text}`: {e}")))?;
         Ok(Self {
-            kind,
-            given: given.to_owned(),
-            target,
-            name,
-            prefix: if kind == Kind::Archive {
-                String::new()
-            } else {
-                prefix
-            },
+            scan_type: ScanType::Image,
+            input: text.to_owned(),
+            target: Target::Image(text.to_owned()),
+            name: image.repository().to_owned(),
+            prefix: String::new(),
         })
     }
 
-    /// The same in another folder: the base's checkout.
-    pub(crate) fn in_folder(&self, folder: &Path) -> Option<Self> {
-        let path = folder.join(&self.prefix);
+    fn path(scan_type: ScanType, path: &WorkspacePath) -> Result<Self, BadInput> {
+        let existing = path.existing()?;
+        let relative = path.relative();
+        let name = match scan_type {
+            // Replaced by the image's name, which is in the report.
+            ScanType::Archive => "image",
+            _ if relative.is_empty() => "repository",
+            _ => relative,
+        };
+        let (target, prefix) = match scan_type {
+            ScanType::Archive => (Target::Archive(existing), ""),
+            ScanType::Config => (Target::Config(existing), relative),
+            _ => (Target::Filesystem(existing), relative),
+        };
+        Ok(Self {
+            scan_type,
+            input: path.given().to_owned(),
+            target,
+            name: name.to_owned(),
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    /// The same target in another checkout; `None` for an image.
+    pub(crate) fn in_directory(&self, directory: &Path) -> Option<Self> {
+        let path = directory.join(&self.prefix);
         let target = match self.target {
             Target::Filesystem(_) => Target::Filesystem(path),
             Target::Config(_) => Target::Config(path),
-            Target::Image(_) | Target::ImageTar(_) => return None,
+            Target::Image(_) | Target::Archive(_) => return None,
         };
         Some(Self {
             target,
@@ -176,17 +128,16 @@ impl TargetRequest {
         })
     }
 
-    /// What is looked for, of what the step looks for.
-    pub(crate) fn scanners(&self, wanted: &[Scanner]) -> Vec<Scanner> {
-        if self.kind == Kind::Secret {
+    /// What to look for in this target, given the input `scanners`.
+    pub(crate) fn scanners(&self, scanners: &[Scanner]) -> Vec<Scanner> {
+        if self.scan_type == ScanType::Secret {
             vec![Scanner::Secrets]
         } else {
-            wanted.to_vec()
+            scanners.to_vec()
         }
     }
 
-    /// Whether it is an image.
     pub(crate) fn is_image(&self) -> bool {
-        matches!(self.kind, Kind::Image | Kind::Archive)
+        matches!(self.scan_type, ScanType::Image | ScanType::Archive)
     }
 }

@@ -41,7 +41,7 @@ async fn gated(server: &GitHub, change: impl FnOnce(FakeRunner) -> FakeRunner) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_patch_of_the_base_branch_mended_is_not_new() {
+async fn findings_that_a_patch_of_the_base_branch_fixed_are_not_new() {
     let server = GitHub::start("t").await.unwrap();
     for _push in 0..2 {
         with_github(&server, |step| step).await;
@@ -54,15 +54,16 @@ async fn what_the_patch_of_the_base_branch_mended_is_not_new() {
         "{}",
         ran.log
     );
-    let said = format!("{CATEGORY} is compared with what `main` had before its image was patched");
-    assert!(ran.log.contains(&said), "{}", ran.log);
+    let message =
+        format!("{CATEGORY} is compared with the analysis of `main` before its image was patched");
+    assert!(ran.log.contains(&message), "{}", ran.log);
     let read = server.journal();
     let read = read.iter().filter(|r| r.contains("/analyses/")).count();
     assert_eq!(read, 2, "the patched one, and the one before");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_analysis_before_the_patch_that_is_said() {
+async fn without_an_analysis_before_the_patch_a_warning_is_logged() {
     let server = GitHub::start("t").await.unwrap();
     with_github(&server, |step| step).await;
     for _patch in 0..6 {
@@ -70,10 +71,10 @@ async fn without_an_analysis_before_the_patch_that_is_said() {
     }
     let ran = gated(&server, |step| step).await;
     assert_eq!((ran.code, ran.output("new")), (1, "2"), "{}", ran.log);
-    let said = format!(
-        "::warning::the newest analyses of `main` in the category {CATEGORY} are of its patched image, so what the patch mended counts as new"
+    let message = format!(
+        "::warning::the newest analyses of `main` in the category {CATEGORY} are of its patched image, so findings that the patch fixed count as new"
     );
-    assert!(ran.log.contains(&said), "{}", ran.log);
+    assert!(ran.log.contains(&message), "{}", ran.log);
     let read = server.journal();
     let read = read.iter().filter(|r| r.contains("/analyses/")).count();
     assert_eq!(read, 5, "after some, they are all alike");
@@ -86,10 +87,10 @@ async fn two_jobs_need_one_category() {
     with_github(&server, deploy).await;
     let apart = gated(&server, |step| step).await;
     assert_eq!((apart.code, apart.output("new")), (1, ""), "{}", apart.log);
-    let said = format!(
+    let message = format!(
         "the Security tab has no analysis of `main` in the category {CATEGORY}, but one in .github/workflows/ci.yml:deploy/image/app; give both jobs the same `category`"
     );
-    assert!(apart.log.contains(&said), "{}", apart.log);
+    assert!(apart.log.contains(&message), "{}", apart.log);
 
     let one = |step: FakeRunner| step.input("category", "flask-app");
     with_github(&server, |step| one(deploy(step))).await;

@@ -1,4 +1,4 @@
-//! The database: exit code 2 where there is none, a loud notice where it is old.
+//! The database: exit code 2 where there is none, a warning where it is old.
 
 use testkit::FakeRunner;
 
@@ -10,7 +10,7 @@ fn without_mirrors(hours: i64) -> FakeRunner {
 }
 
 #[test]
-fn an_old_database_serves_within_its_limit_and_that_is_loud() {
+fn an_old_database_is_used_up_to_its_maximum_age_with_a_warning() {
     let ran = without_mirrors(30).run();
     assert_eq!(
         (ran.code, ran.output("database-age")),
@@ -18,7 +18,7 @@ fn an_old_database_serves_within_its_limit_and_that_is_loud() {
         "{}",
         ran.log
     );
-    let notice = "no mirror gave a newer vulnerability database, so advisories of the last hours are missing (127.0.0.1:9/trivy-db:2: ";
+    let notice = "no mirror has a newer vulnerability database, so the newest advisories are missing (127.0.0.1:9/trivy-db:2: ";
     assert!(
         ran.log.contains(&format!("::warning::{notice}")),
         "{}",
@@ -26,14 +26,14 @@ fn an_old_database_serves_within_its_limit_and_that_is_loud() {
     );
     assert!(
         ran.summary
-            .contains("no mirror gave a newer vulnerability database"),
+            .contains("no mirror has a newer vulnerability database"),
         "{}",
         ran.summary
     );
 }
 
 #[test]
-fn beyond_its_limit_there_is_no_verdict() {
+fn beyond_its_maximum_age_there_is_no_verdict() {
     let ran = without_mirrors(30).input("max-database-age", "24h").run();
     assert_eq!(
         (ran.code, ran.output("result"), ran.output("total")),
@@ -41,12 +41,12 @@ fn beyond_its_limit_there_is_no_verdict() {
         "{}",
         ran.log
     );
-    let error = "trivy-scan: the vulnerability database is 30 h old, and `max-database-age` allows 24 h: no mirror gave a newer one (127.0.0.1:9/trivy-db:2: ";
+    let error = "trivy-scan: the vulnerability database is 30 h old, over the `max-database-age` of 24 h; no mirror has a newer one (127.0.0.1:9/trivy-db:2: ";
     assert!(ran.error().starts_with(error), "{}", ran.error());
 }
 
 #[test]
-fn without_any_database_every_mirror_is_quoted_with_the_cure() {
+fn without_any_database_the_error_of_every_mirror_is_quoted_with_a_hint() {
     let step = without_mirrors(0);
     std::fs::remove_dir_all(step.directory().join("home/.cache")).unwrap();
     let ran = step.run();
@@ -56,6 +56,6 @@ fn without_any_database_every_mirror_is_quoted_with_the_cure() {
         "{}",
         ran.log
     );
-    let error = "trivy-scan: no mirror gave the vulnerability database: set `db-repositories` to one that this runner reaches, or fill `cache-directory` and set `offline: true`. They said: 127.0.0.1:9/trivy-db:2: ";
+    let error = "trivy-scan: failed to download the vulnerability database from any mirror; set `db-repositories` to a mirror that this runner can reach, or fill `cache-directory` and set `offline: true`. Errors: 127.0.0.1:9/trivy-db:2: ";
     assert!(ran.error().starts_with(error), "{}", ran.error());
 }

@@ -3,21 +3,21 @@
 use crate::step::{step, trivy_that};
 
 #[test]
-fn a_trivy_without_a_verdict_is_no_finding() {
+fn a_failed_trivy_is_not_a_finding() {
     let table = [
         (
             "*) echo 'panic: runtime error' >&2; exit 2 ;;",
-            "Trivy broke down",
+            "Trivy crashed",
         ),
-        ("*) echo '[]' ;;", "is not the JSON that was expected"),
-        ("*) ;;", "is not the JSON that was expected"),
+        ("*) echo '[]' ;;", "is not the expected JSON"),
+        ("*) ;;", "is not the expected JSON"),
         (
             "*) printf '{\"SchemaVersion\":2,\"Res' ;;",
-            "is not the JSON that was expected",
+            "is not the expected JSON",
         ),
         (
             "*) echo '{\"SchemaVersion\":3}' ;;",
-            "is not the JSON that was expected",
+            "is not the expected JSON",
         ),
         (
             "*) echo '2026 FATAL Fatal error run error: unable to find the specified image \"app:1\"' >&2; exit 1 ;;",
@@ -25,8 +25,8 @@ fn a_trivy_without_a_verdict_is_no_finding() {
         ),
         ("*) kill -9 $$ ;;", "Trivy failed with signal: 9"),
     ];
-    for (answer, message) in table {
-        let ran = step().tool("trivy", &trivy_that(answer)).run();
+    for (script, message) in table {
+        let ran = step().tool("trivy", &trivy_that(script)).run();
         assert_eq!(
             (ran.code, ran.output("result")),
             (2, "error"),
@@ -50,14 +50,14 @@ fn a_trivy_that_hangs_is_stopped() {
         ran.log
     );
     assert!(
-        ran.error().contains("Trivy had not finished after 1 s"),
+        ran.error().contains("Trivy timed out after 1s (`timeout`)"),
         "{}",
         ran.error()
     );
 }
 
 #[test]
-fn what_trivy_prints_is_no_workflow_command() {
+fn the_output_of_trivy_is_not_a_workflow_command() {
     let scan = "*) echo '::set-output name=x::y' >&2; echo '::error::from outside' >&2; echo '{\"SchemaVersion\":2}' ;;";
     let ran = step().tool("trivy", &trivy_that(scan)).run();
     assert_eq!(ran.code, 0, "{}", ran.log);
@@ -100,7 +100,7 @@ fn an_image_without_packages_is_not_called_clean() {
     assert_eq!(ran.code, 0);
     assert!(
         ran.log
-            .contains("::warning::no packages were found: there was nothing to scan"),
+            .contains("::warning::no packages were found; there was nothing to scan"),
         "{}",
         ran.log
     );

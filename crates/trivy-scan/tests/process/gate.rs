@@ -20,7 +20,7 @@ fn the_gate_is_apart_from_the_report() {
     let ran = step().input("fail-on", "high").run();
     assert_eq!(
         ran.error(),
-        "trivy-scan: 2 findings of severity high or worse; update what has a fixed version, or list in `ignore-file` what can't hurt here"
+        "trivy-scan: 2 findings of severity high or worse; update what has a fixed version, or list in `ignore-file` what cannot do harm here"
     );
     assert_eq!(ran.output("result"), "failed");
 }
@@ -82,7 +82,7 @@ fn the_base_image_is_scanned_with_the_same_database() {
 }
 
 #[test]
-fn without_a_baseline_every_finding_counts_as_new_and_that_is_said() {
+fn without_a_baseline_every_finding_counts_as_new_with_a_warning() {
     let ran = step()
         .env("GITHUB_EVENT_NAME", "pull_request")
         .env("GITHUB_BASE_REF", "main")
@@ -92,13 +92,13 @@ fn without_a_baseline_every_finding_counts_as_new_and_that_is_said() {
     assert_eq!(ran.code, 1);
     assert!(
         ran.log
-            .contains("::warning::what is new in image `app` is not known: there is no token"),
+            .contains("::warning::new findings in image `app` are unknown: there is no token"),
         "{}",
         ran.log
     );
     assert!(
         ran.log
-            .contains("where there is no baseline every finding counts as new"),
+            .contains("without a baseline every finding counts as new"),
         "{}",
         ran.log
     );

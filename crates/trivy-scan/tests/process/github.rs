@@ -1,4 +1,4 @@
-//! What GitHub is told, on the wire.
+//! What is published on GitHub, on the wire.
 
 use fake_github::GitHub;
 use serde_json::json;

@@ -24,12 +24,12 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "scan-type",
             "repo",
-            "input `scan-type`: `repo` is none of `image`, `archive`, `fs`, `config`, `secret`",
+            "input `scan-type`: invalid value `repo`; expected one of `image`, `archive`, `fs`, `config`, `secret`",
         ),
         (
             "targets",
             "image app:1",
-            "input `image`: can't be given beside `targets`: write it there as `image NAME`",
+            "input `image`: is not allowed together with `targets`; use a line `image NAME` there",
         ),
         (
             "fail-on",
@@ -49,12 +49,12 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "scanners",
             "vuln,license",
-            "input `scanners`: `license` is none of `vuln`, `secret`",
+            "input `scanners`: invalid value `license`; expected one of `vuln`, `secret`",
         ),
         (
             "sbom",
             "swid",
-            "input `sbom`: `swid` is none of `cyclonedx`, `spdx`",
+            "input `sbom`: invalid value `swid`; expected one of `cyclonedx`, `spdx`",
         ),
         (
             "vex",
@@ -69,7 +69,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "baseline",
             "app/Dockerfile",
-            "input `baseline`: `app/Dockerfile` is no SARIF file: expected value at line 1 column 1",
+            "input `baseline`: `app/Dockerfile` is not a SARIF file: expected value at line 1 column 1",
         ),
         (
             "registry-username",
@@ -107,12 +107,12 @@ fn targets_are_checked_line_by_line() {
     let table = [
         (
             "repo app",
-            "`repo app` starts with none of `image`, `archive`, `fs`, `config`, `secret`",
+            "`repo app`: invalid value `repo`; expected one of `image`, `archive`, `fs`, `config`, `secret`",
         ),
-        ("image", "`image` does not say what to scan"),
+        ("image", "`image` does not name an image or path"),
         (
             "image app:1\nimage app:2",
-            "`image app:2` and `image app:1` have one name",
+            "`image app:2` and `image app:1` have the same name",
         ),
         ("fs nowhere", "there is no `nowhere` in the workspace"),
     ];
@@ -129,7 +129,7 @@ fn a_malformed_ignore_file_is_bad_input() {
         (
             ".trivyignore",
             "CVE-2026-1 until:2027-01-01\n",
-            "line 1: `until:2027-01-01` is neither",
+            "line 1: `until:2027-01-01` is not",
         ),
         (
             ".trivyignore.yaml",

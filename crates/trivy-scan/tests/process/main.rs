@@ -1,9 +1,8 @@
-//! The built binary in the environment of a step, with a Trivy of the test's own.
+//! The built binary in the environment of a step, with a fake Trivy.
 
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 mod base_branch;
-mod bills;
 mod database;
 mod faults;
 mod gate;
@@ -11,6 +10,7 @@ mod github;
 mod input;
 mod real;
 mod report;
+mod sboms;
 mod step;
 mod targets;
 

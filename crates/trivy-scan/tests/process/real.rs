@@ -1,4 +1,4 @@
-//! The real Trivy on real images and files, and the files that come of it in other people's hands.
+//! The real Trivy on real images and files, and its results in other tools.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,11 +8,11 @@ use testkit::FakeRunner;
 
 use crate::step::{fingerprints, sarif};
 
-/// The folder of a program in PATH.
+/// The directory of a program in PATH.
 fn folder_of(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
-    let found = std::env::split_paths(&path).find(|folder| folder.join(program).is_file());
-    found.unwrap_or_else(|| panic!("`{program}` is not in PATH"))
+    let directory = std::env::split_paths(&path).find(|folder| folder.join(program).is_file());
+    directory.unwrap_or_else(|| panic!("`{program}` is not in PATH"))
 }
 
 pub(crate) fn succeed(command: &mut Command) {
@@ -36,7 +36,7 @@ pub(crate) fn real() -> FakeRunner {
         .input("token", "")
 }
 
-/// A saved image of a few files: Debian's openssl, and Jinja2 in a layer of its own.
+/// A saved image of a few files: Debian's openssl, and Jinja2 in its own layer.
 pub(crate) fn save(path: &Path, name: &str, extra: &str) {
     let layer = |files: &[(&str, &str)]| {
         let mut tar = tar::Builder::new(Vec::new());
@@ -229,7 +229,7 @@ fn what_a_vex_document_calls_not_affected_is_suppressed_with_its_reason() {
 
 #[test]
 #[ignore = "real: needs Trivy"]
-fn what_is_no_image_is_an_error_and_no_finding() {
+fn a_file_that_is_not_an_image_is_an_error_and_not_a_finding() {
     let step = real()
         .file("a.tar", "no archive")
         .input("scan-type", "archive")
@@ -251,7 +251,7 @@ fn what_is_no_image_is_an_error_and_no_finding() {
 
 #[test]
 #[ignore = "real: needs Trivy"]
-fn a_registry_that_does_not_answer_is_an_error_and_no_finding() {
+fn an_unreachable_registry_is_an_error_and_not_a_finding() {
     let ran = real().input("image", "127.0.0.1:9/app:1").run();
     assert_eq!(
         (ran.code, ran.output("result")),
@@ -284,7 +284,7 @@ fn a_malformed_vex_document_is_named() {
     );
     assert!(
         ran.error()
-            .contains("a VEX document could not be read: check the files of the input `vex`"),
+            .contains("failed to read a VEX document; check the files of `vex`"),
         "{}",
         ran.error()
     );

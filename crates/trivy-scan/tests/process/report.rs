@@ -3,7 +3,7 @@
 use crate::step::{REPORT, fingerprints, sarif, scans, step, trivy};
 
 #[test]
-fn one_scan_gives_every_answer() {
+fn one_scan_gives_every_result() {
     let step = step().input("sbom", "cyclonedx, spdx");
     let ran = step.run();
     assert_eq!(ran.code, 0, "{}", ran.log);
@@ -60,12 +60,12 @@ fn one_scan_gives_every_answer() {
 #[test]
 fn what_a_person_reads() {
     let ran = step().run();
-    let said: Vec<_> = ran
+    let lines: Vec<_> = ran
         .log
         .lines()
         .filter(|line| line.contains("CVE-") || line.contains("fixable"))
         .collect();
-    insta::assert_snapshot!(said.join("\n"));
+    insta::assert_snapshot!(lines.join("\n"));
     let summary: Vec<_> = ran
         .summary
         .lines()
@@ -99,7 +99,7 @@ fn a_rebuilt_image_has_the_same_findings() {
 }
 
 #[test]
-fn a_finding_is_placed_rated_and_explained() {
+fn a_finding_has_a_location_a_severity_and_a_rule() {
     let step = step();
     step.run();
     let file = sarif(&step);
@@ -132,17 +132,17 @@ fn outside_github_it_is_a_command_line() {
         .current_dir(step.workspace())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout);
-    assert_eq!(ran.status.code(), Some(1), "{said}");
-    assert!(!said.contains("::group"), "{said}");
+    let output = String::from_utf8_lossy(&ran.stdout);
+    assert_eq!(ran.status.code(), Some(1), "{output}");
+    assert!(!output.contains("::group"), "{output}");
     assert!(
-        said.contains("high      CVE-2026-84782      openssl 3.5.7 → 3.5.9"),
-        "{said}"
+        output.contains("high      CVE-2026-84782      openssl 3.5.7 → 3.5.9"),
+        "{output}"
     );
 }
 
 #[test]
-fn what_an_ignore_file_takes_out_is_told_and_so_is_what_it_does_not() {
+fn what_an_ignore_file_suppresses_is_reported_and_so_are_its_expired_entries() {
     let text = "# not reachable from outside\nCVE-2026-2\nCVE-2020-1 exp:2020-01-01\n";
     let step = step().file(".trivyignore", text);
     let ran = step.run();
@@ -152,7 +152,7 @@ fn what_an_ignore_file_takes_out_is_told_and_so_is_what_it_does_not() {
         scans(&step)
     );
     assert!(
-        ran.log.contains("::warning::`.trivyignore`: the entry for CVE-2020-1 expired on 2020-01-01 and counts no more"),
+        ran.log.contains("::warning::`.trivyignore`: the entry for CVE-2020-1 expired on 2020-01-01 and has no effect"),
         "{}",
         ran.log
     );
@@ -200,7 +200,7 @@ fn the_credentials_of_a_registry_are_seen_by_trivy_alone_and_gone_after() {
 fn outputs_that_are_lost_fail_a_step_that_passed_and_no_other() {
     let full = "output `result` could not be written, so later steps would not see it: i/o error: No space left on device (os error 28); is the runner's disk full?";
     let gone = "output `result` could not be written, so later steps would not see it: GITHUB_OUTPUT points at missing file: /nonexistent/output; is the runner's disk full?";
-    let gate = "2 findings of severity high or worse; update what has a fixed version, or list in `ignore-file` what can't hurt here";
+    let gate = "2 findings of severity high or worse; update what has a fixed version, or list in `ignore-file` what cannot do harm here";
     let table = [
         ("/dev/full", "none", 2, full, None),
         ("/nonexistent/output", "none", 2, gone, None),

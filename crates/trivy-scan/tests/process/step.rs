@@ -17,7 +17,7 @@ pub(crate) const REPORT: &str = r#"{
   }]
 }"#;
 
-/// A Trivy that does `scan` when it is to scan: lines of a `case` of the shell.
+/// A fake Trivy whose scans run `scan`, lines of a `case` of the shell.
 pub(crate) fn trivy_that(scan: &str) -> String {
     format!(
         "here=$(dirname \"$0\")\ncase \"$*\" in\nversion*) echo '{{\"Version\":\"0.72.0\"}}' ;;\n{scan}\nesac\n"
@@ -26,17 +26,17 @@ pub(crate) fn trivy_that(scan: &str) -> String {
 
 /// A vulnerability database of this age in Trivy's cache; a newer one is due if it is older than a day.
 pub(crate) fn database(step: FakeRunner, hours: i64) -> FakeRunner {
-    let folder = step.directory().join("home/.cache/trivy/db");
-    std::fs::create_dir_all(&folder).unwrap();
+    let directory = step.directory().join("home/.cache/trivy/db");
+    std::fs::create_dir_all(&directory).unwrap();
     let made = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
     let next = made + jiff::SignedDuration::from_hours(24);
     let about = format!(r#"{{"Version":2,"UpdatedAt":"{made}","NextUpdate":"{next}"}}"#);
-    std::fs::write(folder.join("metadata.json"), about).unwrap();
-    std::fs::write(folder.join("trivy.db"), "db").unwrap();
+    std::fs::write(directory.join("metadata.json"), about).unwrap();
+    std::fs::write(directory.join("trivy.db"), "db").unwrap();
     step
 }
 
-/// A Trivy that answers with `report`, and writes down what it was asked and what it saw.
+/// A fake Trivy that prints `report`, and records its arguments and environment.
 pub(crate) fn trivy(report: &str) -> String {
     trivy_that(&format!(
         "*) echo \"$*\" >> \"$here/scans\"; env > \"$here/env\"; [ -n \"$DOCKER_CONFIG\" ] && cp \"$DOCKER_CONFIG/config.json\" \"$here/login\"; cat <<'REPORT'\n{report}\nREPORT\n;;"

@@ -59,7 +59,7 @@ fn the_log_of_one_target_is_not_mixed_with_another() {
 }
 
 #[test]
-fn what_a_folder_does_not_pin_is_said() {
+fn unpinned_packages_of_a_directory_are_reported() {
     let ran = step()
         .tool("trivy", &trivy_that("*) echo '{\"SchemaVersion\":2}' ;;"))
         .file("app/requirements.txt", "flask==3.1.2\nwerkzeug>=2\n")
@@ -70,7 +70,7 @@ fn what_a_folder_does_not_pin_is_said() {
     assert_eq!(ran.code, 0, "{}", ran.log);
     assert!(
         ran.log.contains(
-            "::warning::app/requirements.txt does not pin werkzeug: they were not scanned"
+            "::warning::app/requirements.txt does not pin werkzeug; they were not scanned"
         ),
         "{}",
         ran.log
@@ -78,7 +78,7 @@ fn what_a_folder_does_not_pin_is_said() {
 }
 
 #[test]
-fn a_saved_image_is_known_by_its_own_name() {
+fn a_saved_image_has_the_name_in_its_report() {
     let report = REPORT.replace("\"ImageID\"", "\"RepoTags\": [\"team/app:7\"], \"ImageID\"");
     let step = step()
         .tool("trivy", &crate::step::trivy(&report))

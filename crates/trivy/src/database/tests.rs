@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,10 +15,10 @@ use super::*;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// A registry whose repositories are called by what they do.
+/// A registry whose repositories are named after what they do.
 #[derive(Clone, Default)]
 struct Mirrors {
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 fn archive(files: &[(&str, &str)]) -> Vec<u8> {
@@ -52,7 +52,7 @@ fn digest(bytes: &[u8]) -> String {
 // Made once: the time in it would change its digest.
 static LAYERS: Mutex<Vec<(String, Vec<u8>)>> = Mutex::new(Vec::new());
 
-async fn answer(State(mirrors): State<Mirrors>, uri: Uri) -> Response {
+async fn respond(State(mirrors): State<Mirrors>, uri: Uri) -> Response {
     let path: Vec<_> = uri.path().split('/').collect();
     let [_, "v2", repository, kind, _] = path[..] else {
         return StatusCode::NOT_FOUND.into_response();
@@ -74,7 +74,7 @@ async fn answer(State(mirrors): State<Mirrors>, uri: Uri) -> Response {
             bytes.into_response()
         };
     }
-    mirrors.asked.lock().unwrap().push(name);
+    mirrors.requests.lock().unwrap().push(name);
     match repository {
         "busy" => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], json!({"errors": [{"message": "TOOMANYREQUESTS"}]}).to_string()).into_response(),
         "broken" => StatusCode::BAD_GATEWAY.into_response(),
@@ -85,7 +85,7 @@ async fn answer(State(mirrors): State<Mirrors>, uri: Uri) -> Response {
 }
 
 struct Case {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     mirrors: Mirrors,
     address: SocketAddr,
 }
@@ -95,26 +95,26 @@ impl Case {
         let mirrors = Mirrors::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(answer).with_state(mirrors.clone());
+        let router = Router::new().fallback(respond).with_state(mirrors.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir().unwrap(),
             mirrors,
             address,
         }
     }
 
     fn cache(&self) -> PathBuf {
-        self.folder.path().join("cache")
+        self.directory.path().join("cache")
     }
 
     fn cached(self, age: SignedDuration, next: SignedDuration) -> Self {
-        let folder = self.cache().join("db");
-        std::fs::create_dir_all(&folder).unwrap();
+        let directory = self.cache().join("db");
+        std::fs::create_dir_all(&directory).unwrap();
         let (updated, next) = (Timestamp::now() - age, Timestamp::now() + next);
         let text = format!(r#"{{"Version":2,"UpdatedAt":"{updated}","NextUpdate":"{next}"}}"#);
-        std::fs::write(folder.join("metadata.json"), text).unwrap();
-        std::fs::write(folder.join("trivy.db"), "old").unwrap();
+        std::fs::write(directory.join("metadata.json"), text).unwrap();
+        std::fs::write(directory.join("trivy.db"), "old").unwrap();
         self
     }
 
@@ -129,15 +129,16 @@ impl Case {
             offline,
             max_age: MAX_AGE,
         };
-        // Microseconds: what is tested is the order of things, not the clock.
-        Database::with_pauses(&request, Duration::from_nanos(1), &Log::sink()).await
+        // What is tested is the order of requests, not the delay between them.
+        let sleep = |_| std::future::ready(());
+        Database::provide_with(&request, sleep, &Log::sink()).await
     }
 
-    fn asked(&self) -> String {
-        self.mirrors.asked.lock().unwrap().join(" ")
+    fn requests(&self) -> String {
+        self.mirrors.requests.lock().unwrap().join(" ")
     }
 
-    fn said(&self, error: &DatabaseError) -> String {
+    fn message(&self, error: &DatabaseError) -> String {
         error
             .to_string()
             .replace(&self.address.to_string(), "[mirror]")
@@ -149,7 +150,7 @@ impl Case {
 }
 
 #[tokio::test]
-async fn the_next_mirror_is_asked_after_any_error() {
+async fn the_next_mirror_is_tried_after_any_error() {
     let case = Case::new().await;
     let all = [
         "down", "busy", "broken", "gone", "other", "empty", "halved", "forged", "good",
@@ -160,7 +161,7 @@ async fn the_next_mirror_is_asked_after_any_error() {
         Origin::Mirror(format!("{}/good:2", case.address))
     );
     assert_eq!(
-        case.asked(),
+        case.requests(),
         "busy broken gone other empty halved forged good"
     );
     assert_eq!(case.content(), "new");
@@ -173,63 +174,66 @@ async fn the_next_mirror_is_asked_after_any_error() {
         );
     }
     let left = std::fs::read_dir(case.cache()).unwrap().count();
-    assert_eq!(left, 1, "nothing stays beside it");
+    assert_eq!(left, 1, "nothing is left next to it");
     let files = std::fs::read_dir(case.cache().join("db")).unwrap().count();
     assert_eq!(files, 2, "nothing else is unpacked");
 }
 
 #[tokio::test]
-async fn a_current_database_is_not_fetched_again() {
+async fn a_current_database_is_not_downloaded_again() {
     let case = Case::new().await.cached(HOUR, HOUR);
     let found = case.provide(&["good"], false).await.unwrap();
-    assert_eq!((found.origin, case.asked()), (Origin::Cache, String::new()));
+    assert_eq!(
+        (found.origin, case.requests()),
+        (Origin::Cache, String::new())
+    );
     assert_eq!(found.age.as_secs() / 60, 60);
 }
 
 #[tokio::test]
-async fn an_old_one_serves_when_no_mirror_answers_and_is_kept_whole() {
+async fn an_old_database_is_used_and_kept_when_every_mirror_fails() {
     let case = Case::new().await.cached(HOUR * 30, -HOUR);
     let found = case.provide(&["halved"], false).await.unwrap();
-    assert!(matches!(found.origin, Origin::Stale(said) if said.len() == 1));
+    assert!(matches!(found.origin, Origin::Stale(errors) if errors.len() == 1));
     assert_eq!(case.content(), "old");
-    assert_eq!(case.asked(), "halved halved halved");
+    assert_eq!(case.requests(), "halved halved halved");
 }
 
 #[tokio::test]
-async fn one_that_is_too_old_gives_no_verdict() {
+async fn a_database_that_is_too_old_is_an_error() {
     let case = Case::new().await.cached(HOUR * 50, -HOUR);
     let error = case.provide(&["busy"], false).await.unwrap_err();
     assert_eq!(
-        case.said(&error),
-        "the vulnerability database is 50 h old, and `max-database-age` allows 48 h: no mirror gave a newer one ([mirror]/busy:2: `[mirror]` responded with 429 Too Many Requests: TOOMANYREQUESTS)"
+        case.message(&error),
+        "the vulnerability database is 50 h old, over the `max-database-age` of 48 h; no mirror has a newer one ([mirror]/busy:2: `[mirror]` responded with 429 Too Many Requests: TOOMANYREQUESTS)"
     );
     let error = case.provide(&[], true).await.unwrap_err();
     assert!(matches!(error, DatabaseError::TooOld { .. }));
 }
 
 #[tokio::test]
-async fn without_any_database_every_mirror_is_quoted() {
+async fn without_any_database_the_error_of_every_mirror_is_quoted() {
     let case = Case::new().await;
     let error = case
         .provide(&["broken", "gone", "forged"], false)
         .await
         .unwrap_err();
-    let DatabaseError::Unreachable(said) = &error else {
+    let DatabaseError::Unreachable(errors) = &error else {
         panic!("{error}")
     };
-    assert_eq!(said.len(), 3);
-    let said = case.said(&error);
+    assert_eq!(errors.len(), 3);
+    let message = case.message(&error);
     for part in [
         "[mirror]/broken:2: `[mirror]` responded with 502",
-        "[mirror]/gone:2: it has no such repository or tag",
-        "[mirror]/forged:2: what it sent is not sha256:",
+        "[mirror]/gone:2: no such repository or tag",
+        "[mirror]/forged:2: its content does not match sha256:",
     ] {
-        assert!(said.contains(part), "{said}");
+        assert!(message.contains(part), "{message}");
     }
 }
 
 #[tokio::test]
-async fn offline_nobody_is_asked() {
+async fn offline_no_mirror_is_contacted() {
     let case = Case::new().await;
     let error = case.provide(&["good"], true).await.unwrap_err();
     assert!(matches!(error, DatabaseError::NotCached(_)));
@@ -238,11 +242,11 @@ async fn offline_nobody_is_asked() {
         case.provide(&["good"], true).await.unwrap().origin,
         Origin::Cache
     );
-    assert_eq!(case.asked(), "");
+    assert_eq!(case.requests(), "");
 }
 
 #[tokio::test]
-async fn a_damaged_one_is_named() {
+async fn a_damaged_database_is_an_error() {
     let table = [
         ("metadata.json", "{"),
         ("metadata.json", r#"{"UpdatedAt":"soon"}"#),

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::bill::{Bill, Component as Part, Kind};
+use super::contents::{self, Contents, Kind};
 
-/// A document.
+/// A document. Its serial number is derived from the report, so that the same report gives the same bytes.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document {
@@ -52,7 +52,7 @@ struct Component {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hashes: Vec<Hash>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    licenses: Vec<Licence>,
+    licenses: Vec<License>,
     #[serde(skip_serializing_if = "String::is_empty")]
     purl: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -72,7 +72,7 @@ struct Hash {
 
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Licence {
+enum License {
     License(Named),
     Expression(String),
 }
@@ -98,38 +98,38 @@ struct Dependency {
 }
 
 impl Document {
-    /// The document of `bill`.
-    pub(super) fn of(bill: &Bill) -> Self {
+    /// The document of `contents`.
+    pub(super) fn new(contents: &Contents) -> Self {
         let tool = |name, version: &str| Tool {
             r#type: "application",
             name,
             version: version.to_owned(),
         };
-        let dependencies = bill.parts.iter().map(|part| Dependency {
-            r#ref: part.reference.clone(),
-            depends_on: part
-                .needs
+        let dependencies = contents.components.iter().map(|component| Dependency {
+            r#ref: component.reference.clone(),
+            depends_on: component
+                .depends_on
                 .iter()
-                .map(|at| bill.parts[*at].reference.clone())
+                .map(|at| contents.components[*at].reference.clone())
                 .collect(),
         });
-        let mut components = bill.parts.iter().map(component);
+        let mut components = contents.components.iter().map(component);
         let artifact = components.next();
         Self {
             schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
             bom_format: "CycloneDX",
             spec_version: "1.6",
-            serial_number: bill.id.urn().to_string(),
+            serial_number: contents.id.urn().to_string(),
             version: 1,
             metadata: Metadata {
-                timestamp: bill.created.clone(),
+                timestamp: contents.created.clone(),
                 tools: Tools {
                     components: vec![
-                        tool("trivy", &bill.scanner),
+                        tool("trivy", &contents.scanner),
                         tool("seaworthy", env!("CARGO_PKG_VERSION")),
                     ],
                 },
-                component: artifact.unwrap_or_else(|| component(&bill.parts[0])),
+                component: artifact.unwrap_or_else(|| component(&contents.components[0])),
             },
             components: components.collect(),
             dependencies: dependencies.collect(),
@@ -137,27 +137,27 @@ impl Document {
     }
 }
 
-fn component(part: &Part) -> Component {
-    let properties = part.properties.iter().map(|(name, value)| Property {
+fn component(component: &contents::Component) -> Component {
+    let properties = component.properties.iter().map(|(name, value)| Property {
         name: format!("aquasecurity:trivy:{name}"),
         value: value.clone(),
     });
     Component {
-        reference: part.reference.clone(),
-        r#type: match part.kind {
+        reference: component.reference.clone(),
+        r#type: match component.kind {
             Kind::Image => "container",
-            Kind::Folder | Kind::LockFile => "application",
-            Kind::System => "operating-system",
+            Kind::Directory | Kind::LockFile => "application",
+            Kind::OperatingSystem => "operating-system",
             Kind::Package => "library",
         },
-        supplier: (!part.maintainer.is_empty()).then(|| Supplier {
-            name: part.maintainer.clone(),
+        supplier: (!component.maintainer.is_empty()).then(|| Supplier {
+            name: component.maintainer.clone(),
         }),
-        name: part.name.clone(),
-        version: part.version.clone(),
-        hashes: part.digest.iter().filter_map(hash).collect(),
-        licenses: licences(&part.licences),
-        purl: part.purl.clone(),
+        name: component.name.clone(),
+        version: component.version.clone(),
+        hashes: component.digest.iter().filter_map(hash).collect(),
+        licenses: licenses(&component.licenses),
+        purl: component.purl.clone(),
         properties: properties.collect(),
     }
 }
@@ -170,24 +170,24 @@ fn hash((algorithm, content): &(String, String)) -> Option<Hash> {
         "sha512" => ("SHA-512", 128),
         _ => return None,
     };
-    let sound = content.len() == digits && content.bytes().all(|b| b.is_ascii_hexdigit());
-    sound.then(|| Hash {
+    let is_valid = content.len() == digits && content.bytes().all(|b| b.is_ascii_hexdigit());
+    is_valid.then(|| Hash {
         alg,
         content: content.clone(),
     })
 }
 
-// One expression, or a list of licences that are no expressions: the format has no mixture.
-fn licences(texts: &[String]) -> Vec<Licence> {
+// One expression, or a list of licenses without expressions: the format does not mix them.
+fn licenses(texts: &[String]) -> Vec<License> {
     if let [text] = texts
         && spdx::license_id(text).is_none()
         && spdx::Expression::parse(text).is_ok()
     {
-        return vec![Licence::Expression(text.clone())];
+        return vec![License::Expression(text.clone())];
     }
     let named = texts.iter().map(|text| match spdx::license_id(text) {
         Some(id) => Named::Id(id.name.to_owned()),
         None => Named::Name(text.clone()),
     });
-    named.map(Licence::License).collect()
+    named.map(License::License).collect()
 }

@@ -1,4 +1,4 @@
-//! The part of a report that a bill of materials is made of (`pkg/fanal/types/artifact.go` of Trivy).
+//! The fields of a report that an SBOM is made of (`pkg/fanal/types/artifact.go` of Trivy).
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, 
     Ok(Option::deserialize(d)?.unwrap_or_default())
 }
 
-/// A report, as far as it lists packages.
+/// A report without its findings.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Inventory {
     #[serde(default)]
-    pub(super) trivy: Writer,
+    pub(super) trivy: Generator,
     #[serde(default)]
     pub(super) created_at: String,
     #[serde(default)]
@@ -23,12 +23,12 @@ pub(super) struct Inventory {
     #[serde(default)]
     pub(super) metadata: Metadata,
     #[serde(default, deserialize_with = "list")]
-    pub(super) results: Vec<Part>,
+    pub(super) results: Vec<ScanResult>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Writer {
+pub(super) struct Generator {
     pub(super) version: String,
 }
 
@@ -70,10 +70,10 @@ pub(super) struct Config {
     pub(super) labels: Option<BTreeMap<String, String>>,
 }
 
-/// The packages of the system, or of one file.
+/// The packages of the operating system, or of one file.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Part {
+pub(super) struct ScanResult {
     #[serde(default)]
     pub(super) target: String,
     #[serde(default)]
@@ -127,20 +127,20 @@ pub(super) struct Layer {
 }
 
 impl Package {
-    /// The version as its package manager writes it.
+    /// `epoch:version-release`, as the package manager writes it.
     pub(super) fn full_version(&self) -> String {
-        full(self.epoch, &self.version, &self.release)
+        full_version(self.epoch, &self.version, &self.release)
     }
 
-    /// The name and version of what it was built from, if the distribution says so.
+    /// Name and version of the source package, if the distribution has one.
     pub(super) fn source(&self) -> Option<String> {
-        let version = full(self.src_epoch, &self.src_version, &self.src_release);
+        let version = full_version(self.src_epoch, &self.src_version, &self.src_release);
         (!self.src_name.is_empty()).then(|| format!("{} {version}", self.src_name))
     }
 }
 
-// `epoch:version-release`, each part as far as there is one.
-fn full(epoch: u32, version: &str, release: &str) -> String {
+// Without the parts that are absent.
+fn full_version(epoch: u32, version: &str, release: &str) -> String {
     let mut text = match (version, epoch) {
         ("", _) => return String::new(),
         (version, 0) => version.to_owned(),

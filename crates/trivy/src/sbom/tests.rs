@@ -31,33 +31,31 @@ const REPORT: &str = r#"{
   ]
 }"#;
 
-fn written(sbom: Sbom, raw: &str) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sbom.json");
-    sbom.write(raw.as_bytes(), &file).unwrap();
-    // What changes with every release is not what is looked at here.
+fn written(sbom: SbomFormat, raw: &str) -> String {
+    let bytes = sbom.render(raw.as_bytes()).unwrap();
+    // The version changes with every release.
     let own = format!("{}\"", env!("CARGO_PKG_VERSION"));
-    std::fs::read_to_string(file)
+    String::from_utf8(bytes)
         .unwrap()
         .replace(&own, "[version]\"")
 }
 
 #[test]
 fn an_image_in_cyclonedx() {
-    insta::assert_snapshot!(written(Sbom::CycloneDx, REPORT));
+    insta::assert_snapshot!(written(SbomFormat::CycloneDx, REPORT));
 }
 
 #[test]
 fn an_image_in_spdx() {
-    insta::assert_snapshot!(written(Sbom::Spdx, REPORT));
+    insta::assert_snapshot!(written(SbomFormat::Spdx, REPORT));
 }
 
 #[test]
-fn an_empty_report_is_an_artifact_without_parts() {
+fn an_empty_report_is_an_artifact_without_packages() {
     let raw = r#"{"SchemaVersion": 2, "CreatedAt": "2026-11-24T00:20:53Z", "ArtifactType": "filesystem"}"#;
     for (sbom, text) in [
-        (Sbom::CycloneDx, r#""components": []"#),
-        (Sbom::Spdx, r#""relationshipType": "DESCRIBES""#),
+        (SbomFormat::CycloneDx, r#""components": []"#),
+        (SbomFormat::Spdx, r#""relationshipType": "DESCRIBES""#),
     ] {
         let document = written(sbom, raw);
         assert!(document.contains(text), "{document}");
@@ -65,13 +63,10 @@ fn an_empty_report_is_an_artifact_without_parts() {
 }
 
 #[test]
-fn what_is_no_report_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = Sbom::Spdx
-        .write(b"[1]", &folder.path().join("x"))
-        .unwrap_err();
+fn an_input_that_is_not_a_report_is_rejected() {
+    let error = SbomFormat::Spdx.render(b"[1]").unwrap_err();
     assert!(
-        error.to_string().starts_with("while reading the packages"),
+        error.to_string().starts_with("failed to read the packages"),
         "{error}"
     );
 }

@@ -1,4 +1,4 @@
-//! Docker that saves images, each of one layer.
+//! A fake Docker daemon that saves images, each of one layer.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -12,15 +12,15 @@ use super::*;
 struct State {
     /// Names and layers.
     images: Vec<(String, String)>,
-    /// What archives were asked for.
-    asked: Mutex<Vec<String>>,
+    /// The names of each requested archive.
+    requests: Mutex<Vec<String>>,
 }
 
 pub(super) struct Fake {
     docker: Docker,
     state: Arc<State>,
     registry: LocalRegistry,
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Fake {
@@ -30,18 +30,18 @@ impl Fake {
             .map(|&(name, layer)| (name.into(), layer.into()));
         let state = Arc::new(State {
             images: images.collect(),
-            asked: Mutex::default(),
+            requests: Mutex::default(),
         });
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("docker.sock");
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
         let listener = tokio::net::UnixListener::bind(&socket).unwrap();
         let known = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let known = Arc::clone(&known);
                 let service = hyper::service::service_fn(move |request| {
-                    let answer = answer(&known, &request);
-                    async move { Ok::<_, Infallible>(answer) }
+                    let response = respond(&known, &request);
+                    async move { Ok::<_, Infallible>(response) }
                 });
                 let io = hyper_util::rt::TokioIo::new(stream);
                 tokio::spawn(
@@ -53,12 +53,12 @@ impl Fake {
         Self {
             docker: Docker::connect(Some(&host)).await.unwrap(),
             state,
-            registry: LocalRegistry::open(folder.path()).await.unwrap(),
-            _folder: folder,
+            registry: LocalRegistry::open(directory.path()).await.unwrap(),
+            _directory: directory,
         }
     }
 
-    /// Serve `images`; their layers.
+    /// Serve `images` and return their layers.
     pub(super) async fn add(&self, images: &[&str]) -> anyhow::Result<Vec<String>> {
         let names: Vec<ImageRef> = images.iter().map(|name| name.parse().unwrap()).collect();
         let spaces: Vec<_> = (0..names.len())
@@ -80,13 +80,13 @@ impl Fake {
         Ok(layers)
     }
 
-    /// The archives that were asked for since, each by its names.
-    pub(super) fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.state.asked.lock().unwrap())
+    /// The archives that were requested since the last call, each by its names.
+    pub(super) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut *self.state.requests.lock().unwrap())
     }
 }
 
-fn answer(state: &State, request: &Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
+fn respond(state: &State, request: &Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     let body = if path.ends_with("/version") {
         json!({"ApiVersion": "1.41", "Version": "20.10.24"})
@@ -96,7 +96,7 @@ fn answer(state: &State, request: &Request<hyper::body::Incoming>) -> Response<F
         let query = request.uri().query().unwrap_or_default();
         let names = url::form_urlencoded::parse(query.as_bytes());
         let names: Vec<_> = names.map(|(_, name)| name.into_owned()).collect();
-        state.asked.lock().unwrap().push(names.join(" "));
+        state.requests.lock().unwrap().push(names.join(" "));
         archive(state, &names)
     } else {
         let name = path
@@ -118,7 +118,7 @@ fn answer(state: &State, request: &Request<hyper::body::Incoming>) -> Response<F
     Response::new(Full::new(body))
 }
 
-// As Docker writes it: one entry for an image, whatever its names; what was asked for by digest or id has none.
+// As Docker writes it: one entry for an image, whatever its names; one that was requested by digest or id has no tags.
 fn archive(state: &State, names: &[String]) -> Bytes {
     let mut entries: Vec<(&str, Vec<&str>)> = Vec::new();
     for name in names {

@@ -1,0 +1,185 @@
+//! Where a linter is installed, and how it runs there.
+
+use actions_toolkit::Env;
+use anyhow::Context as _;
+use docker::{Container, ImageConfig};
+use tool::Tool;
+
+use super::License;
+use super::linters::{Linter, LinterArgs};
+use crate::job::Job;
+
+/// Exit code of `env` when it does not find the program (POSIX).
+const NOT_FOUND: i64 = 127;
+/// Copy of the Dockerfile in the container of the test stage, where it may be missing.
+const DOCKERFILE_COPY: (&str, &str) = ("/tmp", "Dockerfile.seaworthy-ci");
+/// Prints name, version and license of every installed package (packaging.python.org, core metadata).
+const LICENSES: &str = r"
+import importlib.metadata, json
+def license(about):
+    classifiers = about.get_all('Classifier') or []
+    names = [c.rsplit(' :: ', 1)[-1] for c in classifiers if c.startswith('License :: ')]
+    text = (about.get('License') or '').strip().splitlines()
+    return about.get('License-Expression') or ', '.join(names) or (text[0] if text else '')
+packages = {d.metadata['Name']: (d.version, license(d.metadata)) for d in importlib.metadata.distributions()}
+print(json.dumps([[name, *about] for name, about in sorted(packages.items(), key=lambda i: i[0].lower())]))
+";
+
+/// The test stage, and the runner for linters that it does not have.
+pub(super) struct LinterHost<'a> {
+    job: &'a Job<'a>,
+    container: Option<&'a Container>,
+    path: String,
+}
+
+/// The output of a linter.
+pub(super) struct LinterOutput {
+    /// `test stage` or `runner`.
+    pub(super) host: &'static str,
+    pub(super) code: i64,
+    pub(super) stdout: String,
+    /// Standard output and standard error.
+    pub(super) text: String,
+}
+
+impl<'a> LinterHost<'a> {
+    pub(super) fn new(
+        job: &'a Job<'a>,
+        container: Option<&'a Container>,
+        config: &ImageConfig,
+    ) -> Self {
+        Self {
+            job,
+            container,
+            path: format!("PATH={}", search_path(config)),
+        }
+    }
+
+    /// Copy the Dockerfile to where a linter of the test stage can read it.
+    pub(super) async fn copy_dockerfile(&self, dockerfile: &[u8]) {
+        if let Some(container) = self.container {
+            // A linter that needs it reports that it is missing.
+            let _ = container
+                .copy_in(DOCKERFILE_COPY.0, DOCKERFILE_COPY.1, dockerfile)
+                .await;
+        }
+    }
+
+    /// Run `linter` in the test stage, or else on the runner; `None` if it is not installed in either.
+    pub(super) async fn run(&self, linter: &Linter) -> anyhow::Result<Option<LinterOutput>> {
+        if let Some(container) = self.container {
+            let copy = format!("{}/{}", DOCKERFILE_COPY.0, DOCKERFILE_COPY.1);
+            let args = (linter.args)(&LinterArgs {
+                dockerfile: &copy,
+                has_bandit_settings: self.has_bandit_settings(),
+            });
+            let mut argv = vec!["/usr/bin/env", &self.path, linter.program];
+            argv.extend(args.iter().map(String::as_str));
+            let done = container.exec(&argv).await?;
+            let absent = done.code == NOT_FOUND
+                || done.output.contains("No module named pip")
+                || done.output.contains("executable file not found");
+            if !absent {
+                return Ok(Some(LinterOutput {
+                    host: "test stage",
+                    code: done.code,
+                    stdout: done.stdout,
+                    text: done.output,
+                }));
+            }
+        }
+        self.on_runner(linter).await
+    }
+
+    async fn on_runner(&self, linter: &Linter) -> anyhow::Result<Option<LinterOutput>> {
+        let env = self.job.ctx.env();
+        // The packages of the runner's Python are not those of the project.
+        if linter.program == "python" || !in_path(env, linter.program) {
+            return Ok(None);
+        }
+        let args = (linter.args)(&LinterArgs {
+            dockerfile: &self.job.request.build.dockerfile,
+            has_bandit_settings: self.has_bandit_settings(),
+        });
+        let done = Tool::new(linter.program, env)
+            .args(args)
+            .folder(&self.job.request.build.context)
+            .capture(self.job.log, linter.name)
+            .await?;
+        let stdout = String::from_utf8_lossy(&done.stdout).into_owned();
+        let mut text = done.tail.join("\n");
+        if text.is_empty() {
+            text.clone_from(&stdout);
+        }
+        Ok(Some(LinterOutput {
+            host: "runner",
+            code: done.code().map_or(-1, i64::from),
+            stdout,
+            text,
+        }))
+    }
+
+    /// The licenses of the installed packages; empty without Python.
+    pub(super) async fn licenses(&self) -> Vec<License> {
+        let Some(container) = self.container else {
+            return Vec::new();
+        };
+        let argv = ["/usr/bin/env", &self.path, "python", "-c", LICENSES];
+        let licenses = async {
+            let done = container.exec(&argv).await?;
+            serde_json::from_str(&done.stdout).context("failed to read the licenses")
+        };
+        licenses.await.unwrap_or_default()
+    }
+
+    fn has_bandit_settings(&self) -> bool {
+        let file = self.job.request.build.context.join("pyproject.toml");
+        std::fs::read_to_string(file).is_ok_and(|text| text.contains("[tool.bandit"))
+    }
+}
+
+// A virtual environment may be missing in PATH: the image's command contains the path of its Python.
+fn search_path(config: &ImageConfig) -> String {
+    let value = |name: &str| {
+        let value = config.env.iter().find_map(|pair| pair.strip_prefix(name));
+        value.filter(|value| !value.is_empty())
+    };
+    let command = config.entrypoint.iter().chain(&config.cmd);
+    let directories = command
+        .filter(|word| word.starts_with('/'))
+        .filter_map(|word| Some(word.rsplit_once('/')?.0.to_owned()));
+    let environment = value("VIRTUAL_ENV=").map(|directory| format!("{directory}/bin"));
+    let path = value("PATH=").unwrap_or("/usr/local/bin:/usr/bin:/bin");
+    let mut all: Vec<String> = Vec::new();
+    for directory in directories
+        .chain(environment)
+        .chain(path.split(':').map(ToOwned::to_owned))
+    {
+        if !directory.is_empty() && !all.contains(&directory) {
+            all.push(directory);
+        }
+    }
+    all.join(":")
+}
+
+fn in_path(env: &Env, program: &str) -> bool {
+    let path = env.get("PATH").unwrap_or_default();
+    std::env::split_paths(path).any(|directory| directory.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_of_the_command_comes_first() {
+        let config = ImageConfig {
+            cmd: vec!["/opt/venv/bin/python".into(), "run_tests.py".into()],
+            env: vec!["PATH=/usr/bin:/bin".into(), "VIRTUAL_ENV=/opt/venv".into()],
+            ..ImageConfig::default()
+        };
+        assert_eq!(search_path(&config), "/opt/venv/bin:/usr/bin:/bin");
+        let plain = ImageConfig::default();
+        assert_eq!(search_path(&plain), "/usr/local/bin:/usr/bin:/bin");
+    }
+}

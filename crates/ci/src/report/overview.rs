@@ -1,0 +1,185 @@
+//! The overview at the top of the summary and the comment: one row for each check.
+
+use std::fmt::Write as _;
+
+use actions_toolkit::text::{self, Table};
+use findings::Counts;
+
+use super::{size, time};
+use crate::outcome::Outcome;
+use crate::request::Request;
+use crate::tests::coverage::Coverage;
+
+/// A heading, and a row for each check.
+pub(super) fn overview(request: &Request, outcome: &Outcome) -> String {
+    let mut table = Table::new(["", "Check", ""]);
+    let mut row = |check: &str, (mark, text): Line| {
+        table.row([mark.to_owned(), check.to_owned(), text]);
+    };
+    row("Tests", test_line(request, outcome));
+    if let Some(line) = coverage_line(request, outcome.tests.coverage.as_ref()) {
+        row("Coverage", line);
+    }
+    if let Some(line) = analysis_line(request, outcome) {
+        row("Static analysis", line);
+    }
+    if let Some(line) = dependency_line(request, outcome) {
+        row("Dependencies", line);
+    }
+    row("Image", image_line(outcome));
+    row("Smoke test", health_line(request, outcome));
+    let image = text::code(&request.build.image.to_string());
+    format!("## ci: {image}\n\n{table}")
+}
+
+/// A mark and a text.
+type Line = (&'static str, String);
+
+fn coverage_line(request: &Request, coverage: Option<&Coverage>) -> Option<Line> {
+    let min = request.tests.as_ref().and_then(|tests| tests.min_coverage);
+    let Some(coverage) = coverage else {
+        return min.map(|_| ("❔", "no result".to_owned()));
+    };
+    let (covered, total) = coverage.counts();
+    let mut text = format!(
+        "{} % ({covered} of {total} lines and branches)",
+        coverage.percent()
+    );
+    let mut mark = "✅";
+    if let Some(min) = min.filter(|min| !coverage.reaches(*min)) {
+        let _ = write!(text, "; `min-coverage` is {min}");
+        mark = "❌";
+    }
+    Some((mark, text))
+}
+
+fn analysis_line(request: &Request, outcome: &Outcome) -> Option<Line> {
+    let linting = request.linting.as_ref()?;
+    let Some(analysis) = &outcome.analysis else {
+        return Some(("❔", "no result".to_owned()));
+    };
+    let parts = analysis.linted.iter().map(|linted| {
+        let name = linted.linter.name;
+        match linted.findings.len() {
+            0 => format!("{name} ✓"),
+            count => format!("{name} {count}"),
+        }
+    });
+    let mut parts: Vec<_> = parts.collect();
+    if !analysis.missing.is_empty() {
+        parts.push(format!("not installed: {}", analysis.missing.join(", ")));
+    }
+    let findings = || analysis.linted.iter().flat_map(|linted| &linted.findings);
+    let failing = linting
+        .fail_on
+        .is_some_and(|threshold| findings().any(|finding| finding.severity >= threshold));
+    let mark = if failing {
+        "❌"
+    } else if findings().next().is_some() {
+        "⚠️"
+    } else if analysis.linted.is_empty() {
+        "➖"
+    } else {
+        "✅"
+    };
+    Some((mark, parts.join(", ")))
+}
+
+fn dependency_line(request: &Request, outcome: &Outcome) -> Option<Line> {
+    let lock_file = request.dependencies.as_ref()?;
+    let Some(dependencies) = &outcome.dependencies else {
+        return Some(("❔", "no result".to_owned()));
+    };
+    let counts: Counts = dependencies.findings.iter().collect();
+    let failing = lock_file.fail_on.is_some_and(|threshold| {
+        let mut open = dependencies
+            .findings
+            .iter()
+            .filter(|finding| finding.is_open());
+        open.any(|finding| finding.severity >= threshold)
+    });
+    let mark = match (failing, counts.total()) {
+        (true, _) => "❌",
+        (false, 0) => "✅",
+        (false, _) => "⚠️",
+    };
+    let packages = text::plural(dependencies.packages.len(), "package");
+    let file = text::code(&dependencies.file);
+    Some((mark, format!("{file}: {packages}, {counts}")))
+}
+
+fn test_line(request: &Request, outcome: &Outcome) -> Line {
+    let Some(run) = &outcome.tests.run else {
+        return match request.tests {
+            Some(_) => ("❔", "no result".to_owned()),
+            None => ("➖", "skipped (`test-target: none`)".to_owned()),
+        };
+    };
+    let counts = run.junit.counts();
+    let mut parts = vec![format!("{} passed", counts.passed)];
+    for (count, status) in [(counts.failed, "failed"), (counts.skipped, "skipped")] {
+        if count > 0 {
+            parts.push(format!("{count} {status}"));
+        }
+    }
+    if let Some(new) = run.new_failures.as_ref().filter(|_| counts.failed > 0) {
+        parts.push(text::plural(new.len(), "new failure"));
+    }
+    if counts.flaky > 0 {
+        parts.push(format!("{} only after a rerun", counts.flaky));
+    }
+    let mark = if counts.failed > 0 || counts.passed == 0 {
+        "❌"
+    } else {
+        "✅"
+    };
+    (mark, format!("{} in {}", parts.join(", "), time(run.time)))
+}
+
+fn image_line(outcome: &Outcome) -> Line {
+    match &outcome.image.image {
+        Some(image) => {
+            let warnings = match outcome.image.build.warnings.len() {
+                0 => String::new(),
+                count => format!(", {} failed", text::plural(count, "build check")),
+            };
+            (
+                "✅",
+                format!("{}, {}{warnings}", text::code(&image.id), size(image.size)),
+            )
+        }
+        None => ("❔", "not built".to_owned()),
+    }
+}
+
+fn health_line(request: &Request, outcome: &Outcome) -> Line {
+    let Some(health) = &outcome.image.health else {
+        return match request.smoke {
+            Some(_) => ("❔", "not run".to_owned()),
+            None => ("➖", "skipped (`health-path: none`)".to_owned()),
+        };
+    };
+    let mut parts = Vec::new();
+    if let Some(after) = health.healthy_after {
+        parts.push(format!(
+            "{} healthy after {}",
+            text::code(&health.request),
+            time(after)
+        ));
+    }
+    if health.checked == Some(true) {
+        parts.push("HEALTHCHECK passed".to_owned());
+    }
+    if let Some((code, after)) = health.stopped {
+        parts.push(format!("stopped in {} (exit code {code})", time(after)));
+    }
+    if let Some(problem) = &health.problem {
+        parts.push(text::markdown(problem));
+    }
+    let mark = if health.problem.is_some() {
+        "❌"
+    } else {
+        "✅"
+    };
+    (mark, parts.join("; "))
+}

@@ -1,0 +1,195 @@
+//! What is built: context, Dockerfile, image, arguments, labels and cache.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actions_toolkit::{BadInput, Context, Scope, Value};
+use docker::{BuildSecrets, Cache, Dockerfile, context_size};
+use oci::ImageRef;
+
+use super::path::relative;
+use crate::action::Inputs;
+
+const MEGABYTE: u64 = 1_000_000;
+
+/// The builds of the test stage and of the image.
+#[derive(Debug, Clone)]
+pub(crate) struct Build {
+    pub(crate) context: PathBuf,
+    /// Relative to the context.
+    pub(crate) dockerfile: String,
+    /// With a tag.
+    pub(crate) image: ImageRef,
+    /// `None` for the last stage.
+    pub(crate) target: Option<String>,
+    pub(crate) args: Vec<(String, String)>,
+    pub(crate) secrets: BuildSecrets,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) cache: Cache,
+    /// Of each build.
+    pub(crate) timeout: Duration,
+}
+
+impl Build {
+    pub(super) fn new(ctx: &Context, inputs: &Inputs) -> Result<Self, BadInput> {
+        Ok(Self {
+            context: inputs.context.absolute(),
+            dockerfile: relative(Inputs::dockerfile, &inputs.dockerfile)?,
+            image: image(&inputs.image)?,
+            target: inputs.target.clone(),
+            args: args(&inputs.build_args)?,
+            secrets: inputs.build_secrets.0.clone(),
+            labels: labels(ctx, &inputs.labels),
+            cache: cache(inputs)?,
+            timeout: inputs.build_timeout.0,
+        })
+    }
+}
+
+/// A line of `build-args`.
+#[derive(Debug, Clone)]
+pub(crate) struct BuildArg(String, String);
+
+impl Value for BuildArg {
+    fn parse(line: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let (name, value) = line
+            .split_once('=')
+            .ok_or_else(|| format!("line `{line}` is not of the form `NAME=value`"))?;
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let starts_well = name.starts_with(|c: char| is_word(c) && !c.is_ascii_digit());
+        if !starts_well || !name.chars().all(is_word) {
+            return Err(format!("`{name}` is not a valid name of a build argument"));
+        }
+        Ok(Self(name.to_owned(), value.to_owned()))
+    }
+}
+
+/// A line of `labels`.
+#[derive(Debug, Clone)]
+pub(crate) struct Label(String, String);
+
+impl Value for Label {
+    fn parse(line: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let (key, value) = line
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty() && !key.contains(char::is_whitespace))
+            .ok_or_else(|| format!("line `{line}` is not of the form `key=value`"))?;
+        Ok(Self(key.to_owned(), value.to_owned()))
+    }
+}
+
+/// The stages of the Dockerfile; `target` is one of them.
+pub(super) fn stages(inputs: &Inputs) -> Result<Dockerfile, BadInput> {
+    // An image name is rejected before a file is looked at.
+    image(&inputs.image)?;
+    inputs.context.directory()?;
+    let dockerfile = relative(Inputs::dockerfile, &inputs.dockerfile)?;
+    let bad = |problem| BadInput::new(Inputs::dockerfile, problem);
+    let text =
+        std::fs::read_to_string(inputs.context.absolute().join(&dockerfile)).map_err(|e| {
+            let context = inputs.context.given();
+            bad(format!("`{dockerfile}` in `{context}` cannot be read: {e}"))
+        })?;
+    let stages = Dockerfile::parse(&text);
+    if stages.is_empty() {
+        return Err(bad(format!("`{dockerfile}` has no FROM instruction")));
+    }
+    match &inputs.target {
+        Some(target) if !stages.has(target) => {
+            Err(no_stage(Inputs::target, target, &dockerfile, &stages, ""))
+        }
+        _ => Ok(stages),
+    }
+}
+
+pub(super) fn no_stage(
+    input: &str,
+    target: &str,
+    dockerfile: &str,
+    stages: &Dockerfile,
+    hint: &str,
+) -> BadInput {
+    let names = stages.names();
+    let problem = format!("`{dockerfile}` has no stage `{target}`; its stages: {names}{hint}");
+    BadInput::new(input, problem)
+}
+
+/// Reject a context that is larger than `context-limit`.
+pub(super) fn check_size(inputs: &Inputs) -> Result<(), BadInput> {
+    let bad = |problem| BadInput::new(Inputs::context, problem);
+    let limit = inputs.context_limit;
+    let dockerfile = relative(Inputs::dockerfile, &inputs.dockerfile)?;
+    let (size, largest) = context_size(&inputs.context.absolute(), &dockerfile)
+        .map_err(|e| bad(format!("cannot be read: {e:#}")))?;
+    if size <= limit.saturating_mul(MEGABYTE) {
+        return Ok(());
+    }
+    let largest = largest.map(|(path, bytes)| {
+        let megabytes = bytes.div_ceil(MEGABYTE);
+        format!(" (largest file: `{}`, {megabytes} MB)", path.display())
+    });
+    Err(bad(format!(
+        "build context is {} MB, over the `context-limit` of {limit} MB{}; exclude files with a `.dockerignore`",
+        size.div_ceil(MEGABYTE),
+        largest.unwrap_or_default()
+    )))
+}
+
+fn image(image: &ImageRef) -> Result<ImageRef, BadInput> {
+    let bad = |problem| BadInput::new(Inputs::image, format!("`{image}` {problem}"));
+    if image.digest().is_some() {
+        return Err(bad(
+            "has a digest, which only a build can assign; write it as `name:tag`",
+        ));
+    }
+    if image.tag().is_none() {
+        return Err(bad("has no tag; write it as `name:tag`"));
+    }
+    Ok(image.clone())
+}
+
+fn args(lines: &[BuildArg]) -> Result<Vec<(String, String)>, BadInput> {
+    let mut args: Vec<(String, String)> = Vec::new();
+    for BuildArg(name, value) in lines {
+        if args.iter().any(|(known, _)| known == name) {
+            let problem = format!("`{name}` is set twice");
+            return Err(BadInput::new(Inputs::build_args, problem));
+        }
+        args.push((name.clone(), value.clone()));
+    }
+    Ok(args)
+}
+
+fn cache(inputs: &Inputs) -> Result<Cache, BadInput> {
+    for image in &inputs.cache_from {
+        image
+            .parse::<ImageRef>()
+            .map_err(|e| BadInput::new(Inputs::cache_from, format!("`{image}`: {e}")))?;
+    }
+    Ok(Cache {
+        from: inputs.cache_from.clone(),
+        inline: inputs.cache_inline,
+        none: inputs.no_cache,
+    })
+}
+
+// Commit and repository, and what `labels` adds or overrides.
+//
+// Keys: github.com/opencontainers/image-spec/blob/main/annotations.md. There is no `created`: it would give every
+// build of the same commit another id.
+fn labels(ctx: &Context, lines: &[Label]) -> Vec<(String, String)> {
+    let github = ctx.github();
+    let source = github
+        .repository()
+        .map(|name| format!("{}/{name}", github.server_url()));
+    let revision = github.sha().map(ToOwned::to_owned);
+    let mut labels: Vec<(String, String)> = [("revision", revision), ("source", source)]
+        .into_iter()
+        .filter_map(|(key, value)| Some((format!("org.opencontainers.image.{key}"), value?)))
+        .collect();
+    for Label(key, value) in lines {
+        labels.retain(|(known, _)| known != key);
+        labels.push((key.clone(), value.clone()));
+    }
+    labels
+}

@@ -1,0 +1,217 @@
+//! From a path in the test container to a line of the repository.
+
+use std::path::{Component, Path, PathBuf};
+
+use actions_toolkit::Location;
+use docker::ImageInfo;
+
+use crate::request::Request;
+use crate::tests::junit::Test;
+
+/// Resolves paths of the test container to files of the repository.
+#[derive(Debug, Clone)]
+pub(crate) struct SourceMap {
+    pub(crate) workspace: PathBuf,
+    /// The build context, in the workspace.
+    pub(crate) context: PathBuf,
+    /// The working directory of the tests, in the container.
+    pub(crate) workdir: PathBuf,
+}
+
+impl SourceMap {
+    /// For a container of `image`, which was built from the context of `request`.
+    pub(crate) fn new(request: &Request, image: &ImageInfo) -> Self {
+        Self {
+            workspace: request.workspace.clone(),
+            context: request.build.context.clone(),
+            workdir: image.config.working_dir.clone().into(),
+        }
+    }
+
+    /// The source line of a failed test: the last line of the test's own file in `traceback` (the failed assertion), or
+    /// else the line in the report.
+    pub(crate) fn locate(&self, test: &Test, traceback: &str) -> Option<Location> {
+        let frames: Vec<_> = traceback.lines().filter_map(frame).collect();
+        let file = match &test.file {
+            Some(file) => file.as_str(),
+            // Without a file, the last frame in a file of the repository.
+            None => {
+                frames
+                    .iter()
+                    .rev()
+                    .find(|(file, _)| self.file(file).is_some())?
+                    .0
+            }
+        };
+        let own = self.file(file)?;
+        let asserted = frames
+            .iter()
+            .rev()
+            .find(|(file, _)| self.file(file).as_ref() == Some(&own));
+        Some(Location {
+            line: asserted.map(|(_, line)| *line).or(test.line),
+            file: own,
+            end_line: None,
+        })
+    }
+
+    /// The file of the repository, relative to its root, from which `path` in the container was copied; `None` if there
+    /// is no such file.
+    pub(crate) fn file(&self, path: &str) -> Option<String> {
+        let path = Path::new(path);
+        // The report is written by the code under test: its paths must not lead out of the context.
+        if path.components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
+        let inside = match path.strip_prefix(&self.workdir) {
+            Ok(inside) => inside,
+            Err(_) if path.is_absolute() => return self.outside_workdir(path),
+            Err(_) => path,
+        };
+        self.in_context(inside).or_else(|| self.by_suffix(inside))
+    }
+
+    // A file outside of the working directory may be a copy of the repository's, unless it was installed.
+    fn outside_workdir(&self, path: &Path) -> Option<String> {
+        let is_of_packages = |part: Component| {
+            matches!(
+                part.as_os_str().to_str(),
+                Some("site-packages" | "dist-packages" | "node_modules" | "lib")
+            )
+        };
+        if path.components().any(is_of_packages) {
+            return None;
+        }
+        self.by_suffix(path.strip_prefix("/").ok()?)
+    }
+
+    // `COPY src/ /app/src/` keeps the end of a path. A file name alone is ambiguous.
+    fn by_suffix(&self, path: &Path) -> Option<String> {
+        let parts: Vec<_> = path.components().collect();
+        (1..parts.len().saturating_sub(1)).find_map(|skip| {
+            let rest: PathBuf = parts[skip..].iter().collect();
+            self.in_context(&rest)
+        })
+    }
+
+    fn in_context(&self, path: &Path) -> Option<String> {
+        let file = self.context.join(path);
+        if !file.is_file() {
+            return None;
+        }
+        let relative: PathBuf = file
+            .strip_prefix(&self.workspace)
+            .ok()?
+            .components()
+            .collect();
+        Some(relative.to_str()?.to_owned())
+    }
+}
+
+// `tests/test_app.py:12: AssertionError`, the last line of a frame in a traceback of pytest.
+fn frame(line: &str) -> Option<(&str, u32)> {
+    let (file, rest) = line.trim().split_once(':')?;
+    let number = rest.split(':').next()?;
+    let is_path = !file.is_empty() && !file.contains(char::is_whitespace);
+    let line = number.parse().ok().filter(|line| *line > 0)?;
+    is_path.then_some((file, line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::junit::Status;
+
+    fn source_map() -> (tempfile::TempDir, SourceMap) {
+        let directory = tempfile::tempdir().unwrap();
+        for file in [
+            "app/flask_app/app.py",
+            "app/tests/test_app.py",
+            "app/wsgi.py",
+            "README.md",
+        ] {
+            let path = directory.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let source_map = SourceMap {
+            workspace: directory.path().to_owned(),
+            context: directory.path().join("./app"),
+            workdir: "/srv/app".into(),
+        };
+        (directory, source_map)
+    }
+
+    #[test]
+    fn paths_of_the_container_resolve_to_files_of_the_repository() {
+        let (_directory, source_map) = source_map();
+        let table = [
+            ("tests/test_app.py", Some("app/tests/test_app.py")),
+            ("./wsgi.py", Some("app/wsgi.py")),
+            ("/srv/app/tests/test_app.py", Some("app/tests/test_app.py")),
+            (
+                "/srv/app/src/flask_app/app.py",
+                Some("app/flask_app/app.py"),
+            ),
+            ("/code/tests/test_app.py", Some("app/tests/test_app.py")),
+            (
+                "/opt/venv/lib/python3.13/site-packages/flask_app/app.py",
+                None,
+            ),
+            ("/code/wsgi.py", None),
+            ("tests/test_gone.py", None),
+            ("../README.md", None),
+            ("/etc/passwd", None),
+            ("", None),
+        ];
+        for (path, file) in table {
+            assert_eq!(source_map.file(path).as_deref(), file, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_failed_test_points_to_its_assertion() {
+        let (_directory, source_map) = source_map();
+        let test = |file: Option<&str>, line| Test {
+            class: String::new(),
+            name: "t".into(),
+            file: file.map(ToOwned::to_owned),
+            line,
+            seconds: 0.0,
+            status: Status::Passed,
+        };
+        let traceback = "tests/test_app.py:9: \n_ _ _\ntests/test_app.py:14: AssertionError\n/usr/lib/x.py:3: in f\nE  a: b";
+        let table = [
+            (
+                test(Some("tests/test_app.py"), Some(8)),
+                traceback,
+                Some(("app/tests/test_app.py", Some(14))),
+            ),
+            (
+                test(Some("tests/test_app.py"), Some(8)),
+                "no trace",
+                Some(("app/tests/test_app.py", Some(8))),
+            ),
+            (
+                test(Some("wsgi.py"), None),
+                traceback,
+                Some(("app/wsgi.py", None)),
+            ),
+            (
+                test(None, None),
+                traceback,
+                Some(("app/tests/test_app.py", Some(14))),
+            ),
+            (test(None, Some(3)), "", None),
+            (test(Some("gone.py"), Some(3)), traceback, None),
+        ];
+        for (test, traceback, expected) in table {
+            let location = source_map.locate(&test, traceback);
+            assert_eq!(
+                location.as_ref().map(|l| (l.file.as_str(), l.line)),
+                expected,
+                "{test:?}"
+            );
+        }
+    }
+}

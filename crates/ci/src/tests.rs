@@ -1,0 +1,295 @@
+//! The test run, in a container of the test stage.
+
+pub(crate) mod coverage;
+pub(crate) mod junit;
+
+use std::io::Read as _;
+use std::time::Instant;
+
+use actions_toolkit::{PolicyFailure, text, with_timeout};
+use anyhow::{Context as _, anyhow, bail};
+use docker::{Container, ContainerSpec, ImageInfo};
+use futures_util::StreamExt as _;
+
+use crate::job::Job;
+use crate::outcome::{LogTail, TestOutcome, TestRun};
+use crate::request::Tests;
+use crate::source_map::SourceMap;
+
+use coverage::Coverage;
+use junit::Junit;
+
+/// Lines of the log that are kept for the report.
+const TAIL: usize = 100;
+
+/// Run the command of the test image, fetch its reports, and add the results to `outcome`.
+///
+/// # Errors
+/// A [`PolicyFailure`] when tests fail or the coverage is too low; another error when there is no verdict.
+pub(crate) async fn run(
+    job: &Job<'_>,
+    tests: &Tests,
+    image: &ImageInfo,
+    outcome: &mut TestOutcome,
+) -> anyhow::Result<()> {
+    let spec = ContainerSpec {
+        image: image.id.clone(),
+        // Unit tests do not depend on the network, and must not fail because of it.
+        network: Some("none".to_owned()),
+        security_opt: vec!["no-new-privileges".to_owned()],
+        run: job.run.to_owned(),
+        ..ContainerSpec::default()
+    };
+    let start = Instant::now();
+    let mut tail = Vec::new();
+    let (container, exit) = {
+        let _group = job
+            .log
+            .group(format!("Run the tests of stage `{}`", tests.target));
+        let container = job.docker.start(&spec).await?;
+        let exit = follow(job, &container, tests, &mut tail).await;
+        (container, exit)
+    };
+    let time = start.elapsed();
+    outcome.build.log_tail = Some(LogTail {
+        title: "Last lines of the test run".to_owned(),
+        lines: tail,
+    });
+    let code = exit?;
+
+    let report = fetch(&container, &tests.junit_path, junit::SIZE_LIMIT)
+        .await
+        .with_context(|| no_report(tests, code))?;
+    let coverage = fetch(&container, &tests.coverage_path, coverage::SIZE_LIMIT).await;
+    // The container is removed with those of the run: here, the step would wait for it.
+    let junit = std::str::from_utf8(&report)
+        .map_err(|e| e.to_string())
+        .and_then(Junit::parse);
+    outcome.junit_text = Some(report);
+    let junit = junit.map_err(|problem| {
+        anyhow!(
+            "the JUnit report `{}` is invalid: {problem}",
+            tests.junit_path
+        )
+    })?;
+    let verdict = verdict(&junit, code);
+    let source_map = SourceMap::new(job.request, image);
+    let coverage = read_coverage(tests, coverage, &source_map);
+    if verdict.is_ok() || junit.failed().next().is_some() {
+        // The report has more details than the log.
+        outcome.build.log_tail = None;
+    }
+    outcome.run = Some(TestRun {
+        new_failures: tests.baseline.as_ref().map(|base| junit.new_failures(base)),
+        junit,
+        time,
+        source_map,
+    });
+    let coverage = coverage.map(|coverage| outcome.coverage = coverage);
+    verdict?;
+    coverage?;
+    check_coverage(tests, outcome.coverage.as_ref())
+}
+
+// A missing report is an error only with `min-coverage`: not every project measures its coverage.
+fn read_coverage(
+    tests: &Tests,
+    report: anyhow::Result<Vec<u8>>,
+    source_map: &SourceMap,
+) -> anyhow::Result<Option<Coverage>> {
+    let path = &tests.coverage_path;
+    let report = match report {
+        Ok(report) => report,
+        Err(_) if tests.min_coverage.is_none() => return Ok(None),
+        Err(e) => {
+            return Err(e.context(format!(
+                "the tests left no coverage report at `{path}`; let their command write one there (pytest: `--cov-report=xml:{path}`), set `coverage-path`, or remove `min-coverage`"
+            )));
+        }
+    };
+    Coverage::parse(&report, source_map)
+        .map(Some)
+        .map_err(|problem| anyhow!("the coverage report `{path}` is invalid: {problem}"))
+}
+
+fn check_coverage(tests: &Tests, coverage: Option<&Coverage>) -> anyhow::Result<()> {
+    match (tests.min_coverage, coverage) {
+        (Some(min), Some(coverage)) if !coverage.reaches(min) => Err(PolicyFailure(format!(
+            "the tests cover {} % of the code, below the `min-coverage` of {min} %",
+            coverage.percent()
+        ))
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+async fn follow(
+    job: &Job<'_>,
+    container: &Container,
+    tests: &Tests,
+    tail: &mut Vec<String>,
+) -> anyhow::Result<i64> {
+    let output = job.log.stop_commands();
+    let work = async {
+        let mut lines = std::pin::pin!(container.logs());
+        while let Some(line) = lines.next().await {
+            let line = line?;
+            output.raw(&line);
+            if tail.len() == TAIL {
+                tail.remove(0);
+            }
+            tail.push(line);
+        }
+        container.wait().await
+    };
+    let limit = ("test-timeout", tests.timeout);
+    with_timeout(job.ctx.log(), "the test run", limit, work).await?
+}
+
+fn no_report(tests: &Tests, code: i64) -> String {
+    format!(
+        "the tests exited with code {code} and left no JUnit report at `{path}`; let the command of \
+         stage `{stage}` write one there (pytest: `--junitxml={path}`), or set `junit-path`",
+        path = tests.junit_path,
+        stage = tests.target,
+    )
+}
+
+async fn fetch(container: &Container, path: &str, limit: usize) -> anyhow::Result<Vec<u8>> {
+    let tar = container.copy_out(path, limit).await?;
+    let mut archive = tar::Archive::new(&tar[..]);
+    let mut entry = archive
+        .entries()?
+        .next()
+        .context("the archive is empty")??;
+    if !entry.header().entry_type().is_file() {
+        bail!("`{path}` is not a file");
+    }
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The verdict on a run that exited with `code` and reported `junit`.
+///
+/// # Errors
+/// A [`PolicyFailure`] when a test failed, or the command failed for another reason; another error when nothing was
+/// tested, or the run was killed.
+fn verdict(junit: &Junit, code: i64) -> anyhow::Result<()> {
+    let counts = junit.counts();
+    if counts.failed > 0 {
+        let names: Vec<_> = junit
+            .failed()
+            .take(3)
+            .map(|(test, ..)| test.full_name())
+            .collect();
+        let more = if counts.failed > names.len() {
+            ", …"
+        } else {
+            ""
+        };
+        let total = text::plural(counts.total, "test");
+        return Err(PolicyFailure(format!(
+            "{} of {total} failed: {}{more}",
+            counts.failed,
+            names.join(", ")
+        ))
+        .into());
+    }
+    if code > 128 {
+        bail!(
+            "the test run was killed (exit code {code}): out of memory, or a crash of the test command"
+        );
+    }
+    if counts.total == counts.skipped {
+        let what = if counts.total == 0 {
+            "no test was found"
+        } else {
+            "every test was skipped"
+        };
+        bail!(
+            "{what} (exit code {code}), so nothing is verified; check the directory in which the test command looks"
+        );
+    }
+    if code != 0 {
+        let tests = text::plural(counts.total, "test");
+        return Err(PolicyFailure(format!(
+            "the test command exited with code {code}, though none of {tests} failed; see the last lines of its log (a \
+             linter, a coverage threshold, or an error outside of the tests)"
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actions_toolkit::ExitStatus;
+
+    #[test]
+    fn only_tests_that_ran_and_passed_are_a_success() {
+        let (pass, skip, fail) = (
+            "<testcase name='a'/>",
+            "<testcase name='s'><skipped/></testcase>",
+            "<testcase classname='m' name='f'><failure/></testcase>",
+        );
+        let table = [
+            (format!("{pass}{skip}"), 0, None),
+            (fail.to_owned(), 1, Some((1, "1 of 1 test failed: m::f"))),
+            // The report decides, not the exit code.
+            (
+                format!("{pass}{fail}"),
+                0,
+                Some((1, "1 of 2 tests failed: m::f")),
+            ),
+            (
+                fail.repeat(5),
+                137,
+                Some((1, "5 of 5 tests failed: m::f, m::f, m::f, …")),
+            ),
+            (
+                String::new(),
+                5,
+                Some((
+                    2,
+                    "no test was found (exit code 5), so nothing is verified; check the directory in which the test command looks",
+                )),
+            ),
+            (
+                skip.to_owned(),
+                0,
+                Some((
+                    2,
+                    "every test was skipped (exit code 0), so nothing is verified; check the directory in which the test command looks",
+                )),
+            ),
+            (
+                pass.to_owned(),
+                137,
+                Some((
+                    2,
+                    "the test run was killed (exit code 137): out of memory, or a crash of the test command",
+                )),
+            ),
+            (
+                pass.to_owned(),
+                1,
+                Some((
+                    1,
+                    "the test command exited with code 1, though none of 1 test failed; see the last lines of its log (a linter, a coverage threshold, or an error outside of the tests)",
+                )),
+            ),
+        ];
+        for (cases, code, expected) in table {
+            let junit = Junit::parse(&format!("<testsuite>{cases}</testsuite>")).unwrap();
+            let verdict = verdict(&junit, code).err();
+            let actual = verdict.map(|e| (ExitStatus::from_error(&e).code(), e.to_string()));
+            assert_eq!(
+                actual.as_ref().map(|(code, text)| (*code, text.as_str())),
+                expected,
+                "{cases}"
+            );
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use super::*;
+
+fn source_map() -> (tempfile::TempDir, SourceMap) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(directory.path().join("app/board")).unwrap();
+    std::fs::write(directory.path().join("app/board/page.py"), "").unwrap();
+    let source_map = SourceMap {
+        workspace: directory.path().to_owned(),
+        context: directory.path().join("app"),
+        workdir: "/srv".into(),
+    };
+    (directory, source_map)
+}
+
+fn cobertura(sources: &str, name: &str) -> String {
+    format!(
+        "<?xml version='1.0'?><!DOCTYPE coverage SYSTEM 'http://cobertura.sourceforge.net/xml/coverage-04.dtd'>\
+         <coverage><sources>{sources}</sources><packages><package><classes><class filename='{name}'><methods/><lines>\
+         <line number='1' hits='1'/><line number='2' hits='3' branch='true' condition-coverage='50% (1/2)'/>\
+         <line number='4' hits='0'/><line number='5' hits='0'/></lines></class></classes></package></packages></coverage>"
+    )
+}
+
+#[test]
+fn both_formats_have_the_same_result() {
+    let (_directory, source_map) = source_map();
+    let json = r#"{"meta": {}, "totals": {}, "files": {"board/page.py": {"missing_lines": [4, 5],
+        "summary": {"covered_lines": 2, "num_statements": 4, "covered_branches": 1, "num_branches": 2}}}}"#;
+    let table = [
+        json.to_owned(),
+        cobertura("<source>/srv</source>", "board/page.py"),
+        cobertura("<source>/srv/board</source>", "page.py"),
+        cobertura("<source/>", "board/page.py"),
+    ];
+    for report in table {
+        let coverage = Coverage::parse(report.as_bytes(), &source_map).unwrap();
+        let file = FileCoverage {
+            path: "app/board/page.py".into(),
+            covered: 3,
+            total: 6,
+            missing: vec![4, 5],
+        };
+        assert_eq!(coverage.files, [file], "{report}");
+        assert_eq!(coverage.percent(), "50.00");
+        assert!(coverage.reaches(50.0) && !coverage.reaches(50.1));
+    }
+}
+
+#[test]
+fn an_invalid_report_is_rejected() {
+    let (_directory, source_map) = source_map();
+    let table = [
+        ("", "not valid XML"),
+        ("<html/>", "the root element is `html`, not `coverage`"),
+        ("<coverage/>", "it contains no lines of code"),
+        ("{\"files\": {}}", "it contains no lines of code"),
+        ("{\"lines\": 3}", "not a JSON report of coverage.py"),
+        (
+            r#"{"files": {"a.py": {"summary": {"covered_lines": 3, "num_statements": 2}}}}"#,
+            "it counts more covered lines or branches of `a.py` than there are",
+        ),
+        (
+            r#"{"files": {"a.py": {"summary": {"covered_lines": 1, "num_statements": 9, "covered_branches": 3, "num_branches": 2}}}}"#,
+            "it counts more covered lines or branches of `a.py` than there are",
+        ),
+        (
+            r#"{"files": {"a.py": {"summary": {"covered_lines": 1, "num_statements": 18446744073709551615}}}}"#,
+            "not a JSON report of coverage.py",
+        ),
+        (
+            "<coverage><class filename='a'><line number='1'/></class></coverage>",
+            "a `line` has no `number` or `hits`",
+        ),
+    ];
+    for (text, problem) in table {
+        let message = Coverage::parse(text.as_bytes(), &source_map).unwrap_err();
+        assert!(message.starts_with(problem), "{text}: {message}");
+    }
+}
+
+#[test]
+fn only_complete_coverage_is_a_hundred_percent() {
+    assert_eq!(percent(99_999, 100_000), "99.99");
+    assert_eq!(percent(7, 7), "100.00");
+    assert_eq!(percent(0, 0), "0.00");
+    assert_eq!(ranges(&[3, 4, 5, 9, 11, 12]), "3-5, 9, 11-12");
+    assert_eq!(ranges(&[]), "");
+}
+
+#[test]
+fn very_large_counts_do_not_panic() {
+    let (_directory, source_map) = source_map();
+    let (most, last) = (u64::MAX, u32::MAX);
+    let lines = format!(
+        "<line number='{last}' hits='{most}'/><line number='{last}' hits='1' condition-coverage='50% (1/{last})'/>\
+         <line number='1' hits='{most}' condition-coverage='50% ({most}/{most})'/>"
+    );
+    let report = format!("<coverage><class filename='a'>{lines}</class></coverage>");
+    let coverage = Coverage::parse(report.as_bytes(), &source_map).unwrap();
+    assert_eq!(coverage.counts(), (3, 2 + u64::from(last)));
+    assert_eq!(percent(most, most), "100.00");
+    assert_eq!(ranges(&[last, 1]), format!("{last}, 1"));
+}

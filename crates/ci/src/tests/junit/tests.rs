@@ -1,0 +1,174 @@
+use super::*;
+
+fn failed(message: &str, text: &str) -> Status {
+    Status::Failed {
+        message: message.into(),
+        text: text.into(),
+    }
+}
+
+#[test]
+fn one_test_of_each_status() {
+    let table = [
+        ("<testcase name='t'/>", Status::Passed),
+        (
+            "<testcase name='t'><system-out>FAILED</system-out></testcase>",
+            Status::Passed,
+        ),
+        (
+            "<testcase name='t'><skipped type='pytest.xfail' message='known'/></testcase>",
+            Status::Skipped,
+        ),
+        (
+            "<testcase name='t'><failure message='assert 1 == 2&#10;more'>E  assert</failure></testcase>",
+            failed("assert 1 == 2", "E  assert"),
+        ),
+        (
+            "<testcase name='t'><error message='no fixture'/></testcase>",
+            failed("no fixture", ""),
+        ),
+        (
+            "<testcase name='t'><failure><![CDATA[\n  a < b\nline 2\n]]></failure></testcase>",
+            failed("a < b", "  a < b\nline 2"),
+        ),
+        (
+            "<testcase name='t'><failure type='AssertionError'/></testcase>",
+            failed("AssertionError", ""),
+        ),
+        (
+            "<testcase name='t'><failure/></testcase>",
+            failed("no message", ""),
+        ),
+        // A rerun that passed, and reruns of which none did.
+        (
+            "<testcase name='t'><flakyFailure message='x'/></testcase>",
+            Status::Flaky,
+        ),
+        (
+            "<testcase name='t'><failure message='x'/><rerunFailure message='y'/></testcase>",
+            failed("x", ""),
+        ),
+        (
+            "<testcase name='t'><rerunFailure message='y'/></testcase>",
+            failed("y", ""),
+        ),
+        // Skipped and broken at once counts as broken.
+        (
+            "<testcase name='t'><skipped/><error message='teardown'/></testcase>",
+            failed("teardown", ""),
+        ),
+    ];
+    for (case, status) in table {
+        let junit = Junit::parse(&format!("<testsuite>{case}</testsuite>")).unwrap();
+        assert_eq!(junit.tests[0].status, status, "{case}");
+    }
+}
+
+#[test]
+fn counts_over_nested_suites() {
+    let junit = Junit::parse(
+        "<?xml version='1.0' encoding='utf-8'?><testsuites failures='1'><testsuite name='a' failures='1'>\
+         <testcase name='1'/><testsuite name='b'><testcase name='2'><failure/></testcase></testsuite></testsuite>\
+         <testsuite name='c'><testcase name='3'><skipped/></testcase>\
+         <testcase name='4'><flakyError/></testcase></testsuite></testsuites>",
+    );
+    let counts = junit.unwrap().counts();
+    assert_eq!(
+        counts,
+        Counts {
+            total: 4,
+            passed: 2,
+            flaky: 1,
+            failed: 1,
+            skipped: 1
+        }
+    );
+}
+
+#[test]
+fn lines_count_from_one() {
+    let table = [
+        ("pytest", "0", Some(1)),
+        ("pytest", "11", Some(12)),
+        ("jest", "11", Some(11)),
+        ("jest", "x", None),
+    ];
+    for (suite, line, expected) in table {
+        let text = format!(
+            "<testsuite name='{suite}'><testcase classname='c' name='n' file='a.py' line='{line}' time='0.5'/></testsuite>"
+        );
+        let case = &Junit::parse(&text).unwrap().tests[0];
+        assert_eq!((case.line, case.file.as_deref()), (expected, Some("a.py")));
+        assert_eq!(case.full_name(), "c::n");
+    }
+}
+
+#[test]
+fn an_invalid_report_is_rejected() {
+    let table = [
+        ("", "not valid XML"),
+        ("<testsuite><testcase name='cut", "not valid XML"),
+        (
+            "<html/>",
+            "the root element is `html`, not `testsuites` or `testsuite`",
+        ),
+        (
+            "<!DOCTYPE x [<!ENTITY a 'b'>]><testsuite/>",
+            "not valid XML",
+        ),
+        (
+            "<testsuite name='s' errors='1' failures='1'><testcase name='t'/></testsuite>",
+            "suite `s` counts 2 failures but names none",
+        ),
+    ];
+    for (text, problem) in table {
+        let message = Junit::parse(text).unwrap_err();
+        assert!(message.starts_with(problem), "{text}: {message}");
+    }
+    assert_eq!(Junit::parse("<testsuites/>").unwrap().counts().total, 0);
+}
+
+#[test]
+fn reruns_of_pytest_are_one_test() {
+    // As pytest 9 with pytest-rerunfailures writes it.
+    let text = r#"<testsuites name="pytest tests"><testsuite name="pytest" failures="1" tests="3">
+        <testcase classname="t" name="flaky" file="t.py" line="1" time="0.5" />
+        <testcase classname="t" name="flaky" file="t.py" line="1" time="0.25" />
+        <testcase classname="t" name="bad" file="t.py" line="4" time="0.125" />
+        <testcase classname="t" name="bad" file="t.py" line="4"><failure message="assert 1 == 2">x</failure></testcase>
+        <testcase classname="t" name="ok" file="t.py" line="6" /></testsuite></testsuites>"#;
+    let junit = Junit::parse(text).unwrap();
+    let statuses: Vec<_> = junit.tests.iter().map(|t| (&*t.name, &t.status)).collect();
+    let bad = failed("assert 1 == 2", "x");
+    assert_eq!(
+        statuses,
+        [
+            ("flaky", &Status::Flaky),
+            ("bad", &bad),
+            ("ok", &Status::Passed)
+        ]
+    );
+    let slowest: Vec<_> = junit
+        .slowest(5)
+        .iter()
+        .map(|t| (&*t.name, t.seconds))
+        .collect();
+    assert_eq!(slowest, [("flaky", 0.75), ("bad", 0.125)]);
+    assert_eq!(junit.flaky().count(), 1);
+}
+
+#[test]
+fn a_failure_of_the_baseline_is_not_new() {
+    let case = |name: &str, inside: &str| format!("<testcase name='{name}'>{inside}</testcase>");
+    let report = |cases: &[String]| {
+        Junit::parse(&format!("<testsuite>{}</testsuite>", cases.concat())).unwrap()
+    };
+    let base = report(&[case("old", "<failure/>"), case("broken", "")]);
+    let head = report(&[
+        case("old", "<failure/>"),
+        case("broken", "<failure/>"),
+        case("added", "<error/>"),
+    ]);
+    assert_eq!(head.new_failures(&base), ["broken", "added"]);
+    assert!(base.new_failures(&base).is_empty());
+}

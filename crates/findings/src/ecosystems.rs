@@ -1,0 +1,224 @@
+//! Every file format that names packages, in one table: a row for each file, a module for each package manager's ecosystem.
+//!
+//! Two parts of the suite read it. [`Locator`](crate::Locator) shows a finding on the line that names the package, and
+//! [`unlocked`] finds manifests whose versions no scanner can know.
+//!
+//! A new lock file is a row in its ecosystem's table. A new ecosystem is a module with such a table and a line in
+//! `ECOSYSTEMS`.
+
+mod npm;
+mod python;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+
+const ECOSYSTEMS: &[&Ecosystem] = &[&python::PYTHON, &npm::NPM];
+
+/// A package manager's world: how names are compared, and the files that name packages.
+pub(crate) struct Ecosystem {
+    /// Trivy's type of a result with installed packages, `python-pkg`.
+    installed: &'static str,
+    /// The form in which two spellings of one name are equal.
+    normalize: fn(&str) -> String,
+    /// Those that lock versions first: where several files in a directory name a package, the first one is shown.
+    files: &'static [PackageFile],
+}
+
+/// A file format that names packages.
+struct PackageFile {
+    name: FileName,
+    /// Trivy's type of a result from such a file; `None` if Trivy does not read it.
+    trivy_type: Option<&'static str>,
+    /// Whether the versions of a project that has this file are known.
+    locks: bool,
+    /// On which lines packages are named; `None` if Trivy's report has the lines.
+    lines: Option<fn(&str) -> Vec<PackageLine>>,
+    unlocked: Unlocked,
+}
+
+enum FileName {
+    Exact(&'static str),
+    /// Start and end of the name.
+    Affixes(&'static str, &'static str),
+}
+
+/// When versions of packages that a file names are unknown.
+enum Unlocked {
+    Never,
+    /// Of packages without a version in the file: these.
+    Unpinned(fn(&str) -> BTreeSet<String>),
+    /// Of all packages, if the text declares any and no lock file is next to it.
+    WithoutLockFile {
+        declares_packages: fn(&str) -> bool,
+    },
+}
+
+/// A line that names a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PackageLine {
+    name: String,
+    /// Empty where the file has none.
+    version: String,
+    /// From 1.
+    line: u32,
+}
+
+/// What is unknown of a manifest's packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gap {
+    /// The versions of these packages; never empty.
+    Unpinned(BTreeSet<String>),
+    /// All versions: the manifest has no lock file.
+    NoLockFile,
+}
+
+/// What is unknown of the packages of the file `name`. Its `text` is read only if it is a manifest; `has_sibling` says
+/// whether a file of that name is next to it.
+pub fn unlocked(
+    name: &str,
+    text: impl FnOnce() -> String,
+    has_sibling: impl Fn(&str) -> bool,
+) -> Option<Gap> {
+    let (ecosystem, file) = ECOSYSTEMS
+        .iter()
+        .find_map(|ecosystem| Some((ecosystem, ecosystem.file(name)?)))?;
+    match file.unlocked {
+        Unlocked::Never => None,
+        Unlocked::Unpinned(unpinned) => {
+            let names = unpinned(&text());
+            (!names.is_empty()).then_some(Gap::Unpinned(names))
+        }
+        Unlocked::WithoutLockFile { declares_packages } => {
+            let is_locked = || ecosystem.lock_file_names().any(has_sibling);
+            (declares_packages(&text()) && !is_locked()).then_some(Gap::NoLockFile)
+        }
+    }
+}
+
+/// The rank of the file `name` among files that name packages on known lines; `None` for any other file.
+pub(crate) fn rank(name: &str) -> Option<(usize, usize)> {
+    ECOSYSTEMS.iter().enumerate().find_map(|(at, ecosystem)| {
+        let has_lines = |file: &PackageFile| file.lines.is_some() && file.name.matches(name);
+        Some((at, ecosystem.files.iter().position(has_lines)?))
+    })
+}
+
+impl Ecosystem {
+    /// The ecosystem of a result of `trivy_type`.
+    pub(crate) fn from_trivy_type(trivy_type: &str) -> Option<&'static Self> {
+        let has_type = |ecosystem: &&&Self| {
+            ecosystem.installed == trivy_type || ecosystem.file_of_type(trivy_type).is_some()
+        };
+        ECOSYSTEMS.iter().find(has_type).copied()
+    }
+
+    /// The packages in the `text` of the file `name`, which Trivy read as `trivy_type`; `None` if the lines are unknown.
+    pub(crate) fn package_index(
+        &self,
+        name: &str,
+        trivy_type: &str,
+        text: impl FnOnce() -> Option<String>,
+    ) -> Option<PackageIndex> {
+        // Trivy also reads files of other names, by its file patterns.
+        let file = self.file(name).or_else(|| self.file_of_type(trivy_type))?;
+        let lines = file.lines?(&text()?);
+        let mut index = PackageIndex::default();
+        for PackageLine {
+            name,
+            version,
+            line,
+        } in lines
+        {
+            let lines = index.0.entry((self.normalize)(&name)).or_default();
+            lines.push((version, line));
+        }
+        Some(index)
+    }
+
+    /// The line in `index` that names the package: with this version or, failing that, the first.
+    pub(crate) fn line(&self, index: &PackageIndex, name: &str, version: &str) -> Option<u32> {
+        let lines = index.0.get(&(self.normalize)(name))?;
+        let exact = lines.iter().find(|(locked, _)| locked == version);
+        exact.or(lines.first()).map(|(_, line)| *line)
+    }
+
+    fn file(&self, name: &str) -> Option<&PackageFile> {
+        self.files.iter().find(|file| file.name.matches(name))
+    }
+
+    fn file_of_type(&self, trivy_type: &str) -> Option<&PackageFile> {
+        let has_type = |file: &&PackageFile| file.trivy_type == Some(trivy_type);
+        self.files.iter().find(has_type)
+    }
+
+    fn lock_file_names(&self) -> impl Iterator<Item = &'static str> {
+        let locks = self.files.iter().filter(|file| file.locks);
+        locks.filter_map(|file| match file.name {
+            FileName::Exact(name) => Some(name),
+            FileName::Affixes(..) => None,
+        })
+    }
+}
+
+/// The lines of a file by the normalized name of the package: version and line.
+#[derive(Debug, Default)]
+pub(crate) struct PackageIndex(HashMap<String, Vec<(String, u32)>>);
+
+impl PackageFile {
+    const fn new(name: FileName) -> Self {
+        Self {
+            name,
+            trivy_type: None,
+            locks: false,
+            lines: None,
+            unlocked: Unlocked::Never,
+        }
+    }
+
+    /// A lock file that Trivy reads as `trivy_type`.
+    const fn lock(name: &'static str, trivy_type: &'static str) -> Self {
+        Self {
+            trivy_type: Some(trivy_type),
+            locks: true,
+            ..Self::new(FileName::Exact(name))
+        }
+    }
+
+    const fn lines(self, lines: fn(&str) -> Vec<PackageLine>) -> Self {
+        Self {
+            lines: Some(lines),
+            ..self
+        }
+    }
+
+    const fn unlocked(self, unlocked: Unlocked) -> Self {
+        Self { unlocked, ..self }
+    }
+}
+
+impl FileName {
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => name == *exact,
+            Self::Affixes(start, end) => name
+                .strip_prefix(start)
+                .is_some_and(|rest| rest.ends_with(end)),
+        }
+    }
+}
+
+impl PackageLine {
+    fn new(name: impl Into<String>, version: impl Into<String>, line: u32) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            line,
+        }
+    }
+}
+
+// The lines of `text` without the blanks around them, from 1.
+fn numbered(text: &str) -> impl Iterator<Item = (u32, &str)> {
+    (1_u32..).zip(text.lines().map(str::trim))
+}

@@ -1,0 +1,159 @@
+//! Python packages (packaging.python.org/en/latest/specifications).
+
+use std::collections::BTreeSet;
+
+use super::{Ecosystem, FileName, PackageFile, PackageLine, Unlocked, numbered};
+
+pub(super) const PYTHON: Ecosystem = Ecosystem {
+    installed: "python-pkg",
+    normalize,
+    files: &[
+        PackageFile::lock("requirements.txt", "pip")
+            .lines(requirements)
+            .unlocked(Unlocked::Unpinned(unpinned)),
+        PackageFile::lock("uv.lock", "uv").lines(|text| tables(text, "[[package]]")),
+        PackageFile::lock("poetry.lock", "poetry").lines(|text| tables(text, "[[package]]")),
+        PackageFile {
+            locks: true,
+            ..PackageFile::new(FileName::Exact("pdm.lock"))
+        }
+        .lines(|text| tables(text, "[[package]]")),
+        PackageFile::lock("Pipfile.lock", "pipenv").lines(objects),
+        // PEP 751.
+        PackageFile::lock("pylock.toml", "pylock").lines(|text| tables(text, "[[packages]]")),
+        PackageFile::new(FileName::Affixes("requirements", ".txt"))
+            .lines(requirements)
+            .unlocked(Unlocked::Unpinned(unpinned)),
+        PackageFile::new(FileName::Exact("pyproject.toml"))
+            .lines(quoted_requirements)
+            .unlocked(Unlocked::WithoutLockFile {
+                declares_packages: |text| text.contains("dependencies"),
+            }),
+    ],
+};
+
+// packaging.python.org/en/latest/specifications/name-normalization
+fn normalize(name: &str) -> String {
+    let parts: Vec<_> = name
+        .split(['-', '_', '.'])
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.join("-").to_ascii_lowercase()
+}
+
+// A requirement of PEP 508, `Flask[async]==3.1.2 ; python_version > "3"`: its name and its exact version.
+fn requirement(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.split_at(name_end(text));
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let version = rest.split_once("==").map_or("", |(_, rest)| {
+        let rest = rest.trim_start_matches('=').trim_start();
+        let end = rest.find([' ', ';', ',', '\\', '"', '\'']);
+        &rest[..end.unwrap_or(rest.len())]
+    });
+    Some((name, version))
+}
+
+fn name_end(text: &str) -> usize {
+    text.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))
+        .unwrap_or(text.len())
+}
+
+fn requirements(text: &str) -> Vec<PackageLine> {
+    let lines = numbered(text).filter(|(_, line)| !line.starts_with(['#', '-']));
+    lines
+        .filter_map(|(number, line)| {
+            requirement(line).map(|(name, version)| PackageLine::new(name, version, number))
+        })
+        .collect()
+}
+
+// `"flask>=3"` in any of a project's lists.
+fn quoted_requirements(text: &str) -> Vec<PackageLine> {
+    let mut lines = Vec::new();
+    for (number, line) in numbered(text).filter(|(_, line)| !line.starts_with('#')) {
+        // Every second piece is between quotes.
+        let quoted = line.split('"').skip(1).step_by(2);
+        lines.extend(
+            quoted
+                .filter_map(requirement)
+                .map(|(name, version)| PackageLine::new(name, version, number)),
+        );
+    }
+    lines
+}
+
+// The `name` and `version` of each table of the array `header`, `[[package]]`.
+fn tables(text: &str, header: &str) -> Vec<PackageLine> {
+    let mut lines: Vec<PackageLine> = Vec::new();
+    let mut inside = false;
+    for (number, line) in numbered(text) {
+        if line.starts_with('[') {
+            inside = line == header;
+        } else if inside && let Some(name) = value(line, "name") {
+            lines.push(PackageLine::new(name, "", number));
+        } else if inside
+            && let (Some(version), Some(last)) = (value(line, "version"), lines.last_mut())
+        {
+            version.clone_into(&mut last.version);
+        }
+    }
+    lines
+}
+
+fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let rest = line.strip_prefix(key)?.trim_start().strip_prefix('=')?;
+    Some(rest.trim().trim_matches('"'))
+}
+
+// `"flask": {`, then its `"version": "==3.1.2"`.
+fn objects(text: &str) -> Vec<PackageLine> {
+    let mut lines: Vec<PackageLine> = Vec::new();
+    for (number, line) in numbered(text) {
+        if let Some(name) = line.strip_suffix(": {").map(|name| name.trim_matches('"')) {
+            lines.push(PackageLine::new(name, "", number));
+        } else if let (Some(version), Some(last)) =
+            (line.strip_prefix("\"version\": \"=="), lines.last_mut())
+        {
+            version
+                .trim_end_matches([',', '"'])
+                .clone_into(&mut last.version);
+        }
+    }
+    lines
+}
+
+// Requirements without `==` (PEP 508); options, links and other files have their own lines.
+fn unpinned(text: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut continues = false;
+    for line in text.lines().map(str::trim) {
+        let is_start = !continues;
+        continues = line.ends_with('\\');
+        if !is_start
+            || line.is_empty()
+            || line.starts_with(['#', '-', '.', '/'])
+            || line.contains("==")
+        {
+            continue;
+        }
+        let name = &line[..name_end(line)];
+        if !name.is_empty() && !line.contains("://") {
+            names.insert(name.to_owned());
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requirements_without_a_version_are_unpinned() {
+        let text = "# a\n-r base.txt\nflask==3 \\\n    --hash=sha256:0\nwerkzeug>=2.0\njinja2\nx @ https://example.com/x.whl\n";
+        let names: Vec<_> = unpinned(text).into_iter().collect();
+        assert_eq!(names, ["jinja2", "werkzeug"]);
+    }
+}

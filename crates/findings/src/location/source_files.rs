@@ -1,0 +1,88 @@
+//! Files of the workspace, read once.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+
+use crate::ecosystems::{self, Ecosystem, PackageIndex};
+use crate::fingerprint::hash_lines;
+
+/// Bytes of the largest file that is read; lock files and configuration are smaller.
+const LIMIT: u64 = 8 << 20;
+
+/// Files of a directory, each read at its first use.
+#[derive(Debug, Default)]
+pub struct SourceFiles {
+    root: PathBuf,
+    hashes: RefCell<HashMap<String, Rc<Vec<String>>>>,
+    package_indices: RefCell<HashMap<String, Option<Rc<PackageIndex>>>>,
+}
+
+impl SourceFiles {
+    /// The files below `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The text of the file at `path`; `None` if it is outside of the directory, not a file, too large or not UTF-8.
+    pub fn text(&self, path: &str) -> Option<String> {
+        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !Path::new(path).components().all(inside) {
+            return None;
+        }
+        let path = self.root.join(path);
+        let metadata = path.metadata().ok()?;
+        if !metadata.is_file() || metadata.len() > LIMIT {
+            return None;
+        }
+        std::fs::read_to_string(path).ok()
+    }
+
+    /// GitHub's hash of line `line`, from 1, of the file at `path`: `<hash>:<number among equal hashes>`.
+    pub fn line_hash(&self, path: &str, line: u32) -> Option<String> {
+        let mut cache = self.hashes.borrow_mut();
+        let hashes = cache.entry(path.to_owned()).or_insert_with(|| {
+            let text = self.text(path);
+            Rc::new(text.map_or_else(Vec::new, |text| hash_lines(&text)))
+        });
+        let at = usize::try_from(line).ok()?.checked_sub(1)?;
+        hashes.get(at).cloned()
+    }
+
+    /// The packages that the file at `path`, which Trivy read as `trivy_type`, names; `None` if their lines are unknown.
+    pub(crate) fn package_index(
+        &self,
+        path: &str,
+        ecosystem: &Ecosystem,
+        trivy_type: &str,
+    ) -> Option<Rc<PackageIndex>> {
+        let mut cache = self.package_indices.borrow_mut();
+        let index = cache.entry(path.to_owned()).or_insert_with(|| {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let index = ecosystem.package_index(name, trivy_type, || self.text(path))?;
+            Some(Rc::new(index))
+        });
+        index.clone()
+    }
+
+    /// Files in `directory` that name packages on known lines, those that lock versions first.
+    pub(crate) fn package_files(&self, directory: &str) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.root.join(directory)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<_> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|name| Some((ecosystems::rank(&name)?, name)))
+            .collect();
+        names.sort();
+        let path = |name: String| match directory {
+            "" => name,
+            directory => format!("{directory}/{name}"),
+        };
+        names.into_iter().map(|(_, name)| path(name)).collect()
+    }
+}

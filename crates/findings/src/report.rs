@@ -1,0 +1,271 @@
+//! The findings of a report of Trivy.
+
+mod rescan;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use trivy::report::{
+    Layer, Misconfiguration, Modified, Package as Listed, ScanResult, SecretFinding, Vulnerability,
+};
+use trivy::{Report, Severity};
+
+use crate::fingerprint::{self, Occurrences};
+use crate::{Finding, Locator, Package, Rule, Subject, Suppression};
+use rescan::Suppressions;
+pub use rescan::from_rescan;
+
+/// The findings of `report`: open ones first, each part by severity. Passed checks are not findings.
+pub fn from_report(report: Report, locator: &Locator<'_>) -> Vec<Finding> {
+    Reader::new(locator, Suppressions::default()).read(report.results)
+}
+
+struct Reader<'a> {
+    locator: &'a Locator<'a>,
+    // Those of an earlier report of the same target.
+    suppressions: Suppressions,
+    rules: HashMap<String, Arc<Rule>>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(locator: &'a Locator<'a>, suppressions: Suppressions) -> Self {
+        Self {
+            locator,
+            suppressions,
+            rules: HashMap::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    fn read(mut self, results: impl IntoIterator<Item = ScanResult>) -> Vec<Finding> {
+        for result in results {
+            self.result(result);
+        }
+        self.into_sorted()
+    }
+
+    fn result(&mut self, mut result: ScanResult) {
+        let vulnerabilities = std::mem::take(&mut result.vulnerabilities);
+        let misconfigurations = std::mem::take(&mut result.misconfigurations);
+        let secrets = std::mem::take(&mut result.secrets);
+        let modified = std::mem::take(&mut result.modified);
+        let packages = std::mem::take(&mut result.packages);
+        let by_id: HashMap<&str, &Listed> = packages.iter().map(|p| (&*p.id, p)).collect();
+        for v in vulnerabilities {
+            self.vulnerability(&result, v, &by_id, None);
+        }
+        for m in misconfigurations {
+            self.misconfiguration(&result, m, None);
+        }
+        for s in secrets {
+            self.secret(&result, &s, None);
+        }
+        for modified in modified {
+            let (kind, value, reason) = split(modified);
+            let reason = Some(reason);
+            match kind.as_str() {
+                "vulnerability" => {
+                    if let Some(v) = parse(value) {
+                        self.vulnerability(&result, v, &by_id, reason);
+                    }
+                }
+                "misconfiguration" => {
+                    if let Some(m) = parse(value) {
+                        self.misconfiguration(&result, m, reason);
+                    }
+                }
+                "secret" => {
+                    if let Some(s) = parse(value) {
+                        self.secret(&result, &s, reason);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn rule(&mut self, id: &str, make: impl FnOnce() -> Rule) -> Arc<Rule> {
+        if let Some(rule) = self.rules.get(id) {
+            return Arc::clone(rule);
+        }
+        let mut rule = make();
+        id.clone_into(&mut rule.id);
+        if rule.title.is_empty() {
+            id.clone_into(&mut rule.title);
+        }
+        if rule.description.trim().is_empty() {
+            rule.description.clone_from(&rule.title);
+        }
+        let rule = Arc::new(rule);
+        self.rules.insert(id.to_owned(), Arc::clone(&rule));
+        rule
+    }
+
+    fn vulnerability(
+        &mut self,
+        result: &ScanResult,
+        v: Vulnerability,
+        packages: &HashMap<&str, &Listed>,
+        suppressed: Option<Suppression>,
+    ) {
+        let suppressed = suppressed.or_else(|| self.suppressions.find(&v));
+        let listed = packages.get(v.package_id.as_str());
+        let lines = listed.and_then(|package| package.locations.first());
+        let layer: &Layer = if v.layer.diff_id.is_empty() {
+            listed.map_or(&v.layer, |package| &package.layer)
+        } else {
+            &v.layer
+        };
+        let location = self.locator.package(
+            result,
+            (&v.package, &v.installed_version),
+            &v.package_path,
+            layer,
+            lines,
+        );
+        let fingerprint = fingerprint::package(&v, &result.class, &location, self.locator);
+        let title = one_line(&v.title);
+        let score = score(&v);
+        let rule = self.rule(&v.id, || Rule {
+            title,
+            description: v.description,
+            url: v.primary_url,
+            cwes: v.cwes,
+            score,
+            ..Rule::default()
+        });
+        let hint = match (v.fixed_version.as_str(), v.status.as_str()) {
+            ("", "will_not_fix") => "Its distribution will not fix it.".to_owned(),
+            ("", "end_of_life") => "Its version has reached end of life.".to_owned(),
+            ("", _) => "There is no fixed version yet.".to_owned(),
+            (fixed, _) => format!("Fixed in {fixed}."),
+        };
+        self.findings.push(Finding {
+            message: format!(
+                "{} {} has {}: {}. {hint}",
+                v.package,
+                v.installed_version,
+                rule.id,
+                rule.title.trim_end_matches('.')
+            ),
+            rule,
+            severity: v.severity,
+            subject: Subject::Package(Package {
+                name: v.package,
+                installed: v.installed_version,
+                fixed: v.fixed_version,
+                status: v.status,
+            }),
+            location,
+            fingerprint,
+            suppressed,
+        });
+    }
+
+    fn misconfiguration(
+        &mut self,
+        result: &ScanResult,
+        m: Misconfiguration,
+        suppressed: Option<Suppression>,
+    ) {
+        // A suppressed check has the status that Trivy gave it before.
+        if m.status != "FAIL" && suppressed.is_none() {
+            return;
+        }
+        let cause = &m.cause_metadata;
+        let location = self
+            .locator
+            .lines(&result.target, cause.start_line, cause.end_line);
+        let fingerprint = fingerprint::check(&m, &location, self.locator);
+        let rule = self.rule(&m.id, || Rule {
+            title: one_line(&m.title),
+            description: m.description,
+            url: m.primary_url,
+            ..Rule::default()
+        });
+        self.findings.push(Finding {
+            message: one_line(&format!("{} {}", m.message, m.resolution)),
+            rule,
+            severity: m.severity,
+            subject: Subject::Check {
+                resource: m.cause_metadata.resource,
+            },
+            location,
+            fingerprint,
+            suppressed,
+        });
+    }
+
+    fn secret(&mut self, result: &ScanResult, s: &SecretFinding, suppressed: Option<Suppression>) {
+        let location = self.locator.lines(&result.target, s.start_line, s.end_line);
+        let fingerprint = fingerprint::secret(s, &location, self.locator);
+        let title = one_line(&s.title);
+        let rule = self.rule(&s.rule, || Rule {
+            description: format!(
+                "{title} was found in a file. Remove it and revoke it: anyone with the file has the secret."
+            ),
+            title,
+            cwes: vec!["CWE-798".into()],
+            ..Rule::default()
+        });
+        self.findings.push(Finding {
+            message: format!(
+                "{} in `{}`: remove it and revoke it.",
+                rule.title, result.target
+            ),
+            rule,
+            severity: s.severity,
+            subject: Subject::Secret,
+            location,
+            fingerprint,
+            suppressed,
+        });
+    }
+
+    fn into_sorted(mut self) -> Vec<Finding> {
+        self.findings.sort_by(|a, b| {
+            let key = |f: &Finding| (f.suppressed.is_some(), std::cmp::Reverse(f.severity));
+            key(a)
+                .cmp(&key(b))
+                .then_with(|| a.rule.id.cmp(&b.rule.id))
+                .then_with(|| a.location.cmp(&b.location))
+                .then_with(|| a.message.cmp(&b.message))
+        });
+        let mut occurrences = Occurrences::default();
+        for finding in &mut self.findings {
+            finding.fingerprint = occurrences.number(&finding.rule.id, &finding.fingerprint);
+        }
+        self.findings
+    }
+}
+
+fn parse<T: DeserializeOwned>(value: serde_json::Value) -> Option<T> {
+    serde_json::from_value(value).ok()
+}
+
+// The kind of finding, the finding, and why it does not count.
+fn split(modified: Modified) -> (String, serde_json::Value, Suppression) {
+    let reason = Suppression {
+        reason: modified.statement,
+        source: modified.source,
+        status: modified.status,
+    };
+    (modified.r#type, modified.finding, reason)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+// The score of the source that rated the severity or, failing that, the highest one.
+fn score(v: &Vulnerability) -> Option<f64> {
+    let of = |cvss: &trivy::report::Cvss| cvss.v4.or(cvss.v3);
+    let own = v.cvss.get(&v.severity_source).and_then(of);
+    own.or_else(|| v.cvss.values().filter_map(of).reduce(f64::max))
+        .filter(|_| v.severity != Severity::Unknown)
+}
+
+#[cfg(test)]
+mod tests;

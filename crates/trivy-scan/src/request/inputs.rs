@@ -1,0 +1,86 @@
+//! The inputs of a step.
+
+use actions_toolkit::{GitHubToken, List, OrNone, Secret, Timeout, WorkspacePath, choice, inputs};
+use trivy::{DatabaseAgeInputs, DatabaseInputs, SbomFormat, Scanner, Severity};
+
+choice! {
+    /// What kind of thing is scanned, and for what.
+    #[derive(PartialEq, Eq)]
+    pub(crate) enum ScanType {
+        Image = "image",
+        Archive = "archive",
+        Fs = "fs",
+        Config = "config",
+        Secret = "secret",
+    }
+}
+
+inputs! {
+    /// The inputs of a step, by topic.
+    pub(crate) struct Inputs {
+        "Common" {
+            /// `image`, `archive` (saved image or OCI layout), `fs` (packages and secrets), `config` (manifests) or `secret`.
+            scan_type: ScanType = "image",
+            /// Image to scan, in Docker or in a registry; for `scan-type: image`.
+            image: Option<String>,
+            /// File or directory to scan; for every other `scan-type`.
+            path: WorkspacePath = ".",
+            /// Several targets, one per line, each a `scan-type` and an image or path: `image app:1`; instead of the three above.
+            targets: Vec<String>,
+            /// Dockerfile of the image; its findings are shown there, or on the line of a lock file next to it.
+            dockerfile: Option<WorkspacePath>,
+            /// Lowest severity that fails the step: `critical`, `high`, `medium`, `low` or `none`.
+            fail_on: OrNone<Severity> = "none",
+            /// GitHub token; the permissions that it needs depend on what is published, see the README.
+            token: Option<GitHubToken>,
+        }
+        "Gate" {
+            /// Fail only on findings that an update or a change of configuration fixes.
+            fail_on_fixable_only: bool = "false",
+            /// Fail only on findings that are not in the baseline.
+            fail_on_new_only: bool = "false",
+            /// Earlier findings: `auto` (base branch of a pull request), `none`, a SARIF file, a checkout, or `image:` and an image.
+            baseline: String = "auto",
+            /// Ignore file of Trivy; `.trivyignore` or `.trivyignore.yaml` by default. Its findings are listed as suppressed.
+            ignore_file: Option<String>,
+            /// VEX documents (OpenVEX, CSAF, CycloneDX), one path per line; findings that do not apply are suppressed.
+            vex: Vec<WorkspacePath>,
+        }
+        "Scan" {
+            /// What to look for in images and directories: `vuln`, `secret`, or both.
+            scanners: List<Scanner> = "vuln,secret",
+            /// Platform of a multi-platform image, such as `linux/arm64`.
+            platform: Option<String>,
+            /// Timeout of each scan.
+            timeout: Timeout = "10m",
+        }
+        "GitHub" {
+            /// Upload the findings to the Security tab.
+            upload: bool = "true",
+            /// Category in the Security tab; by default workflow, job, type and name of the target. One for push and pull request.
+            category: Option<String>,
+            /// Keep a comment on the pull request up to date.
+            comment: bool = "true",
+            /// Submit the packages to the dependency graph.
+            dependency_snapshot: bool = "false",
+        }
+        "Files" {
+            /// SARIF file to write, in the workspace.
+            sarif_file: WorkspacePath = "trivy-results.sarif",
+            /// JSON report of Trivy to write, in the workspace; `<name>-2.json` for the second target.
+            report_file: WorkspacePath = "trivy-report.json",
+            /// SBOM formats to write next to `report-file`: `cyclonedx`, `spdx`, or both.
+            sbom: List<SbomFormat>,
+        }
+        "Registry" {
+            /// User for the image's registry.
+            registry_username: Option<String>,
+            /// Password or token for the image's registry.
+            registry_password: Option<Secret>,
+        }
+        "Vulnerability database" {
+            ..database: DatabaseInputs,
+            ..database_age: DatabaseAgeInputs,
+        }
+    }
+}
