@@ -1,210 +1,121 @@
-//! The `copacetic-patch` action: a patch that is proven before it is promoted.
+//! The `copacetic-patch` action: a patch that is verified before it is promoted.
 //!
-//! 1. [`job`]: an image, in Docker or in a registry, and what an earlier run made of it;
-//! 2. [`before`]: a report of this very image, given or made;
-//! 3. [`plan`]: the packages that are installed and have an update;
-//! 4. [`stage`]: Copa patches them into an image that nobody can see yet;
-//! 5. [`proof`]: it runs as before, has nothing new, and a second scan has fewer findings;
-//! 6. [`smoke`]: a container of it works, which is tried meanwhile;
-//! 7. only then [`promote`] gives it its tags, and [`report`] says what was mended, what remains, and why.
+//! 1. [`targets`]: the images, in Docker or in a registry, a report of each, and what an earlier run made of it;
+//! 2. [`patch`]: the installed packages that have an update, and the image that Copa makes, without a tag yet;
+//! 3. [`verify`]: it runs as before, has nothing new and fewer findings, and a container of it works;
+//! 4. [`publish`]: only then its tags, the OpenVEX document, the Security tab and the issue;
+//! 5. [`report`]: what was fixed, what remains, and why.
 
 mod action;
-mod alerts;
-mod before;
-mod buildkit;
-mod copa;
-mod counts;
-mod difference;
-mod issue;
-mod job;
-mod orders;
-mod pip;
-mod plan;
-mod promote;
-mod proof;
-mod python;
+mod attempt;
+mod lineage;
+mod patch;
+mod publish;
 mod report;
 mod request;
 mod session;
-mod smoke;
-mod stage;
-mod vex;
+mod targets;
+mod verify;
 
 use actions_toolkit::{Context, Done, text::plural};
 use anyhow::anyhow;
 use docker::Docker;
 
 pub use action::ACTION;
-use before::Before;
-use job::{Current, Job};
-use plan::Plan;
-use proof::Proof;
-use report::Patched;
-use request::{PackageTypes, Request};
+use attempt::Attempt;
+use patch::Plan;
+use publish::{code_scanning, issue};
+use report::ImageReport;
+use request::Request;
 use session::Session;
-use stage::Staged;
+use targets::{BaselineReport, ImagePatch};
 
 /// Run the action.
 ///
 /// # Errors
-/// `BadInput` before anything is started; `PolicyFailure` when a patched image does not hold; anything
-/// else when there is no verdict. The tag of a patched image is set only when all went well with it.
+/// `BadInput` before anything is started; `PolicyFailure` when a patched image fails its verification; anything
+/// else when there is no verdict. The tag of a patched image is set only if all of its steps succeeded.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
-    let request = Request::of(ctx)?;
+    let request = Request::read(ctx)?;
     let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
     let session = Session::open(ctx, request, docker).await?;
     let outcome = tokio::select! {
-        outcome = all(&session) => outcome,
+        outcome = patch_all(&session) => outcome,
         cancelled = ctx.cancelled() => Err(cancelled.into()),
     };
     session.clean_up().await;
-    outcome.map_err(with_room)
+    outcome.map_err(with_disk_hint)
 }
 
-// A full disk is met in many places, each of which says no more than that.
-fn with_room(error: anyhow::Error) -> anyhow::Error {
-    let said = format!("{error:#}");
-    if said.to_lowercase().contains("no space left on device") {
-        return anyhow!("{said}; free space on the runner (`docker system prune`)");
-    }
-    error
-}
-
-async fn all(session: &Session<'_>) -> anyhow::Result<Done> {
-    let orders = orders::of(session).await?;
+async fn patch_all(session: &Session<'_>) -> anyhow::Result<Done> {
+    let targets = targets::resolve(session).await?;
     let mut done = Vec::new();
     let mut failed = Vec::new();
-    for (index, order) in orders.iter().enumerate() {
-        let several = (orders.len() > 1).then_some(index);
-        let patched =
-            async { patch(&Job::find(session, order.clone(), index).await?, several).await };
-        match patched.await {
+    for (index, target) in targets.iter().enumerate() {
+        let outcome = async {
+            let number = (targets.len() > 1).then_some(index + 1);
+            patch_image(&ImagePatch::find(session, target.clone(), number).await?).await
+        };
+        match outcome.await {
             Ok(image) => done.push(image),
-            // One image stands for itself: its error is the step's.
-            Err(error) if orders.len() == 1 => return Err(error),
-            // The others of a registry are patched all the same.
+            // The error of a single image is the step's.
+            Err(error) if targets.len() == 1 => return Err(error),
+            // The other images are patched all the same.
             Err(error) => {
-                session
-                    .ctx
-                    .log()
-                    .error(format!("{}: {error:#}", order.image));
-                failed.push((order.clone(), error));
+                let log = session.ctx.log();
+                log.error(format!("{}: {error:#}", target.image));
+                failed.push((target.clone(), error));
             }
         }
     }
     report::write(session, &done, &failed);
-    issue::roll(session, &done, &failed).await;
+    issue::update(session, &done, &failed).await;
     report::verdict(&done, &failed)
 }
 
-async fn patch(job: &Job<'_, '_>, several: Option<usize>) -> anyhow::Result<Patched> {
-    let session = job.session;
-    let log = session.ctx.log();
-    let libraries = session.request.package_types == PackageTypes::OsAndLibrary;
-    let current = job.current().await?;
-    if let Some(current) = &current
-        && Plan::of(&current.scanned.report, &job.image, libraries)?.is_empty()
+async fn patch_image(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageReport> {
+    let existing = patch.existing().await?;
+    if let Some(existing) = &existing
+        && patch.plan(&existing.scanned.report)?.is_empty()
     {
-        let before = Before::given(job)?;
-        return still_current(job, current, before.as_ref(), several).await;
+        let baseline = BaselineReport::from_input(patch)?;
+        code_scanning::upload(patch, &existing.scanned.report).await;
+        return report::still_current(patch, existing, baseline.as_ref());
     }
-    let before = Before::of(job).await?;
-    let plan = Plan::of(before.report(), &job.image, libraries)?;
+    let baseline = BaselineReport::load(patch).await?;
+    let plan = patch.plan(baseline.report())?;
     if plan.is_empty() {
-        return report::up_to_date(job, &before, several);
+        return report::up_to_date(patch, &baseline);
     }
+    announce(patch, &plan);
+    let mut attempt = Attempt::verified(patch, baseline, &plan).await?;
+    let after = &attempt.verification.after.report;
+    if let Some(existing) = &existing
+        && verify::same_packages(&existing.scanned.report, after)
+    {
+        // The scan before this step was of the original: its findings are open in the Security tab again.
+        code_scanning::upload(patch, &existing.scanned.report).await;
+        return report::still_current(patch, existing, Some(&attempt.verification.baseline));
+    }
+    let promoted = attempt.promote(patch).await?;
+    code_scanning::upload(patch, &attempt.verification.after.report).await;
+    report::patched(patch, &attempt, &promoted)
+}
+
+fn announce(patch: &ImagePatch<'_, '_>, plan: &Plan) {
     let packages: Vec<_> = plan.packages().collect();
-    log.info(format!(
+    patch.session.ctx.log().info(format!(
         "{} can be updated: {}",
         plural(packages.len(), "package"),
         packages.join(", ")
     ));
-    let Attempt {
-        staged,
-        proof,
-        trial,
-    } = proven(job, before, &plan, several).await?;
-    if let Some(current) = &current
-        && difference::same_packages(&current.scanned.report, &proof.after.report)
-    {
-        return still_current(job, current, Some(&proof.before), several).await;
+}
+
+// A full disk surfaces in many places, none of which knows what to do about it.
+fn with_disk_hint(error: anyhow::Error) -> anyhow::Error {
+    let message = format!("{error:#}");
+    if message.to_lowercase().contains("no space left on device") {
+        return anyhow!("{message}; free space on the runner (`docker system prune`)");
     }
-    let promoted = promote::promote(job, &staged, &proof, trial).await?;
-    alerts::bring_up_to_date(job, &proof.after.report).await;
-    report::patched(job, &staged, &proof, &promoted, several)
-}
-
-// A patched image that holds.
-struct Attempt {
-    staged: Staged,
-    proof: Proof,
-    /// What became of a container of it.
-    trial: anyhow::Result<()>,
-}
-
-// Without the packages of Python if it holds only so.
-async fn proven(
-    job: &Job<'_, '_>,
-    before: Before,
-    plan: &Plan,
-    several: Option<usize>,
-) -> anyhow::Result<Attempt> {
-    let session = job.session;
-    let Some(system) = plan.without_libraries() else {
-        return attempt(job, before, plan, several.is_none()).await;
-    };
-    let refused = match attempt(job, before.clone(), plan, false).await {
-        Ok(proven) => return Ok(proven),
-        Err(refused) => refused,
-    };
-    let reason = format!("{refused:#}");
-    let untouched = format!("; `{}` is untouched", job.order.patched);
-    let reason = reason.strip_suffix(&untouched).unwrap_or(&reason);
-    session.ctx.log().warning(format!(
-        "the packages of Python are left as they are: {reason}"
-    ));
-    let mut attempt = attempt(job, before, &system, several.is_none()).await?;
-    let left_out = plan.libraries().iter();
-    let left_out = left_out.map(|library| (library.name.clone(), reason.to_owned()));
-    attempt.staged.left_out.extend(left_out);
-    attempt.proof.explain(plan, &attempt.staged.left_out);
-    Ok(attempt)
-}
-
-async fn attempt(
-    job: &Job<'_, '_>,
-    before: Before,
-    plan: &Plan,
-    last: bool,
-) -> anyhow::Result<Attempt> {
-    let session = job.session;
-    // Without a second scan there would be no verdict: a database that can't be had ends the patch at once.
-    let (staged, ()) = tokio::try_join!(Box::pin(Staged::make(job, plan)), session.database())?;
-    // To remove BuildKit with all that it cached takes a second: the proof need not wait for it.
-    let release = async {
-        if last {
-            session.release_buildkit().await;
-        }
-        Ok(())
-    };
-    // Nor need a container of the image wait for the scan; what became of it counts only if the proof holds.
-    let trial = Box::pin(async { Ok(promote::tried(job, &staged).await) });
-    let proof = Box::pin(Proof::of(job, before, plan, &staged));
-    let (proof, trial, ()) = tokio::try_join!(proof, trial, release)?;
-    Ok(Attempt {
-        staged,
-        proof,
-        trial,
-    })
-}
-
-// The scan before this step was of the original: what it found is open in the Security tab again.
-async fn still_current(
-    job: &Job<'_, '_>,
-    current: &Current,
-    before: Option<&Before>,
-    several: Option<usize>,
-) -> anyhow::Result<Patched> {
-    alerts::bring_up_to_date(job, &current.scanned.report).await;
-    report::still_current(job, current, before, several)
+    error
 }

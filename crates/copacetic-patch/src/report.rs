@@ -1,4 +1,4 @@
-//! What is left behind: files, outputs, log and summary.
+//! Files, outputs, log and summary.
 
 mod image;
 mod markdown;
@@ -8,29 +8,29 @@ use actions_toolkit::{Done, ExitStatus, PolicyFailure};
 use anyhow::anyhow;
 use oci::ImageRef;
 
-use crate::counts::Counts;
-use crate::request::Order;
+use crate::request::Target;
 use crate::session::Session;
+use crate::verify::Counts;
 
 pub(crate) use image::{patched, still_current, up_to_date};
 
-/// Rows of a table in the summary; the report has the rest.
+/// Rows of a table in the summary; the report file has the rest.
 const ROWS: usize = 40;
 
-/// An image of the run that is done.
-pub(crate) struct Patched {
+/// The outcome of one image.
+pub(crate) struct ImageReport {
     pub(crate) result: &'static str,
-    /// The image to go on with.
+    /// The image for the next steps: the patched one, or the original if there is nothing to fix.
     pub(crate) image: ImageRef,
     digest: String,
     patched_tag: String,
     incremental: String,
     fixed: usize,
-    /// What was found in the image, if a report of it was at hand.
+    /// The findings of the original, if a report of it is available.
     before: Option<Counts>,
-    /// What is found in the image to go on with.
+    /// The findings of `image`.
     after: Counts,
-    /// What could not be mended: id, package and reason.
+    /// Each remaining finding: id, package and reason.
     pub(crate) remaining: Vec<[String; 3]>,
     vex: String,
     report: String,
@@ -38,9 +38,13 @@ pub(crate) struct Patched {
 }
 
 /// Set the outputs and the summary of the run.
-pub(crate) fn write(session: &Session<'_>, done: &[Patched], failed: &[(Order, anyhow::Error)]) {
+pub(crate) fn write(
+    session: &Session<'_>,
+    done: &[ImageReport],
+    failed: &[(Target, anyhow::Error)],
+) {
     let ctx = session.ctx;
-    let lines = |of: fn(&Patched) -> String| {
+    let lines = |of: fn(&ImageReport) -> String| {
         let lines: Vec<_> = done
             .iter()
             .map(of)
@@ -68,32 +72,35 @@ pub(crate) fn write(session: &Session<'_>, done: &[Patched], failed: &[(Order, a
     for image in done {
         ctx.summary(&image.markdown);
     }
-    for (order, error) in failed {
+    for (target, error) in failed {
         ctx.summary(format!(
             "## ❌ {}\n\n{}",
-            text::code(&order.image.to_string()),
+            text::code(&target.image.to_string()),
             text::code_block(&format!("{error:#}"))
         ));
     }
 }
 
-/// The result of the run: the worst that one of its images has.
+/// The result of the run: the worst of its images.
 ///
 /// # Errors
 /// When an image failed.
-pub(crate) fn verdict(done: &[Patched], failed: &[(Order, anyhow::Error)]) -> anyhow::Result<Done> {
+pub(crate) fn verdict(
+    done: &[ImageReport],
+    failed: &[(Target, anyhow::Error)],
+) -> anyhow::Result<Done> {
     if !failed.is_empty() {
         let names: Vec<_> = failed
             .iter()
-            .map(|(order, _)| format!("`{}`", order.image))
+            .map(|(target, _)| format!("`{}`", target.image))
             .collect();
         let message = format!(
-            "{} of {} could not be patched: {}; the log has the cause of each",
+            "failed to patch {} of {}: {}; see the log for each cause",
             failed.len(),
             plural(done.len() + failed.len(), "image"),
             names.join(", ")
         );
-        // A service that failed leaves more open than a policy that said no.
+        // A failed service leaves more open than a policy violation.
         let policy = failed
             .iter()
             .all(|(_, error)| ExitStatus::from_error(error) == ExitStatus::PolicyFailed);

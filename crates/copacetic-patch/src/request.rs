@@ -1,6 +1,7 @@
-//! What is asked for, valid by its types.
+//! The inputs, valid by their types.
 
 mod registry;
+mod target;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,31 +10,33 @@ use actions_toolkit::{BadInput, Context, Secret};
 use oci::ImageRef;
 use trivy::DatabaseRequest;
 
-use crate::smoke::Smoke;
+use crate::verify::SmokeTest;
 
 pub(crate) use registry::{Filter, Login};
+pub(crate) use target::Target;
 
-/// What is to be patched, and how.
+/// What is patched, and how.
 pub(crate) struct Request {
-    pub(crate) orders: Vec<Order>,
-    /// A whole registry.
+    pub(crate) targets: Vec<Target>,
+    /// Further targets, by what a registry has.
     pub(crate) filter: Option<Filter>,
-    /// Whether images come from their registry and go back there.
+    /// Whether images are read from their registry and pushed back there.
     pub(crate) push: bool,
     pub(crate) login: Login,
     pub(crate) report: Option<PathBuf>,
     pub(crate) patched_tag: Option<String>,
     pub(crate) package_types: PackageTypes,
-    pub(crate) smoke: Smoke,
-    pub(crate) buildkit: BuildKit,
+    pub(crate) smoke_test: SmokeTest,
+    pub(crate) buildkit: BuildKitSource,
     pub(crate) tooling: Option<ImageRef>,
-    pub(crate) limit: Duration,
+    /// Of one run of Copa.
+    pub(crate) timeout: Duration,
     pub(crate) database: DatabaseRequest,
     pub(crate) vex: Vex,
     pub(crate) report_file: PathBuf,
-    /// Whether an issue lists what could not be mended; there is a token then.
+    /// Whether an issue lists what remains; `token` is set then.
     pub(crate) issue: bool,
-    /// Whether the Security tab is told what remains.
+    /// Whether the Security tab gets what remains.
     pub(crate) upload: bool,
     pub(crate) category: Option<String>,
     /// Relative to the workspace.
@@ -42,15 +45,7 @@ pub(crate) struct Request {
     pub(crate) workspace: PathBuf,
 }
 
-/// One image to patch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Order {
-    pub(crate) image: ImageRef,
-    /// The name of the patched image.
-    pub(crate) patched: ImageRef,
-}
-
-/// The document of what was mended.
+/// The OpenVEX document.
 pub(crate) struct Vex {
     pub(crate) file: PathBuf,
     /// Whether it is attached to the pushed image.
@@ -58,12 +53,12 @@ pub(crate) struct Vex {
 }
 
 impl Vex {
-    fn of(ctx: &Context, push: bool) -> Result<Self, BadInput> {
+    fn read(ctx: &Context, push: bool) -> Result<Self, BadInput> {
         let attach = ctx.inputs().flag("vex-attach")?;
         if attach && !push {
             return Err(BadInput::new(
                 "vex-attach",
-                "there is nothing in a registry to attach it to: it needs `push: true`",
+                "requires `push: true`: the document is attached to the pushed image",
             ));
         }
         Ok(Self {
@@ -73,17 +68,16 @@ impl Vex {
     }
 }
 
-/// Which packages are patched, as Copa's `--pkg-types`: the distribution's are always among them.
+/// Which packages are patched, as in Copa's `--pkg-types`: the distribution's are always among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PackageTypes {
-    /// Those of the distribution.
     Os,
-    /// Those of Python as well.
+    /// Python packages as well.
     OsAndLibrary,
 }
 
 impl PackageTypes {
-    fn of(ctx: &Context) -> Result<Self, BadInput> {
+    fn read(ctx: &Context) -> Result<Self, BadInput> {
         let text = ctx.inputs().required("package-types")?;
         let types: Vec<_> = text.split(',').map(str::trim).collect();
         match types.as_slice() {
@@ -91,97 +85,78 @@ impl PackageTypes {
             ["os", "library"] | ["library", "os"] => Ok(Self::OsAndLibrary),
             _ => Err(BadInput::new(
                 "package-types",
-                format!("`{text}` is neither `os` nor `os,library`"),
+                format!("invalid value `{text}`; expected one of `os`, `os,library`"),
             )),
         }
     }
 }
 
-/// Which BuildKit does the work.
+/// Where BuildKit comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum BuildKit {
-    /// One that is there.
-    At(String),
-    /// One of our own, from this image.
-    Own(ImageRef),
+pub(crate) enum BuildKitSource {
+    /// It listens at this address already.
+    Address(String),
+    /// The step starts a container of this image.
+    Image(ImageRef),
 }
 
-impl Order {
-    /// Patch `image`; the patched one gets `tag`, or its own tag with `-patched`.
-    pub(crate) fn new(image: &ImageRef, tag: Option<&str>) -> Result<Self, BadInput> {
-        let suffixed = image.tag().map(|own| format!("{own}-patched"));
-        let Some(tag) = tag.map(ToOwned::to_owned).or(suffixed) else {
-            let problem = format!(
-                "`{image}` needs a tag, or `patched-tag`: the patched image is named after it"
-            );
-            return Err(BadInput::new("image", problem));
+impl BuildKitSource {
+    fn read(ctx: &Context) -> Result<Self, BadInput> {
+        let Some(address) = ctx.inputs().text("buildkit-address") else {
+            let image = ctx.inputs().required("buildkit-image")?;
+            return Ok(Self::Image(image_ref("buildkit-image", image)?));
         };
-        let patched = image
-            .with_tag(&tag)
-            .map_err(|e| BadInput::new("patched-tag", e))?;
-        if image.tag() == Some(tag.as_str()) {
-            return Err(BadInput::new(
-                "patched-tag",
-                "is the image's own tag: the unpatched image would be lost",
-            ));
-        }
-        Ok(Self {
-            image: image.clone(),
-            patched,
-        })
+        let problem = match address.split_once("://") {
+            Some(("unix" | "tcp", rest)) if !rest.is_empty() => {
+                return Ok(Self::Address(address.to_owned()));
+            }
+            // Copa starts `docker` for these, which the action's image does not have. Elsewhere it may be installed, but
+            // its settings, which name the builders, hold the logins too: Copa never sees those.
+            Some(("docker-container" | "buildx", _)) => format!(
+                "`{address}` requires the `docker` command and its settings, which Copa does not get; use BuildKit's own address, `unix:///path` or `tcp://host:port`"
+            ),
+            _ => format!("invalid address `{address}`; use `unix:///path` or `tcp://host:port`"),
+        };
+        Err(BadInput::new("buildkit-address", problem))
     }
 }
 
-fn parsed(name: &str, text: &str) -> Result<ImageRef, BadInput> {
+fn image_ref(name: &str, text: &str) -> Result<ImageRef, BadInput> {
     text.parse()
         .map_err(|e| BadInput::new(name, format!("`{text}`: {e}")))
 }
 
 impl Request {
     /// Read and check every input before anything is started.
-    pub(crate) fn of(ctx: &Context) -> Result<Self, BadInput> {
+    pub(crate) fn read(ctx: &Context) -> Result<Self, BadInput> {
         let inputs = ctx.inputs();
         let patched_tag = inputs.text("patched-tag");
         let push = inputs.flag("push")?;
-        let mut orders = Vec::new();
-        for text in inputs.lines("image") {
-            let image = parsed("image", text)?;
-            if push && image.registry().is_none() {
-                let problem = format!("`{text}` names no registry to push to; write `host/{text}`");
-                return Err(BadInput::new("image", problem));
-            }
-            let order = Order::new(&image, patched_tag)?;
-            if orders
-                .iter()
-                .any(|known: &Order| known.patched == order.patched)
-            {
-                let problem = format!("two images would become `{}`", order.patched);
-                return Err(BadInput::new("image", problem));
-            }
-            orders.push(order);
-        }
-        let filter = Filter::of(ctx, push)?;
-        if orders.is_empty() && filter.is_none() {
-            let problem = "is required; or name a `registry` to patch images of";
-            return Err(BadInput::new("image", problem));
+        let targets = targets(ctx, push, patched_tag)?;
+        let filter = Filter::read(ctx, push)?;
+        if targets.is_empty() && filter.is_none() {
+            return Err(BadInput::new(
+                "image",
+                "is required, unless `registry` is set",
+            ));
         }
         let workspace = ctx.github().workspace()?;
         let token = inputs.secret("token", ctx.log());
         Ok(Self {
-            report: report(ctx, orders.len() == 1 && filter.is_none())?,
-            package_types: PackageTypes::of(ctx)?,
-            orders,
+            report: report(ctx, targets.len() == 1 && filter.is_none())?,
+            package_types: PackageTypes::read(ctx)?,
+            targets,
             filter,
             push,
-            login: Login::of(ctx)?,
+            login: Login::read(ctx)?,
             patched_tag: patched_tag.map(ToOwned::to_owned),
-            smoke: Smoke::of(inputs)?,
-            buildkit: buildkit(ctx)?,
+            smoke_test: SmokeTest::read(inputs)?,
+            buildkit: BuildKitSource::read(ctx)?,
             tooling: inputs
                 .text("tooling-image")
-                .map(|text| parsed("tooling-image", text))
+                .map(|text| image_ref("tooling-image", text))
                 .transpose()?,
-            limit: inputs.duration("timeout")?,
+            timeout: inputs.duration("timeout")?,
             database: DatabaseRequest {
                 mirrors: inputs
                     .lines("db-repositories")
@@ -195,7 +170,7 @@ impl Request {
                 offline: inputs.flag("offline")?,
                 max_age: trivy::MAX_AGE,
             },
-            vex: Vex::of(ctx, push)?,
+            vex: Vex::read(ctx, push)?,
             report_file: ctx.path("report-file")?,
             issue: issue(ctx, token.as_ref())?,
             upload: inputs.flag("upload")?,
@@ -204,6 +179,11 @@ impl Request {
             token,
             workspace,
         })
+    }
+
+    /// Whether exactly one image is named: files and messages are then about that one.
+    pub(crate) fn is_of_one_image(&self) -> bool {
+        self.targets.len() == 1 && self.filter.is_none()
     }
 
     /// A path of the workspace as later steps see it.
@@ -215,14 +195,33 @@ impl Request {
     }
 }
 
-fn report(ctx: &Context, one: bool) -> Result<Option<PathBuf>, BadInput> {
+fn targets(ctx: &Context, push: bool, patched_tag: Option<&str>) -> Result<Vec<Target>, BadInput> {
+    let mut targets: Vec<Target> = Vec::new();
+    for text in ctx.inputs().lines("image") {
+        let image = image_ref("image", text)?;
+        if push && image.registry().is_none() {
+            let problem =
+                format!("`{text}` does not name a registry to push to; use `host/{text}`");
+            return Err(BadInput::new("image", problem));
+        }
+        let target = Target::new(&image, patched_tag)?;
+        if targets.iter().any(|known| known.patched == target.patched) {
+            let problem = format!("two images would both be patched as `{}`", target.patched);
+            return Err(BadInput::new("image", problem));
+        }
+        targets.push(target);
+    }
+    Ok(targets)
+}
+
+fn report(ctx: &Context, is_of_one_image: bool) -> Result<Option<PathBuf>, BadInput> {
     let Some(name) = ctx.inputs().text("report") else {
         return Ok(None);
     };
-    if !one {
+    if !is_of_one_image {
         return Err(BadInput::new(
             "report",
-            "is of one image, and there are several; leave it empty, and they are scanned",
+            "is for a single image, but there are several; leave it empty to scan them",
         ));
     }
     let path = ctx.path("report")?;
@@ -233,40 +232,17 @@ fn report(ctx: &Context, one: bool) -> Result<Option<PathBuf>, BadInput> {
     Ok(Some(path))
 }
 
-fn buildkit(ctx: &Context) -> Result<BuildKit, BadInput> {
-    let Some(address) = ctx.inputs().text("buildkit-address") else {
-        let image = ctx.inputs().required("buildkit-image")?;
-        return Ok(BuildKit::Own(parsed("buildkit-image", image)?));
-    };
-    let problem = match address.split_once("://") {
-        Some(("unix" | "tcp", place)) if !place.is_empty() => {
-            return Ok(BuildKit::At(address.to_owned()));
-        }
-        // Copa starts `docker` for these, which the action's image does not have. Elsewhere it may be there, but its
-        // settings, which name the builders, have the logins too: Copa is not shown them anywhere.
-        Some(("docker-container" | "buildx", _)) => {
-            "needs the `docker` command and its settings, which Copa is not given; give the BuildKit's own address, `unix:///path` or `tcp://host:port`"
-        }
-        _ => "is neither `unix:///path` nor `tcp://host:port`",
-    };
-    Err(BadInput::new(
-        "buildkit-address",
-        format!("`{address}` {problem}"),
-    ))
-}
-
 fn issue(ctx: &Context, token: Option<&Secret>) -> Result<bool, BadInput> {
     let issue = ctx.inputs().flag("issue")?;
     if issue && token.is_none() {
         return Err(BadInput::new(
             "token",
-            "is required for the issue; give the job `permissions: issues: write`",
+            "is required for `issue`; grant the job `permissions: issues: write`",
         ));
     }
     Ok(issue)
 }
 
-// The Dockerfile, relative to the workspace, which must be there.
 fn dockerfile(ctx: &Context) -> Result<Option<String>, BadInput> {
     let Some(name) = ctx.inputs().text("dockerfile") else {
         return Ok(None);
@@ -274,6 +250,6 @@ fn dockerfile(ctx: &Context) -> Result<Option<String>, BadInput> {
     if ctx.path("dockerfile")?.is_file() {
         return Ok(Some(name.trim_start_matches("./").to_owned()));
     }
-    let problem = format!("there is no `{name}` in the workspace");
+    let problem = format!("there is no file `{name}` in the workspace");
     Err(BadInput::new("dockerfile", problem))
 }

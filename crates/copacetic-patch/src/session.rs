@@ -1,4 +1,4 @@
-//! What the images of one run share, and what the run leaves when it ends.
+//! What the images of one run share, and what is removed when the run ends.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,12 +11,12 @@ use azure::{Credential, Entra, LoginServer, TOKEN_USER};
 use docker::{Docker, LocalRegistry};
 use oci::{Auth, Credentials, ImageRef, Registry};
 use tokio::sync::OnceCell;
-use trivy::{Database, Origin, Scan, Scanned, Scanner, Target};
+use trivy::{Database, Origin, Scan, Scanned, Scanner};
 
-use crate::buildkit::BuildKit;
-use crate::request::{self, Login, Request};
+use crate::patch::BuildKit;
+use crate::request::{BuildKitSource, Login, Request};
 
-/// The tooling image's place in the local registry.
+/// The tooling image's repository in the local registry.
 const TOOLING: &str = "tooling";
 
 /// One run.
@@ -24,15 +24,15 @@ pub(crate) struct Session<'a> {
     pub(crate) ctx: &'a Context,
     pub(crate) request: Request,
     pub(crate) docker: Docker,
-    /// Where BuildKit and Trivy find the images, and Copa leaves what it made.
+    /// Where BuildKit and Trivy read the images, and Copa pushes its own.
     pub(crate) local: LocalRegistry,
-    /// What marks the containers of this run.
+    /// Marks the containers and temporary names of this run.
     pub(crate) id: String,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     buildkit: OnceCell<BuildKit>,
     tooling: OnceCell<Option<String>>,
     registries: RefCell<HashMap<String, Arc<Registry>>>,
-    passing: RefCell<Vec<ImageRef>>,
+    names: RefCell<Vec<ImageRef>>,
     database: OnceCell<()>,
 }
 
@@ -42,108 +42,113 @@ impl<'a> Session<'a> {
         request: Request,
         docker: Docker,
     ) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix("seaworthy-patch-")
             .tempdir_in(ctx.temp_dir())
-            .context("while making a folder for the run")?;
+            .context("failed to create the temporary directory of the run")?;
         Ok(Self {
             ctx,
             request,
             docker,
-            local: LocalRegistry::open(folder.path()).await?,
+            local: LocalRegistry::open(directory.path()).await?,
             id: uuid::Uuid::new_v4().simple().to_string(),
-            folder,
+            directory,
             buildkit: OnceCell::new(),
             tooling: OnceCell::new(),
             registries: RefCell::default(),
-            passing: RefCell::default(),
+            names: RefCell::default(),
             database: OnceCell::new(),
         })
     }
 
-    /// A new folder for the files of a stage.
-    pub(crate) fn new_folder(&self) -> anyhow::Result<PathBuf> {
+    /// A new directory, which is removed with the run.
+    pub(crate) fn new_directory(&self) -> anyhow::Result<PathBuf> {
         let name = uuid::Uuid::new_v4().simple().to_string();
-        let folder = self.folder.path().join(name);
-        std::fs::create_dir(&folder).context("while making a folder for Copa")?;
-        Ok(folder)
+        let directory = self.directory.path().join(name);
+        std::fs::create_dir(&directory).context("failed to create a directory for Copa")?;
+        Ok(directory)
     }
 
-    /// The name `image` may come into being in Docker; it goes when the run ends.
-    pub(crate) fn passing(&self, image: ImageRef) {
-        self.passing.borrow_mut().push(image);
+    /// Docker may get the temporary name `image`: remove it when the run ends.
+    pub(crate) fn remove_at_end(&self, image: ImageRef) {
+        self.names.borrow_mut().push(image);
     }
 
-    /// How our BuildKit ended, if it did while it was needed.
-    pub(crate) async fn end_of_buildkit(&self) -> Option<String> {
-        self.buildkit.get()?.end().await
+    /// How the run's own BuildKit exited, if it did while it was needed.
+    pub(crate) async fn buildkit_exit(&self) -> Option<String> {
+        self.buildkit.get()?.exit().await
     }
 
-    /// Remove our BuildKit: no image of the run needs it any more.
+    /// Remove the run's own BuildKit: no further image needs it.
     pub(crate) async fn release_buildkit(&self) {
         if let Some(own) = self.buildkit.get() {
             own.remove().await;
         }
     }
 
-    /// Remove the containers and names of this run, however it ended.
+    /// Remove the containers and temporary names of this run, on every path.
     pub(crate) async fn clean_up(&self) {
         self.docker.remove_run(&self.id).await;
-        for name in self.passing.take() {
+        for name in self.names.take() {
             if let Err(e) = self.docker.untag(&name).await {
                 self.ctx.log().warning(format!("{e:#}"));
             }
         }
     }
 
-    /// Where BuildKit is: the given one, or one of our own, started at the first call.
+    /// The address of BuildKit. The first call starts one if the inputs do not name any.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not start.
     pub(crate) async fn buildkit(&self) -> anyhow::Result<String> {
         match &self.request.buildkit {
-            request::BuildKit::At(address) => Ok(address.clone()),
-            request::BuildKit::Own(image) => {
-                let start = || BuildKit::start(&self.docker, image, self.folder.path(), &self.id);
+            BuildKitSource::Address(address) => Ok(address.clone()),
+            BuildKitSource::Image(image) => {
+                let start =
+                    || BuildKit::start(&self.docker, image, self.directory.path(), &self.id);
                 Ok(self.buildkit.get_or_try_init(start).await?.address())
             }
         }
     }
 
-    /// Take `image` out of Docker for BuildKit, and with it the image that stands for Copa's own tooling images
-    /// where that is still to come: mostly one is made from the other, and what they share comes once.
+    /// Export `image` from Docker into `repository` of the local registry, with the tooling image if that is still to be
+    /// exported: often one is built from the other, and their common layers are then exported once.
     ///
     /// # Errors
-    /// When one can't be taken out of Docker.
-    pub(crate) async fn serve(&self, image: &ImageRef, space: &str) -> anyhow::Result<ImageRef> {
+    /// When Docker can't export one.
+    pub(crate) async fn serve(
+        &self,
+        image: &ImageRef,
+        repository: &str,
+    ) -> anyhow::Result<ImageRef> {
         let tooling = self.request.tooling.as_ref();
         let tooling = match tooling.filter(|_| !self.tooling.initialized()) {
             Some(tooling) => self.docker.inspect(tooling).await?.map(|_| tooling),
             None => None,
         };
-        let mut images = vec![(image, space)];
+        let mut images = vec![(image, repository)];
         images.extend(tooling.map(|tooling| (tooling, TOOLING)));
         let served = self.local.add_saved_all(&self.docker, &images).await?;
         let mut served = served.into_iter();
-        let name = served.next().context("Docker gave no image")?;
+        let name = served.next().context("Docker returned no image")?;
         if let Some(tooling) = served.next() {
-            // If it was found meanwhile, it is the same one.
+            // A concurrent call can only have set the same name.
             let _ = self.tooling.set(Some(tooling.to_string()));
         }
         Ok(name)
     }
 
-    /// The image that stands for Copa's own tooling images, as BuildKit names it.
+    /// The image that replaces Copa's tooling images, as BuildKit names it.
     ///
     /// # Errors
-    /// When it can't be taken out of Docker.
+    /// When Docker can't export it.
     pub(crate) async fn tooling(&self) -> anyhow::Result<Option<&str>> {
         let find = || async {
             let Some(tooling) = &self.request.tooling else {
                 return Ok(None);
             };
             if self.docker.inspect(tooling).await?.is_none() {
-                // BuildKit compares names in full.
+                // BuildKit compares full names.
                 return Ok(Some(tooling.in_full()));
             }
             let served = self.local.add_saved(&self.docker, tooling, TOOLING).await?;
@@ -152,7 +157,7 @@ impl<'a> Session<'a> {
         Ok(self.tooling.get_or_try_init(find).await?.as_deref())
     }
 
-    /// A client of the registry `host`, signed in at the first request.
+    /// The client of the registry `host`, one for each host of a run.
     ///
     /// # Errors
     /// When the run's identity gets no token.
@@ -188,19 +193,19 @@ impl<'a> Session<'a> {
         Ok(registry)
     }
 
-    /// See to the vulnerability database, once in a run: all scans take the same.
+    /// Provide the vulnerability database, once in a run: all scans use the same.
     ///
     /// # Errors
-    /// When no mirror gives it and the cache has none.
+    /// When neither a mirror nor the cache has it.
     pub(crate) async fn database(&self) -> anyhow::Result<()> {
         let provide = || async {
             let log = self.ctx.log();
             let database = Database::provide(&self.request.database, log).await?;
-            if let Origin::Stale(said) = database.origin {
+            if let Origin::Stale(errors) = database.origin {
                 log.warning(format!(
-                    "no mirror gave a newer vulnerability database than the one in the cache, of {} ({})",
+                    "using the cached vulnerability database of {}: no mirror provided a newer one ({})",
                     database.updated_at,
-                    said.join("; ")
+                    errors.join("; ")
                 ));
             }
             anyhow::Ok(())
@@ -208,26 +213,30 @@ impl<'a> Session<'a> {
         self.database.get_or_try_init(provide).await.copied()
     }
 
-    /// Scan the image `name` for vulnerable packages; in the report it is called `called`.
+    /// Scan the image `name` for vulnerable packages; the report calls it `reported`.
     ///
     /// # Errors
-    /// When there is no database or no report.
-    pub(crate) async fn scan(&self, name: &ImageRef, called: &ImageRef) -> anyhow::Result<Scanned> {
+    /// When there is no database, or Trivy fails.
+    pub(crate) async fn scan(
+        &self,
+        name: &ImageRef,
+        reported: &ImageRef,
+    ) -> anyhow::Result<Scanned> {
         self.database().await?;
         let mut scan = Scan::new(
-            Target::Image(name.to_string()),
+            trivy::Target::Image(name.to_string()),
             &self.request.database.cache,
         );
         scan.scanners = vec![Scanner::Vulnerabilities];
         scan.directory.clone_from(&self.request.workspace);
         let scanned = scan.run(self.ctx.env(), self.ctx.log()).await?;
-        if name == called {
+        if name == reported {
             return Ok(scanned);
         }
-        // A name on our loopback port is nobody's any more when the run has ended.
+        // A name on the loopback port of this run means nothing afterwards.
         let raw = String::from_utf8_lossy(&scanned.raw)
-            .replace(&name.to_string(), &called.to_string())
-            .replace(&name.without_version(), &called.without_version());
+            .replace(&name.to_string(), &reported.to_string())
+            .replace(&name.without_version(), &reported.without_version());
         Ok(Scanned::parse(raw.into_bytes())?)
     }
 }

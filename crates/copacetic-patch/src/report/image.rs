@@ -1,4 +1,4 @@
-//! What is told of one image, and its files.
+//! The report of one image: its log lines, files and summary.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,16 @@ use actions_toolkit::text::plural;
 use anyhow::Context as _;
 use trivy::Report;
 
-use super::markdown::{nothing_to_mend, table};
-use super::{Patched, ROWS};
-use crate::before::Before;
-use crate::counts::Counts;
-use crate::difference;
-use crate::job::{Current, Job};
-use crate::promote::Promoted;
-use crate::proof::Proof;
-use crate::stage::Staged;
+use super::markdown::{nothing_to_fix, patched_image};
+use super::{ImageReport, ROWS};
+use crate::attempt::Attempt;
+use crate::publish::Promoted;
+use crate::targets::{BaselineReport, ExistingPatch, ImagePatch};
+use crate::verify;
 
-// With several images, each has files of its own: `report.json` becomes `report-2.json`.
-fn file(path: &Path, several: Option<usize>) -> PathBuf {
-    let Some(index) = several else {
+// With several images, each has its own files: `report.json` becomes `report-2.json`.
+fn numbered(path: &Path, number: Option<usize>) -> PathBuf {
+    let Some(number) = number else {
         return path.to_owned();
     };
     let text =
@@ -28,174 +25,165 @@ fn file(path: &Path, several: Option<usize>) -> PathBuf {
     let extension = path
         .extension()
         .map(|e| format!(".{}", e.to_string_lossy()));
-    let name = format!("{stem}-{}{}", index + 1, extension.unwrap_or_default());
-    path.with_file_name(name)
+    path.with_file_name(format!("{stem}-{number}{}", extension.unwrap_or_default()))
 }
 
-fn left(report: &Report) -> Vec<[String; 3]> {
-    let found = report.results.iter().flat_map(|r| &r.vulnerabilities);
-    found
+fn remaining(report: &Report) -> Vec<[String; 3]> {
+    let findings = report.results.iter().flat_map(|r| &r.vulnerabilities);
+    findings
         .map(|v| {
-            [
-                v.id.clone(),
-                v.package.clone(),
-                "there is no update that mends it".to_owned(),
-            ]
+            let reason = "no update fixes it".to_owned();
+            [v.id.clone(), v.package.clone(), reason]
         })
         .collect()
 }
 
-/// Tell of an image that there is nothing to mend in.
+/// The report of an image that has nothing to fix.
 ///
 /// # Errors
-/// When the report can't be written.
+/// When its file can't be written.
 pub(crate) fn up_to_date(
-    job: &Job<'_, '_>,
-    before: &Before,
-    several: Option<usize>,
-) -> anyhow::Result<Patched> {
-    let (session, image) = (job.session, &job.order.image);
+    patch: &ImagePatch<'_, '_>,
+    baseline: &BaselineReport,
+) -> anyhow::Result<ImageReport> {
+    let (session, image) = (patch.session, &patch.target.image);
     let log = session.ctx.log();
-    let remaining = left(before.report());
+    let remaining = remaining(baseline.report());
     log.info(format!(
-        "{image} is up to date: none of its packages has an update that mends something"
+        "{image} is up to date: no package has an update that fixes a finding"
     ));
-    let os = before.report().metadata.os.as_ref();
+    let os = baseline.report().metadata.os.as_ref();
     if let Some(os) = os.filter(|os| os.end_of_life) {
         log.warning(format!(
-            "the support of {} {} has ended: no more updates come, whatever is found; move to a newer base image",
+            "{} {} has reached end of life and no longer receives security updates; use a newer base image",
             os.family, os.name
         ));
     }
-    let report = file(&session.request.report_file, several);
-    file_of(&report, &before.scanned.raw)?;
-    let found = Counts::of(&difference::findings(before.report(), &before.suppressed));
-    Ok(Patched {
+    let file = numbered(&session.request.report_file, patch.number);
+    write(&file, &baseline.scanned.raw)?;
+    let counts = verify::findings(baseline.report(), &baseline.suppressed);
+    Ok(ImageReport {
         result: "up-to-date",
         image: image.clone(),
-        digest: job.origin().to_owned(),
+        digest: patch.origin().to_owned(),
         patched_tag: String::new(),
         incremental: String::new(),
         fixed: 0,
-        before: Some(found),
-        after: found,
+        before: Some(counts),
+        after: counts,
         vex: String::new(),
-        report: session.request.relative(&report),
-        markdown: nothing_to_mend(image, remaining.len(), os),
+        report: session.request.relative(&file),
+        markdown: nothing_to_fix(image, remaining.len(), os),
         remaining,
     })
 }
 
-/// Tell of an image of which an earlier run made all that can be had today; `before` is the report of the original, if
-/// one is at hand.
+/// The report of an image whose existing patch has every update that is available today; `baseline` is a report of the
+/// original, if there is one.
 ///
 /// # Errors
-/// When the report can't be written.
+/// When its file can't be written.
 pub(crate) fn still_current(
-    job: &Job<'_, '_>,
-    current: &Current,
-    before: Option<&Before>,
-    several: Option<usize>,
-) -> anyhow::Result<Patched> {
-    let session = job.session;
-    let (image, patched) = (&job.order.image, &job.order.patched);
+    patch: &ImagePatch<'_, '_>,
+    existing: &ExistingPatch,
+    baseline: Option<&BaselineReport>,
+) -> anyhow::Result<ImageReport> {
+    let session = patch.session;
+    let (image, patched) = (&patch.target.image, &patch.target.patched);
     session.ctx.log().info(format!(
-        "{patched} is up to date: nothing new can be had for {image} since it was made"
+        "{patched} is up to date: no new updates for {image} since it was made"
     ));
-    let remaining = left(&current.scanned.report);
-    let report = file(&session.request.report_file, several);
-    file_of(&report, &current.scanned.raw)?;
-    let os = current.scanned.report.metadata.os.as_ref();
+    let report = &existing.scanned.report;
+    let remaining = remaining(report);
+    let file = numbered(&session.request.report_file, patch.number);
+    write(&file, &existing.scanned.raw)?;
     let none = BTreeSet::new();
-    let suppressed = before.map_or(&none, |before| &before.suppressed);
-    let count = |report: &Report| Counts::of(&difference::findings(report, suppressed));
-    Ok(Patched {
+    let suppressed = baseline.map_or(&none, |baseline| &baseline.suppressed);
+    Ok(ImageReport {
         result: "up-to-date",
         image: patched.clone(),
-        digest: current.digest.clone(),
-        before: before.map(|before| count(before.report())),
-        after: count(&current.scanned.report),
+        digest: existing.digest.clone(),
+        before: baseline.map(|baseline| verify::findings(baseline.report(), suppressed)),
+        after: verify::findings(report, suppressed),
         patched_tag: patched.tag().unwrap_or_default().to_owned(),
         incremental: String::new(),
         fixed: 0,
         vex: String::new(),
-        report: session.request.relative(&report),
-        markdown: nothing_to_mend(patched, remaining.len(), os),
+        report: session.request.relative(&file),
+        markdown: nothing_to_fix(patched, remaining.len(), report.metadata.os.as_ref()),
         remaining,
     })
 }
 
-/// Tell of a patched image.
+/// The report of a patched image.
 ///
 /// # Errors
-/// When a file can't be written.
+/// When one of its files can't be written.
 pub(crate) fn patched(
-    job: &Job<'_, '_>,
-    staged: &Staged,
-    proof: &Proof,
+    patch: &ImagePatch<'_, '_>,
+    attempt: &Attempt,
     promoted: &Promoted,
-    several: Option<usize>,
-) -> anyhow::Result<Patched> {
-    let (session, patched) = (job.session, &job.order.patched);
+) -> anyhow::Result<ImageReport> {
+    let (session, patched) = (patch.session, &patch.target.patched);
     let log = session.ctx.log();
-    let difference = &proof.difference;
-    let result = if staged.left_out.is_empty() && !difference.is_partial() {
+    let comparison = &attempt.verification.comparison;
+    let result = if attempt.patched_image.skipped.is_empty() && !comparison.is_partial() {
         "patched"
     } else {
         "partial"
     };
-    for updated in &difference.updated {
+    for updated in &comparison.updated {
         log.info(format!(
             "{} {} → {}",
             updated.package, updated.from, updated.to
         ));
     }
-    for remaining in difference.remaining.iter().take(ROWS) {
+    for remaining in comparison.remaining.iter().take(ROWS) {
         let finding = &remaining.finding;
         log.info(format!(
             "{} in {} remains: {}",
-            finding.id, finding.package, remaining.why
+            finding.id, finding.package, remaining.reason
         ));
     }
     log.info(format!(
-        "{patched}: {} mended, {} remain",
-        plural(difference.fixed.len(), "finding"),
-        difference.remaining.len()
+        "{patched}: {} fixed, {} remaining",
+        plural(comparison.fixed.len(), "finding"),
+        comparison.remaining.len()
     ));
-    let vex = file(&session.request.vex.file, several);
-    file_of(&vex, &serde_json::to_vec_pretty(&promoted.vex)?)?;
-    let report = file(&session.request.report_file, several);
-    file_of(&report, &proof.after.raw)?;
-    let remaining = difference.remaining.iter().map(|remaining| {
+    let vex = numbered(&session.request.vex.file, patch.number);
+    write(&vex, &serde_json::to_vec_pretty(&promoted.vex)?)?;
+    let report = numbered(&session.request.report_file, patch.number);
+    write(&report, &attempt.verification.after.raw)?;
+    let remaining = comparison.remaining.iter().map(|remaining| {
         let finding = &remaining.finding;
         [
             finding.id.clone(),
             finding.package.clone(),
-            remaining.why.clone(),
+            remaining.reason.clone(),
         ]
     });
-    Ok(Patched {
+    Ok(ImageReport {
         result,
         image: patched.clone(),
         digest: promoted.digest.clone(),
         patched_tag: patched.tag().unwrap_or_default().to_owned(),
         incremental: promoted.incremental.clone().unwrap_or_default(),
-        fixed: difference.fixed.len(),
-        before: Some(difference.before()),
-        after: difference.after(),
+        fixed: comparison.fixed.len(),
+        before: Some(comparison.before()),
+        after: comparison.after(),
         remaining: remaining.collect(),
         vex: session.request.relative(&vex),
         report: session.request.relative(&report),
-        markdown: table(&job.order.image, patched, result, difference),
+        markdown: patched_image(&patch.target.image, patched, result, comparison),
     })
 }
 
-fn file_of(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("while making `{}`", folder.display()))?;
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("failed to create `{}`", directory.display()))?;
     }
-    std::fs::write(path, bytes).with_context(|| format!("while writing `{}`", path.display()))
+    std::fs::write(path, bytes).with_context(|| format!("failed to write `{}`", path.display()))
 }
 
 #[cfg(test)]
@@ -203,14 +191,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_of_several_images_has_files_of_its_own() {
-        let name = |path: &str, several| file(Path::new(path), several).display().to_string();
+    fn each_of_several_images_has_its_own_files() {
+        let name = |path: &str, number| numbered(Path::new(path), number).display().to_string();
         assert_eq!(
             name("out/patch.openvex.json", None),
             "out/patch.openvex.json"
         );
         assert_eq!(
-            name("out/patch.openvex.json", Some(1)),
+            name("out/patch.openvex.json", Some(2)),
             "out/patch.openvex-2.json"
         );
     }

@@ -1,5 +1,6 @@
 //! The summary of one image.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use actions_toolkit::text::{self, plural};
@@ -7,17 +8,17 @@ use oci::ImageRef;
 use trivy::report::Os;
 
 use super::ROWS;
-use crate::difference::Difference;
+use crate::verify::Comparison;
 
-/// Findings that are named in one cell.
+/// Findings in one cell.
 const NAMED: usize = 8;
 
-/// What was patched, and what remains.
-pub(super) fn table(
+/// The summary of a patched image: what was fixed, what remains, and why.
+pub(super) fn patched_image(
     image: &ImageRef,
     patched: &ImageRef,
     result: &str,
-    difference: &Difference,
+    comparison: &Comparison,
 ) -> String {
     let heading = if result == "patched" {
         "Patched"
@@ -25,32 +26,29 @@ pub(super) fn table(
         "Partly patched"
     };
     let mut out = format!(
-        "## 🩹 {heading}: {} mended, {} remain\n\n{} → {}\n\n",
-        plural(difference.fixed.len(), "finding"),
-        difference.remaining.len(),
+        "## 🩹 {heading}: {} fixed, {} remaining\n\n{} → {}\n\n",
+        plural(comparison.fixed.len(), "finding"),
+        comparison.remaining.len(),
         text::code(&image.to_string()),
         text::code(&patched.to_string()),
     );
     out.push_str("| Severity | Before | After |\n|---|---|---|\n");
-    for (severity, before, after) in difference.by_severity() {
+    for (severity, before, after) in comparison.by_severity() {
         out.push_str(&format!("| {severity} | {before} | {after} |\n"));
     }
-    out.push_str(&packages(difference));
-    out.push_str(&remaining(difference));
+    out.push_str(&packages(comparison));
+    out.push_str(&remaining(comparison));
     out
 }
 
-fn packages(difference: &Difference) -> String {
-    let mut mended: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for finding in &difference.fixed {
-        mended
-            .entry(&finding.package)
-            .or_default()
-            .push(&finding.id);
+fn packages(comparison: &Comparison) -> String {
+    let mut fixed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for finding in &comparison.fixed {
+        fixed.entry(&finding.package).or_default().push(&finding.id);
     }
-    let mut out = "\n| Package | Before | After | Mended |\n|---|---|---|---|\n".to_owned();
-    for updated in difference.updated.iter().take(ROWS) {
-        let ids = mended.remove(updated.package.as_str()).unwrap_or_default();
+    let mut out = "\n| Package | Before | After | Fixed |\n|---|---|---|---|\n".to_owned();
+    for updated in comparison.updated.iter().take(ROWS) {
+        let ids = fixed.remove(updated.package.as_str()).unwrap_or_default();
         let mut named = ids[..ids.len().min(NAMED)].join(", ");
         if ids.len() > NAMED {
             named.push_str(&format!(" and {} more", ids.len() - NAMED));
@@ -63,16 +61,19 @@ fn packages(difference: &Difference) -> String {
             text::markdown(&named),
         ));
     }
-    out + &cut(difference.updated.len())
+    out + &cut(comparison.updated.len())
 }
 
-fn remaining(difference: &Difference) -> String {
-    if difference.remaining.is_empty() {
+fn remaining(comparison: &Comparison) -> String {
+    if comparison.remaining.is_empty() {
         return String::new();
     }
-    let mut rows: Vec<_> = difference.remaining.iter().collect();
-    rows.sort_by_key(|r| (std::cmp::Reverse(r.finding.severity), &r.finding));
-    let mut out = "\n| Remains | Package | Severity | Why |\n|---|---|---|---|\n".to_owned();
+    let mut rows: Vec<_> = comparison.remaining.iter().collect();
+    rows.sort_by_key(|remaining| {
+        let finding = &remaining.finding;
+        (Reverse(finding.severity), &finding.package, &finding.id)
+    });
+    let mut out = "\n| Remaining | Package | Severity | Reason |\n|---|---|---|---|\n".to_owned();
     for remaining in rows.iter().take(ROWS) {
         let finding = &remaining.finding;
         out.push_str(&format!(
@@ -80,7 +81,7 @@ fn remaining(difference: &Difference) -> String {
             text::markdown(&finding.id),
             text::code(&finding.package),
             finding.severity,
-            text::markdown(&remaining.why)
+            text::markdown(&remaining.reason)
         ));
     }
     out + &cut(rows.len())
@@ -94,10 +95,10 @@ fn cut(rows: usize) -> String {
     }
 }
 
-/// That there is nothing to mend.
-pub(super) fn nothing_to_mend(image: &ImageRef, remaining: usize, os: Option<&Os>) -> String {
+/// The summary of an image that has nothing to fix.
+pub(super) fn nothing_to_fix(image: &ImageRef, remaining: usize, os: Option<&Os>) -> String {
     let mut out = format!(
-        "## ✅ Up to date\n\n{} has no package that an update of its distribution mends.\n",
+        "## ✅ Up to date\n\nNo package update fixes a finding in {}.\n",
         text::code(&image.to_string())
     );
     if remaining > 0 {
@@ -110,7 +111,7 @@ pub(super) fn nothing_to_mend(image: &ImageRef, remaining: usize, os: Option<&Os
     }
     if let Some(os) = os.filter(|os| os.end_of_life) {
         out.push_str(&format!(
-            "\n⚠️ The support of {} {} has ended: no more updates come.\n",
+            "\n⚠️ {} {} has reached end of life and no longer receives security updates.\n",
             text::markdown(&os.family),
             text::markdown(&os.name)
         ));
@@ -121,11 +122,11 @@ pub(super) fn nothing_to_mend(image: &ImageRef, remaining: usize, os: Option<&Os
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::difference::tests::difference;
+    use crate::verify::comparison::tests::comparison;
 
     #[test]
-    fn what_was_mended_as_a_person_reads_it() {
-        let difference = difference(
+    fn the_summary_of_a_patched_image() {
+        let comparison = comparison(
             &[
                 ("openssl", "3.5.7-1~deb13u2", "3.5.9-1~deb13u1"),
                 ("perl", "1", "2"),
@@ -139,8 +140,8 @@ mod tests {
         );
         let image = "app:1".parse().unwrap();
         let patched = "app:1-patched".parse().unwrap();
-        insta::assert_snapshot!(table(&image, &patched, "partial", &difference), @r"
-        ## 🩹 Partly patched: 1 finding mended, 2 remain
+        insta::assert_snapshot!(patched_image(&image, &patched, "partial", &comparison), @r"
+        ## 🩹 Partly patched: 1 finding fixed, 2 remaining
 
         `app:1` → `app:1-patched`
 
@@ -148,11 +149,11 @@ mod tests {
         |---|---|---|
         | high | 3 | 2 |
 
-        | Package | Before | After | Mended |
+        | Package | Before | After | Fixed |
         |---|---|---|---|
         | `openssl` | 3.5.7-1\~deb13u2 | 3.5.9-1\~deb13u1 | CVE-openssl |
 
-        | Remains | Package | Severity | Why |
+        | Remaining | Package | Severity | Reason |
         |---|---|---|---|
         | CVE-perl | `perl` | high | it is held back |
         | CVE-zlib1g | `zlib1g` | high | there is no fixed version yet |
@@ -160,21 +161,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_mend_is_said_plainly() {
+    fn the_summary_of_an_image_with_nothing_to_fix() {
         let image = "app:1".parse().unwrap();
-        let ended = Os {
+        let old = Os {
             family: "debian".into(),
             name: "9".into(),
             end_of_life: true,
         };
-        insta::assert_snapshot!(nothing_to_mend(&image, 2, Some(&ended)), @r"
+        insta::assert_snapshot!(nothing_to_fix(&image, 2, Some(&old)), @r"
         ## ✅ Up to date
 
-        `app:1` has no package that an update of its distribution mends.
+        No package update fixes a finding in `app:1`.
 
         2 findings have no update.
 
-        ⚠️ The support of debian 9 has ended: no more updates come.
+        ⚠️ debian 9 has reached end of life and no longer receives security updates.
         ");
     }
 }

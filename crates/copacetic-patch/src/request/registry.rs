@@ -1,28 +1,27 @@
-//! Which images of a registry are asked for, and how to sign in there.
+//! Which images of a registry are patched, and how to sign in there.
 
 use actions_toolkit::{BadInput, Context, Secret};
 use azure::input::EntraInputs;
 use azure::{Cloud, RESOURCE_MANAGER};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use super::parsed;
+use super::image_ref;
 
 /// Images of a registry.
 pub(crate) struct Filter {
     pub(crate) host: String,
     pub(crate) repositories: GlobSet,
-    /// The repositories, if each is named in full: the list of all need not be seen then.
+    /// The repositories, if none of the patterns has a wildcard: the registry's catalog is not needed then.
     pub(crate) named: Option<Vec<String>>,
     pub(crate) tags: GlobSet,
 }
 
 /// How to sign in to registries.
 pub(crate) enum Login {
-    /// Not at all.
     Anonymous,
-    /// By user name and password.
+    /// User name and password.
     Password(String, Secret),
-    /// By the run's own identity, at Azure Container Registry.
+    /// The run's OIDC identity, at Azure Container Registry.
     Entra {
         client: String,
         tenant: String,
@@ -32,7 +31,7 @@ pub(crate) enum Login {
 
 impl Filter {
     /// The images that `registry`, `repositories` and `tags` name.
-    pub(super) fn of(ctx: &Context, push: bool) -> Result<Option<Self>, BadInput> {
+    pub(super) fn read(ctx: &Context, push: bool) -> Result<Option<Self>, BadInput> {
         let inputs = ctx.inputs();
         let Some(host) = inputs.text("registry") else {
             return Ok(None);
@@ -40,12 +39,12 @@ impl Filter {
         if !push {
             return Err(BadInput::new(
                 "registry",
-                "the images of a registry are patched where they are: it needs `push: true`",
+                "requires `push: true`: images of a registry are patched there",
             ));
         }
-        let sound = parsed("registry", &format!("{host}/x"))?;
-        if sound.registry() != Some(host) {
-            let problem = format!("`{host}` is no registry host, such as `ghcr.io`");
+        let example = image_ref("registry", &format!("{host}/x"))?;
+        if example.registry() != Some(host) {
+            let problem = format!("invalid registry host `{host}`; use a form such as `ghcr.io`");
             return Err(BadInput::new("registry", problem));
         }
         let set = |name: &str| {
@@ -57,11 +56,11 @@ impl Filter {
             set.build().map_err(|e| BadInput::new(name, e))
         };
         let patterns = inputs.lines("repositories").into_iter();
-        let in_full = |pattern: &str| !pattern.contains(['*', '?', '[', '{']);
+        let is_literal = |pattern: &str| !pattern.contains(['*', '?', '[', '{']);
         Ok(Some(Self {
             host: host.to_owned(),
             named: patterns
-                .map(|pattern| in_full(pattern).then(|| pattern.to_owned()))
+                .map(|pattern| is_literal(pattern).then(|| pattern.to_owned()))
                 .collect(),
             repositories: set("repositories")?,
             tags: set("tags")?,
@@ -70,8 +69,8 @@ impl Filter {
 }
 
 impl Login {
-    /// What the inputs say.
-    pub(super) fn of(ctx: &Context) -> Result<Self, BadInput> {
+    /// Anonymous if neither pair of inputs is set; the password wins if both are.
+    pub(super) fn read(ctx: &Context) -> Result<Self, BadInput> {
         let inputs = ctx.inputs();
         let text = |name: &str| inputs.text(name).map(ToOwned::to_owned);
         let password = inputs.secret("registry-password", ctx.log());
@@ -79,11 +78,11 @@ impl Login {
             (Some(user), Some(password)) => return Ok(Self::Password(user, password)),
             (None, None) => {}
             (Some(_), None) => {
-                let problem = "is required where there is a `registry-username`";
+                let problem = "is required with `registry-username`";
                 return Err(BadInput::new("registry-password", problem));
             }
             (None, Some(_)) => {
-                let problem = "is required where there is a `registry-password`";
+                let problem = "is required with `registry-password`";
                 return Err(BadInput::new("registry-username", problem));
             }
         }
@@ -95,14 +94,8 @@ impl Login {
                 cloud: entra.cloud(RESOURCE_MANAGER),
             }),
             (None, None) => Ok(Self::Anonymous),
-            (Some(_), None) => Err(BadInput::new(
-                "tenant-id",
-                "is required where there is a `client-id`",
-            )),
-            (None, Some(_)) => Err(BadInput::new(
-                "client-id",
-                "is required where there is a `tenant-id`",
-            )),
+            (Some(_), None) => Err(BadInput::new("tenant-id", "is required with `client-id`")),
+            (None, Some(_)) => Err(BadInput::new("client-id", "is required with `tenant-id`")),
         }
     }
 }

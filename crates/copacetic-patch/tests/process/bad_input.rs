@@ -1,4 +1,4 @@
-//! What is refused before anything is started.
+//! Invalid inputs are rejected before anything is started.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,12 +13,12 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "image",
             "",
-            "input `image`: is required; or name a `registry` to patch images of",
+            "input `image`: is required, unless `registry` is set",
         ),
         (
             "image",
             "app",
-            "input `image`: `app` needs a tag, or `patched-tag`: the patched image is named after it",
+            "input `image`: `app` has no tag to name the patched image after; add one, or set `patched-tag`",
         ),
         (
             "image",
@@ -28,7 +28,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "patched-tag",
             "1",
-            "input `patched-tag`: is the image's own tag: the unpatched image would be lost",
+            "input `patched-tag`: must not be the image's own tag: the original would be overwritten",
         ),
         (
             "patched-tag",
@@ -43,52 +43,52 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "package-types",
             "library",
-            "input `package-types`: `library` is neither `os` nor `os,library`",
+            "input `package-types`: invalid value `library`; expected one of `os`, `os,library`",
         ),
         (
             "timeout",
             "1000000000h",
-            "input `timeout`: `1000000000h` is longer than any job lasts; give 120h at most",
+            "input `timeout`: duration `1000000000h` is longer than any job can run; use at most `120h`",
         ),
         (
             "push",
             "true",
-            "input `image`: `app:1` names no registry to push to; write `host/app:1`",
+            "input `image`: `app:1` does not name a registry to push to; use `host/app:1`",
         ),
         (
             "image",
             "app:1\napp:1",
-            "input `image`: two images would become `app:1-patched`",
+            "input `image`: two images would both be patched as `app:1-patched`",
         ),
         (
             "registry",
             "ghcr.io",
-            "input `registry`: the images of a registry are patched where they are: it needs `push: true`",
+            "input `registry`: requires `push: true`: images of a registry are patched there",
         ),
         (
             "registry-username",
             "me",
-            "input `registry-password`: is required where there is a `registry-username`",
+            "input `registry-password`: is required with `registry-username`",
         ),
         (
             "client-id",
             "x",
-            "input `tenant-id`: is required where there is a `client-id`",
+            "input `tenant-id`: is required with `client-id`",
         ),
         (
             "smoke-command",
             "[1]",
-            "input `smoke-command`: `[1]` is no JSON list of words: invalid type: integer `1`, expected a string at line 1 column 2",
+            "input `smoke-command`: invalid JSON list of strings `[1]`: invalid type: integer `1`, expected a string at line 1 column 2",
         ),
         (
             "vex-attach",
             "true",
-            "input `vex-attach`: there is nothing in a registry to attach it to: it needs `push: true`",
+            "input `vex-attach`: requires `push: true`: the document is attached to the pushed image",
         ),
         (
             "issue",
             "true",
-            "input `token`: is required for the issue; give the job `permissions: issues: write`",
+            "input `token`: is required for `issue`; grant the job `permissions: issues: write`",
         ),
         (
             "offline",
@@ -98,12 +98,12 @@ fn bad_input_is_named_before_anything_is_started() {
         ("tag", "x", "input `tag` is unknown; did you mean `tags`?"),
     ];
     for (name, value, error) in table {
-        refused(&step().input(name, value).run(), error);
+        rejected(&step().input(name, value).run(), error);
     }
 }
 
 #[track_caller]
-fn refused(ran: &Ran, error: &str) {
+fn rejected(ran: &Ran, error: &str) {
     assert_eq!(
         (ran.code, ran.output("result"), ran.output("image")),
         (3, "error", ""),
@@ -114,21 +114,27 @@ fn refused(ran: &Ran, error: &str) {
 }
 
 #[test]
-fn a_buildkit_is_named_by_an_address_of_its_own() {
-    let form = "is neither `unix:///path` nor `tcp://host:port`";
-    let docker = "needs the `docker` command and its settings, which Copa is not given; give the BuildKit's own address, `unix:///path` or `tcp://host:port`";
+fn a_buildkit_is_named_by_its_own_address() {
+    let invalid = "use `unix:///path` or `tcp://host:port`";
+    let docker = "requires the `docker` command and its settings, which Copa does not get; use BuildKit's own address, `unix:///path` or `tcp://host:port`";
     let table = [
-        ("8888", form),
-        ("unix://", form),
-        ("docker://", form),
-        ("docker-container://buildkitd", docker),
-        ("buildx://", docker),
+        ("8888", format!("invalid address `8888`; {invalid}")),
+        ("unix://", format!("invalid address `unix://`; {invalid}")),
+        (
+            "docker://",
+            format!("invalid address `docker://`; {invalid}"),
+        ),
+        (
+            "docker-container://buildkitd",
+            format!("`docker-container://buildkitd` {docker}"),
+        ),
+        ("buildx://", format!("`buildx://` {docker}")),
     ];
     for (address, problem) in table {
-        let error = format!("input `buildkit-address`: `{address}` {problem}");
-        refused(&step().input("buildkit-address", address).run(), &error);
+        let error = format!("input `buildkit-address`: {problem}");
+        rejected(&step().input("buildkit-address", address).run(), &error);
     }
-    // What Copa reaches is taken: the next thing that is missing is Docker.
+    // A valid address is accepted: the next failure is the missing Docker.
     for address in ["unix:///run/buildkit/buildkitd.sock", "tcp://127.0.0.1:9"] {
         let step = step().env("DOCKER_HOST", "unix:///nonexistent.sock");
         let ran = step.input("buildkit-address", address).run();
@@ -137,7 +143,7 @@ fn a_buildkit_is_named_by_an_address_of_its_own() {
 }
 
 #[test]
-fn whoever_is_to_get_the_runs_identity_is_looked_at_first() {
+fn the_recipient_of_the_runs_identity_is_checked_first() {
     let id = "22222222-2222-4222-8222-222222222222";
     let table = [
         (
@@ -158,21 +164,21 @@ fn whoever_is_to_get_the_runs_identity_is_looked_at_first() {
     ];
     for (name, value, error) in table {
         let step = step().input("client-id", id).input("tenant-id", id);
-        refused(&step.input(name, value).run(), error);
+        rejected(&step.input(name, value).run(), error);
     }
 }
 
 #[test]
-fn an_argument_that_is_no_text_is_refused() {
+fn an_argument_that_is_not_text_is_rejected() {
     let path = OsStr::from_bytes(b"--image=app:\xff");
-    refused(
+    rejected(
         &step().arg(path).run(),
         "argument `--image=app:\u{fffd}` is not in UTF-8; write it in UTF-8",
     );
 }
 
 #[test]
-fn without_an_engine_it_says_so() {
+fn without_docker_the_error_says_so() {
     let ran = step().env("DOCKER_HOST", "unix:///nonexistent.sock").run();
     assert_eq!((ran.code, ran.output("result")), (2, "error"));
     assert!(ran.error().contains("is Docker running"), "{}", ran.error());

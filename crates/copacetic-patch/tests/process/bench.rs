@@ -1,5 +1,5 @@
-//! An image with fixtures for packages, an archive that has their updates, and a database that knows of
-//! them: the real Copa, BuildKit and Trivy, and no network.
+//! An image with packages that are fixtures, an archive that has their updates, and a database that has their findings: the
+//! real Copa, BuildKit and Trivy, and no network.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,21 +23,21 @@ pub(crate) struct Bench {
     names: Names,
 }
 
-/// The names of the images, taken away with the test.
+/// The names of the images, removed with the test.
 struct Names(Vec<ImageRef>);
 
 impl Bench {
     /// An image `name` with the first versions of `packages`, of which `held` are held back.
     pub(crate) fn new(name: &str, packages: &str, held: &str) -> Self {
-        Self::of(name, &[("PACKAGES", packages), ("HELD", held)])
+        Self::build(name, &[("PACKAGES", packages), ("HELD", held)])
     }
 
-    /// The same with an environment of Python that has `wheels`.
+    /// The same with a Python environment that has `wheels`.
     pub(crate) fn python(name: &str, packages: &str, wheels: &str) -> Self {
         let base: ImageRef = format!("seaworthy-patch-real:{name}-base").parse().unwrap();
         build("Dockerfile.python", &base, &[("WHEELS", wheels)]);
         let image = base.to_string();
-        let mut bench = Self::of(
+        let mut bench = Self::build(
             name,
             &[("PACKAGES", packages), ("HELD", ""), ("BASE", &image)],
         );
@@ -45,10 +45,10 @@ impl Bench {
         bench.input("package-types", "os,library")
     }
 
-    fn of(name: &str, arguments: &[(&str, &str)]) -> Self {
+    fn build(name: &str, arguments: &[(&str, &str)]) -> Self {
         let image: ImageRef = format!("seaworthy-patch-real:{name}").parse().unwrap();
         let (runtime, docker) = build("Dockerfile", &image, arguments);
-        // Under names of the bench's own, containers of other runs are not taken for ours.
+        // With its own names, the bench does not mistake containers of other runs for its own.
         for (own, of) in [
             ("buildkit", "moby/buildkit:v0.34.2"),
             ("other", "debian:trixie-slim"),
@@ -84,17 +84,17 @@ impl Bench {
         self.with(|step| step.env(name, value))
     }
 
-    /// Take `script` for the program `name`.
+    /// Replace the program `name` with `script`.
     pub(crate) fn tool(self, name: &str, script: &str) -> Self {
         self.with(|step| step.tool(name, script))
     }
 
-    /// Run the step; whatever its end, it leaves no container and no name of its own.
+    /// Run the step; on every path it leaves no container and no temporary name.
     pub(crate) fn run(&self) -> Ran {
         self.run_to(|| ())
     }
 
-    /// The same; `end` waits until everybody else has ended too.
+    /// The same; `end` waits until the servers are done too.
     pub(crate) fn run_to(&self, end: impl FnOnce()) -> Ran {
         let ran = self.step.run();
         end();
@@ -102,7 +102,7 @@ impl Bench {
         ran
     }
 
-    /// No container, no name in Docker and no file of the run is there any more.
+    /// Assert that no container, no name in Docker and no file of the run is left.
     pub(crate) fn left_nothing(&self, ran: &Ran) {
         let containers = docker(&["ps", "--all", "--format", "{{.Image}}"]);
         let own = |image: &&str| image.starts_with("seaworthy-patch-real");
@@ -119,7 +119,7 @@ impl Bench {
         assert!(temp.is_empty(), "{temp:?} are left; the log:\n{}", ran.log);
     }
 
-    /// What Docker says of `image`.
+    /// Docker's description of `image`.
     pub(crate) fn inspect(&self, image: &ImageRef) -> Option<ImageInfo> {
         self.runtime.block_on(self.docker.inspect(image)).unwrap()
     }
@@ -140,16 +140,16 @@ impl Bench {
 
     /// What a container of `image` prints: the version of `package`.
     pub(crate) fn prints(&self, image: &ImageRef, package: &str) -> String {
-        self.says(image, &[], &[package])
+        self.output(image, &[], &[package])
     }
 
-    /// The version of `module` in the environment of Python of `image`.
+    /// The version of `module` in the Python environment of `image`.
     pub(crate) fn imports(&self, image: &ImageRef, module: &str) -> String {
         let script = format!("import {module}; print({module}.version)");
-        self.says(image, &["/opt/venv/bin/python", "-c"], &[&script])
+        self.output(image, &["/opt/venv/bin/python", "-c"], &[&script])
     }
 
-    fn says(&self, image: &ImageRef, entrypoint: &[&str], cmd: &[&str]) -> String {
+    fn output(&self, image: &ImageRef, entrypoint: &[&str], cmd: &[&str]) -> String {
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
         let spec = ContainerSpec {
             image: image.to_string(),
@@ -196,9 +196,9 @@ fn build(
     (runtime, docker)
 }
 
-/// The step ended with `code` and `result`; if not, its log says why.
+/// Assert that the step exited with `code` and has `result`; the failure shows its log.
 #[track_caller]
-pub(crate) fn ended(ran: &Ran, code: i32, result: &str) {
+pub(crate) fn exited(ran: &Ran, code: i32, result: &str) {
     assert_eq!(
         (ran.code, ran.output("result")),
         (code, result),
@@ -235,7 +235,7 @@ fn docker(args: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
-// Trivy's cache, with a database that the tool of this repository writes.
+// Trivy's cache, with a database that this repository's tool writes.
 fn database() -> &'static Path {
     static CACHE: OnceLock<PathBuf> = OnceLock::new();
     CACHE.get_or_init(|| {
@@ -276,7 +276,7 @@ pub(crate) fn later_database(folder: &Path) -> PathBuf {
 fn writer() -> PathBuf {
     let name = Path::new("trivy-db");
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let in_path = std::env::split_paths(&path).map(|folder| folder.join(name));
+    let in_path = std::env::split_paths(&path).map(|directory| directory.join(name));
     let cache = std::env::var_os("SEAWORTHY_CACHE").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/seaworthy"),
         PathBuf::from,

@@ -1,4 +1,4 @@
-//! The declaration against what authors read.
+//! The declaration compared with `action.yml` and the README.
 
 use std::path::Path;
 

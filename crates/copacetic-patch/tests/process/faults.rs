@@ -1,5 +1,5 @@
-//! What the real Docker, BuildKit and Copa meet when something breaks off: whatever it is, no container and no
-//! name is left, and a tag is where it was, or at an image that was proven.
+//! Faults of the real Docker, BuildKit and Copa: on every path no container and no temporary name is left, and a tag is
+//! where it was, or at a verified image.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -7,25 +7,25 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use testkit::{FakeDocker, Ran};
 
-use crate::bench::{Bench, ended};
+use crate::bench::{Bench, exited};
 use crate::step;
 use crate::wire::{Fault, Wire, first, second};
 
 #[test]
-fn a_registry_where_nobody_answers_is_named() {
+fn an_unreachable_registry_is_named() {
     let docker = FakeDocker::with("other:1");
     let ran = step()
         .env("DOCKER_HOST", &docker.host())
         .input("image", "127.0.0.1:9/team/app:1")
         .input("push", "true")
         .run();
-    ended(&ran, 2, "error");
+    exited(&ran, 2, "error");
     insta::assert_snapshot!(ran.error(), @"copacetic-patch: failed to read `127.0.0.1:9/team/app:1`: `127.0.0.1:9` is unreachable; check that it is up and that this runner can reach it: error sending request for url (http://127.0.0.1:9/v2/team/app/manifests/1): client error (Connect): tcp connect error: Connection refused (os error 111)");
     assert_eq!(ran.log.matches("::error").count(), 1, "{}", ran.log);
     assert_eq!(ran.output("image"), "");
 }
 
-// Another program named `copa`, further down in PATH, does the work at the second call.
+// The next `copa` in PATH does the work at the second call.
 const ONCE: &str = r#"
 if [ ! -e "$TMPDIR/once" ]; then
   touch "$TMPDIR/once"
@@ -34,32 +34,32 @@ if [ ! -e "$TMPDIR/once" ]; then
   exit 1
 fi
 IFS=:
-for folder in $PATH; do
-  [ "$folder/copa" = "$0" ] || [ ! -x "$folder/copa" ] || exec "$folder/copa" "$@"
+for directory in $PATH; do
+  [ "$directory/copa" = "$0" ] || [ ! -x "$directory/copa" ] || exec "$directory/copa" "$@"
 done
 "#;
 
 #[test]
 #[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
-fn a_step_of_the_build_that_fails_without_a_word_is_tried_once_more() {
+fn a_build_step_that_fails_without_a_reason_is_tried_once_more() {
     let bench = Bench::new("once-more", "vulnlib", "").tool("copa", ONCE);
     let ran = bench.run();
-    ended(&ran, 0, "patched");
-    let warning = "::warning::Copa is started once more: Error: failed to solve: process \"apt-get\" did not complete successfully: exit code: 1; its last words: runc run failed: no cgroup";
+    exited(&ran, 0, "patched");
+    let warning = "::warning::running Copa once more: Error: failed to solve: process \"apt-get\" did not complete successfully: exit code: 1; last output: runc run failed: no cgroup";
     assert!(ran.log.contains(warning), "{}", ran.log);
     assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
 }
 
 #[test]
 #[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
-fn a_step_that_is_stopped_leaves_nothing_whatever_the_engine_does_then() {
+fn a_step_that_is_stopped_while_docker_works_leaves_nothing() {
     let term = Fault::Terminate;
     let stages = [
         ("Copa gets the image", first("GET /get", term)),
         ("BuildKit is made", first("POST /containers/create", term)),
         ("BuildKit starts", first("POST /containers /start", term)),
         (
-            "BuildKit is asked whether it is ready",
+            "BuildKit is checked for readiness",
             first("POST /exec /start", term),
         ),
         ("Copa connects", second("POST /exec /start", term)),
@@ -73,7 +73,7 @@ fn a_step_that_is_stopped_leaves_nothing_whatever_the_engine_does_then() {
             second("POST /containers/create", term),
         ),
         (
-            "its health is asked for",
+            "its health check starts",
             second("POST /containers /start", term),
         ),
         ("it gets its tag", first("POST /images /tag", term)),
@@ -108,7 +108,7 @@ fn a_step_that_is_stopped_leaves_nothing_whatever_the_engine_does_then() {
 #[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn a_step_that_is_stopped_while_a_tool_works_leaves_nothing() {
     let kill = "kill -TERM $PPID; exec sleep 1000";
-    // The first scan is of the image, the second of what was made of it.
+    // The first scan is of the original, the second of the patched image.
     let after = format!(
         r#"case "$*" in *:staged*) {kill};; esac; exec {} "$@""#,
         real("trivy")
@@ -139,7 +139,7 @@ fn a_buildkit_that_is_killed_is_named() {
     let ran = broken(&bench);
     assert_eq!(
         ran.error(),
-        "copacetic-patch: Copa could not patch the image: BuildKit ended with exit code 137 in the midst of it: it was killed, most often for want of memory",
+        "copacetic-patch: Copa failed to patch the image: BuildKit exited with code 137 during the patch: it was killed, most often for lack of memory",
         "{}",
         ran.log
     );
@@ -147,32 +147,35 @@ fn a_buildkit_that_is_killed_is_named() {
 
 #[test]
 #[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
-fn what_copa_says_is_told_with_a_cure() {
-    let said = "Copa could not patch the image: Error: ";
+fn an_error_of_copa_has_a_hint() {
+    let context = "Copa failed to patch the image: Error: ";
     let table = [
         (
             ("timeout", "1s"),
-            "patch exceeded timeout 1s; raise `timeout`, or look in the log for what took so long",
+            "patch exceeded timeout 1s; raise `timeout`, or see in the log what took so long",
         ),
         (
             ("buildkit-address", "unix:///nonexistent.sock"),
-            "connect: no such file or directory\"; is there a BuildKit at `buildkit-address`?",
+            "connect: no such file or directory\"; check that BuildKit listens at `buildkit-address`",
         ),
-        // Something else answers there; what gRPC makes of that depends on who is faster.
+        // Another server answers there; the gRPC error depends on which side is faster.
         (
             ("buildkit-address", "unix:///var/run/docker.sock"),
-            "; is there a BuildKit at `buildkit-address`?",
+            "; check that BuildKit listens at `buildkit-address`",
         ),
     ];
     for ((input, value), message) in table {
-        let bench = Bench::new("said", "vulnlib", "").input(input, value);
+        let bench = Bench::new("hint", "vulnlib", "").input(input, value);
         let ran = broken(&bench);
         let error = ran.error();
-        assert!(error.contains(said) && error.ends_with(message), "{error}");
+        assert!(
+            error.contains(context) && error.ends_with(message),
+            "{error}"
+        );
     }
 }
 
-/// Run it to its error: there is no verdict, and nothing of what it made is left.
+/// Run it to its error: there is no verdict, and no patched image.
 fn broken(bench: &Bench) -> Ran {
     let ran = bench.run();
     let ending = (ran.code, ran.output("result"));
@@ -181,18 +184,18 @@ fn broken(bench: &Bench) -> Ran {
     ran
 }
 
-/// A folder in memory of `size`, while it lasts.
+/// A directory in memory of `size`, until it is dropped.
 struct Tmpfs(tempfile::TempDir);
 
 impl Tmpfs {
     fn new(size: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let done = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(folder.path())
+            .arg(directory.path())
             .status();
         assert!(done.unwrap().success());
-        Self(folder)
+        Self(directory)
     }
 }
 
@@ -205,7 +208,7 @@ impl Drop for Tmpfs {
 #[test]
 #[ignore = "real: needs Docker, Copa, BuildKit and Trivy, and to be root"]
 fn a_full_disk_is_named() {
-    // Filled up by Copa's own time, but for the little that Copa itself needs.
+    // Full by the time Copa runs, but for the little that Copa itself needs.
     let fill = format!(
         r#"cat /dev/zero > "$TMPDIR/../fill" 2>/dev/null; truncate --size=-8K "$TMPDIR/../fill"; exec {} "$@""#,
         real("copa")
@@ -216,7 +219,7 @@ fn a_full_disk_is_named() {
             "exit 9",
             "failed to read `seaworthy-patch-real:full` from Docker",
         ),
-        ("400m", fill.as_str(), "while keeping what Copa made"),
+        ("400m", fill.as_str(), "failed to store Copa's image"),
     ] {
         let temp = Tmpfs::new(size);
         let bench = Bench::new("full", "vulnlib", "").tool("copa", copa);
@@ -234,10 +237,10 @@ fn a_full_disk_is_named() {
     }
 }
 
-/// The program `name` that a script of the same name stands before.
+/// The program `name` that a script of the same name hides.
 fn real(name: &str) -> String {
     let path = std::env::var_os("PATH").unwrap();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name));
-    let found = found.into_iter().find(|path| path.is_file()).unwrap();
-    found.to_string_lossy().into_owned()
+    let mut paths = std::env::split_paths(&path).map(|directory| directory.join(name));
+    let path = paths.find(|path| path.is_file()).unwrap();
+    path.to_string_lossy().into_owned()
 }

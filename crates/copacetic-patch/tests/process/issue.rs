@@ -1,14 +1,13 @@
-//! The issue of what no update mends, when images could not be patched.
+//! The issue of what remains, when images could not be patched.
 
 use fake_github::GitHub;
 use github::RollingIssue;
 use testkit::FakeDocker;
 
-use crate::bench::ended;
+use crate::bench::exited;
 use crate::step;
 
-const ROW: &str =
-    "| `worker:1-patched` | CVE-2099-0001 | `perl` | there is no update that mends it |";
+const ROW: &str = "| `worker:1-patched` | CVE-2099-0001 | `perl` | no update fixes it |";
 
 #[tokio::test]
 async fn an_issue_stays_open_for_an_image_that_could_not_be_patched() {
@@ -18,9 +17,9 @@ async fn an_issue_stays_open_for_an_image_that_could_not_be_patched() {
     let issues = client.issues();
     let rolling = RollingIssue {
         key: "copacetic-patch .github/workflows/ci.yml".into(),
-        title: "Findings that no update mends".into(),
+        title: "Findings that no update fixes".into(),
     };
-    let table = format!("| Image | Finding | Package | Why |\n|---|---|---|---|\n{ROW}\n");
+    let table = format!("| Image | Finding | Package | Reason |\n|---|---|---|---|\n{ROW}\n");
     let number = issues.roll(&rolling, |_| Some(table)).await.unwrap();
 
     let docker = FakeDocker::with("other:1");
@@ -32,12 +31,12 @@ async fn an_issue_stays_open_for_an_image_that_could_not_be_patched() {
         .input("issue", "true");
     let ran = tokio::task::spawn_blocking(move || step.run()).await;
     let ran = ran.unwrap();
-    ended(&ran, 2, "error");
-    let said = format!(
-        "issue #{} says what remains as far as it is known, and stays open: 2 images could not be patched",
+    exited(&ran, 2, "error");
+    let message = format!(
+        "issue #{} lists the remaining findings as far as they are known and stays open: 2 images could not be patched",
         number.unwrap()
     );
-    assert!(ran.log.contains(&said), "{}", ran.log);
+    assert!(ran.log.contains(&message), "{}", ran.log);
 
     let mut body = String::new();
     let read = |now: Option<&str>| {
@@ -46,7 +45,6 @@ async fn an_issue_stays_open_for_an_image_that_could_not_be_patched() {
     };
     issues.roll(&rolling, read).await.unwrap();
     assert!(body.contains(ROW), "{body}");
-    let unknown =
-        "The last run could not patch `app:1`, `worker:1`: what remains there is not known";
+    let unknown = "The last run failed to patch `app:1`, `worker:1`, so the remaining findings there are unknown";
     assert!(body.contains(unknown), "{body}");
 }

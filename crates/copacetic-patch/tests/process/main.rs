@@ -26,7 +26,7 @@ mod wire;
 fn step() -> testkit::FakeRunner {
     let step = testkit::FakeRunner::new(env!("CARGO_BIN_EXE_copacetic-patch"));
     let step = step.input("image", "app:1");
-    // Docker of the tests may be another than the machine's own.
+    // The tests may use another Docker than the machine's.
     match std::env::var("DOCKER_HOST") {
         Ok(host) => step.env("DOCKER_HOST", &host),
         Err(_) => step,

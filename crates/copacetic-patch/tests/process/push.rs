@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use crate::registry::Pushed;
 use crate::wire::{Fault, Wire, every, first};
 
-/// What the tags of the test's image are.
+/// The tags of the test's patched image.
 const RELEASE: &str = "1-patched";
 const INCREMENTAL: &str = "1-patched-1";
 
-/// The image's registry is reached by a wire; `step` says who is at the other end.
+/// The image's registry is reached through a wire; `step` has the process at its other end.
 fn by_wire(mut pushed: Pushed, step: &Arc<AtomicI32>) -> (Pushed, Wire) {
     let wire = Wire::to_server(pushed.server.host.clone(), step);
     let image = pushed.image.to_string();
@@ -21,7 +21,7 @@ fn by_wire(mut pushed: Pushed, step: &Arc<AtomicI32>) -> (Pushed, Wire) {
 
 #[test]
 #[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
-fn a_registry_that_fails_once_is_asked_again() {
+fn a_request_that_fails_once_is_retried() {
     let (pushed, wire) = by_wire(Pushed::new("flaky", "vulnlib"), &Arc::default());
     wire.rules(&[
         first("GET /manifests/1", Fault::Unavailable),
@@ -47,21 +47,29 @@ fn a_registry_that_fails_once_is_asked_again() {
 #[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn a_registry_that_does_not_take_the_image_keeps_the_tag_that_it_has() {
     let (down, cut) = (Fault::Unavailable, Fault::Reset);
-    let said = "responded with 503 Service Unavailable";
+    let unavailable = "responded with 503 Service Unavailable";
     let table: [(_, _, &[&str]); 5] = [
-        (every("POST /blobs/uploads", down), said, &["1"]),
+        (every("POST /blobs/uploads", down), unavailable, &["1"]),
         (
             every("PUT /blobs/uploads", cut),
             "failed to push a blob to",
             &["1"],
         ),
-        (every("PUT /manifests/1-patched-1", down), said, &["1"]),
+        (
+            every("PUT /manifests/1-patched-1", down),
+            unavailable,
+            &["1"],
+        ),
         (
             every("PUT /manifests/1-patched", cut),
             "failed to tag",
             &["1", INCREMENTAL],
         ),
-        (every("GET /tags/list", down), said, &["1", INCREMENTAL]),
+        (
+            every("GET /tags/list", down),
+            unavailable,
+            &["1", INCREMENTAL],
+        ),
     ];
     let (pushed, wire) = by_wire(Pushed::new("down", "vulnlib"), &Arc::default());
     for (rule, message, tags) in table {
@@ -77,7 +85,7 @@ fn a_registry_that_does_not_take_the_image_keeps_the_tag_that_it_has() {
         assert!(ran.error().contains(message), "{}", ran.error());
         assert_eq!(pushed.tags(), tags);
     }
-    // What was pushed before the fault was proven: the next run gives it a number of its own.
+    // The image pushed before the fault was verified and keeps its number: the next run pushes the next one.
     wire.rules(&[]);
     let ran = pushed.bench.run();
     assert_eq!(
@@ -127,7 +135,7 @@ fn a_step_that_is_stopped_while_it_pushes_leaves_whole_tags() {
 
 #[test]
 #[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
-fn two_runs_at_once_do_not_meet() {
+fn concurrent_runs_do_not_interfere() {
     let pushed = Pushed::new("both", "vulnlib");
     let ran = std::thread::scope(|scope| {
         let step = pushed.other_step();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, ended};
+use crate::bench::{Bench, exited};
 use crate::step;
 
 const FIXED: &str = "CVE-2099-0001";
@@ -14,16 +14,16 @@ fn json(bench: &Bench, file: &str) -> Value {
 
 fn ids(report: &Value) -> Vec<&str> {
     let results = report["Results"].as_array().unwrap();
-    let found = results
+    let findings = results
         .iter()
         .filter_map(|result| result["Vulnerabilities"].as_array());
-    found
+    findings
         .flatten()
         .map(|v| v["VulnerabilityID"].as_str().unwrap())
         .collect()
 }
 
-// The patched image runs as the image did, with one layer more; the id of the patched image.
+// Assert that the patched image runs as the original does, with one layer more. Returns its id.
 fn only_its_lineage_changed(bench: &Bench) -> String {
     let (was, is) = (
         bench.inspect(&bench.image).unwrap(),
@@ -50,8 +50,8 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     let bench = Bench::new("patched", "vulnlib unfixed", "");
     // A report that names a package which is not installed: Copa would install it.
     let mut report = bench.report();
-    let found = &mut report["Results"][0]["Vulnerabilities"];
-    found.as_array_mut().unwrap().push(json!({"VulnerabilityID": "CVE-2099-9", "PkgID": "newpkg@1.0-1", "PkgName": "newpkg", "InstalledVersion": "1.0-1", "FixedVersion": "1.0-2"}));
+    let findings = &mut report["Results"][0]["Vulnerabilities"];
+    findings.as_array_mut().unwrap().push(json!({"VulnerabilityID": "CVE-2099-9", "PkgID": "newpkg@1.0-1", "PkgName": "newpkg", "InstalledVersion": "1.0-1", "FixedVersion": "1.0-2"}));
     // And a secret, which the second scan does not look for.
     let secret = json!({"Target": "/etc/key.pem", "Class": "secret", "Secrets": [{"RuleID": "private-key", "Severity": "HIGH", "Title": "Key", "StartLine": 1, "EndLine": 1}]});
     report["Results"].as_array_mut().unwrap().push(secret);
@@ -94,7 +94,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     assert_eq!(vex["statements"].as_array().unwrap().len(), 1);
     assert_eq!(vex["statements"][0]["vulnerability"]["name"], FIXED);
     insta::assert_snapshot!(ran.summary.trim_end(), @r"
-    ## 🩹 Patched: 1 finding mended, 1 remain
+    ## 🩹 Patched: 1 finding fixed, 1 remaining
 
     `seaworthy-patch-real:patched` → `seaworthy-patch-real:patched-patched`
 
@@ -103,17 +103,17 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     | critical | 1 | 0 |
     | low | 1 | 1 |
 
-    | Package | Before | After | Mended |
+    | Package | Before | After | Fixed |
     |---|---|---|---|
     | `vulnlib` | 1.0-1 | 1.0-2 | CVE-2099-0001 |
 
-    | Remains | Package | Severity | Why |
+    | Remaining | Package | Severity | Reason |
     |---|---|---|---|
     | CVE-2099-0005 | `unfixed` | low | there is no fixed version yet |
     ");
 
-    // Nothing new can be had: no Copa. The scan of the original was uploaded again before this step, so the
-    // Security tab is told anew what was mended.
+    // There are no new updates: Copa does not run. The scan of the original was uploaded again before this step, so what
+    // remains is uploaded again too.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(fake_github::GitHub::start("t")).unwrap();
     let bench = bench
@@ -127,7 +127,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
         "{}",
         ran.log
     );
-    // The given report still says what the original has.
+    // The input's report still has the findings of the original.
     assert_eq!(
         (ran.output("before"), ran.output("after")),
         (
@@ -146,7 +146,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     let id = run["automationDetails"]["id"].as_str().unwrap();
     assert!(id.ends_with("/image/seaworthy-patch-real/patched"), "{id}");
 
-    // The patched image has nothing to mend either.
+    // The patched image has nothing to fix either.
     let again = bench.input("report", "").input("image", patched);
     let ran = again.run();
     assert_eq!(
@@ -164,25 +164,25 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
 
 #[test]
 #[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
-fn what_can_not_be_had_is_left_out_and_named() {
+fn packages_without_an_available_update_are_skipped_and_named() {
     let bench = Bench::new("partial", "vulnlib heldlib lagging", "heldlib");
     let ran = bench.run();
-    ended(&ran, 0, "partial");
+    exited(&ran, 0, "partial");
     assert_eq!(
         (ran.output("fixed-count"), ran.output("remaining-count")),
         ("1", "2")
     );
     assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
     assert_eq!(bench.prints(&bench.patched, "heldlib"), "heldlib 1.0-1");
-    let why: Vec<_> = ran
+    let reasons: Vec<_> = ran
         .summary
         .lines()
-        .skip_while(|line| !line.contains("Why"))
+        .skip_while(|line| !line.contains("Reason"))
         .skip(2)
         .collect();
-    insta::assert_snapshot!(why.join("\n"), @r"
+    insta::assert_snapshot!(reasons.join("\n"), @r"
     | CVE-2099-0002 | `heldlib` | high | it is held back |
-    | CVE-2099-0003 | `lagging` | high | the archive has 1.0-2, and 1.0-3 is needed |
+    | CVE-2099-0003 | `lagging` | high | the archive has 1.0-2, but 1.0-3 is required |
     ");
 }
 
@@ -199,30 +199,30 @@ fn without_an_update_in_the_archive_there_is_no_patched_image() {
     );
     assert_eq!(
         ran.error(),
-        "copacetic-patch: Copa could not patch the image: `lagging`: the archive has 1.0-2, and 1.0-3 is needed"
+        "copacetic-patch: Copa failed to patch the image: `lagging`: the archive has 1.0-2, but 1.0-3 is required"
     );
     assert_eq!(bench.inspect(&bench.patched), None);
 }
 
 #[test]
 #[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
-fn a_patch_that_installs_something_new_is_refused() {
+fn a_patch_that_installs_a_new_package_is_rejected() {
     let bench = Bench::new("needy", "needy", "");
     let ran = bench.run();
-    ended(&ran, 1, "failed");
+    exited(&ran, 1, "failed");
     assert_eq!(
         ran.error(),
-        "copacetic-patch: the patch installed packages that were not there: newpkg; `seaworthy-patch-real:needy-patched` is untouched"
+        "copacetic-patch: the patch installed new packages: newpkg; `seaworthy-patch-real:needy-patched` is untouched"
     );
     assert_eq!(bench.inspect(&bench.patched), None);
 }
 
 #[test]
 #[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
-fn nothing_to_mend_is_no_failure_and_needs_no_copa() {
+fn nothing_to_fix_is_not_a_failure_and_does_not_need_copa() {
     let bench = Bench::new("current", "unfixed", "").tool("copa", "exit 9");
     let ran = bench.run();
-    ended(&ran, 0, "up-to-date");
+    exited(&ran, 0, "up-to-date");
     assert_eq!(ran.output("image"), bench.image.to_string());
     assert_eq!(
         (ran.output("fixed-count"), ran.output("remaining-count")),
@@ -235,18 +235,18 @@ fn nothing_to_mend_is_no_failure_and_needs_no_copa() {
 #[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn faults_leave_the_tag_alone_and_nothing_behind() {
     let table = [
-        // Copa with nothing to do ends well and makes no image.
+        // Copa with nothing to do exits with code 0 and makes no image.
         (
             "buildkit-image",
             "seaworthy-patch-real:buildkit",
             "exit 0",
-            "Copa ended well, but made no image",
+            "Copa exited with code 0 but made no image",
         ),
         (
             "buildkit-image",
             "seaworthy-patch-real:buildkit",
             "echo 'panic: nil' >&2; exit 2",
-            "Copa could not patch the image: panic: nil",
+            "Copa failed to patch the image: panic: nil",
         ),
         (
             "buildkit-image",
@@ -254,7 +254,7 @@ fn faults_leave_the_tag_alone_and_nothing_behind() {
             "exit 0",
             "starting a container of `seaworthy-patch-real:other`",
         ),
-        // While Copa works, the runner ends the step.
+        // The runner stops the step while Copa works.
         (
             "buildkit-image",
             "seaworthy-patch-real:buildkit",
@@ -289,13 +289,13 @@ fn a_report_without_a_list_of_packages_is_not_enough() {
         .remove("Packages");
     std::fs::write(bench.step.workspace().join("r.json"), report.to_string()).unwrap();
     let ran = bench.input("report", "r.json").run();
-    ended(&ran, 0, "up-to-date");
+    exited(&ran, 0, "up-to-date");
     assert!(ran.log.contains("scanning again"), "{}", ran.log);
 }
 
 #[test]
 #[ignore = "real: needs Docker"]
-fn an_image_that_is_not_there_is_bad_input() {
+fn an_image_that_does_not_exist_is_bad_input() {
     let ran = step().input("image", "no-such-image:1").run();
     assert_eq!(ran.code, 3);
     assert_eq!(
@@ -306,7 +306,7 @@ fn an_image_that_is_not_there_is_bad_input() {
 
 #[test]
 #[ignore = "real: needs Docker"]
-fn what_is_no_report_of_this_image_is_refused_before_buildkit_is_touched() {
+fn a_report_that_is_not_of_this_image_is_rejected_before_buildkit_starts() {
     let foreign = r#"{"SchemaVersion": 2, "ArtifactName": "other:1", "ArtifactType": "container_image", "Metadata": {"DiffIDs": ["sha256:0"]}}"#;
     let table = [
         ("{}", "is not the JSON that was expected"),
@@ -317,7 +317,7 @@ fn what_is_no_report_of_this_image_is_refused_before_buildkit_is_touched() {
         ),
         (
             foreign,
-            "it is the report of `other:1` with other layers than the image has",
+            "is of `other:1`, whose layers differ from the image's",
         ),
     ];
     for (report, message) in table {

@@ -1,4 +1,4 @@
-//! A real registry that wants a password.
+//! A real registry that requires a password.
 
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -20,20 +20,20 @@ fn credentials() -> Credentials {
     }
 }
 
-/// A registry of its own port and folder; it ends with the test.
+/// A registry with its own port and directory; it stops with the test.
 pub(crate) struct Server {
     child: Child,
     pub(crate) host: String,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Server {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let host = free.local_addr().unwrap().to_string();
         drop(free);
-        let at = |name: &str| folder.path().join(name);
+        let at = |name: &str| directory.path().join(name);
         std::fs::write(at("users"), USERS).unwrap();
         let config = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {host}, relativeurls: true}}\nauth: {{htpasswd: {{realm: test, path: {}}}}}\n",
@@ -48,15 +48,15 @@ impl Server {
             .stderr(std::process::Stdio::null())
             .spawn()
             .expect("`docker-registry` is installed by `cargo xtask up`");
-        let begun = Instant::now();
+        let started = Instant::now();
         while std::net::TcpStream::connect(&host).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(10));
+            assert!(started.elapsed() < Duration::from_secs(10));
             std::thread::yield_now();
         }
         Self {
             child,
             host,
-            folder,
+            directory,
         }
     }
 
@@ -113,7 +113,7 @@ impl Pushed {
         }
     }
 
-    /// A step of its own that patches the same image.
+    /// Another step that patches the same image.
     pub(crate) fn other_step(&self) -> FakeRunner {
         for_registry(step_for(&self.bench.image), &self.image)
     }
@@ -156,7 +156,7 @@ fn an_image_of_a_registry_is_patched_there() {
     let referrers = digest.replace(':', "-");
     assert_eq!(pushed.tags(), ["1", "1-patched", "1-patched-1", &referrers]);
 
-    // What it was made from, and the layers of that as they were.
+    // Its origin, and the layers of the original unchanged.
     let (origin, original) = pushed.manifest("1");
     let annotations = &manifest["annotations"];
     assert_eq!(annotations["sh.copa.patch.origin.digest"], origin);
@@ -171,13 +171,13 @@ fn an_image_of_a_registry_is_patched_there() {
         layers(&original)
     );
 
-    // The document is of this very image, for the next step and beside the image.
+    // The document is of this very image, as a file for the next step and as a referrer.
     let path = pushed.bench.step.workspace().join(ran.output("vex-file"));
     let vex: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let product = vex["statements"][0]["products"][0]["@id"].as_str().unwrap();
     assert!(product.contains(&digest.replace(':', "%3A")), "{product}");
-    // A scanner that still reports what was mended is told by it.
-    let cache = crate::bench::later_database(pushed.server.folder.path());
+    // A scanner with a database that does not have the fix suppresses the finding by it.
+    let cache = crate::bench::later_database(pushed.server.directory.path());
     let scan = |vex: &[&std::ffi::OsStr]| {
         let done = Command::new("trivy")
             .args(["image", "--quiet", "--format", "json", "--scanners", "vuln"])
@@ -197,9 +197,9 @@ fn an_image_of_a_registry_is_patched_there() {
             ])
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
         let report = String::from_utf8(done.stdout).unwrap();
-        assert!(done.status.success(), "{said}");
+        assert!(done.status.success(), "{stderr}");
         report.contains("CVE-2099-0001")
     };
     assert!(scan(&[]));
@@ -210,7 +210,7 @@ fn an_image_of_a_registry_is_patched_there() {
         "application/vnd.openvex+json"
     );
 
-    // The password is in no file and no line of the log that a step leaves.
+    // No file and no log line that a step leaves has the password.
     let runner = pushed.bench.step.directory().to_owned();
     let found = Command::new("grep")
         .args(["--recursive", "--files-with-matches", "secret"])
@@ -222,7 +222,7 @@ fn an_image_of_a_registry_is_patched_there() {
     assert_eq!(String::from_utf8_lossy(&found.stdout), "");
     assert!(!ran.log.replace("::add-mask::secret", "").contains("secret"));
 
-    // Nothing new: no Copa, and nothing is pushed.
+    // No new updates: Copa does not run, and nothing is pushed.
     let tags = pushed.tags();
     pushed.bench = pushed.bench.tool("copa", "exit 9");
     let ran = pushed.bench.run();
@@ -234,7 +234,7 @@ fn an_image_of_a_registry_is_patched_there() {
     );
     assert_eq!(pushed.tags(), tags);
     assert_eq!(pushed.manifest("1-patched").0, digest);
-    assert!(pushed.server.folder.path().is_dir());
+    assert!(pushed.server.directory.path().is_dir());
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn a_patched_image_that_does_not_work_gets_no_tag() {
     );
     assert!(
         ran.error()
-            .contains("the smoke command ended with exit code 3: vulnlib\t1.0-2"),
+            .contains("the smoke command exited with code 3: vulnlib\t1.0-2"),
         "{}",
         ran.error()
     );
@@ -276,7 +276,7 @@ fn without_the_right_password_nothing_is_started() {
 
 #[test]
 #[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
-fn a_whole_registry_is_patched_as_far_as_it_is_named() {
+fn the_matching_images_of_a_registry_are_patched() {
     let mut pushed = Pushed::new("whole", "unfixed");
     pushed.bench = pushed
         .bench
@@ -294,8 +294,7 @@ fn a_whole_registry_is_patched_as_far_as_it_is_named() {
     let none = pushed.bench.input("repositories", "other/*").run();
     assert_eq!(none.code, 3, "{}", none.log);
     assert!(
-        none.error()
-            .contains("has no image that `repositories` and `tags` name"),
+        none.error().contains("matches `repositories` and `tags`"),
         "{}",
         none.error()
     );

@@ -1,5 +1,4 @@
-//! What stands between the step and a server: it passes on all that it is sent, until a request comes that
-//! is to meet a fault.
+//! A proxy between the step and a server: it forwards everything until a request that a fault is injected into.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
@@ -9,49 +8,49 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-/// Longer than any answer of Docker that a test waits for.
-const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+/// Longer than any response of Docker that a test waits for.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 const UNAVAILABLE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// What happens to a request.
+/// What is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The server is overloaded.
+    /// A response with code 503.
     Unavailable,
-    /// The connection breaks off.
+    /// The connection is closed.
     Reset,
-    /// The runner ends the step; the request is carried out.
+    /// The step gets SIGTERM; the request is forwarded.
     Terminate,
 }
 
-/// A request to wait for, and what it meets.
+/// A request to wait for, and its fault.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rule {
     /// Parts of the request line, in any order: `PUT /manifests/1-patched`.
     request: &'static str,
-    /// How many such requests are let through before.
+    /// How many such requests are forwarded first.
     after: usize,
-    /// How many are to meet it then.
-    asked: usize,
-    /// How many of these have not come yet.
+    /// How many get the fault then.
+    expected: usize,
+    /// How many of these are still to come.
     times: usize,
     fault: Fault,
 }
 
-/// The one request, the first of its kind.
+/// The first such request.
 pub(crate) fn first(request: &'static str, fault: Fault) -> Rule {
     Rule {
         request,
         after: 0,
-        asked: 1,
+        expected: 1,
         times: 1,
         fault,
     }
 }
 
-/// The second of its kind.
+/// The second such request.
 pub(crate) fn second(request: &'static str, fault: Fault) -> Rule {
     Rule {
         after: 1,
@@ -62,7 +61,7 @@ pub(crate) fn second(request: &'static str, fault: Fault) -> Rule {
 /// Every such request.
 pub(crate) fn every(request: &'static str, fault: Fault) -> Rule {
     Rule {
-        asked: usize::MAX,
+        expected: usize::MAX,
         times: usize::MAX,
         ..first(request, fault)
     }
@@ -72,7 +71,7 @@ struct Shared {
     rules: Mutex<Vec<Rule>>,
     /// The process at the other end.
     step: Arc<AtomicI32>,
-    /// Requests that are carried out for a step that has been told to end.
+    /// Requests in progress when the step got SIGTERM.
     open: AtomicUsize,
 }
 
@@ -99,23 +98,23 @@ fn has(line: &str, part: &str) -> bool {
         .any(|(at, _)| line[at + part.len()..].starts_with(['/', '?', ' ', ':']))
 }
 
-/// A place to connect to in the server's stead; it ends with the test.
+/// The address to use instead of the server's; it closes with the test.
 pub(crate) struct Wire {
     /// `host:port`, or `unix://` and the path of a socket.
     pub(crate) address: String,
     shared: Arc<Shared>,
     _runtime: tokio::runtime::Runtime,
-    _folder: Option<tempfile::TempDir>,
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Wire {
-    /// Before Docker; `step` learns who connects.
+    /// Before Docker; `step` gets the id of the process that connects.
     pub(crate) fn to_docker(rules: &[Rule], step: &Arc<AtomicI32>) -> Self {
         let host = std::env::var("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock".into());
         let server = PathBuf::from(host.trim_start_matches("unix://"));
         let (runtime, shared) = make(rules, step);
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("docker.sock");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("docker.sock");
         let listener = {
             let _inside = runtime.enter();
             UnixListener::bind(&path).unwrap()
@@ -139,11 +138,11 @@ impl Wire {
             address: format!("unix://{}", path.display()),
             shared,
             _runtime: runtime,
-            _folder: Some(folder),
+            _directory: Some(directory),
         }
     }
 
-    /// Before the server at `host:port`; `step` says who is at the other end.
+    /// Before the server at `host:port`; `step` has the id of the process that connects.
     pub(crate) fn to_server(server: String, step: &Arc<AtomicI32>) -> Self {
         let (runtime, shared) = make(&[], step);
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -159,28 +158,31 @@ impl Wire {
             address,
             shared,
             _runtime: runtime,
-            _folder: None,
+            _directory: None,
         }
     }
 
-    /// Let these requests meet faults, and no others.
+    /// Replace all rules.
     pub(crate) fn rules(&self, rules: &[Rule]) {
         *self.shared.rules.lock().unwrap() = rules.to_vec();
     }
 
-    /// Wait until what was asked for before the step was told to end has been answered.
+    /// Wait for the responses to the requests in progress when the step got SIGTERM.
     pub(crate) fn settled(&self) {
-        let begun = Instant::now();
+        let started = Instant::now();
         while self.shared.open.load(Ordering::SeqCst) > 0 {
-            assert!(begun.elapsed() < SETTLE_LIMIT, "the server does not answer");
+            assert!(
+                started.elapsed() < SETTLE_TIMEOUT,
+                "the server does not respond"
+            );
             std::thread::yield_now();
         }
     }
 
-    /// Whether every rule has met a request.
+    /// Whether every rule was applied.
     pub(crate) fn is_met(&self) -> bool {
         let rules = self.shared.rules.lock().unwrap();
-        rules.iter().all(|rule| rule.times < rule.asked)
+        rules.iter().all(|rule| rule.times < rule.expected)
     }
 }
 
@@ -213,14 +215,14 @@ where
             let mut chunk = vec![0; 64 * 1024];
             loop {
                 let count = from_server.read(&mut chunk).await.unwrap_or(0);
-                // The first bytes of the answer: what was asked for has been done.
+                // The first bytes of the response: the request is done.
                 let done = open.swap(0, Ordering::SeqCst);
                 shared.open.fetch_sub(done, Ordering::SeqCst);
                 if count == 0 {
                     let _ = to_client.lock().await.shutdown().await;
                     return;
                 }
-                // The server is heard to the end, whether there is still somebody to be told or not.
+                // The response is read to its end, even if the client is gone.
                 let _ = to_client.lock().await.write_all(&chunk[..count]).await;
             }
         })
@@ -243,7 +245,7 @@ where
                 let mut to_client = to_client.lock().await;
                 let _ = to_client.write_all(UNAVAILABLE).await;
                 let _ = to_client.shutdown().await;
-                // What is not read would become a reset, and the answer be lost.
+                // Unread bytes would become a reset, and the response would be lost.
                 while from_client.read(&mut chunk).await.unwrap_or(0) > 0 {}
                 return;
             }

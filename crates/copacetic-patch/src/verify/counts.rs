@@ -5,19 +5,29 @@ use std::ops::Add;
 
 use trivy::Severity;
 
-use crate::difference::Finding;
-
 /// The number of findings of each severity, worst first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts([usize; Severity::WORST_FIRST.len()]);
 
 impl Counts {
-    /// Count `findings`.
-    pub(crate) fn of<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Self {
+    /// The rows of the severities that occur in one of the two, with both numbers.
+    pub(crate) fn rows(
+        before: Self,
+        after: Self,
+    ) -> impl Iterator<Item = (Severity, usize, usize)> {
+        let rows = before.0.into_iter().zip(after.0);
+        let rows = Severity::WORST_FIRST.into_iter().zip(rows);
+        rows.map(|(severity, (before, after))| (severity, before, after))
+            .filter(|(_, before, after)| before + after > 0)
+    }
+}
+
+impl FromIterator<Severity> for Counts {
+    fn from_iter<I: IntoIterator<Item = Severity>>(severities: I) -> Self {
         let mut counts = Self::default();
-        for finding in findings {
+        for severity in severities {
             let rows = Severity::WORST_FIRST.iter().zip(&mut counts.0);
-            for (_, count) in rows.filter(|(severity, _)| **severity == finding.severity) {
+            for (_, count) in rows.filter(|(row, _)| **row == severity) {
                 *count += 1;
             }
         }
@@ -52,13 +62,8 @@ mod tests {
 
     #[test]
     fn every_severity_is_named_and_several_images_add_up() {
-        let finding = |severity| Finding {
-            package: "openssl".into(),
-            id: "CVE-1".into(),
-            severity,
-        };
-        let found = [Severity::High, Severity::High, Severity::Unknown].map(finding);
-        let counts = Counts::of(&found);
+        let severities = [Severity::High, Severity::High, Severity::Unknown];
+        let counts: Counts = severities.into_iter().collect();
         assert_eq!(
             counts.to_string(),
             "critical=0,high=2,medium=0,low=0,unknown=1"

@@ -7,45 +7,45 @@ use actions_toolkit::text;
 /// Bytes of a reason that are shown: Copa repeats whole commands in its errors.
 const REASON: usize = 600;
 
-/// How BuildKit tells of a command that ended badly.
+/// How BuildKit reports a command that failed.
 const UNEXPLAINED: &str = "did not complete successfully";
 
-/// What to do where Copa does not say so: words in its reason, and the cure.
-const CURES: &[(&[&str], &str)] = &[
+/// What to do where Copa does not say so: parts of its reason, and the hint.
+const HINTS: &[(&[&str], &str)] = &[
     (
         &["registry-1.docker.io", "auth.docker.io", "ghcr.io"],
-        "; `tooling-image` names an image to take instead",
+        "; set `tooling-image` to an image that is available",
     ),
     (
         &["patch exceeded timeout"],
-        "; raise `timeout`, or look in the log for what took so long",
+        "; raise `timeout`, or see in the log what took so long",
     ),
     (
         &["failed to list workers"],
-        "; is there a BuildKit at `buildkit-address`?",
+        "; check that BuildKit listens at `buildkit-address`",
     ),
     (
         &["mergeop is not supported"],
-        "; leave `buildkit-address` empty, and the step starts a BuildKit that can do it",
+        "; leave `buildkit-address` empty to start a BuildKit that supports it",
     ),
 ];
 
 /// Why Copa made no image.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// In the words of the package manager or of Copa.
+    /// The message of the package manager or of Copa.
     pub(crate) reason: String,
-    /// The packages that could not be had, each with the reason.
+    /// The packages whose update is unavailable, each with the reason.
     pub(crate) packages: BTreeMap<String, String>,
-    /// Whether a step of the build ended badly and the package manager did not say why: what is wrong with the
-    /// packages it would have said.
+    /// Whether a step of the build failed and the package manager did not say why: it would have named a problem of
+    /// the packages.
     pub(crate) is_unexplained: bool,
 }
 
 impl Failure {
-    /// Read it out of the last lines of Copa, which ended with `ending`: the package manager's own say most,
-    /// and Copa's last error stands in for them.
-    pub(crate) fn of(tail: &[String], ending: &str) -> Self {
+    /// From the last lines of Copa's output and how it exited, `ending`: the package manager's own lines say most,
+    /// Copa's last error is the fallback.
+    pub(crate) fn from_output(tail: &[String], ending: &str) -> Self {
         let lines: Vec<_> = tail.iter().map(|line| plain(line)).collect();
         let mut packages = BTreeMap::new();
         let mut held = Vec::new();
@@ -64,7 +64,7 @@ impl Failure {
                     .map(|name| (name, "it is held back".to_owned())),
             );
         }
-        let last = |wanted: fn(&str) -> bool| lines.iter().rev().find(|line| wanted(line)).copied();
+        let last = |is: fn(&str) -> bool| lines.iter().rev().find(|line| is(line)).copied();
         let reason = last(|line| line.starts_with("E: "))
             // As pip writes it; BuildKit puts the same word before its own.
             .or_else(|| last(|line| line.starts_with("ERROR: ") && !line.contains(UNEXPLAINED)))
@@ -74,17 +74,17 @@ impl Failure {
             .unwrap_or(ending);
         let is_unexplained = packages.is_empty() && reason.contains(UNEXPLAINED);
         let mut reason = text::cut(reason, REASON).to_owned();
-        if let Some(said) = tail.iter().rev().find_map(|line| said(line))
+        if let Some(output) = tail.iter().rev().find_map(|line| step_output(line))
             && is_unexplained
         {
-            reason.push_str("; its last words: ");
-            reason.push_str(text::cut(said, REASON));
+            reason.push_str("; last output: ");
+            reason.push_str(text::cut(output, REASON));
         }
-        let cure = CURES
+        let hint = HINTS
             .iter()
-            .find(|(said, _)| said.iter().any(|said| reason.contains(said)));
-        if let Some((_, cure)) = cure {
-            reason.push_str(cure);
+            .find(|(parts, _)| parts.iter().any(|part| reason.contains(part)));
+        if let Some((_, hint)) = hint {
+            reason.push_str(hint);
         }
         Self {
             reason,
@@ -94,13 +94,14 @@ impl Failure {
     }
 }
 
-// What a step printed: `#9 1.234 ` stands before it.
-fn said(line: &str) -> Option<&str> {
+// What a step printed: BuildKit puts `#9 1.234 ` before it.
+fn step_output(line: &str) -> Option<&str> {
     let (step, rest) = line.trim().strip_prefix('#')?.split_once(' ')?;
-    let (seconds, said) = rest.split_once(' ')?;
+    let (seconds, output) = rest.split_once(' ')?;
     let number = |word: &str| word.parse::<f64>().is_ok();
-    let said = said.trim();
-    (number(step) && number(seconds) && seconds.contains('.') && !said.is_empty()).then_some(said)
+    let output = output.trim();
+    (number(step) && number(seconds) && seconds.contains('.') && !output.is_empty())
+        .then_some(output)
 }
 
 // BuildKit puts `#9 1.234 ` before a line of a step, and `1.234 ` where it repeats the last of them.
@@ -128,13 +129,13 @@ fn held_back(line: &str) -> Vec<String> {
     names.into_iter().flatten().collect()
 }
 
-// The package that a line of the package manager or of Copa's own check blames.
+// The package that a line of the package manager or of Copa's own check blames, and the reason.
 fn blamed(line: &str) -> Option<(String, String)> {
     let between = |before: &str, after: &str| {
         let (_, rest) = line.split_once(before)?;
         Some(rest.split_once(after).map_or(rest, |(name, _)| name))
     };
-    let found = if line.starts_with("E: Unable to locate package ") {
+    let package = if line.starts_with("E: Unable to locate package ") {
         between("package ", " ")
     } else if line.starts_with("E: Package ") {
         // E: Package 'vulnlib' has no installation candidate
@@ -154,13 +155,13 @@ fn blamed(line: &str) -> Option<(String, String)> {
         Some(name)
     } else {
         // downloaded package vulnlib version 1.0-1 lower than required 1.0-2 for update
-        let found = between("downloaded package ", " version ")?;
+        let package = between("downloaded package ", " version ")?;
         let versions = between(" version ", " for update")?;
-        let (has, wants) = versions.split_once(" lower than required ")?;
-        let reason = format!("the archive has {has}, and {wants} is needed");
-        return Some((found.to_owned(), reason));
+        let (has, required) = versions.split_once(" lower than required ")?;
+        let reason = format!("the archive has {has}, but {required} is required");
+        return Some((package.to_owned(), reason));
     };
-    Some((found?.to_owned(), line.to_owned()))
+    Some((package?.to_owned(), line.to_owned()))
 }
 
 #[cfg(test)]
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_told_in_the_package_managers_words() {
+    fn a_failure_has_the_package_managers_message() {
         let table: [(&[&str], &str, &[&str]); 11] = [
             (
                 &[
@@ -208,8 +209,8 @@ mod tests {
                 ],
                 "Error: failed to solve: 2 errors occurred:",
                 &[
-                    "libssl3: the archive has 1.0, and 2.1 is needed",
-                    "openssl: the archive has 1.0, and 2.0 is needed",
+                    "libssl3: the archive has 1.0, but 2.1 is required",
+                    "openssl: the archive has 1.0, but 2.0 is required",
                 ],
             ),
             (
@@ -240,42 +241,42 @@ mod tests {
                 &[
                     "Error: docker.io/library/debian:stable-slim: dial tcp: lookup registry-1.docker.io: no such host",
                 ],
-                "Error: docker.io/library/debian:stable-slim: dial tcp: lookup registry-1.docker.io: no such host; `tooling-image` names an image to take instead",
+                "Error: docker.io/library/debian:stable-slim: dial tcp: lookup registry-1.docker.io: no such host; set `tooling-image` to an image that is available",
                 &[],
             ),
             (
                 &["Error: patch exceeded timeout 3s", ""],
-                "Error: patch exceeded timeout 3s; raise `timeout`, or look in the log for what took so long",
+                "Error: patch exceeded timeout 3s; raise `timeout`, or see in the log what took so long",
                 &[],
             ),
             (&[], "exit code 2", &[]),
         ];
         for (tail, reason, packages) in table {
             let tail: Vec<String> = tail.iter().map(ToString::to_string).collect();
-            let found = Failure::of(&tail, "exit code 2");
-            let blamed: Vec<_> = found
+            let failure = Failure::from_output(&tail, "exit code 2");
+            let blamed: Vec<_> = failure
                 .packages
                 .iter()
                 .map(|(name, why)| format!("{name}: {why}"))
                 .collect();
             assert_eq!(
-                (found.reason.as_str(), blamed),
+                (failure.reason.as_str(), blamed),
                 (reason, packages.iter().map(ToString::to_string).collect())
             );
         }
     }
 
     #[test]
-    fn a_step_that_fails_without_a_reason_is_told_by_its_last_words() {
-        let of = |said: &str| {
+    fn a_step_that_fails_without_a_reason_has_its_last_output() {
+        let of = |output: &str| {
             let failed = "process \"install\" did not complete successfully: exit code: 1";
             let tail = [
-                format!("#9 0.112 {said}"),
+                format!("#9 0.112 {output}"),
                 format!("#9 ERROR: {failed}"),
                 format!("Error: failed to solve: {failed}"),
             ];
-            let found = Failure::of(&tail, "exit code 1");
-            (found.reason, found.is_unexplained)
+            let failure = Failure::from_output(&tail, "exit code 1");
+            (failure.reason, failure.is_unexplained)
         };
         let pip = "ERROR: No matching distribution found for flask==3.0.9";
         assert_eq!(of(pip), (pip.to_owned(), false));
@@ -283,7 +284,7 @@ mod tests {
         assert!(is_unexplained);
         assert_eq!(
             reason,
-            "Error: failed to solve: process \"install\" did not complete successfully: exit code: 1; its last words: runc run failed: no cgroup"
+            "Error: failed to solve: process \"install\" did not complete successfully: exit code: 1; last output: runc run failed: no cgroup"
         );
     }
 }

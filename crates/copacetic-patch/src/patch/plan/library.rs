@@ -1,42 +1,42 @@
-//! Packages of Python to update.
+//! Python packages to update.
 
 use pep440_rs::Version;
 use serde_json::{Value, json};
 use trivy::Report;
 use trivy::report::Vulnerability;
 
-use crate::python::{self, Place};
+use crate::patch::python::{self, Location};
 
-/// Trivy's name for what is installed by pip.
+/// Trivy's name for packages that pip installed.
 pub(crate) const PYTHON: &str = "python-pkg";
 
-/// A package of Python to update.
+/// A Python package to update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Library {
     pub(crate) name: String,
-    /// The folder of its virtual environment; empty for the image's own Python.
+    /// The directory of its virtual environment, without the leading `/`; empty for the image's own Python.
     pub(crate) environment: String,
-    /// The file that names it.
+    /// Its metadata file.
     path: String,
     installed: String,
     version: Version,
-    /// The findings that this mends.
+    /// The findings that this fixes.
     ids: Vec<String>,
 }
 
 impl Library {
-    /// Those of `report`: each gets the lowest version that mends all that a step within its major version can.
-    pub(super) fn all(report: &Report) -> Vec<Self> {
+    /// Those of `report`: each gets the lowest version that fixes all that any version of the same major one fixes.
+    pub(super) fn in_report(report: &Report) -> Vec<Self> {
         let mut libraries: Vec<Self> = Vec::new();
-        let found = report
+        let results = report
             .results
             .iter()
             .filter(|result| result.r#type == PYTHON);
-        for v in found.flat_map(|result| &result.vulnerabilities) {
-            let Some(place) = Place::of(&v.package_path) else {
+        for v in results.flat_map(|result| &result.vulnerabilities) {
+            let Some(location) = Location::parse(&v.package_path) else {
                 continue;
             };
-            let Some(version) = python::step(&v.installed_version, &v.fixed_version) else {
+            let Some(version) = python::minor_update(&v.installed_version, &v.fixed_version) else {
                 continue;
             };
             let known = libraries
@@ -48,7 +48,7 @@ impl Library {
             } else {
                 libraries.push(Self {
                     name: v.package.clone(),
-                    environment: place.environment.to_owned(),
+                    environment: location.environment.to_owned(),
                     path: v.package_path.clone(),
                     installed: v.installed_version.clone(),
                     version,
@@ -59,17 +59,17 @@ impl Library {
         libraries
     }
 
-    /// Whether this is to mend `finding`.
-    pub(super) fn mends(&self, finding: &Vulnerability) -> bool {
+    /// Whether the update fixes `finding`.
+    pub(super) fn fixes(&self, finding: &Vulnerability) -> bool {
         self.name == finding.package
             && self.ids.contains(&finding.id)
-            && Place::of(&self.path) == Place::of(&finding.package_path)
+            && Location::parse(&self.path) == Location::parse(&finding.package_path)
     }
 
-    /// Its findings, as a report has them.
+    /// Its findings, in the form of a report.
     pub(super) fn findings(&self) -> impl Iterator<Item = Value> {
-        // Without a path Copa takes the `pip` of the image, which leaves no old metadata behind; with one, outside
-        // of a virtual environment, it copies files.
+        // Without a path Copa runs the image's `pip`, which leaves no old metadata behind; with one, outside of a
+        // virtual environment, it copies files.
         let path = if self.environment.is_empty() {
             ""
         } else {

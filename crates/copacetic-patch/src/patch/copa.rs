@@ -1,7 +1,7 @@
 //! One run of Copa.
 //!
-//! Copa's exit code is no verdict: with nothing to update it ends with 0 and makes no image. It pushes to
-//! our local registry: what it made is looked for there, and what that is worth is found out by a scan.
+//! Copa's exit code is not a verdict: with nothing to update it exits with code 0 and makes no image. It pushes to the
+//! local registry of this run, where its image is looked for; a scan decides what that is worth.
 
 mod failure;
 
@@ -14,7 +14,7 @@ use oci::ImageRef;
 use serde_json::json;
 use tool::Tool;
 
-use crate::plan::Plan;
+use super::Plan;
 
 pub(crate) use failure::Failure;
 
@@ -22,18 +22,18 @@ pub(crate) use failure::Failure;
 pub(crate) struct Run<'a> {
     /// The image, where BuildKit finds it.
     pub(crate) image: &'a ImageRef,
-    /// The tag that the result gets beside it.
+    /// The tag that the result gets in the same repository.
     pub(crate) tag: &'a str,
-    /// Where BuildKit is.
+    /// Of BuildKit.
     pub(crate) address: &'a str,
-    /// The image that stands for Copa's tooling images, as BuildKit names it.
+    /// The image that replaces Copa's tooling images, as BuildKit names it.
     pub(crate) tooling: Option<&'a str>,
-    pub(crate) limit: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Run<'_> {
     fn argv(&self, report: &Path, libraries: bool) -> Vec<String> {
-        let limit = format!("{}s", self.limit.as_secs());
+        let timeout = format!("{}s", self.timeout.as_secs());
         let report = report.to_string_lossy();
         let image = self.image.to_string();
         let args = [
@@ -47,12 +47,12 @@ impl Run<'_> {
             "--addr",
             self.address,
             "--timeout",
-            &limit,
+            &timeout,
             "--progress",
             "plain",
             "--push",
         ];
-        // Which version a package of Python gets is said in our report: Copa is to take that one.
+        // The report names the version that a Python package gets: Copa may go as far as that one.
         let libraries: &[&str] = if libraries {
             &[
                 "--pkg-types",
@@ -67,7 +67,7 @@ impl Run<'_> {
         args.map(|arg| (*arg).to_owned()).collect()
     }
 
-    /// Run Copa for `plan`; its files live in `folder`.
+    /// Run Copa for `plan`, with its files in `directory`.
     ///
     /// # Errors
     /// When Copa can't be started or followed; that it failed is the inner result.
@@ -75,19 +75,19 @@ impl Run<'_> {
         &self,
         ctx: &Context,
         plan: &Plan,
-        folder: &Path,
+        directory: &Path,
     ) -> anyhow::Result<Result<(), Failure>> {
-        let report = folder.join("report.json");
+        let report = directory.join("report.json");
         let content = plan.report(&self.image.to_string()).to_string();
-        std::fs::write(&report, content).context("while writing Copa's report")?;
-        // Copa ends itself at its limit, with a better message; a Copa that hangs is stopped.
+        std::fs::write(&report, content).context("failed to write Copa's report")?;
+        // Copa ends itself at its timeout, with a better message; this stops one that hangs.
         let libraries = !plan.libraries().is_empty();
         let mut copa = Tool::new("copa", ctx.env())
             .args(self.argv(&report, libraries))
-            .limit(self.limit + Duration::from_secs(30))
-            .env("TMPDIR", folder)
-            // No registry is asked for anything but public images: there is nobody's login to be found.
-            .env("DOCKER_CONFIG", folder);
+            .limit(self.timeout + Duration::from_secs(30))
+            .env("TMPDIR", directory)
+            // It pulls public images only: it must not find the logins of this machine.
+            .env("DOCKER_CONFIG", directory);
         if libraries {
             copa = copa.env("COPA_EXPERIMENTAL", "1");
         }
@@ -95,9 +95,9 @@ impl Run<'_> {
             copa = copa.env("DOCKER_HOST", host);
         }
         if let Some(tooling) = self.tooling {
-            let policy = folder.join("source-policy.json");
+            let policy = directory.join("source-policy.json");
             std::fs::write(&policy, source_policy(tooling).to_string())
-                .context("while writing BuildKit's source policy")?;
+                .context("failed to write BuildKit's source policy")?;
             copa = copa.env("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY", policy);
         }
         let packages = text::plural(plan.packages().count(), "package");
@@ -107,11 +107,11 @@ impl Run<'_> {
         if done.code() == Some(0) {
             return Ok(Ok(()));
         }
-        Ok(Err(Failure::of(&done.tail, &done.ending())))
+        Ok(Err(Failure::from_output(&done.tail, &done.ending())))
     }
 }
 
-// Copa pulls an image with the distribution's tools whatever the target has: first from its own registry,
+// Copa pulls an image with the distribution's tools even if the target has them: first from its own registry,
 // then from Docker Hub (project-copacetic/copacetic, pkg/pkgmgr/dpkg.go).
 fn source_policy(tooling: &str) -> serde_json::Value {
     let rule = |from: &str| {
@@ -121,10 +121,10 @@ fn source_policy(tooling: &str) -> serde_json::Value {
             "updates": {"identifier": format!("docker-image://{tooling}")},
         })
     };
-    let places = ["ghcr.io/project-copacetic/copacetic", "docker.io/library"];
-    let rules: Vec<_> = places
+    let registries = ["ghcr.io/project-copacetic/copacetic", "docker.io/library"];
+    let rules: Vec<_> = registries
         .iter()
-        .flat_map(|place| ["debian", "ubuntu"].map(|os| rule(&format!("{place}/{os}"))))
+        .flat_map(|registry| ["debian", "ubuntu"].map(|os| rule(&format!("{registry}/{os}"))))
         .collect();
     json!({ "rules": rules })
 }
@@ -141,7 +141,7 @@ mod tests {
             tag: "staging",
             address: "unix:///t/b.sock",
             tooling: None,
-            limit: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
         };
         insta::assert_snapshot!(run.argv(Path::new("/t/r.json"), false).join(" "), @"patch --image 127.0.0.1:5000/x/app:1 --report /t/r.json --tag staging --addr unix:///t/b.sock --timeout 60s --progress plain --push");
     }

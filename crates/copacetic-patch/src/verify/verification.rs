@@ -1,4 +1,4 @@
-//! What the patched image is worth.
+//! The patched image compared with the original.
 
 use std::collections::BTreeMap;
 
@@ -6,94 +6,82 @@ use actions_toolkit::PolicyFailure;
 use docker::ImageInfo;
 use trivy::Scanned;
 
-use crate::before::Before;
-use crate::difference::Difference;
-use crate::job::Job;
-use crate::pip;
-use crate::plan::Plan;
-use crate::stage::{Staged, is_lineage};
+use super::{Comparison, pip_check};
+use crate::lineage::is_lineage;
+use crate::patch::{PatchedImage, Plan};
+use crate::targets::{BaselineReport, ImagePatch};
 
-/// A patched image that holds.
-pub(crate) struct Proof {
-    pub(crate) difference: Difference,
-    /// What the image was held against.
-    pub(crate) before: Before,
+/// The evidence that a patched image runs as before, has no new packages or findings, and fewer findings.
+pub(crate) struct Verification {
+    pub(crate) comparison: Comparison,
+    /// The report of the original that the patched image was compared with.
+    pub(crate) baseline: BaselineReport,
     /// The scan of the patched image.
     pub(crate) after: Scanned,
 }
 
-impl Proof {
-    /// Hold the patched image against the image: it runs as before, nothing was added, and it has fewer
-    /// findings.
+impl Verification {
+    /// Verify the patched image.
     ///
     /// # Errors
-    /// [`PolicyFailure`] when it does not hold; anything else when that can't be found out.
-    pub(crate) async fn of(
-        job: &Job<'_, '_>,
-        mut before: Before,
+    /// [`PolicyFailure`] when it does not pass; anything else when there is no verdict.
+    pub(crate) async fn run(
+        patch: &ImagePatch<'_, '_>,
+        mut baseline: BaselineReport,
         plan: &Plan,
-        staged: &Staged,
+        patched_image: &PatchedImage,
     ) -> anyhow::Result<Self> {
-        let session = job.session;
-        let image = &staged.image.info;
-        let refuse = |objection: String| {
-            let untouched = &job.order.patched;
-            PolicyFailure(format!("{objection}; `{untouched}` is untouched"))
-        };
-        if let Some(changed) = changed(&job.image, image) {
-            return Err(refuse(format!(
-                "the patched image would run in another way: {changed} changed"
-            ))
-            .into());
+        let session = patch.session;
+        let failure =
+            |objection: String| PolicyFailure(format!("{objection}; {}", patch.untouched()));
+        if let Some(changed) = changed(&patch.image, &patched_image.image.info) {
+            let objection = format!("the patch changed how the image runs: {changed}");
+            return Err(failure(objection).into());
         }
-        let after = session.scan(&staged.name, &job.order.patched).await?;
-        let compare = |before: &Before| {
-            Difference::of(
-                before.report(),
-                &after.report,
-                plan,
-                &staged.left_out,
-                &before.suppressed,
-            )
-        };
-        let mut difference = compare(&before);
-        if !difference.is_of_one_database() && !before.ours {
-            // The given report knew of other findings than today's database: that is not the patch's
-            // doing, and one database for both tells it apart.
+        let patched = &patch.target.patched;
+        let after = session.scan(&patched_image.name, patched).await?;
+        let skipped = &patched_image.skipped;
+        let mut comparison = compare(&baseline, &after, plan, skipped);
+        if !comparison.is_of_one_database() && !baseline.is_own_scan {
+            // Findings that came or went without their package are due to another database. With one database for
+            // both, what is left is the patch's doing.
             session
                 .ctx
                 .log()
                 .info("the report was made with another database; scanning the image again");
-            before = Before::scan(job, before.suppressed).await?;
-            difference = compare(&before);
+            baseline = BaselineReport::scan(patch, baseline.suppressed).await?;
+            comparison = compare(&baseline, &after, plan, skipped);
         }
-        if let Some(objection) = difference.objection() {
-            return Err(refuse(objection).into());
+        if let Some(objection) = comparison.objection() {
+            return Err(failure(objection).into());
         }
-        if let Some(objection) = pip::objection(job, staged, plan).await? {
-            return Err(refuse(objection).into());
+        if let Some(objection) = pip_check::objection(patch, patched_image, plan).await? {
+            return Err(failure(objection).into());
         }
         Ok(Self {
-            difference,
-            before,
+            comparison,
+            baseline,
             after,
         })
     }
 
-    /// Say anew why what remains does: packages of `plan` were left out after all, for the reasons in
-    /// `left_out`.
-    pub(crate) fn explain(&mut self, plan: &Plan, left_out: &BTreeMap<String, String>) {
-        self.difference = Difference::of(
-            self.before.report(),
-            &self.after.report,
-            plan,
-            left_out,
-            &self.before.suppressed,
-        );
+    /// State again why each finding remains, now that packages of `plan` were `skipped`, each for its reason.
+    pub(crate) fn compare_again(&mut self, plan: &Plan, skipped: &BTreeMap<String, String>) {
+        self.comparison = compare(&self.baseline, &self.after, plan, skipped);
     }
 }
 
-// What of the image's behaviour the patch changed, if it changed something.
+fn compare(
+    baseline: &BaselineReport,
+    after: &Scanned,
+    plan: &Plan,
+    skipped: &BTreeMap<String, String>,
+) -> Comparison {
+    let (before, suppressed) = (baseline.report(), &baseline.suppressed);
+    Comparison::new(before, &after.report, plan, skipped, suppressed)
+}
+
+// Which settings of the image the patch changed, if any.
 fn changed(before: &ImageInfo, after: &ImageInfo) -> Option<String> {
     let (was, is) = (&before.config, &after.config);
     let lost =
@@ -132,7 +120,7 @@ fn changed(before: &ImageInfo, after: &ImageInfo) -> Option<String> {
         .reduce(|all, one| format!("{all}, {one}"))
 }
 
-// In a configuration they are the keys of a map.
+// A configuration has them as the keys of a map: their order means nothing.
 fn sorted(ports: &[String]) -> Vec<&String> {
     let mut ports: Vec<_> = ports.iter().collect();
     ports.sort_unstable();
@@ -142,7 +130,7 @@ fn sorted(ports: &[String]) -> Vec<&String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tests::image;
+    use crate::patch::plan::tests::image;
 
     #[test]
     fn a_patch_may_not_change_how_the_image_runs() {
@@ -177,10 +165,10 @@ mod tests {
                 Some("ENV, the platform"),
             ),
         ];
-        for (change, found) in table {
+        for (change, expected) in table {
             let mut after = before.clone();
             change(&mut after);
-            assert_eq!(changed(&before, &after).as_deref(), found);
+            assert_eq!(changed(&before, &after).as_deref(), expected);
         }
     }
 

@@ -1,43 +1,43 @@
-//! What the patch mended, for other tools: OpenVEX (github.com/openvex/spec, v0.2.0).
+//! What the patch fixed, for other tools: OpenVEX (github.com/openvex/spec, v0.2.0).
 
 use std::collections::BTreeMap;
 
 use oci::ImageRef;
 use serde_json::{Value, json};
 
-use crate::difference::Difference;
+use crate::verify::Comparison;
 
 /// The media type of a document, and the type of an artifact that is one.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.openvex+json";
 
-/// A document that says what the patch mended in `image`, whose manifest in its registry, or else whose
-/// id in Docker, is `digest`; `now` is RFC 3339.
+/// The document of what the patch fixed in `image`; `digest` is of its manifest in the registry, or else its id in
+/// Docker, `now` is RFC 3339.
 ///
-/// Tools know an image by the digest of its manifest, which it has once it is `pushed`. Before that the
-/// statements are about the packages in their new versions.
+/// Tools identify an image by the digest of its manifest, which it has once it is `pushed`. Until then the statements are
+/// about the packages in their new versions.
 pub(crate) fn document(
     image: &ImageRef,
     digest: &str,
     pushed: bool,
-    difference: &Difference,
+    comparison: &Comparison,
     now: &str,
 ) -> Value {
-    let purls: BTreeMap<_, _> = difference
+    let purls: BTreeMap<_, _> = comparison
         .updated
         .iter()
         .map(|updated| (updated.package.as_str(), updated.purl.as_str()))
         .collect();
-    let mut mended: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    for finding in &difference.fixed {
+    let mut fixed: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for finding in &comparison.fixed {
         if let Some(purl) = purls.get(finding.package.as_str()) {
-            mended
+            fixed
                 .entry(&finding.id)
                 .or_default()
                 .push(json!({"@id": purl}));
         }
     }
     let product = product(image, digest);
-    let statements = mended.into_iter().map(|(id, packages)| {
+    let statements = fixed.into_iter().map(|(id, packages)| {
         let products = if pushed {
             json!([{"@id": product, "subcomponents": packages}])
         } else {
@@ -59,26 +59,26 @@ pub(crate) fn document(
 fn product(image: &ImageRef, id: &str) -> String {
     let name = image.name();
     let version = id.replace(':', "%3A");
-    let place = image
+    let repository = image
         .registry()
         .map(|_| format!("?repository_url={}", image.without_version()));
-    format!("pkg:oci/{name}@{version}{}", place.unwrap_or_default())
+    format!("pkg:oci/{name}@{version}{}", repository.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::difference::tests::difference;
+    use crate::verify::comparison::tests::comparison;
 
     #[test]
-    fn what_was_mended_as_a_tool_reads_it() {
-        let difference = difference(&[("openssl", "1", "2")], &[("openssl", "2", "-")]);
+    fn a_document_of_a_pushed_image() {
+        let comparison = comparison(&[("openssl", "1", "2")], &[("openssl", "2", "-")]);
         let image = "seaworthy.azurecr.io/app:1-patched".parse().unwrap();
         let document = document(
             &image,
             "sha256:ab",
             true,
-            &difference,
+            &comparison,
             "2026-01-01T00:00:00Z",
         );
         insta::assert_json_snapshot!(document, @r#"
@@ -111,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_a_digest_is_known_by_its_packages() {
-        let difference = difference(&[("openssl", "1", "2")], &[("openssl", "2", "-")]);
+    fn an_image_without_a_digest_is_identified_by_its_packages() {
+        let comparison = comparison(&[("openssl", "1", "2")], &[("openssl", "2", "-")]);
         let image = "app:1-patched".parse().unwrap();
         let document = document(
             &image,
             "sha256:ab",
             false,
-            &difference,
+            &comparison,
             "2026-01-01T00:00:00Z",
         );
         insta::assert_json_snapshot!(document["statements"][0]["products"], @r#"

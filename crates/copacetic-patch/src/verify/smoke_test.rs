@@ -1,4 +1,4 @@
-//! Does a container of the patched image work?
+//! Whether a container of the patched image works: a command, or else the image's own health check.
 
 use std::time::{Duration, Instant};
 
@@ -6,51 +6,66 @@ use actions_toolkit::{BadInput, Inputs, PolicyFailure};
 use docker::{Container, ContainerSpec, Docker, ImageInfo};
 use oci::ImageRef;
 
-const PAUSE: Duration = Duration::from_millis(100);
-/// Lines of a container's log that are shown.
-const SAID: usize = 5;
+use crate::patch::PatchedImage;
+use crate::targets::ImagePatch;
 
-/// What is tried.
+/// Between two runs of a health check.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Lines of a failed container's log that its message has.
+const LOG_LINES: usize = 5;
+
+/// How a container is tested.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Smoke {
+pub(crate) struct SmokeTest {
     /// A command in place of the image's health check.
     command: Option<Vec<String>>,
-    limit: Duration,
+    timeout: Duration,
 }
 
-impl Smoke {
-    /// Read the inputs.
-    pub(crate) fn of(inputs: &Inputs) -> Result<Self, BadInput> {
-        let limit = inputs.duration("smoke-timeout")?;
+/// Test a container of the patched image, if the inputs or the image say how.
+///
+/// # Errors
+/// [`PolicyFailure`] when it does not work; anything else when there is no verdict.
+pub(crate) async fn smoke_test(
+    patch: &ImagePatch<'_, '_>,
+    patched_image: &PatchedImage,
+) -> anyhow::Result<()> {
+    let session = patch.session;
+    let (test, image) = (&session.request.smoke_test, &patched_image.image.info);
+    if !test.applies_to(image) {
+        return Ok(());
+    }
+    let name = patched_image.in_docker(patch).await?;
+    test.run(&session.docker, name, image, &session.id).await
+}
+
+impl SmokeTest {
+    /// The inputs `smoke-command` and `smoke-timeout`.
+    pub(crate) fn read(inputs: &Inputs) -> Result<Self, BadInput> {
+        let timeout = inputs.duration("smoke-timeout")?;
         let command = match inputs.text("smoke-command") {
             Some(text) if text.starts_with('[') => {
                 let list: Vec<String> = serde_json::from_str(text).map_err(|e| {
-                    BadInput::new(
-                        "smoke-command",
-                        format!("`{text}` is no JSON list of words: {e}"),
-                    )
+                    let problem = format!("invalid JSON list of strings `{text}`: {e}");
+                    BadInput::new("smoke-command", problem)
                 })?;
                 if list.is_empty() {
-                    return Err(BadInput::new("smoke-command", "is an empty list"));
+                    return Err(BadInput::new("smoke-command", "must not be an empty list"));
                 }
                 Some(list)
             }
             Some(text) => Some(vec!["/bin/sh".into(), "-c".into(), text.to_owned()]),
             None => None,
         };
-        Ok(Self { command, limit })
+        Ok(Self { command, timeout })
     }
 
-    /// Whether there is anything to try in an image such as `image`.
-    pub(crate) fn is_wanted(&self, image: &ImageInfo) -> bool {
+    fn applies_to(&self, image: &ImageInfo) -> bool {
         self.command.is_some() || health_check(image).is_some()
     }
 
-    /// Try `image`, which is in Docker under `name`; containers carry the run `run`.
-    ///
-    /// # Errors
-    /// [`PolicyFailure`] when it does not work; anything else when that can't be found out.
-    pub(crate) async fn test(
+    // Test `image`, which is in Docker under `name`; its container carries the id `run`.
+    async fn run(
         &self,
         docker: &Docker,
         name: &ImageRef,
@@ -63,71 +78,71 @@ impl Smoke {
             run: run.to_owned(),
             ..ContainerSpec::default()
         };
-        let checked = if let Some(command) = &self.command {
+        let (container, problem) = if let Some(command) = &self.command {
             spec.entrypoint = command[..1].to_vec();
             spec.cmd = command[1..].to_vec();
             let container = docker.start(&spec).await?;
-            let ended = tokio::time::timeout(self.limit, container.wait()).await;
-            let problem = match ended {
+            let exit = tokio::time::timeout(self.timeout, container.wait()).await;
+            let problem = match exit {
                 Ok(Ok(0)) => None,
-                Ok(Ok(code)) => Some(format!("the smoke command ended with exit code {code}")),
+                Ok(Ok(code)) => Some(format!("the smoke command exited with code {code}")),
                 Ok(Err(e)) => return Err(e),
-                Err(_) => Some(format!(
-                    "the smoke command had not ended after {} s",
-                    self.limit.as_secs()
-                )),
+                Err(_) => Some(self.timed_out("the smoke command")),
             };
             (container, problem)
         } else if let Some(check) = health_check(image) {
             let container = docker.start(&spec).await?;
-            let problem = self.healthy(&container, &check).await?;
+            let problem = self.unhealthy(&container, &check).await?;
             (container, problem)
         } else {
             return Ok(());
         };
-        let (container, problem) = checked;
-        let said = container.log_tail(SAID).await.join("; ");
+        let output = container.log_tail(LOG_LINES).await.join("; ");
         container.remove().await;
         match problem {
             None => Ok(()),
-            Some(problem) if said.is_empty() => Err(PolicyFailure(problem).into()),
-            Some(problem) => Err(PolicyFailure(format!("{problem}: {said}")).into()),
+            Some(problem) if output.is_empty() => Err(PolicyFailure(problem).into()),
+            Some(problem) => Err(PolicyFailure(format!("{problem}: {output}")).into()),
         }
     }
 
-    // The check is run here rather than by Docker, which asks for the first time after its interval.
-    async fn healthy(
+    // The check runs here rather than in Docker, which waits for its interval before the first run.
+    async fn unhealthy(
         &self,
         container: &Container,
         check: &[String],
     ) -> anyhow::Result<Option<String>> {
         let check: Vec<_> = check.iter().map(String::as_str).collect();
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             match container.ended().await? {
-                // A container that does its work and ends has nothing to be asked.
+                // A container that exits when its work is done has no health to check.
                 Some(0) => return Ok(None),
                 Some(code) => {
                     return Ok(Some(format!(
-                        "a container of the patched image ended with exit code {code}"
+                        "a container of the patched image exited with code {code}"
                     )));
                 }
                 None => {}
             }
-            let left = self.limit.saturating_sub(begun.elapsed());
-            // A check may hang, as whatever it asks may.
+            let left = self.timeout.saturating_sub(started.elapsed());
+            // A check may hang.
             match tokio::time::timeout(left, container.exec(&check)).await {
                 Ok(Ok(done)) if done.code == 0 => return Ok(None),
                 Ok(_) => {}
                 Err(_) => {
-                    let seconds = self.limit.as_secs();
-                    return Ok(Some(format!(
-                        "the health check of the patched image had not passed after {seconds} s"
-                    )));
+                    return Ok(Some(
+                        self.timed_out("the health check of the patched image"),
+                    ));
                 }
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
+    }
+
+    fn timed_out(&self, test: &str) -> String {
+        let seconds = self.timeout.as_secs();
+        format!("{test} timed out after {seconds}s (`smoke-timeout`)")
     }
 }
 

@@ -1,4 +1,4 @@
-//! What can be mended: the installed packages that have an update.
+//! What can be fixed: the installed packages that have an update.
 
 mod library;
 #[cfg(test)]
@@ -13,7 +13,7 @@ use trivy::report::Vulnerability;
 
 pub(crate) use library::{Library, PYTHON};
 
-/// Words in the names of the distributions whose packages Copa can update
+/// Parts of the names of the distributions whose packages Copa can update
 /// (project-copacetic/copacetic, pkg/utils/os.go).
 const FAMILIES: &[&str] = &[
     "alpine",
@@ -31,7 +31,7 @@ const FAMILIES: &[&str] = &[
     "opensuse",
 ];
 
-/// Packages to update, each with the findings that this mends.
+/// Packages to update, each with the findings that this fixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     family: String,
@@ -41,7 +41,7 @@ pub(crate) struct Plan {
     libraries: Vec<Library>,
 }
 
-/// A finding that an update mends.
+/// A finding that an update fixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fix {
     id: String,
@@ -50,12 +50,11 @@ struct Fix {
 }
 
 impl Plan {
-    /// The updates that `report` knows of, of packages that are installed; those of Python are among them
-    /// if `libraries` are wanted.
+    /// The updates in `report` of packages that `image` has installed, with `libraries` those of Python as well.
     ///
     /// # Errors
-    /// When there are some, of a distribution that Copa can't update.
-    pub(crate) fn of(report: &Report, image: &ImageInfo, libraries: bool) -> anyhow::Result<Self> {
+    /// When there are some, of a distribution that Copa does not support.
+    pub(crate) fn new(report: &Report, image: &ImageInfo, libraries: bool) -> anyhow::Result<Self> {
         let mut packages: BTreeMap<String, Vec<Fix>> = BTreeMap::new();
         let systems = report.results.iter().filter(|r| r.class == "os-pkgs");
         for result in systems {
@@ -81,17 +80,17 @@ impl Plan {
         let known = FAMILIES.iter().any(|family| os.family.contains(family));
         if !packages.is_empty() && os.family.is_empty() {
             anyhow::bail!(
-                "the report does not say of which distribution the packages are (`Metadata.OS`); leave `report` empty, and the image is scanned"
+                "the report does not name the distribution of the packages (`Metadata.OS`); leave `report` empty to scan the image"
             );
         }
         if !packages.is_empty() && !known {
             anyhow::bail!(
-                "Copa can't update packages of {} {}: rebuild the image on a newer base",
+                "Copa does not support packages of {} {}; rebuild the image on a newer base",
                 os.family,
                 os.name
             );
         }
-        // Copa compares the release as text, and would take the tools of another one for `12.15`.
+        // Copa compares the release as text, and would use another release's tools for `12.15`.
         let release = match os.family.as_str() {
             "debian" => os.name.split('.').next().unwrap_or_default().to_owned(),
             _ => os.name,
@@ -102,14 +101,14 @@ impl Plan {
             architecture: image.architecture.clone(),
             packages,
             libraries: if libraries {
-                Library::all(report)
+                Library::in_report(report)
             } else {
                 Vec::new()
             },
         })
     }
 
-    /// Whether there is nothing to mend.
+    /// Whether there is nothing to update.
     pub(crate) fn is_empty(&self) -> bool {
         self.packages.is_empty() && self.libraries.is_empty()
     }
@@ -120,17 +119,17 @@ impl Plan {
         self.packages.keys().map(String::as_str).chain(libraries)
     }
 
-    /// The packages of Python.
+    /// The Python packages.
     pub(crate) fn libraries(&self) -> &[Library] {
         &self.libraries
     }
 
-    /// Whether this is to mend `finding`, of a package of Python.
+    /// Whether this has an update that fixes `finding`, of a Python package.
     pub(crate) fn has_library(&self, finding: &Vulnerability) -> bool {
-        self.libraries.iter().any(|library| library.mends(finding))
+        self.libraries.iter().any(|library| library.fixes(finding))
     }
 
-    /// The same without packages of Python; `None` if that leaves nothing, or changes nothing.
+    /// The same without Python packages; `None` if that leaves nothing, or changes nothing.
     pub(crate) fn without_libraries(&self) -> Option<Self> {
         let changes = !self.libraries.is_empty() && !self.packages.is_empty();
         changes.then(|| Self {
@@ -139,21 +138,21 @@ impl Plan {
         })
     }
 
-    /// Whether `package` of the distribution is one of them.
+    /// Whether the distribution's `package` is one of them.
     pub(crate) fn has(&self, package: &str) -> bool {
         self.packages.contains_key(package)
     }
 
-    /// The same without `left_out`; `None` if that leaves nothing, or changes nothing.
-    pub(crate) fn without<'p>(&self, left_out: impl IntoIterator<Item = &'p str>) -> Option<Self> {
+    /// The same without the packages `skipped`; `None` if that leaves nothing, or changes nothing.
+    pub(crate) fn without<'p>(&self, skipped: impl IntoIterator<Item = &'p str>) -> Option<Self> {
         let mut rest = self.clone();
-        for package in left_out {
+        for package in skipped {
             rest.packages.remove(package);
         }
         (!rest.packages.is_empty() && rest.packages.len() < self.packages.len()).then_some(rest)
     }
 
-    /// The report that Copa gets: ours, with these packages and nothing else.
+    /// The report that Copa gets: these packages and nothing else.
     pub(crate) fn report(&self, image: &str) -> Value {
         let findings = self.packages.iter().flat_map(|(name, fixes)| {
             fixes.iter().map(move |fix| {

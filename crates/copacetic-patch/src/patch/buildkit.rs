@@ -1,7 +1,7 @@
-//! A BuildKit of our own: a container for the time of the step, reached through Docker's socket.
+//! The step's own BuildKit: a container for the time of the step, reached through Docker's socket.
 //!
-//! It is not privileged and listens on no port. It shares our network namespace, so that it reaches the
-//! loopback port on which Docker's images are served; the steps of a patch use that network too.
+//! It is not privileged and listens on no port. It shares the network namespace of this process, so that it reaches the
+//! loopback port of the local registry; the steps of a patch use that network too.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,9 +13,10 @@ use oci::ImageRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
-const READY_LIMIT: Duration = Duration::from_secs(60);
-const READY_PAUSE: Duration = Duration::from_millis(50);
-/// The exit code of what SIGKILL ended: 128 and the signal's number.
+/// For BuildKit to become ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The exit code of a process that SIGKILL ended: 128 and the signal's number.
 const KILLED: i64 = 137;
 
 /// A running BuildKit.
@@ -26,19 +27,19 @@ pub(crate) struct BuildKit {
 }
 
 impl BuildKit {
-    /// Start one; its socket is made in `folder`.
+    /// Start one, with its socket in `directory`.
     ///
     /// # Errors
-    /// When Docker does not have or get the image, or BuildKit does not come up; nothing is left then.
+    /// When Docker can't pull the image, or BuildKit does not start; its container is removed then.
     pub(crate) async fn start(
         docker: &Docker,
         image: &ImageRef,
-        folder: &Path,
+        directory: &Path,
         run: &str,
     ) -> anyhow::Result<Self> {
         if docker.inspect(image).await?.is_none() {
             docker.pull(image, None).await.with_context(|| {
-                format!("while fetching BuildKit: `buildkit-image` is `{image}`")
+                format!("failed to pull BuildKit's image `{image}` (`buildkit-image`)")
             })?;
         }
         let network = netns::self_container_id()
@@ -59,13 +60,13 @@ impl BuildKit {
         let container = docker
             .start(&spec)
             .await
-            .context("while starting BuildKit")?;
+            .context("failed to start BuildKit")?;
         if let Err(e) = ready(&container).await {
             container.remove().await;
             return Err(e);
         }
-        let socket = folder.join("buildkit.sock");
-        let listener = UnixListener::bind(&socket).context("while opening BuildKit's socket")?;
+        let socket = directory.join("buildkit.sock");
+        let listener = UnixListener::bind(&socket).context("failed to open BuildKit's socket")?;
         let bridge = tokio::spawn(accept(listener, container.clone()));
         Ok(Self {
             container,
@@ -74,22 +75,22 @@ impl BuildKit {
         })
     }
 
-    /// Where Copa reaches it.
+    /// The address at which Copa reaches it.
     pub(crate) fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
 
-    /// How it ended, if it did.
-    pub(crate) async fn end(&self) -> Option<String> {
-        // Docker that does not say is no reason to blame BuildKit.
+    /// How it exited, if it did.
+    pub(crate) async fn exit(&self) -> Option<String> {
+        // If Docker does not answer, BuildKit is not to blame.
         let code = self.container.ended().await.ok()??;
         let killed = if code == KILLED {
-            ": it was killed, most often for want of memory"
+            ": it was killed, most often for lack of memory"
         } else {
             ""
         };
         Some(format!(
-            "BuildKit ended with exit code {code} in the midst of it{killed}"
+            "BuildKit exited with code {code} during the patch{killed}"
         ))
     }
 
@@ -101,30 +102,30 @@ impl BuildKit {
 }
 
 async fn ready(container: &Container) -> anyhow::Result<()> {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
-        let asked = container.exec(&["buildctl", "debug", "workers"]).await;
-        if asked.as_ref().is_ok_and(|answer| answer.code == 0) {
+        let workers = container.exec(&["buildctl", "debug", "workers"]).await;
+        if workers.as_ref().is_ok_and(|done| done.code == 0) {
             return Ok(());
         }
-        let ended = container.ended().await?.is_some();
-        if ended || begun.elapsed() > READY_LIMIT {
-            let said = container.log_tail(5).await.join("; ");
-            bail!("BuildKit did not come up: {said}; give another one by `buildkit-address`");
+        let exited = container.ended().await?.is_some();
+        if exited || started.elapsed() > READY_TIMEOUT {
+            let output = container.log_tail(5).await.join("; ");
+            bail!("BuildKit did not start: {output}; set `buildkit-address` to use another one");
         }
-        tokio::time::sleep(READY_PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 async fn accept(listener: UnixListener, container: Container) {
     while let Ok((stream, _)) = listener.accept().await {
         let container = container.clone();
-        // A connection that breaks is Copa's to report: it has the other end.
+        // Copa has the other end, and reports a broken connection.
         tokio::spawn(async move { pipe(stream, &container).await.ok() });
     }
 }
 
-// One connection of Copa's, carried by `buildctl dial-stdio` in the container.
+// One connection of Copa, carried by `buildctl dial-stdio` in the container.
 async fn pipe(stream: UnixStream, container: &Container) -> anyhow::Result<()> {
     let mut inner = container.exec_stream(&["buildctl", "dial-stdio"]).await?;
     let (mut read, mut write) = stream.into_split();

@@ -1,69 +1,50 @@
-//! The step from an image that nobody can see to one with a tag.
+//! The tags of a verified image.
 
 use anyhow::{Context as _, bail};
 use oci::{Digest, ImageRef, Registry};
 
-use crate::job::{Job, Source};
-use crate::proof::Proof;
-use crate::stage::Staged;
-use crate::vex;
+use super::vex;
+use crate::patch::PatchedImage;
+use crate::targets::{ImagePatch, Source};
+use crate::verify::Comparison;
 
-/// Runs at once that may take the number that we wanted.
-const RACES: usize = 5;
+/// Concurrent runs that may take the next number first.
+const ATTEMPTS: usize = 5;
 
-/// What was promoted.
+/// A patched image with its tags.
 pub(crate) struct Promoted {
     /// The digest of the manifest in the registry, or the id in Docker.
     pub(crate) digest: String,
-    /// The tag that never moves.
+    /// The tag that never moves, if it was pushed.
     pub(crate) incremental: Option<String>,
     pub(crate) vex: serde_json::Value,
 }
 
-/// Try a container of the image, if there is anything to try in it.
+/// Give the image its tags, in its registry or in Docker; `patched-tag` is set last.
 ///
 /// # Errors
-/// `PolicyFailure` when it does not work; anything else when that can't be found out.
-pub(crate) async fn tried(job: &Job<'_, '_>, staged: &Staged) -> anyhow::Result<()> {
-    let session = job.session;
-    let (smoke, image) = (&session.request.smoke, &staged.image.info);
-    if !smoke.is_wanted(image) {
-        return Ok(());
-    }
-    let name = staged.in_docker(job).await?;
-    smoke.test(&session.docker, name, image, &session.id).await
-}
-
-/// Give the image its tags, if its `trial` ended well: what fails before that leaves every tag as it was.
-///
-/// # Errors
-/// When it does not work, or can't be pushed.
+/// When it can't be tagged or pushed.
 pub(crate) async fn promote(
-    job: &Job<'_, '_>,
-    staged: &Staged,
-    proof: &Proof,
-    trial: anyhow::Result<()>,
+    patch: &ImagePatch<'_, '_>,
+    patched_image: &PatchedImage,
+    comparison: &Comparison,
 ) -> anyhow::Result<Promoted> {
-    let session = job.session;
-    let to_registry = session.request.push;
-    trial.with_context(|| format!("`{}` is untouched", job.order.patched))?;
-    match &job.source {
-        Source::Registry { registry, manifest } if to_registry => {
-            push(job, staged, proof, registry, &manifest.bytes).await
-        }
-        _ => {
-            let name = staged.in_docker(job).await?;
-            session.docker.tag(name, &job.order.patched).await?;
-            let found = session.docker.inspect(&job.order.patched).await?;
-            let id = found.context("Docker lost the patched image")?.id;
-            let vex = vex::document(&job.order.patched, &id, false, &proof.difference, &now());
-            Ok(Promoted {
-                digest: id,
-                incremental: None,
-                vex,
-            })
-        }
+    let session = patch.session;
+    if let (true, Source::Registry { registry, manifest }) = (session.request.push, &patch.source) {
+        return push(patch, patched_image, comparison, registry, &manifest.bytes).await;
     }
+    let patched = &patch.target.patched;
+    let name = patched_image.in_docker(patch).await?;
+    session.docker.tag(name, patched).await?;
+    let image = session.docker.inspect(patched).await?;
+    let id = image
+        .context("the patched image is missing from Docker")?
+        .id;
+    Ok(Promoted {
+        vex: vex::document(patched, &id, false, comparison, &now()),
+        digest: id,
+        incremental: None,
+    })
 }
 
 fn now() -> String {
@@ -71,20 +52,20 @@ fn now() -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-// The layers that the image had are in the repository: only what is new is sent. Then the manifest, which
-// has no tag yet, and last the tags.
+// The original's layers are in the repository: only new blobs are pushed. Then the manifest without a tag, the document,
+// and last the tags.
 async fn push(
-    job: &Job<'_, '_>,
-    staged: &Staged,
-    proof: &Proof,
+    patch: &ImagePatch<'_, '_>,
+    patched_image: &PatchedImage,
+    comparison: &Comparison,
     registry: &Registry,
     original: &[u8],
 ) -> anyhow::Result<Promoted> {
-    let session = job.session;
-    let patched = &job.order.patched;
+    let session = patch.session;
+    let patched = &patch.target.patched;
     let repository = patched.repository();
-    let original: oci::Manifest = serde_json::from_slice(original).context("in a manifest")?;
-    let manifest = &staged.image.manifest;
+    let original: oci::Manifest = serde_json::from_slice(original).context("invalid manifest")?;
+    let manifest = &patched_image.image.manifest;
     for blob in manifest.layers.iter().chain([&manifest.config]) {
         let known = original
             .layers
@@ -96,18 +77,18 @@ async fn push(
         }
     }
     let digest = registry.push_manifest(repository, manifest, None).await?;
-    let vex = vex::document(patched, digest.as_str(), true, &proof.difference, &now());
+    let vex = vex::document(patched, digest.as_str(), true, comparison, &now());
     if session.request.vex.attach {
-        attach(job, registry, &digest, manifest, &vex)
+        attach(patch, registry, &digest, manifest, &vex)
             .await
-            .context("while attaching the OpenVEX document")?;
+            .context("failed to attach the OpenVEX document")?;
     }
     let mut incremental = number(registry, patched, manifest, &digest).await?;
     let tag = patched.tag().context("the patched image has no tag")?;
     registry
         .push_manifest(repository, manifest, Some(tag))
         .await?;
-    // A run that looked for a number when we did may have taken it after all.
+    // A concurrent run may have taken the same number after all.
     if !is_at(registry, repository, &incremental, &digest).await? {
         incremental = number(registry, patched, manifest, &digest).await?;
     }
@@ -122,7 +103,7 @@ async fn push(
     })
 }
 
-// `{patched-tag}-N`, one more than the highest: a tag that was given is never given again.
+// Push `{patched-tag}-N`, one more than the highest N: a number is never used twice.
 async fn number(
     registry: &Registry,
     patched: &ImageRef,
@@ -131,7 +112,7 @@ async fn number(
 ) -> anyhow::Result<String> {
     let repository = patched.repository();
     let prefix = format!("{}-", patched.tag().unwrap_or_default());
-    for _ in 0..RACES {
+    for _ in 0..ATTEMPTS {
         let tags = registry.tags(repository).await?;
         let tag = format!("{prefix}{}", highest(&tags, &prefix) + 1);
         let taken = registry.manifest(repository, &tag).await?;
@@ -141,12 +122,14 @@ async fn number(
         registry
             .push_manifest(repository, manifest, Some(&tag))
             .await?;
-        // Another run may have had the same thought: the later one has the tag, and this one goes on.
+        // Of two concurrent runs with the same number, the later one has the tag; the other takes the next.
         if is_at(registry, repository, &tag, digest).await? {
             return Ok(tag);
         }
     }
-    bail!("other runs take every number of `{patched}`; run one at a time (`concurrency`)")
+    bail!(
+        "concurrent runs took {ATTEMPTS} numbers of `{patched}`; run one at a time (`concurrency`)"
+    )
 }
 
 async fn is_at(
@@ -155,8 +138,8 @@ async fn is_at(
     tag: &str,
     digest: &Digest,
 ) -> anyhow::Result<bool> {
-    let there = registry.manifest(repository, tag).await?;
-    Ok(there.is_some_and(|there| there.digest == *digest))
+    let current = registry.manifest(repository, tag).await?;
+    Ok(current.is_some_and(|current| current.digest == *digest))
 }
 
 fn highest(tags: &[String], prefix: &str) -> u64 {
@@ -168,14 +151,14 @@ fn highest(tags: &[String], prefix: &str) -> u64 {
 
 // github.com/opencontainers/image-spec, manifest.md, guidelines for artifact usage.
 async fn attach(
-    job: &Job<'_, '_>,
+    patch: &ImagePatch<'_, '_>,
     registry: &Registry,
     digest: &Digest,
     image: &oci::Manifest,
     document: &serde_json::Value,
 ) -> anyhow::Result<()> {
-    let local = &job.session.local;
-    let repository = job.order.patched.repository();
+    let local = &patch.session.local;
+    let repository = patch.target.patched.repository();
     let send = async |media_type: &str, bytes: Vec<u8>| {
         let blob = local.put_blob(&bytes)?;
         let file = local.fetch(blob.as_str()).await?;
@@ -197,7 +180,7 @@ async fn attach(
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_next_number_is_one_that_was_never_given() {
+    fn the_next_number_was_never_used() {
         let tags = [
             "1-patched",
             "1-patched-2",

@@ -1,23 +1,23 @@
-//! The packages of Python in an image: where they are, and which version mends them.
+//! Python packages in an image: where they are, and which version fixes them.
 
 use std::str::FromStr as _;
 
 use pep440_rs::Version;
 
-/// Where a package lies.
+/// Where a package is installed; both without the leading `/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place<'p> {
-    /// The folder of the virtual environment, `opt/venv`; empty for the Python of the image itself.
+pub(crate) struct Location<'p> {
+    /// The directory of the virtual environment, `opt/venv`; empty for the image's own Python.
     pub(crate) environment: &'p str,
-    /// Its folder `site-packages`.
-    pub(crate) folder: &'p str,
+    /// Its directory `site-packages`.
+    pub(crate) site_packages: &'p str,
 }
 
-impl<'p> Place<'p> {
-    /// Of the file that names the package, as Trivy writes it:
-    /// `opt/venv/lib/python3.13/site-packages/flask-3.0.0.dist-info/METADATA`. `None` for a package that
-    /// lies inside another one, or where a distribution keeps its own.
-    pub(crate) fn of(path: &'p str) -> Option<Self> {
+impl<'p> Location<'p> {
+    /// From the package's metadata file, as Trivy writes it:
+    /// `opt/venv/lib/python3.13/site-packages/flask-3.0.0.dist-info/METADATA`. `None` for a package that is vendored
+    /// in another one, or that the distribution installed.
+    pub(crate) fn parse(path: &'p str) -> Option<Self> {
         let (before, rest) = path.split_once("/site-packages/")?;
         let own = rest.split('/').next()?;
         if !own.ends_with(".dist-info") && !own.ends_with(".egg-info") {
@@ -28,20 +28,20 @@ impl<'p> Place<'p> {
         let system = root == "usr" || root.starts_with("usr/");
         Some(Self {
             environment: if system { "" } else { root },
-            folder: &path[..before.len() + "/site-packages".len()],
+            site_packages: &path[..before.len() + "/site-packages".len()],
         })
     }
 }
 
-/// A name as the index compares it (packaging.python.org, name normalization).
+/// A name as the package index compares it (packaging.python.org, name normalization).
 pub(crate) fn normalized(name: &str) -> String {
     let lower = name.to_lowercase();
-    let words = lower.split(['-', '_', '.']).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join("-")
+    let parts = lower.split(['-', '_', '.']).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("-")
 }
 
-/// The lowest version of `fixed` (`2.2.3, 3.0.6`) that is above `installed` and of the same major version.
-pub(crate) fn step(installed: &str, fixed: &str) -> Option<Version> {
+/// The lowest version of `fixed` (`2.2.3, 3.0.6`) that is above `installed` and has the same major version.
+pub(crate) fn minor_update(installed: &str, fixed: &str) -> Option<Version> {
     let installed = Version::from_str(installed).ok()?;
     let offered = fixed
         .split(',')
@@ -59,8 +59,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_a_package_lies() {
-        let of = |path| Place::of(path).map(|place| (place.environment, place.folder));
+    fn where_a_package_is_installed() {
+        let of = |path| Location::parse(path).map(|l| (l.environment, l.site_packages));
         let table = [
             (
                 "opt/venv/lib/python3.13/site-packages/flask-3.0.0.dist-info/METADATA",
@@ -77,13 +77,13 @@ mod tests {
             ("usr/lib/python3/dist-packages/six-1.17.0.egg-info", None),
             ("app/requirements.txt", None),
         ];
-        for (path, place) in table {
-            assert_eq!(of(path), place, "{path}");
+        for (path, expected) in table {
+            assert_eq!(of(path), expected, "{path}");
         }
     }
 
     #[test]
-    fn a_step_stays_within_the_major_version() {
+    fn an_update_stays_within_the_major_version() {
         let table = [
             ("2.2.2", "2.2.3, 3.0.6", Some("2.2.3")),
             ("2.2.2", "3.0.6", None),
@@ -93,14 +93,14 @@ mod tests {
             ("1.0", "", None),
             ("unknown", "1.0", None),
         ];
-        for (installed, fixed, found) in table {
-            let step = step(installed, fixed).map(|version| version.to_string());
-            assert_eq!(step.as_deref(), found, "{installed} {fixed}");
+        for (installed, fixed, expected) in table {
+            let update = minor_update(installed, fixed).map(|version| version.to_string());
+            assert_eq!(update.as_deref(), expected, "{installed} {fixed}");
         }
     }
 
     #[test]
-    fn names_are_compared_as_the_index_does() {
+    fn names_are_compared_as_in_the_index() {
         for name in [
             "Typing_Extensions",
             "typing.extensions",

@@ -1,0 +1,99 @@
+//! The labels and annotations that say what a patched image was made from.
+
+use anyhow::Context as _;
+use docker::ImageInfo;
+use oci::ImageRef;
+use serde_json::{Map, Value};
+
+/// The label in which Copa notes the image that it patched: here, a name on a loopback port of this run.
+const BASE: &str = "BaseImage";
+/// What precedes `name` and `digest` of the original (project-copacetic/copacetic, issue 1678).
+const ORIGIN: &str = "sh.copa.patch.origin.";
+
+/// What a patched image was made from.
+pub(crate) struct Lineage([(String, String); 3]);
+
+impl Lineage {
+    /// Of a patch of `image`, which is called `name` and identified by `digest`.
+    pub(crate) fn new(image: &ImageInfo, name: &ImageRef, digest: &str) -> Self {
+        // An image that was patched before keeps the base that Copa starts from.
+        let base = image.config.labels.get(BASE).cloned();
+        Self([
+            (BASE.to_owned(), base.unwrap_or_else(|| name.to_string())),
+            (format!("{ORIGIN}name"), name.to_string()),
+            (format!("{ORIGIN}digest"), digest.to_owned()),
+        ])
+    }
+
+    /// The annotations of the manifest.
+    pub(crate) fn annotations(self) -> impl Iterator<Item = (String, String)> {
+        let [_, origin @ ..] = self.0;
+        origin.into_iter()
+    }
+
+    /// The image configuration `config` with the labels.
+    ///
+    /// Copa notes the name under which it got the image, which means nothing beyond this run, and under `labels`,
+    /// which only Docker reads: the specification writes `Labels`.
+    pub(crate) fn label(&self, config: &[u8]) -> anyhow::Result<Vec<u8>> {
+        const INVALID: &str = "invalid image configuration";
+        let mut json: Value = serde_json::from_slice(config).context(INVALID)?;
+        let fields = json.as_object_mut().context(INVALID)?;
+        let config = fields.entry("config").or_insert_with(|| Map::new().into());
+        let config = config.as_object_mut().context(INVALID)?;
+        let mut labels = Map::new();
+        for name in ["labels", "Labels"] {
+            if let Some(Value::Object(known)) = config.remove(name) {
+                labels.extend(known);
+            }
+        }
+        for (name, value) in &self.0 {
+            labels.insert(name.clone(), value.clone().into());
+        }
+        config.insert("Labels".into(), labels.into());
+        serde_json::to_vec(&json).context("failed to serialize the image configuration")
+    }
+}
+
+/// Whether a patch may set the label `name`.
+pub(crate) fn is_lineage(name: &str) -> bool {
+    name == BASE || name.starts_with(ORIGIN)
+}
+
+/// The digest or id of the image that `image` was patched from.
+pub(crate) fn origin_digest(image: &ImageInfo) -> Option<&str> {
+    let digest = image.config.labels.get(&format!("{ORIGIN}digest"));
+    digest.map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lineage_is_written_where_the_specification_has_labels() {
+        let config = br#"{"config": {"User": "1", "Labels": {"team": "web"}, "labels": {"BaseImage": "127.0.0.1:1/x"}}}"#;
+        let lineage = Lineage([
+            ("BaseImage".to_owned(), "app:1".to_owned()),
+            ("sh.copa.patch.origin.name".to_owned(), "app:1".to_owned()),
+            (
+                "sh.copa.patch.origin.digest".to_owned(),
+                "sha256:a".to_owned(),
+            ),
+        ]);
+        let json: Value = serde_json::from_slice(&lineage.label(config).unwrap()).unwrap();
+        insta::assert_json_snapshot!(json, @r#"
+        {
+          "config": {
+            "Labels": {
+              "BaseImage": "app:1",
+              "sh.copa.patch.origin.digest": "sha256:a",
+              "sh.copa.patch.origin.name": "app:1",
+              "team": "web"
+            },
+            "User": "1"
+          }
+        }
+        "#);
+    }
+}

@@ -1,0 +1,11 @@
+//! The patch itself: Copa updates packages into an image that has no tag yet.
+
+mod buildkit;
+mod copa;
+mod patched_image;
+pub(crate) mod plan;
+pub(crate) mod python;
+
+pub(crate) use buildkit::BuildKit;
+pub(crate) use patched_image::PatchedImage;
+pub(crate) use plan::Plan;

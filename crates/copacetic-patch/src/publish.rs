@@ -1,0 +1,8 @@
+//! What a verified patch changes outside of this run: tags, the OpenVEX document, an issue, the Security tab.
+
+pub(crate) mod code_scanning;
+pub(crate) mod issue;
+mod promote;
+mod vex;
+
+pub(crate) use promote::{Promoted, promote};

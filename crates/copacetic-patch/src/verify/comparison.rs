@@ -1,0 +1,210 @@
+//! The reports before and after the patch compared.
+
+mod report_index;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trivy::report::{Package, Vulnerability};
+use trivy::{Report, Severity};
+
+use super::Counts;
+use crate::patch::Plan;
+use crate::patch::python::{self, Location};
+use report_index::{ReportIndex, version};
+
+/// A finding that the patched image still has.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Remaining {
+    pub(crate) finding: Vulnerability,
+    pub(crate) reason: String,
+    /// Whether the plan had an update that fixes it.
+    pub(crate) planned: bool,
+}
+
+/// A package that has another version now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Updated {
+    pub(crate) package: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    /// Its package URL now.
+    pub(crate) purl: String,
+}
+
+/// What the patch changed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Comparison {
+    pub(crate) fixed: Vec<Vulnerability>,
+    pub(crate) remaining: Vec<Remaining>,
+    pub(crate) updated: Vec<Updated>,
+    /// Names of new packages.
+    pub(crate) added: Vec<String>,
+    /// Names of packages that are gone.
+    pub(crate) removed: Vec<String>,
+    /// Findings that only the later report has; they are among `remaining` too.
+    pub(crate) new: Vec<Vulnerability>,
+    /// Findings that are gone although their package is the same: the other database did not have them.
+    pub(crate) forgotten: Vec<Vulnerability>,
+}
+
+impl Comparison {
+    /// Compare the reports before and after `plan`, whose packages in `skipped` were not updated; findings of
+    /// `suppressed` (package and id) do not count.
+    pub(crate) fn new(
+        before: &Report,
+        after: &Report,
+        plan: &Plan,
+        skipped: &BTreeMap<String, String>,
+        suppressed: &BTreeSet<(String, String)>,
+    ) -> Self {
+        let was = ReportIndex::new(before, suppressed);
+        let is = ReportIndex::new(after, suppressed);
+        let gone = missing(&was, &is);
+        let (forgotten, fixed) = gone.into_iter().partition(|v| is.has_package_of(v));
+        let absent = |from: &ReportIndex<'_>, other: &ReportIndex<'_>| {
+            let packages = from.packages.iter();
+            packages
+                .filter(|(key, _)| !other.packages.contains_key(*key))
+                .map(|(_, package)| package.name.clone())
+                .collect()
+        };
+        let update = |(key, to): (&_, &&Package)| {
+            let from = was.packages.get(key)?;
+            (version(from) != version(to)).then(|| Updated {
+                package: to.name.clone(),
+                from: version(from).to_owned(),
+                to: version(to).to_owned(),
+                purl: to.identifier.purl.clone(),
+            })
+        };
+        let remaining = is.findings.values().map(|(v, system)| Remaining {
+            finding: (*v).clone(),
+            reason: reason(v, *system, skipped),
+            planned: if *system {
+                !v.fixed_version.is_empty() && plan.has(&v.package)
+            } else {
+                plan.has_library(v)
+            },
+        });
+        Self {
+            fixed,
+            forgotten,
+            remaining: remaining.collect(),
+            updated: is.packages.iter().filter_map(update).collect(),
+            added: absent(&is, &was),
+            removed: absent(&was, &is),
+            new: missing(&is, &was),
+        }
+    }
+
+    /// The findings before the patch.
+    pub(crate) fn before(&self) -> Counts {
+        let remaining = self.remaining.iter().map(|remaining| &remaining.finding);
+        let old = remaining.filter(|finding| !self.new.contains(finding));
+        old.chain(&self.fixed).map(|v| v.severity).collect()
+    }
+
+    /// The findings after it.
+    pub(crate) fn after(&self) -> Counts {
+        let remaining = self.remaining.iter();
+        remaining.map(|r| r.finding.severity).collect()
+    }
+
+    /// Whether both databases had the same: each finding came or went with its package.
+    pub(crate) fn is_of_one_database(&self) -> bool {
+        self.new.is_empty() && self.forgotten.is_empty()
+    }
+
+    /// Whether a finding remains that the plan had an update for.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.remaining.iter().any(|remaining| remaining.planned)
+    }
+
+    /// Why the patched image must not replace the original, if it must not.
+    pub(crate) fn objection(&self) -> Option<String> {
+        if !self.added.is_empty() {
+            let added = self.added.join(", ");
+            Some(format!("the patch installed new packages: {added}"))
+        } else if !self.removed.is_empty() {
+            let removed = self.removed.join(", ");
+            Some(format!("the patch removed packages: {removed}"))
+        } else if !self.new.is_empty() {
+            let new = self.new.iter();
+            let new: Vec<_> = new.map(|v| format!("{} in {}", v.id, v.package)).collect();
+            let new = new.join(", ");
+            Some(format!("the patched image has new findings: {new}"))
+        } else if self.fixed.is_empty() {
+            Some("the patch fixed no findings".into())
+        } else {
+            None
+        }
+    }
+
+    /// The numbers of findings before and after, by severity, worst first, without empty rows.
+    pub(crate) fn by_severity(&self) -> Vec<(Severity, usize, usize)> {
+        Counts::rows(self.before(), self.after()).collect()
+    }
+}
+
+// The findings of `from` that `other` does not have.
+fn missing(from: &ReportIndex<'_>, other: &ReportIndex<'_>) -> Vec<Vulnerability> {
+    let findings = from.findings.iter();
+    findings
+        .filter(|(key, _)| !other.findings.contains_key(*key))
+        .map(|(_, (v, _))| (*v).clone())
+        .collect()
+}
+
+/// How many findings of a report a comparison counts: those of `suppressed` (package and id) are excluded.
+pub(crate) fn findings(report: &Report, suppressed: &BTreeSet<(String, String)>) -> Counts {
+    let index = ReportIndex::new(report, suppressed);
+    index.findings.values().map(|(v, _)| v.severity).collect()
+}
+
+/// Whether both reports list the same packages, of the distribution and of Python, in the same versions.
+pub(crate) fn same_packages(one: &Report, other: &Report) -> bool {
+    let list = |report: &Report| -> Vec<_> {
+        let index = ReportIndex::new(report, &BTreeSet::new());
+        let packages = index.packages.into_iter();
+        let named = packages.map(|((directory, name), package)| {
+            (directory.to_owned(), name, version(package).to_owned())
+        });
+        named.collect()
+    };
+    list(one) == list(other)
+}
+
+fn reason(v: &Vulnerability, system: bool, skipped: &BTreeMap<String, String>) -> String {
+    let fixable = !v.fixed_version.is_empty();
+    if !system {
+        return library_reason(v, skipped);
+    }
+    if let Some(reason) = skipped.get(&v.package).filter(|_| fixable) {
+        return reason.clone();
+    }
+    let reason = match v.status.as_str() {
+        _ if fixable => "the update is held back or not in the archive",
+        "will_not_fix" => "the distribution will not fix it",
+        "fix_deferred" => "the distribution has deferred the fix",
+        "end_of_life" => "the distribution has reached end of life",
+        "under_investigation" => "the distribution is investigating it",
+        _ => "there is no fixed version yet",
+    };
+    reason.into()
+}
+
+fn library_reason(v: &Vulnerability, skipped: &BTreeMap<String, String>) -> String {
+    if v.fixed_version.is_empty() || Location::parse(&v.package_path).is_none() {
+        return "it is not in a package of the distribution".into();
+    }
+    if python::minor_update(&v.installed_version, &v.fixed_version).is_none() {
+        let fixed = &v.fixed_version;
+        return format!("only another major version fixes it ({fixed}); rebuild the image with it");
+    }
+    let reason = skipped.get(&v.package).cloned();
+    reason.unwrap_or_else(|| {
+        "it is a Python package; set `package-types: os,library`, or rebuild the image".into()
+    })
+}

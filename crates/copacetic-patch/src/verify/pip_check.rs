@@ -1,0 +1,109 @@
+//! Conflicts between Python packages that the patch introduced.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use docker::ContainerSpec;
+use oci::ImageRef;
+
+use crate::patch::{PatchedImage, Plan};
+use crate::session::Session;
+use crate::targets::{ImagePatch, Source};
+
+/// Lines of pip's output that are read.
+const LINES: usize = 100;
+/// Of one check.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What `pip check` reports of the patched image but not of the original; `None` if nothing, or if the plan has no
+/// Python packages.
+///
+/// # Errors
+/// When the images can't be loaded into Docker, or Docker does not report how pip exited.
+pub(crate) async fn objection(
+    patch: &ImagePatch<'_, '_>,
+    patched_image: &PatchedImage,
+    plan: &Plan,
+) -> anyhow::Result<Option<String>> {
+    let environments: BTreeSet<_> = plan
+        .libraries()
+        .iter()
+        .map(|library| library.environment.as_str())
+        .collect();
+    let session = patch.session;
+    for environment in environments {
+        let name = patched_image.in_docker(patch).await?;
+        let mut conflicts = check(session, name, environment).await?;
+        if conflicts.is_empty() {
+            continue;
+        }
+        let before = check(session, &original(patch).await?, environment).await?;
+        conflicts.retain(|line| !before.contains(line));
+        if !conflicts.is_empty() {
+            let conflicts = conflicts.join("; ");
+            return Ok(Some(format!("`pip check` reports: {conflicts}")));
+        }
+    }
+    Ok(None)
+}
+
+// The original's name in Docker, where a registry's image is loaded for the time of the run.
+async fn original(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageRef> {
+    let session = patch.session;
+    let image = &patch.target.image;
+    if let (Source::Registry { .. }, Some(stored)) = (
+        &patch.source,
+        session.local.image(patch.served().await?).await?,
+    ) {
+        let name = image.with_tag(&format!("staging-{}-original", session.id))?;
+        session.remove_at_end(name.clone());
+        session
+            .docker
+            .load(&session.local, &stored, &name, 0)
+            .await?;
+        return Ok(name);
+    }
+    Ok(image.clone())
+}
+
+// The conflicts that pip reports in `environment`, a directory without its leading `/`; empty for the image's own pip.
+async fn check(
+    session: &Session<'_>,
+    image: &ImageRef,
+    environment: &str,
+) -> anyhow::Result<Vec<String>> {
+    let pip = if environment.is_empty() {
+        "pip".to_owned()
+    } else {
+        format!("/{environment}/bin/pip")
+    };
+    let spec = ContainerSpec {
+        image: image.to_string(),
+        entrypoint: vec![pip.clone()],
+        cmd: vec!["check".into()],
+        env: vec!["PIP_DISABLE_PIP_VERSION_CHECK=1".into()],
+        network: Some("none".into()),
+        cap_drop: vec!["ALL".into()],
+        run: session.id.clone(),
+        ..ContainerSpec::default()
+    };
+    let container = match session.docker.start(&spec).await {
+        Ok(container) => container,
+        // Without pip, it is unknown whether the packages fit together.
+        Err(e) => return Ok(vec![format!("failed to run `{pip}`: {e:#}")]),
+    };
+    let exit = tokio::time::timeout(TIMEOUT, container.wait()).await;
+    let output = container.log_tail(LINES).await;
+    container.remove().await;
+    let Ok(code) = exit else {
+        let seconds = TIMEOUT.as_secs();
+        return Ok(vec![format!("`{pip} check` timed out after {seconds}s")]);
+    };
+    if code? == 0 {
+        return Ok(Vec::new());
+    }
+    let conflicts = output
+        .into_iter()
+        .filter(|line| !line.is_empty() && !line.starts_with("WARNING:"));
+    Ok(conflicts.collect())
+}
