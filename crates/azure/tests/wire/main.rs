@@ -62,7 +62,7 @@ fn entra(ctx: &Context, azure: &Azure) -> Entra {
 }
 
 fn manager(ctx: &Context, azure: &Azure) -> ResourceManager {
-    manager_of(&directory(ctx, azure), azure)
+    manager_of(&entra(ctx, azure), azure)
 }
 
 fn manager_of(entra: &Entra, azure: &Azure) -> ResourceManager {
