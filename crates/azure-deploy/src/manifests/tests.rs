@@ -28,7 +28,7 @@ fn images_are_matched_in_every_kind_of_pod_by_their_repository() {
     );
     assert_eq!(
         manifests.images(),
-        ["seaworthy.azurecr.io/a@sha256:0", "localhost:5077/b:1"]
+        ["localhost:5077/b:1", "seaworthy.azurecr.io/a@sha256:0"]
     );
 }
 
