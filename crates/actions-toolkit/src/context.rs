@@ -72,7 +72,7 @@ impl Context {
         &self.report
     }
 
-    /// What the runner says of the run.
+    /// The facts of the run, from the runner.
     pub fn github(&self) -> GithubEnv<'_> {
         GithubEnv(&self.env)
     }

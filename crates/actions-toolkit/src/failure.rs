@@ -44,7 +44,7 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// The status that `error` calls for, whatever context was added to it.
+    /// The status of `error`, independent of the context that was added to it.
     pub fn from_error(error: &anyhow::Error) -> Self {
         if error.downcast_ref::<BadInput>().is_some() {
             Self::BadInput

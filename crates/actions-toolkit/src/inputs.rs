@@ -118,7 +118,7 @@ impl Inputs {
     /// The value of `name` by its type.
     ///
     /// # Errors
-    /// [`BadInput`] with what the type says of it.
+    /// [`BadInput`] with the message of the type.
     pub fn value<T: Value>(&self, name: &'static str, scope: &Scope<'_>) -> Result<T, BadInput> {
         let bad = |problem| BadInput::new(name, problem);
         match self.text(name) {

@@ -12,7 +12,7 @@ use crate::{Action, Env, Log, text};
 const SUMMARY_LIMIT: usize = 1024 * 1024;
 const CUT_NOTE: &str = "\n\n> This summary was cut at GitHub's limit of 1 MiB.\n";
 
-/// Outputs and summary, gathered while the action runs and written once at its end, whatever the end.
+/// Outputs and summary, gathered while the action runs and written once at its end, on every path.
 #[derive(Debug, Default)]
 pub struct Report(Mutex<Content>);
 

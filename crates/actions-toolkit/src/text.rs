@@ -42,7 +42,7 @@ pub fn markdown(text: &str) -> String {
     out
 }
 
-/// Inline code, whatever backticks the text has, also inside a table cell.
+/// Inline code for a text with any backticks, also inside a table cell.
 pub fn code(text: &str) -> String {
     let text = text.replace(['\n', '\r', '\t'], " ").replace('|', "\\|");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
@@ -53,7 +53,7 @@ pub fn code(text: &str) -> String {
     format!("{fence} {text} {fence}")
 }
 
-/// A fenced code block, whatever fences the text has.
+/// A fenced code block for a text with any fences.
 pub fn code_block(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);

@@ -200,7 +200,7 @@ mod tests {
                 "not a uri".into(),
                 "For 'properties/checkout_uri', ",
             ),
-            ("colour", "red".into(), "\"colour\" is not a permitted key."),
+            ("color", "red".into(), "\"color\" is not a permitted key."),
         ] {
             let mut body = good.clone();
             body[field] = value;

@@ -1,4 +1,4 @@
-//! One finding, whatever kind it is of.
+//! One finding of any kind.
 
 use std::sync::Arc;
 

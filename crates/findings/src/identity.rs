@@ -1,6 +1,6 @@
 //! As what a finding is known from one run to the next.
 //!
-//! GitHub tells alerts apart by `partialFingerprints.primaryLocationLineHash` alone; the value is opaque to it.
+//! GitHub distinguishes alerts by `partialFingerprints.primaryLocationLineHash` alone; the value is opaque to it.
 
 use std::collections::HashMap;
 

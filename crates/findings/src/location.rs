@@ -29,7 +29,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// Whole lines of a file; 0 stands for the file as a whole, which is shown on its first line.
+    /// Whole lines of a file; 0 is the file as a whole, which is shown on its first line.
     pub fn new(path: impl Into<String>, line: u32, end_line: u32) -> Self {
         let line = line.max(1);
         Self {

@@ -79,6 +79,18 @@ fn text_checks(outcomes: &mut Vec<Outcome>) {
         }
         Err(e) => broken(outcomes, "typos", &e),
     }
+    let started = Instant::now();
+    let words = progress::step("words of STYLE.md", || words::check(&[]));
+    if let Err(e) = &words {
+        progress::failed(e);
+    }
+    outcomes.push(Outcome {
+        name: "words of STYLE.md".into(),
+        failed: words.is_err(),
+        seconds: started.elapsed().as_secs_f64(),
+        passed: 0,
+        failures: 0,
+    });
     match crates_io::CARGO_SHEAR.provide() {
         Ok(program) => {
             let mut shear = command(&program.to_string_lossy(), ["--locked", "--deny-warnings"]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::duration;
 use crate::{Log, Secret, Workspace, WorkspacePath};
 
-/// What a value may need besides its text.
+/// What a value may need in addition to its text.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
     log: &'a Log,

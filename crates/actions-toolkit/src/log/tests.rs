@@ -63,7 +63,7 @@ fn on_a_terminal_the_log_is_text() {
 }
 
 #[test]
-fn a_childs_commands_are_inert_until_the_guard_ends() {
+fn the_commands_of_a_child_are_inert_until_the_guard_ends() {
     let text = logged(true, |log| log.stop_commands().raw("::error::from a tool"));
     let lines: Vec<_> = text.lines().collect();
     let token = lines[0].strip_prefix("::stop-commands::").unwrap();

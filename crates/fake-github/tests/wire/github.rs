@@ -45,7 +45,7 @@ async fn what_the_schema_does_not_describe_is_refused_in_githubs_words() {
 }
 
 #[tokio::test]
-async fn an_issue_is_opened_labelled_and_closed() {
+async fn an_issue_is_opened_labeled_and_closed() {
     let server = GitHub::start(TOKEN).await.unwrap();
     let issue = json!({"title": "Findings", "labels": ["security"]});
     let number = post(&server, "/issues", issue).await["number"].clone();

@@ -30,7 +30,7 @@ pub(crate) fn requested(request: &Request, outcomes: &[ScanOutcome]) -> Vec<Sbom
         .collect()
 }
 
-/// Write `sboms` on a thread of its own, while the findings are published.
+/// Write `sboms` on another thread, while the findings are published.
 ///
 /// # Errors
 /// When one of them cannot be written.
