@@ -154,7 +154,7 @@ fn the_recipient_of_the_runs_identity_is_checked_first() {
         (
             "tenant-id",
             "contoso.com",
-            "input `tenant-id`: `contoso.com` is no id such as `00000000-0000-0000-0000-000000000000`",
+            "input `tenant-id`: invalid ID `contoso.com`; use a form such as `00000000-0000-0000-0000-000000000000`",
         ),
         (
             "authority-host",
