@@ -1,28 +1,12 @@
-//! The `azure-deploy` action: push, deploy, prove, or go back.
+//! The `azure-deploy` action: push, deploy, and verify that it is healthy, or roll back.
 
-mod access;
 mod action;
-mod announcement;
-mod change;
-mod cluster;
-mod deployment;
-mod diff;
-mod judge;
-mod kustomize;
-mod login;
+mod kubernetes;
 mod manifests;
-mod nodes;
-mod object;
-mod pace;
-mod pods;
-mod push;
 mod report;
 mod request;
 mod rollout;
-mod serving;
-mod superseded;
-mod variables;
-mod watch;
+mod steps;
 
 use std::time::Instant;
 
@@ -31,38 +15,35 @@ use anyhow::Context as _;
 use docker::Docker;
 
 pub use action::ACTION;
-use announcement::Announcement;
-use login::Login;
-use report::Story;
+use kubernetes::Cluster;
+use report::Report;
 use request::Request;
+use steps::github_deployment::GithubDeployment;
+use steps::push::{self, Registry};
+use steps::{apply, connect, dry_run, health, roll_back};
 
 /// Run the action.
 ///
 /// # Errors
-/// `BadInput` before anything is started; `PolicyFailure` when the new version does not hold, after the
-/// previous one was put back; anything else when Azure, the registry or the cluster fails.
+/// `BadInput` before anything is started; `PolicyFailure` when the new version is unhealthy, after the rollback; anything
+/// else when Azure, the registry or the cluster fails.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
-    let request = Request::of(ctx).await?;
+    let request = Request::read(ctx).await?;
     let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
-    push::check(&docker, &request).await?;
+    push::check_images(&docker, &request).await?;
 
-    // Whatever can refuse is asked before anything is pushed.
-    let login = match &request.target.azure {
-        Some(azure) => Some(Login::new(ctx, azure).await?),
-        None => None,
-    };
+    // Everything that may reject the deployment is queried before anything is pushed.
+    let azure = connect::sign_in(ctx, request.target.azure.as_ref()).await?;
     let cluster = async {
-        let cluster = access::reach(ctx, &request, login.as_ref()).await?;
-        let objects = request.manifests.objects();
-        let absent = change::absent_namespaces(&cluster, objects).await?;
-        change::rehearse(&cluster, objects, &absent).await?;
+        let cluster = connect::connect(ctx, &request, azure.as_ref()).await?;
+        dry_run::check(&cluster, request.manifests.objects()).await?;
         anyhow::Ok(cluster)
     };
-    let registry = push::Registry::sign_in(ctx, login.as_ref(), &request.target.registry);
+    let registry = Registry::sign_in(ctx, azure.as_ref(), &request.target.registry);
     let (cluster, registry) = tokio::try_join!(cluster, registry)?;
 
-    let announcement = Announcement::begin(ctx, &request).await;
-    let begun = Instant::now();
+    let github = GithubDeployment::start(ctx, &request).await;
+    let started = Instant::now();
     let pushed = tokio::select! {
         pushed = registry.push_all(ctx, &docker, &request) => pushed,
         cancelled = ctx.cancelled() => Err(cancelled.into()),
@@ -70,31 +51,56 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let image = match pushed {
         Ok(image) => image,
         Err(error) => {
-            announcement.failed(&error).await;
+            github.failed(&error).await;
             return Err(error);
         }
     };
-    let mut story = Story::new(&image, begun);
-    story.took("push", begun);
-    story.outputs(ctx);
+    let mut report = Report::new(&image, started);
+    report.set_outputs(ctx);
     let deployed = tokio::select! {
-        deployed = deployment::deploy(ctx, &request, &cluster, &mut story) => deployed,
+        deployed = deploy(ctx, &request, &cluster, &mut report) => deployed,
         cancelled = ctx.cancelled() => Err(cancelled.into()),
     };
     if let Err(error) = deployed {
-        story.failed(&error);
-        let error = deployment::go_back(ctx, &request, &cluster, &mut story, error).await;
-        story.write(ctx);
-        announcement.failed(&error).await;
+        report.failed(&error);
+        let error = roll_back::roll_back(ctx, &request, &cluster, &mut report, error).await;
+        report.write(ctx);
+        github.failed(&error).await;
         return Err(error);
     }
-    story.write(ctx);
-    announcement.succeeded(&story).await;
+    report.write(ctx);
+    github.succeeded(&report).await;
     if request.latest {
         let moved = registry.move_latest(&image).await;
-        moved
-            .context("the new version is deployed and serves, but the tag `latest` did not move")?;
-        ctx.log().info("the tag `latest` is this image now");
+        moved.context(
+            "the new version is deployed and healthy, but the tag `latest` did not move",
+        )?;
+        ctx.log().info("moved the tag `latest` to this image");
     }
     Ok(Done("deployed"))
+}
+
+// Apply the manifests, wait for the rollout, and check the health.
+async fn deploy(
+    ctx: &Context,
+    request: &Request,
+    cluster: &Cluster,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    apply::apply(ctx, request, cluster, report).await?;
+    let objects = report.applied.clone();
+
+    let started = Instant::now();
+    let (timeout, evidence) = (request.timeouts.rollout, &mut report.evidence);
+    report.revision = rollout::wait(cluster, &objects, timeout, ctx.log(), evidence).await?;
+    report.finished("rollout", started);
+
+    let started = Instant::now();
+    let commit = request.expect_commit.as_deref();
+    let healthy = health::check(ctx, request, cluster, report, &objects, commit).await;
+    if healthy.is_err() && report.address.is_some() {
+        rollout::collect_all(cluster, &objects, ctx.log(), &mut report.evidence).await;
+    }
+    report.finished("health", started);
+    healthy
 }

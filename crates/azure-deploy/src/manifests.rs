@@ -1,4 +1,4 @@
-//! Kubernetes manifests: read, checked, and given the image that is deployed.
+//! Kubernetes manifests: read, checked, and with the image that is deployed.
 
 use std::path::{Path, PathBuf};
 
@@ -6,17 +6,20 @@ use actions_toolkit::BadInput;
 use oci::ImageRef;
 use serde_json::Value;
 
-use crate::kustomize::Rendered;
-use crate::object::{Object, containers, containers_mut, text as text_of};
-use crate::variables::Variables;
+use crate::kubernetes::{Object, containers, containers_mut, text as text_of};
+use crate::request::kustomize::Rendered;
+
+mod variables;
+
+pub(crate) use variables::{Facts, Variables};
 
 /// The objects to apply, in the order in which they are applied.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifests(Vec<Object>);
 
 impl Manifests {
-    /// Read files and folders (their `.yaml`, `.yml` and `.json` files, in the order of their names).
-    /// What kustomize `rendered` of a folder stands for the folder. Objects that name no namespace get
+    /// Read files and directories (their `.yaml`, `.yml` and `.json` files, in the order of their names).
+    /// What kustomize `rendered` replaces its directory. Objects without a namespace get
     /// `namespace`.
     pub(crate) fn read(
         workspace: &Path,
@@ -32,21 +35,22 @@ impl Manifests {
                 path.display().to_string()
             };
             let mut texts = Vec::new();
-            if let Some(rendered) = rendered.iter().find(|r| r.folder == *path) {
+            if let Some(rendered) = rendered.iter().find(|r| r.directory == *path) {
                 texts.push((shown(path), rendered.yaml.clone()));
             } else {
-                let cannot = |path: &Path, e| bad(format!("`{}` can't be read: {e}", shown(path)));
+                let cannot = |path: &Path, e| bad(format!("`{}` cannot be read: {e}", shown(path)));
                 for file in files(path).map_err(|e| cannot(path, e))? {
                     let text = std::fs::read_to_string(&file).map_err(|e| cannot(&file, e))?;
                     texts.push((shown(&file), text));
                 }
             }
             if texts.is_empty() {
-                return Err(bad(format!("there is no manifest in `{}`", shown(path))));
+                return Err(bad(format!("no manifests in `{}`", shown(path))));
             }
             for (name, text) in texts {
-                let found = parse(&text).map_err(|e| bad(format!("`{name}` is no YAML: {e}")))?;
-                objects.extend(found.into_iter().map(|value| Object {
+                let documents =
+                    parse(&text).map_err(|e| bad(format!("invalid YAML in `{name}`: {e}")))?;
+                objects.extend(documents.into_iter().map(|value| Object {
                     file: name.clone(),
                     value,
                     default_namespace: namespace.map(ToOwned::to_owned),
@@ -55,10 +59,7 @@ impl Manifests {
         }
         for (index, object) in objects.iter().enumerate() {
             check(object, namespace).map_err(bad)?;
-            let same = |other: &&Object| {
-                (other.label(), other.namespace()) == (object.label(), object.namespace())
-            };
-            if let Some(twin) = objects[..index].iter().find(same) {
+            if let Some(twin) = objects[..index].iter().find(|other| other.is_same(object)) {
                 return Err(bad(format!(
                     "`{}` is in `{}` and in `{}`",
                     object.label(),
@@ -71,12 +72,12 @@ impl Manifests {
         Ok(Self(objects))
     }
 
-    /// The objects.
+    /// The objects, in the order in which they are applied.
     pub(crate) fn objects(&self) -> &[Object] {
         &self.0
     }
 
-    /// Every image that a container has.
+    /// Every image of a container.
     pub(crate) fn images(&self) -> Vec<&str> {
         let containers = self.0.iter().flat_map(|object| containers(&object.value));
         let mut images: Vec<_> = containers.filter_map(|c| c["image"].as_str()).collect();
@@ -85,14 +86,14 @@ impl Manifests {
         images
     }
 
-    /// Whether a container's image is of `repository`, whatever its registry and tag.
+    /// Whether a container's image is of `repository`, in any registry and with any tag.
     pub(crate) fn name_repository(&self, repository: &str) -> bool {
         self.images()
             .into_iter()
             .any(|image| is_of(image, repository))
     }
 
-    /// Give every container of `repository` the image `pinned`; returns what was changed.
+    /// Give every container of `repository` the image `pinned`; returns these containers.
     pub(crate) fn with_image(&mut self, repository: &str, pinned: &str) -> Vec<String> {
         let mut changed = Vec::new();
         for object in &mut self.0 {
@@ -111,7 +112,7 @@ impl Manifests {
         changed
     }
 
-    /// Set `variables` in every container of `repository`, in place of those of the same name.
+    /// Set `variables` in every container of `repository`; they replace those of the same name.
     pub(crate) fn set_variables(&mut self, repository: &str, variables: &Variables) {
         let objects = self.0.iter_mut();
         let containers = objects.flat_map(|object| containers_mut(&mut object.value));
@@ -127,53 +128,53 @@ impl Manifests {
 }
 
 /// Whether `image` is of `repository`: both sides parsed, so that neither a registry's port nor a common
-/// beginning of two names can be taken for a match.
+/// prefix of two names matches.
 pub(crate) fn is_of(image: &str, repository: &str) -> bool {
     image
         .parse::<ImageRef>()
         .is_ok_and(|image| image.repository() == repository)
 }
 
-// Every document, and of a `List` its items, as kubectl takes it.
+// Every document, and the items of a `List`, as kubectl reads it.
 fn parse(text: &str) -> Result<Vec<Value>, String> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|e| {
-        // What follows is a drawing of the place, for a terminal.
+        // The following lines are a drawing for a terminal.
         let error = e.to_string();
         let line = error.lines().next().unwrap_or_default();
         line.trim_start_matches("error: ").to_owned()
     })?;
-    let mut found = Vec::new();
+    let mut objects = Vec::new();
     for mut document in documents.into_iter().filter(|document| !document.is_null()) {
         let is_list = text_of(&document, "/kind").ends_with("List");
         let items = document.get_mut("items").and_then(Value::as_array_mut);
         match items.filter(|_| is_list) {
-            Some(items) => found.append(items),
-            None => found.push(document),
+            Some(items) => objects.append(items),
+            None => objects.push(document),
         }
     }
-    Ok(found)
+    Ok(objects)
 }
 
 fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut found = Vec::new();
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let path = entry?.path();
         let known = |e: &std::ffi::OsStr| e == "yaml" || e == "yml" || e == "json";
         if path.is_file() && path.extension().is_some_and(known) {
-            found.push(path);
+            files.push(path);
         }
     }
-    found.sort();
-    Ok(found)
+    files.sort();
+    Ok(files)
 }
 
 fn check(object: &Object, namespace: Option<&str>) -> Result<(), String> {
     let file = &object.file;
     if !object.value.is_object() {
-        return Err(format!("`{file}` has a document that is no object"));
+        return Err(format!("`{file}` has a document that is not an object"));
     }
     for (pointer, field) in [
         ("/apiVersion", "apiVersion"),
@@ -185,8 +186,8 @@ fn check(object: &Object, namespace: Option<&str>) -> Result<(), String> {
         }
     }
     match (object.namespace(), namespace) {
-        (Some(own), Some(given)) if own != given => Err(format!(
-            "`{}` in `{file}` is for the namespace `{own}`, but the input `namespace` is `{given}`",
+        (Some(own), Some(namespace)) if own != namespace => Err(format!(
+            "`{}` in `{file}` is for the namespace `{own}`, but the input `namespace` is `{namespace}`",
             object.label(),
         )),
         _ => Ok(()),

@@ -1,79 +1,77 @@
-//! What is left behind: outputs and summary.
+//! The report of the deployment: outputs and summary.
 
 use std::time::Instant;
 
-use actions_toolkit::{Context, text};
+use actions_toolkit::Context;
+use actions_toolkit::text::{self, Table};
 use oci::ImageRef;
-use serde_json::Value;
 
-use crate::change::Before;
-use crate::cluster::Cluster;
-use crate::object::Object;
+use crate::kubernetes::{Object, Snapshot};
 use crate::rollout::Evidence;
-use crate::serving::Address;
+use crate::steps::health::Address;
 
 /// Lines of changes, and of evidence, that the summary shows.
 const SHOWN: usize = 30;
 
-/// What is known so far of the deployment.
-pub(crate) struct Story {
-    begun: Instant,
+/// What is known of the deployment so far.
+pub(crate) struct Report {
+    started: Instant,
     /// The image by digest.
     pub(crate) image: String,
     /// Its digest.
     pub(crate) digest: String,
-    /// What served before.
+    /// The image that was deployed before.
     pub(crate) previous: Option<String>,
-    /// The cluster before the change, once it is being changed.
-    pub(crate) before: Option<Before>,
-    /// What the API server made of the objects that were applied.
+    /// The state before the first change; `None` until there is one.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// The objects that were applied, as the API server returned them.
     pub(crate) applied: Vec<Object>,
-    /// The revision of the Deployment that serves.
+    /// The revision of the first Deployment.
     pub(crate) revision: Option<String>,
-    /// Where it serves.
+    /// The address of the service.
     pub(crate) address: Option<Address>,
-    /// Whether the previous version was put back.
+    /// Whether the previous version was restored.
     pub(crate) rolled_back: bool,
-    /// What was changed of each object.
+    /// The changes to each object, by its label.
     pub(crate) changes: Vec<(String, Vec<String>)>,
-    /// What pods that failed left to read.
+    /// Events and log lines of pods that failed.
     pub(crate) evidence: Evidence,
     times: Vec<(&'static str, u64)>,
     failure: Option<String>,
 }
 
-impl Story {
-    /// The story of deploying `image`, which `begun` with its push.
-    pub(crate) fn new(image: &ImageRef, begun: Instant) -> Self {
+impl Report {
+    /// The report on `image`, whose push took from `started` to now.
+    pub(crate) fn new(image: &ImageRef, started: Instant) -> Self {
         Self {
-            begun,
+            started,
             image: image.to_string(),
             digest: image.reference().to_owned(),
             previous: None,
-            before: None,
+            snapshot: None,
             applied: Vec::new(),
             revision: None,
             address: None,
             rolled_back: false,
             changes: Vec::new(),
             evidence: Vec::new(),
-            times: Vec::new(),
+            times: vec![("push", started.elapsed().as_secs())],
             failure: None,
         }
     }
 
-    /// A part that began at `begun` is done.
-    pub(crate) fn took(&mut self, part: &'static str, begun: Instant) {
-        self.times.push((part, begun.elapsed().as_secs()));
+    /// A part that began at `started` is done.
+    pub(crate) fn finished(&mut self, part: &'static str, started: Instant) {
+        self.times.push((part, started.elapsed().as_secs()));
     }
 
-    /// It failed.
+    /// The deployment failed with `error`.
     pub(crate) fn failed(&mut self, error: &anyhow::Error) {
         self.failure = Some(format!("{error:#}"));
     }
 
     /// Set the outputs to what is known.
-    pub(crate) fn outputs(&self, ctx: &Context) {
+    pub(crate) fn set_outputs(&self, ctx: &Context) {
         ctx.output("image", &self.image);
         ctx.output("digest", &self.digest);
         ctx.output(
@@ -82,7 +80,7 @@ impl Story {
         );
         ctx.output("revision", self.revision.as_deref().unwrap_or_default());
         ctx.output("rolled-back", self.rolled_back);
-        ctx.output("duration", self.begun.elapsed().as_secs());
+        ctx.output("duration", self.started.elapsed().as_secs());
         let address = self.address.as_ref();
         ctx.output("url", address.map_or("", |address| &address.url));
         ctx.output("ip", address.map_or("", |address| &address.host));
@@ -90,7 +88,7 @@ impl Story {
 
     /// Write the outputs and the summary.
     pub(crate) fn write(&self, ctx: &Context) {
-        self.outputs(ctx);
+        self.set_outputs(ctx);
         ctx.summary(self.markdown());
     }
 
@@ -103,39 +101,40 @@ impl Story {
         let times: Vec<_> = self
             .times
             .iter()
-            .map(|(part, seconds)| format!("{part} {seconds} s"))
+            .map(|(part, seconds)| format!("{part} {seconds}s"))
             .collect();
         let rows = [
             ("Image", Some(text::code(&self.image))),
             ("Address", self.address.as_ref().map(|a| a.url.clone())),
             ("Revision", self.revision.as_deref().map(text::markdown)),
-            ("Before", self.previous.as_deref().map(text::code)),
+            ("Previous image", self.previous.as_deref().map(text::code)),
             ("Time", (!times.is_empty()).then(|| times.join(", "))),
-            ("Why", self.failure.as_deref().map(text::markdown)),
+            ("Cause", self.failure.as_deref().map(text::markdown)),
         ];
-        let rows: String = rows
-            .iter()
-            .filter_map(|(name, value)| Some(format!("| {name} | {} |\n", value.as_ref()?)))
-            .collect();
+        let mut table = Table::new(["", ""]);
+        table.extend(
+            rows.into_iter()
+                .filter_map(|(name, value)| Some([name.to_owned(), value?])),
+        );
         let changes: Vec<_> = self
             .changes
             .iter()
             .flat_map(|(label, changes)| changes.iter().map(move |c| format!("{label}: {c}")))
             .collect();
         format!(
-            "## {heading}\n\n| | |\n|---|---|\n{rows}{}{}",
-            details(
-                "What pods left to read",
+            "## {heading}\n\n{table}{}{}",
+            collapsed(
+                "Events and log lines of the pods",
                 &self.evidence,
                 self.failure.is_some()
             ),
-            details("What changed", &changes, false),
+            collapsed("Changes", &changes, false),
         )
     }
 }
 
-// The end of the evidence tells most, and so does the beginning of the changes.
-fn details(title: &str, lines: &[String], end: bool) -> String {
+// The end of the evidence is the most useful, and so is the beginning of the changes.
+fn collapsed(title: &str, lines: &[String], end: bool) -> String {
     if lines.is_empty() {
         return String::new();
     }
@@ -145,59 +144,44 @@ fn details(title: &str, lines: &[String], end: bool) -> String {
     } else {
         &lines[..count]
     };
-    let left_out = match lines.len() - count {
+    let omitted = match lines.len() - count {
         0 => String::new(),
         more => format!(" ({} not shown)", text::plural(more, "line")),
     };
     let open = if end { " open" } else { "" };
     format!(
-        "\n<details{open}><summary>{title}{left_out}</summary>\n\n{}\n</details>\n",
+        "\n<details{open}><summary>{title}{omitted}</summary>\n\n{}\n</details>\n",
         text::code_block(&shown.join("\n"))
     )
-}
-
-/// The revision of the first Deployment.
-pub(crate) async fn revision(
-    cluster: &Cluster,
-    objects: &[Object],
-) -> anyhow::Result<Option<String>> {
-    let Some(deployment) = objects.iter().find(|object| object.kind() == "Deployment") else {
-        return Ok(None);
-    };
-    let live = cluster.get(deployment).await?;
-    let found = live
-        .as_ref()
-        .and_then(|live| live.pointer("/metadata/annotations/deployment.kubernetes.io~1revision"));
-    Ok(found.and_then(Value::as_str).map(ToOwned::to_owned))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn story() -> Story {
+    fn report() -> Report {
         let digest = format!("seaworthy.azurecr.io/flask-app@sha256:{}", "ab".repeat(32));
-        let mut story = Story::new(&digest.parse().unwrap(), Instant::now());
-        story.previous = Some("seaworthy.azurecr.io/flask-app@sha256:cd".into());
-        story.times = vec![("push", 3)];
+        let mut report = Report::new(&digest.parse().unwrap(), Instant::now());
+        report.previous = Some("seaworthy.azurecr.io/flask-app@sha256:cd".into());
+        report.times = vec![("push", 3)];
         let image = "spec.template.spec.containers[app].image: a → b";
-        story.changes = vec![
+        report.changes = vec![
             ("Service/flask-app".into(), vec![]),
             ("Deployment/flask-app".into(), vec![image.into()]),
         ];
-        story
+        report
     }
 
     #[test]
     fn the_summary_of_a_deployment() {
-        let mut story = story();
-        story.revision = Some("7".into());
-        story.times.push(("rollout", 9));
-        story.address = Some(Address {
+        let mut report = report();
+        report.revision = Some("7".into());
+        report.times.push(("rollout", 9));
+        report.address = Some(Address {
             host: "10.77.1.10".into(),
             url: "http://10.77.1.10".into(),
         });
-        insta::assert_snapshot!(story.markdown().replace(&"ab".repeat(32), "…"), @r"
+        insta::assert_snapshot!(report.markdown().replace(&"ab".repeat(32), "…"), @r"
         ## 🚀 Deployed
 
         | | |
@@ -205,10 +189,10 @@ mod tests {
         | Image | `seaworthy.azurecr.io/flask-app@sha256:…` |
         | Address | http://10.77.1.10 |
         | Revision | 7 |
-        | Before | `seaworthy.azurecr.io/flask-app@sha256:cd` |
-        | Time | push 3 s, rollout 9 s |
+        | Previous image | `seaworthy.azurecr.io/flask-app@sha256:cd` |
+        | Time | push 3s, rollout 9s |
 
-        <details><summary>What changed</summary>
+        <details><summary>Changes</summary>
 
         ```text
         Deployment/flask-app: spec.template.spec.containers[app].image: a → b
@@ -219,24 +203,24 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_of_a_deployment_that_was_taken_back() {
-        let mut story = story();
-        story.rolled_back = true;
-        story.evidence = vec!["log    ``` ModuleNotFoundError".into()];
-        story.failed(&anyhow::anyhow!(
-            "Deployment/flask-app: container `app` ends | again"
+    fn the_summary_of_a_deployment_that_was_rolled_back() {
+        let mut report = report();
+        report.rolled_back = true;
+        report.evidence = vec!["log    ``` ModuleNotFoundError".into()];
+        report.failed(&anyhow::anyhow!(
+            "Deployment/flask-app: container `app` is | crash-looping"
         ));
-        insta::assert_snapshot!(story.markdown().replace(&"ab".repeat(32), "…"), @r"
+        insta::assert_snapshot!(report.markdown().replace(&"ab".repeat(32), "…"), @r"
         ## ↩️ Rolled back
 
         | | |
         |---|---|
         | Image | `seaworthy.azurecr.io/flask-app@sha256:…` |
-        | Before | `seaworthy.azurecr.io/flask-app@sha256:cd` |
-        | Time | push 3 s |
-        | Why | Deployment/flask-app: container \`app\` ends \| again |
+        | Previous image | `seaworthy.azurecr.io/flask-app@sha256:cd` |
+        | Time | push 3s |
+        | Cause | Deployment/flask-app: container \`app\` is \| crash-looping |
 
-        <details open><summary>What pods left to read</summary>
+        <details open><summary>Events and log lines of the pods</summary>
 
         ````text
         log    ``` ModuleNotFoundError
@@ -244,7 +228,7 @@ mod tests {
 
         </details>
 
-        <details><summary>What changed</summary>
+        <details><summary>Changes</summary>
 
         ```text
         Deployment/flask-app: spec.template.spec.containers[app].image: a → b
@@ -255,10 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_are_cut_and_say_so() {
+    fn long_lists_are_truncated_with_a_note() {
         let lines: Vec<_> = (0..=SHOWN).map(|n| format!("line {n}")).collect();
-        let (begin, end) = (details("x", &lines, false), details("x", &lines, true));
-        assert!(begin.contains("line 0\n") && begin.contains("(1 line not shown)"));
+        let (start, end) = (collapsed("x", &lines, false), collapsed("x", &lines, true));
+        assert!(start.contains("line 0\n") && start.contains("(1 line not shown)"));
         assert!(!end.contains("line 0\n") && end.contains(&format!("line {SHOWN}\n")));
     }
 }

@@ -1,40 +1,41 @@
-//! What is asked for, valid by its types.
+//! The request: inputs and manifests, checked before anything is started.
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, Secret};
+use actions_toolkit::{BadInput, Context, Scope, Secret, Value, WorkspacePath};
 use oci::ImageRef;
 
-use crate::kustomize;
-use crate::manifests::Manifests;
-use crate::variables::Variables;
+use crate::action::Inputs;
+use crate::manifests::{Manifests, Variables};
 
+pub(crate) mod kustomize;
 mod target;
 
-pub(crate) use target::{AccessInput, AzureInputs, ClusterInput, RegistryInput, Target};
+pub(crate) use crate::action::Access;
+pub(crate) use target::{AzureTarget, ClusterTarget, RegistryTarget, Target};
 
-/// A deployment to be made.
+/// A deployment, valid by its types.
 pub(crate) struct Request {
     /// The image in Docker.
     pub(crate) image: ImageRef,
-    /// Its repository in the registry and in the manifests.
+    /// The repository of `image` in the registry and in the manifests.
     pub(crate) repository: String,
     pub(crate) also_push: Vec<ImageRef>,
     pub(crate) target: Target,
-    /// The objects, with the variables' placeholders still open.
+    /// The objects, with unresolved placeholders in the variables.
     pub(crate) manifests: Manifests,
     pub(crate) variables: Variables,
-    /// GitHub's environment, and the token to tell it with.
+    /// The environment on GitHub, and the token for it.
     pub(crate) environment: Option<(String, Secret)>,
     pub(crate) latest: bool,
     pub(crate) health_path: Option<String>,
     pub(crate) expect_commit: Option<String>,
-    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
 }
 
-/// How long each wait may last.
+/// How long each wait may take.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct Timeouts {
     /// Of each image.
     pub(crate) push: Duration,
     pub(crate) rollout: Duration,
@@ -42,62 +43,69 @@ pub(crate) struct Limits {
     pub(crate) health: Duration,
 }
 
+/// An image in Docker: with a tag, and without a digest.
+pub(crate) struct TaggedImage(ImageRef);
+
+/// A repository without registry, tag and digest.
+pub(crate) struct Repository(String);
+
+/// A path that begins with `/`.
+pub(crate) struct HealthPath(String);
+
 impl Request {
-    /// Read and check every input, and the manifests, before anything is started.
-    pub(crate) async fn of(ctx: &Context) -> anyhow::Result<Self> {
-        let inputs = ctx.inputs();
-        let image = tagged("image", inputs.required("image")?)?;
-        let also_push = inputs.lines("also-push").into_iter();
-        let also_push = also_push.map(|line| tagged("also-push", line));
-        let repository = match inputs.text("repository") {
-            Some(text) => repository(text)?,
+    /// Read and check every input, and the manifests.
+    ///
+    /// # Errors
+    /// [`BadInput`] with the first that is invalid; anything else when kustomize cannot be run.
+    pub(crate) async fn read(ctx: &Context) -> anyhow::Result<Self> {
+        let inputs: Inputs = ctx.read()?;
+        let environment = match (&inputs.environment, &inputs.token) {
+            (Some(environment), Some(token)) => Some((environment.clone(), token.clone())),
+            (Some(_), None) => {
+                let problem = "is required with `environment`: `${{ github.token }}`";
+                return Err(BadInput::new(Inputs::token, problem).into());
+            }
+            (None, _) => None,
+        };
+        let target = Target::from_inputs(&inputs)?;
+        let variables = Variables::parse(&inputs.environment_variables)?;
+        let image = inputs.image.0;
+        let repository = match inputs.repository {
+            Some(repository) => repository.0,
             None => image.repository().to_owned(),
         };
-        let workspace = ctx.github().workspace()?;
-        let paths = inputs.lines("manifests").into_iter();
-        let paths: Vec<_> = paths
-            .map(|line| ctx.path_given("manifests", line))
-            .collect::<Result<_, _>>()?;
-        let target = Target::of(ctx)?;
-        let variables = Variables::parse(&inputs.lines("environment-variables"))?;
-        let rendered = kustomize::render(ctx, &workspace, &paths).await?;
-        let namespace = inputs.text("namespace");
-        let mut manifests = Manifests::read(&workspace, &paths, &rendered, namespace)?;
+        let manifests = manifests(ctx, &inputs.manifests, inputs.namespace.as_deref()).await?;
         if !manifests.name_repository(&repository) {
-            let known = manifests.images().join(", ");
-            return Err(BadInput::new(
-                "image",
-                format!(
-                    "no container of the manifests has an image called `{repository}`; they have: {known}"
-                ),
-            )
-            .into());
+            let images = manifests.images().join(", ");
+            let problem = format!(
+                "no container of the manifests has an image called `{repository}`; they have: {images}"
+            );
+            return Err(BadInput::new(Inputs::image, problem).into());
         }
+        let mut manifests = manifests;
         manifests.set_variables(&repository, &variables);
+        let commit = inputs.expect_commit;
         Ok(Self {
-            also_push: also_push.collect::<Result<_, _>>()?,
             image,
             repository,
+            also_push: inputs.also_push.into_iter().map(|image| image.0).collect(),
             target,
             manifests,
             variables,
-            environment: environment(ctx)?,
-            latest: inputs.flag("latest")?,
-            health_path: health_path(inputs.required("health-path")?)?,
-            expect_commit: inputs
-                .text("expect-commit")
-                .or_else(|| ctx.github().sha())
-                .map(ToOwned::to_owned),
-            limits: Limits {
-                push: inputs.duration("push-timeout")?,
-                rollout: inputs.duration("rollout-timeout")?,
-                address: inputs.duration("address-timeout")?,
-                health: inputs.duration("health-timeout")?,
+            environment,
+            latest: inputs.latest,
+            health_path: inputs.health_path.0.map(|path| path.0),
+            expect_commit: commit.or_else(|| ctx.github().sha().map(ToOwned::to_owned)),
+            timeouts: Timeouts {
+                push: inputs.push_timeout.0,
+                rollout: inputs.rollout_timeout.0,
+                address: inputs.address_timeout.0,
+                health: inputs.health_timeout.0,
             },
         })
     }
 
-    /// Where `image` goes in the registry: versions of the deployed image go to its repository.
+    /// The repository of `image` in the registry: versions of the deployed image go to its repository.
     pub(crate) fn repository_of<'a>(&'a self, image: &'a ImageRef) -> &'a str {
         if image.repository() == self.image.repository() {
             &self.repository
@@ -107,48 +115,55 @@ impl Request {
     }
 }
 
-fn environment(ctx: &Context) -> Result<Option<(String, Secret)>, BadInput> {
-    let Some(environment) = ctx.inputs().text("environment") else {
-        return Ok(None);
-    };
-    let token = ctx.inputs().secret("token", ctx.log());
-    let problem = "is not set, and `environment` needs it: `${{ github.token }}`";
-    let token = token.ok_or_else(|| BadInput::new("token", problem))?;
-    Ok(Some((environment.to_owned(), token)))
+async fn manifests(
+    ctx: &Context,
+    paths: &[WorkspacePath],
+    namespace: Option<&str>,
+) -> anyhow::Result<Manifests> {
+    let workspace = ctx.workspace()?;
+    for path in paths {
+        path.existing()?;
+    }
+    let paths: Vec<_> = paths.iter().map(WorkspacePath::absolute).collect();
+    let rendered = kustomize::render(ctx, workspace.root(), &paths).await?;
+    Ok(Manifests::read(
+        workspace.root(),
+        &paths,
+        &rendered,
+        namespace,
+    )?)
 }
 
-fn health_path(text: &str) -> Result<Option<String>, BadInput> {
-    match text {
-        "none" => Ok(None),
-        path if path.starts_with('/') => Ok(Some(path.to_owned())),
-        path => Err(BadInput::new(
-            "health-path",
-            format!("`{path}` does not begin with `/`"),
-        )),
+impl Value for TaggedImage {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let image: ImageRef = text.parse().map_err(|e| format!("`{text}`: {e}"))?;
+        if image.tag().is_none() || image.digest().is_some() {
+            return Err(format!(
+                "`{text}` needs a tag and no digest: it is pushed under the tag"
+            ));
+        }
+        Ok(Self(image))
     }
 }
 
-fn repository(text: &str) -> Result<String, BadInput> {
-    let bad = |problem: String| BadInput::new("repository", problem);
-    let parsed: ImageRef = text.parse().map_err(|e| bad(format!("`{text}`: {e}")))?;
-    if parsed.repository() != text {
-        return Err(bad(format!(
-            "`{text}` has more than a repository in it (`{}`)",
-            parsed.repository()
-        )));
+impl Value for Repository {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let image: ImageRef = text.parse().map_err(|e| format!("`{text}`: {e}"))?;
+        if image.repository() != text {
+            return Err(format!(
+                "`{text}` is more than a repository; use `{}`",
+                image.repository()
+            ));
+        }
+        Ok(Self(text.to_owned()))
     }
-    Ok(text.to_owned())
 }
 
-fn tagged(input: &str, text: &str) -> Result<ImageRef, BadInput> {
-    let image: ImageRef = text
-        .parse()
-        .map_err(|e| BadInput::new(input, format!("`{text}`: {e}")))?;
-    if image.tag().is_none() || image.digest().is_some() {
-        return Err(BadInput::new(
-            input,
-            format!("`{text}` needs a tag and no digest: the tag is what it is pushed under"),
-        ));
+impl Value for HealthPath {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        if text.starts_with('/') {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("`{text}` does not begin with `/`"))
     }
-    Ok(image)
 }

@@ -1,13 +1,13 @@
-//! Which cloud of Azure: where its sign-in and its Resource Manager are.
+//! The clouds of Azure: the URLs of Entra and Resource Manager.
 
 use crate::Scope;
 
-/// Entra's sign-in in the public cloud.
+/// URL of Entra in the public cloud.
 pub const AUTHORITY: &str = "https://login.microsoftonline.com";
-/// Resource Manager in the public cloud.
+/// URL of Resource Manager in the public cloud.
 pub const RESOURCE_MANAGER: &str = "https://management.azure.com";
-/// The audience that a federated credential expects in the public cloud
-/// (github.com/Azure/login, README: it differs from cloud to cloud).
+/// Audience that a federated credential expects in the public cloud
+/// (github.com/Azure/login, README: each cloud has its own).
 pub const AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// A cloud of Azure. [`Cloud::default`] is the public one.
@@ -25,7 +25,7 @@ impl Default for Cloud {
 }
 
 impl Cloud {
-    /// The cloud whose sign-in is at `authority` and whose Resource Manager is at `resource_manager`
+    /// The cloud whose Entra is at `authority` and whose Resource Manager is at `resource_manager`
     /// (both `https://…`), and whose federated credentials expect `audience`.
     pub fn new(authority: &str, resource_manager: &str, audience: &str) -> Self {
         let base = |url: &str| url.trim_end_matches('/').to_owned();
@@ -51,7 +51,7 @@ impl Cloud {
     /// The value of a token request's `scope`.
     pub(crate) fn scope(&self, scope: Scope) -> String {
         match scope {
-            // A stand-in on a loopback port is no resource that Entra knows.
+            // A fake on a loopback port is not a resource of Entra.
             Scope::ResourceManager if self.resource_manager.starts_with("http://") => {
                 format!("{RESOURCE_MANAGER}/.default")
             }

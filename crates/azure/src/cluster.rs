@@ -1,4 +1,4 @@
-//! Azure Kubernetes Service: where the API server is, and whom to trust.
+//! Azure Kubernetes Service: the API server, its CA certificate and the credentials.
 
 use actions_toolkit::Secret;
 use anyhow::{Context as _, bail};
@@ -6,14 +6,14 @@ use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Directory, ResourceManager, Scope};
+use crate::{Entra, ResourceManager, Scope};
 
 pub(crate) const VERSION: &str = "2025-10-01";
 
-/// What Resource Manager says of a cluster.
+/// A cluster, as Resource Manager describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cluster {
-    /// Its name.
+    /// The name of the resource.
     pub name: String,
     /// `Running` or `Stopped`.
     pub power: String,
@@ -25,37 +25,37 @@ pub struct Cluster {
     pub entra: bool,
     /// Whether it runs commands that come through Resource Manager.
     pub runs_commands: bool,
-    /// What becomes of pods that find no room.
+    /// Whether nodes are added for pods that cannot be scheduled.
     pub nodes: Nodes,
 }
 
-/// Whether a cluster gets more nodes by itself.
+/// Whether nodes are added automatically.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Nodes {
-    /// It has those that it has.
+    /// The number of nodes is fixed.
     #[default]
     Fixed,
-    /// A pool has the autoscaler, or nodes are provisioned as pods need them.
+    /// A pool has the autoscaler, or nodes are provisioned for pods.
     Added,
 }
 
-/// How to talk to a cluster's API server.
+/// The access to a cluster's API server.
 #[derive(Clone)]
 pub struct ClusterAccess {
-    /// Its address, `https://…`.
+    /// Its URL, `https://…`.
     pub server: String,
-    /// The authorities that sign its certificate, as PEM.
-    pub authority: Vec<u8>,
-    /// Who we are.
+    /// The CA certificates that sign its certificate, as PEM.
+    pub ca_certificates: Vec<u8>,
+    /// The credentials.
     pub identity: Identity,
 }
 
-/// Who we are to an API server.
+/// The credentials for an API server.
 #[derive(Clone)]
 pub enum Identity {
-    /// Whoever the directory gives tokens to, each for as long as it holds.
-    Entra(Directory),
-    /// A token that stays.
+    /// Tokens of Entra, renewed before they expire.
+    Entra(Entra),
+    /// A token that does not expire during the run.
     Token(Secret),
     /// A certificate and its key, as PEM: a cluster with local accounts.
     Certificate(Vec<u8>, Secret),
@@ -76,7 +76,7 @@ struct NamedCluster {
 struct ClusterEntry {
     server: String,
     #[serde(rename = "certificate-authority-data")]
-    authority: String,
+    ca_certificates: String,
 }
 
 #[derive(Deserialize)]
@@ -95,20 +95,20 @@ struct User {
 }
 
 impl ResourceManager {
-    /// What Resource Manager says of the cluster `name`.
+    /// The cluster `name`.
     ///
     /// # Errors
-    /// When there is none, or the identity may not read it.
+    /// When it does not exist, or the identity may not read it.
     pub async fn cluster(&self, group: &str, name: &str) -> anyhow::Result<Cluster> {
-        let found = self.get(&path(group, name), VERSION).await?;
-        let access = &found["properties"]["apiServerAccessProfile"];
+        let cluster = self.get(&path(group, name), VERSION).await?;
+        let access = &cluster["properties"]["apiServerAccessProfile"];
         let ranges = access["authorizedIPRanges"]
             .as_array()
             .into_iter()
             .flatten();
         Ok(Cluster {
             name: name.to_owned(),
-            power: found
+            power: cluster
                 .pointer("/properties/powerState/code")
                 .and_then(Value::as_str)
                 .unwrap_or("unknown")
@@ -117,34 +117,34 @@ impl ResourceManager {
             authorized_ranges: ranges
                 .filter_map(|range| range.as_str().map(ToOwned::to_owned))
                 .collect(),
-            entra: found
+            entra: cluster
                 .pointer("/properties/aadProfile")
                 .is_some_and(Value::is_object),
             runs_commands: access["disableRunCommand"] != true,
-            nodes: nodes(&found["properties"]),
+            nodes: nodes(&cluster["properties"]),
         })
     }
 
-    /// How to talk to the cluster `name`. Nothing is written to disk, and `kubelogin` is not needed:
-    /// where the cluster signs in with Entra, tokens come from the directory.
+    /// The access to the cluster `name`. Nothing is written to disk, and `kubelogin` is not needed:
+    /// where the cluster signs in with Entra, the tokens are requested here.
     ///
     /// # Errors
-    /// When the identity may not have the credentials, or they are of a kind that is not known.
+    /// When the identity may not read the credentials, or their kind is not supported.
     pub async fn cluster_access(&self, group: &str, name: &str) -> anyhow::Result<ClusterAccess> {
-        let answer = self
+        let response = self
             .post(
                 &format!("{}/listClusterUserCredential", path(group, name)),
                 VERSION,
             )
             .await?;
-        let encoded = answer
+        let encoded = response
             .pointer("/kubeconfigs/0/value")
             .and_then(Value::as_str)
             .context("the cluster has no user credential")?;
-        let text = decode(encoded).context("in the cluster's credential")?;
-        let text = String::from_utf8(text).context("in the cluster's credential")?;
+        let text = decode(encoded).context("invalid user credential of the cluster")?;
+        let text = String::from_utf8(text).context("invalid user credential of the cluster")?;
         let config: Kubeconfig = serde_saphyr::from_str(&text)
-            .map_err(|e| anyhow::anyhow!("in the cluster's credential: {e}"))?;
+            .map_err(|e| anyhow::anyhow!("invalid user credential of the cluster: {e}"))?;
         let cluster = config
             .clusters
             .into_iter()
@@ -159,8 +159,9 @@ impl ResourceManager {
             .unwrap_or_default();
         Ok(ClusterAccess {
             server: cluster.server,
-            authority: decode(&cluster.authority).context("in the cluster's authority")?,
-            identity: identity(user, &self.directory).await?,
+            ca_certificates: decode(&cluster.ca_certificates)
+                .context("invalid CA certificate of the cluster")?,
+            identity: identity(user, &self.entra).await?,
         })
     }
 }
@@ -176,17 +177,17 @@ fn nodes(cluster: &Value) -> Nodes {
     }
 }
 
-async fn identity(user: User, directory: &Directory) -> anyhow::Result<Identity> {
-    // With Entra the credential names a program to run, kubelogin, and the server's application id. We
-    // get the same token ourselves.
+async fn identity(user: User, entra: &Entra) -> anyhow::Result<Identity> {
+    // With Entra the credential names an exec plugin, kubelogin, and the server's application ID. The same token is
+    // requested here.
     if user.exec.as_ref().is_some_and(signs_in_with_entra) || user.auth_provider.is_some() {
-        // Whether the application may sign in is known before the API server is asked.
-        directory.token(Scope::Cluster).await?;
-        return Ok(Identity::Entra(directory.clone()));
+        // Whether the application may sign in is known before the first request to the API server.
+        entra.token(Scope::Cluster).await?;
+        return Ok(Identity::Entra(entra.clone()));
     }
     if let Some(exec) = user.exec {
         bail!(
-            "the cluster's credential wants the program {} to be run, which is not done",
+            "the cluster's credential uses the exec credential plugin {}, which is not supported",
             exec["command"]
         );
     }
@@ -195,15 +196,16 @@ async fn identity(user: User, directory: &Directory) -> anyhow::Result<Identity>
         user.client_certificate_data,
         user.client_key_data,
     ) {
-        (Some(token), _, _) => Ok(Identity::Token(directory.masked(token))),
+        (Some(token), _, _) => Ok(Identity::Token(entra.masked(token))),
         (None, Some(certificate), Some(key)) => {
-            let key = String::from_utf8(decode(&key)?).context("in the cluster's client key")?;
+            let key =
+                String::from_utf8(decode(&key)?).context("invalid client key of the cluster")?;
             Ok(Identity::Certificate(
                 decode(&certificate)?,
-                directory.masked(key),
+                entra.masked(key),
             ))
         }
-        _ => bail!("the cluster's credential holds neither a token nor a certificate"),
+        _ => bail!("the cluster's credential has neither a token nor a certificate"),
     }
 }
 
@@ -215,7 +217,7 @@ fn signs_in_with_entra(exec: &Value) -> bool {
 fn decode(text: &str) -> anyhow::Result<Vec<u8>> {
     base64::engine::general_purpose::STANDARD
         .decode(text.trim())
-        .context("it is no base64")
+        .context("invalid base64")
 }
 
 /// A cluster's path below the subscription.

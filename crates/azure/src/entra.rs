@@ -11,40 +11,40 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use crate::refusal::{Claims, Refusal};
+use crate::rejection::{Claims, Rejection};
 use crate::{Cloud, retry};
 
-const LIMIT: Duration = Duration::from_secs(30);
-/// A token is renewed this long before its end, as Microsoft's own clients do; one that lives less than four times as
-/// long, in the last quarter of its life.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// A token is renewed this long before it expires, as Microsoft's clients do; one with less than four times this
+/// lifetime, in the last quarter of it.
 const MARGIN: Duration = Duration::from_secs(300);
-/// No token of Entra lives longer.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest lifetime of a token.
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A service of Azure that takes tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Azure Resource Manager.
     ResourceManager,
-    /// Azure Container Registry. A token for Resource Manager would do only where a policy allows it.
+    /// Azure Container Registry. A token for Resource Manager is accepted only where a policy allows it.
     Registry,
     /// The API server of a cluster with Entra sign-in; the same application id in every cloud.
     Cluster,
 }
 
-/// How the application proves who it is.
+/// The credential of the application.
 #[derive(Debug, Clone)]
 pub enum Credential {
-    /// By the run's OIDC token.
+    /// The run's OIDC token.
     Federated,
-    /// By a client secret.
+    /// A client secret.
     ClientSecret(Secret),
 }
 
-/// An application in a directory: whoever asks it for a token gets one that holds. Cheap to clone; the clones share
+/// An application in a tenant, with a valid access token for each service. Cheap to clone; the clones share
 /// their tokens.
 #[derive(Clone)]
-pub struct Directory(Arc<Inner>);
+pub struct Entra(Arc<Inner>);
 
 struct Inner {
     oidc: Oidc,
@@ -54,19 +54,19 @@ struct Inner {
     tenant: String,
     client: String,
     credential: Credential,
-    kept: Tokens,
+    tokens: Tokens,
 }
 
-/// Whoever comes while a token is asked for waits for that one.
+/// A request for a token that is being requested waits for that one.
 #[derive(Default)]
 struct Tokens {
-    resource_manager: Mutex<Option<Kept>>,
-    registry: Mutex<Option<Kept>>,
-    cluster: Mutex<Option<Kept>>,
+    resource_manager: Mutex<Option<Cached>>,
+    registry: Mutex<Option<Cached>>,
+    cluster: Mutex<Option<Cached>>,
 }
 
 impl Tokens {
-    fn of(&self, scope: Scope) -> &Mutex<Option<Kept>> {
+    fn get(&self, scope: Scope) -> &Mutex<Option<Cached>> {
         match scope {
             Scope::ResourceManager => &self.resource_manager,
             Scope::Registry => &self.registry,
@@ -75,10 +75,10 @@ impl Tokens {
     }
 }
 
-struct Kept {
+struct Cached {
     token: Secret,
     renew: Instant,
-    end: Instant,
+    expires: Instant,
 }
 
 #[derive(Deserialize)]
@@ -88,19 +88,19 @@ struct Granted {
     expires_in: u64,
 }
 
-impl Kept {
+impl Cached {
     fn new(token: Secret, life: Duration) -> Self {
         let now = Instant::now();
         Self {
             token,
             renew: now + life.saturating_sub(MARGIN.min(life / 4)),
-            end: now + life,
+            expires: now + life,
         }
     }
 }
 
-impl Directory {
-    /// The application `client` in the directory `tenant` of `cloud`.
+impl Entra {
+    /// The application `client` in the tenant `tenant` of `cloud`, both by ID.
     ///
     /// # Errors
     /// When the system's certificates cannot be loaded.
@@ -119,16 +119,16 @@ impl Directory {
             tenant: tenant.to_owned(),
             client: client.to_owned(),
             credential,
-            kept: Tokens::default(),
+            tokens: Tokens::default(),
         })))
     }
 
-    /// The directory's id.
-    pub fn tenant(&self) -> &str {
+    /// The ID of the tenant.
+    pub fn tenant_id(&self) -> &str {
         &self.0.tenant
     }
 
-    /// The client that asks it.
+    /// The HTTP client.
     pub(crate) fn http(&self) -> &reqwest::Client {
         &self.0.http
     }
@@ -138,76 +138,79 @@ impl Directory {
         Secret::new(value, &self.0.log)
     }
 
-    /// An access token for `scope`, masked: the one that is there, or a new one shortly before that one ends.
+    /// An access token for `scope`, masked: the cached one, or a new one shortly before that one expires.
     ///
     /// # Errors
-    /// With what Entra said, what it means, and what to set.
+    /// With the message of Entra, its cause, and what to set.
     pub async fn token(&self, scope: Scope) -> anyhow::Result<Secret> {
-        let mut kept = self.0.kept.of(scope).lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| Instant::now() < kept.renew) {
-            return Ok(kept.token.clone());
+        let mut cached = self.0.tokens.get(scope).lock().await;
+        if let Some(cached) = cached.as_ref().filter(|token| Instant::now() < token.renew) {
+            return Ok(cached.token.clone());
         }
-        match (self.0.granted(scope).await, kept.as_ref()) {
+        match (self.0.request(scope).await, cached.as_ref()) {
             (Ok(granted), _) => {
-                let life = Duration::from_secs(granted.expires_in).min(LONGEST);
+                let life = Duration::from_secs(granted.expires_in).min(MAX_LIFETIME);
                 let token = self.masked(granted.access_token);
-                *kept = Some(Kept::new(token.clone(), life));
+                *cached = Some(Cached::new(token.clone(), life));
                 Ok(token)
             }
-            // An outage of Entra is none of ours as long as the old one holds.
-            (Err(_), Some(kept)) if Instant::now() < kept.end => Ok(kept.token.clone()),
+            // An outage of Entra is no problem while the old token is valid.
+            (Err(_), Some(cached)) if Instant::now() < cached.expires => Ok(cached.token.clone()),
             (Err(e), _) => Err(e),
         }
     }
 }
 
 impl Inner {
-    // An OIDC token lives five minutes, so each request has an assertion of its own.
-    async fn granted(&self, scope: Scope) -> anyhow::Result<Granted> {
+    // An OIDC token is valid for five minutes, so each request has a new one.
+    async fn request(&self, scope: Scope) -> anyhow::Result<Granted> {
         let url = format!(
             "{}/{}/oauth2/v2.0/token",
             self.cloud.authority(),
             self.tenant
         );
         let scope = self.cloud.scope(scope);
-        let shown = std::sync::Mutex::new(None);
-        let what = format!("while asking `{}` for a token", self.cloud.authority());
-        let answer = retry::send(&what, || async {
+        let presented = std::sync::Mutex::new(None);
+        let what = format!("failed to get a token from `{}`", self.cloud.authority());
+        let response = retry::send(&what, || async {
             let mut form = vec![
                 ("client_id", self.client.as_str()),
                 ("grant_type", "client_credentials"),
                 ("scope", &scope),
             ];
-            let (name, proof) = self.proof().await?;
+            let (name, credential) = self.credential().await?;
             if matches!(self.credential, Credential::Federated) {
                 form.push((
                     "client_assertion_type",
                     "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
                 ));
-                if let Ok(mut shown) = shown.lock() {
-                    *shown = Some(Claims::of(proof.expose()));
+                if let Ok(mut presented) = presented.lock() {
+                    *presented = Some(Claims::parse(credential.expose()));
                 }
             }
-            form.push((name, proof.expose()));
-            Ok(self.http.post(&url).form(&form).timeout(LIMIT))
+            form.push((name, credential.expose()));
+            Ok(self.http.post(&url).form(&form).timeout(TIMEOUT))
         })
         .await?;
-        let status = answer.status();
+        let status = response.status();
         if status.is_success() {
-            return answer.json().await.context("while reading Entra's token");
+            return response
+                .json()
+                .await
+                .context("failed to read Entra's token");
         }
-        let claims = shown.into_inner().ok().flatten();
-        match answer.json::<Refusal>().await {
-            Ok(refusal) if status.is_client_error() => Err(refusal.explain(claims.as_ref())),
-            // A proxy's page, or a service that is down.
+        let claims = presented.into_inner().ok().flatten();
+        match response.json::<Rejection>().await {
+            Ok(rejection) if status.is_client_error() => Err(rejection.explain(claims.as_ref())),
+            // The page of a proxy, or a service that is down.
             _ => bail!(
-                "`{}` answered {status} to the request for a token",
+                "`{}` responded with {status} to the request for a token",
                 self.cloud.authority()
             ),
         }
     }
 
-    async fn proof(&self) -> anyhow::Result<(&'static str, Secret)> {
+    async fn credential(&self) -> anyhow::Result<(&'static str, Secret)> {
         Ok(match &self.credential {
             Credential::ClientSecret(secret) => ("client_secret", secret.clone()),
             Credential::Federated => (

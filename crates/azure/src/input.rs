@@ -1,55 +1,86 @@
-//! Inputs that say who signs in to Azure, and where, as every action checks them.
+//! The inputs of the sign-in to Azure, the same for every action.
 
-use actions_toolkit::BadInput;
+use actions_toolkit::{Scope, Value, inputs};
 
-/// `text` as an id of Entra, the value of the input `input`. A name in its place is the commonest mistake, and
-/// Entra's answer to it does not say so.
-///
-/// # Errors
-/// [`BadInput`] when it is no GUID.
-pub fn id(input: &str, text: &str) -> Result<String, BadInput> {
-    let parts: Vec<_> = text.split('-').map(str::len).collect();
-    if parts != [8, 4, 4, 4, 12] || !text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
-        return Err(BadInput::new(
-            input,
-            format!("`{text}` is no id such as `00000000-0000-0000-0000-000000000000`"),
-        ));
+use crate::{AUDIENCE, AUTHORITY, Cloud};
+
+inputs! {
+    /// The application that the run signs in as: a group.
+    pub struct EntraInputs {
+        /// Application (client) ID in Entra that the run signs in as, for resources in Azure.
+        client_id: Option<EntraId>,
+        /// ID of the tenant of that application.
+        tenant_id: Option<EntraId>,
+        /// URL of Entra, for a sovereign cloud.
+        authority_host: Address = AUTHORITY,
+        /// Audience of the run's OIDC token, for a sovereign cloud.
+        token_audience: String = AUDIENCE,
     }
-    Ok(text.to_owned())
 }
 
-/// `text` as the address of a service that is shown credentials, the value of the input `input`; without a scheme
-/// it is one with TLS. A stand-in on this machine needs none.
-///
-/// # Errors
-/// [`BadInput`] when it is no address, or when the credentials would be read on the way.
-pub fn address(input: &str, text: &str) -> Result<String, BadInput> {
-    let full = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("https://{text}")
-    };
-    let url = reqwest::Url::parse(&full)
-        .map_err(|e| BadInput::new(input, format!("`{text}` is no address: {e}")))?;
-    let local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    match url.scheme() {
-        "https" => Ok(full),
-        "http" if local => Ok(full),
-        _ => Err(BadInput::new(
-            input,
-            format!("`{text}` would send credentials in the clear; use https"),
-        )),
+impl EntraInputs {
+    /// The cloud of these inputs, with Resource Manager at `resource_manager`.
+    pub fn cloud(&self, resource_manager: &str) -> Cloud {
+        let authority = &self.authority_host.0;
+        Cloud::new(authority, resource_manager, &self.token_audience)
+    }
+}
+
+/// An ID in Entra, a GUID. A name in its place is the most frequent mistake, and Entra's response to it does not say
+/// so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntraId(pub String);
+
+impl Value for EntraId {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let parts: Vec<_> = text.split('-').map(str::len).collect();
+        if parts != [8, 4, 4, 4, 12] || !text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
+            return Err(format!(
+                "invalid ID `{text}`; use a form such as `00000000-0000-0000-0000-000000000000`"
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The URL of a service that gets credentials: with TLS, which is also the default scheme. A fake on this machine
+/// needs none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address(pub String);
+
+impl Value for Address {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let full = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("https://{text}")
+        };
+        let url = reqwest::Url::parse(&full).map_err(|e| format!("invalid URL `{text}`: {e}"))?;
+        let is_local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+        match url.scheme() {
+            "https" => Ok(Self(full)),
+            "http" if is_local => Ok(Self(full)),
+            _ => Err(format!(
+                "`{text}` would send credentials unencrypted; use https"
+            )),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use actions_toolkit::{Log, Workspace};
+
     use super::*;
+
+    fn parse<T: Value>(text: &str) -> Result<T, String> {
+        T::parse(text, &Scope::new(&Log::sink(), &Workspace::new("/w")))
+    }
 
     #[test]
     fn only_a_guid_is_an_id() {
-        let sound = "0a1B2c3d-4444-4444-8444-0123456789ab";
-        assert_eq!(id("client-id", sound).unwrap(), sound);
+        let valid = "0a1B2c3d-4444-4444-8444-0123456789ab";
+        assert_eq!(parse::<EntraId>(valid).unwrap().0, valid);
         for text in [
             "",
             "contoso.com",
@@ -58,16 +89,21 @@ mod tests {
             "{0a1B2c3d-4444-4444-8444-0123456789ab}",
         ] {
             assert_eq!(
-                id("client-id", text).unwrap_err().0,
+                parse::<EntraId>(text).unwrap_err(),
                 format!(
-                    "input `client-id`: `{text}` is no id such as `00000000-0000-0000-0000-000000000000`"
+                    "invalid ID `{text}`; use a form such as `00000000-0000-0000-0000-000000000000`"
                 )
             );
         }
     }
 
     #[test]
-    fn credentials_leave_this_machine_by_tls_alone() {
+    fn credentials_leave_this_machine_only_with_tls() {
+        let unencrypted = |text| {
+            Err(format!(
+                "`{text}` would send credentials unencrypted; use https"
+            ))
+        };
         let table = [
             (
                 "https://login.microsoftonline.us",
@@ -80,30 +116,21 @@ mod tests {
             ("http://127.0.0.1:8080", Ok("http://127.0.0.1:8080")),
             ("http://[::1]:8080", Ok("http://[::1]:8080")),
             ("http://localhost:8080", Ok("http://localhost:8080")),
-            (
-                "http://login.example",
-                Err("would send credentials in the clear; use https"),
-            ),
+            ("http://login.example", unencrypted("http://login.example")),
             (
                 "http://127.0.0.1.login.example",
-                Err("would send credentials in the clear; use https"),
+                unencrypted("http://127.0.0.1.login.example"),
             ),
             (
                 "http://localhost@login.example",
-                Err("would send credentials in the clear; use https"),
+                unencrypted("http://localhost@login.example"),
             ),
-            (
-                "ftp://login.example",
-                Err("would send credentials in the clear; use https"),
-            ),
-            ("https://", Err("is no address: empty host")),
+            ("ftp://login.example", unencrypted("ftp://login.example")),
+            ("https://", Err("invalid URL `https://`: empty host".into())),
         ];
         for (text, expected) in table {
-            let found = address("authority-host", text).map_err(|e| e.0);
-            let expected = expected.map(ToOwned::to_owned);
-            let expected =
-                expected.map_err(|problem| format!("input `authority-host`: `{text}` {problem}"));
-            assert_eq!(found, expected);
+            let address = parse::<Address>(text).map(|address| address.0);
+            assert_eq!(address, expected.map(ToOwned::to_owned), "{text}");
         }
     }
 }

@@ -1,21 +1,21 @@
-//! Azure, as far as a deployment needs it: Entra's tokens, Resource Manager, the registry's and the
-//! cluster's credentials.
+//! The parts of Azure that a deployment needs: tokens of Entra, Resource Manager, the credentials of registry and
+//! cluster.
 //!
-//! The management SDK for Rust has no current crate for these services; the few calls are made here.
+//! The management SDK for Rust has no current crate for these services; the few requests are sent here.
 
-mod arm;
 mod cloud;
 mod cluster;
 mod entra;
 pub mod input;
-mod refusal;
 mod registry;
+mod rejection;
+mod resource_manager;
 mod retry;
 mod run_command;
 
-pub use arm::ResourceManager;
 pub use cloud::{AUDIENCE, AUTHORITY, Cloud, RESOURCE_MANAGER};
 pub use cluster::{Cluster, ClusterAccess, Identity, Nodes};
-pub use entra::{Credential, Directory, Scope};
+pub use entra::{Credential, Entra, Scope};
 pub use registry::{LoginServer, TOKEN_USER};
+pub use resource_manager::ResourceManager;
 pub use run_command::Ran;

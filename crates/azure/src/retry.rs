@@ -1,47 +1,80 @@
-//! Asking again when a service is busy.
+//! Retries of requests to a busy service.
 
 use std::time::Duration;
 
+use backon::Retryable as _;
 use reqwest::{RequestBuilder, Response, StatusCode};
 
-const ATTEMPTS: u32 = 4;
-/// A service that wants a longer pause is not waited for.
-const LONGEST: Duration = Duration::from_secs(60);
+/// Pauses between the four attempts, unless the service asks for others by `Retry-After`.
+const PAUSES: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+];
+/// The longest pause that a service may ask for.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// Send what `request` makes, anew for each attempt, until the service gives an answer that another
-/// attempt would not change: up to four times, with the pauses that it asks for. `what` is the context of a
-/// failure on the way (`while asking …`).
+enum Failure {
+    /// The service responded that it is busy or failed.
+    Busy(Response),
+    /// There was no response.
+    Connection(anyhow::Error),
+    /// There was no request.
+    Request(anyhow::Error),
+}
+
+/// Send what `request` builds, again for each attempt, until there is a response that another attempt would not change:
+/// up to four times, with the pauses that the service asks for. `what` is the context of a connection failure
+/// (`failed to …`).
 ///
 /// # Errors
-/// When there is no answer at all, or `request` fails.
+/// When there is no response at all, or `request` fails.
 pub(crate) async fn send<F>(what: &str, request: impl Fn() -> F) -> anyhow::Result<Response>
 where
     F: Future<Output = anyhow::Result<RequestBuilder>>,
 {
-    let mut attempt = 1;
-    loop {
-        let answer = request().await?.send().await;
-        let pause = match answer {
-            Ok(answer) if attempt == ATTEMPTS || !passes(answer.status()) => return Ok(answer),
-            Err(e) if attempt == ATTEMPTS || e.is_builder() => {
-                return Err(anyhow::Error::new(e.without_url()).context(what.to_owned()));
+    let attempt = async || {
+        let request = request().await.map_err(Failure::Request)?;
+        match request.send().await {
+            Ok(response) if is_transient(response.status()) => Err(Failure::Busy(response)),
+            Ok(response) => Ok(response),
+            Err(e) => {
+                let is_builder = e.is_builder();
+                let error = anyhow::Error::new(e.without_url()).context(what.to_owned());
+                Err(if is_builder {
+                    Failure::Request(error)
+                } else {
+                    Failure::Connection(error)
+                })
             }
-            Ok(answer) => asked_for(&answer),
-            Err(_) => None,
-        };
-        let pause = pause.unwrap_or_else(|| Duration::from_secs(u64::from(attempt)));
-        tokio::time::sleep(pause.min(LONGEST)).await;
-        attempt += 1;
+        }
+    };
+    let result = (|| attempt())
+        .retry(PAUSES.into_iter())
+        .when(|failure| !matches!(failure, Failure::Request(_)))
+        .adjust(|failure, pause| {
+            let pause = failure.retry_after().or(pause).filter(|_| pause.is_some());
+            pause.map(|pause| pause.min(MAX_PAUSE))
+        })
+        .await;
+    match result {
+        Ok(response) | Err(Failure::Busy(response)) => Ok(response),
+        Err(Failure::Connection(error) | Failure::Request(error)) => Err(error),
     }
 }
 
-fn passes(status: StatusCode) -> bool {
+fn is_transient(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS
         || status == StatusCode::REQUEST_TIMEOUT
         || status.is_server_error()
 }
 
-fn asked_for(answer: &Response) -> Option<Duration> {
-    let seconds = answer.headers().get("retry-after")?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+impl Failure {
+    fn retry_after(&self) -> Option<Duration> {
+        let Self::Busy(response) = self else {
+            return None;
+        };
+        let seconds = response.headers().get("retry-after")?.to_str().ok()?;
+        seconds.trim().parse().ok().map(Duration::from_secs)
+    }
 }

@@ -1,4 +1,4 @@
-//! A command that Azure runs in a pod of the cluster, for those who can't reach its API server.
+//! Commands that Azure runs in a pod of the cluster, for a runner that cannot reach its API server.
 //!
 //! Source: azure-rest-api-specs, Microsoft.ContainerService 2025-10-01 (`ManagedClusters_RunCommand`,
 //! `ManagedClusters_GetCommandResult`); learn.microsoft.com/azure/aks/access-private-cluster.
@@ -18,24 +18,24 @@ use zip::write::SimpleFileOptions;
 use crate::ResourceManager;
 use crate::cluster::{VERSION, path};
 
-/// From the request to the result. The pod may have to wait for a place, and its image for a node that lacks it.
-const LIMIT: Duration = Duration::from_secs(240);
-/// Between two questions for the result.
-const PAUSE: Duration = Duration::from_millis(500);
+/// From the request to the result. The pod may have to be scheduled, and its image pulled.
+const TIMEOUT: Duration = Duration::from_secs(240);
+/// Between two requests for the result.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-const READING: &str = "while reading the result of a command";
+const READING: &str = "failed to read the result of a command";
 
-/// How a command ended.
+/// A command that has exited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
     /// Its exit code.
     pub exit_code: i32,
-    /// What it wrote, both streams; Azure keeps 512 kB.
+    /// Its output, both streams; Azure keeps 512 kB.
     pub logs: String,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct ResultBody {
     #[serde(default)]
     properties: Properties,
 }
@@ -50,11 +50,12 @@ struct Properties {
 }
 
 impl ResourceManager {
-    /// Run `command` in a pod of the cluster `name`, beside `files`, and wait for its end. Where the cluster signs in
-    /// with Entra, `token` says who runs it.
+    /// Run `command` in a pod of the cluster `name`, next to `files`, and wait until it exits. Where the cluster signs in
+    /// with Entra, it runs as the identity of `token`.
     ///
     /// # Errors
-    /// When the identity may not run commands, the cluster runs none, the command could not be started, or there is no result in four minutes.
+    /// When the identity may not run commands, they are disabled, the command cannot be started, or times out after four
+    /// minutes.
     pub async fn run_command(
         &self,
         group: &str,
@@ -64,59 +65,59 @@ impl ResourceManager {
         token: Option<&Secret>,
     ) -> anyhow::Result<Ran> {
         let path = format!("{}/runCommand", path(group, name));
-        let files = zipped(files).context("while packing the files of a command")?;
+        let files = zip(files).context("failed to pack the files of a command")?;
         let body = json!({
             "command": command,
             "context": base64::engine::general_purpose::STANDARD.encode(files),
             "clusterToken": token.map_or("", |token| token.expose()),
         });
-        let begun = Instant::now();
+        let started = Instant::now();
         let url = self.url(&path, VERSION)?;
-        let mut answer = self.send(Method::POST, url, Some(&body), &path).await?;
-        let result = answer.headers().get("location");
-        let result = result.and_then(|place| place.to_str().ok());
+        let mut response = self.send(Method::POST, url, Some(&body), &path).await?;
+        let result = response.headers().get("location");
+        let result = result.and_then(|location| location.to_str().ok());
         let result = result
-            .map(|place| self.followed(place, "the result", &path))
+            .map(|location| self.follow(location, "the result", &path))
             .transpose()?;
         loop {
-            let accepted = answer.status() == StatusCode::ACCEPTED;
-            let body = answer.bytes().await.context(READING)?;
-            // An accepted request has no body, or one that says how far it is.
+            let accepted = response.status() == StatusCode::ACCEPTED;
+            let body = response.bytes().await.context(READING)?;
+            // An accepted request has no body, or one with its progress.
             let properties = if body.is_empty() && accepted {
                 Properties::default()
             } else {
-                let answer: Answer = serde_json::from_slice(&body).context(READING)?;
-                answer.properties
+                let body: ResultBody = serde_json::from_slice(&body).context(READING)?;
+                body.properties
             };
             if !accepted && properties.is_final() {
-                return properties.ended();
+                return properties.into_ran();
             }
             let Some(result) = result.clone() else {
                 bail!(
-                    "Azure Resource Manager took the command, and did not say where its result will be"
+                    "Azure Resource Manager accepted the command without the location of its result"
                 );
             };
-            if begun.elapsed() > LIMIT {
+            if started.elapsed() > TIMEOUT {
                 bail!(
-                    "a command in the cluster had no result after {} s; `kubectl get pods --namespace aks-command` says why",
-                    LIMIT.as_secs()
+                    "timed out after {}s waiting for the result of a command in the cluster; see `kubectl get pods --namespace aks-command`",
+                    TIMEOUT.as_secs()
                 );
             }
-            tokio::time::sleep(PAUSE).await;
-            answer = self.send(Method::GET, result, None, &path).await?;
+            tokio::time::sleep(POLL_INTERVAL).await;
+            response = self.send(Method::GET, result, None, &path).await?;
         }
     }
 }
 
 impl Properties {
-    // A command that goes on may be told by the state alone, with 200 (the Azure CLI reads it so).
+    // For a command that is still running only the state may differ, with status 200 (as the Azure CLI reads it).
     fn is_final(&self) -> bool {
         let finals = ["succeeded", "failed", "canceled"];
         let state = self.provisioning_state.to_ascii_lowercase();
         finals.contains(&state.as_str())
     }
 
-    fn ended(self) -> anyhow::Result<Ran> {
+    fn into_ran(self) -> anyhow::Result<Ran> {
         let state = self.provisioning_state;
         match self.exit_code {
             Some(exit_code) if state.eq_ignore_ascii_case("succeeded") => Ok(Ran {
@@ -124,18 +125,18 @@ impl Properties {
                 logs: self.logs,
             }),
             _ => bail!(
-                "a command in the cluster was not run ({state}): {}",
+                "failed to run a command in the cluster ({state}): {}",
                 self.reason
             ),
         }
     }
 }
 
-fn zipped(files: &[(String, Vec<u8>)]) -> anyhow::Result<Vec<u8>> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+fn zip(files: &[(String, Vec<u8>)]) -> anyhow::Result<Vec<u8>> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in files {
-        zip.start_file(name.as_str(), SimpleFileOptions::default())?;
-        zip.write_all(bytes)?;
+        archive.start_file(name.as_str(), SimpleFileOptions::default())?;
+        archive.write_all(bytes)?;
     }
-    Ok(zip.finish()?.into_inner())
+    Ok(archive.finish()?.into_inner())
 }

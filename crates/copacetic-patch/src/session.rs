@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actions_toolkit::Context;
 use anyhow::Context as _;
-use azure::{Credential, Directory, LoginServer, TOKEN_USER};
+use azure::{Credential, Entra, LoginServer, TOKEN_USER};
 use docker::{Docker, LocalRegistry};
 use oci::{Auth, Credentials, ImageRef, Registry};
 use tokio::sync::OnceCell;
@@ -180,10 +180,10 @@ impl<'a> Session<'a> {
                 tenant,
                 cloud,
             } => {
-                let directory =
-                    Directory::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
+                let entra =
+                    Entra::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
                 let server = LoginServer(host.to_owned());
-                let token = server.refresh_token(&directory).await?;
+                let token = server.refresh_token(&entra).await?;
                 basic(TOKEN_USER, token.expose())
             }
         };

@@ -1,10 +1,15 @@
 use super::*;
 
 fn read(text: &str, namespace: Option<&str>) -> Result<Manifests, String> {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("app.yaml"), text).unwrap();
-    Manifests::read(folder.path(), &[folder.path().to_owned()], &[], namespace)
-        .map_err(|e| e.to_string())
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("app.yaml"), text).unwrap();
+    Manifests::read(
+        directory.path(),
+        &[directory.path().to_owned()],
+        &[],
+        namespace,
+    )
+    .map_err(|e| e.to_string())
 }
 
 fn labels(manifests: &Manifests) -> Vec<String> {
@@ -14,7 +19,7 @@ fn labels(manifests: &Manifests) -> Vec<String> {
 const CRON: &str = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: tidy}\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          initContainers: [{name: wait, image: 'localhost:5077/a:1'}]\n          containers: [{name: main, image: 'localhost:5077/b:1'}]\n";
 
 #[test]
-fn images_are_found_in_every_kind_of_pod_by_their_repository() {
+fn images_are_matched_in_every_kind_of_pod_by_their_repository() {
     let mut manifests = read(CRON, None).unwrap();
     assert!(!manifests.name_repository("localhost"));
     assert_eq!(
@@ -23,7 +28,7 @@ fn images_are_found_in_every_kind_of_pod_by_their_repository() {
     );
     assert_eq!(
         manifests.images(),
-        ["seaworthy.azurecr.io/a@sha256:0", "localhost:5077/b:1"]
+        ["localhost:5077/b:1", "seaworthy.azurecr.io/a@sha256:0"]
     );
 }
 
@@ -48,7 +53,7 @@ fn a_repository_is_matched_whole() {
 }
 
 #[test]
-fn namespaces_come_first_and_lists_are_taken_apart() {
+fn namespaces_come_first_and_lists_are_flattened() {
     let both = format!(
         "{CRON}---\n# nothing here\n---\napiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {{name: a}}\n- apiVersion: v1\n  kind: Namespace\n  metadata: {{name: web}}\n"
     );
@@ -59,7 +64,7 @@ fn namespaces_come_first_and_lists_are_taken_apart() {
 }
 
 #[test]
-fn a_namespace_is_given_to_those_that_name_none_without_changing_them() {
+fn objects_without_a_namespace_get_one_and_their_manifest_stays() {
     let manifests = read(CRON, Some("web")).unwrap();
     let object = &manifests.objects()[0];
     assert_eq!(object.namespace(), Some("web"));
@@ -79,7 +84,7 @@ fn mistakes_name_the_file() {
         (
             "just words",
             None,
-            "input `manifests`: `app.yaml` has a document that is no object",
+            "input `manifests`: `app.yaml` has a document that is not an object",
         ),
         (
             "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: a}",
@@ -98,10 +103,10 @@ fn mistakes_name_the_file() {
 }
 
 #[test]
-fn what_is_no_yaml_is_named_by_file_and_line() {
+fn invalid_yaml_is_reported_with_file_and_line() {
     let text = "apiVersion: v1\nkind: Service\nmetadata: {name: [x}\n";
     assert_eq!(
         read(text, None).unwrap_err(),
-        "input `manifests`: `app.yaml` is no YAML: line 3 column 18: mismatched bracket '[' closed by '}'"
+        "input `manifests`: invalid YAML in `app.yaml`: line 3 column 18: mismatched bracket '[' closed by '}'"
     );
 }

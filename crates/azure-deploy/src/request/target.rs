@@ -1,20 +1,22 @@
-//! Where the image and the manifests go: to Azure, or to another registry or cluster.
+//! The registry and the cluster: in Azure, or elsewhere.
 
-use actions_toolkit::{BadInput, Context, Inputs, Secret};
+use actions_toolkit::{BadInput, Secret};
 use azure::Cloud;
-use azure::input::{address, id};
+use azure::input::{EntraId, EntraInputs};
 use oci::Credentials;
 
-/// The registry and the cluster, and who signs in to Azure if either is there.
+use crate::action::{Access, Inputs};
+
+/// The registry and the cluster, and the sign-in to Azure if either is there.
 pub(crate) struct Target {
-    pub(crate) registry: RegistryInput,
-    pub(crate) cluster: ClusterInput,
-    pub(crate) azure: Option<AzureInputs>,
+    pub(crate) registry: RegistryTarget,
+    pub(crate) cluster: ClusterTarget,
+    pub(crate) azure: Option<AzureTarget>,
 }
 
 /// The registry.
-pub(crate) enum RegistryInput {
-    /// A registry resource of Azure.
+pub(crate) enum RegistryTarget {
+    /// A registry resource in Azure.
     Azure { name: String, group: Option<String> },
     /// Any registry, by its host.
     Host {
@@ -24,28 +26,19 @@ pub(crate) enum RegistryInput {
 }
 
 /// The cluster.
-pub(crate) enum ClusterInput {
-    /// A cluster resource of Azure.
+pub(crate) enum ClusterTarget {
+    /// A cluster resource in Azure.
     Azure {
         name: String,
         group: String,
-        access: AccessInput,
+        access: Access,
     },
-    /// Any cluster: the text of its kubeconfig.
+    /// Any cluster: the content of its kubeconfig.
     Kubeconfig(Secret),
 }
 
-/// How the API server of a cluster of Azure is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AccessInput {
-    /// By the runner itself.
-    Direct,
-    /// By commands that Azure runs in the cluster.
-    RunCommand,
-}
-
-/// Who signs in to Azure, and where.
-pub(crate) struct AzureInputs {
+/// The application that signs in to Azure, and the cloud.
+pub(crate) struct AzureTarget {
     pub(crate) client: String,
     pub(crate) tenant: String,
     pub(crate) subscription: String,
@@ -54,14 +47,13 @@ pub(crate) struct AzureInputs {
 }
 
 impl Target {
-    /// Read and check the inputs.
-    pub(crate) fn of(ctx: &Context) -> Result<Self, BadInput> {
-        let inputs = ctx.inputs();
-        let cluster = cluster(ctx, inputs)?;
-        let registry = registry(ctx, inputs)?;
-        let is_azure = matches!(registry, RegistryInput::Azure { .. })
-            || matches!(cluster, ClusterInput::Azure { .. });
-        let azure = is_azure.then(|| azure(ctx, inputs)).transpose()?;
+    /// Check which inputs go together.
+    pub(crate) fn from_inputs(inputs: &Inputs) -> Result<Self, BadInput> {
+        let cluster = cluster(inputs)?;
+        let registry = registry(inputs)?;
+        let is_azure = matches!(registry, RegistryTarget::Azure { .. })
+            || matches!(cluster, ClusterTarget::Azure { .. });
+        let azure = is_azure.then(|| azure(inputs)).transpose()?;
         Ok(Self {
             registry,
             cluster,
@@ -70,98 +62,107 @@ impl Target {
     }
 }
 
-fn cluster(ctx: &Context, inputs: &Inputs) -> Result<ClusterInput, BadInput> {
-    let access = access(inputs.required("cluster-access")?)?;
-    let Some(kubeconfig) = inputs.secret("kubeconfig", ctx.log()) else {
-        return Ok(ClusterInput::Azure {
-            group: group("resource-group", inputs.required("resource-group")?)?,
-            name: name("cluster", inputs.required("cluster")?)?,
+fn cluster(inputs: &Inputs) -> Result<ClusterTarget, BadInput> {
+    let access = inputs.cluster_access;
+    let Some(kubeconfig) = &inputs.kubeconfig else {
+        let required = |input, value: &Option<String>| {
+            let value = value.clone();
+            value.ok_or_else(|| BadInput::new(input, "is required"))
+        };
+        let group_input = Inputs::resource_group;
+        return Ok(ClusterTarget::Azure {
+            group: group(group_input, &required(group_input, &inputs.resource_group)?)?,
+            name: name(
+                Inputs::cluster,
+                &required(Inputs::cluster, &inputs.cluster)?,
+            )?,
             access,
         });
     };
-    for other in ["cluster", "resource-group"] {
-        if inputs.text(other).is_some() {
-            let problem = format!("says which cluster, and so does `{other}`; give one of them");
-            return Err(BadInput::new("kubeconfig", problem));
+    for (other, value) in [
+        (Inputs::cluster, &inputs.cluster),
+        (Inputs::resource_group, &inputs.resource_group),
+    ] {
+        if value.is_some() {
+            let problem = format!("names a cluster, and so does `{other}`; use one of them");
+            return Err(BadInput::new(Inputs::kubeconfig, problem));
         }
     }
-    if access == AccessInput::RunCommand {
-        let problem = "goes with `cluster` and `resource-group`: it is Azure that runs commands in a cluster of its own";
-        return Err(BadInput::new("cluster-access", problem));
+    if access == Access::RunCommand {
+        let problem = "`run-command` requires `cluster` and `resource-group`: Azure runs commands only in its own clusters";
+        return Err(BadInput::new(Inputs::cluster_access, problem));
     }
-    Ok(ClusterInput::Kubeconfig(kubeconfig))
+    Ok(ClusterTarget::Kubeconfig(kubeconfig.clone()))
 }
 
-fn access(text: &str) -> Result<AccessInput, BadInput> {
-    match text {
-        "direct" => Ok(AccessInput::Direct),
-        "run-command" => Ok(AccessInput::RunCommand),
-        _ => Err(BadInput::new(
-            "cluster-access",
-            format!("`{text}` is neither `direct` nor `run-command`"),
-        )),
-    }
-}
-
-fn registry(ctx: &Context, inputs: &Inputs) -> Result<RegistryInput, BadInput> {
-    let text = inputs.required("registry")?;
-    let user = inputs.text("username");
-    let password = inputs.secret("password", ctx.log());
-    let credentials = match (user, password) {
+fn registry(inputs: &Inputs) -> Result<RegistryTarget, BadInput> {
+    let text = inputs.registry.as_str();
+    let credentials = match (&inputs.username, &inputs.password) {
         (Some(user), Some(password)) => Some(Credentials {
-            username: user.to_owned(),
+            username: user.clone(),
             password: password.expose().to_owned(),
         }),
         (None, None) => None,
-        (Some(_), None) => return Err(BadInput::new("password", "goes with `username`")),
-        (None, Some(_)) => return Err(BadInput::new("username", "goes with `password`")),
+        (Some(_), None) => {
+            return Err(BadInput::new(
+                Inputs::password,
+                "is required with `username`",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(BadInput::new(
+                Inputs::username,
+                "is required with `password`",
+            ));
+        }
     };
     // The name of a resource has letters and digits only; a host has a dot or a port.
     let is_host = text.contains(['.', ':']);
     if is_host && (credentials.is_some() || !text.contains(".azurecr.")) {
         if text.contains('/') {
             let problem = format!(
-                "`{text}` has a path or scheme in it; the host is wanted, and the path belongs to `repository`"
+                "`{text}` has a path or scheme; use the host alone, and `repository` for the path"
             );
-            return Err(BadInput::new("registry", problem));
+            return Err(BadInput::new(Inputs::registry, problem));
         }
-        return Ok(RegistryInput::Host {
+        return Ok(RegistryTarget::Host {
             host: text.to_owned(),
             credentials,
         });
     }
     if credentials.is_some() {
-        let problem = format!(
-            "goes with the host of a registry; the resource `{text}` is signed in to by `client-id`"
-        );
-        return Err(BadInput::new("username", problem));
+        let problem =
+            format!("requires the host of a registry; the resource `{text}` uses `client-id`");
+        return Err(BadInput::new(Inputs::username, problem));
     }
-    Ok(RegistryInput::Azure {
-        name: name("registry", text)?,
-        group: inputs
-            .text("registry-resource-group")
-            .map(|text| group("registry-resource-group", text))
+    let group_input = Inputs::registry_resource_group;
+    let resource_group = inputs.registry_resource_group.as_deref();
+    Ok(RegistryTarget::Azure {
+        name: name(Inputs::registry, text)?,
+        group: resource_group
+            .map(|text| group(group_input, text))
             .transpose()?,
     })
 }
 
-fn azure(ctx: &Context, inputs: &Inputs) -> Result<AzureInputs, BadInput> {
-    Ok(AzureInputs {
-        client: id("client-id", inputs.required("client-id")?)?,
-        tenant: id("tenant-id", inputs.required("tenant-id")?)?,
-        subscription: id("subscription-id", inputs.required("subscription-id")?)?,
-        client_secret: inputs.secret("client-secret", ctx.log()),
-        cloud: Cloud::new(
-            &address("authority-host", inputs.required("authority-host")?)?,
-            &address("resource-manager", inputs.required("resource-manager")?)?,
-            inputs.required("token-audience")?,
-        ),
+fn azure(inputs: &Inputs) -> Result<AzureTarget, BadInput> {
+    let required = |input, id: &Option<EntraId>| {
+        let id = id.as_ref().map(|id| id.0.clone());
+        id.ok_or_else(|| BadInput::new(input, "is required"))
+    };
+    let entra = &inputs.entra;
+    Ok(AzureTarget {
+        client: required(EntraInputs::client_id, &entra.client_id)?,
+        tenant: required(EntraInputs::tenant_id, &entra.tenant_id)?,
+        subscription: required(Inputs::subscription_id, &inputs.subscription_id)?,
+        client_secret: inputs.client_secret.clone(),
+        cloud: entra.cloud(&inputs.resource_manager.0),
     })
 }
 
 fn group(input: &str, text: &str) -> Result<String, BadInput> {
     if text.contains('/') {
-        let problem = format!("`{text}` is a path; the name of the resource group is wanted");
+        let problem = format!("`{text}` is a path; use the name of the resource group");
         return Err(BadInput::new(input, problem));
     }
     Ok(text.to_owned())
@@ -172,7 +173,7 @@ fn name(input: &str, text: &str) -> Result<String, BadInput> {
         return Err(BadInput::new(
             input,
             format!(
-                "`{text}` is a host or path; the name of the resource is wanted (`{}`)",
+                "`{text}` is a host or path; use the name of the resource (`{}`)",
                 text.split('.').next().unwrap_or_default()
             ),
         ));

@@ -1,11 +1,11 @@
-//! What Azure and the cluster say, up to the first push.
+//! The responses of Azure and the cluster, up to the first push.
 
 use std::path::Path;
 
 use fake_azure::{Azure, AzureConfig};
 use testkit::{FakeDocker, FakeRunner, Fault, Ran};
 
-use crate::{CLIENT, SUBSCRIPTION, TENANT, refused, step};
+use crate::{CLIENT, SUBSCRIPTION, TENANT, rejected, step};
 
 fn signed_in(azure: &Azure, docker: &FakeDocker) -> FakeRunner {
     step()
@@ -31,7 +31,7 @@ async fn without_the_right_to_a_token_the_permission_is_named() {
     let azure = Azure::start(config()).await.unwrap();
     let docker = FakeDocker::with("flask-app:1");
     let step = signed_in(&azure, &docker).env("ACTIONS_ID_TOKEN_REQUEST_URL", "");
-    refused(
+    rejected(
         &run(step).await,
         "the job cannot get an OIDC token; add `permissions: id-token: write` to the job",
     );
@@ -39,38 +39,38 @@ async fn without_the_right_to_a_token_the_permission_is_named() {
 }
 
 #[tokio::test]
-async fn a_run_that_the_application_does_not_trust_learns_what_to_set() {
+async fn a_run_that_the_application_does_not_trust_gets_the_values_to_set() {
     let mut config = config();
     config.run_subject = "repo:octo-org/app:ref:refs/heads/fix".into();
     let azure = Azure::start(config).await.unwrap();
     let docker = FakeDocker::with("flask-app:1");
     let ran = run(signed_in(&azure, &docker)).await;
     assert_eq!((ran.code, ran.output("result")), (2, "error"));
-    let said = ran.error();
-    let start = "azure-deploy: the application trusts no such run (AADSTS700213: No matching federated identity record found for presented assertion subject 'repo:octo-org/app:ref:refs/heads/fix'";
-    let cure = "; add a federated credential with exactly these values: issuer `https://token.actions.githubusercontent.com`, subject `repo:octo-org/app:ref:refs/heads/fix`, audience `api://AzureADTokenExchange`";
-    assert!(said.starts_with(start) && said.ends_with(cure), "{said}");
-    let asked = azure.journal();
-    assert!(!asked.iter().any(|line| line.contains("/subscriptions/")));
+    let error = ran.error();
+    let start = "azure-deploy: the application does not trust this run (AADSTS700213: No matching federated identity record found for presented assertion subject 'repo:octo-org/app:ref:refs/heads/fix'";
+    let hint = "; add a federated credential with exactly these values: issuer `https://token.actions.githubusercontent.com`, subject `repo:octo-org/app:ref:refs/heads/fix`, audience `api://AzureADTokenExchange`";
+    assert!(error.starts_with(start) && error.ends_with(hint), "{error}");
+    let requests = azure.journal();
+    assert!(!requests.iter().any(|line| line.contains("/subscriptions/")));
 }
 
 #[tokio::test]
-async fn what_resource_manager_refuses_is_told_with_a_cure() {
-    let refusal = |code: &str, message: &str| {
+async fn errors_of_resource_manager_have_a_hint() {
+    let rejection = |code: &str, message: &str| {
         format!(r#"{{"error": {{"code": "{code}", "message": "{message}"}}}}"#)
     };
-    // Status, how often it is asked, body, the end of the error.
+    // Status, number of requests, body, the end of the error.
     let table = [
         (
             401,
             1,
-            refusal("InvalidAuthenticationToken", "The access token is invalid."),
-            "InvalidAuthenticationToken: The access token is invalid; the token was not taken: is `resource-manager` the right one for this cloud?",
+            rejection("InvalidAuthenticationToken", "The access token is invalid."),
+            "InvalidAuthenticationToken: The access token is invalid; the token was rejected: check that `resource-manager` belongs to this cloud",
         ),
         (
             403,
             1,
-            refusal(
+            rejection(
                 "AuthorizationFailed",
                 "no right to 'listClusterUserCredential/action'.",
             ),
@@ -79,7 +79,7 @@ async fn what_resource_manager_refuses_is_told_with_a_cure() {
         (
             404,
             1,
-            refusal(
+            rejection(
                 "ResourceNotFound",
                 "The Resource 'seaworthy' was not found.",
             ),
@@ -88,18 +88,18 @@ async fn what_resource_manager_refuses_is_told_with_a_cure() {
         (
             409,
             1,
-            refusal("OperationNotAllowed", "The cluster is being upgraded."),
+            rejection("OperationNotAllowed", "The cluster is being upgraded."),
             "OperationNotAllowed: The cluster is being upgraded",
         ),
         (
             429,
             4,
-            refusal("TooManyRequests", "The request is being throttled."),
+            rejection("TooManyRequests", "The request is being throttled."),
             "TooManyRequests: The request is being throttled",
         ),
         (502, 4, "<html>".to_owned(), "502 Bad Gateway"),
     ];
-    for (status, times, body, said) in table {
+    for (status, times, body, message) in table {
         let azure = Azure::start(config()).await.unwrap();
         let docker = FakeDocker::with("flask-app:1");
         for _ in 0..times {
@@ -108,18 +108,18 @@ async fn what_resource_manager_refuses_is_told_with_a_cure() {
         }
         let ran = run(signed_in(&azure, &docker)).await;
         assert_eq!((ran.code, ran.output("result")), (2, "error"), "{status}");
-        assert!(ran.error().ends_with(said), "{status}: {}", ran.error());
+        assert!(ran.error().ends_with(message), "{status}: {}", ran.error());
         let journal = azure.journal();
-        let asked = journal
+        let requests = journal
             .iter()
             .filter(|line| line.contains("listClusterUserCredential"));
-        assert_eq!(asked.count(), times, "{status}");
+        assert_eq!(requests.count(), times, "{status}");
     }
 }
 
-// An Azure whose cluster answers nobody.
-fn out_of_reach(folder: &Path) -> AzureConfig {
-    let kubeconfig = folder.join("config");
+// An Azure whose cluster does not respond.
+fn unreachable(directory: &Path) -> AzureConfig {
+    let kubeconfig = directory.join("config");
     let closed = r#"{"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", "certificate-authority-data": ""}}]}"#;
     std::fs::write(&kubeconfig, closed).unwrap();
     let mut config = config();
@@ -128,51 +128,51 @@ fn out_of_reach(folder: &Path) -> AzureConfig {
 }
 
 #[tokio::test]
-async fn a_cluster_out_of_reach_is_explained_and_no_token_is_shown() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut config = out_of_reach(folder.path());
+async fn an_unreachable_cluster_is_explained_and_no_token_is_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = unreachable(directory.path());
     config.authorized_ranges = vec!["203.0.113.0/24".into()];
     let azure = Azure::start(config).await.unwrap();
     let docker = FakeDocker::with("flask-app:1");
     let step = signed_in(&azure, &docker);
-    let folder = step.directory().to_owned();
-    let files = |folder: &Path| walk(folder).concat();
+    let directory = step.directory().to_owned();
+    let files = |directory: &Path| walk(directory).concat();
     let ran = tokio::task::spawn_blocking(move || {
         let ran = step.run();
-        (ran, files(&folder))
+        (ran, files(&directory))
     });
-    let (ran, left) = ran.await.unwrap();
+    let (ran, output) = ran.await.unwrap();
     assert_eq!((ran.code, ran.output("result")), (2, "error"));
     let error = ran.error();
     assert!(
-        error.starts_with("azure-deploy: the cluster's API server `https://127.0.0.1:1` can't be used: only 203.0.113.0/24 may reach it; add the runner's address to the authorized IP ranges, or use a runner inside them: "),
+        error.starts_with("azure-deploy: the cluster's API server `https://127.0.0.1:1` is unavailable: only 203.0.113.0/24 may reach it; add the runner's address to the authorized IP ranges, or use a runner inside them: "),
         "{error}"
     );
     assert!(error.contains("Connection refused"), "{error}");
     // The runner reads the masks and hides what they name.
-    let left = left
+    let output = output
         .lines()
         .filter(|line| !line.starts_with("::add-mask::"));
-    let left: String = left.collect();
+    let output: String = output.collect();
     for secret in ["cluster-token", "arm-2222", "oidc-request-token"] {
         assert!(
             ran.log.contains(&format!("::add-mask::{secret}")),
             "{secret}"
         );
-        assert!(!left.contains(secret), "{secret}: {left}");
+        assert!(!output.contains(secret), "{secret}: {output}");
     }
 }
 
 #[tokio::test]
 async fn a_private_cluster_is_named_with_the_ways_in() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut config = out_of_reach(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = unreachable(directory.path());
     config.private = true;
     let azure = Azure::start(config).await.unwrap();
     let docker = FakeDocker::with("flask-app:1");
     let ran = run(signed_in(&azure, &docker)).await;
-    let said = "azure-deploy: the cluster's API server `https://127.0.0.1:1` can't be used: it is a private cluster; set `cluster-access: run-command`, or use a runner in its network: ";
-    assert!(ran.error().starts_with(said), "{}", ran.error());
+    let error = "azure-deploy: the cluster's API server `https://127.0.0.1:1` is unavailable: it is a private cluster; set `cluster-access: run-command`, or use a runner in its network: ";
+    assert!(ran.error().starts_with(error), "{}", ran.error());
 }
 
 #[tokio::test]
@@ -182,9 +182,9 @@ async fn a_cluster_that_runs_no_commands_is_bad_input() {
     let azure = Azure::start(config).await.unwrap();
     let docker = FakeDocker::with("flask-app:1");
     let step = signed_in(&azure, &docker).input("cluster-access", "run-command");
-    refused(
+    rejected(
         &run(step).await,
-        "input `cluster-access`: `run-command` can't be had: the cluster `seaworthy` has run-command disabled; enable it (`az aks update --enable-run-command`) or use a runner in its network",
+        "input `cluster-access`: `run-command` is unavailable: the cluster `seaworthy` has run-command disabled; enable it (`az aks update --enable-run-command`) or use a runner in its network",
     );
 }
 
@@ -208,9 +208,9 @@ async fn a_missing_right_to_run_commands_is_named() {
     );
 }
 
-// Whatever is in the runner's folder after the step: log, outputs, summary, workspace, temporary files.
-fn walk(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap().flatten();
+// All files in the runner's directory after the step: log, outputs, summary, workspace, temporary files.
+fn walk(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap().flatten();
     entries
         .flat_map(|entry| {
             if entry.path().is_dir() {

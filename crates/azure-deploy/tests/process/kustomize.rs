@@ -1,8 +1,8 @@
-//! Folders that kustomize renders, by the real kustomize.
+//! Directories that kustomize renders, by the real kustomize.
 
 use testkit::FakeRunner;
 
-use crate::{refused, step};
+use crate::{rejected, step};
 
 const BASE: &str = "resources: [deployment.yaml]\n";
 const OVERLAY: &str = "resources: [../../base]\nnamePrefix: shop-\nnamespace: shop\nimages: [{name: flask-app, newName: seaworthy.azurecr.io/shop}]\n";
@@ -23,7 +23,7 @@ fn overlay(kustomization: &str) -> FakeRunner {
 #[ignore = "real: needs kustomize in PATH"]
 fn an_overlay_is_rendered_with_its_base() {
     // The overlay's image is the one that must match.
-    refused(
+    rejected(
         &overlay(OVERLAY).run(),
         "input `image`: no container of the manifests has an image called `flask-app`; they have: seaworthy.azurecr.io/shop",
     );
@@ -39,12 +39,12 @@ fn an_overlay_is_rendered_with_its_base() {
 
 #[test]
 #[ignore = "real: needs kustomize in PATH"]
-fn what_kustomize_refuses_is_told_in_its_words() {
+fn errors_of_kustomize_are_reported_with_its_message() {
     let ran = overlay("resources: [absent]\n").run();
     assert_eq!(ran.code, 3, "{}", ran.log);
     assert!(
         ran.error().starts_with(
-            "azure-deploy: input `manifests`: kustomize could not render `deploy/overlays/shop`: "
+            "azure-deploy: input `manifests`: kustomize failed to render `deploy/overlays/shop`: "
         ),
         "{}",
         ran.error()

@@ -1,6 +1,6 @@
 //! The built binary in the environment of a step.
 
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod azure;
 mod kustomize;
@@ -26,7 +26,7 @@ fn step() -> FakeRunner {
         .input("cluster", "seaworthy")
 }
 
-fn refused(ran: &Ran, error: &str) {
+fn rejected(ran: &Ran, error: &str) {
     assert_eq!(
         (ran.code, ran.output("result")),
         (3, "error"),
@@ -44,12 +44,12 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "image",
             "",
-            "input `image`: is required (The image to deploy, in Docker: `repository:tag`.)",
+            "input `image`: is required (Image to deploy, in Docker: `repository:tag`.)",
         ),
         (
             "image",
             "flask-app",
-            "input `image`: `flask-app` needs a tag and no digest: the tag is what it is pushed under",
+            "input `image`: `flask-app` needs a tag and no digest: it is pushed under the tag",
         ),
         (
             "image",
@@ -59,17 +59,17 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "tenant-id",
             "contoso.com",
-            "input `tenant-id`: `contoso.com` is no id such as `00000000-0000-0000-0000-000000000000`",
+            "input `tenant-id`: invalid ID `contoso.com`; use a form such as `00000000-0000-0000-0000-000000000000`",
         ),
         (
             "registry",
             "seaworthy.azurecr.io",
-            "input `registry`: `seaworthy.azurecr.io` is a host or path; the name of the resource is wanted (`seaworthy`)",
+            "input `registry`: `seaworthy.azurecr.io` is a host or path; use the name of the resource (`seaworthy`)",
         ),
         (
             "manifests",
             "nowhere",
-            "input `manifests`: `nowhere` can't be read: No such file or directory (os error 2)",
+            "input `manifests`: there is no `nowhere` in the workspace",
         ),
         (
             "manifests",
@@ -84,7 +84,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "repository",
             "seaworthy.azurecr.io/flask-app",
-            "input `repository`: `seaworthy.azurecr.io/flask-app` has more than a repository in it (`flask-app`)",
+            "input `repository`: `seaworthy.azurecr.io/flask-app` is more than a repository; use `flask-app`",
         ),
         (
             "namespace",
@@ -99,7 +99,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "resource-group",
             "a/b",
-            "input `resource-group`: `a/b` is a path; the name of the resource group is wanted",
+            "input `resource-group`: `a/b` is a path; use the name of the resource group",
         ),
         (
             "health-path",
@@ -114,7 +114,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "authority-host",
             "http://login.example",
-            "input `authority-host`: `http://login.example` would send credentials in the clear; use https",
+            "input `authority-host`: `http://login.example` would send credentials unencrypted; use https",
         ),
         (
             "latest",
@@ -123,7 +123,7 @@ fn bad_input_is_named_before_anything_is_started() {
         ),
     ];
     for (name, value, error) in table {
-        refused(&step().input(name, value).run(), error);
+        rejected(&step().input(name, value).run(), error);
     }
 }
 
@@ -133,28 +133,32 @@ fn inputs_that_do_not_go_together_are_named() {
         (
             "environment-variables",
             "A=1\nB",
-            "input `environment-variables`: `B` is no `NAME=value`",
+            "input `environment-variables`: `B` is not of the form `NAME=value`",
         ),
         (
             "kubeconfig",
             "x",
-            "input `kubeconfig`: says which cluster, and so does `cluster`; give one of them",
+            "input `kubeconfig`: names a cluster, and so does `cluster`; use one of them",
         ),
         (
             "cluster-access",
             "tunnel",
-            "input `cluster-access`: `tunnel` is neither `direct` nor `run-command`",
+            "input `cluster-access`: invalid value `tunnel`; expected one of `direct`, `run-command`",
         ),
-        ("username", "me", "input `password`: goes with `username`"),
+        (
+            "username",
+            "me",
+            "input `password`: is required with `username`",
+        ),
         (
             "registry",
             "ghcr.io/octo-org",
-            "input `registry`: `ghcr.io/octo-org` has a path or scheme in it; the host is wanted, and the path belongs to `repository`",
+            "input `registry`: `ghcr.io/octo-org` has a path or scheme; use the host alone, and `repository` for the path",
         ),
         (
             "environment",
             "production",
-            "input `token`: is not set, and `environment` needs it: `${{ github.token }}`",
+            "input `token`: is required with `environment`: `${{ github.token }}`",
         ),
         ("client-id", "", "input `client-id`: is required"),
         (
@@ -164,7 +168,7 @@ fn inputs_that_do_not_go_together_are_named() {
         ),
     ];
     for (name, value, error) in table {
-        refused(&step().input(name, value).run(), error);
+        rejected(&step().input(name, value).run(), error);
     }
 }
 
@@ -174,14 +178,14 @@ fn a_manifest_that_does_not_parse_is_named() {
     assert_eq!(ran.code, 3);
     assert!(
         ran.error()
-            .starts_with("azure-deploy: input `manifests`: `k8s/service.yaml` is no YAML"),
+            .starts_with("azure-deploy: input `manifests`: invalid YAML in `k8s/service.yaml`"),
         "{}",
         ran.error()
     );
 }
 
 #[test]
-fn without_an_engine_it_says_so() {
+fn without_docker_the_error_says_so() {
     let ran = step().env("DOCKER_HOST", "unix:///nonexistent.sock").run();
     assert_eq!((ran.code, ran.output("result")), (2, "error"));
     assert!(ran.error().contains("is Docker running"), "{}", ran.error());
@@ -194,10 +198,10 @@ fn action_yml_and_readme_are_generated_from_the_declaration() {
 }
 
 #[test]
-fn an_image_that_the_engine_does_not_have_is_bad_input() {
+fn an_image_that_docker_does_not_have_is_bad_input() {
     let docker = FakeDocker::with("other:1");
     let step = step().env("DOCKER_HOST", &docker.host());
-    refused(
+    rejected(
         &step.run(),
         "input `image`: Docker has no image `flask-app:1`; build or pull it in an earlier step",
     );

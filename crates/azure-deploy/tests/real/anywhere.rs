@@ -21,9 +21,9 @@ async fn a_password_a_kubeconfig_and_a_kustomization_are_enough() {
             .input("expect-commit", "two")
     };
 
-    let refused = kustomized(stack.step_without_azure(&image).await).input("password", "wrong");
-    let refused = run(refused).await;
-    assert_eq!(refused.code, 2, "{}", refused.log);
+    let rejected = kustomized(stack.step_without_azure(&image).await).input("password", "wrong");
+    let rejected = run(rejected).await;
+    assert_eq!(rejected.code, 2, "{}", rejected.log);
     assert_eq!(stack.deployments(), "");
 
     let ran = run(kustomized(stack.step_without_azure(&image).await)).await;
@@ -44,7 +44,7 @@ async fn a_password_a_kubeconfig_and_a_kustomization_are_enough() {
     let again = run(kustomized(stack.step_without_azure(&image).await)).await;
     assert_eq!(again.code, 0, "{}", again.log);
     assert!(
-        again.log.contains("no pod is started anew"),
+        again.log.contains("pods are not restarted"),
         "{}",
         again.log
     );

@@ -1,4 +1,4 @@
-//! Faults of a new version on a real node: what is said, and how soon after it can be seen.
+//! Faults of a new version on a real node: the message, and how soon it comes.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::stack::{Stack, run};
 
 /// From the first warning in the cluster to the verdict. The cluster's clock has whole seconds.
 const LIMIT: Duration = Duration::from_secs(15 + 1);
-/// Deployments at once.
-const SIDE_BY_SIDE: usize = 4;
+/// Deployments in parallel.
+const PARALLEL: usize = 4;
 
 struct Case {
     name: &'static str,
-    /// How the image is ill, if it is.
+    /// The fault of the image, if it has one.
     mode: &'static str,
-    /// Changes to the manifests: what stands there, what then does.
+    /// Change to the manifests: a text and its replacement.
     change: (&'static str, &'static str),
-    /// What the namespace has before.
+    /// Commands that prepare the namespace.
     prepare: &'static [&'static [&'static str]],
-    /// Of the rollout: what Kubernetes does not call a fault ends with it.
-    limit: &'static str,
+    /// Of the rollout: ends what Kubernetes does not report as a fault.
+    timeout: &'static str,
     /// A part of the error.
-    said: &'static str,
+    message: &'static str,
 }
 
 const PROBE: &str = "readinessProbe: {httpGet: {path: /health, port: 8000}, periodSeconds: 1}";
@@ -35,8 +35,8 @@ const WELL: Case = Case {
     mode: "well",
     change: ("", ""),
     prepare: &[],
-    limit: "60s",
-    said: "",
+    timeout: "60s",
+    message: "",
 };
 
 const CASES: &[Case] = &[
@@ -46,13 +46,13 @@ const CASES: &[Case] = &[
             LAST,
             "periodSeconds: 1}\n      - {name: side, image: 'seaworthy.azurecr.io/absent:1'}\n",
         ),
-        said: "container `side` does not start: ",
+        message: "container `side` does not start: ",
         ..WELL
     },
     Case {
         name: "exits",
         mode: "crash",
-        said: "container `app` ends with exit code 3 again and again: `No module named 'app'`",
+        message: "container `app` is crash-looping (exit code 3): `No module named 'app'`",
         ..WELL
     },
     Case {
@@ -62,13 +62,13 @@ const CASES: &[Case] = &[
             LAST,
             "periodSeconds: 1}\n        resources: {limits: {memory: 32Mi}}\n",
         ),
-        said: "container `app` ends with exit code 137 (OOMKilled) again and again",
+        message: "container `app` is crash-looping (exit code 137, OOMKilled)",
         ..WELL
     },
     Case {
         name: "no-program",
         change: (LAST, "periodSeconds: 1}\n        command: [/absent]\n"),
-        said: "/absent",
+        message: "/absent",
         ..WELL
     },
     Case {
@@ -77,7 +77,7 @@ const CASES: &[Case] = &[
             "      containers:\n",
             "      initContainers:\n      - {name: before, image: 'deploy-test:latest', command: [sh, -c, 'echo no database; exit 4']}\n      containers:\n",
         ),
-        said: "container `before` ends with exit code 4 again and again: `no database`",
+        message: "container `before` is crash-looping (exit code 4): `no database`",
         ..WELL
     },
     Case {
@@ -86,7 +86,7 @@ const CASES: &[Case] = &[
             LAST,
             "periodSeconds: 1}\n        envFrom: [{secretRef: {name: absent}}]\n",
         ),
-        said: "container `app` does not start: CreateContainerConfigError: secret \"absent\" not found",
+        message: "container `app` does not start: CreateContainerConfigError: secret \"absent\" not found",
         ..WELL
     },
     Case {
@@ -95,17 +95,17 @@ const CASES: &[Case] = &[
             LAST,
             "periodSeconds: 1}\n        securityContext: {runAsNonRoot: true, runAsUser: 0}\n",
         ),
-        said: "container `app` does not start: CreateContainerConfigError: ",
+        message: "container `app` does not start: CreateContainerConfigError: ",
         ..WELL
     },
     Case {
         name: "unready",
-        limit: "10s",
+        timeout: "10s",
         change: (
             PROBE,
             "readinessProbe: {httpGet: {path: /health, port: 8001}, periodSeconds: 1}",
         ),
-        said: "Unhealthy: Readiness probe failed: ",
+        message: "Unhealthy: Readiness probe failed: ",
         ..WELL
     },
     Case {
@@ -116,13 +116,13 @@ const CASES: &[Case] = &[
             "{namespace}",
             "pod-security.kubernetes.io/enforce=restricted",
         ]],
-        said: "violates PodSecurity \"restricted:latest\"",
+        message: "violates PodSecurity \"restricted:latest\"",
         ..WELL
     },
     Case {
         name: "quota",
         prepare: &[&["create", "quota", "few", "--hard=pods=1"]],
-        said: "exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1",
+        message: "exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1",
         ..WELL
     },
     Case {
@@ -131,15 +131,15 @@ const CASES: &[Case] = &[
             LAST,
             "periodSeconds: 1}\n        resources: {requests: {cpu: '50'}}\n",
         ),
-        said: "Insufficient cpu",
+        message: "Insufficient cpu",
         ..WELL
     },
 ];
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn each_fault_is_named_within_seconds_of_being_seen() {
-    for cases in CASES.chunks(SIDE_BY_SIDE) {
+async fn each_fault_is_reported_within_seconds() {
+    for cases in CASES.chunks(PARALLEL) {
         join_all(cases.iter().map(meets)).await;
     }
 }
@@ -160,7 +160,7 @@ async fn meets(case: &Case) {
     let manifests = manifests.replacen(case.change.0, case.change.1, 1);
     let step = stack
         .step(&image, &manifests)
-        .input("rollout-timeout", case.limit);
+        .input("rollout-timeout", case.timeout);
     let ran = run(step).await;
     let verdict = jiff::Timestamp::now();
     assert_eq!(
@@ -170,7 +170,7 @@ async fn meets(case: &Case) {
         case.name,
         ran.log
     );
-    said(case, &ran);
+    assert_message(case, &ran);
     let events: Value =
         serde_json::from_str(&stack.kubectl(&["get", "events", "--output", "json"])).unwrap();
     let warnings = events["items"]
@@ -198,9 +198,9 @@ async fn meets(case: &Case) {
     stack.forget(&[&image]).await;
 }
 
-fn said(case: &Case, ran: &Ran) {
+fn assert_message(case: &Case, ran: &Ran) {
     assert!(
-        ran.error().contains(case.said),
+        ran.error().contains(case.message),
         "{}: {}",
         case.name,
         ran.error()

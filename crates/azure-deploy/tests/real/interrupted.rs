@@ -1,4 +1,4 @@
-//! What breaks off in the midst of a deployment: the API server's answers, the tokens, the push.
+//! Interruptions of a deployment: the API server's responses, the tokens, the push.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ fn unhurried(manifests: &str) -> String {
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn tokens_that_end_while_the_rollout_goes_on_are_renewed() {
+async fn tokens_that_expire_during_the_rollout_are_renewed() {
     const LIFE: i64 = 2;
     let (stack, front) = Stack::fronted("tokens", |azure| azure.token_life = LIFE).await;
     let good = stack.build("one", "well").await;
     let manifests = unhurried(&stack.manifests(80, "", ""));
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let ran = run(stack.step(&good, &manifests)).await;
-    let (took, image) = (begun.elapsed(), ran.output("image"));
+    let (took, image) = (started.elapsed(), ran.output("image"));
     assert_eq!(ran.code, 0, "{}", ran.log);
     let asked = stack.azure.journal();
     let asked = asked.iter().filter(|line| line.contains("/oauth2/"));
@@ -35,7 +35,7 @@ async fn tokens_that_end_while_the_rollout_goes_on_are_renewed() {
         "{asked} in {took:?}"
     );
 
-    // The way back comes after many lives of the first token.
+    // The rollback comes after many lifetimes of the first token.
     let crash = stack.build("two", "crash").await;
     let ran = run(stack.step(&crash, &manifests)).await;
     assert_eq!(
@@ -61,7 +61,7 @@ async fn tokens_that_end_while_the_rollout_goes_on_are_renewed() {
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn an_api_server_that_stumbles_is_asked_again() {
+async fn requests_to_an_unavailable_api_server_are_retried() {
     let (stack, front) = Stack::fronted("stumble", |_| {}).await;
     let good = stack.build("one", "well").await;
     let manifests = unhurried(&stack.manifests(80, "", ""));
@@ -96,7 +96,7 @@ async fn an_api_server_that_stumbles_is_asked_again() {
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn a_push_that_breaks_off_is_made_again_and_one_that_is_refused_changes_nothing() {
+async fn a_push_that_breaks_is_retried_and_one_that_is_denied_changes_nothing() {
     let stack = Stack::new("push").await;
     let image = stack.build("one", "well").await;
     let tls = stack.tls();
@@ -117,11 +117,11 @@ async fn a_push_that_breaks_off_is_made_again_and_one_that_is_refused_changes_no
             .file("k8s/app.yaml", &manifests)
     };
 
-    let refusal = r#"{"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]}"#;
+    let rejection = r#"{"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]}"#;
     registry.expect(Fault::new(
         "PUT /v2/deploy-test/manifests/one",
         403,
-        refusal,
+        rejection,
     ));
     let ran = run(step().await).await;
     assert_eq!(
@@ -152,7 +152,7 @@ async fn a_push_that_breaks_off_is_made_again_and_one_that_is_refused_changes_no
         ran.log
     );
     assert_eq!(
-        ran.log.matches("it is pushed once more").count(),
+        ran.log.matches("retrying the push").count(),
         2,
         "{}",
         ran.log

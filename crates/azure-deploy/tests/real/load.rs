@@ -14,7 +14,7 @@ const CALLERS: usize = 2;
 /// The old pod goes on answering until every node knows that it is leaving, as in `k8s/deployment.yaml`.
 const LEAVE: &str = "        lifecycle: {preStop: {sleep: {seconds: 5}}}\n";
 
-/// Callers of an address, each request on a connection of its own.
+/// Callers of an address, each request on its own connection.
 struct Load {
     ended: Arc<AtomicBool>,
     callers: Vec<tokio::task::JoinHandle<BTreeMap<String, usize>>>,
@@ -70,7 +70,7 @@ async fn once(url: &str) -> String {
 // `DEPLOYMENTS` sets how many there are.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "real: needs the local stack"]
-async fn callers_notice_no_deployment_be_it_good_or_taken_back() {
+async fn callers_notice_no_deployment_healthy_or_rolled_back() {
     let count = std::env::var("DEPLOYMENTS").map_or(4, |text| text.parse().unwrap());
     let stack = Stack::new("load").await;
     let images = [
@@ -104,14 +104,14 @@ async fn callers_notice_no_deployment_be_it_good_or_taken_back() {
         let (image, manifests, good) = cycle[number % cycle.len()];
         let step = stack.step(image, manifests).input("rollout-timeout", "20s");
         let ran = run(step).await;
-        let wanted = if good {
+        let expected = if good {
             (0, "deployed", "false")
         } else {
             (1, "failed", "true")
         };
         assert_eq!(
             (ran.code, ran.output("result"), ran.output("rolled-back")),
-            wanted,
+            expected,
             "deployment {number} of {image}:\n{}",
             ran.log
         );

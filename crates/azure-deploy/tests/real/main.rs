@@ -1,6 +1,6 @@
 //! Deployments to the local stack: Docker, registry and cluster.
 
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 #[cfg(test)]
 mod anywhere;
@@ -24,7 +24,7 @@ const CONFIG: &str = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: new
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn what_does_not_hold_is_taken_back_and_the_old_version_serves() {
+async fn an_unhealthy_version_is_rolled_back_and_the_old_one_is_healthy() {
     let stack = Stack::new("back").await;
     stack.namespace_that_warns();
     let good = stack.build("one", "well").await;
@@ -70,11 +70,11 @@ async fn what_does_not_hold_is_taken_back_and_the_old_version_serves() {
     let table = [
         (
             &crash,
-            "Deployment/app: container `app` ends with exit code 3 again and again: `No module named 'app'`".to_owned(),
+            "Deployment/app: container `app` is crash-looping (exit code 3): `No module named 'app'`".to_owned(),
         ),
         (
             &sick,
-            format!("{url}:81/health was not healthy after 10 s: it answered 503"),
+            format!("{url}:81/health is unhealthy: timed out after 10s (`health-timeout`): status 503"),
         ),
     ];
     for (bad, cause) in table {
@@ -91,7 +91,7 @@ async fn what_does_not_hold_is_taken_back_and_the_old_version_serves() {
         assert_eq!(
             ran.error(),
             format!(
-                "azure-deploy: the new version was refused, and `{image}` serves again: {cause}"
+                "azure-deploy: the new version failed; rolled back to `{image}`, which is healthy: {cause}"
             )
         );
         assert_eq!(
@@ -115,11 +115,11 @@ async fn what_does_not_hold_is_taken_back_and_the_old_version_serves() {
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn an_image_that_can_not_be_pulled_is_told_in_seconds() {
+async fn an_image_that_cannot_be_pulled_is_reported_in_seconds() {
     let stack = Stack::new("pull").await;
     let image = stack.build("one", "well").await;
     let side = "      - {name: side, image: 'seaworthy.azurecr.io/absent:1'}\n";
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let ran = run(stack.step(&image, &stack.manifests(80, "", side))).await;
     assert_eq!(
         (ran.code, ran.output("rolled-back")),
@@ -128,18 +128,18 @@ async fn an_image_that_can_not_be_pulled_is_told_in_seconds() {
         ran.log
     );
     assert!(
-        ran.error().starts_with("azure-deploy: this was the first deployment, so there is no version to go back to; what was applied is left for a look: Deployment/app: container `side` does not start: "),
+        ran.error().starts_with("azure-deploy: this was the first deployment, so there is no version to roll back to; the applied objects are left for inspection: Deployment/app: container `side` does not start: "),
         "{}",
         ran.error()
     );
-    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     stack.forget(&[&image]).await;
 }
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn what_the_api_server_refuses_is_bad_input_and_changes_nothing() {
-    let stack = Stack::new("refused").await;
+async fn what_the_api_server_rejects_is_bad_input_and_changes_nothing() {
+    let stack = Stack::new("rejected").await;
     let image = stack.build("one", "well").await;
     stack.kubectl(&["create", "namespace", &stack.namespace]);
     let wrong = stack.manifests(99999, "", "");
@@ -152,7 +152,7 @@ async fn what_the_api_server_refuses_is_bad_input_and_changes_nothing() {
     );
     let error = ran.error();
     assert!(
-        error.starts_with("azure-deploy: input `manifests`: the API server would refuse, so nothing was changed: while applying `Service/app` of `k8s/app.yaml`: "),
+        error.starts_with("azure-deploy: input `manifests`: the API server would reject the objects, so nothing was changed: failed to apply `Service/app` of `k8s/app.yaml`: "),
         "{error}"
     );
     assert!(error.contains("must be between 1 and 65535"), "{error}");
@@ -177,7 +177,7 @@ async fn without_an_address_the_step_is_red() {
     );
     assert_eq!(
         ran.error(),
-        "azure-deploy: this was the first deployment, so there is no version to go back to; what was applied is left for a look: Service/app had no address after 2 s: there are no warnings about it"
+        "azure-deploy: this was the first deployment, so there is no version to roll back to; the applied objects are left for inspection: timed out after 2s (`address-timeout`) waiting for the address of Service/app: there are no warnings"
     );
     stack.kubectl(&["get", "deployment/app"]);
     stack.forget(&[&image]).await;
@@ -185,7 +185,7 @@ async fn without_an_address_the_step_is_red() {
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn a_stateful_set_goes_back_too() {
+async fn a_stateful_set_is_rolled_back_too() {
     let stack = Stack::new("set").await;
     let good = stack.build("one", "well").await;
     let crash = stack.build("two", "crash").await;
@@ -215,13 +215,13 @@ async fn a_stateful_set_goes_back_too() {
     );
     assert!(
         ran.log
-            .contains("removed the pod app-1 of the last version"),
+            .contains("removed the pod app-1 of the previous version"),
         "{}",
         ran.log
     );
     let error = ran.error();
     assert!(
-        error.contains(&format!("`{image}` serves again")),
+        error.contains(&format!("rolled back to `{image}`, which is healthy")),
         "{error}"
     );
     assert_eq!(stack.spec("statefulset/app"), before);
@@ -231,7 +231,7 @@ async fn a_stateful_set_goes_back_too() {
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn a_registry_that_does_not_know_the_identity_is_asked_before_anything_else_happens() {
+async fn a_registry_that_does_not_know_the_identity_fails_before_anything_else_happens() {
     let other = "44444444-4444-4444-8444-444444444444";
     let stack = Stack::with("stranger", |azure| azure.client = other.into()).await;
     let image = stack.build("one", "well").await;
@@ -245,7 +245,7 @@ async fn a_registry_that_does_not_know_the_identity_is_asked_before_anything_els
     );
     assert_eq!(
         ran.error(),
-        "azure-deploy: while signing in to `seaworthy.azurecr.io`: it answered 401 Unauthorized; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
+        "azure-deploy: failed to sign in to `seaworthy.azurecr.io`: status 401 Unauthorized; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
     );
     assert!(!ran.log.contains("pushed"), "{}", ran.log);
     stack.forget(&[&image]).await;

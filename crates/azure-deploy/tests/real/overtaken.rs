@@ -1,10 +1,10 @@
-//! Two deployments at once.
+//! Two deployments at the same time.
 
 use crate::stack::{Stack, ask, run};
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn the_deployment_that_came_later_stays_whatever_becomes_of_the_first() {
+async fn the_later_deployment_stays_regardless_of_the_first() {
     let (stack, front) = Stack::fronted("overtaken", |_| {}).await;
     let images = [
         stack.build("one", "well").await,
@@ -24,18 +24,18 @@ async fn the_deployment_that_came_later_stays_whatever_becomes_of_the_first() {
         } else {
             "/services/app?"
         };
-        let asked = || {
+        let requests = || {
             front
                 .journal()
                 .iter()
                 .filter(|line| line.contains(waits))
                 .count()
         };
-        let before = asked();
+        let before = requests();
         let overtaken = tokio::spawn(run(stack.step(first, &manifests)));
-        // Of the Service the first question is for what there was.
+        // The first request for the Service reads the previous state.
         let enough = before + if first == slow { 1 } else { 3 };
-        while asked() < enough {
+        while requests() < enough {
             tokio::task::yield_now().await;
         }
         let ran = run(stack.step(later, &manifests)).await;
@@ -61,10 +61,9 @@ async fn the_deployment_that_came_later_stays_whatever_becomes_of_the_first() {
         );
         let error = first.error();
         let start = format!(
-            "azure-deploy: the container `app` of Deployment/app was given `{image}` meanwhile by `seaworthy` at "
+            "azure-deploy: container `app` of Deployment/app was changed to `{image}` by `seaworthy` at "
         );
-        let end =
-            "; another deployment has taken over, so this one ends here and takes nothing back";
+        let end = "; another deployment has taken over, so this one stops without rolling back";
         assert!(error.starts_with(&start) && error.ends_with(end), "{error}");
         assert!(
             first.summary.contains("Not deployed") && first.summary.contains("has taken over"),

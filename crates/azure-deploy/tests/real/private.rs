@@ -1,10 +1,10 @@
-//! A private cluster: what is asked of the API server is asked by commands in the cluster.
+//! A private cluster: commands in the cluster send the requests to the API server.
 
 use crate::stack::{REPOSITORY, Stack, ask, run};
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn a_private_cluster_is_deployed_to_by_commands_and_goes_back_too() {
+async fn a_private_cluster_is_deployed_to_by_commands_and_rolled_back_too() {
     let stack = Stack::with("private", |azure| azure.private = true).await;
     stack.namespace_that_warns();
     let good = stack.build("one", "well").await;
@@ -39,7 +39,7 @@ async fn a_private_cluster_is_deployed_to_by_commands_and_goes_back_too() {
     assert_eq!(
         ran.error(),
         format!(
-            "azure-deploy: the new version was refused, and `{image}` serves again: Deployment/app: container `app` ends with exit code 3 again and again: `No module named 'app'`"
+            "azure-deploy: the new version failed; rolled back to `{image}`, which is healthy: Deployment/app: container `app` is crash-looping (exit code 3): `No module named 'app'`"
         )
     );
     assert_eq!(ask(&url).await["commit"], "one");

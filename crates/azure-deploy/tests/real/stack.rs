@@ -1,5 +1,4 @@
-//! The local stack as a test sees it: a namespace of its own, images of its own, an Azure of its own in
-//! front of the stack's registry and cluster.
+//! The local stack for one test: its own namespace, images and Azure in front of the stack's registry and cluster.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,10 +18,10 @@ pub(crate) const LOGIN_SERVER: &str = "seaworthy.azurecr.io";
 /// The repository of the test's images.
 pub(crate) const REPOSITORY: &str = "deploy-test";
 
-/// By when a pod that was told to end is asked no more.
+/// How long a terminating pod may still get requests.
 const ENDS: Duration = Duration::from_secs(10);
 
-/// A server that answers with the commit it was built from. `MODE` makes it ill.
+/// A server that answers with the commit it was built from. `MODE` sets a fault.
 const SERVER: &str = r#"
 use strict;
 use IO::Socket::INET;
@@ -178,15 +177,15 @@ spec:
             .input("health-timeout", "10s")
             .env("ACTIONS_ID_TOKEN_REQUEST_URL", &self.azure.oidc_url())
             .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "oidc-request-token")
-            .env("SSL_CERT_FILE", &self.authority().to_string_lossy())
+            .env("SSL_CERT_FILE", &self.ca_certificate().to_string_lossy())
     }
 
-    /// The folder of certificates.
+    /// The directory of certificates.
     pub(crate) fn tls(&self) -> PathBuf {
         self.state.join("tls")
     }
 
-    fn authority(&self) -> PathBuf {
+    fn ca_certificate(&self) -> PathBuf {
         self.tls().join("ca.crt")
     }
 
@@ -222,7 +221,7 @@ spec:
     /// A client that trusts the registry.
     fn http(&self) -> reqwest::Client {
         actions_toolkit::install_tls_provider();
-        let pem = std::fs::read(self.authority()).unwrap();
+        let pem = std::fs::read(self.ca_certificate()).unwrap();
         reqwest::Client::builder()
             .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
             .build()
@@ -239,11 +238,11 @@ spec:
             ("access_token", &token),
         ];
         let url = format!("https://{LOGIN_SERVER}/oauth2/exchange");
-        let answer = self.http().post(url).form(&form).send().await.unwrap();
-        let answer: Value = answer.json().await.unwrap();
+        let response = self.http().post(url).form(&form).send().await.unwrap();
+        let response: Value = response.json().await.unwrap();
         Credentials {
             username: azure::TOKEN_USER.into(),
-            password: answer["refresh_token"].as_str().unwrap().into(),
+            password: response["refresh_token"].as_str().unwrap().into(),
         }
     }
 
@@ -270,7 +269,7 @@ spec:
             )
             .input("health-timeout", "10s")
             .env("PATH", &path)
-            .env("SSL_CERT_FILE", &self.authority().to_string_lossy())
+            .env("SSL_CERT_FILE", &self.ca_certificate().to_string_lossy())
     }
 
     /// Remove the images from Docker.
@@ -289,8 +288,8 @@ fn state() -> PathBuf {
 }
 
 fn kubeconfig() -> PathBuf {
-    let given = std::env::var_os("SEAWORTHY_KUBECONFIG").map(PathBuf::from);
-    given.unwrap_or_else(|| state().join("kubernetes/admin.kubeconfig"))
+    let path = std::env::var_os("SEAWORTHY_KUBECONFIG").map(PathBuf::from);
+    path.unwrap_or_else(|| state().join("kubernetes/admin.kubeconfig"))
 }
 
 // The token of the identity that deploys.
@@ -323,11 +322,11 @@ pub(crate) async fn run(step: FakeRunner) -> Ran {
 pub(crate) async fn ask(url: &str) -> Value {
     actions_toolkit::install_tls_provider();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         match http.get(format!("{url}/health")).send().await {
-            Err(e) if e.is_connect() && begun.elapsed() < ENDS => tokio::task::yield_now().await,
-            answer => return answer.unwrap().json().await.unwrap(),
+            Err(e) if e.is_connect() && started.elapsed() < ENDS => tokio::task::yield_now().await,
+            response => return response.unwrap().json().await.unwrap(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A run that the runner ends, at each stage: what served before serves on, and GitHub is told.
+//! A run that is cancelled, at each stage: the previous version stays, and GitHub has the state.
 
 use fake_azure::ApiServer;
 use fake_github::GitHub;
@@ -7,7 +7,7 @@ use testkit::{FakeRunner, Fault, Ran};
 
 use crate::stack::{Stack, ask, run};
 
-/// Whose request it is that the signal comes with.
+/// The server whose request triggers the signal.
 #[derive(Clone, Copy)]
 enum At {
     Azure,
@@ -19,7 +19,7 @@ struct Stage {
     name: &'static str,
     at: At,
     request: String,
-    /// Whether there is something to put back by then.
+    /// Whether there is something to roll back by then.
     changed: bool,
 }
 
@@ -34,19 +34,19 @@ fn stages(namespace: &str) -> Vec<Stage> {
     vec![
         stage("it signs in", At::Azure, "/oauth2/v2.0/token", false),
         stage(
-            "it asks for the registry",
+            "it queries the registry",
             At::Azure,
             "ContainerRegistry/registries",
             false,
         ),
         stage(
-            "it asks for the kinds",
+            "it discovers the kinds",
             At::Cluster,
             "GET /apis/apps/v1",
             false,
         ),
         stage(
-            "it rehearses",
+            "it runs the dry run",
             At::Cluster,
             &format!("{app}&dryRun=All"),
             false,
@@ -67,7 +67,7 @@ fn stages(namespace: &str) -> Vec<Stage> {
     ]
 }
 
-/// A version that serves, and what is around it.
+/// A healthy version and its servers.
 struct Scene {
     stack: Stack,
     front: ApiServer,
@@ -97,7 +97,7 @@ impl Scene {
             .env("GITHUB_API_URL", &self.github.url())
     }
 
-    /// Deploy `image`, which the runner ends at `stage`.
+    /// Deploy `image` in a run that is cancelled at `stage`.
     async fn stopped(&self, image: &str, stage: &Stage) -> Ran {
         let step = self.step(image);
         let signal = Fault::terminate(&stage.request, step.process());
@@ -116,7 +116,7 @@ impl Scene {
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
-async fn a_run_that_is_stopped_leaves_the_old_version_at_whatever_stage_it_is() {
+async fn a_cancelled_run_leaves_the_old_version_at_every_stage() {
     for access in ["direct", "run-command"] {
         let scene = Scene::new(access).await;
         let good = scene.stack.build("one", "well").await;
@@ -131,15 +131,15 @@ async fn a_run_that_is_stopped_leaves_the_old_version_at_whatever_stage_it_is() 
             assert_eq!((ran.code, ran.output("result")), (2, "error"), "{context}");
             let error = ran.error();
             assert!(error.contains("stopped by SIGTERM"), "{context}");
-            let put_back = error.contains(&format!("`{image}` was put back"));
-            assert_eq!(put_back, stage.changed, "{context}");
+            let restored = error.contains(&format!("rolled back to `{image}`"));
+            assert_eq!(restored, stage.changed, "{context}");
             let rolled_back = ran.outputs.get("rolled-back").map(String::as_str);
             assert_eq!(rolled_back == Some("true"), stage.changed, "{context}");
             assert_eq!(scene.deployed(), before, "{context}");
             assert_eq!(ask(url).await["commit"], "one", "{context}");
         }
         assert!(scene.front.is_met());
-        // Whoever looks at the environment sees an end to each deployment.
+        // Each deployment on GitHub has a final state.
         for (_, states) in scene.github.deployments() {
             let last = states.last().map(String::as_str);
             assert!(matches!(last, Some("success" | "error")), "{states:?}");

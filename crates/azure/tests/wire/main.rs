@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use actions_toolkit::{Action, Context, Env, ExitStatus, Inputs, Log};
-use azure::{AUDIENCE, Cloud, Credential, Directory, Identity, Nodes, ResourceManager, Scope};
+use azure::{AUDIENCE, Cloud, Credential, Entra, Identity, Nodes, ResourceManager, Scope};
 use fake_azure::{Azure, AzureConfig};
 use testkit::Fault;
 
@@ -57,16 +57,16 @@ fn cloud(azure: &Azure) -> Cloud {
     Cloud::new(&azure.url(), &azure.url(), AUDIENCE)
 }
 
-fn directory(ctx: &Context, azure: &Azure) -> Directory {
-    Directory::new(ctx, &cloud(azure), TENANT, CLIENT, Credential::Federated).unwrap()
+fn entra(ctx: &Context, azure: &Azure) -> Entra {
+    Entra::new(ctx, &cloud(azure), TENANT, CLIENT, Credential::Federated).unwrap()
 }
 
 fn manager(ctx: &Context, azure: &Azure) -> ResourceManager {
-    manager_of(&directory(ctx, azure), azure)
+    manager_of(&entra(ctx, azure), azure)
 }
 
-fn manager_of(directory: &Directory, azure: &Azure) -> ResourceManager {
-    ResourceManager::new(directory, &cloud(azure), SUBSCRIPTION)
+fn manager_of(entra: &Entra, azure: &Azure) -> ResourceManager {
+    ResourceManager::new(entra, &cloud(azure), SUBSCRIPTION)
 }
 
 fn count(azure: &Azure, part: &str) -> usize {
@@ -75,37 +75,37 @@ fn count(azure: &Azure, part: &str) -> usize {
 }
 
 #[tokio::test]
-async fn each_request_for_a_token_has_an_assertion_of_its_own() {
+async fn each_request_for_a_token_has_a_new_assertion() {
     let azure = Azure::start(config()).await.unwrap();
     // The first request is lost on the way; what it carried may be too old for the second.
     azure.expect(Fault::new("/oauth2/v2.0/token", 503, "{}").header("retry-after", "0"));
     let (ctx, _) = run(&azure);
-    let directory = directory(&ctx, &azure);
+    let entra = entra(&ctx, &azure);
     for scope in [Scope::ResourceManager, Scope::Registry, Scope::Cluster] {
-        directory.token(scope).await.unwrap();
+        entra.token(scope).await.unwrap();
     }
     assert_eq!(count(&azure, "/oauth2/v2.0/token"), 4);
     assert_eq!(count(&azure, "/oidc/token"), 4);
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_once_in_its_life_and_renewed_before_its_end() {
+async fn a_token_is_requested_once_in_its_lifetime_and_renewed_before_it_expires() {
     let mut config = config();
     config.token_life = 1;
     let azure = Azure::start(config).await.unwrap();
     let (ctx, _) = run(&azure);
-    let directory = directory(&ctx, &azure);
-    let token = async || directory.token(Scope::ResourceManager).await.unwrap();
+    let entra = entra(&ctx, &azure);
+    let token = async || entra.token(Scope::ResourceManager).await.unwrap();
     let first = token().await;
-    let (one, two) = tokio::join!(token(), directory.token(Scope::Registry));
+    let (one, two) = tokio::join!(token(), entra.token(Scope::Registry));
     two.unwrap();
     assert_eq!(one.expose(), first.expose());
     assert_eq!(count(&azure, "/oauth2/v2.0/token"), 2);
 
-    // In the last quarter of its life it is renewed; an Entra that is away then is no trouble yet.
+    // In the last quarter of its life it is renewed; an Entra that is unavailable then is no problem yet.
     azure.expect(Fault::new("/oauth2/v2.0/token", 400, "{}"));
     let mut seen = Vec::new();
-    let manager = manager_of(&directory, &azure);
+    let manager = manager_of(&entra, &azure);
     while seen.len() < 3 {
         manager.cluster("seaworthy", "seaworthy").await.unwrap();
         let token = token().await.expose().to_owned();
@@ -117,12 +117,12 @@ async fn a_token_is_asked_for_once_in_its_life_and_renewed_before_its_end() {
 }
 
 #[tokio::test]
-async fn a_refusal_by_entra_shows_what_the_run_presented() {
+async fn a_rejection_by_entra_shows_what_the_run_presented() {
     let mut config = config();
     config.run_subject = "repo:octo-org/app:ref:refs/heads/fix".into();
     let azure = Azure::start(config).await.unwrap();
     let (ctx, _) = run(&azure);
-    let error = directory(&ctx, &azure)
+    let error = entra(&ctx, &azure)
         .token(Scope::Registry)
         .await
         .unwrap_err();
@@ -140,7 +140,7 @@ async fn a_wrong_client_secret_is_bad_input() {
     let with = |secret: &str| {
         let secret = actions_toolkit::Secret::new(secret, ctx.log());
         let credential = Credential::ClientSecret(secret);
-        Directory::new(&ctx, &cloud(&azure), TENANT, CLIENT, credential).unwrap()
+        Entra::new(&ctx, &cloud(&azure), TENANT, CLIENT, credential).unwrap()
     };
     let error = with("wrong").token(Scope::Registry).await.unwrap_err();
     assert!(
@@ -152,20 +152,20 @@ async fn a_wrong_client_secret_is_bad_input() {
 }
 
 #[tokio::test]
-async fn a_page_of_a_proxy_is_no_refusal_by_entra() {
+async fn a_page_of_a_proxy_is_not_a_rejection_by_entra() {
     let azure = Azure::start(config()).await.unwrap();
     azure.expect(Fault::new("/oauth2/v2.0/token", 407, "<html>"));
     let (ctx, _) = run(&azure);
-    let error = directory(&ctx, &azure)
+    let error = entra(&ctx, &azure)
         .token(Scope::Registry)
         .await
         .unwrap_err();
-    let said = "answered 407 Proxy Authentication Required to the request for a token";
+    let said = "responded with 407 Proxy Authentication Required to the request for a token";
     assert!(error.to_string().ends_with(said), "{error:#}");
 }
 
 #[tokio::test]
-async fn a_busy_resource_manager_is_asked_again() {
+async fn a_busy_resource_manager_is_retried() {
     let azure = Azure::start(config()).await.unwrap();
     let (ctx, _) = run(&azure);
     let manager = manager(&ctx, &azure);
@@ -194,7 +194,7 @@ async fn a_registry_is_found_on_a_later_page_and_the_token_stays_here() {
 
     azure.expect(Fault::new("registries", 200, &page("https://example.com")));
     let error = manager.login_server("seaworthy", None).await.unwrap_err();
-    assert!(error.to_string().contains("at another host"), "{error:#}");
+    assert!(error.to_string().contains("on another host"), "{error:#}");
 
     let error = manager.login_server("absent", None).await.unwrap_err();
     assert_eq!(ExitStatus::from_error(&error).code(), 3, "{error:#}");
@@ -213,7 +213,7 @@ async fn a_missing_role_and_a_missing_cluster_are_named() {
     let error = manager.cluster("seaworthy", "seaworthy").await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "while asking Azure Resource Manager for `resourceGroups/seaworthy/providers/Microsoft.ContainerService/managedClusters/seaworthy`: AuthorizationFailed: no right to read; give the identity a role with that right, on the resource or its group"
+        "failed to query Azure Resource Manager for `resourceGroups/seaworthy/providers/Microsoft.ContainerService/managedClusters/seaworthy`: AuthorizationFailed: no right to read; give the identity a role with that right, on the resource or its group"
     );
     let error = manager.cluster("seaworthy", "absent").await.unwrap_err();
     let error = format!("{error:#}");
@@ -224,7 +224,7 @@ async fn a_missing_role_and_a_missing_cluster_are_named() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_adds_nodes_is_told_from_one_that_does_not() {
+async fn a_cluster_that_adds_nodes_is_distinguished_from_one_that_does_not() {
     let azure = Azure::start(config()).await.unwrap();
     let (ctx, _) = run(&azure);
     let manager = manager(&ctx, &azure);
@@ -242,11 +242,11 @@ async fn a_cluster_that_adds_nodes_is_told_from_one_that_does_not() {
 }
 
 #[tokio::test]
-async fn a_cluster_with_entra_gives_address_authority_and_a_masked_token() {
-    let folder = tempfile::tempdir().unwrap();
-    let kubeconfig = folder.path().join("config");
-    let given = r#"{"clusters": [{"name": "c", "cluster": {"server": "https://10.0.0.1:6443", "certificate-authority-data": "UEVN"}}]}"#;
-    std::fs::write(&kubeconfig, given).unwrap();
+async fn a_cluster_with_entra_gives_url_ca_certificate_and_a_masked_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = directory.path().join("config");
+    let credential = r#"{"clusters": [{"name": "c", "cluster": {"server": "https://10.0.0.1:6443", "certificate-authority-data": "UEVN"}}]}"#;
+    std::fs::write(&kubeconfig, credential).unwrap();
     let mut config = config();
     config.kubeconfig = Some(kubeconfig);
     let azure = Azure::start(config).await.unwrap();
@@ -257,11 +257,11 @@ async fn a_cluster_with_entra_gives_address_authority_and_a_masked_token() {
         .await
         .unwrap();
     assert_eq!(access.server, "https://10.0.0.1:6443");
-    assert_eq!(access.authority, b"PEM");
-    let Identity::Entra(directory) = access.identity else {
+    assert_eq!(access.ca_certificates, b"PEM");
+    let Identity::Entra(entra) = access.identity else {
         panic!("a cluster with Entra takes its tokens");
     };
-    let token = directory.token(Scope::Cluster).await.unwrap();
+    let token = entra.token(Scope::Cluster).await.unwrap();
     assert_eq!(token.expose(), "cluster-token");
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("::add-mask::cluster-token"), "{log}");

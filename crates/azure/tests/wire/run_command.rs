@@ -4,20 +4,20 @@ use azure::{Ran, Scope};
 use fake_azure::Azure;
 use testkit::Fault;
 
-use crate::{config, directory, manager, run};
+use crate::{config, entra, manager, run};
 
 const CLUSTER: &str = r#"{"clusters": [{"cluster": {"server": "https://10.0.0.1:6443"}}]}"#;
 
 #[tokio::test]
-async fn a_command_runs_beside_its_files_and_ends_with_its_code_and_words() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_command_runs_next_to_its_files_and_returns_its_code_and_output() {
+    let directory = tempfile::tempdir().unwrap();
     let mut config = config();
-    config.kubeconfig = Some(folder.path().join("config"));
-    std::fs::write(folder.path().join("config"), CLUSTER).unwrap();
+    config.kubeconfig = Some(directory.path().join("config"));
+    std::fs::write(directory.path().join("config"), CLUSTER).unwrap();
     let azure = Azure::start(config).await.unwrap();
     let (ctx, _) = run(&azure);
     let manager = manager(&ctx, &azure);
-    let token = directory(&ctx, &azure).token(Scope::Cluster).await.unwrap();
+    let token = entra(&ctx, &azure).token(Scope::Cluster).await.unwrap();
     let files = [("question".to_owned(), b"who is there\n".to_vec())];
     let ran = manager.run_command(
         "seaworthy",
@@ -32,32 +32,32 @@ async fn a_command_runs_beside_its_files_and_ends_with_its_code_and_words() {
 }
 
 #[tokio::test]
-async fn a_command_that_could_not_start_is_told_with_its_reason() {
+async fn a_command_that_cannot_start_is_reported_with_its_reason() {
     let azure = Azure::start(config()).await.unwrap();
     let (ctx, _) = run(&azure);
     let manager = manager(&ctx, &azure);
-    let token = directory(&ctx, &azure).token(Scope::Cluster).await.unwrap();
+    let token = entra(&ctx, &azure).token(Scope::Cluster).await.unwrap();
     let ask = async || {
         let ran = manager.run_command("seaworthy", "seaworthy", "true", &[], Some(&token));
         format!("{:#}", ran.await.unwrap_err())
     };
     assert_eq!(
         ask().await,
-        "a command in the cluster was not run (Failed): the cluster is not running"
+        "failed to run a command in the cluster (Failed): the cluster is not running"
     );
 
     let elsewhere = Fault::new("/runCommand", 202, "");
     azure.expect(elsewhere.header("location", "https://example.com/result"));
     let error = ask().await;
     assert!(
-        error.contains("is at another host, which is not asked"),
+        error.contains("is on another host, which is not contacted"),
         "{error}"
     );
 
     azure.expect(Fault::new("/runCommand", 202, ""));
     let error = ask().await;
     assert!(
-        error.contains("did not say where its result will be"),
+        error.contains("without the location of its result"),
         "{error}"
     );
 }

@@ -1,7 +1,7 @@
 //! Which images of a registry are patched, and how to sign in there.
 
 use actions_toolkit::{BadInput, Context, Secret};
-use azure::input::{address, id};
+use azure::input::EntraInputs;
 use azure::{Cloud, RESOURCE_MANAGER};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
@@ -86,15 +86,12 @@ impl Login {
                 return Err(BadInput::new("registry-username", problem));
             }
         }
-        match (text("client-id"), text("tenant-id")) {
+        let entra: EntraInputs = ctx.read()?;
+        match (&entra.client_id, &entra.tenant_id) {
             (Some(client), Some(tenant)) => Ok(Self::Entra {
-                client: id("client-id", &client)?,
-                tenant: id("tenant-id", &tenant)?,
-                cloud: Cloud::new(
-                    &address("authority-host", inputs.required("authority-host")?)?,
-                    RESOURCE_MANAGER,
-                    inputs.required("token-audience")?,
-                ),
+                client: client.0.clone(),
+                tenant: tenant.0.clone(),
+                cloud: entra.cloud(RESOURCE_MANAGER),
             }),
             (None, None) => Ok(Self::Anonymous),
             (Some(_), None) => Err(BadInput::new("tenant-id", "is required with `client-id`")),

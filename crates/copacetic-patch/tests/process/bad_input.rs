@@ -72,7 +72,7 @@ fn bad_input_is_named_before_anything_is_started() {
         ),
         (
             "client-id",
-            "x",
+            "22222222-2222-4222-8222-222222222222",
             "input `tenant-id`: is required with `client-id`",
         ),
         (
@@ -149,17 +149,17 @@ fn the_recipient_of_the_runs_identity_is_checked_first() {
         (
             "client-id",
             "patcher",
-            "input `client-id`: `patcher` is no id such as `00000000-0000-0000-0000-000000000000`",
+            "input `client-id`: invalid ID `patcher`; use a form such as `00000000-0000-0000-0000-000000000000`",
         ),
         (
             "tenant-id",
             "contoso.com",
-            "input `tenant-id`: `contoso.com` is no id such as `00000000-0000-0000-0000-000000000000`",
+            "input `tenant-id`: invalid ID `contoso.com`; use a form such as `00000000-0000-0000-0000-000000000000`",
         ),
         (
             "authority-host",
             "http://login.example",
-            "input `authority-host`: `http://login.example` would send credentials in the clear; use https",
+            "input `authority-host`: `http://login.example` would send credentials unencrypted; use https",
         ),
     ];
     for (name, value, error) in table {

@@ -1,4 +1,4 @@
-//! What applying an object changed, for a reader.
+//! The changes that applying an object makes, for a reader.
 
 use actions_toolkit::text::cut;
 use serde_json::Value;
@@ -6,8 +6,8 @@ use serde_json::Value;
 /// A value is shown up to this many bytes: an image with its digest is shown whole.
 const SHOWN: usize = 200;
 
-/// What the server writes by itself, and what says nothing about the change.
-const NOISE: &[&str] = &[
+/// Fields that the server writes by itself, and that are not part of the change.
+const IGNORED: &[&str] = &[
     "status",
     "metadata.managedFields",
     "metadata.resourceVersion",
@@ -18,14 +18,14 @@ const NOISE: &[&str] = &[
 
 /// The fields that differ, one a line: `spec.replicas: 2 → 3`. The values of a Secret are not shown.
 pub(crate) fn changes(before: &Value, after: &Value) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut lines = Vec::new();
     let hidden = after["kind"] == "Secret";
-    compare("", before, after, hidden, &mut found);
-    found
+    compare("", before, after, hidden, &mut lines);
+    lines
 }
 
-fn compare(path: &str, before: &Value, after: &Value, hidden: bool, found: &mut Vec<String>) {
-    if before == after || NOISE.contains(&path) {
+fn compare(path: &str, before: &Value, after: &Value, hidden: bool, lines: &mut Vec<String>) {
+    if before == after || IGNORED.contains(&path) {
         return;
     }
     if let (Value::Object(old), Value::Object(new)) = (before, after) {
@@ -40,7 +40,7 @@ fn compare(path: &str, before: &Value, after: &Value, hidden: bool, found: &mut 
                 &of(old),
                 &of(new),
                 hidden,
-                found,
+                lines,
             );
         }
         return;
@@ -59,12 +59,12 @@ fn compare(path: &str, before: &Value, after: &Value, hidden: bool, found: &mut 
                 &of(&old),
                 &of(&new),
                 hidden,
-                found,
+                lines,
             );
         }
         return;
     }
-    found.push(if hidden {
+    lines.push(if hidden {
         format!("{path}: changed")
     } else {
         format!("{path}: {} → {}", shown(before), shown(after))
@@ -96,7 +96,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_what_somebody_changed_is_told() {
+    fn only_what_the_deployment_changes_is_listed() {
         let before = json!({
             "kind": "Deployment", "metadata": {"generation": 1, "resourceVersion": "7", "labels": {"a": "b"}},
             "spec": {"replicas": 2, "template": {"spec": {"containers": [{"name": "side", "image": "s"}, {"name": "app", "image": "x@1"}]}}},
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_stays_one() {
+    fn the_values_of_a_secret_are_hidden() {
         let secret = |value: &str| json!({"kind": "Secret", "data": {"password": value}});
         assert_eq!(
             changes(&secret("b2xk"), &secret("bmV3")),

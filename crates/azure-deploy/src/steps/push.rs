@@ -1,28 +1,33 @@
-//! Bringing the images into the registry.
+//! Push the images to the registry.
 
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, with_timeout};
 use anyhow::Context as _;
 use azure::TOKEN_USER;
+use backon::Retryable as _;
 use docker::Docker;
 use futures_util::future::try_join_all;
 use oci::{Auth, Credentials, Digest, ImageRef};
 
-use crate::login::Login;
-use crate::request::{RegistryInput, Request};
+use super::connect::Azure;
+use crate::action::Inputs as RequestInputs;
+use crate::request::{RegistryTarget, Request};
 
-/// Docker tries each layer five times; the manifest, and the whole, it does not.
-const ATTEMPTS: u64 = 3;
+/// Pauses between attempts. Docker tries each layer five times, but not the manifest and the push as a whole.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
-/// The registry, signed in.
+/// The registry after the sign-in.
 pub(crate) struct Registry {
     credentials: Option<Credentials>,
     client: oci::Registry,
 }
 
-/// Every image must be in Docker before anything is started.
-pub(crate) async fn check(docker: &Docker, request: &Request) -> anyhow::Result<()> {
+/// Check that Docker has every image.
+///
+/// # Errors
+/// [`BadInput`] with the first image that it does not have.
+pub(crate) async fn check_images(docker: &Docker, request: &Request) -> anyhow::Result<()> {
     for (input, image) in std::iter::once(("image", &request.image))
         .chain(request.also_push.iter().map(|i| ("also-push", i)))
     {
@@ -37,33 +42,41 @@ pub(crate) async fn check(docker: &Docker, request: &Request) -> anyhow::Result<
     Ok(())
 }
 
-// Whether another attempt may do: who is not allowed to push will not be then
+// Whether another attempt may succeed: a lack of rights is permanent
 // (github.com/opencontainers/distribution-spec, error codes).
-fn passes(error: &anyhow::Error) -> bool {
-    let said = format!("{error:#}").to_lowercase();
-    let refusals = ["denied", "unauthorized", "authentication required"];
-    !refusals.iter().any(|refusal| said.contains(refusal))
+fn is_transient(error: &anyhow::Error) -> bool {
+    let message = format!("{error:#}").to_lowercase();
+    let rejections = ["denied", "unauthorized", "authentication required"];
+    !rejections
+        .iter()
+        .any(|rejection| message.contains(rejection))
 }
 
 impl Registry {
-    /// Sign in: with a token of the run's identity at a registry of Azure, with the given user elsewhere.
+    /// Sign in: with a token of the run's identity at a registry of Azure, with `username` and `password` elsewhere. The
+    /// password goes to Docker, for the push, and to the registry's client.
+    ///
+    /// # Errors
+    /// When Azure has no such registry, or the identity has no rights in it.
     pub(crate) async fn sign_in(
         ctx: &Context,
-        login: Option<&Login>,
-        registry: &RegistryInput,
+        azure: Option<&Azure>,
+        registry: &RegistryTarget,
     ) -> anyhow::Result<Self> {
-        let (host, credentials) = match (registry, login) {
-            (RegistryInput::Azure { name, group }, Some(login)) => {
-                let server = login.manager.login_server(name, group.as_deref()).await?;
-                let token = server.refresh_token(&login.directory).await?;
+        let (host, credentials) = match (registry, azure) {
+            (RegistryTarget::Azure { name, group }, Some(azure)) => {
+                let server = azure.manager.login_server(name, group.as_deref()).await?;
+                let token = server.refresh_token(&azure.entra).await?;
                 let credentials = Credentials {
                     username: TOKEN_USER.into(),
                     password: token.expose().to_owned(),
                 };
                 (server.0, Some(credentials))
             }
-            (RegistryInput::Host { host, credentials }, _) => (host.clone(), credentials.clone()),
-            (RegistryInput::Azure { .. }, None) => anyhow::bail!("nobody signed in to Azure"),
+            (RegistryTarget::Host { host, credentials }, _) => (host.clone(), credentials.clone()),
+            (RegistryTarget::Azure { .. }, None) => {
+                anyhow::bail!("the run is not signed in to Azure")
+            }
         };
         let auth = credentials.clone().map_or(Auth::Anonymous, Auth::Basic);
         let client = oci::Registry::new(ctx.http()?.clone(), &host, auth);
@@ -73,8 +86,11 @@ impl Registry {
         })
     }
 
-    /// Push every image of the request, all at once: Docker sends a layer that several have only once. The deployed one
-    /// is returned by digest.
+    /// Push every image of the request, in parallel: Docker sends a layer that several have only once. Returns the deployed
+    /// one by digest.
+    ///
+    /// # Errors
+    /// When a push fails permanently or times out, or the registry does not have what was pushed.
     pub(crate) async fn push_all(
         &self,
         ctx: &Context,
@@ -101,49 +117,46 @@ impl Registry {
         let repository = request.repository_of(image);
         let target = image.moved_to(self.client.host(), repository)?;
         docker.tag(image, &target).await?;
-        let limit = ("push-timeout", request.limits.push);
+        let timeout = (RequestInputs::push_timeout, request.timeouts.push);
         let what = format!("the push of {target}");
         let digest =
-            with_timeout(ctx.log(), &what, limit, self.attempts(ctx, docker, &target)).await??;
-        // The registry's own word, not Docker's.
-        let held = self
+            with_timeout(ctx.log(), &what, timeout, self.retry(ctx, docker, &target)).await??;
+        // As the registry reports it, not Docker.
+        let manifest = self
             .client
             .manifest(target.repository(), digest.as_str())
             .await?;
-        held.with_context(|| {
+        manifest.with_context(|| {
             format!("`{target}` was pushed, but the registry does not have {digest}")
         })?;
         ctx.log().info(format!("pushed {target} ({digest})"));
         Ok(target.with_digest(&digest))
     }
 
-    async fn attempts(
+    async fn retry(
         &self,
         ctx: &Context,
         docker: &Docker,
         target: &ImageRef,
     ) -> anyhow::Result<Digest> {
-        let log = ctx.log();
-        let mut attempt = 1;
-        loop {
-            match docker.push(target, self.credentials.as_ref()).await {
-                Err(e) if attempt < ATTEMPTS && passes(&e) => {
-                    log.info(format!("{e:#}; it is pushed once more"));
-                    tokio::time::sleep(Duration::from_secs(attempt)).await;
-                    attempt += 1;
-                }
-                pushed => return pushed,
-            }
-        }
+        (|| docker.push(target, self.credentials.as_ref()))
+            .retry(PAUSES.into_iter())
+            .when(is_transient)
+            .notify(|e, _| ctx.log().info(format!("{e:#}; retrying the push")))
+            .await
     }
 
-    /// Let `latest` point to `image`.
+    /// Move the tag `latest` to `image`.
+    ///
+    /// # Errors
+    /// When the registry rejects the tag, or no longer has the image.
     pub(crate) async fn move_latest(&self, image: &ImageRef) -> anyhow::Result<()> {
         let manifest = self
             .client
             .manifest(image.repository(), image.reference())
             .await?;
-        let manifest = manifest.with_context(|| format!("`{image}` is gone from the registry"))?;
+        let manifest =
+            manifest.with_context(|| format!("`{image}` is no longer in the registry"))?;
         self.client
             .tag(image.repository(), "latest", &manifest)
             .await

@@ -1,5 +1,5 @@
-//! A request whose connection broke off is made again. Whatever is asked of the cluster may be asked twice: it is read,
-//! applied server-side, or removed. What the API server answers, be it 503, is the client's own to try again.
+//! Retries of a request whose connection broke. Every request to the cluster may be sent twice: it reads, applies
+//! server-side, or removes. A response, even a 503, is retried by the client itself.
 
 use std::time::{Duration, Instant};
 
@@ -10,17 +10,17 @@ use tower::BoxError;
 use tower::retry::Policy;
 
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
-/// An attempt that took longer has told enough: nobody is there.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// An attempt that took longer is not retried: the server is unreachable.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// The attempts of one request.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Again {
+pub(super) struct RetryConnection {
     made: usize,
-    begun: Option<Instant>,
+    started: Option<Instant>,
 }
 
-impl<B> Policy<Request<Body>, Response<B>, BoxError> for Again {
+impl<B> Policy<Request<Body>, Response<B>, BoxError> for RetryConnection {
     type Future = Sleep;
 
     fn retry(
@@ -28,14 +28,16 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for Again {
         _: &mut Request<Body>,
         result: &mut Result<Response<B>, BoxError>,
     ) -> Option<Sleep> {
-        let soon = self.begun.is_some_and(|begun| begun.elapsed() < PATIENCE);
-        let pause = PAUSES.get(self.made).filter(|_| result.is_err() && soon)?;
+        let was_quick = self.started.is_some_and(|started| started.elapsed() < SLOW);
+        let pause = PAUSES
+            .get(self.made)
+            .filter(|_| result.is_err() && was_quick)?;
         self.made += 1;
         Some(sleep(*pause))
     }
 
     fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
-        self.begun = Some(Instant::now());
+        self.started = Some(Instant::now());
         let mut copy = Request::new(request.body().try_clone()?);
         *copy.method_mut() = request.method().clone();
         *copy.uri_mut() = request.uri().clone();

@@ -1,47 +1,42 @@
-//! What wakes whoever waits for a rollout: a change of a workload, or of one of its pods. The state itself is read anew
-//! then, as it would be without a watch: one that ends, or is not allowed, costs time and nothing else.
+//! The changes that end a wait: of a workload, or of one of its pods. The state itself is read again then, as it would be
+//! without a watch: one that ends, or is not allowed, costs time and nothing else.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use futures_util::stream::{BoxStream, SelectAll, select_all};
+use futures_util::stream::{SelectAll, select_all};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::cluster::Cluster;
-use crate::object::Object;
-use crate::pace;
+use crate::kubernetes::{Changes, Cluster, Object, poll_interval};
 
-/// Changes of one moment are looked at once.
-const GATHER: Duration = Duration::from_millis(20);
-
-/// A stream that has an item for each change.
-pub(crate) type Changes = BoxStream<'static, ()>;
+/// Changes within this time are handled together.
+const BATCH_WINDOW: Duration = Duration::from_millis(20);
 
 /// The changes of several workloads.
 pub(crate) struct Watch(SelectAll<Changes>);
 
 impl Watch {
-    /// Watch `workloads`, as far as that can be had.
-    pub(crate) async fn of(cluster: &Cluster, workloads: &[&Object]) -> Self {
+    /// Watch `workloads`, if the identity may.
+    pub(crate) async fn new(cluster: &Cluster, workloads: &[&Object]) -> Self {
         let streams = workloads.iter().map(|object| cluster.changes(object));
         Self(select_all(join_all(streams).await.into_iter().flatten()))
     }
 
-    /// Wait for a change; without one, as long as a question should come after another, `waited` after the first.
+    /// Wait for a change, or for the poll interval, `waited` after the first request.
     pub(crate) async fn change(&mut self, waited: Duration) {
-        let limit = if self.0.is_empty() {
-            pace::pause(waited)
+        let longest = if self.0.is_empty() {
+            poll_interval::after(waited)
         } else {
-            pace::LONGEST
+            poll_interval::LONGEST
         };
-        // A stream that has nothing more to give would be asked in vain.
+        // A stream that has ended would be polled without a pause.
         let changes = self.0.next().then(async |change| match change {
             Some(()) => {}
             None => std::future::pending().await,
         });
-        if timeout(limit, changes).await.is_ok() {
-            sleep(GATHER).await;
+        if timeout(longest, changes).await.is_ok() {
+            sleep(BATCH_WINDOW).await;
             while self.0.next().now_or_never().flatten().is_some() {}
         }
     }
@@ -61,24 +56,24 @@ mod tests {
     async fn a_change_ends_the_wait_and_so_does_time() {
         let late = stream::once(sleep(Duration::from_millis(300))).boxed();
         let never = stream::pending().boxed();
-        let begun = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         let mut watch = watch(vec![late, never]);
         watch.change(Duration::ZERO).await;
-        assert_eq!(begun.elapsed(), Duration::from_millis(300) + GATHER);
+        assert_eq!(started.elapsed(), Duration::from_millis(300) + BATCH_WINDOW);
         watch.change(Duration::ZERO).await;
-        assert!(begun.elapsed() >= pace::LONGEST);
+        assert!(started.elapsed() >= poll_interval::LONGEST);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_stream_it_is_asked_at_the_usual_pace() {
+    async fn without_a_stream_the_poll_interval_is_used() {
         let waited = Duration::from_secs(9);
         for streams in [vec![], vec![stream::empty().boxed()]] {
-            let begun = tokio::time::Instant::now();
+            let started = tokio::time::Instant::now();
             let mut watch = watch(streams);
             watch.change(waited).await;
             watch.change(waited).await;
-            assert!(begun.elapsed() >= pace::pause(waited));
-            assert!(begun.elapsed() <= pace::LONGEST + 2 * pace::pause(waited));
+            assert!(started.elapsed() >= poll_interval::after(waited));
+            assert!(started.elapsed() <= poll_interval::LONGEST + 2 * poll_interval::after(waited));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The pods behind a workload, and what they leave to read.
+//! The pods of a workload, their events and logs.
 
 use anyhow::Context as _;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, LogParams, WatchParams};
@@ -6,25 +6,23 @@ use kube::discovery::ApiResource;
 use serde_json::Value;
 use tokio::{join, try_join};
 
-use crate::cluster::{Cluster, DEFAULT_NAMESPACE};
-use crate::object::{Object, text};
-use crate::watch::Changes;
+use super::REVISION;
+use crate::kubernetes::{Changes, Cluster, DEFAULT_NAMESPACE, Object, text};
 
 const LINES: i64 = 30;
-const REVISION: &str = "/metadata/annotations/deployment.kubernetes.io~1revision";
 
-/// A workload as it is, and its pods.
+/// A workload and its pods, as in the cluster.
 pub(crate) struct Workload {
     pub(crate) live: Value,
-    /// Those of its newest revision.
+    /// The pods of its newest revision.
     pub(crate) pods: Vec<Value>,
-    /// Those of a `StatefulSet`'s other revisions, which it replaces only when they are ready
+    /// The pods of a `StatefulSet`'s other revisions, which it replaces only when they are ready
     /// (kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback).
     pub(crate) older: Vec<Value>,
 }
 
 impl Cluster {
-    /// The workload `object`; `None` if it is not there.
+    /// The workload `object`; `None` if it does not exist.
     pub(crate) async fn workload(&self, object: &Object) -> anyhow::Result<Option<Workload>> {
         let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
         let params = ListParams::default().labels(&selector(object));
@@ -36,7 +34,7 @@ impl Cluster {
                 .await
         };
         let pods = self.list("v1", "Pod", "pods", namespace, &params);
-        // One step of the watch, so one moment: what is asked one after the other is three.
+        // In parallel: with `run-command` each request takes seconds.
         let (live, sets, pods) = try_join!(self.get(object), sets, pods)?;
         let Some(live) = live else {
             return Ok(None);
@@ -68,21 +66,23 @@ impl Cluster {
             WatchParams::default().fields(&name),
             WatchParams::default().labels(&selector(object)),
         );
-        let both = join!(
-            self.changes_of(&workload, &itself),
-            self.changes_of(&pods, &its)
-        );
+        let both = join!(self.watch(&workload, &itself), self.watch(&pods, &its));
         [both.0, both.1].into_iter().flatten().collect()
     }
 
-    /// Remove a pod.
+    /// Delete a pod.
+    ///
+    /// # Errors
+    /// When the identity lacks the right to.
     pub(crate) async fn remove_pod(&self, namespace: &str, pod: &str) -> anyhow::Result<()> {
         let api: Api<k8s_openapi::api::core::v1::Pod> =
             Api::namespaced(self.client.clone(), namespace);
-        let removed = self.answer(api.delete(pod, &DeleteParams::default())).await;
-        removed
+        let deleted = self
+            .response(api.delete(pod, &DeleteParams::default()))
+            .await;
+        deleted
             .map(drop)
-            .with_context(|| format!("while removing the pod `{pod}`"))
+            .with_context(|| format!("failed to remove the pod `{pod}`"))
     }
 
     async fn list(
@@ -96,18 +96,18 @@ impl Cluster {
         let resource = resource(api_version, kind, plural);
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let found = self
-            .answer(api.list(params))
+        let list = self
+            .response(api.list(params))
             .await
-            .with_context(|| format!("while listing {plural} in `{namespace}`"))?;
-        let items = found.items.into_iter().map(serde_json::to_value);
+            .with_context(|| format!("failed to list {plural} in `{namespace}`"))?;
+        let items = list.items.into_iter().map(serde_json::to_value);
         items
             .collect::<Result<_, _>>()
-            .with_context(|| format!("while reading {plural}"))
+            .with_context(|| format!("failed to read {plural}"))
     }
 
-    /// The warnings about an object, oldest first: `Reason: message`. What explains a failure is a help,
-    /// not a condition: where they can't be read there are none.
+    /// The warnings about an object, oldest first: `Reason: message`. They explain a failure and are
+    /// optional: where they cannot be read there are none.
     pub(crate) async fn warnings(&self, kind: &str, namespace: &str, name: &str) -> Vec<String> {
         let fields = format!("type=Warning,involvedObject.kind={kind},involvedObject.name={name}");
         let params = ListParams::default().fields(&fields);
@@ -121,8 +121,8 @@ impl Cluster {
         lines
     }
 
-    /// The last lines of a pod's container (its first one without `container`): of the one that is there,
-    /// or of the one that ended before it.
+    /// The last log lines of a pod's container (its first one without `container`): of the current one,
+    /// or of the one that exited before it.
     pub(crate) async fn log_tail(
         &self,
         namespace: &str,
@@ -133,7 +133,7 @@ impl Cluster {
             Api::namespaced(self.client.clone(), namespace);
         let container = match container {
             Some(container) => Some(container.to_owned()),
-            None => self.answer(api.get(pod)).await.ok().and_then(|pod| {
+            None => self.response(api.get(pod)).await.ok().and_then(|pod| {
                 let containers = pod.spec?.containers;
                 containers.into_iter().next().map(|first| first.name)
             }),
@@ -145,13 +145,13 @@ impl Cluster {
                 previous,
                 ..LogParams::default()
             };
-            let said = self
-                .answer(api.logs(pod, &params))
+            let log = self
+                .response(api.logs(pod, &params))
                 .await
                 .unwrap_or_default();
-            // The kubelet answers with this sentence, as if it were the log, where it has none.
-            if !said.trim().is_empty() && !said.starts_with("unable to retrieve container logs") {
-                return said.lines().map(ToOwned::to_owned).collect();
+            // The kubelet responds with this sentence, as if it were the log, where it has none.
+            if !log.trim().is_empty() && !log.starts_with("unable to retrieve container logs") {
+                return log.lines().map(ToOwned::to_owned).collect();
             }
         }
         Vec::new()
@@ -179,7 +179,7 @@ fn selector(workload: &Object) -> String {
     pairs.join(",")
 }
 
-// What marks a pod of the newest revision of `workload`: a label, its value, and who has the pod as an owner.
+// The pods of the newest revision of `workload`: a label, its value, and their owner.
 fn newest<'a>(
     workload: &'a Value,
     sets: &'a [Value],

@@ -1,4 +1,4 @@
-//! What the API server warns of beside its answer: Pod Security, deprecated versions, unknown fields.
+//! Warnings of the API server that come with a response: Pod Security, deprecated versions, unknown fields.
 //!
 //! Protocol: kubernetes.io/blog/2020/09/03/warnings (the `Warning` header of RFC 7234, code 299).
 
@@ -16,7 +16,7 @@ use tower::{Layer, Service};
 #[derive(Clone)]
 pub(crate) struct Warnings {
     log: Log,
-    said: Arc<Mutex<BTreeSet<String>>>,
+    logged: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Warnings {
@@ -24,20 +24,20 @@ impl Warnings {
     pub(crate) fn new(log: &Log) -> Self {
         Self {
             log: log.clone(),
-            said: Arc::default(),
+            logged: Arc::default(),
         }
     }
 
-    fn hear(&self, headers: &HeaderMap, path: &str) {
+    fn log(&self, headers: &HeaderMap, path: &str) {
         for header in headers.get_all("warning") {
             let Some(text) = header.to_str().ok().and_then(text) else {
                 continue;
             };
             let line = format!("the API server warns of `{}`: {text}", object(path));
             let new = self
-                .said
+                .logged
                 .lock()
-                .is_ok_and(|mut said| said.insert(line.clone()));
+                .is_ok_and(|mut logged| logged.insert(line.clone()));
             if new {
                 self.log.warning(line);
             }
@@ -59,23 +59,23 @@ fn text(header: &str) -> Option<String> {
 }
 
 impl<S> Layer<S> for Warnings {
-    type Service = Heard<S>;
+    type Service = LogWarnings<S>;
 
-    fn layer(&self, inner: S) -> Heard<S> {
-        Heard {
+    fn layer(&self, inner: S) -> LogWarnings<S> {
+        LogWarnings {
             inner,
             warnings: self.clone(),
         }
     }
 }
 
-/// A connection whose warnings are heard.
-pub(crate) struct Heard<S> {
+/// A connection whose warnings are logged.
+pub(crate) struct LogWarnings<S> {
     inner: S,
     warnings: Warnings,
 }
 
-impl<S, A, B> Service<Request<A>> for Heard<S>
+impl<S, A, B> Service<Request<A>> for LogWarnings<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
     S::Future: Send + 'static,
@@ -91,11 +91,11 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let path = request.uri().path().to_owned();
         let warnings = self.warnings.clone();
-        let answer = self.inner.call(request);
+        let response = self.inner.call(request);
         async move {
-            let answer = answer.await?;
-            warnings.hear(answer.headers(), &path);
-            Ok(answer)
+            let response = response.await?;
+            warnings.log(response.headers(), &path);
+            Ok(response)
         }
         .boxed()
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_is_read_without_its_frame() {
+    fn a_warning_is_logged_without_its_quotes() {
         assert_eq!(
             text(r#"299 - "would violate \"restricted\"""#).unwrap(),
             r#"would violate "restricted""#

@@ -1,13 +1,13 @@
-//! One object of Kubernetes, as a manifest or the API server writes it.
+//! An object of Kubernetes of any kind, as a manifest or the API server writes it.
 
 use serde_json::Value;
 
-/// One object.
+/// An object of any kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     /// The file it came from, relative to the workspace.
     pub(crate) file: String,
-    /// The object.
+    /// Its fields, as in the manifest or in a response.
     pub(crate) value: Value,
     /// The namespace if the object names none and is of a kind that has one.
     pub(crate) default_namespace: Option<String>,
@@ -37,12 +37,12 @@ impl Object {
         self.text("/kind")
     }
 
-    /// The object's name.
+    /// `metadata.name`.
     pub(crate) fn name(&self) -> &str {
         self.text("/metadata/name")
     }
 
-    /// Its namespace, if it says one or a default was given.
+    /// Its namespace: its own, or the default of the input `namespace`.
     pub(crate) fn namespace(&self) -> Option<&str> {
         let own = self.value.pointer("/metadata/namespace");
         own.and_then(Value::as_str)
@@ -60,7 +60,17 @@ impl Object {
             && matches!(self.kind(), "Deployment" | "StatefulSet" | "DaemonSet")
     }
 
-    /// The place in the order of applying: namespaces first, and what others refer to before them.
+    /// Whether it is a namespace, which is created before what is in it.
+    pub(crate) fn is_namespace(&self) -> bool {
+        self.kind() == "Namespace"
+    }
+
+    /// Whether it is the same object of the cluster as `other`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.label(), self.namespace()) == (other.label(), other.namespace())
+    }
+
+    /// The position in the order of applying: namespaces first, and objects before those that refer to them.
     pub(crate) fn rank(&self) -> u8 {
         match self.kind() {
             "Namespace" => 0,
@@ -81,8 +91,7 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// Every container of `value`. They stand in a pod's spec, wherever that is: in a template, in a job's
-/// template.
+/// Every container of `value`, in a pod's spec at any depth: in a template, in a job's template.
 pub(crate) fn containers(value: &Value) -> Vec<&Value> {
     match value {
         Value::Object(map) => map
@@ -97,7 +106,7 @@ pub(crate) fn containers(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// The same, to be changed.
+/// The same, mutable.
 pub(crate) fn containers_mut(value: &mut Value) -> Vec<&mut Value> {
     match value {
         Value::Object(map) => map

@@ -1,20 +1,19 @@
-//! Another deployment at the same time. The one that applied last owns the workload; whoever finds itself overtaken
-//! ends, and takes nothing back: it would take back the other's version.
+//! Another deployment at the same time. The one that applied last owns the workload; an older one stops without rolling
+//! back, which would remove the other's version.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
-use crate::object::{Object, containers, text};
+use crate::kubernetes::{Cluster, Object, containers, text};
 
-/// Before something is taken back there is this long to find out whose it is: a run that was stopped has seconds.
-const LIMIT: Duration = Duration::from_secs(2);
+/// Before a rollback there is this long to find out which deployment owns the workload: a cancelled run has seconds.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A workload of ours is somebody else's now.
+/// Another deployment owns a workload now.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}; another deployment has taken over, so this one ends here and takes nothing back")]
+#[error("{0}; another deployment has taken over, so this one stops without rolling back")]
 pub(crate) struct Superseded(String);
 
 /// Whether `live` has another image than it was `applied` with.
@@ -26,22 +25,22 @@ pub(crate) fn superseded(applied: &Object, live: &Value) -> Option<Superseded> {
         (ours["image"] != *image).then_some((name, image))
     })?;
     Some(Superseded(format!(
-        "the container `{name}` of {} was given `{image}` meanwhile{}",
+        "container `{name}` of {} was changed to `{image}`{}",
         applied.label(),
         by(live)
     )))
 }
 
-/// The same of any of the workloads among `applied`, as far as the API server says so in time.
-pub(crate) async fn any_superseded(cluster: &Cluster, applied: &[Object]) -> Option<Superseded> {
+/// The same for any of the workloads among `applied`, if the API server responds in time.
+pub(crate) async fn find_superseded(cluster: &Cluster, applied: &[Object]) -> Option<Superseded> {
     let workloads: Vec<_> = applied.iter().filter(|o| o.is_workload()).collect();
     let live = join_all(workloads.iter().map(|object| cluster.get(object)));
-    let live = tokio::time::timeout(LIMIT, live).await.ok()?;
+    let live = tokio::time::timeout(TIMEOUT, live).await.ok()?;
     let mut pairs = workloads.iter().zip(live);
     pairs.find_map(|(object, live)| superseded(object, &live.ok()??))
 }
 
-// Who changed it last (kubernetes.io/docs/reference/using-api/server-side-apply, `managedFields`).
+// The manager that changed it last (kubernetes.io/docs/reference/using-api/server-side-apply, `managedFields`).
 fn by(live: &Value) -> String {
     let entries = live.pointer("/metadata/managedFields");
     let entries = entries.and_then(Value::as_array).into_iter().flatten();
@@ -84,7 +83,7 @@ mod tests {
             superseded(&applied, &workload("app:2"))
                 .unwrap()
                 .to_string(),
-            "the container `app` of Deployment/app was given `app:2` meanwhile by `seaworthy` at 2026-01-01T00:00:07Z; another deployment has taken over, so this one ends here and takes nothing back"
+            "container `app` of Deployment/app was changed to `app:2` by `seaworthy` at 2026-01-01T00:00:07Z; another deployment has taken over, so this one stops without rolling back"
         );
     }
 }

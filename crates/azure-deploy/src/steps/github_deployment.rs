@@ -1,31 +1,30 @@
-//! What GitHub's environment is told of the deployment.
+//! The deployment and its status in the environment on GitHub.
 
 use actions_toolkit::{Context, PolicyFailure};
 use github::{Client, DeploymentState, DeploymentStatus, Deployments};
 
-use crate::report::Story;
+use crate::report::Report;
 use crate::request::Request;
 
-/// A deployment that GitHub knows of. What goes wrong in telling it is a warning: the cluster's state is what
-/// counts.
-pub(crate) struct Announcement<'a> {
+/// A deployment on GitHub. A failure to report it is a warning: the state of the cluster is decisive.
+pub(crate) struct GithubDeployment<'a> {
     ctx: &'a Context,
     open: Option<(Deployments, u64)>,
 }
 
-impl<'a> Announcement<'a> {
-    /// Tell GitHub that a deployment begins, if the request names an environment.
-    pub(crate) async fn begin(ctx: &'a Context, request: &Request) -> Self {
+impl<'a> GithubDeployment<'a> {
+    /// Create the deployment, in progress, if the request names an environment.
+    pub(crate) async fn start(ctx: &'a Context, request: &Request) -> Self {
         let open = match Self::open(ctx, request).await {
             Ok(open) => open,
             Err(e) => {
                 ctx.log()
-                    .warning(format!("GitHub was not told of the deployment: {e:#}"));
+                    .warning(format!("failed to create the deployment on GitHub: {e:#}"));
                 None
             }
         };
         let this = Self { ctx, open };
-        this.tell(DeploymentState::InProgress, String::new(), None)
+        this.set(DeploymentState::InProgress, String::new(), None)
             .await;
         this
     }
@@ -43,24 +42,24 @@ impl<'a> Announcement<'a> {
         Ok(Some((deployments, id)))
     }
 
-    /// Tell GitHub that the new version serves.
-    pub(crate) async fn succeeded(self, story: &Story) {
-        let url = story.address.as_ref().map(|address| address.url.clone());
-        let description = format!("serves {}", story.image);
-        self.tell(DeploymentState::Success, description, url).await;
+    /// Report that the new version is healthy.
+    pub(crate) async fn succeeded(self, report: &Report) {
+        let url = report.address.as_ref().map(|address| address.url.clone());
+        let description = format!("deployed {}", report.image);
+        self.set(DeploymentState::Success, description, url).await;
     }
 
-    /// Tell GitHub that it does not: refused, or never judged.
+    /// Report the failure: of the version, or of a service.
     pub(crate) async fn failed(self, error: &anyhow::Error) {
         let state = if error.downcast_ref::<PolicyFailure>().is_some() {
             DeploymentState::Failure
         } else {
             DeploymentState::Error
         };
-        self.tell(state, format!("{error:#}"), None).await;
+        self.set(state, format!("{error:#}"), None).await;
     }
 
-    async fn tell(&self, state: DeploymentState, description: String, url: Option<String>) {
+    async fn set(&self, state: DeploymentState, description: String, url: Option<String>) {
         let Some((deployments, id)) = &self.open else {
             return;
         };
@@ -72,7 +71,7 @@ impl<'a> Announcement<'a> {
         if let Err(e) = deployments.set(*id, state, &status).await {
             let log = self.ctx.log();
             log.warning(format!(
-                "GitHub was not told how the deployment stands: {e:#}"
+                "failed to report the state of the deployment on GitHub: {e:#}"
             ));
         }
     }

@@ -24,31 +24,39 @@ fn pod(waiting: &str, message: &str, ended: &Value) -> Value {
     }]}})
 }
 
-fn words(standing: Standing) -> String {
-    match standing {
-        Standing::Done => "done".into(),
-        Standing::Waiting(words) => format!("waiting: {words}"),
-        Standing::Lost(cause) => format!("lost: {}", cause.words),
+fn shown(status: Status) -> String {
+    match status {
+        Status::Done => "done".into(),
+        Status::Waiting(message) => format!("waiting: {message}"),
+        Status::Failed(cause) => format!("failed: {}", cause.message),
     }
 }
 
 #[test]
 fn a_rollout_is_done_only_when_it_is_the_new_one() {
     let table = [
-        ((2, 1), (2, 2, 2), "waiting: the change is being taken up"),
+        (
+            (2, 1),
+            (2, 2, 2),
+            "waiting: the controller has not observed the change yet",
+        ),
         ((2, 2), (2, 1, 2), "waiting: 1 of 2 new replicas"),
-        ((2, 2), (3, 2, 2), "waiting: 1 old replica still to end"),
+        (
+            (2, 2),
+            (3, 2, 2),
+            "waiting: 1 old replica still terminating",
+        ),
         ((2, 2), (2, 2, 1), "waiting: 1 of 2 replicas are available"),
         ((2, 2), (2, 2, 2), "done"),
     ];
     for (generation, counts, expected) in table {
         let live = rollout(generation, counts, &json!([]));
-        assert_eq!(words(workload(&live, &[], SOON, true)), expected);
+        assert_eq!(shown(workload(&live, &[], SOON, true)), expected);
     }
 }
 
 #[test]
-fn what_can_not_succeed_is_said_at_once_and_what_may_pass_a_little_later() {
+fn a_permanent_failure_is_reported_at_once_and_a_transient_one_later() {
     let end = |code: i64, reason: &str| json!({"exitCode": code, "reason": reason});
     let waiting = "waiting: 1 of 2 new replicas";
     // waiting reason, message, last end → after 5 s, after 11 s
@@ -57,7 +65,7 @@ fn what_can_not_succeed_is_said_at_once_and_what_may_pass_a_little_later() {
             "ErrImagePull",
             "manifest unknown: not found",
             end(0, ""),
-            "lost: container `app` does not start: ErrImagePull: manifest unknown: not found",
+            "failed: container `app` does not start: ErrImagePull: manifest unknown: not found",
             None,
         ),
         (
@@ -72,7 +80,7 @@ fn what_can_not_succeed_is_said_at_once_and_what_may_pass_a_little_later() {
             "Back-off",
             end(0, ""),
             waiting,
-            Some("lost: container `app` does not start: ImagePullBackOff: Back-off"),
+            Some("failed: container `app` does not start: ImagePullBackOff: Back-off"),
         ),
         (
             "CreateContainerConfigError",
@@ -80,28 +88,28 @@ fn what_can_not_succeed_is_said_at_once_and_what_may_pass_a_little_later() {
             end(0, ""),
             waiting,
             Some(
-                "lost: container `app` does not start: CreateContainerConfigError: secret \"x\" not found",
+                "failed: container `app` does not start: CreateContainerConfigError: secret \"x\" not found",
             ),
         ),
         (
             "CrashLoopBackOff",
             "back-off 10s",
             end(3, "Error"),
-            "lost: container `app` ends with exit code 3 again and again",
+            "failed: container `app` is crash-looping (exit code 3)",
             None,
         ),
         (
             "CrashLoopBackOff",
             "back-off 10s",
             end(137, "OOMKilled"),
-            "lost: container `app` ends with exit code 137 (OOMKilled) again and again",
+            "failed: container `app` is crash-looping (exit code 137, OOMKilled)",
             None,
         ),
         (
             "CrashLoopBackOff",
             "back-off 10s",
             json!({"exitCode": 128, "reason": "StartError", "message": "exec: \"/absent\": no such file"}),
-            "lost: container `app` ends with exit code 128 (StartError): exec: \"/absent\": no such file, again and again",
+            "failed: container `app` is crash-looping (exit code 128, StartError): exec: \"/absent\": no such file",
             None,
         ),
         ("ContainerCreating", "", end(0, ""), waiting, Some(waiting)),
@@ -109,13 +117,13 @@ fn what_can_not_succeed_is_said_at_once_and_what_may_pass_a_little_later() {
     for (reason, message, ended, soon, later) in table {
         let pods = [pod(reason, message, &ended)];
         assert_eq!(
-            words(workload(&going(), &pods, SOON, true)),
+            shown(workload(&going(), &pods, SOON, true)),
             soon,
             "{reason}"
         );
         let later = later.unwrap_or(soon);
         assert_eq!(
-            words(workload(&going(), &pods, LATER, true)),
+            shown(workload(&going(), &pods, LATER, true)),
             later,
             "{reason}"
         );
@@ -123,25 +131,25 @@ fn what_can_not_succeed_is_said_at_once_and_what_may_pass_a_little_later() {
 }
 
 #[test]
-fn the_second_end_is_enough_and_the_first_is_not() {
+fn the_second_exit_is_a_failure_and_the_first_is_not() {
     let ended = |exit_code: i64, restarts: i64| {
         json!({"metadata": {"name": "p"}, "status": {"initContainerStatuses": [{
             "name": "before", "restartCount": restarts, "state": {"terminated": {"exitCode": exit_code}},
         }]}})
     };
     let waiting = "waiting: 1 of 2 new replicas";
-    let lost = "lost: container `before` ends with exit code 4 again and again";
-    for (exit_code, restarts, expected) in [(4, 0, waiting), (4, 1, lost), (0, 1, waiting)] {
-        let standing = workload(&going(), &[ended(exit_code, restarts)], SOON, true);
-        assert_eq!(words(standing), expected, "{exit_code}, {restarts}");
+    let failed = "failed: container `before` is crash-looping (exit code 4)";
+    for (exit_code, restarts, expected) in [(4, 0, waiting), (4, 1, failed), (0, 1, waiting)] {
+        let status = workload(&going(), &[ended(exit_code, restarts)], SOON, true);
+        assert_eq!(shown(status), expected, "{exit_code}, {restarts}");
     }
 }
 
 #[test]
-fn the_culprit_is_named() {
+fn the_pod_and_the_container_are_named() {
     let pods = [pod("CrashLoopBackOff", "", &json!({"exitCode": 1}))];
-    let Standing::Lost(cause) = workload(&going(), &pods, SOON, true) else {
-        panic!("a container that ends again and again is lost");
+    let Status::Failed(cause) = workload(&going(), &pods, SOON, true) else {
+        panic!("a container that is crash-looping has failed");
     };
     assert_eq!(
         (cause.pod.as_deref(), cause.container.as_deref()),
@@ -150,63 +158,69 @@ fn the_culprit_is_named() {
 }
 
 #[test]
-fn restarts_of_the_past_and_pods_that_go_do_not_count() {
+fn past_restarts_and_terminating_pods_do_not_count() {
     let running = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{"name": "app", "restartCount": 7, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}}]}});
     let done = rollout((2, 2), (2, 2, 2), &json!([]));
-    assert_eq!(words(workload(&done, &[running], LATE, true)), "done");
+    assert_eq!(shown(workload(&done, &[running], LATE, true)), "done");
     let mut ending = pod("CrashLoopBackOff", "", &json!({"exitCode": 1}));
     ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-    assert_eq!(words(workload(&done, &[ending], LATE, true)), "done");
+    assert_eq!(shown(workload(&done, &[ending], LATE, true)), "done");
 }
 
 #[test]
-fn a_pod_that_can_not_be_placed_has_some_time() {
-    let unplaced = [
+fn a_pod_that_cannot_be_scheduled_has_some_time() {
+    let unschedulable = [
         json!({"metadata": {"name": "p"}, "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu"}]}}),
     ];
     let waiting =
-        "waiting: 1 of 2 new replicas; a pod can't be placed yet: 0/1 nodes: Insufficient cpu";
-    assert_eq!(words(workload(&going(), &unplaced, LATER, true)), waiting);
+        "waiting: 1 of 2 new replicas; a pod cannot be scheduled yet: 0/1 nodes: Insufficient cpu";
+    assert_eq!(
+        shown(workload(&going(), &unschedulable, LATER, true)),
+        waiting
+    );
     // No node will come.
     assert_eq!(
-        words(workload(&going(), &unplaced, LATER, false)),
-        "lost: the pod can't be placed: 0/1 nodes: Insufficient cpu"
+        shown(workload(&going(), &unschedulable, LATER, false)),
+        "failed: the pod cannot be scheduled: 0/1 nodes: Insufficient cpu"
     );
-    assert_eq!(words(workload(&going(), &unplaced, SOON, false)), waiting);
     assert_eq!(
-        words(workload(&going(), &unplaced, LATE, true)),
-        "lost: the pod can't be placed: 0/1 nodes: Insufficient cpu"
+        shown(workload(&going(), &unschedulable, SOON, false)),
+        waiting
+    );
+    assert_eq!(
+        shown(workload(&going(), &unschedulable, LATE, true)),
+        "failed: the pod cannot be scheduled: 0/1 nodes: Insufficient cpu"
     );
 }
 
 #[test]
-fn the_controllers_own_verdicts_count() {
+fn the_verdicts_of_the_controllers_count() {
     let failure =
         json!([{"type": "ReplicaFailure", "status": "True", "message": "violates PodSecurity"}]);
     let live = rollout((2, 2), (0, 0, 0), &failure);
     assert_eq!(
-        words(workload(&live, &[], SOON, true)),
+        shown(workload(&live, &[], SOON, true)),
         "waiting: 0 of 2 new replicas"
     );
     assert_eq!(
-        words(workload(&live, &[], LATER, true)),
-        "lost: no pod can be made: violates PodSecurity"
+        shown(workload(&live, &[], LATER, true)),
+        "failed: no pod can be created: violates PodSecurity"
     );
     let late =
         json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
     assert_eq!(
-        words(workload(
+        shown(workload(
             &rollout((2, 2), (3, 1, 2), &late),
             &[],
             SOON,
             true
         )),
-        "lost: there was no progress for 120 s"
+        "failed: no progress for 120s (`progressDeadlineSeconds`)"
     );
 }
 
 #[test]
-fn a_stateful_set_is_done_when_its_revision_is_everywhere() {
+fn a_stateful_set_is_done_when_all_pods_have_its_revision() {
     let set = |updated: i64, ready: i64, revision: &str, strategy: &Value| {
         json!({
             "kind": "StatefulSet", "metadata": {"generation": 2}, "spec": {"replicas": 3, "updateStrategy": strategy},
@@ -226,7 +240,7 @@ fn a_stateful_set_is_done_when_its_revision_is_everywhere() {
         (set(0, 3, "old", &json!({"type": "OnDelete"})), "done"),
     ];
     for (live, expected) in table {
-        assert_eq!(words(workload(&live, &[], SOON, true)), expected, "{live}");
+        assert_eq!(shown(workload(&live, &[], SOON, true)), expected, "{live}");
     }
 }
 
@@ -244,6 +258,6 @@ fn a_daemon_set_is_done_when_every_node_has_it() {
         (set(2, 2), "done"),
     ];
     for (live, expected) in table {
-        assert_eq!(words(workload(&live, &[], SOON, true)), expected);
+        assert_eq!(shown(workload(&live, &[], SOON, true)), expected);
     }
 }

@@ -7,22 +7,22 @@ use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Cloud, Directory, Scope, retry};
+use crate::{Cloud, Entra, Scope, retry};
 
-const LIMIT: Duration = Duration::from_secs(60);
-/// Pages of a list: a subscription has fewer registries than these hold.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The most pages of a list: a subscription has fewer registries.
 const PAGES: usize = 100;
 
 /// Resource Manager, as one identity in one subscription.
 #[derive(Clone)]
 pub struct ResourceManager {
-    pub(crate) directory: Directory,
+    pub(crate) entra: Entra,
     base: String,
     subscription: String,
 }
 
 #[derive(Deserialize)]
-struct Refused {
+struct ErrorBody {
     error: Reason,
 }
 
@@ -42,10 +42,10 @@ struct Page {
 }
 
 impl ResourceManager {
-    /// The Resource Manager of `cloud`, asked with tokens of `directory`.
-    pub fn new(directory: &Directory, cloud: &Cloud, subscription: &str) -> Self {
+    /// The Resource Manager of `cloud`, queried with tokens of `entra`.
+    pub fn new(entra: &Entra, cloud: &Cloud, subscription: &str) -> Self {
         Self {
-            directory: directory.clone(),
+            entra: entra.clone(),
             base: cloud.resource_manager().to_owned(),
             subscription: subscription.to_owned(),
         }
@@ -70,32 +70,32 @@ impl ResourceManager {
         for _ in 0..PAGES {
             let page = self.send(Method::GET, url.clone(), None, path).await?;
             let page: Page = serde_json::from_value(read(page).await?)
-                .with_context(|| format!("while reading the list `{path}`"))?;
+                .with_context(|| format!("failed to read the list `{path}`"))?;
             items.extend(page.value);
             let Some(next) = page.next_link.filter(|link| !link.is_empty()) else {
                 return Ok(items);
             };
-            url = self.followed(&next, "the next page", path)?;
+            url = self.follow(&next, "the next page", path)?;
         }
         Ok(items)
     }
 
-    /// An address that Resource Manager gave, `what` of `path`: the token goes to Resource Manager and to nobody else.
-    pub(crate) fn followed(&self, given: &str, what: &str, path: &str) -> anyhow::Result<Url> {
-        let given = Url::parse(given).with_context(|| format!("while reading where {what} is"))?;
-        let base = Url::parse(&self.base).context("while reading the address")?;
-        if given.origin() != base.origin() {
-            bail!("{what} of `{path}` is at another host, which is not asked");
+    /// The URL `link` in a response of Resource Manager, `what` of `path`. The token goes to Resource Manager alone.
+    pub(crate) fn follow(&self, link: &str, what: &str, path: &str) -> anyhow::Result<Url> {
+        let link = Url::parse(link).with_context(|| format!("invalid URL of {what}"))?;
+        let base = Url::parse(&self.base).context("invalid URL in `resource-manager`")?;
+        if link.origin() != base.origin() {
+            bail!("{what} of `{path}` is on another host, which is not contacted");
         }
-        Ok(given)
+        Ok(link)
     }
 
-    /// The address of a path below the subscription.
+    /// The URL of a path below the subscription.
     pub(crate) fn url(&self, path: &str, version: &str) -> anyhow::Result<Url> {
         let mut url = Url::parse(&self.base)
-            .with_context(|| format!("while reading the address `{}`", self.base))?;
+            .with_context(|| format!("invalid URL `{}` in `resource-manager`", self.base))?;
         url.path_segments_mut()
-            .map_err(|()| anyhow!("`{}` is no base of addresses", self.base))?
+            .map_err(|()| anyhow!("`{}` is not a base URL", self.base))?
             .pop_if_empty()
             .extend(["subscriptions", &self.subscription])
             .extend(path.split('/'));
@@ -103,7 +103,7 @@ impl ResourceManager {
         Ok(url)
     }
 
-    /// The answer, if it is a good one; `path` is what an error names.
+    /// The response, if its status is a success; `path` is for the error.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -111,39 +111,39 @@ impl ResourceManager {
         body: Option<&Value>,
         path: &str,
     ) -> anyhow::Result<Response> {
-        let what = format!("while asking Azure Resource Manager for `{path}`");
-        let answer = retry::send(&what, || async {
-            let token = self.directory.token(Scope::ResourceManager).await?;
-            let http = self.directory.http();
+        let what = format!("failed to query Azure Resource Manager for `{path}`");
+        let response = retry::send(&what, || async {
+            let token = self.entra.token(Scope::ResourceManager).await?;
+            let http = self.entra.http();
             let request = http.request(method.clone(), url.clone());
-            let request = request.bearer_auth(token.expose()).timeout(LIMIT);
+            let request = request.bearer_auth(token.expose()).timeout(TIMEOUT);
             Ok(match body {
                 Some(body) => request.json(body),
                 None => request,
             })
         })
         .await?;
-        let status = answer.status();
+        let status = response.status();
         if status.is_success() {
-            return Ok(answer);
+            return Ok(response);
         }
-        let body = answer.text().await.unwrap_or_default();
+        let body = response.text().await.unwrap_or_default();
         Err(explain(status, &body).context(what))
     }
 }
 
-async fn read(answer: Response) -> anyhow::Result<Value> {
-    let answer = answer.json().await;
-    answer.context("while reading what Azure Resource Manager answered")
+async fn read(response: Response) -> anyhow::Result<Value> {
+    let body = response.json().await;
+    body.context("failed to read the response of Azure Resource Manager")
 }
 
 fn explain(status: StatusCode, body: &str) -> anyhow::Error {
-    let said = serde_json::from_str::<Refused>(body).map_or_else(
+    let message = serde_json::from_str::<ErrorBody>(body).map_or_else(
         |_| status.to_string(),
-        |refused| format!("{}: {}", refused.error.code, refused.error.message),
+        |body| format!("{}: {}", body.error.code, body.error.message),
     );
-    let said = said.trim_end_matches(['.', ' ', ':']);
-    let cure = match status {
+    let message = message.trim_end_matches(['.', ' ', ':']);
+    let hint = match status {
         StatusCode::FORBIDDEN => {
             "; give the identity a role with that right, on the resource or its group"
         }
@@ -151,11 +151,11 @@ fn explain(status: StatusCode, body: &str) -> anyhow::Error {
             "; check its name, resource group and subscription, and that the identity may read it"
         }
         StatusCode::UNAUTHORIZED => {
-            "; the token was not taken: is `resource-manager` the right one for this cloud?"
+            "; the token was rejected: check that `resource-manager` belongs to this cloud"
         }
         _ => "",
     };
-    anyhow!("{said}{cure}")
+    anyhow!("{message}{hint}")
 }
 
 #[cfg(test)]
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_says_what_to_do() {
+    fn an_error_has_a_hint() {
         let body = r#"{"error":{"code":"AuthorizationFailed","message":"The client does not have authorization to perform action 'x'."}}"#;
         let table = [
             (

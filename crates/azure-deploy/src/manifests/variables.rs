@@ -5,41 +5,41 @@ use serde_json::{Value, json};
 
 const INPUT: &str = "environment-variables";
 
-/// Names and values, in the order in which they were given.
+/// Names and values, in the order of the input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Variables(Vec<(String, String)>);
 
-/// What is known of the image only once it is pushed.
+/// The values of the placeholders, known once the image is pushed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
     /// The image by digest.
     pub(crate) image: &'a str,
     /// Its digest.
     pub(crate) digest: &'a str,
-    /// When what is deployed was deployed, as RFC 3339.
+    /// The time of the deployment, as RFC 3339.
     pub(crate) time: &'a str,
 }
 
 impl Variables {
     /// One `NAME=value` a line.
-    pub(crate) fn parse(lines: &[&str]) -> Result<Self, BadInput> {
-        let mut found: Vec<(String, String)> = Vec::new();
+    pub(crate) fn parse(lines: &[String]) -> Result<Self, BadInput> {
+        let mut variables: Vec<(String, String)> = Vec::new();
         for line in lines {
             let bad = |problem: &str| BadInput::new(INPUT, format!("`{line}` {problem}"));
             let (name, value) = line
                 .split_once('=')
-                .ok_or_else(|| bad("is no `NAME=value`"))?;
+                .ok_or_else(|| bad("is not of the form `NAME=value`"))?;
             if !is_name(name) {
                 return Err(bad(
-                    "has a name with more in it than letters, digits and underscores, or with a digit in front",
+                    "has an invalid name; use letters, digits and underscores, not starting with a digit",
                 ));
             }
-            if found.iter().any(|(other, _)| other == name) {
-                return Err(BadInput::new(INPUT, format!("`{name}` is given twice")));
+            if variables.iter().any(|(other, _)| other == name) {
+                return Err(BadInput::new(INPUT, format!("`{name}` is set twice")));
             }
-            found.push((name.to_owned(), value.to_owned()));
+            variables.push((name.to_owned(), value.to_owned()));
         }
-        Ok(Self(found))
+        Ok(Self(variables))
     }
 
     /// The same with `{image}`, `{digest}` and `{time}` filled in; other braces stay as they are.
@@ -54,7 +54,7 @@ impl Variables {
         Self(filled.map(|(n, v)| (n.clone(), fill(v))).collect())
     }
 
-    /// The time that an earlier deployment filled in: `live` tells what a variable has in the cluster.
+    /// The time of an earlier deployment: `live` returns the value that a variable has in the cluster.
     pub(crate) fn time_of<'a>(&self, live: impl Fn(&str) -> Option<&'a str>) -> Option<&'a str> {
         self.0.iter().find_map(|(name, value)| {
             let (before, after) = value.split_once("{time}")?;
@@ -75,7 +75,7 @@ impl Variables {
             return;
         };
         for (name, value) in &self.0 {
-            // The whole entry: a value beside a `valueFrom` would be refused.
+            // The whole entry: a `value` next to a `valueFrom` would be rejected.
             let new = json!({"name": name, "value": value});
             match list.iter_mut().find(|entry| entry["name"] == **name) {
                 Some(entry) => *entry = new,
@@ -85,7 +85,7 @@ impl Variables {
     }
 }
 
-// The strict rule; the API server would take more (`RelaxedEnvironmentVariableValidation`).
+// The strict rule; the API server accepts more (`RelaxedEnvironmentVariableValidation`).
 fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes
@@ -98,9 +98,14 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn parse(lines: &[&str]) -> Result<Variables, BadInput> {
+        let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+        Variables::parse(&lines)
+    }
+
     #[test]
-    fn variables_are_set_in_place_of_those_of_the_same_name() {
-        let variables = Variables::parse(&["A=1", "DIGEST={digest}", "JSON={\"a\": \"b=c\"}"]);
+    fn variables_replace_those_of_the_same_name() {
+        let variables = parse(&["A=1", "DIGEST={digest}", "JSON={\"a\": \"b=c\"}"]);
         let facts = Facts {
             image: "r.io/a@sha256:1",
             digest: "sha256:1",
@@ -123,8 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_an_earlier_deployment_is_read_back() {
-        let variables = Variables::parse(&["A={digest}", "AT=at {time}."]).unwrap();
+    fn the_time_of_an_earlier_deployment_is_parsed() {
+        let variables = parse(&["A={digest}", "AT=at {time}."]).unwrap();
         let live = |value| move |name: &str| (name == "AT").then_some(value);
         assert_eq!(variables.time_of(live("at 12:00.")), Some("12:00"));
         assert_eq!(variables.time_of(live("by hand")), None);
@@ -132,17 +137,17 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_variable_is_named() {
-        let said = |lines: &[&str]| Variables::parse(lines).unwrap_err().to_string();
+    fn an_invalid_line_is_reported() {
+        let error = |lines: &[&str]| parse(lines).unwrap_err().to_string();
         assert_eq!(
-            said(&["A"]),
-            "input `environment-variables`: `A` is no `NAME=value`"
+            error(&["A"]),
+            "input `environment-variables`: `A` is not of the form `NAME=value`"
         );
         assert_eq!(
-            said(&["A=1", "A=2"]),
-            "input `environment-variables`: `A` is given twice"
+            error(&["A=1", "A=2"]),
+            "input `environment-variables`: `A` is set twice"
         );
-        assert!(said(&["1A=x"]).contains("a digit in front"));
-        assert!(said(&["=x"]).contains("has a name"));
+        assert!(error(&["1A=x"]).contains("not starting with a digit"));
+        assert!(error(&["=x"]).contains("has an invalid name"));
     }
 }

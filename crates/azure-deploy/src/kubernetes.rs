@@ -1,0 +1,17 @@
+//! The API server of the cluster: its objects are read, applied and removed here.
+
+mod client;
+pub(crate) mod diff;
+mod object;
+mod outage;
+pub(crate) mod poll_interval;
+mod retry;
+mod run_command;
+mod snapshot;
+mod warnings;
+
+pub(crate) use client::{Changes, Cluster, DEFAULT_NAMESPACE, Rejected};
+pub(crate) use object::{Object, containers, containers_mut, text};
+pub(crate) use outage::{OutageBudget, retry_outage};
+pub(crate) use run_command::RunCommand;
+pub(crate) use snapshot::Snapshot;

@@ -1,0 +1,103 @@
+//! The objects of the cluster as they were before the deployment.
+
+use futures_util::future::try_join_all;
+use serde_json::Value;
+
+use super::object::containers;
+use super::{Cluster, Object, diff};
+use crate::manifests::is_of;
+
+/// Each object of the manifests with its state in the cluster; `None` if it did not exist.
+pub(crate) struct Snapshot(Vec<(Object, Option<Value>)>);
+
+impl Snapshot {
+    /// Read the state of `objects`.
+    ///
+    /// # Errors
+    /// When the API server rejects a request.
+    pub(crate) async fn read(cluster: &Cluster, objects: &[Object]) -> anyhow::Result<Self> {
+        let live = try_join_all(objects.iter().map(|object| cluster.get(object))).await?;
+        Ok(Self(objects.iter().cloned().zip(live).collect()))
+    }
+
+    /// The objects, each with its state.
+    pub(crate) fn objects(&self) -> &[(Object, Option<Value>)] {
+        &self.0
+    }
+
+    /// The image of `repository` that a container had, or of the first container if none had it: the version
+    /// that was deployed.
+    pub(crate) fn image(&self, repository: &str) -> Option<&str> {
+        let images: Vec<_> = self
+            .containers()
+            .filter_map(|container| container["image"].as_str())
+            .collect();
+        let same = images.iter().find(|image| is_of(image, repository));
+        same.or_else(|| images.first()).copied()
+    }
+
+    /// The value that the variable `name` had in a container of `repository`.
+    pub(crate) fn variable(&self, repository: &str, name: &str) -> Option<&str> {
+        let ours = self
+            .containers()
+            .filter(|container| {
+                let image = container["image"].as_str();
+                image.is_some_and(|image| is_of(image, repository))
+            })
+            .filter_map(|container| container["env"].as_array());
+        ours.flatten().find(|entry| entry["name"] == *name)?["value"].as_str()
+    }
+
+    /// The namespaces among `objects` that did not exist.
+    pub(crate) fn absent_namespaces<'a>(&self, objects: &'a [Object]) -> Vec<&'a Object> {
+        let is_absent = |object: &&Object| object.is_namespace() && self.live(object).is_none();
+        objects.iter().filter(is_absent).collect()
+    }
+
+    /// What `applied` changes of `object` as it was.
+    pub(crate) fn changes(&self, object: &Object, applied: Option<&Value>) -> Vec<String> {
+        match (self.live(object), applied) {
+            (Some(live), Some(applied)) => diff::changes(live, applied),
+            _ => vec!["new".to_owned()],
+        }
+    }
+
+    fn live(&self, object: &Object) -> Option<&Value> {
+        self.0
+            .iter()
+            .find(|(other, _)| other.is_same(object))?
+            .1
+            .as_ref()
+    }
+
+    fn containers(&self) -> impl Iterator<Item = &Value> {
+        let live = self.0.iter().filter_map(|(_, live)| live.as_ref());
+        live.flat_map(containers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_deployed_version_is_the_one_of_the_same_repository() {
+        let object = |kind: &str| Object {
+            file: String::new(),
+            value: json!({"kind": kind, "metadata": {"name": "x"}}),
+            default_namespace: None,
+        };
+        let live = json!({"spec": {"template": {"spec": {"containers": [{"image": "proxy:1"}, {"image": "r.io/app:1"}]}}}});
+        let snapshot = Snapshot(vec![
+            (object("Service"), Some(json!({"spec": {}}))),
+            (object("Deployment"), Some(live)),
+        ]);
+        assert_eq!(snapshot.image("app"), Some("r.io/app:1"));
+        assert_eq!(snapshot.image("renamed"), Some("proxy:1"));
+        assert_eq!(
+            Snapshot(vec![(object("Deployment"), None)]).image("app"),
+            None
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! The evidence of a failed rollout: events and last log lines of its pods.
+
+use actions_toolkit::{Log, text::cut};
+use serde_json::Value;
+
+use super::pods::Workload;
+use super::status::{self, Cause};
+use crate::kubernetes::{Cluster, Object, text};
+
+/// Of a container's last line, an error shows this many bytes.
+const LINE_BYTES: usize = 200;
+
+/// Events and last log lines of pods that failed, for a reader.
+pub(crate) type Evidence = Vec<String>;
+
+/// Collect the evidence of the newest pods of every workload of `objects`.
+pub(crate) async fn collect_all(
+    cluster: &Cluster,
+    objects: &[Object],
+    log: &Log,
+    evidence: &mut Evidence,
+) {
+    for object in objects.iter().filter(|object| object.is_workload()) {
+        if let Ok(Some(Workload { live, pods, .. })) = cluster.workload(object).await {
+            collect(cluster, &live, &pods, log, evidence).await;
+        }
+    }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
+/// The last warning about a pod that is not ready, such as the response to its probe; the end of a sentence.
+pub(super) async fn last_warning(cluster: &Cluster, pending: &[(Value, Vec<Value>)]) -> String {
+    let mut pods = pending.iter().flat_map(|(_, pods)| pods);
+    // Why one is not scheduled is in the status already.
+    let is_unexplained = |pod: &&Value| !is_ready(pod) && status::unschedulable(pod).is_none();
+    let Some(pod) = pods.find(is_unexplained) else {
+        return String::new();
+    };
+    let name = text(pod, "/metadata/name");
+    let namespace = text(pod, "/metadata/namespace");
+    let warnings = cluster.warnings("Pod", namespace, name).await;
+    warnings.last().map_or(String::new(), |warning| {
+        format!("; pod `{name}`: {}", cut(warning, LINE_BYTES))
+    })
+}
+
+/// Collect the evidence of one pod, preferably one that is not ready.
+pub(super) async fn collect(
+    cluster: &Cluster,
+    workload: &Value,
+    pods: &[Value],
+    log: &Log,
+    evidence: &mut Evidence,
+) {
+    let pod = pods.iter().find(|pod| !is_ready(pod));
+    let Some(pod) = pod.or_else(|| pods.first()) else {
+        return;
+    };
+    let cause = Cause {
+        pod: Some(text(pod, "/metadata/name").to_owned()),
+        ..Cause::default()
+    };
+    collect_cause(cluster, workload, &cause, log, evidence).await;
+}
+
+/// Collect the evidence of the pod of `cause`; returns the container's last log line.
+pub(super) async fn collect_cause(
+    cluster: &Cluster,
+    workload: &Value,
+    cause: &Cause,
+    log: &Log,
+    evidence: &mut Evidence,
+) -> Option<String> {
+    let namespace = text(workload, "/metadata/namespace");
+    let pod = cause.pod.as_deref()?;
+    let warnings = cluster.warnings("Pod", namespace, pod).await;
+    let tail = cluster
+        .log_tail(namespace, pod, cause.container.as_deref())
+        .await;
+    let _group = log.group(format!("Why: events and last lines of pod {pod}"));
+    let lines = warnings.iter().map(|line| format!("event  {line}"));
+    for line in lines.chain(tail.iter().map(|line| format!("log    {line}"))) {
+        log.info(&line);
+        evidence.push(line);
+    }
+    let last = tail.iter().rev().find(|line| !line.trim().is_empty())?;
+    Some(cut(last.trim(), LINE_BYTES).to_owned())
+}

@@ -1,0 +1,150 @@
+//! Wait until every rollout is done, one has failed, or the time is up.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use actions_toolkit::{Log, PolicyFailure};
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::REVISION;
+use super::evidence::{Evidence, collect, collect_cause, last_warning};
+use super::pods::Workload;
+use super::status::{self, Status};
+use super::superseded::superseded;
+use super::watch::Watch;
+use crate::kubernetes::{Cluster, Object, OutageBudget, text};
+
+/// A line is logged when the status changes, and at least this often.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Wait until every workload of `objects` is rolled out, in parallel. Returns the revision of the first Deployment.
+///
+/// # Errors
+/// [`PolicyFailure`] with the cause when one fails or times out; events and last log lines of its pods are in the log and
+/// in `evidence` then.
+pub(crate) async fn wait(
+    cluster: &Cluster,
+    objects: &[Object],
+    timeout: Duration,
+    log: &Log,
+    evidence: &mut Evidence,
+) -> anyhow::Result<Option<String>> {
+    let started = Instant::now();
+    let deployment = objects.iter().find(|object| object.kind() == "Deployment");
+    let mut revision = None;
+    let mut open: Vec<&Object> = objects.iter().filter(|o| o.is_workload()).collect();
+    let mut watch = Watch::new(cluster, &open).await;
+    let mut budget = OutageBudget::default();
+    let mut logged = (String::new(), Instant::now());
+    let mut adds_nodes = None;
+    let mut removed = BTreeSet::new();
+    while !open.is_empty() {
+        let mut lines = Vec::new();
+        let mut still = Vec::new();
+        let mut waiting = Vec::new();
+        let states = join_all(open.iter().map(|object| state(cluster, object))).await;
+        for (object, state) in open.into_iter().zip(states) {
+            let Some(Workload { live, pods, older }) = budget.spend(state)? else {
+                lines.push(format!("{}: the API server is unreachable", object.label()));
+                still.push(object);
+                continue;
+            };
+            if let Some(superseded) = superseded(object, &live) {
+                return Err(superseded.into());
+            }
+            if status::is_observed(&live) {
+                remove_stuck(cluster, &older, &mut removed, log).await;
+            }
+            if adds_nodes.is_none() && pods.iter().any(|pod| status::unschedulable(pod).is_some()) {
+                adds_nodes = Some(cluster.adds_nodes().await);
+            }
+            match status::workload(&live, &pods, started.elapsed(), adds_nodes.unwrap_or(true)) {
+                Status::Done => {
+                    if deployment.is_some_and(|deployment| deployment.is_same(object)) {
+                        revision = Some(text(&live, REVISION).to_owned());
+                    }
+                    let seconds = started.elapsed().as_secs();
+                    log.info(format!("{} is rolled out ({seconds}s)", object.label()));
+                }
+                Status::Failed(cause) => {
+                    let last = collect_cause(cluster, &live, &cause, log, evidence).await;
+                    let last = last.map_or(String::new(), |line| format!(": `{line}`"));
+                    // The scheduler counts the taints that exclude a pod, and names none.
+                    let taints = if cause.message.contains("taint") {
+                        cluster.taints().await
+                    } else {
+                        String::new()
+                    };
+                    let label = object.label();
+                    let problem = format!("{label}: {}{taints}{last}", cause.message);
+                    return Err(PolicyFailure(problem).into());
+                }
+                Status::Waiting(message) => {
+                    lines.push(format!("{}: {message}", object.label()));
+                    still.push(object);
+                    waiting.push((live, pods));
+                }
+            }
+        }
+        let line = lines.join("; ");
+        let timed_out = !still.is_empty() && started.elapsed() > timeout;
+        if !line.is_empty() && (line != logged.0 || logged.1.elapsed() > HEARTBEAT) {
+            // A status that does not change gets its cause.
+            let why = if line == logged.0 {
+                last_warning(cluster, &waiting).await
+            } else {
+                String::new()
+            };
+            log.info(format!("{line}{why} ({}s)", started.elapsed().as_secs()));
+            logged = (line.clone(), Instant::now());
+        }
+        if timed_out {
+            let line = line + &last_warning(cluster, &waiting).await;
+            for (live, pods) in &waiting {
+                collect(cluster, live, pods, log, evidence).await;
+            }
+            let seconds = timeout.as_secs();
+            let problem =
+                format!("the rollout timed out after {seconds}s (`rollout-timeout`): {line}");
+            return Err(PolicyFailure(problem).into());
+        }
+        open = still;
+        if !open.is_empty() {
+            watch.change(started.elapsed()).await;
+        }
+    }
+    Ok(revision)
+}
+
+// A StatefulSet waits until a pod of its previous version is ready before it replaces it, and would wait forever for one
+// that cannot start.
+async fn remove_stuck(
+    cluster: &Cluster,
+    older: &[Value],
+    removed: &mut BTreeSet<String>,
+    log: &Log,
+) {
+    for pod in older.iter().filter(|pod| status::is_stuck(pod)) {
+        let (namespace, name) = (
+            text(pod, "/metadata/namespace"),
+            text(pod, "/metadata/name"),
+        );
+        if !removed.insert(text(pod, "/metadata/uid").to_owned()) {
+            continue;
+        }
+        match cluster.remove_pod(namespace, name).await {
+            Ok(()) => log.info(format!(
+                "removed the pod {name} of the previous version, which cannot start: the StatefulSet would not replace it"
+            )),
+            Err(e) => log.warning(format!(
+                "the StatefulSet waits for the pod {name} of its previous version, which cannot start; remove it (`kubectl --namespace {namespace} delete pod {name}`): {e:#}"
+            )),
+        }
+    }
+}
+
+async fn state(cluster: &Cluster, object: &Object) -> anyhow::Result<Workload> {
+    // To wait for a workload that was deleted would be pointless.
+    let deleted = || PolicyFailure(format!("{} was deleted", object.label())).into();
+    cluster.workload(object).await?.ok_or_else(deleted)
+}

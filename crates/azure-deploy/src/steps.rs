@@ -1,0 +1,9 @@
+//! The steps of a deployment, in their order. Each takes what it needs and returns what it found.
+
+pub(crate) mod apply;
+pub(crate) mod connect;
+pub(crate) mod dry_run;
+pub(crate) mod github_deployment;
+pub(crate) mod health;
+pub(crate) mod push;
+pub(crate) mod roll_back;

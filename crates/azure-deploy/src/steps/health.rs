@@ -1,0 +1,247 @@
+//! The health of the new version: the load balancer's address, and the responses of the service there.
+
+use std::time::{Duration, Instant};
+
+use actions_toolkit::{Context, Log, PolicyFailure};
+use reqwest::header::CONNECTION;
+use serde_json::Value;
+
+use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, OutageBudget, poll_interval};
+use crate::report::Report;
+use crate::request::Request;
+
+/// Healthy responses in a row that are required: the first request after a rollout may still be lost.
+const IN_A_ROW: u32 = 3;
+/// The interval after a healthy response.
+const HEALTHY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The address of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// The IP address or host name.
+    pub(crate) host: String,
+    /// `http://…`, with the port if it is not 80.
+    pub(crate) url: String,
+}
+
+/// The Service of type `LoadBalancer` among `objects`.
+fn load_balancer(objects: &[Object]) -> Option<&Object> {
+    let is = |object: &&Object| {
+        object.kind() == "Service"
+            && object
+                .value
+                .pointer("/spec/type")
+                .is_some_and(|t| t == "LoadBalancer")
+    };
+    objects.iter().find(is)
+}
+
+fn address(service: &Value) -> Option<Address> {
+    let ingress = service.pointer("/status/loadBalancer/ingress/0")?;
+    let host = ingress["ip"]
+        .as_str()
+        .or_else(|| ingress["hostname"].as_str())?
+        .to_owned();
+    let ports = service.pointer("/spec/ports").and_then(Value::as_array);
+    let port = ports
+        .into_iter()
+        .flatten()
+        .find_map(|port| port["port"].as_u64())
+        .unwrap_or(80);
+    let bracketed = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.clone()
+    };
+    let url = match port {
+        80 => format!("http://{bracketed}"),
+        443 => format!("https://{bracketed}"),
+        port => format!("http://{bracketed}:{port}"),
+    };
+    Some(Address { host, url })
+}
+
+/// Wait for the address of the load balancer and for healthy responses there, with `commit` if there is one. The report
+/// gets the address as soon as it is known.
+///
+/// # Errors
+/// [`PolicyFailure`] when there is no address or no healthy response in time.
+pub(crate) async fn check(
+    ctx: &Context,
+    request: &Request,
+    cluster: &Cluster,
+    report: &mut Report,
+    objects: &[Object],
+    commit: Option<&str>,
+) -> anyhow::Result<()> {
+    let log = ctx.log();
+    let Some(service) = load_balancer(objects) else {
+        if request.health_path.is_some() && !report.rolled_back {
+            log.warning("the manifests have no Service of type LoadBalancer, so the health check is skipped; set `health-path: none` if that is intended");
+        }
+        return Ok(());
+    };
+    let address = wait_for_address(cluster, service, request.timeouts.address, log).await?;
+    log.info(format!(
+        "{} has the address {}",
+        service.label(),
+        address.host
+    ));
+    let url = address.url.clone();
+    report.address = Some(address);
+    report.set_outputs(ctx);
+    let Some(path) = &request.health_path else {
+        return Ok(());
+    };
+    let url = format!("{url}{path}");
+    wait_for_health(ctx.http()?, &url, commit, request.timeouts.health, log).await
+}
+
+// When there is none in time, the error has the Service's events.
+async fn wait_for_address(
+    cluster: &Cluster,
+    service: &Object,
+    timeout: Duration,
+    log: &Log,
+) -> anyhow::Result<Address> {
+    let started = Instant::now();
+    let mut logged = Instant::now();
+    let mut budget = OutageBudget::default();
+    loop {
+        let live = budget.spend(cluster.get(service).await)?.flatten();
+        if let Some(address) = live.as_ref().and_then(address) {
+            return Ok(address);
+        }
+        if started.elapsed() > timeout {
+            let namespace = service.namespace().unwrap_or(DEFAULT_NAMESPACE);
+            let warnings = cluster.warnings("Service", namespace, service.name()).await;
+            let why = if warnings.is_empty() {
+                "there are no warnings".to_owned()
+            } else {
+                warnings.join("; ")
+            };
+            return Err(PolicyFailure(format!(
+                "timed out after {}s (`address-timeout`) waiting for the address of {}: {why}",
+                timeout.as_secs(),
+                service.label()
+            ))
+            .into());
+        }
+        if logged.elapsed() > Duration::from_secs(10) {
+            let seconds = started.elapsed().as_secs();
+            log.info(format!(
+                "{} has no address yet ({seconds}s)",
+                service.label()
+            ));
+            logged = Instant::now();
+        }
+        tokio::time::sleep(poll_interval::after(started.elapsed())).await;
+    }
+}
+
+/// Why a response is not the healthy response of the version that was deployed.
+fn problem(status: u16, body: &str, commit: Option<&str>) -> Option<String> {
+    if !(200..300).contains(&status) {
+        return Some(format!("status {status}"));
+    }
+    let response = serde_json::from_str::<Value>(body).ok()?;
+    let actual = response.get("commit")?.as_str()?.to_owned();
+    let expected = commit.filter(|expected| *expected != actual)?;
+    Some(format!(
+        "commit `{actual}` responded; expected `{expected}`"
+    ))
+}
+
+// Query `url` until it is healthy three times in a row. When it is not in time, the error has the last response.
+async fn wait_for_health(
+    http: &reqwest::Client,
+    url: &str,
+    commit: Option<&str>,
+    timeout: Duration,
+    log: &Log,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut healthy = 0;
+    let mut last = String::new();
+    while started.elapsed() <= timeout {
+        // Each on its own connection: the load balancer may choose another pod.
+        let request = http.get(url).header(CONNECTION, "close");
+        let unhealthy = match request.timeout(Duration::from_secs(5)).send().await {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                problem(status, &response.text().await.unwrap_or_default(), commit)
+            }
+            Err(e) => Some(format!("no response: {}", e.without_url())),
+        };
+        match unhealthy {
+            None if healthy + 1 == IN_A_ROW => {
+                log.info(format!(
+                    "{url} is healthy ({:.0}s)",
+                    started.elapsed().as_secs_f64()
+                ));
+                return Ok(());
+            }
+            None => healthy += 1,
+            Some(problem) => {
+                healthy = 0;
+                if problem != last {
+                    log.info(format!("{url}: {problem}"));
+                }
+                last = problem;
+            }
+        }
+        let pause = if healthy > 0 {
+            HEALTHY_INTERVAL
+        } else {
+            poll_interval::after(started.elapsed())
+        };
+        tokio::time::sleep(pause).await;
+    }
+    Err(PolicyFailure(format!(
+        "{url} is unhealthy: timed out after {}s (`health-timeout`): {last}",
+        timeout.as_secs()
+    ))
+    .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_address_may_be_a_name_and_have_a_port() {
+        let service = |ingress: Value, port: u64| json!({"spec": {"ports": [{"port": port}]}, "status": {"loadBalancer": {"ingress": [ingress]}}});
+        assert_eq!(
+            address(&service(json!({"ip": "10.77.1.10"}), 80))
+                .unwrap()
+                .url,
+            "http://10.77.1.10"
+        );
+        assert_eq!(
+            address(&service(json!({"hostname": "x.example"}), 8080))
+                .unwrap()
+                .url,
+            "http://x.example:8080"
+        );
+        assert_eq!(
+            address(&service(json!({"ip": "fd00::1"}), 80)).unwrap().url,
+            "http://[fd00::1]"
+        );
+        assert_eq!(
+            address(&json!({"status": {"loadBalancer": {"ingress": []}}})),
+            None
+        );
+    }
+
+    #[test]
+    fn a_response_of_an_old_pod_is_not_healthy() {
+        assert_eq!(problem(200, r#"{"commit": "new"}"#, Some("new")), None);
+        assert_eq!(
+            problem(200, r#"{"commit": "old"}"#, Some("new")).unwrap(),
+            "commit `old` responded; expected `new`"
+        );
+        assert_eq!(problem(200, "ok", Some("new")), None);
+        assert_eq!(problem(503, "", None).unwrap(), "status 503");
+    }
+}

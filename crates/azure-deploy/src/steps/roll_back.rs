@@ -1,0 +1,177 @@
+//! Roll back to the previous version.
+
+use actions_toolkit::{Cancelled, Context, Log, PolicyFailure};
+use anyhow::anyhow;
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::health;
+use crate::kubernetes::{Cluster, Object, Snapshot, retry_outage};
+use crate::report::Report;
+use crate::request::Request;
+use crate::rollout::{self, Superseded, find_superseded};
+
+/// Restore the previous version after `error`, and return the error of the step. The step fails in any case; the
+/// rollback decides which version is deployed.
+pub(crate) async fn roll_back(
+    ctx: &Context,
+    request: &Request,
+    cluster: &Cluster,
+    report: &mut Report,
+    error: anyhow::Error,
+) -> anyhow::Error {
+    if error.is::<Superseded>() {
+        return error;
+    }
+    let Some(snapshot) = report.snapshot.take() else {
+        return error.context("nothing was changed in the cluster");
+    };
+    let Some(previous) = report.previous.clone() else {
+        return error.context("this was the first deployment, so there is no version to roll back to; the applied objects are left for inspection");
+    };
+    let _group = ctx.log().group(format!("Roll back to {previous}"));
+    if !error.is::<Cancelled>() {
+        // The result does not matter: if the API server is still unreachable, the attempt reports it.
+        tokio::select! {
+            _ = retry_outage(|| cluster.version()) => {}
+            _ = ctx.cancelled() => {}
+        }
+    }
+    if let Some(superseded) = find_superseded(cluster, &report.applied).await {
+        ctx.log().info(format!("before that: {error:#}"));
+        let superseded = superseded.into();
+        report.failed(&superseded);
+        return superseded;
+    }
+    let restored = match restore(&snapshot, cluster, ctx.log()).await {
+        Ok(restored) => restored,
+        Err(e) => {
+            return error.context(format!(
+                "failed to roll back to `{previous}` ({e:#}); check the cluster now"
+            ));
+        }
+    };
+    report.rolled_back = true;
+    // What is known of the new version is no longer true.
+    (report.address, report.revision) = (None, None);
+    report.set_outputs(ctx);
+    let unverified = format!("rolled back to `{previous}` without waiting for its rollout");
+    if error.downcast_ref::<Cancelled>().is_some() {
+        return error.context(unverified);
+    }
+    let verified = tokio::select! {
+        verified = verify(ctx, request, cluster, report, &restored) => verified,
+        _ = ctx.cancelled() => return error.context(unverified),
+    };
+    match verified {
+        Ok(()) if error.downcast_ref::<PolicyFailure>().is_some() => PolicyFailure(format!(
+            "the new version failed; rolled back to `{previous}`, which is healthy: {error:#}"
+        ))
+        .into(),
+        Ok(()) => error.context(format!(
+            "the deployment did not finish; rolled back to `{previous}`, which is healthy"
+        )),
+        Err(e) => error.context(format!(
+            "rolled back to `{previous}`, but it is unhealthy ({e:#}); check the cluster now"
+        )),
+    }
+}
+
+// Decide per object: one that existed is applied as it was, a new one is deleted. A new namespace is kept. Each object is
+// tried, even if another one fails. Returns the objects that existed.
+async fn restore(snapshot: &Snapshot, cluster: &Cluster, log: &Log) -> anyhow::Result<Vec<Object>> {
+    let outcomes = snapshot
+        .objects()
+        .iter()
+        .map(async |(object, live)| match live {
+            Some(live) => {
+                let previous = object.with(applicable(live));
+                cluster.apply(&previous, false).await?;
+                Ok(("restored", Some(previous)))
+            }
+            // Deleting a namespace deletes everything that is in it.
+            None if object.is_namespace() => Ok(("kept", None)),
+            None => cluster.delete(object).await.map(|()| ("deleted", None)),
+        });
+    // In parallel: a cancelled run has seconds.
+    let outcomes = join_all(outcomes).await;
+    let mut problems = Vec::new();
+    let mut restored = Vec::new();
+    for ((object, _), outcome) in snapshot.objects().iter().zip(outcomes) {
+        match outcome {
+            Ok((done, previous)) => {
+                log.info(format!("{done} {}", object.label()));
+                restored.extend(previous);
+            }
+            Err(e) => problems.push(format!("{e:#}")),
+        }
+    }
+    if problems.is_empty() {
+        Ok(restored)
+    } else {
+        Err(anyhow!(problems.join("; ")))
+    }
+}
+
+// A live object in the form that can be applied: without the fields that the server adds.
+fn applicable(live: &Value) -> Value {
+    let mut object = live.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for field in [
+            "managedFields",
+            "resourceVersion",
+            "uid",
+            "creationTimestamp",
+            "generation",
+            "selfLink",
+        ] {
+            metadata.remove(field);
+        }
+        let annotations = metadata.get_mut("annotations");
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+            // The controllers count these.
+            annotations.remove("deployment.kubernetes.io/revision");
+            annotations.remove("deprecated.daemonset.template.generation");
+        }
+    }
+    object
+}
+
+// The rollout of the previous version is done, and it is healthy, with any commit.
+async fn verify(
+    ctx: &Context,
+    request: &Request,
+    cluster: &Cluster,
+    report: &mut Report,
+    restored: &[Object],
+) -> anyhow::Result<()> {
+    let timeout = request.timeouts.rollout;
+    let live = rollout::wait(cluster, restored, timeout, ctx.log(), &mut Vec::new()).await?;
+    report.revision = live;
+    health::check(ctx, request, cluster, report, restored, None).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_that_the_server_adds_are_not_applied() {
+        let live = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "x", "uid": "u", "resourceVersion": "7", "generation": 3, "managedFields": [], "annotations": {"deployment.kubernetes.io/revision": "3", "a": "b"}},
+            "spec": {"replicas": 2}, "status": {"replicas": 2},
+        });
+        assert_eq!(
+            applicable(&live),
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "x", "annotations": {"a": "b"}}, "spec": {"replicas": 2},
+            })
+        );
+    }
+}
