@@ -141,7 +141,9 @@ fn a_commit_that_fails_only_in_the_cluster_is_rolled_back_and_red() {
     assert!(!ran.status.success());
     let log = text(&ran);
     assert!(
-        log.contains("the new version failed; rolled back to `seaworthy.azurecr.io/flask-app@sha256:"),
+        log.contains(
+            "the new version failed; rolled back to `seaworthy.azurecr.io/flask-app@sha256:"
+        ),
         "{log}"
     );
     assert!(

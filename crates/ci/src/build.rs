@@ -60,7 +60,7 @@ pub(crate) async fn build(
         title: title.clone(),
         ..Build::default()
     };
-    let built = {
+    let image_info = {
         let _group = job.log.group(format!("Build {title}"));
         let lines = job.log.stop_commands();
         let mut heading = None;
@@ -78,7 +78,7 @@ pub(crate) async fn build(
     };
     steps.time = start.elapsed();
     outcome.build = Some(steps);
-    built?.map_err(|e| outcome.failure(e))
+    image_info?.map_err(|e| outcome.failure(e))
 }
 
 impl Build {

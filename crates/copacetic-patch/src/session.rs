@@ -180,8 +180,7 @@ impl<'a> Session<'a> {
                 tenant,
                 cloud,
             } => {
-                let entra =
-                    Entra::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
+                let entra = Entra::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
                 let server = LoginServer(host.to_owned());
                 let token = server.refresh_token(&entra).await?;
                 basic(TOKEN_USER, token.expose())

@@ -61,9 +61,10 @@ async fn scan(scans: &Scans<'_>) -> anyhow::Result<(Scanner, Vec<ScanOutcome>)> 
     let version = async { anyhow::Ok(trivy::version(ctx.env(), held.log()).await?) };
     let outcomes = async {
         let needs_database = |target| trivy_scan(request, target).needs_database();
-        let database = match request.targets.iter().any(needs_database) {
-            true => Some(Database::provide(&request.database, ctx.log()).await?),
-            false => None,
+        let database = if request.targets.iter().any(needs_database) {
+            Some(Database::provide(&request.database, ctx.log()).await?)
+        } else {
+            None
         };
         anyhow::Ok((database, scans.run_all().await?))
     };
@@ -107,7 +108,7 @@ async fn compare_and_publish(
     remarks.extend(report::notes(request, outcomes, database, sarif.omitted));
     report::log(ctx, outcomes, &remarks);
 
-    let published = match &publisher {
+    let upload = match &publisher {
         Some(publisher) => publisher.publish(&sarif, outcomes, &scanner.version).await,
         None => Ok(false),
     };
@@ -116,7 +117,7 @@ async fn compare_and_publish(
             "the findings are not uploaded: there is no token, or this is not a workflow run",
         );
     }
-    let is_uploaded = matches!(published, Ok(true));
+    let is_uploaded = matches!(upload, Ok(true));
     if !is_uploaded {
         publish::annotate(ctx, outcomes);
     }
@@ -127,5 +128,5 @@ async fn compare_and_publish(
         remarks,
     };
     ctx.summary(report::summary(outcomes, &facts));
-    published.map(drop)
+    upload.map(drop)
 }

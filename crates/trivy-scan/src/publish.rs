@@ -36,7 +36,7 @@ impl<'a> Publisher<'a> {
     /// When the runner names a malformed repository or address.
     pub(crate) fn new(ctx: &'a Context, request: &'a Request) -> anyhow::Result<Option<Self>> {
         let token = request.github.token.as_ref();
-        let publisher = github::Publisher::new(ctx, token, &request.workspace.root())?;
+        let publisher = github::Publisher::new(ctx, token, request.workspace.root())?;
         Ok(publisher.map(|github| Self {
             ctx,
             request,

@@ -45,7 +45,7 @@ pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
     let mut scan = Scan::new(target.target.clone(), &request.database.cache);
     scan.scanners = target.scanners(&request.scanners);
     scan.timeout = request.timeout;
-    scan.directory = request.workspace.root().to_owned();
+    request.workspace.root().clone_into(&mut scan.directory);
     scan.ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());
     scan.vex.clone_from(&request.vex);
     scan.platform.clone_from(&request.platform);

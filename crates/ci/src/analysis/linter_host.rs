@@ -73,9 +73,9 @@ impl<'a> LinterHost<'a> {
                 dockerfile: &copy,
                 has_bandit_settings: self.has_bandit_settings(),
             });
-            let mut argv = vec!["/usr/bin/env", &self.path, linter.program];
-            argv.extend(args.iter().map(String::as_str));
-            let done = container.exec(&argv).await?;
+            let mut command = vec!["/usr/bin/env", &self.path, linter.program];
+            command.extend(args.iter().map(String::as_str));
+            let done = container.exec(&command).await?;
             let absent = done.code == NOT_FOUND
                 || done.output.contains("No module named pip")
                 || done.output.contains("executable file not found");

@@ -67,8 +67,8 @@ fn entries(text: &str) -> Result<Vec<(String, String)>, String> {
 // Whether the last quote closes: a pair of quotes means one.
 fn is_closed(quoted: &str) -> bool {
     let end = quoted.trim_end();
-    let quotes = end.len() - end.trim_end_matches('"').len();
-    quotes % 2 == 1
+    let count = end.len() - end.trim_end_matches('"').len();
+    count % 2 == 1
 }
 
 #[cfg(test)]

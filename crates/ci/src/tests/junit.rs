@@ -124,12 +124,12 @@ impl Junit {
             .descendants()
             .filter(|node| node.has_tag_name("testcase"))
         {
-            let test = test(case);
+            let run = test(case);
             match tests.last_mut() {
-                Some(earlier) if is_of_pytest(case) && earlier.is_run_of(&test) => {
-                    earlier.add_rerun(test);
+                Some(earlier) if is_of_pytest(case) && earlier.is_run_of(&run) => {
+                    earlier.add_rerun(run);
                 }
-                _ => tests.push(test),
+                _ => tests.push(run),
             }
         }
         Ok(Self { tests })

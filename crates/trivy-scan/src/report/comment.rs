@@ -13,13 +13,13 @@ pub(crate) fn comment(outcomes: &[ScanOutcome], run_url: Option<&str>) -> (Strin
     let all = counts(outcomes);
     let changed = changes(outcomes);
     let mut out = match changed {
-        Some((0, 0)) => format!("### ✅ Trivy: nothing new, {}\n\n", all),
-        Some((0, fixed)) => format!("### ✅ Trivy: {fixed} fixed, {}\n\n", all),
+        Some((0, 0)) => format!("### ✅ Trivy: nothing new, {all}\n\n"),
+        Some((0, fixed)) => format!("### ✅ Trivy: {fixed} fixed, {all}\n\n"),
         Some((new, fixed)) => {
-            format!("### 🔎 Trivy: {new} new, {fixed} fixed, {}\n\n", all)
+            format!("### 🔎 Trivy: {new} new, {fixed} fixed, {all}\n\n")
         }
         None if all.total() == 0 => "### ✅ Trivy: no findings\n\n".to_owned(),
-        None => format!("### 🔎 Trivy: {}\n\n", all),
+        None => format!("### 🔎 Trivy: {all}\n\n"),
     };
     for outcome in outcomes {
         out.push_str(&section(outcome, outcomes.len() > 1));

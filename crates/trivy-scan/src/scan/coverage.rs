@@ -60,7 +60,10 @@ impl Coverage {
                 }
             }
             Target::Filesystem(path) => {
-                if target.scan_type != ScanType::Secret {
+                if target.scan_type == ScanType::Secret {
+                    // Trivy does not report how many it read.
+                    parts.push("every text file".to_owned());
+                } else {
                     let files = report.results.iter().filter(|r| !r.packages.is_empty());
                     let files = plural(files.count(), "file");
                     parts.push(format!("{} in {files}", plural(packages, "package")));
@@ -68,9 +71,6 @@ impl Coverage {
                     if packages == 0 {
                         gaps.push("no packages were found; there was nothing to scan".to_owned());
                     }
-                } else {
-                    // Trivy does not report how many it read.
-                    parts.push("every text file".to_owned());
                 }
             }
             Target::Image(_) | Target::Archive(_) => {
