@@ -25,12 +25,12 @@ impl Default for Cloud {
 }
 
 impl Cloud {
-    /// The cloud whose Entra is at `authority` and whose Resource Manager is at `resource_manager`
+    /// The cloud whose Entra is at `authority_host` and whose Resource Manager is at `resource_manager`
     /// (both `https://…`), and whose federated credentials expect `audience`.
-    pub fn new(authority: &str, resource_manager: &str, audience: &str) -> Self {
+    pub fn new(authority_host: &str, resource_manager: &str, audience: &str) -> Self {
         let base = |url: &str| url.trim_end_matches('/').to_owned();
         Self {
-            authority: base(authority),
+            authority: base(authority_host),
             resource_manager: base(resource_manager),
             audience: audience.to_owned(),
         }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use backon::Retryable as _;
 use reqwest::{RequestBuilder, Response, StatusCode};
 
-/// Pauses between the four attempts, unless the service asks for others by `Retry-After`.
+/// Pauses between the four attempts, unless the service sends others as `Retry-After`.
 const PAUSES: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(3),
 ];
-/// The longest pause that a service may ask for.
+/// The longest pause that a service may request.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 enum Failure {
@@ -24,7 +24,7 @@ enum Failure {
 }
 
 /// Send what `request` builds, again for each attempt, until there is a response that another attempt would not change:
-/// up to four times, with the pauses that the service asks for. `what` is the context of a connection failure
+/// up to four times, with the pauses that the service requests. `what` is the context of a connection failure
 /// (`failed to …`).
 ///
 /// # Errors

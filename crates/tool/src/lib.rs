@@ -44,8 +44,8 @@ pub struct Tool {
     program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
-    folder: Option<PathBuf>,
-    limit: Duration,
+    directory: Option<PathBuf>,
+    timeout: Duration,
 }
 
 /// The result of a tool that exited.
@@ -87,8 +87,8 @@ impl Tool {
             env: shared
                 .map(|(name, value)| (name.to_owned(), value.into()))
                 .collect(),
-            folder: None,
-            limit: Duration::from_mins(10),
+            directory: None,
+            timeout: Duration::from_mins(10),
         }
     }
 
@@ -115,17 +115,17 @@ impl Tool {
         self
     }
 
-    /// Run in the directory `folder`.
+    /// Run in `directory`.
     #[must_use]
-    pub fn folder(mut self, folder: impl AsRef<Path>) -> Self {
-        self.folder = Some(folder.as_ref().to_owned());
+    pub fn current_directory(mut self, directory: impl AsRef<Path>) -> Self {
+        self.directory = Some(directory.as_ref().to_owned());
         self
     }
 
-    /// Kill the tool, with all processes that it started, after `limit`.
+    /// Kill the tool, with all processes that it started, after `timeout`.
     #[must_use]
-    pub fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -177,8 +177,8 @@ impl Tool {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .process_group(0);
-        if let Some(folder) = &self.folder {
-            command.current_dir(folder);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
         }
         let name = self.name();
         let child = command
@@ -220,11 +220,11 @@ impl Tool {
                 .await
                 .with_context(|| format!("failed to wait for `{name}`"))
         };
-        let status = match tokio::time::timeout(self.limit, work).await {
+        let status = match tokio::time::timeout(self.timeout, work).await {
             Ok(status) => status?,
             Err(_) => bail!(
                 "`{name}` timed out after {} s and was stopped",
-                self.limit.as_secs()
+                self.timeout.as_secs()
             ),
         };
         let tail = lines

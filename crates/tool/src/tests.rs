@@ -36,7 +36,7 @@ async fn an_exit_code_is_not_an_error_and_the_last_lines_are_kept() {
 async fn a_tool_that_times_out_is_stopped() {
     let tool = Tool::new("sleep", &path())
         .arg("60")
-        .limit(Duration::from_millis(50));
+        .timeout(Duration::from_millis(50));
     let error = tool.stream(&Log::sink(), "sleep").await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -74,7 +74,7 @@ async fn processes_that_a_tool_started_are_stopped_with_it() {
                 "sleep 600 & echo $! > \"$0+\"; mv \"$0+\" \"$0\"; wait",
             ])
             .arg(&file)
-            .limit(HOUR);
+            .timeout(HOUR);
         let log = Log::sink();
         let mut run = Box::pin(tool.stream(&log, "sh"));
         let child = tokio::select! {

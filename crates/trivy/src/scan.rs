@@ -168,8 +168,8 @@ impl Scan {
         let deadline = self.timeout + self.timeout / 10;
         let mut tool = tool(env)
             .args(self.argv())
-            .folder(&self.directory)
-            .limit(deadline * 2);
+            .current_directory(&self.directory)
+            .timeout(deadline * 2);
         if let Some(directory) = &self.docker_config {
             tool = tool.env("DOCKER_CONFIG", directory);
         }

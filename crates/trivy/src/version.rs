@@ -23,7 +23,7 @@ struct Version {
 pub async fn version(env: &Env, log: &Log) -> Result<String, ScanError> {
     let done = tool(env)
         .args(["version", "--format", "json", "--config", "/dev/null"])
-        .limit(Duration::from_secs(60))
+        .timeout(Duration::from_secs(60))
         .capture(log, "trivy version")
         .await
         .map_err(ScanError::Start)?;

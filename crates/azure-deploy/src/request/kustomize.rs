@@ -47,7 +47,7 @@ pub(crate) async fn render(
         let done = Tool::new("kustomize", ctx.env())
             .arg("build")
             .arg(directory)
-            .limit(TIMEOUT)
+            .timeout(TIMEOUT)
             .capture(ctx.log(), &format!("kustomize build {shown}"))
             .await?;
         if !done.status.success() {

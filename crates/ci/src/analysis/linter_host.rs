@@ -103,7 +103,7 @@ impl<'a> LinterHost<'a> {
         });
         let done = Tool::new(linter.program, env)
             .args(args)
-            .folder(&self.job.request.build.context)
+            .current_directory(&self.job.request.build.context)
             .capture(self.job.log, linter.name)
             .await?;
         let stdout = String::from_utf8_lossy(&done.stdout).into_owned();

@@ -84,7 +84,7 @@ impl Run<'_> {
         let libraries = !plan.libraries().is_empty();
         let mut copa = Tool::new("copa", ctx.env())
             .args(self.argv(&report, libraries))
-            .limit(self.timeout + Duration::from_secs(30))
+            .timeout(self.timeout + Duration::from_secs(30))
             .env("TMPDIR", directory)
             // It pulls public images only: it must not find the logins of this machine.
             .env("DOCKER_CONFIG", directory);

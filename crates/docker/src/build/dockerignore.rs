@@ -1,7 +1,7 @@
 //! The build context, and the files that `.dockerignore` excludes from it.
 //!
 //! Rules: docs.docker.com/build/concepts/context/#dockerignore-files. Patterns are relative to the
-//! context's root, the last one that matches wins, `!` includes again, and a directory stands for
+//! context's root, the last one that matches wins, `!` includes again, and a directory means
 //! everything in it.
 
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! Authentication: which password is sent to a registry, and where it is sent.
 //!
 //! This is the only file of the crate that reads [`Credentials::password`]. A password leaves it only after the
-//! registry answered a request with `401`, and goes to one of two places that the registry's `WWW-Authenticate` names:
+//! registry responded to a request with `401`, and goes to one of two places that the registry's `WWW-Authenticate` names:
 //!
 //! - `Basic`: the registry itself;
 //! - `Bearer realm="…"`: the token service at `realm`, which returns a token for one scope; the registry gets only the

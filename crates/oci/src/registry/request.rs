@@ -82,7 +82,7 @@ impl Registry {
             .cloned()
     }
 
-    /// The response to `request`, whatever its status is; 429, 5xx and a lost connection are retried first.
+    /// The response to `request`, of any status; 429, 5xx and a lost connection are retried first.
     pub(super) async fn send(&self, request: ApiRequest<'_>) -> anyhow::Result<Response> {
         let result = (|| self.attempt(&request))
             .retry(retry_policy(self.attempts))

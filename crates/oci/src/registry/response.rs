@@ -10,7 +10,7 @@ use reqwest::{Response, StatusCode};
 #[error("{message}")]
 pub struct Refused {
     message: String,
-    /// How long the registry asks to wait (`Retry-After`), 60 seconds at most.
+    /// How long the registry requests to wait (`Retry-After`), 60 seconds at most.
     pub retry_after: Option<Duration>,
 }
 
