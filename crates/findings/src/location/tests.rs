@@ -1,4 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 use super::*;
 use serde_json::json;
