@@ -1,6 +1,6 @@
 //! Deployments against the fake of GitHub.
 
-#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use fake_github::GitHub;
 use github::{Client, DeploymentState, DeploymentStatus, Deployments};

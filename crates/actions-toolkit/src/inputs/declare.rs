@@ -148,9 +148,7 @@ macro_rules! inputs {
         }
     };
     (@input $topic:expr, $field:ident : $ty:ty, [$($help:literal)+] $(= $default:expr)?) => {{
-        #[allow(unused_mut, unused_assignments, reason = "an input may have no default")]
-        let mut default: Option<&'static str> = None;
-        $( default = Some($default); )?
+        let default = None::<&'static str>$(.or(Some($default)))?;
         $crate::Input {
             name: Self::$field,
             help: concat!($($help),+).trim_ascii_start(),

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::allow_attributes,
+    reason = "of `inputs!`, whose names are not all used by every action"
+)]
+
 use super::*;
 use crate::{Output, Workspace, choice, inputs};
 

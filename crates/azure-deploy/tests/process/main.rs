@@ -1,6 +1,6 @@
 //! The built binary in the environment of a step.
 
-#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod azure;
 mod kustomize;

@@ -1,6 +1,6 @@
 //! Deployments to the local stack: Docker, registry and cluster.
 
-#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 #[cfg(test)]
 mod anywhere;

@@ -1,6 +1,6 @@
 //! Entra and Resource Manager on the wire.
 
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod run_command;
 

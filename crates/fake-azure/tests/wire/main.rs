@@ -1,6 +1,6 @@
 //! The fakes over the network, as a client uses them.
 
-#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod azure;
 #[path = "../docker_registry/mod.rs"]

@@ -1,6 +1,6 @@
 //! The fake over the network, as a client uses it.
 
-#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod code_scanning;
 mod faults;
