@@ -25,7 +25,7 @@ pub(crate) fn is_kustomization(directory: &Path) -> bool {
     NAMES.iter().any(|name| directory.join(name).is_file())
 }
 
-/// Render those of `directorys` that have a kustomization. With the standard load restrictions, and without
+/// Render those of `directories` that have a kustomization. With the standard load restrictions, and without
 /// plugins: no program is run, and no file outside the directory's own bases is read.
 ///
 /// # Errors
@@ -33,10 +33,10 @@ pub(crate) fn is_kustomization(directory: &Path) -> bool {
 pub(crate) async fn render(
     ctx: &Context,
     workspace: &Path,
-    directorys: &[PathBuf],
+    directories: &[PathBuf],
 ) -> anyhow::Result<Vec<Rendered>> {
     let mut rendered = Vec::new();
-    for directory in directorys
+    for directory in directories
         .iter()
         .filter(|directory| is_kustomization(directory))
     {
