@@ -1,7 +1,8 @@
 //! The declaration of inputs and outputs.
 
 use actions_toolkit::{
-    Action, InputSet as _, OrNone, Output, Secret, Timeout, WorkspacePath, choice, inputs,
+    Action, GitHubToken, InputSet as _, OrNone, Output, Secret, Timeout, WorkspacePath, choice,
+    inputs,
 };
 use azure::input::{Address, EntraId, EntraInputs};
 
@@ -73,7 +74,7 @@ inputs! {
             /// Environment on GitHub that shows the deployment; unnecessary in a job that has an `environment:`.
             environment: Option<String>,
             /// Token for `environment`, with `deployments: write`.
-            token: Option<Secret>,
+            token: Option<GitHubToken>,
         }
     }
 }

@@ -60,7 +60,7 @@ impl Request {
     pub(crate) async fn read(ctx: &Context) -> anyhow::Result<Self> {
         let inputs: Inputs = ctx.read()?;
         let environment = match (&inputs.environment, &inputs.token) {
-            (Some(environment), Some(token)) => Some((environment.clone(), token.clone())),
+            (Some(environment), Some(token)) => Some((environment.clone(), token.0.clone())),
             (Some(_), None) => {
                 let problem = "is required with `environment`: `${{ github.token }}`";
                 return Err(BadInput::new(Inputs::token, problem).into());
