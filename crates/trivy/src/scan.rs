@@ -1,5 +1,6 @@
 //! One run of Trivy.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -143,13 +144,15 @@ impl Scan {
         }
         for path in &self.skip {
             // The path may not exist yet, so it can become either.
-            add(&["--skip-files", &text(path), "--skip-dirs", &text(path)]);
+            let path = text(path);
+            let path = csv_field(&path);
+            add(&["--skip-files", &path, "--skip-dirs", &path]);
         }
         for glob in &self.skip_dirs {
-            add(&["--skip-dirs", glob]);
+            add(&["--skip-dirs", &csv_field(glob)]);
         }
         for glob in &self.skip_files {
-            add(&["--skip-files", glob]);
+            add(&["--skip-files", &csv_field(glob)]);
         }
         match &self.target {
             Target::Image(image) => add(&["--image-src", "docker,remote", "--", image]),
@@ -220,6 +223,16 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+// Trivy reads each value of a list as a line of CSV (github.com/spf13/pflag, string_slice.go), so that a glob such as
+// `{a,b}` would be two.
+fn csv_field(value: &str) -> Cow<'_, str> {
+    if value.contains([',', '"']) {
+        format!("\"{}\"", value.replace('"', "\"\"")).into()
+    } else {
+        value.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,9 +251,9 @@ mod tests {
         }), @"image --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln --ignorefile .trivyignore --input a.tar");
         insta::assert_snapshot!(line(Target::Filesystem("app".into()), |scan| {
             scan.skip = vec!["app/report.json".into()];
-            scan.skip_dirs = vec!["**/testdata".into(), "docs".into()];
+            scan.skip_dirs = vec!["**/{testdata,docs}".into(), "say \"so\"".into()];
             scan.skip_files = vec!["*.min.js".into()];
-        }), @"fs --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --skip-files app/report.json --skip-dirs app/report.json --skip-dirs **/testdata --skip-dirs docs --skip-files *.min.js -- app");
+        }), @r#"fs --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --skip-files app/report.json --skip-dirs app/report.json --skip-dirs "**/{testdata,docs}" --skip-dirs "say ""so""" --skip-files *.min.js -- app"#);
         insta::assert_snapshot!(line(Target::Config("k8s".into()), |_| {}), @"config --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --skip-check-update -- k8s");
     }
 
