@@ -7,8 +7,8 @@
 //! the scan of the next image has the last word.)
 //!
 //! Without that report nothing is uploaded, since that would close alerts that this action knows nothing of. Nor into a
-//! category of its own: an alert has a state in each category, and would stay open in the scan's
-//! (docs.github.com/code-security/concepts/code-scanning/code-scanning-alerts, "About alerts from multiple configurations").
+//! Without that report nothing is uploaded, since that would close alerts that this action cannot see. A separate category is
+//! not used either: an alert has a state in each category, and would stay open in that of the scan
 
 use actions_toolkit::Level;
 use findings::sarif::{self, Analysis};

@@ -71,8 +71,6 @@ impl Suppressions {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
-
     use super::*;
     use crate::SourceFiles;
     use serde_json::{Value, json};

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
-
 use super::*;
 use crate::SourceFiles;
 use serde_json::{Value, json};

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
-
 use std::sync::Arc;
 
 use proptest::prelude::*;

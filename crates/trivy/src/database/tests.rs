@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
-
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
