@@ -6,9 +6,9 @@
 //! looked for again is still there. (A layer of an earlier patch may be gone, but its findings are uploaded all the same;
 //! the scan of the next image has the last word.)
 //!
-//! Without that report nothing is uploaded, since that would close alerts that this action knows nothing of. Nor into a
 //! Without that report nothing is uploaded, since that would close alerts that this action cannot see. A separate category is
 //! not used either: an alert has a state in each category, and would stay open in that of the scan
+//! (docs.github.com/code-security/concepts/code-scanning/code-scanning-alerts, "About alerts from multiple configurations").
 
 use actions_toolkit::Level;
 use findings::sarif::{self, Analysis};
