@@ -251,8 +251,8 @@ fn failure(pod: &Pod, elapsed: Duration, adds_nodes: bool) -> Option<Cause> {
 
 // The last exit of the container: ` (exit code 137, OOMKilled)`.
 fn last_exit(status: &ContainerStatus) -> String {
-    let mut states = [&status.state, &status.last_state].into_iter().flatten();
-    let Some(terminated) = states.find_map(|state| state.terminated.as_ref()) else {
+    let mut recorded = [&status.state, &status.last_state].into_iter().flatten();
+    let Some(terminated) = recorded.find_map(|state| state.terminated.as_ref()) else {
         return String::new();
     };
     let reason = match terminated.reason.as_deref().unwrap_or_default() {
