@@ -32,48 +32,6 @@ pub struct Input {
     pub workflow_default: Option<&'static str>,
 }
 
-impl Input {
-    /// An optional input without a default.
-    pub const fn new(name: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            help,
-            topic: "Common",
-            default: None,
-            required: false,
-            secret: false,
-            workflow_default: None,
-        }
-    }
-
-    /// Refuse to start without a value.
-    #[must_use]
-    pub const fn required(self) -> Self {
-        Self {
-            required: true,
-            ..self
-        }
-    }
-
-    /// Take `value` when the input is absent or empty.
-    #[must_use]
-    pub const fn default(self, value: &'static str) -> Self {
-        Self {
-            default: Some(value),
-            ..self
-        }
-    }
-
-    /// Mask the value before anything else happens.
-    #[must_use]
-    pub const fn secret(self) -> Self {
-        Self {
-            secret: true,
-            ..self
-        }
-    }
-}
-
 /// One output of an action: a value that later steps read.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {

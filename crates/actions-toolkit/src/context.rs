@@ -1,7 +1,7 @@
 //! What an action works with: inputs, environment, log, report.
 
 use std::fmt::Display;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use tokio::sync::watch;
 
@@ -38,11 +38,6 @@ impl Context {
     /// The environment as it was at the start.
     pub fn env(&self) -> &Env {
         &self.env
-    }
-
-    /// The inputs.
-    pub fn inputs(&self) -> &Inputs {
-        &self.inputs
     }
 
     /// The inputs by their types.
@@ -109,29 +104,6 @@ impl Context {
             // The sender is gone: nothing can stop the run any more.
             Err(_) => std::future::pending().await,
         }
-    }
-
-    /// The path that the input `name` gives, resolved in the workspace.
-    ///
-    /// # Errors
-    /// [`BadInput`] when there is no value, or when it leads out of the workspace by `..`.
-    pub fn path(&self, name: &str) -> Result<PathBuf, BadInput> {
-        self.path_given(name, self.inputs.required(name)?)
-    }
-
-    /// The path `given` by the input `name`, one of several perhaps, resolved in the workspace.
-    ///
-    /// # Errors
-    /// [`BadInput`] when it leads out of the workspace by `..`.
-    pub fn path_given(&self, name: &str, given: &str) -> Result<PathBuf, BadInput> {
-        let given = Path::new(given);
-        if given.components().any(|part| part == Component::ParentDir) {
-            return Err(BadInput::new(
-                name,
-                format!("`{}` must not contain `..`", given.display()),
-            ));
-        }
-        Ok(self.github().workspace()?.join(given))
     }
 
     /// A directory for files that the step needs only while it runs: `RUNNER_TEMP`, or the system's.

@@ -8,10 +8,8 @@ mod duration;
 mod value;
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
-use std::time::Duration;
 
-use crate::{Action, BadInput, Env, Input, Log, Secret};
+use crate::{Action, BadInput, Env, Input, Log};
 
 pub use declare::{InputSet, kebab_case};
 pub use value::{Age, GitHubToken, List, OrNone, Parsed, Scope, Timeout, Value, invalid_choice};
@@ -94,8 +92,8 @@ impl Inputs {
         }
     }
 
-    /// The value of `name` without the blanks around it; `None` when it is absent or empty.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    // Without the blanks around it; `None` when it is absent or empty.
+    fn text(&self, name: &str) -> Option<&str> {
         debug_assert!(
             self.declared.iter().any(|input| input.name == name),
             "`{name}` is not declared"
@@ -104,15 +102,6 @@ impl Inputs {
             .get(name)
             .map(|value| value.trim())
             .filter(|value| !value.is_empty())
-    }
-
-    /// The value of `name`.
-    ///
-    /// # Errors
-    /// [`BadInput`] if there is none.
-    pub fn required(&self, name: &str) -> Result<&str, BadInput> {
-        self.text(name)
-            .ok_or_else(|| BadInput::new(name, "is required"))
     }
 
     /// The value of `name` by its type.
@@ -125,63 +114,6 @@ impl Inputs {
             Some(text) => T::parse(text, &scope.at(name)).map_err(bad),
             None => T::absent().ok_or_else(|| bad("is required".to_owned())),
         }
-    }
-
-    /// The non-blank lines of `name`, each without the blanks around it.
-    pub fn lines(&self, name: &str) -> Vec<&str> {
-        let text = self.text(name).unwrap_or_default();
-        text.lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect()
-    }
-
-    /// `true` or `false`, as YAML 1.2 spells them (`true|True|TRUE|false|False|FALSE`).
-    ///
-    /// # Errors
-    /// [`BadInput`] on anything else; an absent value is `false`.
-    pub fn flag(&self, name: &str) -> Result<bool, BadInput> {
-        let text = self.text(name).unwrap_or("false");
-        value::flag(text).map_err(|problem| BadInput::new(name, problem))
-    }
-
-    /// The value of `name` as a `T`, if there is one.
-    ///
-    /// # Errors
-    /// [`BadInput`] with the type's own message if it does not parse.
-    pub fn parse<T: FromStr<Err: std::fmt::Display>>(
-        &self,
-        name: &str,
-    ) -> Result<Option<T>, BadInput> {
-        self.text(name)
-            .map(|text| {
-                text.parse()
-                    .map_err(|e| BadInput::new(name, format!("`{text}`: {e}")))
-            })
-            .transpose()
-    }
-
-    /// How long something may take: `90s`, `5m`, `1h30m`, or a bare number of seconds.
-    ///
-    /// # Errors
-    /// [`BadInput`] on anything else, on zero, on more than a job can last, and when there is no value.
-    pub fn duration(&self, name: &str) -> Result<Duration, BadInput> {
-        let text = self.required(name)?;
-        duration::timeout(text).map_err(|problem| BadInput::new(name, problem))
-    }
-
-    /// How old something may be, in the same form, of any length.
-    ///
-    /// # Errors
-    /// [`BadInput`] on anything else, on zero, and when there is no value.
-    pub fn age(&self, name: &str) -> Result<Duration, BadInput> {
-        let text = self.required(name)?;
-        duration::age(text).map_err(|problem| BadInput::new(name, problem))
-    }
-
-    /// The value of `name` as a secret, masked again by `log`.
-    pub fn secret(&self, name: &str, log: &Log) -> Option<Secret> {
-        self.text(name).map(|value| Secret::new(value, log))
     }
 }
 

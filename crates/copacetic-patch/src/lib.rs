@@ -56,7 +56,7 @@ async fn patch_all(session: &Session<'_>) -> anyhow::Result<Done> {
             let number = (targets.len() > 1).then_some(index + 1);
             patch_image(&ImagePatch::find(session, target.clone(), number).await?).await
         };
-        match outcome.await {
+        match Box::pin(outcome).await {
             Ok(image) => done.push(image),
             // The error of a single image is the step's.
             Err(error) if targets.len() == 1 => return Err(error),

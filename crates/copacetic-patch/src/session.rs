@@ -227,7 +227,7 @@ impl<'a> Session<'a> {
             &self.request.database.cache,
         );
         scan.scanners = vec![Scanner::Vulnerabilities];
-        scan.directory.clone_from(&self.request.workspace);
+        scan.directory = self.request.workspace.root().to_owned();
         let scanned = scan.run(self.ctx.env(), self.ctx.log()).await?;
         if name == reported {
             return Ok(scanned);

@@ -6,7 +6,7 @@ mod image_patch;
 use actions_toolkit::BadInput;
 use oci::ImageRef;
 
-use crate::request::{Filter, Target};
+use crate::request::{Filter, Inputs, Target};
 use crate::session::Session;
 
 pub(crate) use baseline_report::BaselineReport;
@@ -44,7 +44,7 @@ pub(crate) async fn resolve(session: &Session<'_>) -> anyhow::Result<Vec<Target>
             "no image in `{}` matches `repositories` and `tags`",
             filter.host
         );
-        return Err(BadInput::new("registry", problem).into());
+        return Err(BadInput::new(Inputs::registry, problem).into());
     }
     let names: Vec<_> = targets.iter().map(|t| t.image.to_string()).collect();
     let log = session.ctx.log();

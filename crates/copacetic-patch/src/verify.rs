@@ -8,5 +8,5 @@ mod verification;
 
 pub(crate) use comparison::{Comparison, findings, same_packages};
 pub(crate) use counts::Counts;
-pub(crate) use smoke_test::{SmokeTest, smoke_test};
+pub(crate) use smoke_test::{SmokeCommand, SmokeTest, smoke_test};
 pub(crate) use verification::Verification;

@@ -4,7 +4,7 @@
 )]
 
 use super::*;
-use crate::{Output, Workspace, choice, inputs};
+use crate::{Output, Secret, Workspace, choice, inputs};
 
 inputs! {
     /// Who signs in to a registry: a group.

@@ -63,24 +63,20 @@ pub fn invalid_choice(text: &str, choices: &[&str]) -> String {
     )
 }
 
-/// `true` or `false`, as YAML 1.2 spells them.
-pub(super) fn flag(text: &str) -> Result<bool, String> {
-    match text {
-        "true" | "True" | "TRUE" => Ok(true),
-        "false" | "False" | "FALSE" => Ok(false),
-        _ => Err(invalid_choice(text, bool::CHOICES)),
-    }
-}
-
 fn from_str<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|e| format!("`{text}`: {e}"))
 }
 
+// As YAML 1.2 spells them.
 impl Value for bool {
     const CHOICES: &'static [&'static str] = &["true", "false"];
 
     fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
-        flag(text)
+        match text {
+            "true" | "True" | "TRUE" => Ok(true),
+            "false" | "False" | "FALSE" => Ok(false),
+            _ => Err(invalid_choice(text, Self::CHOICES)),
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) async fn upload(patch: &ImagePatch<'_, '_>, after: &Report) {
     });
     let upload = async {
         let token = request.token.as_ref();
-        let Some(publisher) = Publisher::new(ctx, token, &request.workspace)? else {
+        let Some(publisher) = Publisher::new(ctx, token, request.workspace.root())? else {
             return Ok(());
         };
         // The input's report itself: the baseline of the verification may be a scan of this step.
@@ -76,10 +76,10 @@ fn file(
     category: &str,
 ) -> anyhow::Result<CompressedSarif> {
     let request = &patch.session.request;
-    let source = SourceFiles::new(&request.workspace);
+    let source = SourceFiles::new(request.workspace.root());
     let places = Locator::new(patch.target.image.repository(), "", &source);
     let places = match &request.dockerfile {
-        Some(path) => places.built_from(path, &after.metadata),
+        Some(dockerfile) => places.built_from(dockerfile, &after.metadata),
         None => places,
     };
     CompressedSarif::new(&sarif(after.clone(), baseline, &places, category)?)

@@ -1,6 +1,6 @@
 //! The rolling issue of what remains: one for each workflow, which is opened, rewritten and closed.
 
-use actions_toolkit::text::{self, plural};
+use actions_toolkit::text::{self, Table, plural};
 use anyhow::Context as _;
 use github::{Client, RollingIssue};
 use oci::ImageRef;
@@ -56,31 +56,34 @@ pub(crate) async fn update(
     }
 }
 
-// What the rows of `image` start with: a later run finds them by it.
-fn row_start(image: &ImageRef) -> String {
-    format!("| {} | ", text::code(&image.to_string()))
-}
+type Row = [String; 4];
 
-fn row(image: &ImageRef, [id, package, why]: &[String; 3]) -> String {
-    format!(
-        "{}{} | {} | {} |",
-        row_start(image),
+fn row(image: &ImageRef, [id, package, why]: &[String; 3]) -> Row {
+    [
+        text::code(&image.to_string()),
         text::markdown(id),
         text::code(package),
-        text::markdown(why)
-    )
+        text::markdown(why),
+    ]
+}
+
+// The cells of a line that an earlier run wrote. A `|` in a cell has a backslash.
+fn parse_row(line: &str) -> Option<Row> {
+    let cells = line.strip_prefix("| ")?.strip_suffix(" |")?;
+    let cells: Vec<_> = cells.split(" | ").map(ToOwned::to_owned).collect();
+    cells.try_into().ok()
 }
 
 // The text of the issue: the rows of the images that are done, and of the issue's text `before` those of the `unknown`
 // images. `None` closes it, or opens none: nothing remains for certain, or there is no issue that would have to stay.
-fn body(mut rows: Vec<String>, unknown: &[&Target], before: Option<&str>) -> Option<String> {
-    let names = unknown
+fn body(mut rows: Vec<Row>, unknown: &[&Target], before: Option<&str>) -> Option<String> {
+    let names: Vec<_> = unknown
         .iter()
-        .flat_map(|target| [&target.image, &target.patched]);
-    let starts: Vec<_> = names.map(row_start).collect();
-    let is_of_them = |line: &&str| starts.iter().any(|start| line.starts_with(start));
-    let kept = before.unwrap_or_default().lines().filter(is_of_them);
-    let kept: Vec<_> = kept.map(ToOwned::to_owned).collect();
+        .flat_map(|target| [&target.image, &target.patched])
+        .map(|image| text::code(&image.to_string()))
+        .collect();
+    let before_rows = before.unwrap_or_default().lines().filter_map(parse_row);
+    let kept: Vec<_> = before_rows.filter(|row| names.contains(&row[0])).collect();
     if rows.is_empty() && kept.is_empty() && (unknown.is_empty() || before.is_none()) {
         return None;
     }
@@ -103,13 +106,14 @@ fn body(mut rows: Vec<String>, unknown: &[&Target], before: Option<&str>) -> Opt
         out.push_str("No other image is known to have remaining findings.\n");
         return Some(out);
     }
-    out.push_str("No update of the distribution fixes these findings yet. A run without remaining findings closes this issue.\n\n| Image | Finding | Package | Reason |\n|---|---|---|---|\n");
-    for row in rows.iter().take(ROWS) {
-        out.push_str(row);
-        out.push('\n');
-    }
-    if rows.len() > ROWS {
-        out.push_str(&format!("\n… and {} more.\n", rows.len() - ROWS));
+    let count = rows.len();
+    let mut table = Table::new(["Image", "Finding", "Package", "Reason"]);
+    table.extend(rows.into_iter().take(ROWS));
+    out.push_str(&format!(
+        "No update of the distribution fixes these findings yet. A run without remaining findings closes this issue.\n\n{table}"
+    ));
+    if count > ROWS {
+        out.push_str(&format!("\n… and {} more.\n", count - ROWS));
     }
     Some(out)
 }
@@ -122,7 +126,7 @@ mod tests {
         Target::new(&image.parse().unwrap(), None).unwrap()
     }
 
-    fn finding(image: &str, id: &str) -> String {
+    fn finding(image: &str, id: &str) -> Row {
         let cells = [id, "perl", "no update fixes it"];
         row(&image.parse().unwrap(), &cells.map(ToOwned::to_owned))
     }

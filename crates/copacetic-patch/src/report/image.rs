@@ -1,10 +1,8 @@
 //! The report of one image: its log lines, files and summary.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
-use actions_toolkit::text::plural;
-use anyhow::Context as _;
+use actions_toolkit::{WorkspacePath, text::plural};
 use trivy::Report;
 
 use super::markdown::{nothing_to_fix, patched_image};
@@ -14,18 +12,12 @@ use crate::publish::Promoted;
 use crate::targets::{BaselineReport, ExistingPatch, ImagePatch};
 use crate::verify;
 
-// With several images, each has its own files: `report.json` becomes `report-2.json`.
-fn numbered(path: &Path, number: Option<usize>) -> PathBuf {
-    let Some(number) = number else {
-        return path.to_owned();
-    };
-    let text =
-        |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-    let stem = text(path.file_stem());
-    let extension = path
-        .extension()
-        .map(|e| format!(".{}", e.to_string_lossy()));
-    path.with_file_name(format!("{stem}-{number}{}", extension.unwrap_or_default()))
+// With several images, each has its own files: `report.json`, `report-2.json`.
+fn file(path: &WorkspacePath, number: Option<usize>) -> WorkspacePath {
+    match number {
+        Some(number) if number > 1 => path.numbered(number - 1, "json"),
+        _ => path.clone(),
+    }
 }
 
 fn remaining(report: &Report) -> Vec<[String; 3]> {
@@ -59,8 +51,8 @@ pub(crate) fn up_to_date(
             os.family, os.name
         ));
     }
-    let file = numbered(&session.request.report_file, patch.number);
-    write(&file, &baseline.scanned.raw)?;
+    let file = file(&session.request.report_file, patch.number);
+    file.write(&baseline.scanned.raw)?;
     let counts = verify::findings(baseline.report(), &baseline.suppressed);
     Ok(ImageReport {
         result: "up-to-date",
@@ -72,7 +64,7 @@ pub(crate) fn up_to_date(
         before: Some(counts),
         after: counts,
         vex: String::new(),
-        report: session.request.relative(&file),
+        report: file.relative().to_owned(),
         markdown: nothing_to_fix(image, remaining.len(), os),
         remaining,
     })
@@ -95,8 +87,8 @@ pub(crate) fn still_current(
     ));
     let report = &existing.scanned.report;
     let remaining = remaining(report);
-    let file = numbered(&session.request.report_file, patch.number);
-    write(&file, &existing.scanned.raw)?;
+    let file = file(&session.request.report_file, patch.number);
+    file.write(&existing.scanned.raw)?;
     let none = BTreeSet::new();
     let suppressed = baseline.map_or(&none, |baseline| &baseline.suppressed);
     Ok(ImageReport {
@@ -109,7 +101,7 @@ pub(crate) fn still_current(
         incremental: String::new(),
         fixed: 0,
         vex: String::new(),
-        report: session.request.relative(&file),
+        report: file.relative().to_owned(),
         markdown: nothing_to_fix(patched, remaining.len(), report.metadata.os.as_ref()),
         remaining,
     })
@@ -150,10 +142,10 @@ pub(crate) fn patched(
         plural(comparison.fixed.len(), "finding"),
         comparison.remaining.len()
     ));
-    let vex = numbered(&session.request.vex.file, patch.number);
-    write(&vex, &serde_json::to_vec_pretty(&promoted.vex)?)?;
-    let report = numbered(&session.request.report_file, patch.number);
-    write(&report, &attempt.verification.after.raw)?;
+    let vex = file(&session.request.vex.file, patch.number);
+    vex.write(&serde_json::to_vec_pretty(&promoted.vex)?)?;
+    let report = file(&session.request.report_file, patch.number);
+    report.write(&attempt.verification.after.raw)?;
     let remaining = comparison.remaining.iter().map(|remaining| {
         let finding = &remaining.finding;
         [
@@ -172,29 +164,30 @@ pub(crate) fn patched(
         before: Some(comparison.before()),
         after: comparison.after(),
         remaining: remaining.collect(),
-        vex: session.request.relative(&vex),
-        report: session.request.relative(&report),
+        vex: vex.relative().to_owned(),
+        report: report.relative().to_owned(),
         markdown: patched_image(&patch.target.image, patched, result, comparison),
     })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)
-            .with_context(|| format!("failed to create `{}`", directory.display()))?;
-    }
-    std::fs::write(path, bytes).with_context(|| format!("failed to write `{}`", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
+    use actions_toolkit::Workspace;
+
     use super::*;
 
     #[test]
     fn each_of_several_images_has_its_own_files() {
-        let name = |path: &str, number| numbered(Path::new(path), number).display().to_string();
+        let name = |text: &str, number| {
+            let path = Workspace::new("/w").path("vex-file", text).unwrap();
+            file(&path, number).relative().to_owned()
+        };
         assert_eq!(
             name("out/patch.openvex.json", None),
+            "out/patch.openvex.json"
+        );
+        assert_eq!(
+            name("out/patch.openvex.json", Some(1)),
             "out/patch.openvex.json"
         );
         assert_eq!(

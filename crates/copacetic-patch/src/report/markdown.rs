@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use actions_toolkit::text::{self, plural};
+use actions_toolkit::text::{self, Table, plural};
 use oci::ImageRef;
 use trivy::report::Os;
 
@@ -32,10 +32,11 @@ pub(super) fn patched_image(
         text::code(&image.to_string()),
         text::code(&patched.to_string()),
     );
-    out.push_str("| Severity | Before | After |\n|---|---|---|\n");
+    let mut severities = Table::new(["Severity", "Before", "After"]);
     for (severity, before, after) in comparison.by_severity() {
-        out.push_str(&format!("| {severity} | {before} | {after} |\n"));
+        severities.row([severity.to_string(), before.to_string(), after.to_string()]);
     }
+    out.push_str(&severities.to_string());
     out.push_str(&packages(comparison));
     out.push_str(&remaining(comparison));
     out
@@ -46,22 +47,21 @@ fn packages(comparison: &Comparison) -> String {
     for finding in &comparison.fixed {
         fixed.entry(&finding.package).or_default().push(&finding.id);
     }
-    let mut out = "\n| Package | Before | After | Fixed |\n|---|---|---|---|\n".to_owned();
+    let mut table = Table::new(["Package", "Before", "After", "Fixed"]);
     for updated in comparison.updated.iter().take(ROWS) {
         let ids = fixed.remove(updated.package.as_str()).unwrap_or_default();
         let mut named = ids[..ids.len().min(NAMED)].join(", ");
         if ids.len() > NAMED {
             named.push_str(&format!(" and {} more", ids.len() - NAMED));
         }
-        out.push_str(&format!(
-            "| {} | {} | {} | {} |\n",
+        table.row([
             text::code(&updated.package),
             text::markdown(&updated.from),
             text::markdown(&updated.to),
             text::markdown(&named),
-        ));
+        ]);
     }
-    out + &cut(comparison.updated.len())
+    format!("\n{table}{}", cut(comparison.updated.len()))
 }
 
 fn remaining(comparison: &Comparison) -> String {
@@ -73,18 +73,17 @@ fn remaining(comparison: &Comparison) -> String {
         let finding = &remaining.finding;
         (Reverse(finding.severity), &finding.package, &finding.id)
     });
-    let mut out = "\n| Remaining | Package | Severity | Reason |\n|---|---|---|---|\n".to_owned();
+    let mut table = Table::new(["Remaining", "Package", "Severity", "Reason"]);
     for remaining in rows.iter().take(ROWS) {
         let finding = &remaining.finding;
-        out.push_str(&format!(
-            "| {} | {} | {} | {} |\n",
+        table.row([
             text::markdown(&finding.id),
             text::code(&finding.package),
-            finding.severity,
-            text::markdown(&remaining.reason)
-        ));
+            finding.severity.to_string(),
+            text::markdown(&remaining.reason),
+        ]);
     }
-    out + &cut(rows.len())
+    format!("\n{table}{}", cut(rows.len()))
 }
 
 fn cut(rows: usize) -> String {

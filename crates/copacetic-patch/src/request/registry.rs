@@ -1,11 +1,12 @@
 //! Which images of a registry are patched, and how to sign in there.
 
-use actions_toolkit::{BadInput, Context, Secret};
+use actions_toolkit::{BadInput, Parsed, Secret};
 use azure::input::EntraInputs;
 use azure::{Cloud, RESOURCE_MANAGER};
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use oci::ImageRef;
 
-use super::image_ref;
+use super::Inputs;
 
 /// Images of a registry.
 pub(crate) struct Filter {
@@ -31,62 +32,66 @@ pub(crate) enum Login {
 
 impl Filter {
     /// The images that `registry`, `repositories` and `tags` name.
-    pub(super) fn read(ctx: &Context, push: bool) -> Result<Option<Self>, BadInput> {
-        let inputs = ctx.inputs();
-        let Some(host) = inputs.text("registry") else {
+    pub(super) fn new(inputs: &Inputs) -> Result<Option<Self>, BadInput> {
+        let Some(host) = &inputs.registry else {
             return Ok(None);
         };
-        if !push {
-            return Err(BadInput::new(
-                "registry",
-                "requires `push: true`: images of a registry are patched there",
+        let bad = |problem: String| BadInput::new(Inputs::registry, problem);
+        if !inputs.push {
+            return Err(bad(
+                "requires `push: true`: images of a registry are patched there".to_owned(),
             ));
         }
-        let example = image_ref("registry", &format!("{host}/x"))?;
+        let example: ImageRef = format!("{host}/x")
+            .parse()
+            .map_err(|e| bad(format!("`{host}/x`: {e}")))?;
         if example.registry() != Some(host) {
-            let problem = format!("invalid registry host `{host}`; use a form such as `ghcr.io`");
-            return Err(BadInput::new("registry", problem));
+            return Err(bad(format!(
+                "invalid registry host `{host}`; use a form such as `ghcr.io`"
+            )));
         }
-        let set = |name: &str| {
-            let mut set = GlobSetBuilder::new();
-            for pattern in inputs.lines(name) {
-                let bad = |e| BadInput::new(name, format!("`{pattern}`: {e}"));
-                set.add(Glob::new(pattern).map_err(bad)?);
-            }
-            set.build().map_err(|e| BadInput::new(name, e))
-        };
-        let patterns = inputs.lines("repositories").into_iter();
         let is_literal = |pattern: &str| !pattern.contains(['*', '?', '[', '{']);
+        let name = |Parsed(pattern): &Parsed<Glob>| {
+            let pattern = pattern.glob();
+            is_literal(pattern).then(|| pattern.to_owned())
+        };
         Ok(Some(Self {
-            host: host.to_owned(),
-            named: patterns
-                .map(|pattern| is_literal(pattern).then(|| pattern.to_owned()))
-                .collect(),
-            repositories: set("repositories")?,
-            tags: set("tags")?,
+            host: host.clone(),
+            named: inputs.repositories.iter().map(name).collect(),
+            repositories: set(Inputs::repositories, &inputs.repositories)?,
+            tags: set(Inputs::tags, &inputs.tags)?,
         }))
     }
 }
 
+fn set(input: &str, patterns: &[Parsed<Glob>]) -> Result<GlobSet, BadInput> {
+    let mut set = GlobSetBuilder::new();
+    for Parsed(pattern) in patterns {
+        set.add(pattern.clone());
+    }
+    set.build().map_err(|e| BadInput::new(input, e))
+}
+
 impl Login {
     /// Anonymous if neither pair of inputs is set; the password wins if both are.
-    pub(super) fn read(ctx: &Context) -> Result<Self, BadInput> {
-        let inputs = ctx.inputs();
-        let text = |name: &str| inputs.text(name).map(ToOwned::to_owned);
-        let password = inputs.secret("registry-password", ctx.log());
-        match (text("registry-username"), password) {
+    pub(super) fn new(
+        username: Option<String>,
+        password: Option<Secret>,
+        entra: &EntraInputs,
+    ) -> Result<Self, BadInput> {
+        let missing = |input: &str, other: &str| {
+            Err(BadInput::new(input, format!("is required with `{other}`")))
+        };
+        match (username, password) {
             (Some(user), Some(password)) => return Ok(Self::Password(user, password)),
             (None, None) => {}
             (Some(_), None) => {
-                let problem = "is required with `registry-username`";
-                return Err(BadInput::new("registry-password", problem));
+                return missing(Inputs::registry_password, Inputs::registry_username);
             }
             (None, Some(_)) => {
-                let problem = "is required with `registry-password`";
-                return Err(BadInput::new("registry-username", problem));
+                return missing(Inputs::registry_username, Inputs::registry_password);
             }
         }
-        let entra: EntraInputs = ctx.read()?;
         match (&entra.client_id, &entra.tenant_id) {
             (Some(client), Some(tenant)) => Ok(Self::Entra {
                 client: client.0.clone(),
@@ -94,8 +99,8 @@ impl Login {
                 cloud: entra.cloud(RESOURCE_MANAGER),
             }),
             (None, None) => Ok(Self::Anonymous),
-            (Some(_), None) => Err(BadInput::new("tenant-id", "is required with `client-id`")),
-            (None, Some(_)) => Err(BadInput::new("client-id", "is required with `tenant-id`")),
+            (Some(_), None) => missing(EntraInputs::tenant_id, EntraInputs::client_id),
+            (None, Some(_)) => missing(EntraInputs::client_id, EntraInputs::tenant_id),
         }
     }
 }

@@ -3,6 +3,8 @@
 use actions_toolkit::BadInput;
 use oci::ImageRef;
 
+use super::Inputs;
+
 /// An image, and the name that its patch gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -21,14 +23,14 @@ impl Target {
             let problem = format!(
                 "`{image}` has no tag to name the patched image after; add one, or set `patched-tag`"
             );
-            return Err(BadInput::new("image", problem));
+            return Err(BadInput::new(Inputs::image, problem));
         };
         let patched = image
             .with_tag(&tag)
-            .map_err(|e| BadInput::new("patched-tag", e))?;
+            .map_err(|e| BadInput::new(Inputs::patched_tag, e))?;
         if image.tag() == Some(tag.as_str()) {
             return Err(BadInput::new(
-                "patched-tag",
+                Inputs::patched_tag,
                 "must not be the image's own tag: the original would be overwritten",
             ));
         }

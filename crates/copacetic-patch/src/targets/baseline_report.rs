@@ -1,12 +1,14 @@
 //! The findings and packages of the image before it is patched.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 
 use actions_toolkit::BadInput;
 use anyhow::Context as _;
 use docker::ImageInfo;
 use trivy::{Report, Scanned};
 
+use crate::request::Inputs;
 use crate::targets::ImagePatch;
 
 /// A report of the original.
@@ -45,13 +47,16 @@ impl BaselineReport {
     /// [`BadInput`] for a report that is not of this image.
     pub(crate) fn from_input(patch: &ImagePatch<'_, '_>) -> anyhow::Result<Option<Self>> {
         let request = &patch.session.request;
-        let Some(path) = &request.report else {
+        let Some(file) = &request.report else {
             return Ok(None);
         };
-        let raw =
-            std::fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))?;
+        let name = file.relative();
+        let mut raw = Vec::new();
+        file.open()?
+            .read_to_end(&mut raw)
+            .with_context(|| format!("failed to read `{name}`"))?;
         let scanned = Scanned::parse(raw)
-            .map_err(|e| BadInput::new("report", format!("`{}`: {e}", request.relative(path))))?;
+            .map_err(|e| BadInput::new(Inputs::report, format!("`{name}`: {e}")))?;
         check_image(&scanned.report, &patch.image)?;
         let suppressed = suppressed(&scanned.report);
         Ok(Some(Self {
@@ -85,7 +90,7 @@ impl BaselineReport {
 fn check_image(report: &Report, image: &ImageInfo) -> Result<(), BadInput> {
     let bad = |problem: String| {
         Err(BadInput::new(
-            "report",
+            Inputs::report,
             format!("{problem}; scan this image again, or leave the input empty"),
         ))
     };

@@ -10,7 +10,7 @@ use trivy::{Report, Scanned};
 
 use crate::lineage;
 use crate::patch::Plan;
-use crate::request::{PackageTypes, Target};
+use crate::request::{Inputs, PackageTypes, Target};
 use crate::session::Session;
 
 /// The patch of one image.
@@ -71,7 +71,7 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
         }
         let absent = |owner: &str| {
             BadInput::new(
-                "image",
+                Inputs::image,
                 format!("{owner} has no image `{image}`; build or pull it in an earlier step"),
             )
         };
@@ -185,7 +185,7 @@ async fn for_this_platform(
         return Ok(manifest);
     }
     let image = &target.image;
-    let bad = |problem: String| BadInput::new("image", format!("`{image}` {problem}"));
+    let bad = |problem: String| BadInput::new(Inputs::image, format!("`{image}` {problem}"));
     let index: oci::Index = serde_json::from_slice(&manifest.bytes)
         .map_err(|e| bad(format!("has an invalid image index: {e}")))?;
     let architecture = match std::env::consts::ARCH {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{BadInput, Inputs, PolicyFailure};
+use actions_toolkit::{PolicyFailure, Scope, Timeout, Value};
 use docker::{Container, ContainerSpec, Docker, ImageInfo};
 use oci::ImageRef;
 
@@ -20,6 +20,24 @@ pub(crate) struct SmokeTest {
     /// A command in place of the image's health check.
     command: Option<Vec<String>>,
     timeout: Duration,
+}
+
+/// Program and arguments, as `CMD` in a Dockerfile: text for `/bin/sh -c`, or a JSON list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SmokeCommand(Vec<String>);
+
+impl Value for SmokeCommand {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        if !text.starts_with('[') {
+            return Ok(Self(vec!["/bin/sh".into(), "-c".into(), text.to_owned()]));
+        }
+        let list: Vec<String> = serde_json::from_str(text)
+            .map_err(|e| format!("invalid JSON list of strings `{text}`: {e}"))?;
+        if list.is_empty() {
+            return Err("must not be an empty list".to_owned());
+        }
+        Ok(Self(list))
+    }
 }
 
 /// Test a container of the patched image, if the inputs or the image say how.
@@ -40,24 +58,11 @@ pub(crate) async fn smoke_test(
 }
 
 impl SmokeTest {
-    /// The inputs `smoke-command` and `smoke-timeout`.
-    pub(crate) fn read(inputs: &Inputs) -> Result<Self, BadInput> {
-        let timeout = inputs.duration("smoke-timeout")?;
-        let command = match inputs.text("smoke-command") {
-            Some(text) if text.starts_with('[') => {
-                let list: Vec<String> = serde_json::from_str(text).map_err(|e| {
-                    let problem = format!("invalid JSON list of strings `{text}`: {e}");
-                    BadInput::new("smoke-command", problem)
-                })?;
-                if list.is_empty() {
-                    return Err(BadInput::new("smoke-command", "must not be an empty list"));
-                }
-                Some(list)
-            }
-            Some(text) => Some(vec!["/bin/sh".into(), "-c".into(), text.to_owned()]),
-            None => None,
-        };
-        Ok(Self { command, timeout })
+    pub(crate) fn new(command: Option<SmokeCommand>, timeout: Timeout) -> Self {
+        Self {
+            command: command.map(|command| command.0),
+            timeout: timeout.0,
+        }
     }
 
     fn applies_to(&self, image: &ImageInfo) -> bool {

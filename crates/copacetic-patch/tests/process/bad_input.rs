@@ -38,7 +38,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "report",
             "gone.json",
-            "input `report`: there is no file `gone.json` in the workspace",
+            "input `report`: there is no `gone.json` in the workspace",
         ),
         (
             "package-types",

@@ -1,7 +1,5 @@
 //! The built binary as the runner starts it.
 
-#![allow(clippy::unwrap_used)] // in a test, a panic is the report
-
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
