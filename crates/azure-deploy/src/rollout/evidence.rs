@@ -1,6 +1,7 @@
 //! The evidence of a failed rollout: events and last log lines of its pods.
 
 use actions_toolkit::{Log, text::cut};
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::pods::Workload;
@@ -27,24 +28,20 @@ pub(crate) async fn collect_all(
     }
 }
 
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|c| c["type"] == "Ready" && c["status"] == "True")
+fn is_ready(pod: &Pod) -> bool {
+    status::pod_condition(pod, "Ready").is_some_and(|ready| ready.status == "True")
 }
 
 /// The last warning about a pod that is not ready, such as the response to its probe; the end of a sentence.
-pub(super) async fn last_warning(cluster: &Cluster, pending: &[(Value, Vec<Value>)]) -> String {
+pub(super) async fn last_warning(cluster: &Cluster, pending: &[(Value, Vec<Pod>)]) -> String {
     let mut pods = pending.iter().flat_map(|(_, pods)| pods);
     // Why one is not scheduled is in the status already.
-    let is_unexplained = |pod: &&Value| !is_ready(pod) && status::unschedulable(pod).is_none();
+    let is_unexplained = |pod: &&Pod| !is_ready(pod) && status::unschedulable(pod).is_none();
     let Some(pod) = pods.find(is_unexplained) else {
         return String::new();
     };
-    let name = text(pod, "/metadata/name");
-    let namespace = text(pod, "/metadata/namespace");
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let warnings = cluster.warnings("Pod", namespace, name).await;
     warnings.last().map_or(String::new(), |warning| {
         format!("; pod `{name}`: {}", cut(warning, LINE_BYTES))
@@ -55,7 +52,7 @@ pub(super) async fn last_warning(cluster: &Cluster, pending: &[(Value, Vec<Value
 pub(super) async fn collect(
     cluster: &Cluster,
     workload: &Value,
-    pods: &[Value],
+    pods: &[Pod],
     log: &Log,
     evidence: &mut Evidence,
 ) {
@@ -64,7 +61,7 @@ pub(super) async fn collect(
         return;
     };
     let cause = Cause {
-        pod: Some(text(pod, "/metadata/name").to_owned()),
+        pod: pod.metadata.name.clone(),
         ..Cause::default()
     };
     collect_cause(cluster, workload, &cause, log, evidence).await;

@@ -1,12 +1,20 @@
 //! The pods of a workload, their events and logs.
 
+use std::fmt::Debug;
+
 use anyhow::Context as _;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, LogParams, WatchParams};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::serde::de::DeserializeOwned;
+use kube::api::{Api, DeleteParams, ListParams, LogParams, WatchParams};
+use kube::core::NamespaceResourceScope;
 use kube::discovery::ApiResource;
+use kube::{Resource, ResourceExt as _};
 use serde_json::Value;
 use tokio::{join, try_join};
 
-use super::REVISION;
+use super::{REVISION, revision};
 use crate::kubernetes::{Changes, Cluster, DEFAULT_NAMESPACE, Object, text};
 
 const LINES: i64 = 30;
@@ -15,10 +23,10 @@ const LINES: i64 = 30;
 pub(crate) struct Workload {
     pub(crate) live: Value,
     /// The pods of its newest revision.
-    pub(crate) pods: Vec<Value>,
+    pub(crate) pods: Vec<Pod>,
     /// The pods of a `StatefulSet`'s other revisions, which it replaces only when they are ready
     /// (kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback).
-    pub(crate) older: Vec<Value>,
+    pub(crate) older: Vec<Pod>,
 }
 
 impl Cluster {
@@ -30,10 +38,9 @@ impl Cluster {
             if object.kind() != "Deployment" {
                 return Ok(Vec::new());
             }
-            self.list("apps/v1", "ReplicaSet", "replicasets", namespace, &params)
-                .await
+            self.list::<ReplicaSet>(namespace, &params).await
         };
-        let pods = self.list("v1", "Pod", "pods", namespace, &params);
+        let pods = self.list::<Pod>(namespace, &params);
         // In parallel: with `run-command` each request takes seconds.
         let (live, sets, pods) = try_join!(self.get(object), sets, pods)?;
         let Some(live) = live else {
@@ -41,12 +48,12 @@ impl Cluster {
         };
         let newest = newest(&live, &sets);
         let (pods, mut older): (_, Vec<_>) = pods.into_iter().partition(|pod| {
-            newest.as_ref().is_some_and(|(label, value, owner)| {
-                let label = format!("/metadata/labels/{label}");
-                owned_by(pod, owner) && text(pod, &label) == *value
+            newest.is_some_and(|(label, value, owner)| {
+                let is_newest = pod.labels().get(label).is_some_and(|its| its == value);
+                is_newest && owned_by(&pod.metadata, owner)
             })
         });
-        older.retain(|pod| object.kind() == "StatefulSet" && owned_by(pod, &live));
+        older.retain(|pod| object.kind() == "StatefulSet" && owned_by(&pod.metadata, uid(&live)));
         Ok(Some(Workload { live, pods, older }))
     }
 
@@ -59,7 +66,7 @@ impl Cluster {
         let pods = Api::namespaced_with(
             self.client.clone(),
             namespace,
-            &resource("v1", "Pod", "pods"),
+            &ApiResource::erase::<Pod>(&()),
         );
         let name = format!("metadata.name={}", object.name());
         let (itself, its) = (
@@ -75,8 +82,7 @@ impl Cluster {
     /// # Errors
     /// When the identity lacks the right to.
     pub(crate) async fn remove_pod(&self, namespace: &str, pod: &str) -> anyhow::Result<()> {
-        let api: Api<k8s_openapi::api::core::v1::Pod> =
-            Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let deleted = self
             .response(api.delete(pod, &DeleteParams::default()))
             .await;
@@ -85,25 +91,17 @@ impl Cluster {
             .with_context(|| format!("failed to remove the pod `{pod}`"))
     }
 
-    async fn list(
-        &self,
-        api_version: &str,
-        kind: &str,
-        plural: &str,
-        namespace: &str,
-        params: &ListParams,
-    ) -> anyhow::Result<Vec<Value>> {
-        let resource = resource(api_version, kind, plural);
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &resource);
+    async fn list<K>(&self, namespace: &str, params: &ListParams) -> anyhow::Result<Vec<K>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let list = self
             .response(api.list(params))
             .await
-            .with_context(|| format!("failed to list {plural} in `{namespace}`"))?;
-        let items = list.items.into_iter().map(serde_json::to_value);
-        items
-            .collect::<Result<_, _>>()
-            .with_context(|| format!("failed to read {plural}"))
+            .with_context(|| format!("failed to list {} in `{namespace}`", K::plural(&())))?;
+        Ok(list.items)
     }
 
     /// The warnings about an object, oldest first: `Reason: message`. They explain a failure and are
@@ -111,12 +109,18 @@ impl Cluster {
     pub(crate) async fn warnings(&self, kind: &str, namespace: &str, name: &str) -> Vec<String> {
         let fields = format!("type=Warning,involvedObject.kind={kind},involvedObject.name={name}");
         let params = ListParams::default().fields(&fields);
-        let events = self.list("v1", "Event", "events", namespace, &params).await;
+        let events = self.list::<Event>(namespace, &params).await;
         let mut events = events.unwrap_or_default();
-        events.sort_by_cached_key(|event| text(event, "/lastTimestamp").to_owned());
-        let line =
-            |event: &Value| format!("{}: {}", text(event, "/reason"), text(event, "/message"));
-        let mut lines: Vec<_> = events.iter().map(line).collect();
+        events.sort_by(|one, next| one.last_timestamp.cmp(&next.last_timestamp));
+        let line = |event: Event| {
+            let (reason, message) = (event.reason, event.message);
+            format!(
+                "{}: {}",
+                reason.unwrap_or_default(),
+                message.unwrap_or_default()
+            )
+        };
+        let mut lines: Vec<_> = events.into_iter().map(line).collect();
         lines.dedup();
         lines
     }
@@ -129,8 +133,7 @@ impl Cluster {
         pod: &str,
         container: Option<&str>,
     ) -> Vec<String> {
-        let api: Api<k8s_openapi::api::core::v1::Pod> =
-            Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let container = match container {
             Some(container) => Some(container.to_owned()),
             None => self.response(api.get(pod)).await.ok().and_then(|pod| {
@@ -158,17 +161,6 @@ impl Cluster {
     }
 }
 
-fn resource(api_version: &str, kind: &str, plural: &str) -> ApiResource {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    ApiResource {
-        group: group.into(),
-        version: version.into(),
-        api_version: api_version.into(),
-        kind: kind.into(),
-        plural: plural.into(),
-    }
-}
-
 // The labels of a workload's pods.
 fn selector(workload: &Object) -> String {
     let labels = workload.value.pointer("/spec/selector/matchLabels");
@@ -179,38 +171,40 @@ fn selector(workload: &Object) -> String {
     pairs.join(",")
 }
 
-// The pods of the newest revision of `workload`: a label, its value, and their owner.
+// The pods of the newest revision of `workload`: a label, its value, and the UID of their owner.
 fn newest<'a>(
     workload: &'a Value,
-    sets: &'a [Value],
-) -> Option<(&'static str, &'a str, &'a Value)> {
+    sets: &'a [ReplicaSet],
+) -> Option<(&'static str, &'a str, &'a str)> {
     match text(workload, "/kind") {
         "StatefulSet" => {
             let revision = text(workload, "/status/updateRevision");
-            Some(("controller-revision-hash", revision, workload))
+            Some(("controller-revision-hash", revision, uid(workload)))
         }
         "DaemonSet" => {
             let generation = "/metadata/annotations/deprecated.daemonset.template.generation";
             Some((
                 "pod-template-generation",
                 text(workload, generation),
-                workload,
+                uid(workload),
             ))
         }
         _ => {
             let set = sets.iter().find(|set| {
-                owned_by(set, workload) && text(set, REVISION) == text(workload, REVISION)
+                let its = set.annotations().get(REVISION).map_or("", String::as_str);
+                owned_by(&set.metadata, uid(workload)) && its == revision(workload)
             })?;
-            let hash = text(set, "/metadata/labels/pod-template-hash");
-            Some(("pod-template-hash", hash, set))
+            let hash = set.labels().get("pod-template-hash")?;
+            Some(("pod-template-hash", hash, set.metadata.uid.as_deref()?))
         }
     }
 }
 
-fn owned_by(object: &Value, owner: &Value) -> bool {
-    let uid = text(owner, "/metadata/uid");
-    let owners = object.pointer("/metadata/ownerReferences");
-    owners
-        .and_then(Value::as_array)
-        .is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == uid))
+fn uid(object: &Value) -> &str {
+    text(object, "/metadata/uid")
+}
+
+fn owned_by(object: &ObjectMeta, owner: &str) -> bool {
+    let mut owners = object.owner_references.iter().flatten();
+    owners.any(|reference| reference.uid == owner)
 }

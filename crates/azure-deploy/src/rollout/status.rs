@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use actions_toolkit::text::cut;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use serde_json::Value;
 
 use crate::kubernetes::text;
@@ -65,11 +66,17 @@ fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
         .find(|condition| condition["type"] == kind)
 }
 
+/// The condition `kind` of a pod.
+pub(crate) fn pod_condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == kind)
+}
+
 /// The status of a workload with the pods of its newest revision, `elapsed` after the change, in a cluster that `adds_nodes`
 /// for pods that cannot be scheduled.
 pub(crate) fn workload(
     workload: &Value,
-    pods: &[Value],
+    pods: &[Pod],
     elapsed: Duration,
     adds_nodes: bool,
 ) -> Status {
@@ -96,13 +103,14 @@ pub(crate) fn workload(
 }
 
 /// Why the scheduler has no node for a pod: its message.
-pub(crate) fn unschedulable(pod: &Value) -> Option<&str> {
-    let scheduled = condition(pod, "PodScheduled").filter(|c| c["reason"] == "Unschedulable")?;
-    Some(text(scheduled, "/message").trim_end_matches('.'))
+pub(crate) fn unschedulable(pod: &Pod) -> Option<&str> {
+    let scheduled = pod_condition(pod, "PodScheduled")?;
+    let message = scheduled.message.as_deref().unwrap_or_default();
+    (scheduled.reason.as_deref() == Some("Unschedulable")).then(|| message.trim_end_matches('.'))
 }
 
 /// Whether a pod cannot start by itself, however long it has been waiting.
-pub(crate) fn is_stuck(pod: &Value) -> bool {
+pub(crate) fn is_stuck(pod: &Pod) -> bool {
     failure(pod, Duration::MAX, false).is_some()
 }
 
@@ -194,15 +202,14 @@ fn daemon_set(set: &Value) -> Status {
     )
 }
 
-fn failure(pod: &Value, elapsed: Duration, adds_nodes: bool) -> Option<Cause> {
-    if pod.pointer("/metadata/deletionTimestamp").is_some() {
+fn failure(pod: &Pod, elapsed: Duration, adds_nodes: bool) -> Option<Cause> {
+    if pod.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let name = text(pod, "/metadata/name");
     let cause = |message: String, container: Option<&str>| {
         Some(Cause {
             message,
-            pod: Some(name.to_owned()),
+            pod: pod.metadata.name.clone(),
             container: container.map(ToOwned::to_owned),
         })
     };
@@ -210,18 +217,22 @@ fn failure(pod: &Value, elapsed: Duration, adds_nodes: bool) -> Option<Cause> {
     if let Some(message) = unschedulable(pod).filter(|_| elapsed > grace) {
         return cause(format!("the pod cannot be scheduled: {message}"), None);
     }
-    let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
-    let containers = statuses
-        .iter()
-        .filter_map(|list| pod.pointer(list)?.as_array());
-    for status in containers.flatten() {
-        let (container, waiting) = (text(status, "/name"), text(status, "/state/waiting/reason"));
-        let message = text(status, "/state/waiting/message");
+    let status = pod.status.as_ref()?;
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    for status in lists.into_iter().flatten().flatten() {
+        let container = status.name.as_str();
+        let state = status.state.as_ref();
+        let waiting = state.and_then(|state| state.waiting.as_ref());
+        let message = waiting.and_then(|waiting| waiting.message.as_deref());
+        let message = message.unwrap_or_default();
+        let waiting = waiting.and_then(|waiting| waiting.reason.as_deref());
+        let waiting = waiting.unwrap_or_default();
+        let terminated = state.and_then(|state| state.terminated.as_ref());
         let is_absent = waiting == "ErrImagePull"
             && (message.contains("not found") || message.contains("NotFound"));
         // The kubelet reports a back-off up to a sync period later than the exit that causes it.
-        let exited_again = number(status, "/state/terminated/exitCode") != 0
-            && number(status, "/restartCount") > 0;
+        let exited_again =
+            terminated.is_some_and(|exit| exit.exit_code != 0) && status.restart_count > 0;
         if waiting == "CrashLoopBackOff" || exited_again {
             let exit = last_exit(status);
             let message = format!("container `{container}` is crash-looping{exit}");
@@ -239,24 +250,21 @@ fn failure(pod: &Value, elapsed: Duration, adds_nodes: bool) -> Option<Cause> {
 }
 
 // The last exit of the container: ` (exit code 137, OOMKilled)`.
-fn last_exit(status: &Value) -> String {
-    let now = status.pointer("/state/terminated");
-    let Some(terminated) = now.or_else(|| status.pointer("/lastState/terminated")) else {
+fn last_exit(status: &ContainerStatus) -> String {
+    let mut recorded = [&status.state, &status.last_state].into_iter().flatten();
+    let Some(terminated) = recorded.find_map(|state| state.terminated.as_ref()) else {
         return String::new();
     };
-    let reason = match text(terminated, "/reason") {
+    let reason = match terminated.reason.as_deref().unwrap_or_default() {
         "" | "Error" | "Completed" => String::new(),
         reason => format!(", {reason}"),
     };
     // A program that could not be started has no log.
-    let why = match text(terminated, "/message") {
+    let why = match terminated.message.as_deref().unwrap_or_default() {
         message if reason.is_empty() || message.is_empty() => String::new(),
         message => format!(": {}", cut(message.trim(), MESSAGE)),
     };
-    format!(
-        " (exit code {}{reason}){why}",
-        number(terminated, "/exitCode")
-    )
+    format!(" (exit code {}{reason}){why}", terminated.exit_code)
 }
 
 #[cfg(test)]

@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 
 use actions_toolkit::{Log, PolicyFailure};
 use futures_util::future::join_all;
-use serde_json::Value;
+use k8s_openapi::api::core::v1::Pod;
 
-use super::REVISION;
 use super::evidence::{Evidence, collect, collect_cause, last_warning};
 use super::pods::Workload;
 use super::status::{self, Status};
 use super::superseded::superseded;
 use super::watch::Watch;
-use crate::kubernetes::{Cluster, Object, OutageBudget, text};
+use crate::kubernetes::{Cluster, Object, OutageBudget};
 
 /// A line is logged when the status changes, and at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -61,7 +60,7 @@ pub(crate) async fn wait(
             match status::workload(&live, &pods, started.elapsed(), adds_nodes.unwrap_or(true)) {
                 Status::Done => {
                     if deployment.is_some_and(|deployment| deployment.is_same(object)) {
-                        revision = Some(text(&live, REVISION).to_owned());
+                        revision = Some(super::revision(&live).to_owned());
                     }
                     let seconds = started.elapsed().as_secs();
                     log.info(format!("{} is rolled out ({seconds}s)", object.label()));
@@ -118,18 +117,12 @@ pub(crate) async fn wait(
 
 // A StatefulSet waits until a pod of its previous version is ready before it replaces it, and would wait forever for one
 // that cannot start.
-async fn remove_stuck(
-    cluster: &Cluster,
-    older: &[Value],
-    removed: &mut BTreeSet<String>,
-    log: &Log,
-) {
+async fn remove_stuck(cluster: &Cluster, older: &[Pod], removed: &mut BTreeSet<String>, log: &Log) {
     for pod in older.iter().filter(|pod| status::is_stuck(pod)) {
-        let (namespace, name) = (
-            text(pod, "/metadata/namespace"),
-            text(pod, "/metadata/name"),
-        );
-        if !removed.insert(text(pod, "/metadata/uid").to_owned()) {
+        let metadata = &pod.metadata;
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        let name = metadata.name.as_deref().unwrap_or_default();
+        if !removed.insert(metadata.uid.clone().unwrap_or_default()) {
             continue;
         }
         match cluster.remove_pod(namespace, name).await {

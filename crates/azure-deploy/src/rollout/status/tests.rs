@@ -24,6 +24,13 @@ fn pod(waiting: &str, message: &str, ended: &Value) -> Value {
     }]}})
 }
 
+// The status of a workload with these `pods`, read as the client reads them.
+fn workload(live: &Value, pods: &[Value], elapsed: Duration, adds_nodes: bool) -> Status {
+    let pods = pods.iter().map(|pod| serde_json::from_value(pod.clone()));
+    let pods: Vec<Pod> = pods.collect::<Result<_, _>>().unwrap();
+    super::workload(live, &pods, elapsed, adds_nodes)
+}
+
 fn shown(status: Status) -> String {
     match status {
         Status::Done => "done".into(),
