@@ -252,7 +252,7 @@ fn faults_leave_the_tag_alone_and_nothing_behind() {
             "buildkit-image",
             "seaworthy-patch-real:other",
             "exit 0",
-            "starting a container of `seaworthy-patch-real:other`",
+            "failed to start a container of `seaworthy-patch-real:other`",
         ),
         // The runner stops the step while Copa works.
         (
@@ -309,12 +309,9 @@ fn an_image_that_does_not_exist_is_bad_input() {
 fn a_report_that_is_not_of_this_image_is_rejected_before_buildkit_starts() {
     let foreign = r#"{"SchemaVersion": 2, "ArtifactName": "other:1", "ArtifactType": "container_image", "Metadata": {"DiffIDs": ["sha256:0"]}}"#;
     let table = [
-        ("{}", "is not the JSON that was expected"),
-        ("[]", "is not the JSON that was expected"),
-        (
-            "{\"SchemaVersion\": 2, \"Res",
-            "is not the JSON that was expected",
-        ),
+        ("{}", "is not the expected JSON"),
+        ("[]", "is not the expected JSON"),
+        ("{\"SchemaVersion\": 2, \"Res", "is not the expected JSON"),
         (
             foreign,
             "is of `other:1`, whose layers differ from the image's",
