@@ -1,4 +1,4 @@
-//! The `azure-deploy` action: push, deploy, and verify that it is healthy, or roll back.
+//! The `azure-deploy` action: push an image, deploy it, and verify the service, or roll back.
 
 mod action;
 mod kubernetes;

@@ -8,7 +8,7 @@ use crate::build::build;
 use crate::job::Job;
 use crate::outcome::{ImageOutcome, Outcome, TestOutcome};
 use crate::request::Request;
-use crate::{analysis, dependencies, smoke, tests};
+use crate::{analysis, dependencies, smoke, test_run};
 
 /// The id of a run, and the names of its images until every check has passed; the names are removed with the run.
 pub(crate) struct Run {
@@ -73,7 +73,7 @@ async fn check_code(
         Ok(stage) => stage,
         Err(e) => return [Err(e), Ok(())],
     };
-    let tested = tests::run(&testing, tests, &stage, outcome);
+    let tested = test_run::run(&testing, tests, &stage, outcome);
     let linted = async {
         match &linting.request.linting {
             Some(request) => {

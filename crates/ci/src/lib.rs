@@ -1,7 +1,7 @@
-//! The ci action: build an image, run its tests and linters, and verify that it is healthy.
+//! The `ci` action: build an image, run its tests and linters, and verify that it is healthy.
 //!
 //! 1. `request`: the inputs, checked before anything starts.
-//! 2. `checks`, in parallel: `build` the test stage, and there run the `tests` and the linters (`analysis`); `build` the
+//! 2. `checks`, in parallel: `build` the test stage, and there run the tests (`test_run`) and the linters (`analysis`); `build` the
 //!    image and smoke-test it (`smoke`) with the restrictions of production; scan the lock file (`dependencies`).
 //! 3. `verdict`: one of all checks. A check without a result is an error, never a success.
 //! 4. `report` and `publish`: outputs, annotations, the summary; files, the Security tab, the comment.
@@ -18,7 +18,7 @@ mod report;
 mod request;
 mod smoke;
 mod source_map;
-mod tests;
+mod test_run;
 mod verdict;
 
 pub use action::ACTION;

@@ -8,8 +8,8 @@ use crate::analysis::Analysis;
 use crate::build::Build;
 use crate::dependencies::Dependencies;
 use crate::source_map::SourceMap;
-use crate::tests::coverage::Coverage;
-use crate::tests::junit::Junit;
+use crate::test_run::coverage::Coverage;
+use crate::test_run::junit::Junit;
 
 /// The results, one field for each of the parallel checks. The report is made of it.
 #[derive(Debug, Default)]

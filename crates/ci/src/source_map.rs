@@ -6,7 +6,7 @@ use actions_toolkit::Location;
 use docker::ImageInfo;
 
 use crate::request::Request;
-use crate::tests::junit::Test;
+use crate::test_run::junit::Test;
 
 /// Resolves paths of the test container to files of the repository.
 #[derive(Debug, Clone)]
@@ -120,7 +120,7 @@ fn frame(line: &str) -> Option<(&str, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::junit::Status;
+    use crate::test_run::junit::Status;
 
     fn source_map() -> (tempfile::TempDir, SourceMap) {
         let directory = tempfile::tempdir().unwrap();

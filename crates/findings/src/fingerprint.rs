@@ -55,7 +55,8 @@ pub(crate) fn check(m: &Misconfiguration, location: &Location, locator: &Locator
     line_or(location, locator, &parts.map(String::as_str))
 }
 
-/// The hash of a secret, to be numbered. The secret itself is not part of it.
+/// The hash of a secret, to be numbered: of its line where the file is in the workspace, as GitHub's own uploader hashes
+/// it. Without the file, the secret is not part of it.
 pub(crate) fn secret(s: &SecretFinding, location: &Location, locator: &Locator<'_>) -> String {
     line_or(
         location,

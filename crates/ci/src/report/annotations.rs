@@ -7,7 +7,7 @@ use trivy::Severity;
 use super::cut;
 use crate::outcome::{Outcome, TestRun};
 use crate::request::Request;
-use crate::tests::junit::Test;
+use crate::test_run::junit::Test;
 
 /// Annotations of one level that the runner shows for a step (`Runner.Worker/ExecutionContext.cs`).
 const SHOWN: usize = 10;

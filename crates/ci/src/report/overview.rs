@@ -8,7 +8,7 @@ use findings::Counts;
 use super::{size, time};
 use crate::outcome::Outcome;
 use crate::request::Request;
-use crate::tests::coverage::Coverage;
+use crate::test_run::coverage::Coverage;
 
 /// A heading, and a row for each check.
 pub(super) fn overview(request: &Request, outcome: &Outcome) -> String {

@@ -6,8 +6,8 @@ use actions_toolkit::text::{self, Table};
 
 use super::{ROWS, cut, details, more};
 use crate::outcome::Outcome;
-use crate::tests::coverage::{percent, ranges};
-use crate::tests::junit::Test;
+use crate::test_run::coverage::{percent, ranges};
+use crate::test_run::junit::Test;
 
 /// Number of slowest tests.
 const SLOWEST: usize = 5;

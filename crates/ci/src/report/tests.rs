@@ -4,8 +4,8 @@ use crate::build::{Build, Stage};
 use crate::outcome::{BuildOutcome, Health, ImageOutcome, TestOutcome, TestRun};
 use crate::request::{self, Smoke, Tests};
 use crate::source_map::SourceMap;
-use crate::tests::coverage::{Coverage, FileCoverage};
-use crate::tests::junit::Junit;
+use crate::test_run::coverage::{Coverage, FileCoverage};
+use crate::test_run::junit::Junit;
 
 fn request() -> Request {
     let workspace = actions_toolkit::Workspace::new("/w");

@@ -7,7 +7,7 @@ use docker::Dockerfile;
 
 use super::{build, path};
 use crate::action::Inputs;
-use crate::tests::junit::{Junit, SIZE_LIMIT};
+use crate::test_run::junit::{Junit, SIZE_LIMIT};
 
 /// The run of the test stage.
 #[derive(Debug, Clone, PartialEq)]

@@ -223,7 +223,6 @@ fn verdict(junit: &Junit, code: i64) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::module_inception, reason = "the tests of what runs tests")]
 mod tests {
     use super::*;
     use actions_toolkit::ExitStatus;
