@@ -9,9 +9,11 @@ mod retry;
 mod run_command;
 mod snapshot;
 mod warnings;
+mod workload;
 
 pub(crate) use client::{Changes, Cluster, DEFAULT_NAMESPACE, Rejected};
 pub(crate) use object::{Object, containers, containers_mut, text};
 pub(crate) use outage::{OutageBudget, retry_outage};
 pub(crate) use run_command::RunCommand;
 pub(crate) use snapshot::Snapshot;
+pub(crate) use workload::{COUNTED_ANNOTATIONS, REVISION, TEMPLATE_GENERATION, Workload};

@@ -3,6 +3,8 @@
 use actions_toolkit::text::cut;
 use serde_json::Value;
 
+use super::COUNTED_ANNOTATIONS;
+
 /// A value is shown up to this many bytes: an image with its digest is shown whole.
 const SHOWN: usize = 200;
 
@@ -12,9 +14,9 @@ const IGNORED: &[&str] = &[
     "metadata.managedFields",
     "metadata.resourceVersion",
     "metadata.generation",
-    "metadata.annotations.deployment.kubernetes.io/revision",
-    "metadata.annotations.deprecated.daemonset.template.generation",
 ];
+/// Annotations have this prefix; those that the controllers count are ignored too.
+const ANNOTATIONS: &str = "metadata.annotations.";
 
 /// The fields that differ, one a line: `spec.replicas: 2 → 3`. The values of a Secret are not shown.
 pub(crate) fn changes(before: &Value, after: &Value) -> Vec<String> {
@@ -24,8 +26,13 @@ pub(crate) fn changes(before: &Value, after: &Value) -> Vec<String> {
     lines
 }
 
+fn is_ignored(path: &str) -> bool {
+    let annotation = path.strip_prefix(ANNOTATIONS);
+    IGNORED.contains(&path) || annotation.is_some_and(|name| COUNTED_ANNOTATIONS.contains(&name))
+}
+
 fn compare(path: &str, before: &Value, after: &Value, hidden: bool, lines: &mut Vec<String>) {
-    if before == after || IGNORED.contains(&path) {
+    if before == after || is_ignored(path) {
         return;
     }
     if let (Value::Object(old), Value::Object(new)) = (before, after) {
@@ -98,12 +105,12 @@ mod tests {
     #[test]
     fn only_what_the_deployment_changes_is_listed() {
         let before = json!({
-            "kind": "Deployment", "metadata": {"generation": 1, "resourceVersion": "7", "labels": {"a": "b"}},
+            "kind": "Deployment", "metadata": {"generation": 1, "resourceVersion": "7", "labels": {"a": "b"}, "annotations": {"deployment.kubernetes.io/revision": "1"}},
             "spec": {"replicas": 2, "template": {"spec": {"containers": [{"name": "side", "image": "s"}, {"name": "app", "image": "x@1"}]}}},
             "status": {"replicas": 2},
         });
         let after = json!({
-            "kind": "Deployment", "metadata": {"generation": 2, "resourceVersion": "8"},
+            "kind": "Deployment", "metadata": {"generation": 2, "resourceVersion": "8", "annotations": {"deployment.kubernetes.io/revision": "2"}},
             "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "app", "image": "x@2"}, {"name": "side", "image": "s"}]}}},
             "status": {"replicas": 3},
         });

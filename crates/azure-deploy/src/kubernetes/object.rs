@@ -1,5 +1,7 @@
 //! An object of Kubernetes of any kind, as a manifest or the API server writes it.
 
+use anyhow::Context as _;
+use k8s_openapi::serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// An object of any kind.
@@ -20,6 +22,16 @@ impl Object {
             value,
             ..self.clone()
         }
+    }
+
+    /// `live`, the state of this object in the cluster, as the type of its kind.
+    ///
+    /// # Errors
+    /// When a field has another type than its kind defines; with the name of the object.
+    pub(crate) fn read<K: DeserializeOwned>(&self, live: Value) -> anyhow::Result<K> {
+        serde_json::from_value(live)
+            .context("the API server sent an unexpected value")
+            .with_context(|| format!("failed to read `{}`", self.label()))
     }
 
     /// The text at `pointer`; empty if there is none.

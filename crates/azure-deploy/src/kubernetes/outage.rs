@@ -22,7 +22,8 @@ impl OutageBudget {
     /// `None` when the request should be sent again a little later.
     ///
     /// # Errors
-    /// When that is pointless: the API server rejects the request, or has been unreachable for a minute.
+    /// When that is pointless: the API server rejects the request, sends what cannot be read, or has been unreachable for
+    /// a minute.
     pub(crate) fn spend<T>(&mut self, result: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
         match result {
             Ok(response) => {
@@ -36,7 +37,9 @@ impl OutageBudget {
 
     fn allows(&mut self, error: &anyhow::Error) -> bool {
         let since = self.0.get_or_insert_with(Instant::now);
-        let is_verdict = error.downcast_ref::<PolicyFailure>().is_some()
+        let is_verdict = error.is::<PolicyFailure>()
+            // A response that cannot be read will not change.
+            || error.is::<serde_json::Error>()
             || error
                 .downcast_ref::<Rejected>()
                 .is_some_and(|rejected| rejected.code < 500);
@@ -64,7 +67,7 @@ where
 mod tests {
     use std::future::ready;
 
-    use anyhow::anyhow;
+    use anyhow::{Context as _, anyhow};
 
     use super::*;
 
@@ -89,6 +92,8 @@ mod tests {
         let started = Instant::now();
         let deleted = || ready(Err::<(), _>(PolicyFailure("deleted".into()).into()));
         assert!(retry_outage(deleted).await.is_err());
+        let unreadable = || ready(serde_json::from_str::<u8>("{}").context("unreadable"));
+        assert!(retry_outage(unreadable).await.is_err());
         assert_eq!(started.elapsed(), Duration::ZERO);
     }
 }

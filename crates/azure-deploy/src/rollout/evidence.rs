@@ -2,11 +2,10 @@
 
 use actions_toolkit::{Log, text::cut};
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::Value;
 
-use super::pods::Workload;
+use super::pods::Rollout;
 use super::status::{self, Cause};
-use crate::kubernetes::{Cluster, Object, text};
+use crate::kubernetes::{Cluster, Object, Workload};
 
 /// Of a container's last line, an error shows this many bytes.
 const LINE_BYTES: usize = 200;
@@ -22,8 +21,8 @@ pub(crate) async fn collect_all(
     evidence: &mut Evidence,
 ) {
     for object in objects.iter().filter(|object| object.is_workload()) {
-        if let Ok(Some(Workload { live, pods, .. })) = cluster.workload(object).await {
-            collect(cluster, &live, &pods, log, evidence).await;
+        if let Ok(Some(rollout)) = cluster.rollout(object).await {
+            collect(cluster, &rollout, log, evidence).await;
         }
     }
 }
@@ -33,8 +32,8 @@ fn is_ready(pod: &Pod) -> bool {
 }
 
 /// The last warning about a pod that is not ready, such as the response to its probe; the end of a sentence.
-pub(super) async fn last_warning(cluster: &Cluster, pending: &[(Value, Vec<Pod>)]) -> String {
-    let mut pods = pending.iter().flat_map(|(_, pods)| pods);
+pub(super) async fn last_warning(cluster: &Cluster, pending: &[Rollout]) -> String {
+    let mut pods = pending.iter().flat_map(|rollout| &rollout.pods);
     // Why one is not scheduled is in the status already.
     let is_unexplained = |pod: &&Pod| !is_ready(pod) && status::unschedulable(pod).is_none();
     let Some(pod) = pods.find(is_unexplained) else {
@@ -51,31 +50,30 @@ pub(super) async fn last_warning(cluster: &Cluster, pending: &[(Value, Vec<Pod>)
 /// Collect the evidence of one pod, preferably one that is not ready.
 pub(super) async fn collect(
     cluster: &Cluster,
-    workload: &Value,
-    pods: &[Pod],
+    rollout: &Rollout,
     log: &Log,
     evidence: &mut Evidence,
 ) {
-    let pod = pods.iter().find(|pod| !is_ready(pod));
-    let Some(pod) = pod.or_else(|| pods.first()) else {
+    let pod = rollout.pods.iter().find(|pod| !is_ready(pod));
+    let Some(pod) = pod.or_else(|| rollout.pods.first()) else {
         return;
     };
     let cause = Cause {
         pod: pod.metadata.name.clone(),
         ..Cause::default()
     };
-    collect_cause(cluster, workload, &cause, log, evidence).await;
+    collect_cause(cluster, &rollout.workload, &cause, log, evidence).await;
 }
 
 /// Collect the evidence of the pod of `cause`; returns the container's last log line.
 pub(super) async fn collect_cause(
     cluster: &Cluster,
-    workload: &Value,
+    workload: &Workload,
     cause: &Cause,
     log: &Log,
     evidence: &mut Evidence,
 ) -> Option<String> {
-    let namespace = text(workload, "/metadata/namespace");
+    let namespace = workload.metadata().namespace.as_deref().unwrap_or_default();
     let pod = cause.pod.as_deref()?;
     let warnings = cluster.warnings("Pod", namespace, pod).await;
     let tail = cluster

@@ -14,14 +14,15 @@ use kube::{Resource, ResourceExt as _};
 use serde_json::Value;
 use tokio::{join, try_join};
 
-use super::{REVISION, revision};
-use crate::kubernetes::{Changes, Cluster, DEFAULT_NAMESPACE, Object, text};
+use crate::kubernetes::{
+    Changes, Cluster, DEFAULT_NAMESPACE, Object, REVISION, TEMPLATE_GENERATION, Workload,
+};
 
 const LINES: i64 = 30;
 
 /// A workload and its pods, as in the cluster.
-pub(crate) struct Workload {
-    pub(crate) live: Value,
+pub(crate) struct Rollout {
+    pub(crate) workload: Workload,
     /// The pods of its newest revision.
     pub(crate) pods: Vec<Pod>,
     /// The pods of a `StatefulSet`'s other revisions, which it replaces only when they are ready
@@ -30,8 +31,8 @@ pub(crate) struct Workload {
 }
 
 impl Cluster {
-    /// The workload `object`; `None` if it does not exist.
-    pub(crate) async fn workload(&self, object: &Object) -> anyhow::Result<Option<Workload>> {
+    /// The workload `object` and its pods; `None` if it does not exist.
+    pub(crate) async fn rollout(&self, object: &Object) -> anyhow::Result<Option<Rollout>> {
         let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
         let params = ListParams::default().labels(&selector(object));
         let sets = async {
@@ -42,19 +43,24 @@ impl Cluster {
         };
         let pods = self.list::<Pod>(namespace, &params);
         // In parallel: with `run-command` each request takes seconds.
-        let (live, sets, pods) = try_join!(self.get(object), sets, pods)?;
-        let Some(live) = live else {
+        let (workload, sets, pods) = try_join!(self.workload(object), sets, pods)?;
+        let Some(workload) = workload else {
             return Ok(None);
         };
-        let newest = newest(&live, &sets);
+        let newest = newest(&workload, &sets);
         let (pods, mut older): (_, Vec<_>) = pods.into_iter().partition(|pod| {
             newest.is_some_and(|(label, value, owner)| {
                 let is_newest = pod.labels().get(label).is_some_and(|its| its == value);
                 is_newest && owned_by(&pod.metadata, owner)
             })
         });
-        older.retain(|pod| object.kind() == "StatefulSet" && owned_by(&pod.metadata, uid(&live)));
-        Ok(Some(Workload { live, pods, older }))
+        let is_stateful_set = matches!(workload, Workload::StatefulSet(_));
+        older.retain(|pod| is_stateful_set && owned_by(&pod.metadata, uid(workload.metadata())));
+        Ok(Some(Rollout {
+            workload,
+            pods,
+            older,
+        }))
     }
 
     /// The changes of a workload and of its pods.
@@ -173,26 +179,24 @@ fn selector(workload: &Object) -> String {
 
 // The pods of the newest revision of `workload`: a label, its value, and the UID of their owner.
 fn newest<'a>(
-    workload: &'a Value,
+    workload: &'a Workload,
     sets: &'a [ReplicaSet],
 ) -> Option<(&'static str, &'a str, &'a str)> {
-    match text(workload, "/kind") {
-        "StatefulSet" => {
-            let revision = text(workload, "/status/updateRevision");
-            Some(("controller-revision-hash", revision, uid(workload)))
+    match workload {
+        Workload::StatefulSet(set) => {
+            let status = set.status.as_ref()?;
+            let revision = status.update_revision.as_deref()?;
+            Some(("controller-revision-hash", revision, uid(&set.metadata)))
         }
-        "DaemonSet" => {
-            let generation = "/metadata/annotations/deprecated.daemonset.template.generation";
-            Some((
-                "pod-template-generation",
-                text(workload, generation),
-                uid(workload),
-            ))
+        Workload::DaemonSet(set) => {
+            let generation = workload.annotation(TEMPLATE_GENERATION);
+            Some(("pod-template-generation", generation, uid(&set.metadata)))
         }
-        _ => {
+        Workload::Deployment(deployment) => {
             let set = sets.iter().find(|set| {
                 let its = set.annotations().get(REVISION).map_or("", String::as_str);
-                owned_by(&set.metadata, uid(workload)) && its == revision(workload)
+                let is_newest = its == workload.annotation(REVISION);
+                is_newest && owned_by(&set.metadata, uid(&deployment.metadata))
             })?;
             let hash = set.labels().get("pod-template-hash")?;
             Some(("pod-template-hash", hash, set.metadata.uid.as_deref()?))
@@ -200,8 +204,8 @@ fn newest<'a>(
     }
 }
 
-fn uid(object: &Value) -> &str {
-    text(object, "/metadata/uid")
+fn uid(metadata: &ObjectMeta) -> &str {
+    metadata.uid.as_deref().unwrap_or_default()
 }
 
 fn owned_by(object: &ObjectMeta, owner: &str) -> bool {

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use actions_toolkit::text::cut;
+use actions_toolkit::text::{cut, plural};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
-use serde_json::Value;
 
-use crate::kubernetes::text;
+use crate::kubernetes::Workload;
 
 /// The status of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,11 @@ const NODE_GRACE: Duration = Duration::from_secs(60);
 /// Of a runtime's message, this many bytes are shown.
 const MESSAGE: usize = 300;
 
+/// The replicas of a workload whose manifest gives no number.
+const REPLICAS: i32 = 1;
+/// The update strategy that replaces no pod.
+const ON_DELETE: &str = "OnDelete";
+
 /// Permanent reasons. A container is in `CrashLoopBackOff` only from its second exit on.
 const PERMANENT: &[&str] = &["CrashLoopBackOff", "ErrImageNeverPull", "InvalidImageName"];
 /// Reasons that are mostly permanent.
@@ -52,20 +57,6 @@ const MOSTLY_PERMANENT: &[&str] = &[
     "RunContainerError",
 ];
 
-fn number(value: &Value, pointer: &str) -> i64 {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_i64)
-        .unwrap_or_default()
-}
-
-fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    let conditions = object.pointer("/status/conditions")?.as_array()?;
-    conditions
-        .iter()
-        .find(|condition| condition["type"] == kind)
-}
-
 /// The condition `kind` of a pod.
 pub(crate) fn pod_condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
@@ -75,12 +66,12 @@ pub(crate) fn pod_condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondi
 /// The status of a workload with the pods of its newest revision, `elapsed` after the change, in a cluster that `adds_nodes`
 /// for pods that cannot be scheduled.
 pub(crate) fn workload(
-    workload: &Value,
+    workload: &Workload,
     pods: &[Pod],
     elapsed: Duration,
     adds_nodes: bool,
 ) -> Status {
-    if !is_observed(workload) {
+    if !workload.is_observed() {
         return Status::Waiting("the controller has not observed the change yet".into());
     }
     if let Some(cause) = pods
@@ -89,10 +80,10 @@ pub(crate) fn workload(
     {
         return Status::Failed(cause);
     }
-    let status = match text(workload, "/kind") {
-        "StatefulSet" => stateful_set(workload),
-        "DaemonSet" => daemon_set(workload),
-        _ => deployment(workload, elapsed),
+    let status = match workload {
+        Workload::Deployment(live) => deployment(live, elapsed),
+        Workload::StatefulSet(live) => stateful_set(live),
+        Workload::DaemonSet(live) => daemon_set(live),
     };
     match (status, pods.iter().find_map(unschedulable)) {
         (Status::Waiting(message), Some(cause)) => {
@@ -114,12 +105,6 @@ pub(crate) fn is_stuck(pod: &Pod) -> bool {
     failure(pod, Duration::MAX, false).is_some()
 }
 
-/// Whether the controller has observed the last change of `workload`: until then, its status is that of the previous
-/// version.
-pub(crate) fn is_observed(workload: &Value) -> bool {
-    number(workload, "/status/observedGeneration") >= number(workload, "/metadata/generation")
-}
-
 fn failed(message: String) -> Status {
     Status::Failed(Cause {
         message,
@@ -127,12 +112,7 @@ fn failed(message: String) -> Status {
     })
 }
 
-fn desired(workload: &Value) -> i64 {
-    let replicas = workload.pointer("/spec/replicas");
-    replicas.and_then(Value::as_i64).unwrap_or(1)
-}
-
-fn counted(updated: i64, ready: i64, desired: i64) -> Status {
+fn counted(updated: i32, ready: i32, desired: i32) -> Status {
     if updated < desired {
         Status::Waiting(format!("{updated} of {desired} new replicas"))
     } else if ready < desired {
@@ -142,63 +122,73 @@ fn counted(updated: i64, ready: i64, desired: i64) -> Status {
     }
 }
 
-fn deployment(deployment: &Value, elapsed: Duration) -> Status {
-    let failure = condition(deployment, "ReplicaFailure").filter(|c| c["status"] == "True");
+fn deployment(deployment: &Deployment, elapsed: Duration) -> Status {
+    let spec = deployment.spec.as_ref();
+    let status = deployment.status.clone().unwrap_or_default();
+    let condition = |kind: &str| {
+        let mut conditions = status.conditions.iter().flatten();
+        conditions.find(|condition| condition.type_ == kind)
+    };
+    let failure = condition("ReplicaFailure").filter(|failure| failure.status == "True");
     if let Some(failure) = failure.filter(|_| elapsed > GRACE) {
+        let message = failure.message.as_deref().unwrap_or_default();
+        return failed(format!("no pod can be created: {message}"));
+    }
+    let progress = condition("Progressing").and_then(|progress| progress.reason.as_deref());
+    if progress == Some("ProgressDeadlineExceeded") {
+        let deadline = spec.and_then(|spec| spec.progress_deadline_seconds);
+        let seconds = deadline.unwrap_or_default();
         return failed(format!(
-            "no pod can be created: {}",
-            text(failure, "/message")
+            "no progress for {seconds}s (`progressDeadlineSeconds`)"
         ));
     }
-    if condition(deployment, "Progressing")
-        .is_some_and(|c| c["reason"] == "ProgressDeadlineExceeded")
-    {
-        return failed(format!(
-            "no progress for {}s (`progressDeadlineSeconds`)",
-            number(deployment, "/spec/progressDeadlineSeconds")
-        ));
-    }
-    let status = |field: &str| number(deployment, &format!("/status/{field}"));
-    let (all, updated) = (status("replicas"), status("updatedReplicas"));
-    if updated >= desired(deployment) && all > updated {
-        let old = actions_toolkit::text::plural(
-            usize::try_from(all - updated).unwrap_or(1),
-            "old replica",
-        );
+    let desired = spec.and_then(|spec| spec.replicas).unwrap_or(REPLICAS);
+    let all = status.replicas.unwrap_or_default();
+    let updated = status.updated_replicas.unwrap_or_default();
+    if updated >= desired && all > updated {
+        let old = usize::try_from(all.saturating_sub(updated)).unwrap_or(1);
+        let old = plural(old, "old replica");
         return Status::Waiting(format!("{old} still terminating"));
     }
-    counted(updated, status("availableReplicas"), desired(deployment))
+    let available = status.available_replicas.unwrap_or_default();
+    counted(updated, available, desired)
 }
 
-fn stateful_set(set: &Value) -> Status {
+fn stateful_set(set: &StatefulSet) -> Status {
+    let spec = set.spec.as_ref();
+    let status = set.status.clone().unwrap_or_default();
+    let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
     // Its pods are replaced when they are deleted: there is nothing to wait for.
-    if text(set, "/spec/updateStrategy/type") == "OnDelete" {
+    if strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some(ON_DELETE)) {
         return Status::Done;
     }
-    let partition = number(set, "/spec/updateStrategy/rollingUpdate/partition");
-    let desired = desired(set);
+    let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+    let partition = rolling.and_then(|rolling| rolling.partition);
+    let desired = spec.and_then(|spec| spec.replicas).unwrap_or(REPLICAS);
     // Once every replica is new, the new revision is the current one, and `updatedReplicas` is left out.
-    let same = text(set, "/status/updateRevision") == text(set, "/status/currentRevision");
-    let updated = if same {
+    let updated = if status.update_revision == status.current_revision {
         desired
     } else {
-        number(set, "/status/updatedReplicas")
+        status.updated_replicas.unwrap_or_default()
     };
-    if updated < desired - partition {
-        return Status::Waiting(format!("{updated} of {} new replicas", desired - partition));
+    let expected = desired.saturating_sub(partition.unwrap_or_default());
+    if updated < expected {
+        return Status::Waiting(format!("{updated} of {expected} new replicas"));
     }
-    counted(desired, number(set, "/status/readyReplicas"), desired)
+    counted(desired, status.ready_replicas.unwrap_or_default(), desired)
 }
 
-fn daemon_set(set: &Value) -> Status {
-    if text(set, "/spec/updateStrategy/type") == "OnDelete" {
+fn daemon_set(set: &DaemonSet) -> Status {
+    let spec = set.spec.as_ref();
+    let status = set.status.clone().unwrap_or_default();
+    let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
+    if strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some(ON_DELETE)) {
         return Status::Done;
     }
-    let status = |field: &str| number(set, &format!("/status/{field}"));
     counted(
-        status("updatedNumberScheduled"),
-        status("numberAvailable"),
-        status("desiredNumberScheduled"),
+        status.updated_number_scheduled.unwrap_or_default(),
+        status.number_available.unwrap_or_default(),
+        status.desired_number_scheduled,
     )
 }
 

@@ -8,14 +8,15 @@ use futures_util::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::evidence::{Evidence, collect, collect_cause, last_warning};
-use super::pods::Workload;
+use super::pods::Rollout;
 use super::status::{self, Status};
 use super::superseded::superseded;
 use super::watch::Watch;
-use crate::kubernetes::{Cluster, Object, OutageBudget};
+use crate::kubernetes::{Cluster, Object, OutageBudget, REVISION};
 
 /// A line is logged when the status changes, and at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
 /// Wait until every workload of `objects` is rolled out, in parallel. Returns the revision of the first Deployment.
 ///
 /// # Errors
@@ -43,30 +44,36 @@ pub(crate) async fn wait(
         let mut waiting = Vec::new();
         let states = join_all(open.iter().map(|object| state(cluster, object))).await;
         for (object, state) in open.into_iter().zip(states) {
-            let Some(Workload { live, pods, older }) = budget.spend(state)? else {
+            let Some(rollout) = budget.spend(state)? else {
                 lines.push(format!("{}: the API server is unreachable", object.label()));
                 still.push(object);
                 continue;
             };
-            if let Some(superseded) = superseded(object, &live) {
+            let Rollout {
+                workload,
+                pods,
+                older,
+            } = &rollout;
+            if let Some(superseded) = superseded(object, workload) {
                 return Err(superseded.into());
             }
-            if status::is_observed(&live) {
-                remove_stuck(cluster, &older, &mut removed, log).await;
+            if workload.is_observed() {
+                remove_stuck(cluster, older, &mut removed, log).await;
             }
             if adds_nodes.is_none() && pods.iter().any(|pod| status::unschedulable(pod).is_some()) {
                 adds_nodes = Some(cluster.adds_nodes().await);
             }
-            match status::workload(&live, &pods, started.elapsed(), adds_nodes.unwrap_or(true)) {
+            let (elapsed, may_add) = (started.elapsed(), adds_nodes.unwrap_or(true));
+            match status::workload(workload, pods, elapsed, may_add) {
                 Status::Done => {
                     if deployment.is_some_and(|deployment| deployment.is_same(object)) {
-                        revision = Some(super::revision(&live).to_owned());
+                        revision = Some(workload.annotation(REVISION).to_owned());
                     }
                     let seconds = started.elapsed().as_secs();
                     log.info(format!("{} is rolled out ({seconds}s)", object.label()));
                 }
                 Status::Failed(cause) => {
-                    let last = collect_cause(cluster, &live, &cause, log, evidence).await;
+                    let last = collect_cause(cluster, workload, &cause, log, evidence).await;
                     let last = last.map_or(String::new(), |line| format!(": `{line}`"));
                     // The scheduler counts the taints that exclude a pod, and names none.
                     let taints = if cause.message.contains("taint") {
@@ -81,7 +88,7 @@ pub(crate) async fn wait(
                 Status::Waiting(message) => {
                     lines.push(format!("{}: {message}", object.label()));
                     still.push(object);
-                    waiting.push((live, pods));
+                    waiting.push(rollout);
                 }
             }
         }
@@ -99,8 +106,8 @@ pub(crate) async fn wait(
         }
         if timed_out {
             let line = line + &last_warning(cluster, &waiting).await;
-            for (live, pods) in &waiting {
-                collect(cluster, live, pods, log, evidence).await;
+            for rollout in &waiting {
+                collect(cluster, rollout, log, evidence).await;
             }
             let seconds = timeout.as_secs();
             let problem =
@@ -136,8 +143,8 @@ async fn remove_stuck(cluster: &Cluster, older: &[Pod], removed: &mut BTreeSet<S
     }
 }
 
-async fn state(cluster: &Cluster, object: &Object) -> anyhow::Result<Workload> {
+async fn state(cluster: &Cluster, object: &Object) -> anyhow::Result<Rollout> {
     // To wait for a workload that was deleted would be pointless.
     let deleted = || PolicyFailure(format!("{} was deleted", object.label())).into();
-    cluster.workload(object).await?.ok_or_else(deleted)
+    cluster.rollout(object).await?.ok_or_else(deleted)
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{Context, Log, PolicyFailure};
+use k8s_openapi::api::core::v1::Service;
 use reqwest::header::CONNECTION;
 use serde_json::Value;
 
@@ -36,18 +37,13 @@ fn load_balancer(objects: &[Object]) -> Option<&Object> {
     objects.iter().find(is)
 }
 
-fn address(service: &Value) -> Option<Address> {
-    let ingress = service.pointer("/status/loadBalancer/ingress/0")?;
-    let host = ingress["ip"]
-        .as_str()
-        .or_else(|| ingress["hostname"].as_str())?
-        .to_owned();
-    let ports = service.pointer("/spec/ports").and_then(Value::as_array);
-    let port = ports
-        .into_iter()
-        .flatten()
-        .find_map(|port| port["port"].as_u64())
-        .unwrap_or(80);
+fn address(service: &Service) -> Option<Address> {
+    let balancer = service.status.as_ref()?.load_balancer.as_ref()?;
+    let ingress = balancer.ingress.as_ref()?.first()?;
+    let host = ingress.ip.clone().or_else(|| ingress.hostname.clone())?;
+    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
+    let port = ports.and_then(|ports| ports.first());
+    let port = port.map_or(80, |port| port.port);
     let bracketed = if host.contains(':') {
         format!("[{host}]")
     } else {
@@ -109,7 +105,9 @@ async fn wait_for_address(
     let mut budget = OutageBudget::default();
     loop {
         let live = budget.spend(cluster.get(service).await)?.flatten();
-        if let Some(address) = live.as_ref().and_then(address) {
+        if let Some(live) = live
+            && let Some(address) = address(&service.read(live)?)
+        {
             return Ok(address);
         }
         if started.elapsed() > timeout {
@@ -211,7 +209,10 @@ mod tests {
 
     #[test]
     fn an_address_may_be_a_name_and_have_a_port() {
-        let service = |ingress: Value, port: u64| json!({"spec": {"ports": [{"port": port}]}, "status": {"loadBalancer": {"ingress": [ingress]}}});
+        let service = |ingress: Value, port: u64| {
+            let live = json!({"spec": {"ports": [{"port": port}]}, "status": {"loadBalancer": {"ingress": [ingress]}}});
+            serde_json::from_value::<Service>(live).unwrap()
+        };
         assert_eq!(
             address(&service(json!({"ip": "10.77.1.10"}), 80))
                 .unwrap()
@@ -228,10 +229,8 @@ mod tests {
             address(&service(json!({"ip": "fd00::1"}), 80)).unwrap().url,
             "http://[fd00::1]"
         );
-        assert_eq!(
-            address(&json!({"status": {"loadBalancer": {"ingress": []}}})),
-            None
-        );
+        let pending = json!({"status": {"loadBalancer": {"ingress": []}}});
+        assert_eq!(address(&serde_json::from_value(pending).unwrap()), None);
     }
 
     #[test]

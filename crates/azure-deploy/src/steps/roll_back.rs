@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::health;
-use crate::kubernetes::{Cluster, Object, Snapshot, retry_outage};
+use crate::kubernetes::{COUNTED_ANNOTATIONS, Cluster, Object, Snapshot, retry_outage};
 use crate::report::Report;
 use crate::request::Request;
 use crate::rollout::{self, Superseded, find_superseded};
@@ -132,9 +132,9 @@ fn applicable(live: &Value) -> Value {
         }
         let annotations = metadata.get_mut("annotations");
         if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
-            // The controllers count these.
-            annotations.remove("deployment.kubernetes.io/revision");
-            annotations.remove("deprecated.daemonset.template.generation");
+            for counted in COUNTED_ANNOTATIONS {
+                annotations.remove(counted);
+            }
         }
     }
     object

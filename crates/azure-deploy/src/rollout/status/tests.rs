@@ -1,5 +1,6 @@
 use super::*;
-use serde_json::json;
+use crate::kubernetes::Object;
+use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(5);
 const LATER: Duration = Duration::from_secs(11);
@@ -28,7 +29,13 @@ fn pod(waiting: &str, message: &str, ended: &Value) -> Value {
 fn workload(live: &Value, pods: &[Value], elapsed: Duration, adds_nodes: bool) -> Status {
     let pods = pods.iter().map(|pod| serde_json::from_value(pod.clone()));
     let pods: Vec<Pod> = pods.collect::<Result<_, _>>().unwrap();
-    super::workload(live, &pods, elapsed, adds_nodes)
+    let object = Object {
+        file: String::new(),
+        value: live.clone(),
+        default_namespace: None,
+    };
+    let live = Workload::read(&object, live.clone()).unwrap();
+    super::workload(&live, &pods, elapsed, adds_nodes)
 }
 
 fn shown(status: Status) -> String {
@@ -266,5 +273,37 @@ fn a_daemon_set_is_done_when_every_node_has_it() {
     ];
     for (live, expected) in table {
         assert_eq!(shown(workload(&live, &[], SOON, true)), expected);
+    }
+}
+
+#[test]
+fn fields_that_are_missing_or_odd_are_no_reason_to_stop() {
+    let table = [
+        (
+            json!({"kind": "Deployment"}),
+            "waiting: 0 of 1 new replicas",
+        ),
+        (
+            json!({"kind": "StatefulSet"}),
+            "waiting: 0 of 1 replicas are available",
+        ),
+        (json!({"kind": "DaemonSet"}), "done"),
+        (
+            json!({
+                "kind": "Deployment", "spec": {"replicas": i32::MIN},
+                "status": {"replicas": i32::MAX, "updatedReplicas": -1, "conditions": null},
+            }),
+            "waiting: 2147483647 old replicas still terminating",
+        ),
+        (
+            json!({
+                "kind": "StatefulSet", "status": {"updateRevision": "new"},
+                "spec": {"updateStrategy": {"rollingUpdate": {"partition": i32::MIN}}},
+            }),
+            "waiting: 0 of 2147483647 new replicas",
+        ),
+    ];
+    for (live, expected) in table {
+        assert_eq!(shown(workload(&live, &[], LATE, true)), expected, "{live}");
     }
 }
