@@ -15,12 +15,12 @@ use anyhow::Context as _;
 use docker::Docker;
 
 pub use action::ACTION;
-use kubernetes::Cluster;
+use kubernetes::{Cluster, Snapshot};
 use report::Report;
 use request::Request;
 use steps::github_deployment::GithubDeployment;
-use steps::push::{self, Registry};
-use steps::{apply, connect, dry_run, health, roll_back};
+use steps::push::Registry;
+use steps::{apply, connect, dry_run, health, images, roll_back};
 
 /// Run the action.
 ///
@@ -30,48 +30,24 @@ use steps::{apply, connect, dry_run, health, roll_back};
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::read(ctx).await?;
     let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
-    push::check_images(&docker, &request).await?;
+    images::require(&docker, &request).await?;
 
     // Everything that may reject the deployment is queried before anything is pushed.
     let azure = connect::sign_in(ctx, request.target.azure.as_ref()).await?;
     let cluster = async {
-        let cluster = connect::connect(ctx, &request, azure.as_ref()).await?;
-        dry_run::check(&cluster, request.manifests.objects()).await?;
+        let cluster = connect::cluster(ctx, &request, azure.as_ref()).await?;
+        dry_run::validate(&cluster, request.manifests.objects()).await?;
         anyhow::Ok(cluster)
     };
     let registry = Registry::sign_in(ctx, azure.as_ref(), &request.target.registry);
     let (cluster, registry) = tokio::try_join!(cluster, registry)?;
 
     let github = GithubDeployment::start(ctx, &request).await;
-    let started = Instant::now();
-    let pushed = tokio::select! {
-        pushed = registry.push_all(ctx, &docker, &request) => pushed,
-        cancelled = ctx.cancelled() => Err(cancelled.into()),
-    };
-    let image = match pushed {
-        Ok(image) => image,
-        Err(error) => {
-            github.failed(&error).await;
-            return Err(error);
-        }
-    };
-    let mut report = Report::new(&image, started);
-    report.set_outputs(ctx);
-    let deployed = tokio::select! {
-        deployed = deploy(ctx, &request, &cluster, &mut report) => deployed,
-        cancelled = ctx.cancelled() => Err(cancelled.into()),
-    };
-    if let Err(error) = deployed {
-        report.failed(&error);
-        let error = roll_back::roll_back(ctx, &request, &cluster, &mut report, error).await;
-        report.write(ctx);
-        github.failed(&error).await;
-        return Err(error);
-    }
-    report.write(ctx);
-    github.succeeded(&report).await;
+    let deployed = deploy(ctx, &request, &docker, &registry, &cluster).await;
+    github.finish(&deployed).await;
+    let report = deployed?;
     if request.latest {
-        let moved = registry.move_latest(&image).await;
+        let moved = registry.move_latest(&report.image).await;
         moved.context(
             "the new version is deployed and healthy, but the tag `latest` did not move",
         )?;
@@ -80,26 +56,58 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     Ok(Done("deployed"))
 }
 
-// Apply the manifests, wait for the rollout, and check the health.
+// Push the image and update the cluster, or roll back.
 async fn deploy(
+    ctx: &Context,
+    request: &Request,
+    docker: &Docker,
+    registry: &Registry,
+    cluster: &Cluster,
+) -> anyhow::Result<Report> {
+    let started = Instant::now();
+    let image = tokio::select! {
+        pushed = registry.push_all(ctx, docker, request) => pushed?,
+        cancelled = ctx.cancelled() => return Err(cancelled.into()),
+    };
+    let mut report = Report::new(image, started);
+    let mut updated = tokio::select! {
+        updated = update(ctx, request, cluster, &mut report) => updated,
+        cancelled = ctx.cancelled() => Err(cancelled.into()),
+    };
+    if let Err(error) = updated {
+        report.failed(&error);
+        // There may be no time left after the rollback.
+        report.set_outputs(ctx);
+        updated = Err(roll_back::roll_back(ctx, request, cluster, &mut report, error).await);
+    }
+    report.write(ctx);
+    updated.map(|()| report)
+}
+
+// Apply the manifests, wait for the rollout, and check the health.
+async fn update(
     ctx: &Context,
     request: &Request,
     cluster: &Cluster,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    apply::apply(ctx, request, cluster, report).await?;
+    let log = ctx.log();
+    let snapshot = Snapshot::read(cluster, request.manifests.objects()).await?;
+    report.previous = snapshot.image(&request.repository).map(ToOwned::to_owned);
+    let manifests = dry_run::plan(log, request, cluster, &snapshot, &report.image).await?;
+    apply::apply(log, cluster, manifests.objects(), snapshot, report).await?;
     let objects = report.applied.clone();
 
     let started = Instant::now();
     let (timeout, evidence) = (request.timeouts.rollout, &mut report.evidence);
-    report.revision = rollout::wait(cluster, &objects, timeout, ctx.log(), evidence).await?;
+    report.revision = rollout::wait(cluster, &objects, timeout, log, evidence).await?;
     report.finished("rollout", started);
 
     let started = Instant::now();
     let commit = request.expect_commit.as_deref();
     let healthy = health::check(ctx, request, cluster, report, &objects, commit).await;
     if healthy.is_err() && report.address.is_some() {
-        rollout::collect_all(cluster, &objects, ctx.log(), &mut report.evidence).await;
+        rollout::collect_all(cluster, &objects, log, &mut report.evidence).await;
     }
     report.finished("health", started);
     healthy

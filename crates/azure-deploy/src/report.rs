@@ -17,9 +17,7 @@ const SHOWN: usize = 30;
 pub(crate) struct Report {
     started: Instant,
     /// The image by digest.
-    pub(crate) image: String,
-    /// Its digest.
-    pub(crate) digest: String,
+    pub(crate) image: ImageRef,
     /// The image that was deployed before.
     pub(crate) previous: Option<String>,
     /// The state before the first change; `None` until there is one.
@@ -42,11 +40,10 @@ pub(crate) struct Report {
 
 impl Report {
     /// The report on `image`, whose push took from `started` to now.
-    pub(crate) fn new(image: &ImageRef, started: Instant) -> Self {
+    pub(crate) fn new(image: ImageRef, started: Instant) -> Self {
         Self {
             started,
-            image: image.to_string(),
-            digest: image.reference().to_owned(),
+            image,
             previous: None,
             snapshot: None,
             applied: Vec::new(),
@@ -73,7 +70,7 @@ impl Report {
     /// Set the outputs to what is known.
     pub(crate) fn set_outputs(&self, ctx: &Context) {
         ctx.output("image", &self.image);
-        ctx.output("digest", &self.digest);
+        ctx.output("digest", self.image.reference());
         ctx.output(
             "previous-image",
             self.previous.as_deref().unwrap_or_default(),
@@ -104,7 +101,7 @@ impl Report {
             .map(|(part, seconds)| format!("{part} {seconds}s"))
             .collect();
         let rows = [
-            ("Image", Some(text::code(&self.image))),
+            ("Image", Some(text::code(&self.image.to_string()))),
             ("Address", self.address.as_ref().map(|a| a.url.clone())),
             ("Revision", self.revision.as_deref().map(text::markdown)),
             ("Previous image", self.previous.as_deref().map(text::code)),
@@ -161,7 +158,7 @@ mod tests {
 
     fn report() -> Report {
         let digest = format!("seaworthy.azurecr.io/flask-app@sha256:{}", "ab".repeat(32));
-        let mut report = Report::new(&digest.parse().unwrap(), Instant::now());
+        let mut report = Report::new(digest.parse().unwrap(), Instant::now());
         report.previous = Some("seaworthy.azurecr.io/flask-app@sha256:cd".into());
         report.times = vec![("push", 3)];
         let image = "spec.template.spec.containers[app].image: a → b";

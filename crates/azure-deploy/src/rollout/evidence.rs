@@ -22,7 +22,7 @@ pub(crate) async fn collect_all(
 ) {
     for object in objects.iter().filter(|object| object.is_workload()) {
         if let Ok(Some(rollout)) = cluster.rollout(object).await {
-            collect(cluster, &rollout, log, evidence).await;
+            collect_pod(cluster, &rollout, log, evidence).await;
         }
     }
 }
@@ -48,7 +48,7 @@ pub(super) async fn last_warning(cluster: &Cluster, pending: &[Rollout]) -> Stri
 }
 
 /// Collect the evidence of one pod, preferably one that is not ready.
-pub(super) async fn collect(
+pub(super) async fn collect_pod(
     cluster: &Cluster,
     rollout: &Rollout,
     log: &Log,

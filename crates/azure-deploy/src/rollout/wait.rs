@@ -7,7 +7,7 @@ use actions_toolkit::{Log, PolicyFailure};
 use futures_util::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::evidence::{Evidence, collect, collect_cause, last_warning};
+use super::evidence::{Evidence, collect_cause, collect_pod, last_warning};
 use super::pods::Rollout;
 use super::status::{self, Status};
 use super::superseded::superseded;
@@ -107,7 +107,7 @@ pub(crate) async fn wait(
         if timed_out {
             let line = line + &last_warning(cluster, &waiting).await;
             for rollout in &waiting {
-                collect(cluster, rollout, log, evidence).await;
+                collect_pod(cluster, rollout, log, evidence).await;
             }
             let seconds = timeout.as_secs();
             let problem =

@@ -54,7 +54,7 @@ pub(crate) async fn sign_in(
 ///
 /// # Errors
 /// When Azure or the API server rejects a request, or the API server is unreachable; with a hint.
-pub(crate) async fn connect(
+pub(crate) async fn cluster(
     ctx: &Context,
     request: &Request,
     azure: Option<&Azure>,

@@ -1,17 +1,23 @@
-//! The dry run: the API server checks every object, and nothing changes.
+//! The dry run: the API server checks every object and responds with what it would be, and nothing changes.
 
-use actions_toolkit::BadInput;
+use actions_toolkit::{BadInput, Log, text::plural};
 use anyhow::anyhow;
 use futures_util::future::{join_all, try_join_all};
+use oci::ImageRef;
 use serde_json::Value;
 
-use crate::kubernetes::{Cluster, Object, Rejected};
+use crate::kubernetes::{Cluster, Object, Rejected, Snapshot};
+use crate::manifests::{Facts, Manifests};
+use crate::request::Request;
+
+/// What applying changes of each object, by its label.
+type Changes = Vec<(String, Vec<String>)>;
 
 /// Have the API server check `objects`. An object that it would reject stops the deployment before its first change.
 ///
 /// # Errors
 /// With every rejection; [`BadInput`] when the objects themselves are invalid.
-pub(crate) async fn check(cluster: &Cluster, objects: &[Object]) -> anyhow::Result<()> {
+pub(crate) async fn validate(cluster: &Cluster, objects: &[Object]) -> anyhow::Result<()> {
     let namespaces = objects.iter().filter(|object| object.is_namespace());
     let live = namespaces.map(async |object| anyhow::Ok((object, cluster.get(object).await?)));
     let live = try_join_all(live).await?.into_iter();
@@ -22,10 +28,85 @@ pub(crate) async fn check(cluster: &Cluster, objects: &[Object]) -> anyhow::Resu
     dry_run(cluster, objects, &absent).await.map(drop)
 }
 
+/// The manifests as they are to be applied, with `image`; the log gets every change that they would make. If only the time
+/// would change, the previous time is kept: the pods are not restarted.
+///
+/// # Errors
+/// As [`validate`].
+pub(crate) async fn plan(
+    log: &Log,
+    request: &Request,
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    image: &ImageRef,
+) -> anyhow::Result<Manifests> {
+    let previous = |name: &str| snapshot.variable(&request.repository, name);
+    let is_same_image = snapshot.image(&request.repository) == Some(&image.to_string());
+    let previous_time = request.variables.time_of(previous);
+    if let Some(time) = previous_time.filter(|_| is_same_image) {
+        let (manifests, _) = fill(request, image, time);
+        let changes = changes(cluster, snapshot, manifests.objects()).await?;
+        if changes.iter().all(|(_, changes)| changes.is_empty()) {
+            log.info(format!("no changes since {time}; pods are not restarted"));
+            return Ok(manifests);
+        }
+    }
+    let now = jiff::Timestamp::now().round(jiff::Unit::Second);
+    let now = now.map_or_else(|_| String::new(), |now| now.to_string());
+    let (manifests, containers) = fill(request, image, &now);
+    for container in containers {
+        log.info(format!("{container} gets {image}"));
+    }
+    log_changes(log, &changes(cluster, snapshot, manifests.objects()).await?);
+    Ok(manifests)
+}
+
+async fn changes(
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    objects: &[Object],
+) -> anyhow::Result<Changes> {
+    let results = dry_run(cluster, objects, &snapshot.absent_namespaces(objects)).await?;
+    let both = objects.iter().zip(results);
+    Ok(both
+        .map(|(object, result)| (object.label(), snapshot.changes(object, result.as_ref())))
+        .collect())
+}
+
+// The manifests with `image` and the variables of a deployment at `time`, and the containers that got them.
+fn fill(request: &Request, image: &ImageRef, time: &str) -> (Manifests, Vec<String>) {
+    let pinned = image.to_string();
+    let facts = Facts {
+        image: &pinned,
+        digest: image.reference(),
+        time,
+    };
+    let mut manifests = request.manifests.clone();
+    manifests.set_variables(&request.repository, &request.variables.filled(facts));
+    let containers = manifests.with_image(&request.repository, &pinned);
+    (manifests, containers)
+}
+
+// Every change, before the first one is made.
+fn log_changes(log: &Log, plan: &Changes) {
+    let changed = plan.iter().filter(|(_, changes)| !changes.is_empty());
+    let count = changed.clone().count();
+    if count == 0 {
+        return;
+    }
+    let title = format!("Changes to {} of {}", plural(count, "object"), plan.len());
+    let _group = log.group(title);
+    for (label, changes) in changed {
+        for change in changes {
+            log.info(format!("{label}: {change}"));
+        }
+    }
+}
+
 /// Each object as it would be. Those in one of the namespaces `absent` cannot be checked yet: `None`.
 ///
 /// # Errors
-/// As [`check`].
+/// As [`validate`].
 pub(crate) async fn dry_run(
     cluster: &Cluster,
     objects: &[Object],

@@ -42,21 +42,24 @@ impl<'a> GithubDeployment<'a> {
         Ok(Some((deployments, id)))
     }
 
-    /// Report that the new version is healthy.
-    pub(crate) async fn succeeded(self, report: &Report) {
-        let url = report.address.as_ref().map(|address| address.url.clone());
-        let description = format!("deployed {}", report.image);
-        self.set(DeploymentState::Success, description, url).await;
-    }
-
-    /// Report the failure: of the version, or of a service.
-    pub(crate) async fn failed(self, error: &anyhow::Error) {
-        let state = if error.downcast_ref::<PolicyFailure>().is_some() {
-            DeploymentState::Failure
-        } else {
-            DeploymentState::Error
+    /// Report that the new version is healthy, or the failure: of the version, or of a service.
+    pub(crate) async fn finish(self, deployed: &anyhow::Result<Report>) {
+        let (state, description, url) = match deployed {
+            Ok(report) => {
+                let url = report.address.as_ref().map(|address| address.url.clone());
+                let description = format!("deployed {}", report.image);
+                (DeploymentState::Success, description, url)
+            }
+            Err(error) => {
+                let state = if error.is::<PolicyFailure>() {
+                    DeploymentState::Failure
+                } else {
+                    DeploymentState::Error
+                };
+                (state, format!("{error:#}"), None)
+            }
         };
-        self.set(state, format!("{error:#}"), None).await;
+        self.set(state, description, url).await;
     }
 
     async fn set(&self, state: DeploymentState, description: String, url: Option<String>) {

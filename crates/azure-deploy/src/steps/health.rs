@@ -85,7 +85,6 @@ pub(crate) async fn check(
     ));
     let url = address.url.clone();
     report.address = Some(address);
-    report.set_outputs(ctx);
     let Some(path) = &request.health_path else {
         return Ok(());
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, with_timeout};
+use actions_toolkit::{Context, with_timeout};
 use anyhow::Context as _;
 use azure::TOKEN_USER;
 use backon::Retryable as _;
@@ -21,25 +21,6 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 pub(crate) struct Registry {
     credentials: Option<Credentials>,
     client: oci::Registry,
-}
-
-/// Check that Docker has every image.
-///
-/// # Errors
-/// [`BadInput`] with the first image that it does not have.
-pub(crate) async fn check_images(docker: &Docker, request: &Request) -> anyhow::Result<()> {
-    for (input, image) in std::iter::once(("image", &request.image))
-        .chain(request.also_push.iter().map(|i| ("also-push", i)))
-    {
-        if docker.inspect(image).await?.is_none() {
-            return Err(BadInput::new(
-                input,
-                format!("Docker has no image `{image}`; build or pull it in an earlier step"),
-            )
-            .into());
-        }
-    }
-    Ok(())
 }
 
 // Whether another attempt may succeed: a lack of rights is permanent

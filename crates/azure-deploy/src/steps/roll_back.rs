@@ -54,7 +54,6 @@ pub(crate) async fn roll_back(
     report.rolled_back = true;
     // What is known of the new version is no longer true.
     (report.address, report.revision) = (None, None);
-    report.set_outputs(ctx);
     let unverified = format!("rolled back to `{previous}` without waiting for its rollout");
     if error.downcast_ref::<Cancelled>().is_some() {
         return error.context(unverified);
