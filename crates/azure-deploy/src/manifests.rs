@@ -59,11 +59,11 @@ impl Manifests {
         }
         for (index, object) in objects.iter().enumerate() {
             check(object, namespace).map_err(bad)?;
-            if let Some(twin) = objects[..index].iter().find(|other| other.is_same(object)) {
+            if let Some(duplicate) = objects[..index].iter().find(|other| other.is_same(object)) {
                 return Err(bad(format!(
                     "`{}` is in `{}` and in `{}`",
                     object.label(),
-                    twin.file,
+                    duplicate.file,
                     object.file
                 )));
             }
@@ -162,8 +162,8 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let path = entry?.path();
-        let known = |e: &std::ffi::OsStr| e == "yaml" || e == "yml" || e == "json";
-        if path.is_file() && path.extension().is_some_and(known) {
+        let is_manifest = |e: &std::ffi::OsStr| e == "yaml" || e == "yml" || e == "json";
+        if path.is_file() && path.extension().is_some_and(is_manifest) {
             files.push(path);
         }
     }

@@ -1,4 +1,4 @@
-//! The steps of a deployment, in their order. Each takes what it needs and returns what it found.
+//! The steps of a deployment, in their order. Each takes what it needs and returns its result.
 
 pub(crate) mod apply;
 pub(crate) mod connect;

@@ -16,7 +16,7 @@ const SLOW: Duration = Duration::from_secs(5);
 /// The attempts of one request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RetryConnection {
-    made: usize,
+    retries: usize,
     started: Option<Instant>,
 }
 
@@ -30,9 +30,9 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for RetryConnection {
     ) -> Option<Sleep> {
         let was_quick = self.started.is_some_and(|started| started.elapsed() < SLOW);
         let pause = PAUSES
-            .get(self.made)
+            .get(self.retries)
             .filter(|_| result.is_err() && was_quick)?;
-        self.made += 1;
+        self.retries += 1;
         Some(sleep(*pause))
     }
 

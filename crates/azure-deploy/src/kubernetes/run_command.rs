@@ -15,7 +15,7 @@ use tower::{BoxError, Service};
 
 const SCRIPT: &[u8] = include_bytes!("run_command.sh");
 /// The script writes this before a response.
-const MARK: &str = "seaworthy-answer ";
+const MARK: &str = "seaworthy-response ";
 /// A command takes seconds, so the requests within this time go into one.
 const BATCH_WINDOW: Duration = Duration::from_millis(50);
 /// Larger than any response: the data is decompressed, and comes from elsewhere.

@@ -32,20 +32,20 @@ impl Snapshot {
             .containers()
             .filter_map(|container| container["image"].as_str())
             .collect();
-        let same = images.iter().find(|image| is_of(image, repository));
-        same.or_else(|| images.first()).copied()
+        let deployed = images.iter().find(|image| is_of(image, repository));
+        deployed.or_else(|| images.first()).copied()
     }
 
     /// The value that the variable `name` had in a container of `repository`.
     pub(crate) fn variable(&self, repository: &str, name: &str) -> Option<&str> {
-        let ours = self
+        let lists = self
             .containers()
             .filter(|container| {
                 let image = container["image"].as_str();
                 image.is_some_and(|image| is_of(image, repository))
             })
             .filter_map(|container| container["env"].as_array());
-        ours.flatten().find(|entry| entry["name"] == *name)?["value"].as_str()
+        lists.flatten().find(|entry| entry["name"] == *name)?["value"].as_str()
     }
 
     /// The namespaces among `objects` that did not exist.

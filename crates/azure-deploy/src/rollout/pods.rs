@@ -50,7 +50,7 @@ impl Cluster {
         let newest = newest(&workload, &sets);
         let (pods, mut older): (_, Vec<_>) = pods.into_iter().partition(|pod| {
             newest.is_some_and(|(label, value, owner)| {
-                let is_newest = pod.labels().get(label).is_some_and(|its| its == value);
+                let is_newest = pod.labels().get(label).map(String::as_str) == Some(value);
                 is_newest && owned_by(&pod.metadata, owner)
             })
         });
@@ -75,12 +75,13 @@ impl Cluster {
             &ApiResource::erase::<Pod>(&()),
         );
         let name = format!("metadata.name={}", object.name());
-        let (itself, its) = (
-            WatchParams::default().fields(&name),
-            WatchParams::default().labels(&selector(object)),
+        let by_name = WatchParams::default().fields(&name);
+        let by_label = WatchParams::default().labels(&selector(object));
+        let (workload, pods) = join!(
+            self.watch(&workload, &by_name),
+            self.watch(&pods, &by_label)
         );
-        let both = join!(self.watch(&workload, &itself), self.watch(&pods, &its));
-        [both.0, both.1].into_iter().flatten().collect()
+        [workload, pods].into_iter().flatten().collect()
     }
 
     /// Delete a pod.
@@ -194,8 +195,8 @@ fn newest<'a>(
         }
         Workload::Deployment(deployment) => {
             let set = sets.iter().find(|set| {
-                let its = set.annotations().get(REVISION).map_or("", String::as_str);
-                let is_newest = its == workload.annotation(REVISION);
+                let revision = set.annotations().get(REVISION).map_or("", String::as_str);
+                let is_newest = revision == workload.annotation(REVISION);
                 is_newest && owned_by(&set.metadata, uid(&deployment.metadata))
             })?;
             let hash = set.labels().get("pod-template-hash")?;

@@ -17,11 +17,13 @@ pub(crate) struct Superseded(String);
 
 /// Whether `live` has another image than it was `applied` with.
 pub(crate) fn superseded(applied: &Object, live: &Workload) -> Option<Superseded> {
-    let ours = containers(&applied.value);
+    let expected = containers(&applied.value);
     let (name, image) = live.containers().find_map(|container| {
         let (name, image) = (&container.name, container.image.as_ref()?);
-        let ours = ours.iter().find(|ours| ours["name"] == **name)?;
-        (ours["image"] != **image).then_some((name, image))
+        let expected = expected
+            .iter()
+            .find(|expected| expected["name"] == **name)?;
+        (expected["image"] != **image).then_some((name, image))
     })?;
     Some(Superseded(format!(
         "container `{name}` of {} was changed to `{image}`{}",

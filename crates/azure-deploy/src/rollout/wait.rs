@@ -40,13 +40,13 @@ pub(crate) async fn wait(
     let mut removed = BTreeSet::new();
     while !open.is_empty() {
         let mut lines = Vec::new();
-        let mut still = Vec::new();
+        let mut unfinished = Vec::new();
         let mut waiting = Vec::new();
         let states = join_all(open.iter().map(|object| state(cluster, object))).await;
         for (object, state) in open.into_iter().zip(states) {
             let Some(rollout) = budget.spend(state)? else {
                 lines.push(format!("{}: the API server is unreachable", object.label()));
-                still.push(object);
+                unfinished.push(object);
                 continue;
             };
             let Rollout {
@@ -87,13 +87,13 @@ pub(crate) async fn wait(
                 }
                 Status::Waiting(message) => {
                     lines.push(format!("{}: {message}", object.label()));
-                    still.push(object);
+                    unfinished.push(object);
                     waiting.push(rollout);
                 }
             }
         }
         let line = lines.join("; ");
-        let timed_out = !still.is_empty() && started.elapsed() > timeout;
+        let timed_out = !unfinished.is_empty() && started.elapsed() > timeout;
         if !line.is_empty() && (line != logged.0 || logged.1.elapsed() > HEARTBEAT) {
             // A status that does not change gets its cause.
             let why = if line == logged.0 {
@@ -114,7 +114,7 @@ pub(crate) async fn wait(
                 format!("the rollout timed out after {seconds}s (`rollout-timeout`): {line}");
             return Err(PolicyFailure(problem).into());
         }
-        open = still;
+        open = unfinished;
         if !open.is_empty() {
             watch.change(started.elapsed()).await;
         }

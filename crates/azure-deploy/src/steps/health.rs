@@ -27,14 +27,14 @@ pub(crate) struct Address {
 
 /// The Service of type `LoadBalancer` among `objects`.
 fn load_balancer(objects: &[Object]) -> Option<&Object> {
-    let is = |object: &&Object| {
+    let is_load_balancer = |object: &&Object| {
         object.kind() == "Service"
             && object
                 .value
                 .pointer("/spec/type")
                 .is_some_and(|t| t == "LoadBalancer")
     };
-    objects.iter().find(is)
+    objects.iter().find(is_load_balancer)
 }
 
 fn address(service: &Service) -> Option<Address> {

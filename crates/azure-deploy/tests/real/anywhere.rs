@@ -2,7 +2,7 @@
 
 use testkit::FakeRunner;
 
-use crate::stack::{LOGIN_SERVER, REPOSITORY, Stack, ask, run};
+use crate::stack::{LOGIN_SERVER, REPOSITORY, Stack, get, run};
 
 const BASE: &str = "resources: [app.yaml]\n";
 const PRODUCTION: &str = "resources: [../base]\nreplicas: [{name: app, count: 1}]\n";
@@ -35,7 +35,7 @@ async fn a_password_a_kubeconfig_and_a_kustomization_are_enough() {
     );
     assert_eq!(stack.latest().await, digest);
     // The variable of the step, not the image's own.
-    assert_eq!(ask(ran.output("url")).await["commit"], "two");
+    assert_eq!(get(ran.output("url")).await["commit"], "two");
     let deployed = stack.spec("deployment/app");
     assert_eq!(deployed["replicas"], 1);
     let password = stack.login().await.password;

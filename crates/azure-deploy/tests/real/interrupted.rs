@@ -5,9 +5,9 @@ use std::time::Duration;
 use fake_azure::{AzureRegistry, RegistryConfig};
 use testkit::Fault;
 
-use crate::stack::{LOGIN_SERVER, Stack, ask, run};
+use crate::stack::{LOGIN_SERVER, Stack, get, run};
 
-/// Pods that are ready a while after they answer: a rollout of some seconds.
+/// Pods that are ready a while after they respond: a rollout of some seconds.
 fn unhurried(manifests: &str) -> String {
     let probe = "periodSeconds: 1";
     assert!(manifests.contains(probe));
@@ -25,14 +25,14 @@ async fn tokens_that_expire_during_the_rollout_are_renewed() {
     let ran = run(stack.step(&good, &manifests)).await;
     let (took, image) = (started.elapsed(), ran.output("image"));
     assert_eq!(ran.code, 0, "{}", ran.log);
-    let asked = stack.azure.journal();
-    let asked = asked.iter().filter(|line| line.contains("/oauth2/"));
-    let asked = u32::try_from(asked.count()).unwrap();
+    let requests = stack.azure.journal();
+    let requests = requests.iter().filter(|line| line.contains("/oauth2/"));
+    let requests = u32::try_from(requests.count()).unwrap();
     // Resource Manager and the registry once, and the cluster once in a life of which three quarters are used.
     let lives = took.as_secs_f64() / 1.5;
     assert!(
-        asked > 4 && f64::from(asked) <= lives + 4.0,
-        "{asked} in {took:?}"
+        requests > 4 && f64::from(requests) <= lives + 4.0,
+        "{requests} in {took:?}"
     );
 
     // The rollback comes after many lifetimes of the first token.
@@ -90,7 +90,7 @@ async fn requests_to_an_unavailable_api_server_are_retried() {
         ran.log
     );
     assert!(front.is_met(), "{}", ran.log);
-    assert_eq!(ask(ran.output("url")).await["commit"], "one");
+    assert_eq!(get(ran.output("url")).await["commit"], "one");
     stack.forget(&[&good]).await;
 }
 

@@ -11,7 +11,7 @@ use crate::stack::{Stack, run};
 const PERIOD: Duration = Duration::from_millis(10);
 const CALLERS: usize = 2;
 
-/// The old pod goes on answering until every node knows that it is leaving, as in `k8s/deployment.yaml`.
+/// The old pod keeps responding until every node knows that it is leaving, as in `k8s/deployment.yaml`.
 const LEAVE: &str = "        lifecycle: {preStop: {sleep: {seconds: 5}}}\n";
 
 /// Callers of an address, each request on its own connection.
@@ -62,7 +62,7 @@ async fn once(url: &str) -> String {
         .build()
         .unwrap();
     match http.get(url).send().await {
-        Ok(answer) => answer.status().to_string(),
+        Ok(response) => response.status().to_string(),
         Err(error) => format!("{error:?}"),
     }
 }

@@ -18,7 +18,7 @@ mod stack;
 #[cfg(test)]
 mod stopped;
 
-use stack::{REPOSITORY, Stack, ask, run};
+use stack::{REPOSITORY, Stack, get, run};
 
 const CONFIG: &str = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: new}\ndata: {a: b}\n";
 
@@ -50,7 +50,7 @@ async fn an_unhealthy_version_is_rolled_back_and_the_old_one_is_healthy() {
     );
     let url = ran.output("url").to_owned();
     assert_eq!(url, format!("http://{}", ran.output("ip")));
-    assert_eq!(ask(&url).await["commit"], "one");
+    assert_eq!(get(&url).await["commit"], "one");
     assert_eq!(stack.latest().await, digest);
     assert!(ran.summary.contains("Deployed"), "{}", ran.summary);
 
@@ -106,7 +106,7 @@ async fn an_unhealthy_version_is_rolled_back_and_the_old_one_is_healthy() {
             stack.kubectl(&["get", "configmap", "new", "--ignore-not-found"]),
             ""
         );
-        assert_eq!(ask(&url).await["commit"], "one");
+        assert_eq!(get(&url).await["commit"], "one");
         assert_eq!(stack.latest().await, digest);
         assert!(ran.summary.contains("Rolled back"), "{}", ran.summary);
     }
@@ -225,7 +225,7 @@ async fn a_stateful_set_is_rolled_back_too() {
         "{error}"
     );
     assert_eq!(stack.spec("statefulset/app"), before);
-    assert_eq!(ask(ran.output("url")).await["commit"], "one");
+    assert_eq!(get(ran.output("url")).await["commit"], "one");
     stack.forget(&[&good, &crash]).await;
 }
 

@@ -1,6 +1,6 @@
 //! Two deployments at the same time.
 
-use crate::stack::{Stack, ask, run};
+use crate::stack::{Stack, get, run};
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
@@ -17,7 +17,7 @@ async fn the_later_deployment_stays_regardless_of_the_first() {
     let ran = run(stack.step(one, &manifests)).await;
     assert_eq!(ran.code, 0, "{}", ran.log);
 
-    // The first waits for its pods, or for a healthy answer, when the later one comes.
+    // The first waits for its pods, or for a healthy response, when the later one comes.
     for first in [slow, sick] {
         let waits = if first == slow {
             "/replicasets?"
@@ -70,7 +70,7 @@ async fn the_later_deployment_stays_regardless_of_the_first() {
             "{}",
             first.summary
         );
-        assert_eq!(ask(url).await["commit"], "three");
+        assert_eq!(get(url).await["commit"], "three");
         let spec = stack.spec("deployment/app");
         assert_eq!(
             spec.pointer("/template/spec/containers/0/image").unwrap(),

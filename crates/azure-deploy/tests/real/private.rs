@@ -1,6 +1,6 @@
 //! A private cluster: commands in the cluster send the requests to the API server.
 
-use crate::stack::{REPOSITORY, Stack, ask, run};
+use crate::stack::{REPOSITORY, Stack, get, run};
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
@@ -26,7 +26,7 @@ async fn a_private_cluster_is_deployed_to_by_commands_and_rolled_back_too() {
         image,
         format!("seaworthy.azurecr.io/{REPOSITORY}@{}", ran.output("digest"))
     );
-    assert_eq!(ask(&url).await["commit"], "one");
+    assert_eq!(get(&url).await["commit"], "one");
 
     let crash = stack.build("two", "crash").await;
     let ran = run(step(&crash)).await;
@@ -42,7 +42,7 @@ async fn a_private_cluster_is_deployed_to_by_commands_and_rolled_back_too() {
             "azure-deploy: the new version failed; rolled back to `{image}`, which is healthy: Deployment/app: container `app` is crash-looping (exit code 3): `No module named 'app'`"
         )
     );
-    assert_eq!(ask(&url).await["commit"], "one");
+    assert_eq!(get(&url).await["commit"], "one");
 
     let journal = stack.azure.journal();
     let count = |part: &str| journal.iter().filter(|line| line.contains(part)).count();

@@ -21,7 +21,7 @@ pub(crate) const REPOSITORY: &str = "deploy-test";
 /// How long a terminating pod may still get requests.
 const ENDS: Duration = Duration::from_secs(10);
 
-/// A server that answers with the commit it was built from. `MODE` sets a fault.
+/// A server that responds with the commit it was built from. `MODE` sets a fault.
 const SERVER: &str = r#"
 use strict;
 use IO::Socket::INET;
@@ -310,16 +310,16 @@ impl Drop for Stack {
     }
 }
 
-/// Run the step while the servers of this test answer.
+/// Run the step while the servers of this test respond.
 pub(crate) async fn run(step: FakeRunner) -> Ran {
     tokio::task::spawn_blocking(move || step.run())
         .await
         .expect("the step runs")
 }
 
-/// What a service answers. A pod that ends without a pause, as those of these tests do, may still be asked in the moment
-/// after a rollout, and refuses then: such a connection is made again.
-pub(crate) async fn ask(url: &str) -> Value {
+/// The response of a service. A pod that ends without a pause, as those of these tests do, may still get a connection in
+/// the moment after a rollout, and refuses it then: such a connection is made again.
+pub(crate) async fn get(url: &str) -> Value {
     actions_toolkit::install_tls_provider();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let started = Instant::now();

@@ -5,7 +5,7 @@ use fake_github::GitHub;
 use serde_json::Value;
 use testkit::{FakeRunner, Fault, Ran};
 
-use crate::stack::{Stack, ask, run};
+use crate::stack::{Stack, get, run};
 
 /// The server whose request triggers the signal.
 #[derive(Clone, Copy)]
@@ -136,7 +136,7 @@ async fn a_cancelled_run_leaves_the_old_version_at_every_stage() {
             let rolled_back = ran.outputs.get("rolled-back").map(String::as_str);
             assert_eq!(rolled_back == Some("true"), stage.changed, "{context}");
             assert_eq!(scene.deployed(), before, "{context}");
-            assert_eq!(ask(url).await["commit"], "one", "{context}");
+            assert_eq!(get(url).await["commit"], "one", "{context}");
         }
         assert!(scene.front.is_met());
         // Each deployment on GitHub has a final state.

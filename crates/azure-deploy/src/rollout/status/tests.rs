@@ -14,14 +14,14 @@ fn rollout(generation: (i64, i64), counts: (i64, i64, i64), conditions: &Value) 
     })
 }
 
-fn going() -> Value {
+fn in_progress() -> Value {
     rollout((2, 2), (3, 1, 2), &json!([]))
 }
 
-fn pod(waiting: &str, message: &str, ended: &Value) -> Value {
+fn pod(waiting: &str, message: &str, terminated: &Value) -> Value {
     json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{
         "name": "app", "restartCount": 1, "state": {"waiting": {"reason": waiting, "message": message}},
-        "lastState": {"terminated": ended},
+        "lastState": {"terminated": terminated},
     }]}})
 }
 
@@ -71,35 +71,35 @@ fn a_rollout_is_done_only_when_it_is_the_new_one() {
 
 #[test]
 fn a_permanent_failure_is_reported_at_once_and_a_transient_one_later() {
-    let end = |code: i64, reason: &str| json!({"exitCode": code, "reason": reason});
+    let exit = |code: i64, reason: &str| json!({"exitCode": code, "reason": reason});
     let waiting = "waiting: 1 of 2 new replicas";
     // waiting reason, message, last end → after 5 s, after 11 s
     let table = [
         (
             "ErrImagePull",
             "manifest unknown: not found",
-            end(0, ""),
+            exit(0, ""),
             "failed: container `app` does not start: ErrImagePull: manifest unknown: not found",
             None,
         ),
         (
             "ErrImagePull",
             "connection reset",
-            end(0, ""),
+            exit(0, ""),
             waiting,
             Some(waiting),
         ),
         (
             "ImagePullBackOff",
             "Back-off",
-            end(0, ""),
+            exit(0, ""),
             waiting,
             Some("failed: container `app` does not start: ImagePullBackOff: Back-off"),
         ),
         (
             "CreateContainerConfigError",
             "secret \"x\" not found",
-            end(0, ""),
+            exit(0, ""),
             waiting,
             Some(
                 "failed: container `app` does not start: CreateContainerConfigError: secret \"x\" not found",
@@ -108,14 +108,14 @@ fn a_permanent_failure_is_reported_at_once_and_a_transient_one_later() {
         (
             "CrashLoopBackOff",
             "back-off 10s",
-            end(3, "Error"),
+            exit(3, "Error"),
             "failed: container `app` is crash-looping (exit code 3)",
             None,
         ),
         (
             "CrashLoopBackOff",
             "back-off 10s",
-            end(137, "OOMKilled"),
+            exit(137, "OOMKilled"),
             "failed: container `app` is crash-looping (exit code 137, OOMKilled)",
             None,
         ),
@@ -126,18 +126,18 @@ fn a_permanent_failure_is_reported_at_once_and_a_transient_one_later() {
             "failed: container `app` is crash-looping (exit code 128, StartError): exec: \"/absent\": no such file",
             None,
         ),
-        ("ContainerCreating", "", end(0, ""), waiting, Some(waiting)),
+        ("ContainerCreating", "", exit(0, ""), waiting, Some(waiting)),
     ];
-    for (reason, message, ended, soon, later) in table {
-        let pods = [pod(reason, message, &ended)];
+    for (reason, message, terminated, soon, later) in table {
+        let pods = [pod(reason, message, &terminated)];
         assert_eq!(
-            shown(workload(&going(), &pods, SOON, true)),
+            shown(workload(&in_progress(), &pods, SOON, true)),
             soon,
             "{reason}"
         );
         let later = later.unwrap_or(soon);
         assert_eq!(
-            shown(workload(&going(), &pods, LATER, true)),
+            shown(workload(&in_progress(), &pods, LATER, true)),
             later,
             "{reason}"
         );
@@ -146,7 +146,7 @@ fn a_permanent_failure_is_reported_at_once_and_a_transient_one_later() {
 
 #[test]
 fn the_second_exit_is_a_failure_and_the_first_is_not() {
-    let ended = |exit_code: i64, restarts: i64| {
+    let terminated = |exit_code: i64, restarts: i64| {
         json!({"metadata": {"name": "p"}, "status": {"initContainerStatuses": [{
             "name": "before", "restartCount": restarts, "state": {"terminated": {"exitCode": exit_code}},
         }]}})
@@ -154,7 +154,12 @@ fn the_second_exit_is_a_failure_and_the_first_is_not() {
     let waiting = "waiting: 1 of 2 new replicas";
     let failed = "failed: container `before` is crash-looping (exit code 4)";
     for (exit_code, restarts, expected) in [(4, 0, waiting), (4, 1, failed), (0, 1, waiting)] {
-        let status = workload(&going(), &[ended(exit_code, restarts)], SOON, true);
+        let status = workload(
+            &in_progress(),
+            &[terminated(exit_code, restarts)],
+            SOON,
+            true,
+        );
         assert_eq!(shown(status), expected, "{exit_code}, {restarts}");
     }
 }
@@ -162,7 +167,7 @@ fn the_second_exit_is_a_failure_and_the_first_is_not() {
 #[test]
 fn the_pod_and_the_container_are_named() {
     let pods = [pod("CrashLoopBackOff", "", &json!({"exitCode": 1}))];
-    let Status::Failed(cause) = workload(&going(), &pods, SOON, true) else {
+    let Status::Failed(cause) = workload(&in_progress(), &pods, SOON, true) else {
         panic!("a container that is crash-looping has failed");
     };
     assert_eq!(
@@ -189,20 +194,20 @@ fn a_pod_that_cannot_be_scheduled_has_some_time() {
     let waiting =
         "waiting: 1 of 2 new replicas; a pod cannot be scheduled yet: 0/1 nodes: Insufficient cpu";
     assert_eq!(
-        shown(workload(&going(), &unschedulable, LATER, true)),
+        shown(workload(&in_progress(), &unschedulable, LATER, true)),
         waiting
     );
     // No node will come.
     assert_eq!(
-        shown(workload(&going(), &unschedulable, LATER, false)),
+        shown(workload(&in_progress(), &unschedulable, LATER, false)),
         "failed: the pod cannot be scheduled: 0/1 nodes: Insufficient cpu"
     );
     assert_eq!(
-        shown(workload(&going(), &unschedulable, SOON, false)),
+        shown(workload(&in_progress(), &unschedulable, SOON, false)),
         waiting
     );
     assert_eq!(
-        shown(workload(&going(), &unschedulable, LATE, true)),
+        shown(workload(&in_progress(), &unschedulable, LATE, true)),
         "failed: the pod cannot be scheduled: 0/1 nodes: Insufficient cpu"
     );
 }
