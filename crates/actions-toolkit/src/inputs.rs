@@ -117,6 +117,23 @@ impl Inputs {
     }
 }
 
+/// The values of two inputs that belong together, each with its input's name: both, or neither.
+///
+/// # Errors
+/// [`BadInput`] that names the missing one.
+pub fn both<A, B>(
+    (first, a): (&str, Option<A>),
+    (second, b): (&str, Option<B>),
+) -> Result<Option<(A, B)>, BadInput> {
+    let missing = |input, other| BadInput::new(input, format!("is required with `{other}`"));
+    match (a, b) {
+        (Some(a), Some(b)) => Ok(Some((a, b))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(missing(second, first)),
+        (None, Some(_)) => Err(missing(first, second)),
+    }
+}
+
 fn unknown(action: &Action, declared: &[Input], name: &str) -> BadInput {
     let known: Vec<_> = declared.iter().map(|input| input.name).collect();
     let distance = |known: &str| strsim::levenshtein(known, name);

@@ -58,7 +58,7 @@ pub use failure::{BadInput, Cancelled, Done, ExitStatus, PolicyFailure};
 pub use github_env::GithubEnv;
 pub use http::{client as http_client, install_tls_provider};
 pub use inputs::{
-    Age, GitHubToken, InputSet, Inputs, List, OrNone, Parsed, Scope, Timeout, Value,
+    Age, GitHubToken, InputSet, Inputs, List, OrNone, Parsed, Scope, Timeout, Value, both,
     invalid_choice, kebab_case,
 };
 pub use log::{Buffered, Group, Level, Location, Log, StopCommands};

@@ -77,11 +77,7 @@ impl Request {
             targets,
             filter,
             push: inputs.push,
-            login: Login::new(
-                inputs.registry_username,
-                inputs.registry_password,
-                &inputs.entra,
-            )?,
+            login: Login::new(inputs.registry_login, inputs.entra)?,
             report: inputs.report,
             patched_tag: inputs.patched_tag,
             package_types: inputs.package_types,

@@ -166,15 +166,9 @@ impl<'a> Session<'a> {
         if let Some(known) = known {
             return Ok(known);
         }
-        let basic = |username: &str, password: &str| {
-            Auth::Basic(Credentials {
-                username: username.to_owned(),
-                password: password.to_owned(),
-            })
-        };
         let auth = match &self.request.login {
             Login::Anonymous => Auth::Anonymous,
-            Login::Password(user, password) => basic(user, password.expose()),
+            Login::Password(credentials) => Auth::Basic(credentials.clone()),
             Login::Entra {
                 client,
                 tenant,
@@ -183,7 +177,10 @@ impl<'a> Session<'a> {
                 let entra = Entra::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
                 let server = LoginServer(host.to_owned());
                 let token = server.refresh_token(&entra).await?;
-                basic(TOKEN_USER, token.expose())
+                Auth::Basic(Credentials {
+                    username: TOKEN_USER.to_owned(),
+                    password: token.expose().to_owned(),
+                })
             }
         };
         let registry = Arc::new(Registry::new(self.ctx.http()?.clone(), host, auth));

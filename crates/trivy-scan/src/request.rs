@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, GitHubToken, Secret, Workspace, WorkspacePath};
+use oci::Credentials;
 use trivy::{DatabaseRequest, SbomFormat, Scanner};
 
 use crate::verdict::Gate;
@@ -38,8 +39,8 @@ pub(crate) struct Request {
     pub(crate) vex: Vec<PathBuf>,
     pub(crate) github: GitHubRequest,
     pub(crate) sbom: Vec<SbomFormat>,
-    /// User and password.
-    pub(crate) login: Option<(String, Secret)>,
+    /// For the registries of the images.
+    pub(crate) login: Option<Credentials>,
     pub(crate) database: DatabaseRequest,
     /// Of each scan.
     pub(crate) timeout: Duration,
@@ -79,7 +80,7 @@ impl Request {
                 .iter()
                 .map(WorkspacePath::existing)
                 .collect::<Result<_, _>>()?,
-            login: login(inputs.registry_username, inputs.registry_password)?,
+            login: inputs.registry_login.credentials()?,
             platform: inputs.platform,
             scanners: inputs.scanners.0,
             skip_dirs: inputs.skip_dirs,
@@ -128,23 +129,5 @@ impl Request {
     pub(crate) fn job_category(&self, ctx: &Context) -> String {
         let default = || github::job_category(&ctx.github());
         self.github.category.clone().unwrap_or_else(default)
-    }
-}
-
-fn login(
-    user: Option<String>,
-    password: Option<Secret>,
-) -> Result<Option<(String, Secret)>, BadInput> {
-    match (user, password) {
-        (Some(user), Some(password)) => Ok(Some((user, password))),
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(BadInput::new(
-            Inputs::registry_password,
-            "is required with `registry-username`",
-        )),
-        (None, Some(_)) => Err(BadInput::new(
-            Inputs::registry_username,
-            "is required with `registry-password`",
-        )),
     }
 }

@@ -1,8 +1,10 @@
-//! The inputs of a step for the vulnerability database and for a severity, as every action has them.
+//! The inputs of a step for the vulnerability database, for the registries of images and for a severity, as every
+//! action has them.
 
 use std::time::Duration;
 
-use actions_toolkit::{Age, BadInput, Context, Scope, Value, inputs};
+use actions_toolkit::{Age, BadInput, Context, Scope, Secret, Value, both, inputs};
+use oci::Credentials;
 
 use crate::{DatabaseRequest, Severity, default_cache};
 
@@ -25,6 +27,33 @@ inputs! {
     pub struct DatabaseAgeInputs {
         /// Maximum age of the vulnerability database when no mirror has a newer one.
         max_database_age: Age = "48h",
+    }
+}
+
+inputs! {
+    /// The login to the registries that images come from.
+    pub struct RegistryInputs {
+        /// User for the registries of the images.
+        registry_username: Option<String>,
+        /// Password or token for the registries of the images.
+        registry_password: Option<Secret>,
+    }
+}
+
+impl RegistryInputs {
+    /// User and password, if there is a login.
+    ///
+    /// # Errors
+    /// [`BadInput`] when one of them is missing.
+    pub fn credentials(self) -> Result<Option<Credentials>, BadInput> {
+        let pair = both(
+            (Self::registry_username, self.registry_username),
+            (Self::registry_password, self.registry_password),
+        )?;
+        Ok(pair.map(|(username, password)| Credentials {
+            username,
+            password: password.expose().to_owned(),
+        }))
     }
 }
 

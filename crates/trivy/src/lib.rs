@@ -21,7 +21,7 @@ pub use database::{
     Database, DatabaseError, DatabaseRequest, MAX_AGE, MIRRORS, Origin, default_cache,
 };
 pub use error::ScanError;
-pub use inputs::{DatabaseAgeInputs, DatabaseInputs};
+pub use inputs::{DatabaseAgeInputs, DatabaseInputs, RegistryInputs};
 pub use report::Report;
 pub use sbom::SbomFormat;
 pub use scan::{Scan, Scanned, Scanner, Target};

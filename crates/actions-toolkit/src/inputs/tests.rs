@@ -191,6 +191,31 @@ fn mistakes_are_named() {
 }
 
 #[test]
+fn of_two_inputs_that_belong_together_the_missing_one_is_named() {
+    let table = [
+        (Some(1), Some('b'), Ok(Some((1, 'b')))),
+        (None, None, Ok(None)),
+        (
+            Some(1),
+            None,
+            Err("input `password`: is required with `user`"),
+        ),
+        (
+            None,
+            Some('b'),
+            Err("input `user`: is required with `password`"),
+        ),
+    ];
+    for (user, password, expected) in table {
+        let pair = both(("user", user), ("password", password));
+        assert_eq!(
+            pair.map_err(|e| e.to_string()),
+            expected.map_err(ToOwned::to_owned)
+        );
+    }
+}
+
+#[test]
 fn a_list_is_separated_by_commas_or_lines() {
     let inputs = read(&["--image=x", "--formats=a, b\n\nc,"], &[]).unwrap();
     assert_eq!(inputs.formats.0, ["a", "b", "c"]);

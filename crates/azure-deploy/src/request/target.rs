@@ -1,6 +1,6 @@
 //! The registry and the cluster: in Azure, or elsewhere.
 
-use actions_toolkit::{BadInput, Secret};
+use actions_toolkit::{BadInput, Secret, both};
 use azure::Cloud;
 use azure::input::{EntraId, EntraInputs};
 use oci::Credentials;
@@ -97,25 +97,14 @@ fn cluster(inputs: &Inputs) -> Result<ClusterTarget, BadInput> {
 
 fn registry(inputs: &Inputs) -> Result<RegistryTarget, BadInput> {
     let text = inputs.registry.as_str();
-    let credentials = match (&inputs.username, &inputs.password) {
-        (Some(user), Some(password)) => Some(Credentials {
-            username: user.clone(),
-            password: password.expose().to_owned(),
-        }),
-        (None, None) => None,
-        (Some(_), None) => {
-            return Err(BadInput::new(
-                Inputs::password,
-                "is required with `username`",
-            ));
-        }
-        (None, Some(_)) => {
-            return Err(BadInput::new(
-                Inputs::username,
-                "is required with `password`",
-            ));
-        }
-    };
+    let login = both(
+        (Inputs::username, inputs.username.as_ref()),
+        (Inputs::password, inputs.password.as_ref()),
+    )?;
+    let credentials = login.map(|(username, password)| Credentials {
+        username: username.clone(),
+        password: password.expose().to_owned(),
+    });
     // The name of a resource has letters and digits only; a host has a dot or a port.
     let is_host = text.contains(['.', ':']);
     if is_host && (credentials.is_some() || !text.contains(".azurecr.")) {

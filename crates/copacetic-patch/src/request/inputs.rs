@@ -1,12 +1,10 @@
 //! The declaration of the inputs.
 
-use actions_toolkit::{
-    GitHubToken, Parsed, Scope, Secret, Timeout, Value, WorkspacePath, invalid_choice,
-};
+use actions_toolkit::{GitHubToken, Parsed, Scope, Timeout, Value, WorkspacePath, invalid_choice};
 use azure::input::EntraInputs;
 use globset::Glob;
 use oci::ImageRef;
-use trivy::DatabaseInputs;
+use trivy::{DatabaseInputs, RegistryInputs};
 
 use crate::verify::SmokeCommand;
 
@@ -34,10 +32,7 @@ actions_toolkit::inputs! {
             repositories: Vec<Parsed<Glob>> = "*",
             /// Tags of these repositories, one pattern per line, with `*` for any characters; tags of this action are excluded.
             tags: Vec<Parsed<Glob>> = "latest",
-            /// User for the registries.
-            registry_username: Option<String>,
-            /// Password or token for the registries.
-            registry_password: Option<Secret>,
+            ..registry_login: RegistryInputs,
         }
         "Azure Container Registry" {
             ..entra: EntraInputs,

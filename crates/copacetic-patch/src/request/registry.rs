@@ -1,10 +1,11 @@
 //! Which images of a registry are patched, and how to sign in there.
 
-use actions_toolkit::{BadInput, Parsed, Secret};
+use actions_toolkit::{BadInput, Parsed, both};
 use azure::input::EntraInputs;
 use azure::{Cloud, RESOURCE_MANAGER};
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use oci::ImageRef;
+use oci::{Credentials, ImageRef};
+use trivy::RegistryInputs;
 
 use super::Inputs;
 
@@ -20,8 +21,7 @@ pub(crate) struct Filter {
 /// How to sign in to registries.
 pub(crate) enum Login {
     Anonymous,
-    /// User name and password.
-    Password(String, Secret),
+    Password(Credentials),
     /// The run's OIDC identity, at Azure Container Registry.
     Entra {
         client: String,
@@ -74,33 +74,22 @@ fn set(input: &str, patterns: &[Parsed<Glob>]) -> Result<GlobSet, BadInput> {
 
 impl Login {
     /// Anonymous if neither pair of inputs is set; the password wins if both are.
-    pub(super) fn new(
-        username: Option<String>,
-        password: Option<Secret>,
-        entra: &EntraInputs,
-    ) -> Result<Self, BadInput> {
-        let missing = |input: &str, other: &str| {
-            Err(BadInput::new(input, format!("is required with `{other}`")))
-        };
-        match (username, password) {
-            (Some(user), Some(password)) => return Ok(Self::Password(user, password)),
-            (None, None) => {}
-            (Some(_), None) => {
-                return missing(Inputs::registry_password, Inputs::registry_username);
-            }
-            (None, Some(_)) => {
-                return missing(Inputs::registry_username, Inputs::registry_password);
-            }
+    pub(super) fn new(registry: RegistryInputs, entra: EntraInputs) -> Result<Self, BadInput> {
+        if let Some(credentials) = registry.credentials()? {
+            return Ok(Self::Password(credentials));
         }
-        match (&entra.client_id, &entra.tenant_id) {
-            (Some(client), Some(tenant)) => Ok(Self::Entra {
-                client: client.0.clone(),
-                tenant: tenant.0.clone(),
-                cloud: entra.cloud(RESOURCE_MANAGER),
-            }),
-            (None, None) => Ok(Self::Anonymous),
-            (Some(_), None) => missing(EntraInputs::tenant_id, EntraInputs::client_id),
-            (None, Some(_)) => missing(EntraInputs::client_id, EntraInputs::tenant_id),
-        }
+        let cloud = entra.cloud(RESOURCE_MANAGER);
+        let application = both(
+            (EntraInputs::client_id, entra.client_id),
+            (EntraInputs::tenant_id, entra.tenant_id),
+        )?;
+        Ok(match application {
+            Some((client, tenant)) => Self::Entra {
+                client: client.0,
+                tenant: tenant.0,
+                cloud,
+            },
+            None => Self::Anonymous,
+        })
     }
 }

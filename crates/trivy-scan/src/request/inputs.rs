@@ -1,7 +1,7 @@
 //! The inputs of a step.
 
-use actions_toolkit::{GitHubToken, List, OrNone, Secret, Timeout, WorkspacePath, choice, inputs};
-use trivy::{DatabaseAgeInputs, DatabaseInputs, SbomFormat, Scanner, Severity};
+use actions_toolkit::{GitHubToken, List, OrNone, Timeout, WorkspacePath, choice, inputs};
+use trivy::{DatabaseAgeInputs, DatabaseInputs, RegistryInputs, SbomFormat, Scanner, Severity};
 
 choice! {
     /// What kind of thing is scanned, and for what.
@@ -77,10 +77,7 @@ inputs! {
             sbom: List<SbomFormat>,
         }
         "Registry" {
-            /// User for the image's registry.
-            registry_username: Option<String>,
-            /// Password or token for the image's registry.
-            registry_password: Option<Secret>,
+            ..registry_login: RegistryInputs,
         }
         "Vulnerability database" {
             ..database: DatabaseInputs,

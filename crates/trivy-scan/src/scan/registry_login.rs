@@ -3,10 +3,10 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use actions_toolkit::{Context, Secret};
+use actions_toolkit::Context;
 use anyhow::Context as _;
 use base64::Engine as _;
-use oci::ImageRef;
+use oci::{Credentials, ImageRef};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -17,14 +17,14 @@ use tempfile::TempDir;
 /// When it cannot be written.
 pub(crate) fn registry_login(
     ctx: &Context,
-    (user, password): &(String, Secret),
+    login: &Credentials,
     images: impl Iterator<Item = ImageRef>,
 ) -> anyhow::Result<TempDir> {
     let directory = tempfile::Builder::new()
         .prefix("registry-")
         .tempdir_in(ctx.temp_dir())
         .context("failed to create a directory for the registry's credentials")?;
-    let pair = format!("{user}:{}", password.expose());
+    let pair = format!("{}:{}", login.username, login.password);
     let auth = base64::engine::general_purpose::STANDARD.encode(pair);
     ctx.log().mask(&auth);
     // Docker Hub is named after its first API (`cli/config/credentials` of the Docker CLI).
