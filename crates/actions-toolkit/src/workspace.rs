@@ -28,6 +28,17 @@ impl Workspace {
         &self.0
     }
 
+    /// `path` as later steps see it: relative to the workspace, `/` between its parts, empty for the workspace itself.
+    /// `None` if it is elsewhere, has `..` below the workspace, or is not UTF-8. Links are not resolved.
+    pub fn relative(&self, path: &Path) -> Option<String> {
+        let inside = path.strip_prefix(&self.0).ok()?;
+        let parts = inside.components().map(|part| match part {
+            Component::Normal(part) => part.to_str(),
+            _ => None,
+        });
+        Some(parts.collect::<Option<Vec<_>>>()?.join("/"))
+    }
+
     /// The path that the value `text` of the input `input` names.
     ///
     /// # Errors
@@ -38,21 +49,13 @@ impl Workspace {
         if path.components().any(|part| part == Component::ParentDir) {
             return Err(format!("`{text}` must not contain `..`"));
         }
-        let relative = if path.is_absolute() {
-            path.strip_prefix(&self.0).map_err(|_| {
-                format!("`{text}` is outside the workspace; use a path relative to it")
-            })?
-        } else {
-            path
-        };
-        let parts = relative.components().filter_map(|part| match part {
-            Component::Normal(part) => part.to_str(),
-            _ => None,
-        });
+        let relative = self.relative(&self.0.join(path)).ok_or_else(|| {
+            format!("`{text}` is outside the workspace; use a path relative to it")
+        })?;
         Ok(WorkspacePath {
             workspace: self.clone(),
             input,
-            relative: parts.collect::<Vec<_>>().join("/"),
+            relative,
             text: text.to_owned(),
         })
     }

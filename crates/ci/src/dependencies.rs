@@ -47,7 +47,7 @@ pub(crate) async fn scan(
         .with_context(failed)?;
     let mut scan = Scan::new(Target::Filesystem(file.into()), &request.database.cache);
     scan.scanners = vec![Scanner::Vulnerabilities];
-    scan.directory.clone_from(&job.request.workspace);
+    scan.directory = job.request.workspace.root().to_owned();
     let report = scan.run(env, log).await.with_context(failed)?.report;
     let mut packages: Vec<_> = report
         .results
@@ -62,7 +62,7 @@ pub(crate) async fn scan(
             "Trivy found no packages in `{file}`, so nothing is verified; use a lock file that it supports (trivy.dev, language coverage)"
         );
     }
-    let source = SourceFiles::new(&job.request.workspace);
+    let source = SourceFiles::new(job.request.workspace.root());
     let findings = findings::from_report(report, &Locator::new(file, file, &source));
     let verdict = check(file, &findings, request.fail_on);
     log.info(format!(

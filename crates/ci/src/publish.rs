@@ -76,7 +76,7 @@ pub(crate) async fn publish(
     passed: bool,
 ) -> anyhow::Result<()> {
     let token = request.github.token.as_ref().map(|token| &token.0);
-    let Some(publisher) = Publisher::new(ctx, token, &request.workspace)? else {
+    let Some(publisher) = Publisher::new(ctx, token, request.workspace.root())? else {
         return Ok(());
     };
     let github = ctx.github();

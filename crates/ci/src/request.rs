@@ -7,10 +7,9 @@ pub(crate) mod path;
 pub(crate) mod secrets;
 pub(crate) mod test_stage;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, WorkspacePath};
+use actions_toolkit::{BadInput, Context, Workspace, WorkspacePath};
 use github::GitHubInputs;
 
 pub(crate) use build::Build;
@@ -23,7 +22,7 @@ use crate::action::Inputs;
 /// What the step does, valid by its types.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    pub(crate) workspace: PathBuf,
+    pub(crate) workspace: Workspace,
     pub(crate) build: Build,
     /// `None` for `test-target: none`.
     pub(crate) tests: Option<Tests>,
@@ -62,7 +61,7 @@ impl Request {
         });
         build::check_size(&inputs)?;
         Ok(Self {
-            workspace: ctx.github().workspace()?,
+            workspace: ctx.workspace()?,
             build: Build::new(ctx, &inputs)?,
             linting: Linting::new(&inputs, tests.is_some()),
             tests,

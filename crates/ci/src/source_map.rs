@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use actions_toolkit::Location;
+use actions_toolkit::{Location, Workspace};
 use docker::ImageInfo;
 
 use crate::request::Request;
@@ -11,7 +11,7 @@ use crate::test_run::junit::Test;
 /// Resolves paths of the test container to files of the repository.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceMap {
-    pub(crate) workspace: PathBuf,
+    pub(crate) workspace: Workspace,
     /// The build context, in the workspace.
     pub(crate) context: PathBuf,
     /// The working directory of the tests, in the container.
@@ -99,12 +99,7 @@ impl SourceMap {
         if !file.is_file() {
             return None;
         }
-        let relative: PathBuf = file
-            .strip_prefix(&self.workspace)
-            .ok()?
-            .components()
-            .collect();
-        Some(relative.to_str()?.to_owned())
+        self.workspace.relative(&file)
     }
 }
 
@@ -135,7 +130,7 @@ mod tests {
             std::fs::write(path, "").unwrap();
         }
         let source_map = SourceMap {
-            workspace: directory.path().to_owned(),
+            workspace: Workspace::new(directory.path()),
             context: directory.path().join("./app"),
             workdir: "/srv/app".into(),
         };

@@ -76,6 +76,22 @@ fn only_regular_files_of_the_workspace_are_read() {
 }
 
 #[test]
+fn a_path_of_the_workspace_is_shown_relative_to_it() {
+    let table = [
+        ("/w/app/Dockerfile", Some("app/Dockerfile")),
+        ("/w/./app//./Dockerfile", Some("app/Dockerfile")),
+        ("/w", Some("")),
+        ("/w/app/../Dockerfile", None),
+        ("/workspace/Dockerfile", None),
+        ("app/Dockerfile", None),
+    ];
+    for (path, expected) in table {
+        let relative = Workspace::new("/w").relative(Path::new(path));
+        assert_eq!(relative.as_deref(), expected, "{path}");
+    }
+}
+
+#[test]
 fn a_file_is_written_into_the_workspace_alone() {
     let places = Places::new();
     let write = |text: &str| {

@@ -15,7 +15,7 @@ pub(super) fn from_diagnostics(
     source_map: &SourceMap,
     diagnostics: Vec<Diagnostic>,
 ) -> Vec<Finding> {
-    let source = SourceFiles::new(&request.workspace);
+    let source = SourceFiles::new(request.workspace.root());
     let dockerfile = || {
         let path = source_map.file(&request.build.dockerfile);
         path.unwrap_or_else(|| request.build.dockerfile.clone())

@@ -56,15 +56,12 @@ pub(super) fn all(request: &Request, outcome: &Outcome) -> Vec<Annotation> {
                 .map(|finding| of_finding(name, finding)),
         );
     }
-    let dockerfile = request
-        .build
-        .context
-        .join(&request.build.dockerfile)
-        .strip_prefix(&request.workspace)
-        .map(|path| path.components().collect::<std::path::PathBuf>());
+    let build = &request.build;
+    let dockerfile = build.context.join(&build.dockerfile);
+    let dockerfile = request.workspace.relative(&dockerfile);
     for warning in &outcome.image.build.warnings {
-        let location = dockerfile.as_ref().ok().map(|path| Location {
-            file: path.to_string_lossy().into_owned(),
+        let location = dockerfile.as_ref().map(|path| Location {
+            file: path.clone(),
             line: warning.line,
             end_line: None,
         });

@@ -1,3 +1,5 @@
+use actions_toolkit::Workspace;
+
 use super::outputs::outputs;
 use super::*;
 use crate::build::{Build, Stage};
@@ -8,10 +10,10 @@ use crate::test_run::coverage::{Coverage, FileCoverage};
 use crate::test_run::junit::Junit;
 
 fn request() -> Request {
-    let workspace = actions_toolkit::Workspace::new("/w");
+    let workspace = Workspace::new("/w");
     let file = |input, path| workspace.path(input, path).unwrap();
     Request {
-        workspace: "/w".into(),
+        workspace: Workspace::new("/w"),
         build: request::Build {
             context: "/w/app".into(),
             dockerfile: "Dockerfile".into(),
@@ -55,7 +57,7 @@ fn test_run(cases: &str) -> TestRun {
         new_failures: None,
         time: Duration::from_millis(1500),
         source_map: SourceMap {
-            workspace: "/w".into(),
+            workspace: Workspace::new("/w"),
             context: "/w/app".into(),
             workdir: "/app".into(),
         },

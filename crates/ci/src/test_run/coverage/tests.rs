@@ -1,3 +1,5 @@
+use actions_toolkit::Workspace;
+
 use super::*;
 
 fn source_map() -> (tempfile::TempDir, SourceMap) {
@@ -5,7 +7,7 @@ fn source_map() -> (tempfile::TempDir, SourceMap) {
     std::fs::create_dir_all(directory.path().join("app/board")).unwrap();
     std::fs::write(directory.path().join("app/board/page.py"), "").unwrap();
     let source_map = SourceMap {
-        workspace: directory.path().to_owned(),
+        workspace: Workspace::new(directory.path()),
         context: directory.path().join("app"),
         workdir: "/srv".into(),
     };
