@@ -87,12 +87,12 @@ fn without_version(purl: &str) -> &str {
 }
 
 /// Numbers findings with the same hash.
-#[derive(Default)]
-pub(crate) struct Occurrences(HashMap<(String, String), u32>);
+#[derive(Debug, Default)]
+pub struct Occurrences(HashMap<(String, String), u32>);
 
 impl Occurrences {
     /// The fingerprint: `hash` with its number under `rule`, from 1.
-    pub(crate) fn number(&mut self, rule: &str, hash: &str) -> String {
+    pub fn number(&mut self, rule: &str, hash: &str) -> String {
         let times = self
             .0
             .entry((rule.to_owned(), hash.to_owned()))

@@ -17,5 +17,6 @@ pub mod sarif;
 
 pub use counts::Counts;
 pub use finding::{Finding, Package, Rule, Subject, Suppression};
+pub use fingerprint::Occurrences;
 pub use location::{Location, Locator, SourceFiles, uri};
 pub use report::{from_report, from_rescan};

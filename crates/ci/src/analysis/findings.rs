@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::findings::{Finding, Location, Rule, SourceFiles, Subject};
+use ::findings::{Finding, Location, Occurrences, Rule, SourceFiles, Subject};
 use trivy::Severity;
 
 use super::linters::{Diagnostic, Level};
@@ -20,6 +20,7 @@ pub(super) fn from_diagnostics(
         let path = source_map.file(&request.build.dockerfile);
         path.unwrap_or_else(|| request.build.dockerfile.clone())
     };
+    let mut occurrences = Occurrences::default();
     let mut findings: Vec<_> = diagnostics
         .into_iter()
         .map(|diagnostic| {
@@ -33,7 +34,8 @@ pub(super) fn from_diagnostics(
                 },
             };
             let location = Location::new(path, diagnostic.line, diagnostic.end_line);
-            let hash = source.line_hash(&location.path, location.line);
+            let line_hash = source.line_hash(&location.path, location.line);
+            let fingerprint = fingerprint(&diagnostic, line_hash, &mut occurrences);
             Finding {
                 rule: Arc::new(rule(&diagnostic)),
                 severity: match diagnostic.level {
@@ -45,7 +47,7 @@ pub(super) fn from_diagnostics(
                 subject: Subject::Check {
                     resource: String::new(),
                 },
-                fingerprint: hash.unwrap_or_else(|| "0:1".to_owned()),
+                fingerprint,
                 location,
                 suppressed: None,
             }
@@ -53,6 +55,22 @@ pub(super) fn from_diagnostics(
         .collect();
     findings.sort_by(|a, b| (b.severity, &a.location).cmp(&(a.severity, &b.location)));
     findings
+}
+
+// GitHub's hash of the line. What is about a whole file (`line_hash` is that of its first line), or in a file that is not
+// in the workspace, is numbered: several findings of one rule would otherwise be one alert.
+fn fingerprint(
+    diagnostic: &Diagnostic,
+    line_hash: Option<String>,
+    occurrences: &mut Occurrences,
+) -> String {
+    match line_hash {
+        Some(hash) if diagnostic.line > 0 => hash,
+        hash => {
+            let hash = hash.as_deref().and_then(|hash| hash.split(':').next());
+            occurrences.number(&diagnostic.code, hash.unwrap_or("0"))
+        }
+    }
 }
 
 fn rule(diagnostic: &Diagnostic) -> Rule {
@@ -72,7 +90,49 @@ fn rule(diagnostic: &Diagnostic) -> Rule {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use actions_toolkit::Workspace;
+
     use super::*;
+
+    #[test]
+    fn findings_without_a_line_are_numbered_within_their_rule() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("app.py"), "import os\n").unwrap();
+        let request = Request {
+            workspace: Workspace::new(directory.path()),
+            ..crate::report::tests::request()
+        };
+        let source_map = SourceMap {
+            workspace: request.workspace.clone(),
+            context: directory.path().to_owned(),
+            workdir: "/srv".into(),
+        };
+        let hash = SourceFiles::new(directory.path()).line_hash("app.py", 1);
+        let hash = hash.unwrap().replace(":1", "");
+        // A whole file, a line, and lines of a file that is not in the workspace.
+        let table = [
+            ("E902", "app.py", 0, format!("{hash}:1")),
+            ("E902", "app.py", 0, format!("{hash}:2")),
+            ("F401", "app.py", 1, format!("{hash}:1")),
+            ("B101", "/opt/gone.py", 3, "0:1".to_owned()),
+            ("B101", "/opt/gone.py", 7, "0:2".to_owned()),
+            ("B102", "/opt/gone.py", 9, "0:1".to_owned()),
+        ];
+        let diagnostics = table.iter().map(|(code, path, line, _)| Diagnostic {
+            code: (*code).to_owned(),
+            path: Some((*path).to_owned()),
+            line: *line,
+            ..Diagnostic::default()
+        });
+        let findings = from_diagnostics(&request, &source_map, diagnostics.collect());
+        let fingerprints = findings
+            .iter()
+            .map(|finding| (&*finding.rule.id, &*finding.fingerprint));
+        let expected = table
+            .iter()
+            .map(|(code, _, _, fingerprint)| (*code, &**fingerprint));
+        assert!(fingerprints.eq(expected), "{findings:?}");
+    }
 
     /// Findings of these severities.
     pub(in crate::analysis) fn findings(severities: &[Severity]) -> Vec<Finding> {

@@ -9,7 +9,7 @@ use crate::source_map::SourceMap;
 use crate::test_run::coverage::{Coverage, FileCoverage};
 use crate::test_run::junit::Junit;
 
-fn request() -> Request {
+pub(crate) fn request() -> Request {
     let workspace = Workspace::new("/w");
     let file = |input, path| workspace.path(input, path).unwrap();
     Request {
