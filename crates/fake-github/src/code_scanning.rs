@@ -1,48 +1,40 @@
 //! The operations of code scanning.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::Query;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::alerts::Alert;
+use super::handle::{Id, Outcome, Reply};
 use super::links::Links;
-use super::response::{Paging, listed, not_found, refused};
+use super::response::{Paging, not_found, refused};
 use super::sarif::{self, Refusal};
+use super::state::Repository;
 use super::uploads::Analysis;
 
-type Named = Path<(String, String, String)>;
+/// The media type of a SARIF file.
+const SARIF: &str = "application/sarif+json";
 
-pub(super) async fn upload(
-    State(shared): State<Shared>,
-    links: Links,
+pub(super) fn upload(
+    repository: &mut Repository,
+    links: &Links,
     Json(body): Json<Value>,
-) -> Response {
-    match sarif::accept(&body) {
-        Ok(upload) => {
-            let id = shared.repository().add_upload(upload);
-            let url = links.api(&format!("code-scanning/sarifs/{id}"));
-            (StatusCode::ACCEPTED, Json(json!({"id": id, "url": url}))).into_response()
-        }
-        Err(Refusal::TooLarge) => {
-            refused(StatusCode::PAYLOAD_TOO_LARGE, "SARIF upload is too large")
-        }
-        Err(Refusal::Invalid(message)) => refused(StatusCode::BAD_REQUEST, &message),
-    }
+) -> Outcome {
+    let upload = sarif::accept(&body).map_err(|refusal| match refusal {
+        Refusal::TooLarge => refused(StatusCode::PAYLOAD_TOO_LARGE, "SARIF upload is too large"),
+        Refusal::Invalid(message) => refused(StatusCode::BAD_REQUEST, &message),
+    })?;
+    let id = repository.add_upload(upload);
+    let url = links.api(&format!("code-scanning/sarifs/{id}"));
+    Ok(Reply::Accepted(json!({"id": id, "url": url})))
 }
 
-pub(super) async fn uploaded(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, id)): Named,
-) -> Response {
-    match shared.repository().upload_status(&id, &links) {
-        Some(status) => Json(status).into_response(),
-        None => not_found(),
-    }
+pub(super) fn uploaded(repository: &mut Repository, links: &Links, Id(id): Id<String>) -> Outcome {
+    let status = repository.upload_status(&id, links);
+    Ok(Reply::Found(status.ok_or_else(not_found)?))
 }
 
 #[derive(Deserialize)]
@@ -73,19 +65,17 @@ fn no_analysis() -> Response {
     refused(StatusCode::NOT_FOUND, "no analysis found")
 }
 
-pub(super) async fn analyses(
-    State(shared): State<Shared>,
-    links: Links,
-    Query(filter): Query<Filter>,
-    Query(paging): Query<Paging>,
-) -> Response {
-    let repository = shared.repository();
+pub(super) fn analyses(
+    repository: &mut Repository,
+    links: &Links,
+    (Query(filter), Query(paging)): (Query<Filter>, Query<Paging>),
+) -> Outcome {
     let all = repository.analyses();
     if all.is_empty() {
-        return no_analysis();
+        return Err(no_analysis().into());
     }
     // The newest first.
-    let matches: Vec<_> = all
+    let matches = all
         .into_iter()
         .rev()
         .filter(|analysis| {
@@ -96,40 +86,32 @@ pub(super) async fn analyses(
                 .sarif_id
                 .as_ref()
                 .is_none_or(|id| *id == analysis.upload.id)
-        })
-        .map(|analysis| analysis.json(&links))
-        .collect();
-    listed(&matches, &paging, &links.api("code-scanning/analyses"))
+        });
+    Ok(Reply::Listed {
+        all: matches.map(|analysis| analysis.json(links)).collect(),
+        paging,
+        address: links.api("code-scanning/analyses"),
+    })
 }
 
-pub(super) async fn analysis(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, id)): Named,
-    headers: HeaderMap,
-) -> Response {
-    let repository = shared.repository();
-    let analysis = repository
-        .analyses()
-        .into_iter()
-        .find(|a| id.parse() == Ok(a.id));
-    let Some(analysis) = analysis else {
-        return not_found();
-    };
+pub(super) fn analysis(
+    repository: &mut Repository,
+    links: &Links,
+    (Id(id), headers): (Id<String>, HeaderMap),
+) -> Outcome {
+    let mut all = repository.analyses().into_iter();
+    let analysis = all.find(|analysis| id.parse() == Ok(analysis.id));
+    let analysis = analysis.ok_or_else(not_found)?;
     let accepted = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
-    if accepted.is_some_and(|accepted| accepted.contains("application/sarif+json")) {
+    if accepted.is_some_and(|accepted| accepted.contains(SARIF)) {
         let alerts = repository.alerts();
-        let run = with_alerts(analysis, &alerts, &links);
+        let run = with_alerts(analysis, &alerts, links);
         let file = json!({"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]});
-        return (
-            [(header::CONTENT_TYPE, "application/sarif+json")],
-            file.to_string(),
-        )
-            .into_response();
+        return Ok(Reply::File(SARIF, file.to_string()));
     }
-    Json(analysis.json(&links)).into_response()
+    Ok(Reply::Found(analysis.json(links)))
 }
 
 // The file as it was uploaded, and in each result the alert that it became.
@@ -146,15 +128,13 @@ fn with_alerts(analysis: Analysis<'_>, alerts: &[Alert], links: &Links) -> Value
     run
 }
 
-pub(super) async fn alerts(
-    State(shared): State<Shared>,
-    links: Links,
-    Query(filter): Query<Filter>,
-    Query(paging): Query<Paging>,
-) -> Response {
-    let repository = shared.repository();
+pub(super) fn alerts(
+    repository: &mut Repository,
+    links: &Links,
+    (Query(filter), Query(paging)): (Query<Filter>, Query<Paging>),
+) -> Outcome {
     if repository.analyses().is_empty() {
-        return no_analysis();
+        return Err(no_analysis().into());
     }
     // Without a ref, the default branch is meant.
     let filter = Filter {
@@ -175,6 +155,9 @@ pub(super) async fn alerts(
                 .is_none_or(|s| Some(s.as_str()) == alert.rule.severity)
     });
     matches.sort_by_key(|alert| std::cmp::Reverse(alert.number));
-    let matches: Vec<_> = matches.iter().map(|alert| alert.json(&links)).collect();
-    listed(&matches, &paging, &links.api("code-scanning/alerts"))
+    Ok(Reply::Listed {
+        all: matches.iter().map(|alert| alert.json(links)).collect(),
+        paging,
+        address: links.api("code-scanning/alerts"),
+    })
 }

@@ -1,15 +1,15 @@
 //! Comments on issues and pull requests.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::Query;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::handle::{Id, Outcome, Reply, find};
 use super::links::{Links, bot};
-use super::response::{Paging, invalid, listed, not_found, now};
+use super::response::{Paging, invalid, now};
+use super::state::Repository;
 
 /// Characters of a body, of comments and of issues.
 pub(super) const LIMIT: usize = 65_536;
@@ -42,52 +42,48 @@ pub(super) struct Written {
     body: String,
 }
 
-/// What is wrong with the text of a comment or an issue.
-pub(super) fn refusal(resource: &str, body: &str) -> Option<Response> {
+/// Refuse a text of a comment or an issue that is too long.
+pub(super) fn check_body(resource: &str, body: &str) -> Result<(), Box<Response>> {
     // GitHub counts characters, not bytes.
-    (body.chars().count() > LIMIT).then(|| {
+    if body.chars().count() > LIMIT {
         let message = format!("body is too long (maximum is {LIMIT} characters)");
-        invalid(resource, "body", "custom", &message)
-    })
-}
-
-fn refused(written: &Written) -> Option<Response> {
-    if written.body.trim().is_empty() {
-        return Some(invalid("IssueComment", "body", "missing_field", ""));
+        return Err(invalid(resource, "body", "custom", &message).into());
     }
-    refusal("IssueComment", &written.body)
+    Ok(())
 }
 
-pub(super) async fn list(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, on)): Path<(String, String, u64)>,
-    Query(paging): Query<Paging>,
-) -> Response {
-    let repository = shared.repository();
+impl Written {
+    fn check(&self) -> Result<(), Box<Response>> {
+        if self.body.trim().is_empty() {
+            return Err(invalid("IssueComment", "body", "missing_field", "").into());
+        }
+        check_body("IssueComment", &self.body)
+    }
+}
+
+pub(super) fn list(
+    repository: &mut Repository,
+    links: &Links,
+    (Id(on), Query(paging)): (Id<u64>, Query<Paging>),
+) -> Reply {
     let matches = repository
         .comments
         .iter()
         .filter(|comment| comment.on == on);
-    let matches: Vec<_> = matches.map(|comment| comment.json(&links)).collect();
-    listed(
-        &matches,
-        &paging,
-        &links.api(&format!("issues/{on}/comments")),
-    )
+    Reply::Listed {
+        all: matches.map(|comment| comment.json(links)).collect(),
+        paging,
+        address: links.api(&format!("issues/{on}/comments")),
+    }
 }
 
 /// Any number may be a pull request's, so none is refused.
-pub(super) async fn create(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, on)): Path<(String, String, u64)>,
-    Json(written): Json<Written>,
-) -> Response {
-    if let Some(refusal) = refused(&written) {
-        return refusal;
-    }
-    let mut repository = shared.repository();
+pub(super) fn create(
+    repository: &mut Repository,
+    links: &Links,
+    (Id(on), Json(written)): (Id<u64>, Json<Written>),
+) -> Outcome {
+    written.check()?;
     let comment = Comment {
         id: repository.next_number(),
         on,
@@ -95,44 +91,24 @@ pub(super) async fn create(
         created: now(),
         updated: now(),
     };
-    let response = comment.json(&links);
+    let response = comment.json(links);
     repository.comments.push(comment);
-    repository.save();
-    (StatusCode::CREATED, Json(response)).into_response()
+    Ok(Reply::Created(response))
 }
 
-pub(super) async fn get(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, id)): Path<(String, String, u64)>,
-) -> Response {
-    let repository = shared.repository();
-    match repository.comments.iter().find(|comment| comment.id == id) {
-        Some(comment) => Json(comment.json(&links)).into_response(),
-        None => not_found(),
-    }
+pub(super) fn get(repository: &mut Repository, links: &Links, Id(id): Id<u64>) -> Outcome {
+    let comment = find(&mut repository.comments, |comment| comment.id == id)?;
+    Ok(Reply::Found(comment.json(links)))
 }
 
-pub(super) async fn update(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, id)): Path<(String, String, u64)>,
-    Json(written): Json<Written>,
-) -> Response {
-    if let Some(refusal) = refused(&written) {
-        return refusal;
-    }
-    let mut repository = shared.repository();
-    let Some(comment) = repository
-        .comments
-        .iter_mut()
-        .find(|comment| comment.id == id)
-    else {
-        return not_found();
-    };
+pub(super) fn update(
+    repository: &mut Repository,
+    links: &Links,
+    (Id(id), Json(written)): (Id<u64>, Json<Written>),
+) -> Outcome {
+    written.check()?;
+    let comment = find(&mut repository.comments, |comment| comment.id == id)?;
     comment.body = written.body;
     comment.updated = now();
-    let response = comment.json(&links);
-    repository.save();
-    Json(response).into_response()
+    Ok(Reply::Changed(comment.json(links)))
 }

@@ -1,15 +1,14 @@
 //! Deployments and their statuses.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::Query;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::handle::{Id, Outcome, Reply, find};
 use super::links::{Links, bot};
-use super::response::{Paging, listed, not_found, now};
+use super::response::{Paging, now};
+use super::state::Repository;
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Deployment {
@@ -105,13 +104,11 @@ pub(super) struct Filter {
     git_ref: Option<String>,
 }
 
-pub(super) async fn list(
-    State(shared): State<Shared>,
-    links: Links,
-    Query(filter): Query<Filter>,
-    Query(paging): Query<Paging>,
-) -> Response {
-    let repository = shared.repository();
+pub(super) fn list(
+    repository: &mut Repository,
+    links: &Links,
+    (Query(filter), Query(paging)): (Query<Filter>, Query<Paging>),
+) -> Reply {
     // The newest first.
     let matches = repository.deployments.iter().rev().filter(|deployment| {
         filter
@@ -123,90 +120,62 @@ pub(super) async fn list(
                 .as_ref()
                 .is_none_or(|git_ref| *git_ref == deployment.request.git_ref)
     });
-    let matches: Vec<_> = matches.map(|deployment| deployment.json(&links)).collect();
-    listed(&matches, &paging, &links.api("deployments"))
+    Reply::Listed {
+        all: matches.map(|deployment| deployment.json(links)).collect(),
+        paging,
+        address: links.api("deployments"),
+    }
 }
 
-pub(super) async fn create(
-    State(shared): State<Shared>,
-    links: Links,
+pub(super) fn create(
+    repository: &mut Repository,
+    links: &Links,
     Json(request): Json<Request>,
-) -> Response {
-    let mut repository = shared.repository();
+) -> Reply {
     let deployment = Deployment {
         id: repository.next_number(),
         request,
         statuses: Vec::new(),
         created: now(),
     };
-    let response = deployment.json(&links);
+    let response = deployment.json(links);
     repository.deployments.push(deployment);
-    repository.save();
-    (StatusCode::CREATED, Json(response)).into_response()
+    Reply::Created(response)
 }
 
-pub(super) async fn get(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, id)): Path<(String, String, u64)>,
-) -> Response {
-    let repository = shared.repository();
-    match repository
-        .deployments
-        .iter()
-        .find(|deployment| deployment.id == id)
-    {
-        Some(deployment) => Json(deployment.json(&links)).into_response(),
-        None => not_found(),
-    }
+pub(super) fn get(repository: &mut Repository, links: &Links, Id(id): Id<u64>) -> Outcome {
+    let deployment = find(&mut repository.deployments, |one| one.id == id)?;
+    Ok(Reply::Found(deployment.json(links)))
 }
 
-pub(super) async fn statuses(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, id)): Path<(String, String, u64)>,
-    Query(paging): Query<Paging>,
-) -> Response {
-    let repository = shared.repository();
-    let Some(of) = repository
-        .deployments
-        .iter()
-        .find(|deployment| deployment.id == id)
-    else {
-        return not_found();
-    };
-    let matches = of.statuses.iter().rev();
-    let matches: Vec<_> = matches
-        .map(|status| of.status_json(status, &links))
-        .collect();
-    listed(
-        &matches,
-        &paging,
-        &format!("{}/statuses", of.address(&links)),
-    )
+pub(super) fn statuses(
+    repository: &mut Repository,
+    links: &Links,
+    (Id(id), Query(paging)): (Id<u64>, Query<Paging>),
+) -> Outcome {
+    let deployment = find(&mut repository.deployments, |one| one.id == id)?;
+    let statuses = deployment.statuses.iter().rev();
+    Ok(Reply::Listed {
+        all: statuses
+            .map(|status| deployment.status_json(status, links))
+            .collect(),
+        paging,
+        address: format!("{}/statuses", deployment.address(links)),
+    })
 }
 
-pub(super) async fn add_status(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, id)): Path<(String, String, u64)>,
-    Json(request): Json<StatusRequest>,
-) -> Response {
-    let mut repository = shared.repository();
+pub(super) fn add_status(
+    repository: &mut Repository,
+    links: &Links,
+    (Id(id), Json(request)): (Id<u64>, Json<StatusRequest>),
+) -> Outcome {
     let status = Status {
         id: repository.next_number(),
         request,
         created: now(),
     };
-    let Some(of) = repository
-        .deployments
-        .iter_mut()
-        .find(|deployment| deployment.id == id)
-    else {
-        return not_found();
-    };
-    let response = of.status_json(&status, &links);
-    of.statuses.push(status);
-    repository.save();
-    (StatusCode::CREATED, Json(response)).into_response()
+    let deployment = find(&mut repository.deployments, |one| one.id == id)?;
+    let response = deployment.status_json(&status, links);
+    deployment.statuses.push(status);
+    Ok(Reply::Created(response))
 }

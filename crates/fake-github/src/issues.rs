@@ -1,16 +1,16 @@
 //! Issues.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::Query;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Shared;
-use super::comments::refusal;
+use super::comments::check_body;
+use super::handle::{Id, Outcome, Reply, find};
 use super::links::{Links, bot, user};
-use super::response::{Paging, invalid, listed, not_found, now};
+use super::response::{Paging, invalid, now};
+use super::state::Repository;
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Issue {
@@ -97,11 +97,11 @@ impl Written {
         }
     }
 
-    fn refusal(&self) -> Option<Response> {
+    fn check(&self) -> Result<(), Box<Response>> {
         if self.title().is_some_and(|title| title.trim().is_empty()) {
-            return Some(invalid("Issue", "title", "missing_field", ""));
+            return Err(invalid("Issue", "title", "missing_field", "").into());
         }
-        refusal("Issue", self.body.as_deref().unwrap_or_default())
+        check_body("Issue", self.body.as_deref().unwrap_or_default())
     }
 
     fn labels(&self) -> Option<Vec<String>> {
@@ -115,34 +115,32 @@ impl Written {
     }
 }
 
-pub(super) async fn list(
-    State(shared): State<Shared>,
-    links: Links,
-    Query(filter): Query<Filter>,
-    Query(paging): Query<Paging>,
-) -> Response {
-    let repository = shared.repository();
+pub(super) fn list(
+    repository: &mut Repository,
+    links: &Links,
+    (Query(filter), Query(paging)): (Query<Filter>, Query<Paging>),
+) -> Reply {
     // The newest first.
     let matches = repository
         .issues
         .iter()
         .rev()
         .filter(|issue| filter.has(issue));
-    let matches: Vec<_> = matches
-        .map(|issue| issue.json(&links, repository.comments_on(issue.number)))
-        .collect();
-    listed(&matches, &paging, &links.api("issues"))
+    Reply::Listed {
+        all: matches
+            .map(|issue| issue.json(links, repository.comments_on(issue.number)))
+            .collect(),
+        paging,
+        address: links.api("issues"),
+    }
 }
 
-pub(super) async fn create(
-    State(shared): State<Shared>,
-    links: Links,
+pub(super) fn create(
+    repository: &mut Repository,
+    links: &Links,
     Json(written): Json<Written>,
-) -> Response {
-    if let Some(refusal) = written.refusal() {
-        return refusal;
-    }
-    let mut repository = shared.repository();
+) -> Outcome {
+    written.check()?;
     let issue = Issue {
         number: repository.next_number(),
         title: written.title().unwrap_or_default(),
@@ -154,46 +152,25 @@ pub(super) async fn create(
         created: now(),
         updated: now(),
     };
-    let response = issue.json(&links, 0);
+    let response = issue.json(links, 0);
     repository.issues.push(issue);
-    repository.save();
-    (StatusCode::CREATED, Json(response)).into_response()
+    Ok(Reply::Created(response))
 }
 
-pub(super) async fn get(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, number)): Path<(String, String, u64)>,
-) -> Response {
-    let repository = shared.repository();
-    match repository
-        .issues
-        .iter()
-        .find(|issue| issue.number == number)
-    {
-        Some(issue) => Json(issue.json(&links, repository.comments_on(number))).into_response(),
-        None => not_found(),
-    }
-}
-
-pub(super) async fn update(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, number)): Path<(String, String, u64)>,
-    Json(written): Json<Written>,
-) -> Response {
-    if let Some(refusal) = written.refusal() {
-        return refusal;
-    }
-    let mut repository = shared.repository();
+pub(super) fn get(repository: &mut Repository, links: &Links, Id(number): Id<u64>) -> Outcome {
     let comments = repository.comments_on(number);
-    let Some(issue) = repository
-        .issues
-        .iter_mut()
-        .find(|issue| issue.number == number)
-    else {
-        return not_found();
-    };
+    let issue = find(&mut repository.issues, |issue| issue.number == number)?;
+    Ok(Reply::Found(issue.json(links, comments)))
+}
+
+pub(super) fn update(
+    repository: &mut Repository,
+    links: &Links,
+    (Id(number), Json(written)): (Id<u64>, Json<Written>),
+) -> Outcome {
+    written.check()?;
+    let comments = repository.comments_on(number);
+    let issue = find(&mut repository.issues, |issue| issue.number == number)?;
     if let Some(title) = written.title() {
         issue.title = title;
     }
@@ -215,7 +192,5 @@ pub(super) async fn update(
         .assignees
         .unwrap_or_else(|| std::mem::take(&mut issue.assignees));
     issue.updated = now();
-    let response = issue.json(&links, comments);
-    repository.save();
-    Json(response).into_response()
+    Ok(Reply::Changed(issue.json(links, comments)))
 }

@@ -8,6 +8,7 @@ mod alerts;
 mod code_scanning;
 mod comments;
 mod deployments;
+mod handle;
 mod issues;
 mod links;
 mod middleware;
@@ -33,6 +34,7 @@ use axum::response::Html;
 use axum::routing::{get, post};
 use serde_json::Value;
 
+use handle::handle;
 use state::Repository;
 use testkit::server::{Server, listen, start};
 use testkit::{Fault, Faults};
@@ -214,43 +216,55 @@ impl GitHub {
 // The parameters have the names of GitHub's description, so that a route identifies its operation.
 fn router(shared: &Shared) -> Router {
     let operations = Router::new()
-        .route("/code-scanning/sarifs", post(code_scanning::upload))
+        .route("/code-scanning/sarifs", post(handle(code_scanning::upload)))
         .route(
             "/code-scanning/sarifs/{sarif_id}",
-            get(code_scanning::uploaded),
+            get(handle(code_scanning::uploaded)),
         )
-        .route("/code-scanning/analyses", get(code_scanning::analyses))
+        .route(
+            "/code-scanning/analyses",
+            get(handle(code_scanning::analyses)),
+        )
         .route(
             "/code-scanning/analyses/{analysis_id}",
-            get(code_scanning::analysis),
+            get(handle(code_scanning::analysis)),
         )
-        .route("/code-scanning/alerts", get(code_scanning::alerts))
-        .route("/issues", get(issues::list).post(issues::create))
+        .route("/code-scanning/alerts", get(handle(code_scanning::alerts)))
+        .route(
+            "/issues",
+            get(handle(issues::list)).post(handle(issues::create)),
+        )
         .route(
             "/issues/{issue_number}",
-            get(issues::get).patch(issues::update),
+            get(handle(issues::get)).patch(handle(issues::update)),
         )
         .route(
             "/issues/{issue_number}/comments",
-            get(comments::list).post(comments::create),
+            get(handle(comments::list)).post(handle(comments::create)),
         )
         .route(
             "/issues/comments/{comment_id}",
-            get(comments::get).patch(comments::update),
+            get(handle(comments::get)).patch(handle(comments::update)),
         )
         .route(
             "/deployments",
-            get(deployments::list).post(deployments::create),
+            get(handle(deployments::list)).post(handle(deployments::create)),
         )
-        .route("/deployments/{deployment_id}", get(deployments::get))
+        .route(
+            "/deployments/{deployment_id}",
+            get(handle(deployments::get)),
+        )
         .route(
             "/deployments/{deployment_id}/statuses",
-            get(deployments::statuses).post(deployments::add_status),
+            get(handle(deployments::statuses)).post(handle(deployments::add_status)),
         )
-        .route("/pulls", get(pulls::list))
-        .route("/pulls/{pull_number}", get(pulls::get))
-        .route("/dependency-graph/snapshots", post(repository::snapshot))
-        .route("/", get(repository::get));
+        .route("/pulls", get(handle(pulls::list)))
+        .route("/pulls/{pull_number}", get(handle(pulls::get)))
+        .route(
+            "/dependency-graph/snapshots",
+            post(handle(repository::snapshot)),
+        )
+        .route("/", get(handle(repository::get)));
     let api = Router::new()
         .nest("/repos/{owner}/{repo}", operations)
         .layer(from_fn_with_state(shared.clone(), middleware::described))

@@ -1,15 +1,14 @@
 //! Pull requests: what a run looks up to know where its comment goes.
 
-use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::Query;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::handle::{Id, Outcome, Reply, find};
 use super::links::{Links, bot, user};
 use super::repository;
-use super::response::{Paging, listed, not_found, now, with};
+use super::response::{Paging, now, with};
+use super::state::Repository;
 
 /// A pull request of one branch of the repository onto another.
 #[derive(Clone, Serialize, Deserialize)]
@@ -102,39 +101,32 @@ impl Filter {
     }
 }
 
-pub(super) async fn list(
-    State(shared): State<Shared>,
-    links: Links,
-    Query(filter): Query<Filter>,
-    Query(paging): Query<Paging>,
-) -> Response {
-    let repository = shared.repository();
+pub(super) fn list(
+    repository: &mut Repository,
+    links: &Links,
+    (Query(filter), Query(paging)): (Query<Filter>, Query<Paging>),
+) -> Reply {
     // The newest first.
-    let matches: Vec<_> = repository
+    let matches = repository
         .pulls
         .iter()
         .rev()
-        .filter(|pull| filter.has(pull, links.owner()))
-        .map(|pull| pull.json(&links))
-        .collect();
-    listed(&matches, &paging, &links.api("pulls"))
+        .filter(|pull| filter.has(pull, links.owner()));
+    Reply::Listed {
+        all: matches.map(|pull| pull.json(links)).collect(),
+        paging,
+        address: links.api("pulls"),
+    }
 }
 
-pub(super) async fn get(
-    State(shared): State<Shared>,
-    links: Links,
-    Path((_, _, number)): Path<(String, String, u64)>,
-) -> Response {
-    let repository = shared.repository();
-    let Some(pull) = repository.pulls.iter().find(|pull| pull.number == number) else {
-        return not_found();
-    };
-    let response = pull.json(&links);
+pub(super) fn get(repository: &mut Repository, links: &Links, Id(number): Id<u64>) -> Outcome {
+    let pull = find(&mut repository.pulls, |pull| pull.number == number)?;
+    let response = pull.json(links);
     let comments = repository.comments_on(number);
     let more = json!({
         "merged": false, "mergeable": true, "rebaseable": true, "mergeable_state": "clean", "merged_by": null,
         "comments": comments, "review_comments": 0, "maintainer_can_modify": false,
         "commits": 1, "additions": 1, "deletions": 0, "changed_files": 1,
     });
-    Json(with(response, &more)).into_response()
+    Ok(Reply::Found(with(response, &more)))
 }

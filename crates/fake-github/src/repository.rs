@@ -1,14 +1,12 @@
 //! The repository itself, and what its code depends on.
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::handle::Reply;
 use super::links::{Links, user};
 use super::response::{now, with};
+use super::state::Repository;
 
 /// Addresses that are the repository's own with a suffix.
 const SUFFIXES: [(&str, &str); 37] = [
@@ -54,14 +52,10 @@ const SUFFIXES: [(&str, &str); 37] = [
     ("url", ""),
 ];
 
-pub(super) async fn get(State(shared): State<Shared>, links: Links) -> Json<Value> {
-    let open = shared
-        .repository()
-        .issues
-        .iter()
-        .filter(|issue| issue.state() == "open")
-        .count();
-    Json(json(&links, open))
+pub(super) fn get(repository: &mut Repository, links: &Links, (): ()) -> Reply {
+    let issues = repository.issues.iter();
+    let open = issues.filter(|issue| issue.state() == "open").count();
+    Reply::Found(json(links, open))
 }
 
 /// The repository with `open` open issues, the object of the API's responses.
@@ -90,12 +84,10 @@ pub(super) fn json(links: &Links, open: usize) -> Value {
     object
 }
 
-pub(super) async fn snapshot(State(shared): State<Shared>, Json(body): Json<Value>) -> Response {
-    let mut repository = shared.repository();
+pub(super) fn snapshot(repository: &mut Repository, _: &Links, Json(body): Json<Value>) -> Reply {
     let id = repository.next_number();
     repository.snapshots.push(body);
-    repository.save();
     let message = "Dependency results for the repo have been successfully updated.";
     let response = json!({"id": id, "created_at": now(), "result": "SUCCESS", "message": message});
-    (StatusCode::CREATED, Json(response)).into_response()
+    Reply::Created(response)
 }

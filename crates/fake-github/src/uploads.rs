@@ -109,7 +109,6 @@ impl Repository {
             analyses,
             polls: 0,
         });
-        self.save();
         id
     }
 
