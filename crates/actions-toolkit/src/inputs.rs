@@ -14,7 +14,7 @@ use crate::{Action, BadInput, Env, Input, Log};
 pub use declare::{InputSet, kebab_case};
 pub use value::{Age, GitHubToken, List, OrNone, Parsed, Scope, Timeout, Value, invalid_choice};
 
-/// The values of a step's inputs, checked against the declaration of the action: known names, and what is required.
+/// The texts of a step's inputs, whose names the action declares.
 #[derive(Debug)]
 pub struct Inputs {
     declared: Vec<Input>,
@@ -30,8 +30,7 @@ impl Inputs {
     /// Read the inputs of `action` from command-line `args` (without the program's name) and `env`.
     ///
     /// # Errors
-    /// [`BadInput`] on an input that the action does not have, an option without a value, or a
-    /// required input that is absent or empty.
+    /// [`BadInput`] on an input that the action does not have, or an option without a value.
     pub fn read(action: &'static Action, args: &[String], env: &Env) -> Result<Self, BadInput> {
         let declared = (action.inputs)();
         let mut values = BTreeMap::new();
@@ -72,10 +71,6 @@ impl Inputs {
             if !is_set {
                 match input.default {
                     Some(value) => drop(values.insert(input.name, value.to_owned())),
-                    None if input.required => {
-                        let problem = format!("is required ({})", input.help);
-                        return Err(BadInput::new(input.name, problem));
-                    }
                     None => drop(values.remove(input.name)),
                 }
             }
@@ -92,12 +87,13 @@ impl Inputs {
         }
     }
 
+    fn input(&self, name: &str) -> Option<&Input> {
+        self.declared.iter().find(|input| input.name == name)
+    }
+
     // Without the blanks around it; `None` when it is absent or empty.
     fn text(&self, name: &str) -> Option<&str> {
-        debug_assert!(
-            self.declared.iter().any(|input| input.name == name),
-            "`{name}` is not declared"
-        );
+        debug_assert!(self.input(name).is_some(), "`{name}` is not declared");
         self.values
             .get(name)
             .map(|value| value.trim())
@@ -107,13 +103,16 @@ impl Inputs {
     /// The value of `name` by its type.
     ///
     /// # Errors
-    /// [`BadInput`] with the message of the type.
+    /// [`BadInput`] with the message of the type, or when the input is required and absent.
     pub fn value<T: Value>(&self, name: &'static str, scope: &Scope<'_>) -> Result<T, BadInput> {
-        let bad = |problem| BadInput::new(name, problem);
-        match self.text(name) {
-            Some(text) => T::parse(text, &scope.at(name)).map_err(bad),
-            None => T::absent().ok_or_else(|| bad("is required".to_owned())),
-        }
+        let value = match self.text(name) {
+            Some(text) => T::parse(text, &scope.at(name)),
+            None => T::absent().ok_or_else(|| {
+                let help = self.input(name).map_or("", |input| input.help);
+                format!("is required ({help})")
+            }),
+        };
+        value.map_err(|problem| BadInput::new(name, problem))
     }
 }
 

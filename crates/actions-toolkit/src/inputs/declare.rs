@@ -154,7 +154,7 @@ macro_rules! inputs {
             help: concat!($($help),+).trim_ascii_start(),
             topic: $topic,
             default,
-            required: default.is_none() && !<$ty as $crate::Value>::OPTIONAL,
+            required: default.is_none() && <$ty as $crate::Value>::absent().is_none(),
             secret: <$ty as $crate::Value>::SECRET,
             workflow_default: <$ty as $crate::Value>::WORKFLOW_DEFAULT,
         }

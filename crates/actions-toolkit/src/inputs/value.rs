@@ -37,8 +37,6 @@ pub trait Value: Sized {
     const SECRET: bool = false;
     /// A default that only the runner can resolve.
     const WORKFLOW_DEFAULT: Option<&'static str> = None;
-    /// Whether the input may be absent although it has no default.
-    const OPTIONAL: bool = false;
     /// Every text that is allowed, if they can be listed.
     const CHOICES: &'static [&'static str] = &[];
 
@@ -48,7 +46,7 @@ pub trait Value: Sized {
     /// With what is wrong and what would be right; the name of the input is added.
     fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, String>;
 
-    /// The value of an input that is absent and has no default.
+    /// The value of an input that is absent and has no default; an input without one is required.
     fn absent() -> Option<Self> {
         None
     }
@@ -154,7 +152,6 @@ impl Value for WorkspacePath {
 impl<T: Value> Value for Option<T> {
     const SECRET: bool = T::SECRET;
     const WORKFLOW_DEFAULT: Option<&'static str> = T::WORKFLOW_DEFAULT;
-    const OPTIONAL: bool = true;
 
     fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, String> {
         T::parse(text, scope).map(Some)
@@ -168,7 +165,6 @@ impl<T: Value> Value for Option<T> {
 /// One per line; blank lines are ignored.
 impl<T: Value> Value for Vec<T> {
     const SECRET: bool = T::SECRET;
-    const OPTIONAL: bool = true;
 
     fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, String> {
         parts(text.split('\n'), scope)
@@ -185,7 +181,6 @@ pub struct List<T>(pub Vec<T>);
 
 impl<T: Value> Value for List<T> {
     const SECRET: bool = T::SECRET;
-    const OPTIONAL: bool = true;
 
     fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, String> {
         parts(text.split([',', '\n']), scope).map(Self)

@@ -9,7 +9,6 @@ pub(crate) struct SecretLines(pub(crate) BuildSecrets);
 
 impl Value for SecretLines {
     const SECRET: bool = true;
-    const OPTIONAL: bool = true;
 
     fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, String> {
         let mut pairs: Vec<(String, Vec<u8>)> = Vec::new();
