@@ -196,7 +196,7 @@ async fn until_healthy(
     let mut healthy = 0;
     let mut since = Duration::ZERO;
     loop {
-        if let Some(code) = container.ended().await? {
+        if let Some(code) = container.exit_code().await? {
             let when = if healthy > 0 {
                 "right after its first response"
             } else {

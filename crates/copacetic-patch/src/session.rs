@@ -149,7 +149,7 @@ impl<'a> Session<'a> {
             };
             if self.docker.inspect(tooling).await?.is_none() {
                 // BuildKit compares full names.
-                return Ok(Some(tooling.in_full()));
+                return Ok(Some(tooling.normalized()));
             }
             let served = self.local.add_saved(&self.docker, tooling, TOOLING).await?;
             anyhow::Ok(Some(served.to_string()))

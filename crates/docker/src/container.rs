@@ -2,64 +2,29 @@
 
 mod exec;
 mod files;
+mod log;
+mod spec;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptionsBuilder,
-    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder, WaitContainerOptions,
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder, WaitContainerOptions,
 };
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use futures_util::{Stream, StreamExt as _};
 
 use crate::{Docker, RUN_LABEL};
 
 pub use exec::{ExecOutput, ExecStream};
+pub use spec::ContainerSpec;
 
 /// How long a clean-up waits for containers that are being created.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// A container to create.
-#[derive(Debug, Clone, Default)]
-pub struct ContainerSpec {
-    /// The image, by name or id.
-    pub image: String,
-    /// The command, unless the image's is used.
-    pub cmd: Vec<String>,
-    /// The entry point, unless the image's is used.
-    pub entrypoint: Vec<String>,
-    /// Environment, as `NAME=value`.
-    pub env: Vec<String>,
-    /// `bridge` (the default), `none`, `host` or `container:<id>`.
-    pub network: Option<String>,
-    /// Whether the root file system is read-only.
-    pub read_only: bool,
-    /// Directories in memory.
-    pub tmpfs: Vec<String>,
-    /// Directories with an anonymous volume, which is removed with the container.
-    pub volumes: Vec<String>,
-    /// Bind mounts, as `source:target[:ro]`.
-    pub binds: Vec<String>,
-    /// Capabilities to drop.
-    pub cap_drop: Vec<String>,
-    /// Capabilities to add.
-    pub cap_add: Vec<String>,
-    /// Security options, as `docker run --security-opt`.
-    pub security_opt: Vec<String>,
-    /// Whether paths of `/proc` and `/sys` that Docker hides are shown (`systempaths=unconfined`).
-    pub show_system_paths: bool,
-    /// Memory limit in bytes.
-    pub memory: Option<i64>,
-    /// Maximum number of processes.
-    pub pids_limit: Option<i64>,
-    /// The value of [`RUN_LABEL`].
-    pub run: String,
-}
+const CANCELED_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A container that was started here.
 ///
@@ -78,57 +43,24 @@ impl Docker {
     /// # Errors
     /// When Docker refuses; no container is left then.
     pub async fn start(&self, spec: &ContainerSpec) -> anyhow::Result<Container> {
-        let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
-        let host = HostConfig {
-            network_mode: spec.network.clone(),
-            readonly_rootfs: Some(spec.read_only),
-            tmpfs: Some(
-                spec.tmpfs
-                    .iter()
-                    .map(|path| (path.clone(), String::new()))
-                    .collect(),
-            ),
-            binds: some(&spec.binds),
-            cap_drop: some(&spec.cap_drop),
-            cap_add: some(&spec.cap_add),
-            security_opt: some(&spec.security_opt),
-            masked_paths: spec.show_system_paths.then(Vec::new),
-            readonly_paths: spec.show_system_paths.then(Vec::new),
-            memory: spec.memory,
-            pids_limit: spec.pids_limit,
-            ..Default::default()
-        };
-        let body = ContainerCreateBody {
-            image: Some(spec.image.clone()),
-            cmd: some(&spec.cmd),
-            entrypoint: some(&spec.entrypoint),
-            env: some(&spec.env),
-            volumes: some(&spec.volumes),
-            labels: Some(HashMap::from([(RUN_LABEL.to_owned(), spec.run.clone())])),
-            host_config: Some(host),
-            ..Default::default()
-        };
         // Docker carries out a request even if its client disconnects: a canceled one continues in its own task,
         // and `remove_run` waits for it.
         let making = Arc::clone(&self.making).read_owned().await;
         let docker = self.clone();
-        let image = spec.image.clone();
+        let spec = spec.clone();
         let start = async move {
             let _making = making;
-            docker.create_and_start(&image, body).await
+            docker.create_and_start(&spec).await
         };
         let started = tokio::spawn(start).await;
         started.context("failed to start a container")?
     }
 
-    async fn create_and_start(
-        &self,
-        image: &str,
-        body: ContainerCreateBody,
-    ) -> anyhow::Result<Container> {
+    async fn create_and_start(&self, spec: &ContainerSpec) -> anyhow::Result<Container> {
+        let image = &spec.image;
         let made = self
             .api
-            .create_container(None::<CreateContainerOptions>, body)
+            .create_container(None::<CreateContainerOptions>, spec.body())
             .await
             .with_context(|| format!("failed to create a container of `{image}`"))?;
         let container = Container {
@@ -146,15 +78,15 @@ impl Docker {
         Ok(container)
     }
 
-    /// Wait for canceled requests that create containers or images, at most three seconds.
-    pub async fn settled(&self) {
+    // For canceled requests that create containers or images, at most three seconds.
+    async fn wait_for_canceled(&self) {
         // A clean-up has little time: what takes longer than this would be left in any case.
-        let _ = tokio::time::timeout(SETTLE_TIMEOUT, self.making.write()).await;
+        let _ = tokio::time::timeout(CANCELED_TIMEOUT, self.making.write()).await;
     }
 
     /// Remove every container of the run `run`, also one that is being created.
     pub async fn remove_run(&self, run: &str) {
-        self.settled().await;
+        self.wait_for_canceled().await;
         let filters = HashMap::from([("label", vec![format!("{RUN_LABEL}={run}")])]);
         let options = ListContainersOptionsBuilder::default()
             .all(true)
@@ -174,35 +106,6 @@ impl Docker {
 }
 
 impl Container {
-    /// The lines of its log, both streams, until it exits.
-    pub fn logs(&self) -> impl Stream<Item = anyhow::Result<String>> + '_ {
-        let options = LogsOptionsBuilder::default()
-            .stdout(true)
-            .stderr(true)
-            .follow(true)
-            .build();
-        let chunks = self.docker.api.logs(&self.id, Some(options));
-        lines(chunks.map(|chunk| {
-            Ok(chunk
-                .context("failed to read a container's log")?
-                .into_bytes())
-        }))
-    }
-
-    /// The last `count` lines of its log.
-    pub async fn log_tail(&self, count: usize) -> Vec<String> {
-        let options = LogsOptionsBuilder::default()
-            .stdout(true)
-            .stderr(true)
-            .tail(&count.to_string())
-            .build();
-        let chunks = self.docker.api.logs(&self.id, Some(options));
-        lines(chunks.map(|chunk| Ok(chunk?.into_bytes())))
-            .filter_map(|line| async { line.ok() })
-            .collect()
-            .await
-    }
-
     /// Wait until it exits, and return its exit code.
     ///
     /// # Errors
@@ -224,7 +127,7 @@ impl Container {
     ///
     /// # Errors
     /// When Docker does not respond.
-    pub async fn ended(&self) -> anyhow::Result<Option<i64>> {
+    pub async fn exit_code(&self) -> anyhow::Result<Option<i64>> {
         let state = self.inspect().await?.state.unwrap_or_default();
         Ok((state.running != Some(true)).then(|| state.exit_code.unwrap_or_default()))
     }
@@ -297,34 +200,4 @@ impl Container {
             .remove_container(&self.id, Some(options))
             .await;
     }
-}
-
-fn lines(
-    chunks: impl Stream<Item = anyhow::Result<bytes::Bytes>>,
-) -> impl Stream<Item = anyhow::Result<String>> {
-    let chunks = Box::pin(chunks);
-    futures_util::stream::unfold(
-        (chunks, Vec::new(), false),
-        |(mut chunks, mut buffer, mut end)| async move {
-            loop {
-                if let Some(at) = buffer.iter().position(|b| *b == b'\n') {
-                    let line: Vec<u8> = buffer.drain(..=at).collect();
-                    let line = String::from_utf8_lossy(&line)
-                        .trim_end_matches(['\n', '\r'])
-                        .to_owned();
-                    return Some((Ok(line), (chunks, buffer, end)));
-                }
-                if end {
-                    let rest = String::from_utf8_lossy(&buffer).into_owned();
-                    buffer.clear();
-                    return (!rest.is_empty()).then_some((Ok(rest), (chunks, buffer, end)));
-                }
-                match chunks.next().await {
-                    Some(Ok(chunk)) => buffer.extend(chunk),
-                    Some(Err(e)) => return Some((Err(e), (chunks, Vec::new(), true))),
-                    None => end = true,
-                }
-            }
-        },
-    )
 }

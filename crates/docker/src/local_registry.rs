@@ -165,7 +165,11 @@ impl LocalRegistry {
     ///
     /// # Errors
     /// When it can't be serialized.
-    pub fn put(&self, reference: &ImageRef, manifest: &oci::Manifest) -> anyhow::Result<Digest> {
+    pub fn put_manifest(
+        &self,
+        reference: &ImageRef,
+        manifest: &oci::Manifest,
+    ) -> anyhow::Result<Digest> {
         let bytes = Bytes::from(manifest.bytes()?);
         let digest = Digest::sha256(&bytes);
         let stored = Stored {
@@ -211,7 +215,7 @@ impl LocalRegistry {
     }
 
     /// Why an upload could not be stored: the client that pushed saw only a status.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn upload_error(&self) -> Option<String> {
         self.shared.content().upload_error.clone()
     }
 
@@ -225,14 +229,6 @@ impl LocalRegistry {
                 ..
             }) => registry.blob_bytes(&repository, digest).await,
             None => bail!("the image has no blob `{digest}`"),
-        }
-    }
-
-    /// The file of the blob `digest`, if it came from here or Docker and not from a registry.
-    pub fn file_of(&self, digest: &str) -> Option<PathBuf> {
-        match self.shared.content().blobs.get(digest) {
-            Some(Blob::File(path)) => Some(path.clone()),
-            _ => None,
         }
     }
 

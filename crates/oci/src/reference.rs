@@ -112,7 +112,7 @@ impl ImageRef {
 
     /// The normalized name: `debian` and `docker.io/library/debian:latest` are the same image
     /// (github.com/distribution/reference, `ParseDockerRef`).
-    pub fn in_full(&self) -> String {
+    pub fn normalized(&self) -> String {
         let path = &self.path;
         let repository = match self.registry() {
             Some(host) if !matches!(host, "docker.io" | "index.docker.io") => {

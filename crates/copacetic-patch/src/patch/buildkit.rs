@@ -83,7 +83,7 @@ impl BuildKit {
     /// How it exited, if it did.
     pub(crate) async fn exit(&self) -> Option<String> {
         // If Docker does not answer, BuildKit is not to blame.
-        let code = self.container.ended().await.ok()??;
+        let code = self.container.exit_code().await.ok()??;
         let killed = if code == KILLED {
             ": it was killed, most often for lack of memory"
         } else {
@@ -108,7 +108,7 @@ async fn ready(container: &Container) -> anyhow::Result<()> {
         if workers.as_ref().is_ok_and(|done| done.code == 0) {
             return Ok(());
         }
-        let exited = container.ended().await?.is_some();
+        let exited = container.exit_code().await?.is_some();
         if exited || started.elapsed() > READY_TIMEOUT {
             let output = container.log_tail(5).await.join("; ");
             bail!("BuildKit did not start: {output}; set `buildkit-address` to use another one");

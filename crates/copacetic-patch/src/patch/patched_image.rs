@@ -60,7 +60,7 @@ impl PatchedImage {
         manifest.config = oci::Descriptor::new(oci::CONFIG, &digest, config.len() as u64);
         manifest.annotations.extend(lineage.annotations());
         let name = served.with_tag(STAGED)?;
-        local.put(&name, &manifest)?;
+        local.put_manifest(&name, &manifest)?;
         let image = local.image(&name).await?;
         Ok(Self {
             skipped,
@@ -120,7 +120,7 @@ async fn update(
         if let Some(exit) = session.buildkit_exit().await {
             return Err(failed(BTreeMap::new(), exit));
         }
-        if let Some(error) = session.local.trouble() {
+        if let Some(error) = session.local.upload_error() {
             return Err(anyhow!(error).context("failed to store Copa's image"));
         }
         // A glitch of the machine or of the package archive, for all that is known.

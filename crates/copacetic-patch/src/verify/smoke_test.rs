@@ -120,7 +120,7 @@ impl SmokeTest {
         let check: Vec<_> = check.iter().map(String::as_str).collect();
         let started = Instant::now();
         loop {
-            match container.ended().await? {
+            match container.exit_code().await? {
                 // A container that exits when its work is done has no health to check.
                 Some(0) => return Ok(None),
                 Some(code) => {

@@ -78,7 +78,7 @@ impl LocalRegistry {
                 .blobs
                 .extend(blobs.map(|(digest, path)| (digest, Blob::File(path))));
             let reference = self.reference_for(space, image)?;
-            self.put(&reference, &saved.manifest)?;
+            self.put_manifest(&reference, &saved.manifest)?;
             served.push(reference);
         }
         Ok(served)
@@ -163,7 +163,7 @@ impl Entry {
         let tags = self.repo_tags.iter().flatten();
         let mut tags = tags.filter_map(|tag| tag.parse::<ImageRef>().ok());
         // Docker writes the short form, whichever was requested.
-        tags.any(|tag| tag.in_full() == name.in_full())
+        tags.any(|tag| tag.normalized() == name.normalized())
     }
 }
 

@@ -102,6 +102,6 @@ fn normalized_names() {
     ];
     for (input, full) in table {
         let image: ImageRef = input.parse().unwrap();
-        assert_eq!(image.in_full(), full);
+        assert_eq!(image.normalized(), full);
     }
 }
