@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use actions_toolkit::BadInput;
+use actions_toolkit::{BadInput, Workspace, WorkspacePath};
 use oci::ImageRef;
 use serde_json::Value;
 
@@ -22,30 +22,29 @@ impl Manifests {
     /// What kustomize `rendered` replaces its directory. Objects without a namespace get
     /// `namespace`.
     pub(crate) fn read(
-        workspace: &Path,
-        paths: &[PathBuf],
+        workspace: &Workspace,
+        paths: &[WorkspacePath],
         rendered: &[Rendered],
         namespace: Option<&str>,
     ) -> Result<Self, BadInput> {
         let bad = |problem: String| BadInput::new("manifests", problem);
         let mut objects = Vec::new();
         for path in paths {
-            let shown = |path: &Path| {
-                let path = path.strip_prefix(workspace).unwrap_or(path);
-                path.display().to_string()
-            };
             let mut texts = Vec::new();
             if let Some(rendered) = rendered.iter().find(|r| r.directory == *path) {
-                texts.push((shown(path), rendered.yaml.clone()));
+                texts.push((path.relative().to_owned(), rendered.yaml.clone()));
             } else {
-                let cannot = |path: &Path, e| bad(format!("`{}` cannot be read: {e}", shown(path)));
-                for file in files(path).map_err(|e| cannot(path, e))? {
-                    let text = std::fs::read_to_string(&file).map_err(|e| cannot(&file, e))?;
-                    texts.push((shown(&file), text));
+                let unreadable = |name: &str, e| bad(format!("`{name}` cannot be read: {e}"));
+                let files = files(&path.absolute());
+                for file in files.map_err(|e| unreadable(path.relative(), e))? {
+                    let name = workspace.relative(&file);
+                    let name = name.unwrap_or_else(|| file.display().to_string());
+                    let text = std::fs::read_to_string(&file).map_err(|e| unreadable(&name, e))?;
+                    texts.push((name, text));
                 }
             }
             if texts.is_empty() {
-                return Err(bad(format!("no manifests in `{}`", shown(path))));
+                return Err(bad(format!("no manifests in `{}`", path.relative())));
             }
             for (name, text) in texts {
                 let documents =

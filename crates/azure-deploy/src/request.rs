@@ -124,14 +124,8 @@ async fn manifests(
     for path in paths {
         path.existing()?;
     }
-    let paths: Vec<_> = paths.iter().map(WorkspacePath::absolute).collect();
-    let rendered = kustomize::render(ctx, workspace.root(), &paths).await?;
-    Ok(Manifests::read(
-        workspace.root(),
-        &paths,
-        &rendered,
-        namespace,
-    )?)
+    let rendered = kustomize::render(ctx, paths).await?;
+    Ok(Manifests::read(&workspace, paths, &rendered, namespace)?)
 }
 
 impl Value for TaggedImage {

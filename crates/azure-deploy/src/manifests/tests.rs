@@ -3,13 +3,9 @@ use super::*;
 fn read(text: &str, namespace: Option<&str>) -> Result<Manifests, String> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("app.yaml"), text).unwrap();
-    Manifests::read(
-        directory.path(),
-        &[directory.path().to_owned()],
-        &[],
-        namespace,
-    )
-    .map_err(|e| e.to_string())
+    let workspace = Workspace::new(directory.path());
+    let paths = [workspace.path("manifests", ".").unwrap()];
+    Manifests::read(&workspace, &paths, &[], namespace).map_err(|e| e.to_string())
 }
 
 fn labels(manifests: &Manifests) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! Directories that kustomize renders.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context};
+use actions_toolkit::{BadInput, Context, WorkspacePath};
 use tool::Tool;
 
 /// The names that kustomize looks for (kustomize/api/konfig, `RecognizedKustomizationFileNames`).
@@ -15,38 +15,29 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Rendered {
     /// The directory of the kustomization.
-    pub(crate) directory: PathBuf,
+    pub(crate) directory: WorkspacePath,
     /// Its objects, as YAML.
     pub(crate) yaml: String,
 }
 
-/// Whether kustomize renders `directory`.
-pub(crate) fn is_kustomization(directory: &Path) -> bool {
-    NAMES.iter().any(|name| directory.join(name).is_file())
-}
-
-/// Render those of `directories` that have a kustomization. With the standard load restrictions, and without
+/// Render those of `paths` that are directories with a kustomization. With the standard load restrictions, and without
 /// plugins: no program is run, and no file outside the directory's own bases is read.
 ///
 /// # Errors
 /// [`BadInput`] with the message of kustomize.
 pub(crate) async fn render(
     ctx: &Context,
-    workspace: &Path,
-    directories: &[PathBuf],
+    paths: &[WorkspacePath],
 ) -> anyhow::Result<Vec<Rendered>> {
     let mut rendered = Vec::new();
-    for directory in directories
-        .iter()
-        .filter(|directory| is_kustomization(directory))
-    {
-        let shown = directory
-            .strip_prefix(workspace)
-            .unwrap_or(directory)
-            .display();
+    for directory in paths {
+        let (absolute, shown) = (directory.absolute(), directory.relative());
+        if !is_kustomization(&absolute) {
+            continue;
+        }
         let done = Tool::new("kustomize", ctx.env())
             .arg("build")
-            .arg(directory)
+            .arg(&absolute)
             .timeout(TIMEOUT)
             .capture(ctx.log(), &format!("kustomize build {shown}"))
             .await?;
@@ -71,4 +62,9 @@ pub(crate) async fn render(
         });
     }
     Ok(rendered)
+}
+
+// Whether kustomize renders `directory`.
+fn is_kustomization(directory: &Path) -> bool {
+    NAMES.iter().any(|name| directory.join(name).is_file())
 }
