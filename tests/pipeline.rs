@@ -1,9 +1,10 @@
 //! Code → Build → Scan → Patch → Push → Deploy → Serve, for real.
 
-use std::process::Output;
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use pipeline_tests::{changed, pipeline, root};
+use pipeline_tests::{changed, pipeline, program, root};
 use serde_json::Value;
 
 /// The application's address, after the pipeline has run once. A failure is not retried.
@@ -151,4 +152,46 @@ fn a_commit_that_fails_only_in_the_cluster_is_rolled_back_and_red() {
         "{log}"
     );
     assert_eq!(commit(), before);
+}
+
+#[test]
+#[ignore = "real: needs the local stack, and crane"]
+fn the_deployed_image_is_whole_judged_by_crane() {
+    let facts: Value = serde_json::from_str(&get(&format!("{}/version", served()))).expect("JSON");
+    let digest = facts["digest"].as_str().expect("a digest");
+    let config = tempfile::tempdir().expect("a temporary directory");
+    let state = std::env::var("SEAWORTHY_STATE").expect("the state of the stack");
+    let password = Command::new(program("local-services"))
+        .arg("registry-password")
+        .output()
+        .expect("local-services starts");
+    let crane = |args: &[&str]| {
+        let mut crane = Command::new("crane")
+            .args(args)
+            .env("DOCKER_CONFIG", config.path())
+            .env("SSL_CERT_FILE", format!("{state}/tls/ca.crt"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("crane starts");
+        let mut stdin = crane.stdin.take().expect("a pipe");
+        stdin.write_all(&password.stdout).expect("the password");
+        drop(stdin);
+        let done = crane.wait_with_output().expect("crane exits");
+        assert!(done.status.success(), "{}", text(&done));
+    };
+    let user = "00000000-0000-0000-0000-000000000000";
+    let registry = "seaworthy.azurecr.io";
+    crane(&[
+        "auth",
+        "login",
+        registry,
+        "--username",
+        user,
+        "--password-stdin",
+    ]);
+    // Every layer has the digest and the size of the manifest, and the content that the configuration names.
+    let image = format!("{registry}/flask-app@{digest}");
+    crane(&["validate", "--remote", &image]);
 }

@@ -25,7 +25,7 @@ for name; do
     else
         echo "$name: building from its Go module"
         # The flags of one tool are next to its module.
-        (cd "$modules/$name" && . ./build.env && export GOEXPERIMENT CGO_ENABLED=0 GOFLAGS=-mod=readonly \
-            && go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o "$out/$name" "$PACKAGE")
+        (cd "$modules/$name" && . ../compiler.env && . ./build.env && export GOEXPERIMENT CGO_ENABLED=0 GOFLAGS=-mod=readonly \
+            && go build -trimpath -buildvcs=false "-gcflags=$GCFLAGS" -ldflags "$LDFLAGS" -o "$out/$name" "$PACKAGE")
     fi
 done

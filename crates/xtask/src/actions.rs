@@ -13,17 +13,18 @@ const START: &str = "# generated: the stages of actions/actions.txt, by `cargo x
 const END: &str = "# end\n";
 
 /// The actions, in the order in which their images are built.
-pub(crate) static ACTIONS: LazyLock<Vec<Action>> =
+pub static ACTIONS: LazyLock<Vec<Action>> =
     LazyLock::new(|| LIST.lines().filter_map(Action::parse).collect());
 
 /// A line of the list.
 #[derive(Debug)]
-pub(crate) struct Action {
-    pub(crate) name: &'static str,
+pub struct Action {
+    /// Of its crate, its directory and its image.
+    pub name: &'static str,
     /// The programs in its image in addition to its own.
-    pub(crate) tools: Vec<&'static str>,
+    pub tools: Vec<&'static str>,
     /// Images of other actions that it gets by digest: the build argument, and the action.
-    pub(crate) images: Vec<(&'static str, &'static str)>,
+    pub images: Vec<(&'static str, &'static str)>,
 }
 
 impl Action {
@@ -67,7 +68,7 @@ impl Action {
 }
 
 /// The tools of all actions, each once.
-pub(crate) fn tools() -> Vec<&'static str> {
+pub fn tools() -> Vec<&'static str> {
     let mut tools: Vec<_> = ACTIONS.iter().flat_map(|action| &action.tools).collect();
     tools.sort();
     tools.dedup();

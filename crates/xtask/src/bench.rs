@@ -7,15 +7,15 @@ mod ci;
 mod copacetic_patch;
 mod pipeline;
 mod process;
-mod release;
 mod trivy_scan;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
-use crate::paths;
 use crate::setup::command::{command, succeeds};
+use crate::setup::timings;
+use crate::{paths, progress};
 
 /// Run the benchmark `name`.
 ///
@@ -28,10 +28,25 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
         "ci" => ci::run(),
         "copacetic-patch" => copacetic_patch::run(),
         "pipeline" => pipeline::run(),
-        "release" => release::run(),
+        "release" => {
+            let bench = ["release", "bench"];
+            let program = std::env::current_exe().context("failed to find this program")?;
+            let status = command(&program.to_string_lossy(), bench).status()?;
+            ensure!(status.success(), "the benchmark failed ({status})");
+            Ok(())
+        }
+        "setup" => {
+            let table = timings::table_of_records();
+            ensure!(
+                !table.is_empty(),
+                "nothing is recorded; run `cargo xtask pipeline` first"
+            );
+            progress::line(table);
+            Ok(())
+        }
         "trivy-scan" => trivy_scan::run(),
         _ => bail!(
-            "invalid benchmark `{name}`; expected one of `app`, `azure-deploy`, `ci`, `copacetic-patch`, `pipeline`, `release`, `trivy-scan`"
+            "invalid benchmark `{name}`; expected one of `app`, `azure-deploy`, `ci`, `copacetic-patch`, `pipeline`, `release`, `setup`, `trivy-scan`"
         ),
     }
 }
@@ -60,14 +75,18 @@ fn path_with_buildkit() -> anyhow::Result<String> {
         .context("no `docker` in `PATH` builds with BuildKit; install its plug-in buildx")
 }
 
-fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+/// How long `work` takes.
+///
+/// # Errors
+/// Those of `work`.
+pub fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
     let started = Instant::now();
     work()?;
     Ok(started.elapsed())
 }
 
 /// The middle one of `times`.
-fn median(mut times: Vec<Duration>) -> Duration {
+pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }

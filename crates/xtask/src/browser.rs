@@ -4,7 +4,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
+use crate::setup::builds::PIPELINE;
 use crate::setup::command::{command, output, run, succeeds};
+use crate::stack::RUN_LABEL;
 use crate::{paths, progress};
 
 /// What a deployment reports about itself.
@@ -34,7 +36,7 @@ impl Application {
     pub(crate) fn start(image: &str, options: &[&str]) -> anyhow::Result<Self> {
         let mut start = command("docker", ["run", "--detach", "--read-only", "--tmpfs=/tmp"]);
         start.args(["--cap-drop=ALL", "--security-opt=no-new-privileges"]);
-        start.arg(format!("--label={}=page", docker::RUN_LABEL));
+        start.arg(format!("--label={RUN_LABEL}=page"));
         start.args(["--publish=127.0.0.1::8000"]).args(options);
         let id = output(start.arg(image))?.trim().to_owned();
         let mut started = Self {
@@ -149,7 +151,7 @@ pub(crate) fn tests(
 /// When a test of the page fails.
 pub(crate) fn screenshot() -> anyhow::Result<()> {
     const IMAGE: &str = "seaworthy/flask-app:browser";
-    crate::stack::up()?;
+    crate::stack::up(PIPELINE)?;
     let path = paths::root().join("docs/release-board.png");
     progress::step("building the application", || build(IMAGE))?;
     progress::step("taking the picture", || {

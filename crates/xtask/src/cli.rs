@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::pipeline::Trigger;
-use crate::{bench, browser, pipeline, progress, release, stack, test};
+use crate::setup::builds::{CHECKS, PIPELINE};
+use crate::setup::timings;
+use crate::test::Tests;
+use crate::{bench, browser, paths, pipeline, progress, stack, test};
 
 /// Build, test and run the pipeline on one machine.
 #[derive(Parser)]
@@ -36,9 +39,15 @@ enum Command {
     },
     /// Run every check and test.
     Test {
+        /// Only the lints and tests of this crate that need neither Docker nor another crate's tests.
+        #[arg(conflicts_with_all = ["fast", "judges"])]
+        name: Option<String>,
         /// Only what does not need Docker.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "judges")]
         fast: bool,
+        /// Also what other projects' programs judge that take long to build.
+        #[arg(long)]
+        judges: bool,
     },
     /// Write what is generated: parts of each `action.yml` and README, and of `Dockerfile.action`.
     Generate,
@@ -52,10 +61,12 @@ enum Command {
         /// Which one.
         name: String,
     },
-    /// The steps of a release.
+    /// The steps of a release; `help` lists them.
+    #[command(disable_help_flag = true)]
     Release {
-        #[command(subcommand)]
-        step: release::Step,
+        /// The step, and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// Take the screenshot of the application's page that the README shows.
     Screenshot,
@@ -74,13 +85,13 @@ enum Command {
         /// The part; without it, the parts are listed.
         name: Option<String>,
     },
-    /// The fake GitHub and Azure, in the foreground.
-    #[command(hide = true)]
-    Serve,
 }
 
 /// Run the command of the arguments.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
+    // What the caller holds open, a lock for example, is not for processes that outlive this one.
+    close_fds::set_fds_cloexec(3, &[]);
+    timings::record_own_compilation();
     let outcome = match Cli::parse().command {
         Command::Pipeline { source } => pipeline::run(&source.unwrap_or_else(crate::paths::root)),
         Command::Workflow { path, event, job } => {
@@ -88,23 +99,66 @@ pub(crate) fn main() -> ExitCode {
             let trigger = job.iter().fold(trigger, |trigger, job| trigger.job(job));
             pipeline::workflow(trigger, &crate::paths::root()).map(drop)
         }
-        Command::Test { fast } => return test::run(fast),
+        Command::Test { name, fast, judges } => {
+            return test::run(&match name {
+                Some(name) => Tests::OfCrate(name),
+                None if fast => Tests::Fast,
+                None if judges => Tests::Judged,
+                None => Tests::Every,
+            });
+        }
         Command::Generate => crate::generate::write(),
         Command::Words { paths } => test::words::check(&paths),
         Command::Bench { name } => bench::run(&name),
-        Command::Release { step } => release::run(step),
+        Command::Release { args } => return release(&args),
         Command::Screenshot => browser::screenshot(),
         // The tools that only a run needs are built too, so that the run need not wait for them.
-        Command::Up => stack::up().and_then(|stack| stack.builds.finish()),
+        Command::Up => up(),
         Command::Down { purge } => stack::down(purge),
-        Command::Status => stack::status(),
+        Command::Status => status(),
         Command::Logs { name } => stack::logs(name.as_deref()),
-        Command::Serve => stack::serve(),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    progress::exit_code(&outcome)
+}
+
+fn status() -> anyhow::Result<()> {
+    stack::status()?;
+    let table = timings::table_of_records();
+    if !table.is_empty() {
+        progress::line(format!("\n{table}"));
+    }
+    Ok(())
+}
+
+fn up() -> anyhow::Result<()> {
+    let stack = stack::up(&[PIPELINE, CHECKS].concat())?;
+    stack.builds.finish()
+}
+
+// Its program has dependencies that the other commands need not wait for.
+fn release(args: &[String]) -> ExitCode {
+    let run = [
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "release",
+        "--manifest-path",
+    ];
+    let mut release = std::process::Command::new("cargo");
+    release
+        .args(run)
+        .arg(paths::root().join("Cargo.toml"))
+        .arg("--")
+        .args(args);
+    let status = release.status();
+    match status {
+        Ok(status) => status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .map_or(ExitCode::FAILURE, ExitCode::from),
         Err(e) => {
-            progress::failed(&e);
+            progress::failed(&anyhow::Error::new(e).context("failed to start Cargo"));
             ExitCode::FAILURE
         }
     }

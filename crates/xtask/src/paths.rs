@@ -6,20 +6,25 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 /// The root of the checkout.
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     // The crate is two directories below it.
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
 /// The state of the running stack: `SEAWORTHY_STATE`, or one directory for the machine, since there is
-/// one Docker, one set of addresses and one node on it for any number of checkouts.
-pub(crate) fn state() -> PathBuf {
-    std::env::var_os("SEAWORTHY_STATE").map_or_else(|| cache().join("state"), PathBuf::from)
+/// one Docker, one set of addresses and one node on it for any number of checkouts and users.
+pub fn state() -> PathBuf {
+    std::env::var_os("SEAWORTHY_STATE").map_or_else(|| "/var/lib/seaworthy".into(), PathBuf::from)
+}
+
+/// The locks of what there is once on the machine.
+pub(crate) fn locks() -> PathBuf {
+    PathBuf::from("/run/lock/seaworthy")
 }
 
 /// What is kept between runs: `SEAWORTHY_CACHE`, or the user's cache directory.
-pub(crate) fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     if let Some(path) = std::env::var_os("SEAWORTHY_CACHE") {
         return path.into();
     }
@@ -29,14 +34,32 @@ pub(crate) fn cache() -> PathBuf {
         .join("seaworthy")
 }
 
+/// Remove what is kept between runs, and the locks; a directory of the user's with other things in it stays.
+///
+/// # Errors
+/// When a part of it can't be removed.
+pub(crate) fn purge() -> anyhow::Result<()> {
+    let kept = |path: &PathBuf| path.exists();
+    let of_cache = ["tools", "base-images", "go-build", "release"].map(|part| cache().join(part));
+    for directory in of_cache.into_iter().chain([locks()]).filter(kept) {
+        std::fs::remove_dir_all(&directory)
+            .with_context(|| format!("failed to remove `{}`", directory.display()))?;
+    }
+    for file in ["timings.json", "timings.lock", "go-build.lock"] {
+        let _ = std::fs::remove_file(cache().join(file));
+    }
+    let _ = std::fs::remove_dir(cache());
+    Ok(())
+}
+
 /// The key of a cached result: a hash of the files it was made from (all of `directory`, in order) and
 /// of `flags`.
-pub(crate) fn key(directory: &Path, flags: &str) -> anyhow::Result<String> {
+pub fn key(directory: &Path, flags: &str) -> anyhow::Result<String> {
     key_of(directory, |_| true, flags)
 }
 
 /// The same of those files whose path in `directory` `is_included`.
-pub(crate) fn key_of(
+pub fn key_of(
     directory: &Path,
     is_included: impl Fn(&Path) -> bool,
     flags: &str,

@@ -1,7 +1,8 @@
 //! Running a workflow of the repository with `act` against the local services.
 
-pub(crate) mod checkout;
-pub(crate) mod image;
+pub mod checkout;
+mod first_look;
+pub mod image;
 mod log;
 
 use std::collections::BTreeMap;
@@ -14,11 +15,13 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use crate::setup::base_images::{self, Origin};
+use crate::setup::builds::PIPELINE;
 use crate::setup::command::{command, output};
+use crate::setup::timings;
 use crate::stack::{self, Stack};
 use crate::{paths, progress};
 
-pub(crate) use log::Step;
+pub use log::Step;
 
 /// The repository's name in the local runs.
 pub(crate) const REPOSITORY: &str = "octo-org/app";
@@ -27,19 +30,19 @@ pub(crate) const REPOSITORY: &str = "octo-org/app";
 pub(crate) const DEPLOYMENT: Trigger = Trigger::new(".github/workflows/azure-deploy.yml", "push");
 
 /// What starts a workflow.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Trigger<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trigger<'a> {
     /// The path of the workflow.
-    pub(crate) workflow: &'a str,
+    pub workflow: &'a str,
     /// The event.
-    pub(crate) event: &'a str,
+    pub event: &'a str,
     /// One of its jobs, if not all of them are to run.
     job: Option<&'a str>,
 }
 
 impl<'a> Trigger<'a> {
     /// All of `workflow`, for `event`.
-    pub(crate) const fn new(workflow: &'a str, event: &'a str) -> Self {
+    pub const fn new(workflow: &'a str, event: &'a str) -> Self {
         Self {
             workflow,
             event,
@@ -48,7 +51,8 @@ impl<'a> Trigger<'a> {
     }
 
     /// The job `name` of it alone, and those that it needs.
-    pub(crate) const fn job(self, name: &'a str) -> Self {
+    #[must_use]
+    pub const fn job(self, name: &'a str) -> Self {
         Self {
             job: Some(name),
             ..self
@@ -61,7 +65,12 @@ impl<'a> Trigger<'a> {
 /// # Errors
 /// When the stack does not come up, or the workflow fails.
 pub(crate) fn run(source: &Path) -> anyhow::Result<()> {
-    serving(&workflow(DEPLOYMENT, source)?)
+    let stack = workflow(DEPLOYMENT, source)?;
+    let table = timings::table();
+    if !table.is_empty() {
+        progress::line(format!("\n{table}"));
+    }
+    serving(&stack)
 }
 
 /// Bring the stack up, and run what `trigger` starts on the tree `source`, as its branch `main`.
@@ -71,10 +80,14 @@ pub(crate) fn run(source: &Path) -> anyhow::Result<()> {
 pub(crate) fn workflow(trigger: Trigger<'_>, source: &Path) -> anyhow::Result<Stack> {
     // There is one checkout to run in, and one cluster to deploy to.
     let _lock = stack::lock("pipeline")?;
-    let stack = stack::up()?;
+    let stack = Stack::begin(stack::build(PIPELINE)?)?;
     let checkout = progress::step("preparing the checkout", || {
         checkout::prepare(source, &stack)
     })?;
+    if trigger == DEPLOYMENT && !stack.builds.has("kubernetes") {
+        first_look::run(&checkout, &stack)?;
+    }
+    stack.complete()?;
     image::provide(&checkout, &stack)?;
     act(&stack, &checkout, trigger)?;
     Ok(stack)
@@ -84,11 +97,7 @@ pub(crate) fn workflow(trigger: Trigger<'_>, source: &Path) -> anyhow::Result<St
 ///
 /// # Errors
 /// When it fails.
-pub(crate) fn act(
-    stack: &Stack,
-    checkout: &Path,
-    trigger: Trigger<'_>,
-) -> anyhow::Result<Vec<Step>> {
+pub fn act(stack: &Stack, checkout: &Path, trigger: Trigger<'_>) -> anyhow::Result<Vec<Step>> {
     let directory = paths::state().join("act");
     std::fs::create_dir_all(&directory)?;
     let payload = directory.join("event.json");
@@ -98,7 +107,7 @@ pub(crate) fn act(
         &directory.join("secrets"),
         &[
             ("GITHUB_TOKEN", stack::GITHUB_TOKEN.to_owned()),
-            ("REGISTRY_PASSWORD", stack::registry_password()?),
+            ("REGISTRY_PASSWORD", stack.registry_password()?),
             ("KUBECONFIG", format!("'{}'", one_line(stack)?)),
         ],
     )?;
@@ -220,7 +229,7 @@ fn private(path: &Path, pairs: &[(&str, String)]) -> anyhow::Result<std::path::P
 
 // The access to the cluster as JSON without an end of line in it: a value of act's file of secrets ends there.
 fn one_line(stack: &Stack) -> anyhow::Result<String> {
-    let kubectl = stack.builds.wait("kubernetes")?.join("kubectl");
+    let kubectl = stack.kubectl()?;
     let view = ["config", "view", "--raw", "--flatten", "--output=json"];
     let mut view = command(&kubectl.to_string_lossy(), view);
     let text = output(view.env("KUBECONFIG", &stack.kubeconfig))?;
@@ -286,7 +295,7 @@ fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
 /// # Errors
 /// When it has none.
 pub(crate) fn address(stack: &Stack) -> anyhow::Result<String> {
-    let kubectl = stack.builds.wait("kubernetes")?.join("kubectl");
+    let kubectl = stack.kubectl()?;
     let mut get = command(
         &kubectl.to_string_lossy(),
         [
@@ -324,15 +333,14 @@ fn serving(stack: &Stack) -> anyhow::Result<()> {
 /// # Errors
 /// When the request fails.
 pub(crate) fn get(url: &str) -> anyhow::Result<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let response = stack::http_client()?
-            .get(url)
-            .timeout(std::time::Duration::from_secs(10))
-            .send()
-            .await?;
-        Ok(response.error_for_status()?.text().await?.trim().to_owned())
-    })
+    let args = [
+        "--silent",
+        "--show-error",
+        "--fail",
+        "--max-time",
+        "10",
+        url,
+    ];
+    let body = output(&mut command("curl", args))?;
+    Ok(body.trim().to_owned())
 }

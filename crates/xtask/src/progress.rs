@@ -6,6 +6,7 @@
     reason = "the only module that prints"
 )]
 
+use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,19 @@ pub(crate) fn longer(pause: Duration) -> Duration {
 }
 
 /// Print one line.
-pub(crate) fn line(text: impl AsRef<str>) {
+pub fn line(text: impl AsRef<str>) {
     println!("{}", text.as_ref());
+}
+
+/// The exit code of a command, whose error is printed.
+pub fn exit_code(outcome: &anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            failed(e);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Print why the command failed.
@@ -30,7 +42,7 @@ pub(crate) fn failed(error: &anyhow::Error) {
 }
 
 /// Do `work`, and print its name, that it is running, and its time.
-pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub fn step<T>(what: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let started = Instant::now();
     let (done, waiting) = mpsc::channel::<()>();
     let label = what.to_owned();

@@ -7,7 +7,6 @@ mod docker;
 mod firewall;
 mod host;
 mod kubernetes;
-mod load_balancer;
 mod process;
 mod registry;
 mod serve;
@@ -18,71 +17,150 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::setup::go_tools::Builds;
-use crate::setup::{apt, base_images, disk, trivy_db};
+use crate::setup::builds::Builds;
+use crate::setup::command::{command, run};
+use crate::setup::programs::{LOCAL_SERVICES, STATIC_ACTIONS};
+use crate::setup::{apt, base_images, machine, trivy_db};
 use crate::{paths, progress};
 
-pub(crate) use registry::password as registry_password;
-pub(crate) use serve::{CLIENT, GITHUB_TOKEN, OIDC_REQUEST_TOKEN, SUBSCRIPTION, TENANT};
+pub use docker::{RELEASE_VOLUME, RUN_LABEL};
+pub use kubernetes::{kubeconfig as local_kubeconfig, pki as cluster_pki};
+pub use serve::{
+    CLIENT, CLUSTER_TOKEN, GITHUB_TOKEN, NODE_IDENTITY, OIDC_REQUEST_TOKEN, SUBSCRIPTION, TENANT,
+    TOKEN_FILE,
+};
 
 /// The fake GitHub API.
-pub(crate) const GITHUB: &str = "127.0.0.1:7070";
+pub const GITHUB: &str = "127.0.0.1:7070";
 /// The fake Entra, Resource Manager and GitHub OIDC issuer.
-pub(crate) const AZURE: &str = "127.0.0.1:7071";
+pub const AZURE: &str = "127.0.0.1:7071";
 /// The registry behind the fake Azure Container Registry.
-const REGISTRY: &str = "127.0.0.1:7072";
+pub const REGISTRY: &str = "127.0.0.1:7072";
 /// The registry that mirrors the Trivy database, open to every process on this machine.
-pub(crate) const MIRROR: &str = "127.0.0.1:7073";
+pub const MIRROR: &str = "127.0.0.1:7073";
 /// The name of the registry in Azure.
-pub(crate) const LOGIN_SERVER: &str = "seaworthy.azurecr.io";
+pub const LOGIN_SERVER: &str = "seaworthy.azurecr.io";
 /// The host's end of the link to the node: the fake Azure Container Registry listens here.
-const HOST_ADDRESS: &str = "10.77.0.1";
+pub const HOST_ADDRESS: &str = "10.77.0.1";
 /// The node's end.
-const NODE_ADDRESS: &str = "10.77.0.2";
+pub const NODE_ADDRESS: &str = "10.77.0.2";
+/// The name of the node.
+pub const NODE: &str = "seaworthy";
 
-/// The running services.
-pub(crate) struct Stack {
+/// The services, running or about to.
+pub struct Stack {
     /// Where the base images came from.
-    pub(crate) origin: base_images::Origin,
-    /// The tools, built or being built.
-    pub(crate) builds: Builds,
+    pub origin: base_images::Origin,
+    /// The tools and programs, built or being built.
+    pub builds: Builds,
     /// Administrator's access to the cluster.
-    pub(crate) kubeconfig: PathBuf,
+    pub kubeconfig: PathBuf,
+    kubectl: Option<PathBuf>,
 }
 
-/// Install what is missing and start what does not run.
+impl Stack {
+    /// Start what needs nothing but this workspace: Docker, registry, GitHub, Azure. The other `builds` go on meanwhile.
+    ///
+    /// # Errors
+    /// With the step that failed; `down` cleans up.
+    pub fn begin(builds: Builds) -> anyhow::Result<Self> {
+        let _lock = lock("stack")?;
+        std::fs::create_dir_all(paths::state()).context("failed to make the state directory")?;
+        host::save_settings()?;
+        let user_cluster = user_cluster::cluster();
+        apt::install()?;
+        docker::start()?;
+        let origin = base_images::provide()?;
+        let stack = Self {
+            origin,
+            builds,
+            kubeconfig: user_cluster.clone().unwrap_or_else(kubernetes::kubeconfig),
+            kubectl: user_cluster.as_ref().and_then(|_| user_cluster::kubectl()),
+        };
+        host::prepare_link()?;
+        let services = stack.services()?;
+        let mut certificates = command(&services.to_string_lossy(), ["certificates"]);
+        run(certificates.env("SEAWORTHY_STATE", paths::state()))
+            .context("failed to make the certificates")?;
+        host::trust_registry()?;
+        registry::start()?;
+        let token = match &user_cluster {
+            Some(cluster) => Some(user_cluster::adopt(&stack.kubectl()?, cluster)?),
+            None => None,
+        };
+        serve::start(&services, &stack.kubeconfig, token.as_deref())?;
+        Ok(stack)
+    }
+
+    /// Start the rest, as its tools are there: the node, the vulnerability database, the image of BuildKit.
+    ///
+    /// # Errors
+    /// With the step that failed.
+    pub fn complete(&self) -> anyhow::Result<()> {
+        let _lock = lock("stack")?;
+        if user_cluster::used().is_none() {
+            base_images::pause(&self.builds.wait("kubernetes-pause")?)?;
+            let binaries = self.builds.wait("kubernetes")?;
+            kubernetes::start(&binaries, &self.builds.wait("cni")?)?;
+        }
+        base_images::buildkit(self.origin, &self.builds)?;
+        let writer = self.builds.wait("trivy-db")?;
+        trivy_db::publish(&writer, &self.services()?, MIRROR)
+    }
+
+    /// The program of the local services.
+    ///
+    /// # Errors
+    /// When it could not be compiled.
+    pub fn services(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.builds.wait(LOCAL_SERVICES)?.join(LOCAL_SERVICES))
+    }
+
+    /// The `kubectl` for the cluster.
+    ///
+    /// # Errors
+    /// When it could not be built.
+    pub fn kubectl(&self) -> anyhow::Result<PathBuf> {
+        match &self.kubectl {
+            Some(kubectl) => Ok(kubectl.clone()),
+            None => Ok(self.builds.wait("kubernetes")?.join("kubectl")),
+        }
+    }
+
+    /// A password for the registry, for an hour or so.
+    ///
+    /// # Errors
+    /// When the fake Azure Container Registry issues none.
+    pub(crate) fn registry_password(&self) -> anyhow::Result<String> {
+        registry::password(&self.services()?)
+    }
+}
+
+/// Start building the `tools`, as far as the cluster that is used needs them, and the programs of a run, after a check
+/// that this machine can run them.
+///
+/// # Errors
+/// Without root, or with too little space or memory.
+pub fn build(tools: &[&'static str]) -> anyhow::Result<Builds> {
+    need_root()?;
+    machine::check()?;
+    // A cluster that is there needs no node; without a `kubectl`, that of the node is built.
+    let has_cluster = user_cluster::cluster().is_some() && user_cluster::kubectl().is_some();
+    let of_node = ["kubernetes", "kubernetes-pause", "cni"];
+    let is_needed = |tool: &&&str| !(has_cluster && of_node.contains(*tool));
+    let tools: Vec<_> = tools.iter().filter(is_needed).copied().collect();
+    Ok(Builds::start(&tools, &[LOCAL_SERVICES, STATIC_ACTIONS]))
+}
+
+/// Install what is missing and start what does not run; the `tools` that nothing here needs are still being built
+/// when it returns.
 ///
 /// # Errors
 /// With the step that failed; `down` cleans up.
-pub(crate) fn up() -> anyhow::Result<Stack> {
-    need_root()?;
-    disk::check()?;
-    let _lock = lock("stack")?;
-    std::fs::create_dir_all(paths::state()).context("failed to make the state directory")?;
-    host::save_settings()?;
-    apt::install()?;
-    let builds = Builds::start(None);
-    docker::start()?;
-    let origin = base_images::provide(&builds)?;
-    host::prepare()?;
-    registry::start()?;
-    let user_cluster = user_cluster::cluster();
-    let kubeconfig = user_cluster.clone().unwrap_or_else(kubernetes::kubeconfig);
-    let token = match &user_cluster {
-        Some(cluster) => Some(user_cluster::adopt(&builds.wait("kubernetes")?, cluster)?),
-        None => None,
-    };
-    serve::start(&kubeconfig, token.as_deref())?;
-    trivy_db::publish(&builds.wait("trivy-db")?, MIRROR)?;
-    if user_cluster.is_none() {
-        let (binaries, plugins) = (builds.wait("kubernetes")?, builds.wait("cni")?);
-        kubernetes::start(&binaries, &plugins)?;
-    }
-    Ok(Stack {
-        origin,
-        builds,
-        kubeconfig,
-    })
+pub fn up(tools: &[&'static str]) -> anyhow::Result<Stack> {
+    let stack = Stack::begin(build(tools)?)?;
+    stack.complete()?;
+    Ok(stack)
 }
 
 fn need_root() -> anyhow::Result<()> {
@@ -97,10 +175,11 @@ fn need_root() -> anyhow::Result<()> {
 /// Wait until no other command holds the lock of `what`, and hold it until the result is dropped.
 ///
 /// # Errors
-/// When the cache can't be written.
-pub(crate) fn lock(what: &str) -> anyhow::Result<File> {
-    std::fs::create_dir_all(paths::cache()).context("failed to make the cache directory")?;
-    let path = paths::cache().join(format!("{what}.lock"));
+/// When there can be no lock.
+pub fn lock(what: &str) -> anyhow::Result<File> {
+    let directory = paths::locks();
+    std::fs::create_dir_all(&directory).context("failed to make the directory of the locks")?;
+    let path = directory.join(format!("{what}.lock"));
     let file = File::create(path).context("failed to make a lock")?;
     if file.try_lock().is_err() {
         progress::line(format!(
@@ -130,7 +209,6 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
         .collect();
     if purge {
         docker::remove_images();
-        crate::release::purge();
     }
     left.extend(cluster.map(|e| format!("{e:#}")));
     left.extend(docker::stop().err().map(|e| format!("{e:#}")));
@@ -149,9 +227,7 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
     }
     remove(&paths::state())?;
     if purge {
-        for part in ["tools", "base-images", "go-build"] {
-            remove(&paths::cache().join(part))?;
-        }
+        paths::purge().context("failed to remove what is kept between runs")?;
     }
     progress::line(if purge {
         "✓ everything is stopped, and the images and tools that were made are removed"
@@ -224,29 +300,12 @@ pub(crate) fn logs(name: Option<&str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Run the fake GitHub and Azure, and the load balancer's controller, until SIGTERM.
-///
-/// # Errors
-/// When a port is in use.
-pub(crate) fn serve() -> anyhow::Result<()> {
-    serve::run()
-}
-
 /// The CA certificate of the fake Azure Container Registry, a file.
-pub(crate) fn registry_ca() -> PathBuf {
+pub fn registry_ca() -> PathBuf {
     host::tls().join("ca.crt")
 }
 
-// The TLS provider of every client of this process: without it, building one panics.
-fn install_tls() {
-    // An error means that a provider is installed already, which is fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-/// An HTTP client for the servers of this machine and Debian's archive.
-pub(crate) fn http_client() -> anyhow::Result<reqwest::Client> {
-    install_tls();
-    reqwest::Client::builder()
-        .build()
-        .context("failed to prepare the HTTP client")
+/// The certificates of the fake Azure Container Registry, a directory.
+pub fn registry_tls() -> PathBuf {
+    host::tls()
 }

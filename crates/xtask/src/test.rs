@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
+use crate::setup::builds::{Builds, CHECKS, JUDGES, PIPELINE};
 use crate::setup::command::command;
-use crate::setup::go_tools::Builds;
 use crate::setup::{apt, crates_io, pypi};
-use crate::stack;
+use crate::stack::{self, Stack};
 use crate::{paths, progress};
 
 /// How much of a failed check's output is printed.
@@ -27,18 +27,35 @@ struct Outcome {
     failures: u64,
 }
 
-/// Run them; `fast` skips what needs Docker.
-pub(crate) fn run(fast: bool) -> ExitCode {
+/// Which of them run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Tests {
+    /// The lints and the tests of one crate that need nothing else.
+    OfCrate(String),
+    /// What does not need Docker.
+    Fast,
+    /// What every change must pass.
+    Every,
+    /// That, and what other projects' programs judge that take long to build.
+    Judged,
+}
+
+/// Run them.
+pub(crate) fn run(tests: &Tests) -> ExitCode {
     let mut outcomes = Vec::new();
-    let builds = fast.then(|| Builds::start(Some(&["actionlint", "kube-score", "kubeconform"])));
-    if let Some(e) = fast.then(|| apt::install_for_checks().err()).flatten() {
-        broken(&mut outcomes, "system packages", &e);
-    }
-    text_checks(&mut outcomes);
-    cargo_checks(&mut outcomes);
-    match builds {
-        Some(builds) => checks::yaml(&mut outcomes, &builds),
-        None => real(&mut outcomes),
+    match tests {
+        Tests::OfCrate(name) => cargo_checks(&mut outcomes, &["--package", name]),
+        Tests::Fast => {
+            let builds = Builds::start(CHECKS, &[]);
+            if let Err(e) = apt::install_for_checks() {
+                broken(&mut outcomes, "system packages", &e);
+            }
+            text_checks(&mut outcomes);
+            cargo_checks(&mut outcomes, &["--workspace"]);
+            checks::yaml(&mut outcomes, &builds);
+        }
+        Tests::Every => all(&mut outcomes, &[]),
+        Tests::Judged => all(&mut outcomes, JUDGES),
     }
     progress::line("\ncheck                              result   seconds   tests");
     for o in &outcomes {
@@ -100,35 +117,44 @@ fn text_checks(outcomes: &mut Vec<Outcome>) {
     }
 }
 
-fn cargo_checks(outcomes: &mut Vec<Outcome>) {
+// The tools are built meanwhile: what the services need first, what only the checks need last.
+fn all(outcomes: &mut Vec<Outcome>, judges: &[&'static str]) {
+    let builds = stack::build(&[PIPELINE, CHECKS, judges].concat());
+    if !judges.is_empty() {
+        progress::line(format!("  builds as well: {}", judges.join(", ")));
+    }
+    text_checks(outcomes);
+    cargo_checks(outcomes, &["--workspace"]);
+    real(outcomes, builds, judges);
+}
+
+// Of some crates, by the options that select them.
+fn cargo_checks(outcomes: &mut Vec<Outcome>, crates: &[&str]) {
     let cargo = |args: &[&str]| {
         let mut cargo = command("cargo", args);
         cargo.current_dir(paths::root());
         cargo
     };
     check(outcomes, "format", &mut cargo(&["fmt", "--all", "--check"]));
+    let mut clippy = cargo(&["clippy", "--quiet", "--all-targets", "--locked"]);
     check(
         outcomes,
         "clippy",
-        &mut cargo(&[
-            "clippy",
-            "--quiet",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-Dwarnings",
-        ]),
+        clippy.args(crates).args(["--", "-Dwarnings"]),
     );
+    let mut tests = cargo(&["test", "--locked", "--no-fail-fast"]);
     check(
         outcomes,
         "unit, contract and process tests",
-        &mut cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]),
+        tests.args(crates),
     );
 }
 
-fn real(outcomes: &mut Vec<Outcome>) {
-    match stack::up() {
+fn real(outcomes: &mut Vec<Outcome>, builds: anyhow::Result<Builds>, judges: &[&'static str]) {
+    match builds
+        .and_then(Stack::begin)
+        .and_then(|stack| stack.complete().map(|()| stack))
+    {
         Ok(stack) => {
             let checks = |outcomes: &mut Vec<Outcome>| {
                 checks::yaml(outcomes, &stack.builds);
@@ -137,7 +163,7 @@ fn real(outcomes: &mut Vec<Outcome>) {
                 checks::azure_commands(outcomes);
                 checks::application(outcomes);
             };
-            if let Err(e) = real::run(outcomes, &stack, checks) {
+            if let Err(e) = real::run(outcomes, &stack, judges, checks) {
                 broken(outcomes, "the real tools", &e);
             }
         }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, ensure};
 
 use super::timed;
 use crate::browser::{Application, build};
+use crate::setup::builds::PIPELINE;
 use crate::setup::command::{command, output, run as run_command};
 use crate::{paths, progress, stack};
 
@@ -27,7 +28,7 @@ const BEFORE_THE_STOP: Duration = Duration::from_secs(3);
 /// # Errors
 /// When a request fails, or the application does not start or stop.
 pub(super) fn run() -> anyhow::Result<()> {
-    stack::up()?;
+    stack::up(PIPELINE)?;
     progress::step("building the application", || build(IMAGE))?;
     let memory = format!("--memory={}", memory_limit()?);
     let limits = [memory.as_str(), "--stop-timeout=20"];

@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use super::action::Action;
 use super::process::measure;
 use super::{median, timed};
+use crate::setup::builds::PIPELINE;
 use crate::setup::command::{command, run as run_command};
 use crate::stack::{self, Stack, registry_ca};
 use crate::{paths, progress};
@@ -22,7 +23,7 @@ const NAMESPACE: &str = "bench";
 /// # Errors
 /// When a part of it fails.
 pub(super) fn run() -> anyhow::Result<()> {
-    let stack = stack::up()?;
+    let stack = stack::up(PIPELINE)?;
     let action = Action::build("azure-deploy")?;
     let bench = Bench {
         path: path(&stack)?,

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use super::action::Action;
 use super::process::{Cost, measure};
 use super::{median, path_with_buildkit, timed};
+use crate::setup::builds::PIPELINE;
 use crate::setup::command::{command, run as run_command};
 use crate::{paths, progress, stack};
 
@@ -20,7 +21,7 @@ const CONTEXT: usize = 500_000_000;
 /// # Errors
 /// When a part of it fails.
 pub(super) fn run() -> anyhow::Result<()> {
-    stack::up()?;
+    stack::up(PIPELINE)?;
     let bench = Bench {
         action: Action::build("ci")?,
         path: path_with_buildkit()?,

@@ -7,6 +7,7 @@ use super::action::Action;
 use super::process::measure;
 use super::{median, timed};
 use crate::setup::base_images;
+use crate::setup::builds::PIPELINE;
 use crate::setup::command::{command, run as run_command};
 use crate::stack::{self, Stack};
 use crate::{browser, paths, progress};
@@ -20,7 +21,7 @@ const PATCHED: &str = "seaworthy/flask-app:bench-patch-patched";
 /// # Errors
 /// When a part of it fails.
 pub(super) fn run() -> anyhow::Result<()> {
-    let stack = stack::up()?;
+    let stack = stack::up(PIPELINE)?;
     let action = Action::build("copacetic-patch")?;
     progress::step("building the image that is patched", || {
         browser::build(IMAGE)

@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use super::{median, path_with_buildkit, timed};
 use crate::pipeline::{self, checkout, image};
 use crate::setup::base_images;
+use crate::setup::builds::PIPELINE;
 use crate::setup::command::{command, output, run as run_command};
 use crate::stack::{self, Stack};
 use crate::{paths, progress};
@@ -29,7 +30,7 @@ struct Run {
 /// When one of them fails.
 pub(super) fn run() -> anyhow::Result<()> {
     let _lock = stack::lock("pipeline")?;
-    let stack = stack::up()?;
+    let stack = stack::up(PIPELINE)?;
     let bench = Bench {
         checkout: checkout::prepare(&paths::root(), &stack)?,
         work: paths::state().join("bench"),

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::action::Action;
 use super::process::{Cost, measure};
 use super::{median, timed};
+use crate::setup::builds::PIPELINE;
 use crate::setup::command::{command, run as run_command};
 use crate::stack::{self, Stack};
 use crate::{browser, progress};
@@ -23,7 +24,7 @@ const IMAGE: &str = "seaworthy/flask-app:bench";
 /// # Errors
 /// When a part of it fails.
 pub(super) fn run() -> anyhow::Result<()> {
-    let stack = stack::up()?;
+    let stack = stack::up(PIPELINE)?;
     let bench = Bench {
         action: Action::build("trivy-scan")?,
         receiver: receiver()?,

@@ -18,7 +18,7 @@ pub(crate) const CA_CERTIFICATES: &str = ".seaworthy/ca-certificates.pem";
 ///
 /// # Errors
 /// When git or a file fails.
-pub(crate) fn prepare(root: &Path, stack: &Stack) -> anyhow::Result<PathBuf> {
+pub fn prepare(root: &Path, stack: &Stack) -> anyhow::Result<PathBuf> {
     let directory = paths::state().join("checkout");
     if directory.is_dir() {
         std::fs::remove_dir_all(&directory).context("failed to remove the last checkout")?;
@@ -42,7 +42,7 @@ pub(crate) fn prepare(root: &Path, stack: &Stack) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// When they can't be copied, and those of `work`.
-pub(crate) fn with_tools<T>(
+pub fn with_tools<T>(
     checkout: &Path,
     stack: &Stack,
     work: impl FnOnce() -> anyhow::Result<T>,
@@ -97,7 +97,7 @@ fn copy(root: &Path, directory: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When git is missing.
-pub(crate) fn commit(directory: &Path) -> anyhow::Result<()> {
+pub fn commit(directory: &Path) -> anyhow::Result<()> {
     let git = |args: &[&str]| {
         let mut git = command(
             "git",

@@ -1,20 +1,28 @@
-//! The image of the actions. `act` would build it once for every `uses:`, in parallel where jobs are; it is built here
-//! before a run, once, by the same builder and from the same Dockerfile.
+//! The image of the actions. `act` would build it once for every `uses:`, in parallel where jobs are; it is made here
+//! before a run, once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
 
 use super::checkout;
-use crate::actions::ACTIONS;
-use crate::progress;
+use crate::actions::{self, ACTIONS};
+use crate::setup::base_images::{self, DEBIAN, KEY_LABEL, has_key};
 use crate::setup::command::{command, output, run};
+use crate::setup::programs::STATIC_ACTIONS;
+use crate::setup::timings;
 use crate::stack::Stack;
+use crate::{paths, progress};
+
+/// The image, if it is of the programs of this checkout.
+const LOCAL: &str = "seaworthy/actions:local";
 
 /// Build the last stage of `Dockerfile.action` in `checkout` with Docker's own builder, which is what a runner does
 /// for `uses: ./actions/<name>`; Docker has what did not change. The image's id is returned.
 ///
 /// # Errors
 /// With the end of what Docker printed.
-pub(crate) fn build(checkout: &Path) -> anyhow::Result<String> {
+pub fn build(checkout: &Path) -> anyhow::Result<String> {
     let mut build = command("docker", ["build", "--quiet", "--file=Dockerfile.action"]);
     build.arg(".").current_dir(checkout);
     // The other builder needs a plug-in.
@@ -23,16 +31,111 @@ pub(crate) fn build(checkout: &Path) -> anyhow::Result<String> {
     Ok(id.trim().to_owned())
 }
 
-/// The same, under the names that `act` looks for.
+/// Make the image for a run in `checkout`, under the names that `act` looks for: from the programs that Cargo compiled
+/// and the tools that were built, or, if the actions of `checkout` are others than those here, from its Dockerfile.
 ///
 /// # Errors
-/// The same.
-pub(crate) fn provide(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
-    let id = checkout::with_tools(checkout, stack, || build(checkout))?;
+/// With what failed.
+pub fn provide(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
+    let id = if sources(checkout)? == sources(&paths::root())? {
+        assemble(stack)?
+    } else {
+        base_images::compilers(stack.origin)?;
+        checkout::with_tools(checkout, stack, || build(checkout))?
+    };
     for name in ACTIONS.iter().flat_map(|action| names(action.name)) {
         run(&mut command("docker", ["tag", &id, &name]))?;
     }
     Ok(())
+}
+
+// What the actions in `root` are made from.
+fn sources(root: &Path) -> anyhow::Result<String> {
+    let is_source = |path: &Path| {
+        let starts = |part: &str| path.starts_with(part);
+        ["crates", "actions", "Cargo.toml", "Cargo.lock"]
+            .into_iter()
+            .any(starts)
+    };
+    paths::key_of(root, is_source, "")
+}
+
+// From what is there.
+fn assemble(stack: &Stack) -> anyhow::Result<String> {
+    let mut programs = Vec::new();
+    let directory = stack.builds.wait(STATIC_ACTIONS)?;
+    programs.extend(ACTIONS.iter().map(|action| directory.join(action.name)));
+    for tool in actions::tools() {
+        programs.push(stack.builds.wait(tool)?.join(tool));
+    }
+    let dockerfile = std::fs::read_to_string(paths::root().join("Dockerfile.action"))?;
+    let dockerfile = assembling(&dockerfile)?;
+    let mut made_of = dockerfile.clone();
+    for program in &programs {
+        let about = program.metadata().context("failed to read a program")?;
+        made_of.push_str(&format!(
+            "{} {:?} {}",
+            program.display(),
+            about.modified()?,
+            about.len()
+        ));
+    }
+    let key = paths::key_of_text(&made_of);
+    if !has_key(LOCAL, &key) {
+        timings::step(
+            "image of the actions",
+            "assembling the image of the actions",
+            || {
+                let context = context(&programs, &dockerfile)?;
+                let mut build = command("docker", ["build", "--quiet", "--tag", LOCAL]);
+                build
+                    .arg(format!("--build-arg=RUNTIME_IMAGE={DEBIAN}"))
+                    .arg(format!("--label={KEY_LABEL}={key}"))
+                    .arg(&context)
+                    .env("DOCKER_BUILDKIT", "0");
+                run(&mut build)?;
+                std::fs::remove_dir_all(context).context("failed to remove a build's context")
+            },
+        )?;
+    }
+    Ok(LOCAL.to_owned())
+}
+
+// The stage of `Dockerfile.action` that has no program, and the last one, with the programs from the context.
+fn assembling(dockerfile: &str) -> anyhow::Result<String> {
+    let start = dockerfile.find("FROM ${RUNTIME_IMAGE} AS base\n");
+    let base = start.and_then(|start| dockerfile[start..].split("\n\n").next());
+    let base = base.context("`Dockerfile.action` has no stage `base`")?;
+    let last = dockerfile.rsplit("\n\n").next().unwrap_or_default();
+    ensure!(
+        last.starts_with("FROM scratch\n"),
+        "the last stage of `Dockerfile.action` is not from scratch"
+    );
+    let lines = last.lines().filter_map(|line| match line.trim_end() {
+        "COPY --from=tools /out/ /usr/local/bin/" => Some("COPY bin/ /usr/local/bin/"),
+        "COPY --from=build /out/ /usr/local/bin/" => None,
+        line => Some(line),
+    });
+    let last: Vec<_> = lines.collect();
+    Ok(format!(
+        "ARG RUNTIME_IMAGE\n{base}\n\n{}\n",
+        last.join("\n")
+    ))
+}
+
+fn context(programs: &[PathBuf], dockerfile: &str) -> anyhow::Result<PathBuf> {
+    let context = paths::state().join("image");
+    if context.is_dir() {
+        std::fs::remove_dir_all(&context).context("failed to remove the last build's context")?;
+    }
+    std::fs::create_dir_all(context.join("bin"))?;
+    std::fs::write(context.join("Dockerfile"), dockerfile)?;
+    for program in programs {
+        let name = program.file_name().context("a program has a name")?;
+        std::fs::copy(program, context.join("bin").join(name))
+            .with_context(|| format!("failed to copy `{}`", program.display()))?;
+    }
+    Ok(context)
 }
 
 // Of a step that uses `./actions/<action>`, and of one that uses `OWNER/seaworthy/actions/<action>@v1`
@@ -43,4 +146,25 @@ fn names(action: &str) -> [String; 2] {
         format!("act-{directory}-dockeraction:latest"),
         format!("act-owner-seaworthy-{directory}-v1-{directory}-dockeraction:latest"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_image_is_the_last_stage_with_programs_that_are_there() {
+        let text = std::fs::read_to_string(paths::root().join("Dockerfile.action")).unwrap();
+        let dockerfile = assembling(&text).unwrap();
+        let (base, last) = dockerfile.split_once("\n\n").unwrap();
+        assert!(
+            base.starts_with("ARG RUNTIME_IMAGE\nFROM ${RUNTIME_IMAGE} AS base\nRUN "),
+            "{base}"
+        );
+        assert_eq!(
+            last,
+            "FROM scratch\nCOPY --from=base /base/ /\nCOPY bin/ /usr/local/bin/\nENV PATH=/usr/local/bin\n"
+        );
+        assert!(assembling("FROM scratch\n").is_err());
+    }
 }

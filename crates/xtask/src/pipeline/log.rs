@@ -11,11 +11,11 @@ use crate::progress;
 
 /// A finished step.
 #[derive(Debug, Clone)]
-pub(crate) struct Step {
+pub struct Step {
     /// Its name in the workflow.
-    pub(crate) name: String,
+    pub name: String,
     /// From its first line until it finished.
-    pub(crate) time: Duration,
+    pub time: Duration,
 }
 
 /// The state of the steps so far.
@@ -107,6 +107,25 @@ impl Log {
             self.group = false;
         }
         Ok(())
+    }
+
+    /// Read one line of an action's own output.
+    pub(super) fn plain(&mut self, line: &str) {
+        let command = line
+            .strip_prefix("::")
+            .and_then(|rest| rest.split_once("::"));
+        match command {
+            Some((name, _)) if name.starts_with("group") => self.group = true,
+            Some(("endgroup", _)) => self.group = false,
+            Some((name, text)) if self.stopped.is_none() => {
+                let name = name.split(' ').next().unwrap_or_default();
+                if ["error", "warning", "notice"].contains(&name) {
+                    self.show(&format!("    {name}: {text}"));
+                }
+                self.print_output(line);
+            }
+            _ => self.print_output(line),
+        }
     }
 
     fn print_output(&mut self, message: &str) {

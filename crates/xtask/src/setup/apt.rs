@@ -1,8 +1,11 @@
 //! System packages.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, bail};
 
-use super::command::{command, run, succeeds};
+use super::command::{command, measured, succeeds};
+use super::timings::{self, Cost};
 use crate::progress;
 
 /// A package and what it is for.
@@ -94,13 +97,27 @@ fn add(packages: &[&Package]) -> anyhow::Result<()> {
     progress::step("installing system packages", || {
         let apt = |args: &[&str]| {
             let mut apt = command("apt-get", args);
-            run(apt.env("DEBIAN_FRONTEND", "noninteractive"))
+            let measured = measured(apt.env("DEBIAN_FRONTEND", "noninteractive"));
+            measured.map(|(_, cpu)| cpu)
         };
-        apt(&["update", "-qq"])?;
+        let started = Instant::now();
         let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
         args.extend(packages.iter().map(|(name, _)| *name));
+        let mut cpu = apt(&["update", "-qq"])?;
+        cpu += apt(&[&args[..], &["--download-only"]].concat())?;
+        let network = started.elapsed().as_secs_f64();
         // Services of the packages are started explicitly, and only while they are needed.
-        apt(&args)
+        cpu += apt(&args)?;
+        let wall = started.elapsed().as_secs_f64();
+        timings::record(
+            "system packages",
+            Cost {
+                wall,
+                cpu: Some(cpu),
+                network,
+            },
+        );
+        Ok(())
     })
 }
 

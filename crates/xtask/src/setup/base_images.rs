@@ -6,130 +6,139 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use super::builds::Builds;
 use super::command::{command, output, run, succeeds};
-use super::go_tools::Builds;
-use crate::{paths, progress};
+use super::timings;
+use crate::paths;
 
 /// The image that the application and the actions start from.
-pub(crate) const DEBIAN: &str = "debian:trixie-slim";
+pub const DEBIAN: &str = "debian:trixie-slim";
 /// The image that the actions are compiled in.
-pub(crate) const RUST: &str = "rust:1.95-slim-trixie";
+pub const RUST: &str = "rust:1.95-slim-trixie";
 /// The image that the tools are compiled in.
-pub(crate) const GO: &str = "golang:1.26-trixie";
-pub(crate) const BUILDKIT: &str = "moby/buildkit:v0.34.2";
+pub const GO: &str = "golang:1.26-trixie";
+/// The builder of a release, and of the tests.
+pub const BUILDKIT: &str = "moby/buildkit:v0.34.2";
 /// The image in which `act` runs the steps of a job.
-pub(crate) const RUNNER: &str = "seaworthy/runner:local";
+pub const RUNNER: &str = "seaworthy/runner:local";
 /// The image of a pod's sandbox.
-pub(crate) const PAUSE: &str = "seaworthy/pause:local";
+pub const PAUSE: &str = "seaworthy/pause:local";
 /// All of them.
-pub(crate) const MADE: &[&str] = &[DEBIAN, RUST, GO, BUILDKIT, RUNNER, PAUSE];
+pub const MADE: &[&str] = &[
+    DEBIAN,
+    RUST,
+    GO,
+    BUILDKIT,
+    RUNNER,
+    PAUSE,
+    "seaworthy/actions:local",
+];
 /// The prefix of the names of containers in which an image is made.
-pub(crate) const SETUP_NAME: &str = "seaworthy-setup-";
+pub const SETUP_NAME: &str = "seaworthy-setup-";
 /// Where Docker listens, without `DOCKER_HOST`.
 const SOCKET: &str = "/var/run/docker.sock";
 /// What an image was made from, so that it is made again only when that changes.
-pub(crate) const KEY_LABEL: &str = "dev.seaworthy.key";
+pub const KEY_LABEL: &str = "dev.seaworthy.key";
 
 /// Where the base images came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub enum Origin {
     /// From a registry.
     Pulled,
     /// Made here, under the same names.
     Made,
 }
 
-/// Pull or make every base image that Docker does not have.
+/// Pull or make the image that the others start from.
+///
+/// # Errors
+/// When it can neither be pulled nor made.
+pub(crate) fn provide() -> anyhow::Result<Origin> {
+    let origin = if registry_responds() {
+        pull(DEBIAN)?;
+        Origin::Pulled
+    } else {
+        debian::provide()?;
+        Origin::Made
+    };
+    run(&mut command("docker", ["tag", DEBIAN, RUNNER]))?;
+    Ok(origin)
+}
+
+/// Pull or make the images that `Dockerfile.action` compiles in.
 ///
 /// # Errors
 /// When one can neither be pulled nor made.
-pub(crate) fn provide(builds: &Builds) -> anyhow::Result<Origin> {
-    let origin = if registry_responds() {
-        Origin::Pulled
-    } else {
-        Origin::Made
-    };
+pub fn compilers(origin: Origin) -> anyhow::Result<()> {
     if origin == Origin::Pulled {
-        for image in [DEBIAN, RUST, GO, BUILDKIT] {
-            if !succeeds(&mut command("docker", ["image", "inspect", image])) {
-                progress::step(&format!("pulling {image}"), || {
-                    run(&mut command("docker", ["pull", "-q", image]))
-                })?;
-            }
-        }
-    } else {
-        debian::provide()?;
-        let sysroot = PathBuf::from(output(&mut command("rustc", ["--print", "sysroot"]))?.trim());
-        let version = output(&mut command("rustc", ["--version"]))?;
-        derived(
-            RUST,
-            &version,
-            |container| {
-                inside(container, &["apt-get", "update", "-qq"])?;
-                inside(
-                    container,
-                    &[
-                        "apt-get",
-                        "install",
-                        "-y",
-                        "-qq",
-                        "--no-install-recommends",
-                        "gcc",
-                        "libc6-dev",
-                    ],
-                )?;
-                copy_in(&sysroot, &["bin", "lib"], container, "/usr/local/")
-            },
-            &["ENV CARGO_HOME=/usr/local/cargo"],
-        )?;
-        let goroot = PathBuf::from(output(&mut command("go", ["env", "GOROOT"]))?.trim());
-        let version = output(&mut command("go", ["version"]))?;
-        derived(
-            GO,
-            &version,
-            |container| {
-                inside(container, &["mkdir", "-p", "/usr/local/go"])?;
-                copy_in(
-                    &goroot,
-                    &["bin", "pkg", "src", "lib", "go.env", "VERSION"],
-                    container,
-                    "/usr/local/go/",
-                )
-            },
-            &[
-                "ENV PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            ],
-        )?;
-        let buildkit = builds.wait("buildkit")?;
-        derived(
-            BUILDKIT,
-            &key_of(&buildkit),
-            |container| {
-                inside(container, &["apt-get", "update", "-qq"])?;
-                inside(
-                    container,
-                    &[
-                        "apt-get",
-                        "install",
-                        "-y",
-                        "-qq",
-                        "--no-install-recommends",
-                        "runc",
-                    ],
-                )?;
-                copy_in(
-                    &buildkit,
-                    &["buildkitd", "buildctl"],
-                    container,
-                    "/usr/local/bin/",
-                )
-            },
-            &["ENTRYPOINT [\"/usr/local/bin/buildkitd\"]", "CMD []"],
-        )?;
+        return [RUST, GO].into_iter().try_for_each(pull);
     }
-    run(&mut command("docker", ["tag", DEBIAN, RUNNER]))?;
-    pause(&builds.wait("kubernetes-pause")?)?;
-    Ok(origin)
+    let sysroot = PathBuf::from(output(&mut command("rustc", ["--print", "sysroot"]))?.trim());
+    let version = output(&mut command("rustc", ["--version"]))?;
+    derived(
+        RUST,
+        &version,
+        |container| {
+            install(container, &["gcc", "libc6-dev"])?;
+            copy_in(&sysroot, &["bin", "lib"], container, "/usr/local/")
+        },
+        &["ENV CARGO_HOME=/usr/local/cargo"],
+    )?;
+    let goroot = PathBuf::from(output(&mut command("go", ["env", "GOROOT"]))?.trim());
+    let version = output(&mut command("go", ["version"]))?;
+    let parts = ["bin", "pkg", "src", "lib", "go.env", "VERSION"];
+    derived(
+        GO,
+        &version,
+        |container| {
+            inside(container, &["mkdir", "-p", "/usr/local/go"])?;
+            copy_in(&goroot, &parts, container, "/usr/local/go/")
+        },
+        &[
+            "ENV PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ],
+    )
+}
+
+/// Pull the image of BuildKit, or make it from the tool.
+///
+/// # Errors
+/// When it can neither be pulled nor made.
+pub(crate) fn buildkit(origin: Origin, builds: &Builds) -> anyhow::Result<()> {
+    if origin == Origin::Pulled {
+        return pull(BUILDKIT);
+    }
+    let built = builds.wait("buildkit")?;
+    derived(
+        BUILDKIT,
+        &key_of(&built),
+        |container| {
+            install(container, &["runc"])?;
+            copy_in(
+                &built,
+                &["buildkitd", "buildctl"],
+                container,
+                "/usr/local/bin/",
+            )
+        },
+        &["ENTRYPOINT [\"/usr/local/bin/buildkitd\"]", "CMD []"],
+    )
+}
+
+fn pull(image: &str) -> anyhow::Result<()> {
+    if succeeds(&mut command("docker", ["image", "inspect", image])) {
+        return Ok(());
+    }
+    timings::step(image, &format!("pulling {image}"), || {
+        run(&mut command("docker", ["pull", "-q", image]))
+    })
+}
+
+fn install(container: &str, packages: &[&str]) -> anyhow::Result<()> {
+    inside(container, &["apt-get", "update", "-qq"])?;
+    let mut args = vec!["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
+    args.extend(packages);
+    inside(container, &args)
 }
 
 fn key_of(directory: &Path) -> String {
@@ -149,7 +158,8 @@ fn registry_responds() -> bool {
     succeeds(command("curl", request).args([socket, &url]))
 }
 
-fn has_key(image: &str, key: &str) -> bool {
+/// Whether Docker's `image` was made from what `key` stands for.
+pub(crate) fn has_key(image: &str, key: &str) -> bool {
     let format = format!("{{{{index .Config.Labels \"{KEY_LABEL}\"}}}}");
     let label = output(&mut command(
         "docker",
@@ -173,7 +183,7 @@ fn derived(
     if has_key(image, &key) {
         return Ok(());
     }
-    progress::step(&format!("making {image}"), || {
+    timings::step(image, &format!("making {image}"), || {
         // Not a label, which the image would inherit.
         let name = format!("--name={SETUP_NAME}{}", std::process::id());
         let start = ["run", "--detach", &name, DEBIAN, "sleep", "infinity"];
@@ -232,8 +242,11 @@ fn copy_in(from: &Path, names: &[&str], container: &str, to: &str) -> anyhow::Re
     Ok(())
 }
 
-// One static program and nothing else.
-fn pause(built: &Path) -> anyhow::Result<()> {
+/// Make the image of a pod's sandbox: one static program and nothing else.
+///
+/// # Errors
+/// When Docker refuses it.
+pub(crate) fn pause(built: &Path) -> anyhow::Result<()> {
     use std::process::Stdio;
     let key = key_of(built);
     if has_key(PAUSE, &key) {

@@ -4,149 +4,65 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 
-use super::command::{command, output, run};
-use crate::paths;
-use crate::progress::{self, HEARTBEAT};
+use super::command::{command, measured, output};
+use super::timings::{self, Cost};
+use crate::{paths, progress};
 
-/// The tools: the directory of the module, in the order in which they are needed.
-const MODULES: &[&str] = &[
-    "buildkit",
-    "kubernetes-pause",
-    "trivy-db",
-    "cni",
-    "kubernetes",
-    "act",
-    "actionlint",
-    "kube-score",
-    "kubeconform",
-    "kustomize",
-    "copa",
-    "trivy",
-];
+/// What the Go compiler may keep of its garbage, in percent of what it uses: with the default of 100 it collects more
+/// than it compiles (`GOGC`, pkg.go.dev/runtime).
+const GARBAGE: &str = "800";
 
-type Built = Result<PathBuf, String>;
-
-/// Builds under way, one thread for all: the Go compiler uses every core by itself.
-pub(crate) struct Builds {
-    modules: Vec<&'static str>,
-    progress: Arc<Progress>,
-    worker: JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Progress {
-    done: Mutex<BTreeMap<&'static str, Built>>,
-    changed: Condvar,
-}
-
-impl Progress {
-    // A builder that panicked leaves a map that is whole: entries are only ever added.
-    fn done(&self) -> MutexGuard<'_, BTreeMap<&'static str, Built>> {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Builds {
-    /// Start building what the cache does not have; `only` limits that to some modules.
-    pub(crate) fn start(only: Option<&[&'static str]>) -> Self {
-        Self::start_with(only.unwrap_or(MODULES).to_vec(), build)
-    }
-
-    fn start_with(
-        modules: Vec<&'static str>,
-        build: impl Fn(&str) -> anyhow::Result<PathBuf> + Send + 'static,
-    ) -> Self {
-        let progress = Arc::new(Progress::default());
-        let (queue, shared) = (modules.clone(), Arc::clone(&progress));
-        let all = modules.len() == MODULES.len();
-        let worker = std::thread::spawn(move || {
-            for module in queue {
-                let outcome = build(module).map_err(|e| format!("{e:#}"));
-                shared.done().insert(module, outcome);
-                shared.changed.notify_all();
-            }
-            if all && shared.done().values().all(Result::is_ok) {
-                forget_objects();
-            }
-        });
-        Self {
-            modules,
-            progress,
-            worker,
-        }
-    }
-
-    /// Wait for `module`, printing that the build is running, and return the directory of its binaries.
-    ///
-    /// # Errors
-    /// When it could not be built, or is not among the modules.
-    pub(crate) fn wait(&self, module: &str) -> anyhow::Result<PathBuf> {
-        if !self.modules.contains(&module) {
-            bail!("`{module}` is not being built");
-        }
-        let started = Instant::now();
-        let mut done = self.progress.done();
-        let mut pause = HEARTBEAT;
-        loop {
-            if let Some(built) = done.get(module) {
-                let built = built.clone().map_err(|e| anyhow!(e));
-                return built.with_context(|| format!("failed to build `{module}`"));
-            }
-            let waited = self.progress.changed.wait_timeout(done, pause);
-            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            done = after;
-            if self.worker.is_finished() && !done.contains_key(module) {
-                bail!("the build of `{module}` has no result");
-            }
-            if timeout.timed_out() {
-                pause = progress::longer(pause);
-                let seconds = started.elapsed().as_secs();
-                let under_way = self.modules.iter().find(|m| !done.contains_key(*m));
-                let under_way = under_way.copied().unwrap_or(module);
-                progress::line(format!(
-                    "  … waiting for {module}; building {under_way} ({seconds} s)"
-                ));
+/// Download the modules of those of `tools` that have to be built, one after the other, in the background: the modules
+/// of the next one arrive while this one is compiled. A failure is the build's to report.
+pub(super) fn download(tools: &[&'static str]) {
+    let tools = tools.to_vec();
+    std::thread::spawn(move || {
+        for tool in tools {
+            if let Ok(module) = Module::find(tool)
+                && !module.target.is_dir()
+            {
+                let _ = module.download();
             }
         }
+    });
+}
+
+/// The directory of the programs of `tool`, built if the cache does not have them.
+///
+/// # Errors
+/// With the end of what the compiler printed.
+pub(super) fn build(tool: &str) -> anyhow::Result<PathBuf> {
+    let module = Module::find(tool)?;
+    if module.target.is_dir() {
+        return Ok(module.target);
     }
+    // Another command may be building the same tool: the second one then finds it done.
+    let cache = module.target.parent().unwrap_or(&module.target);
+    std::fs::create_dir_all(cache)?;
+    let lock = File::create(cache.join("lock")).context("failed to make the build's lock")?;
+    lock.lock().context("failed to wait for another build")?;
+    if !module.target.is_dir() {
+        module.build()?;
+    }
+    Ok(module.target)
+}
 
-    /// Wait for all of them.
-    ///
-    /// # Errors
-    /// With the first that could not be built.
-    pub(crate) fn finish(&self) -> anyhow::Result<()> {
-        self.modules.iter().try_for_each(|m| self.wait(m).map(drop))
+/// Remove what the compiler keeps, several gigabytes, unless another command is building.
+pub(crate) fn forget_objects() {
+    if let Ok(lock) = objects_lock()
+        && lock.try_lock().is_ok()
+    {
+        // A failure leaves files that the next build uses.
+        let _ = std::fs::remove_dir_all(objects());
     }
 }
 
-/// The flags of one module, from its `build.env`: `PACKAGE`, `LDFLAGS`, `GOEXPERIMENT`.
-fn flags(directory: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let path = directory.join("build.env");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("failed to read `{}`", path.display()))?;
-    let pair = |line: &str| {
-        let (name, value) = line.split_once('=')?;
-        Some((name.to_owned(), value.trim_matches('"').to_owned()))
-    };
-    Ok(text.lines().filter_map(pair).collect())
-}
-
-// What a binary is made from. A module's directory has other files too: its data, another module.
-fn is_source(name: &Path) -> bool {
-    let top = name.components().count() == 1;
-    top && (name.extension().is_some_and(|end| end == "go")
-        || ["go.mod", "go.sum", "build.env"]
-            .iter()
-            .any(|known| name == Path::new(known)))
-}
-
-// What the compiler keeps, several gigabytes: only until every tool is built.
 fn objects() -> PathBuf {
     paths::cache().join("go-build")
 }
@@ -158,110 +74,150 @@ fn objects_lock() -> anyhow::Result<File> {
         .context("failed to make the lock of the builds")
 }
 
-fn forget_objects() {
-    if let Ok(lock) = objects_lock()
-        && lock.try_lock().is_ok()
-    {
-        // A failure leaves files that the next build uses.
-        let _ = std::fs::remove_dir_all(objects());
+struct Module {
+    name: String,
+    directory: PathBuf,
+    /// From its `build.env`: `PACKAGE`, `LDFLAGS`, `GOEXPERIMENT`, `NAMES`.
+    settings: BTreeMap<String, String>,
+    /// Where its programs are once they are built.
+    target: PathBuf,
+}
+
+impl Module {
+    fn find(name: &str) -> anyhow::Result<Self> {
+        let directory = match name {
+            "kubernetes-pause" => paths::root().join("tools/kubernetes/pause"),
+            name => paths::root().join("tools").join(name),
+        };
+        let version = output(&mut command("go", ["env", "GOVERSION"]))
+            .context("Go is needed to build the tools")?;
+        let flags = format!("{} {}", version.trim(), compiler_flags()?);
+        let key = paths::key_of(&directory, is_source, &flags)?;
+        let path = directory.join("build.env");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("failed to read `{}`", path.display()))?;
+        Ok(Self {
+            name: name.to_owned(),
+            settings: settings(&text),
+            target: paths::cache().join("tools").join(name).join(key),
+            directory,
+        })
+    }
+
+    fn words(&self, setting: &str) -> Vec<&str> {
+        let value = self.settings.get(setting).map(String::as_str);
+        value.unwrap_or_default().split_whitespace().collect()
+    }
+
+    fn go(&self, args: &[&str]) -> Command {
+        // What people do on the machine meanwhile comes first.
+        let mut go = command("nice", ["-n", "5", "go"]);
+        go.args(args)
+            .current_dir(&self.directory)
+            .env("CGO_ENABLED", "0")
+            .env("GOFLAGS", "-mod=readonly")
+            .env("GOCACHE", objects())
+            .env("GOGC", GARBAGE);
+        if let [experiment] = self.words("GOEXPERIMENT")[..] {
+            go.env("GOEXPERIMENT", experiment);
+        }
+        go
+    }
+
+    // The modules of its packages alone: `go mod download` would fetch those of all their tests too.
+    fn download(&self) -> anyhow::Result<f64> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
+        let mut list = self.go(&["list", "-deps", "-f", "{{/**/}}"]);
+        measured(list.args(self.words("PACKAGE")))?;
+        Ok(started.elapsed().as_secs_f64())
+    }
+
+    fn build(&self) -> anyhow::Result<()> {
+        let packages = self.words("PACKAGE");
+        if packages.is_empty() {
+            bail!("`{}/build.env` has no `PACKAGE`", self.directory.display());
+        }
+        let in_use = objects_lock()?;
+        in_use
+            .lock_shared()
+            .context("failed to wait for another build")?;
+        let name = &self.name;
+        progress::line(format!("  building {name} from its Go module"));
+        let network = self.download()?;
+        let started = Instant::now();
+        let temporary = self.target.with_extension("part");
+        // Left by a build that was killed.
+        if temporary.is_dir() {
+            std::fs::remove_dir_all(&temporary)?;
+        }
+        std::fs::create_dir_all(&temporary)?;
+        let out = match packages[..] {
+            // A tool that is one program has its own name; its package may end in `v5`.
+            [_] => temporary.join(name),
+            // One command links what the packages share once into the cache, and names each program by its package.
+            _ => temporary.join(""),
+        };
+        let flags = compiler_flags()?;
+        let mut go = self.go(&["build", "-trimpath", "-buildvcs=false"]);
+        go.arg(format!("-gcflags={flags}"))
+            .arg("-ldflags")
+            .arg(self.settings.get("LDFLAGS").map_or("-s -w", String::as_str))
+            .arg("-o")
+            .arg(out)
+            .args(packages);
+        let (_, cpu) = measured(&mut go)?;
+        for link in self.words("NAMES") {
+            std::os::unix::fs::symlink(name, temporary.join(link))?;
+        }
+        std::fs::rename(&temporary, &self.target)?;
+        let wall = started.elapsed().as_secs_f64();
+        timings::record(
+            name,
+            Cost {
+                wall: wall + network,
+                cpu: Some(cpu),
+                network,
+            },
+        );
+        progress::line(format!("✓ {name} built ({wall:.0} s)"));
+        Ok(())
     }
 }
 
-fn build(module: &str) -> anyhow::Result<PathBuf> {
-    let directory = match module {
-        "kubernetes-pause" => paths::root().join("tools/kubernetes/pause"),
-        name => paths::root().join("tools").join(name),
+// The flags of every package's compilation, which `tools/build.sh` reads too: with the same ones, tools share what
+// they have in common.
+fn compiler_flags() -> anyhow::Result<String> {
+    let path = paths::root().join("tools/compiler.env");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("failed to read `{}`", path.display()))?;
+    settings(&text)
+        .remove("GCFLAGS")
+        .with_context(|| format!("`{}` has no `GCFLAGS`", path.display()))
+}
+
+// Lines of `NAME="value"`.
+fn settings(text: &str) -> BTreeMap<String, String> {
+    let pair = |line: &str| {
+        let (name, value) = line.split_once('=')?;
+        Some((name.to_owned(), value.trim_matches('"').to_owned()))
     };
-    let version = output(&mut command("go", ["env", "GOVERSION"]))
-        .context("Go is needed to build the tools")?;
-    let key = paths::key_of(&directory, is_source, version.trim())?;
-    let cache = paths::cache().join("tools").join(module);
-    let target = cache.join(key);
-    if target.is_dir() {
-        return Ok(target);
-    }
-    // Another command may be building the same tool: the second one then finds it done.
-    std::fs::create_dir_all(&cache)?;
-    let lock = File::create(cache.join("lock")).context("failed to make the build's lock")?;
-    lock.lock().context("failed to wait for another build")?;
-    if target.is_dir() {
-        return Ok(target);
-    }
-    let flags = flags(&directory)?;
-    let packages: Vec<_> = flags
-        .get("PACKAGE")
-        .map(|p| p.split_whitespace().collect())
-        .unwrap_or_default();
-    if packages.is_empty() {
-        bail!("`{}/build.env` has no `PACKAGE`", directory.display());
-    }
-    let in_use = objects_lock()?;
-    in_use
-        .lock_shared()
-        .context("failed to wait for another build")?;
-    let started = Instant::now();
-    progress::line(format!("  building {module} from its Go module"));
-    let temporary = target.with_extension("part");
-    std::fs::create_dir_all(&temporary)?;
-    for package in &packages {
-        // A tool that is one program has its own name; its package may end in `v5`.
-        let name = match package.rsplit('/').next() {
-            Some(last) if packages.len() > 1 => last,
-            _ => module,
-        };
-        let mut go = command(
-            "nice",
-            [
-                "-n",
-                "5",
-                "go",
-                "build",
-                "-trimpath",
-                "-buildvcs=false",
-                "-ldflags",
-            ],
-        );
-        go.arg(flags.get("LDFLAGS").map_or("-s -w", String::as_str));
-        go.arg("-o")
-            .arg(temporary.join(name))
-            .arg(package)
-            .current_dir(&directory);
-        go.env("CGO_ENABLED", "0")
-            .env("GOFLAGS", "-mod=readonly")
-            .env("GOCACHE", objects());
-        if let Some(experiment) = flags.get("GOEXPERIMENT").filter(|value| !value.is_empty()) {
-            go.env("GOEXPERIMENT", experiment);
-        }
-        run(&mut go)?;
-    }
-    std::fs::rename(&temporary, &target)?;
-    progress::line(format!(
-        "✓ {module} built ({:.0} s)",
-        started.elapsed().as_secs_f64()
-    ));
-    Ok(target)
+    text.lines().filter_map(pair).collect()
+}
+
+// What a binary is made from. A module's directory has other files too: its data, another module.
+fn is_source(name: &Path) -> bool {
+    let top = name.components().count() == 1;
+    top && (name.extension().is_some_and(|end| end == "go")
+        || ["go.mod", "go.sum", "build.env"]
+            .iter()
+            .any(|known| name == Path::new(known)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tool_can_be_waited_for_more_than_once() {
-        let builds = Builds::start_with(vec!["act", "copa"], |module| match module {
-            "act" => Ok(PathBuf::from("/built/act")),
-            _ => bail!("no space left"),
-        });
-        for _ in 0..2 {
-            assert_eq!(builds.wait("act").unwrap(), Path::new("/built/act"));
-            let error = format!("{:#}", builds.wait("copa").unwrap_err());
-            assert_eq!(error, "failed to build `copa`: no space left");
-        }
-        let error = builds.finish().unwrap_err().to_string();
-        assert_eq!(error, "failed to build `copa`");
-        let error = builds.wait("trivy").unwrap_err().to_string();
-        assert_eq!(error, "`trivy` is not being built");
-    }
 
     #[test]
     fn only_the_sources_of_a_module_decide_on_a_build() {
@@ -274,6 +230,15 @@ mod tests {
             ("pause/main.go", false),
         ] {
             assert_eq!(is_source(Path::new(name)), source, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_tool_of_a_run_has_its_module() {
+        use crate::setup::builds::{CHECKS, PIPELINE};
+        for tool in PIPELINE.iter().chain(CHECKS) {
+            let module = Module::find(tool).unwrap();
+            assert!(!module.words("PACKAGE").is_empty(), "{tool}");
         }
     }
 }

@@ -8,6 +8,12 @@ use crate::setup::base_images;
 use crate::setup::command::{command, output, run, succeeds};
 use crate::{paths, progress};
 
+/// The label of the containers that the actions start, as the crate `docker` has it, which is no dependency here.
+pub const RUN_LABEL: &str = "dev.seaworthy.run";
+
+/// What the builder of a release keeps between runs, a volume.
+pub const RELEASE_VOLUME: &str = "seaworthy-release";
+
 fn responds() -> bool {
     succeeds(&mut command("docker", ["info"]))
 }
@@ -50,7 +56,7 @@ pub(super) fn stop() -> anyhow::Result<()> {
 /// checkout.
 pub(super) fn containers() -> Vec<String> {
     let checkout = format!("volume={}", paths::state().join("checkout").display());
-    let by_label = format!("label={}", docker::RUN_LABEL);
+    let by_label = format!("label={RUN_LABEL}");
     let mut ids = Vec::new();
     let of_setup = format!("name=^/?{}", base_images::SETUP_NAME);
     for filter in [by_label, checkout, of_setup] {
@@ -78,6 +84,8 @@ pub(super) fn remove_containers() {
 
 /// Remove the images that were made here, and those of runs that were built on them.
 pub(super) fn remove_images() {
+    // Without a dry run there is none.
+    let _ = run(&mut command("docker", ["volume", "rm", RELEASE_VOLUME]));
     let made = format!("label={}", base_images::KEY_LABEL);
     let list = [
         "images",

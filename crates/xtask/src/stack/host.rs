@@ -25,7 +25,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// The certificates of the fake Azure Container Registry.
-pub(super) fn tls() -> PathBuf {
+pub(crate) fn tls() -> PathBuf {
     paths::state().join("tls")
 }
 
@@ -33,13 +33,19 @@ fn trust() -> PathBuf {
     Path::new("/etc/docker/certs.d").join(LOGIN_SERVER)
 }
 
-/// Make the changes.
+/// Make the node's network namespace and its link.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn prepare_link() -> anyhow::Result<()> {
+    namespace().context("failed to make the node's network namespace")
+}
+
+/// Let Docker find the registry, and trust its certificate.
 ///
 /// # Errors
 /// With the change that failed.
-pub(super) fn prepare() -> anyhow::Result<()> {
-    namespace().context("failed to make the node's network namespace")?;
-    certificates().context("failed to make the registry's certificates")?;
+pub(super) fn trust_registry() -> anyhow::Result<()> {
     let hosts = std::fs::read_to_string("/etc/hosts").context("failed to read /etc/hosts")?;
     if !hosts.lines().any(|line| line.ends_with(MARK)) {
         let line = format!("{HOST_ADDRESS} {LOGIN_SERVER} {MARK}\n");
@@ -184,22 +190,4 @@ pub(super) fn inside(program: &str, args: &[&str]) -> std::process::Command {
     );
     command.args(args);
     command
-}
-
-fn certificates() -> anyhow::Result<()> {
-    let directory = tls();
-    if directory.join("ca.crt").is_file() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(&directory)?;
-    let ca = testkit::pki::CertificateAuthority::new("seaworthy local registry")?;
-    ca.issue(&testkit::pki::Leaf::server(
-        LOGIN_SERVER,
-        &[LOGIN_SERVER, HOST_ADDRESS],
-    ))?
-    .write(&directory, "registry")?;
-    ca.issue(&testkit::pki::Leaf::server("token signer", &[]))?
-        .write(&directory, "token")?;
-    std::fs::write(directory.join("ca.crt"), ca.certificate())?;
-    Ok(())
 }

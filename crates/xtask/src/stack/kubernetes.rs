@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{NODE_ADDRESS, host, process};
+use super::{NODE, NODE_ADDRESS, host, process};
 use crate::setup::base_images;
 use crate::setup::command::{command, output, run, succeeds};
 use crate::{paths, progress};
@@ -31,12 +31,12 @@ fn directory() -> PathBuf {
 }
 
 /// The cluster's certificates.
-pub(super) fn pki() -> PathBuf {
+pub fn pki() -> PathBuf {
     directory().join("pki")
 }
 
 /// The administrator's kubeconfig.
-pub(super) fn kubeconfig() -> PathBuf {
+pub fn kubeconfig() -> PathBuf {
     directory().join("admin.kubeconfig")
 }
 
@@ -70,7 +70,7 @@ pub(super) fn start(binaries: &Path, plugins: &Path) -> anyhow::Result<()> {
                 &[
                     "get",
                     "node",
-                    files::NODE,
+                    NODE,
                     "--output=jsonpath={.status.conditions[?(@.type==\"Ready\")].status}",
                 ],
             );
@@ -215,7 +215,7 @@ fn node(binaries: &Path, directory: &Path) -> anyhow::Result<()> {
                 ),
                 &format!("--config={}", directory.join("kubelet.yaml").display()),
                 &format!("--root-dir={}", directory.join("kubelet").display()),
-                &format!("--hostname-override={}", files::NODE),
+                &format!("--hostname-override={NODE}"),
                 &format!("--node-ip={NODE_ADDRESS}"),
             ],
         ),
@@ -229,7 +229,7 @@ fn node(binaries: &Path, directory: &Path) -> anyhow::Result<()> {
                 &format!("--kubeconfig={}", kubeconfig().display()),
                 "--proxy-mode=nftables",
                 "--cluster-cidr=10.244.0.0/16",
-                &format!("--hostname-override={}", files::NODE),
+                &format!("--hostname-override={NODE}"),
                 "--oom-score-adj=0",
                 "--conntrack-max-per-core=0",
                 "--conntrack-tcp-timeout-established=0",

@@ -5,11 +5,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use super::{LOGIN_SERVER, MIRROR, REGISTRY, host, process};
 use crate::paths;
-use crate::setup::command::command;
+use crate::setup::command::{command, output};
 
 /// Start both.
 ///
@@ -25,38 +23,14 @@ pub(super) fn start() -> anyhow::Result<()> {
     one("mirror", MIRROR, "")
 }
 
-/// A password for the registry, for an hour or so: what `az acr login --expose-token` would print.
+/// A password for the registry, for an hour or so, from the program `services`.
 ///
 /// # Errors
 /// When the fake Azure Container Registry issues none.
-pub(crate) fn password() -> anyhow::Result<String> {
-    let ca = reqwest::Certificate::from_pem(&std::fs::read(super::registry_ca())?)?;
-    super::install_tls();
-    let http = reqwest::Client::builder().tls_certs_only([ca]).build()?;
-    let token = format!("acr-{}", super::CLIENT);
-    let form = [
-        ("grant_type", "access_token"),
-        ("service", LOGIN_SERVER),
-        ("tenant", super::TENANT),
-        ("access_token", &token),
-    ];
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let url = format!("https://{LOGIN_SERVER}/oauth2/exchange");
-        let response = http
-            .post(url)
-            .form(&form)
-            .send()
-            .await?
-            .error_for_status()?;
-        let response: serde_json::Value = response.json().await?;
-        let token = response["refresh_token"].as_str();
-        Ok(token
-            .context("the registry's response has no token")?
-            .to_owned())
-    })
+pub(crate) fn password(services: &Path) -> anyhow::Result<String> {
+    let mut password = command(&services.to_string_lossy(), ["registry-password"]);
+    let password = output(password.env("SEAWORTHY_STATE", paths::state()))?;
+    Ok(password.trim().to_owned())
 }
 
 /// Stop both.

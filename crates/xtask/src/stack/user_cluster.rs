@@ -35,6 +35,14 @@ fn recorded() -> Option<(PathBuf, String)> {
     Some((kubeconfig.into(), kubectl.to_owned()))
 }
 
+/// The `kubectl` in `PATH`, if there is one. The server accepts one that is a minor version older or newer, and what is
+/// called here is older than that.
+pub(super) fn kubectl() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path).map(|directory| directory.join("kubectl"));
+    found.into_iter().find(|program| program.is_file())
+}
+
 // Which cluster is in use.
 fn record() -> PathBuf {
     paths::state().join("user-cluster")
@@ -54,9 +62,9 @@ fn manifests() -> [PathBuf; 2] {
 ///
 /// # Errors
 /// When the cluster does not respond, or the user of the kubeconfig has no permission.
-pub(super) fn adopt(binaries: &Path, kubeconfig: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn adopt(kubectl: &Path, kubeconfig: &Path) -> anyhow::Result<PathBuf> {
     let name = kubeconfig.display();
-    let kubectl = binaries.join("kubectl");
+    progress::line(format!("  using `{}`", kubectl.display()));
     let kubectl = kubectl.to_string_lossy();
     std::fs::write(record(), format!("{name}\n{kubectl}"))?;
     let call = |args: &[&str]| {

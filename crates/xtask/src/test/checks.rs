@@ -1,8 +1,8 @@
 //! The checks that cargo does not have: workflows, manifests, documents, the application.
 
 use super::{Outcome, broken, check};
+use crate::setup::builds::Builds;
 use crate::setup::command::command;
-use crate::setup::go_tools::Builds;
 use crate::setup::{crates_io, kubernetes_schemas, npm, pypi};
 use crate::{browser, paths};
 

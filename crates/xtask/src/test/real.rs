@@ -23,6 +23,9 @@ const TOOLS: &[&str] = &[
     "kustomize",
 ];
 
+/// A part of the name of every test that one of the judges is needed for.
+const JUDGED: &str = "judged_by";
+
 /// The crate whose tests take as long as those of all others: most of that is the work of Copa and Trivy, and the others
 /// wait for pods meanwhile.
 const IN_PARALLEL: &str = "copacetic-patch";
@@ -37,9 +40,10 @@ const ALONE: &str = "tests";
 pub(super) fn run(
     outcomes: &mut Vec<Outcome>,
     stack: &Stack,
+    judges: &[&str],
     checks: impl FnOnce(&mut Vec<Outcome>),
 ) -> anyhow::Result<()> {
-    let environment = environment(stack)?;
+    let environment = environment(stack, judges)?;
     let (mut alone, mut parallel, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for program in programs()? {
         let list = ["--ignored", "--list"];
@@ -49,7 +53,7 @@ pub(super) fn run(
         }
         let row = (
             format!("real: {}", program.name()?),
-            program.test(&environment)?,
+            program.test(&environment, !judges.is_empty())?,
         );
         match &*program.crate_name()? {
             ALONE => alone.push(row),
@@ -76,9 +80,9 @@ fn lane(mut outcomes: Vec<Outcome>, rows: Vec<(String, Command)>) -> Vec<Outcome
     outcomes
 }
 
-fn environment(stack: &Stack) -> anyhow::Result<Vec<(&'static str, OsString)>> {
+fn environment(stack: &Stack, judges: &[&str]) -> anyhow::Result<Vec<(&'static str, OsString)>> {
     let mut path = std::env::var("PATH").unwrap_or_default();
-    for tool in TOOLS {
+    for tool in TOOLS.iter().chain(judges) {
         path = format!("{}:{path}", stack.builds.wait(tool)?.display());
     }
     let validator = npm::provide(
@@ -135,9 +139,12 @@ impl Program {
     }
 
     // Its tests with the real tools.
-    fn test(&self, environment: &[(&str, OsString)]) -> anyhow::Result<Command> {
+    fn test(&self, environment: &[(&str, OsString)], judged: bool) -> anyhow::Result<Command> {
         let args = ["--ignored", "--test-threads=1"];
         let mut test = command(&self.executable.to_string_lossy(), args);
+        if !judged {
+            test.args(["--skip", JUDGED]);
+        }
         // As cargo does.
         test.current_dir(self.directory()?);
         test.envs(environment.iter().map(|(name, value)| (name, value)));

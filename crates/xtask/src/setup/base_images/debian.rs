@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::{DEBIAN, KEY_LABEL, has_key};
-use crate::setup::command::{command, run};
+use crate::setup::command::{command, output, run};
+use crate::setup::timings;
 use crate::{paths, progress};
 
 /// Packages of the base image that are older than the archive's, as an image in a registry is after
@@ -72,9 +73,11 @@ pub(super) fn provide() -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)?;
     let rootfs = directory.join(format!("debian-trixie-{key}.tar"));
     if !rootfs.is_file() {
-        progress::step(&format!("making {DEBIAN} from Debian's archive"), || {
-            debootstrap(&archive, certificates, &rootfs)
-        })?;
+        timings::step(
+            DEBIAN,
+            &format!("making {DEBIAN} from Debian's archive"),
+            || debootstrap(&archive, certificates, &rootfs),
+        )?;
     }
     let label = format!("LABEL {KEY_LABEL}={key}");
     let mut import = command("docker", ["import", "-c", "CMD [\"bash\"]", "-c", &label]);
@@ -149,7 +152,7 @@ fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let first = &path[..1];
         let url = format!("{archive}/pool/main/{first}/{path}");
-        let Some(bytes) = reqwest_get(&url)? else {
+        let Some(bytes) = get(&url)? else {
             progress::line(format!(
                 "  {name} is no longer in the archive: the base image will be up to date"
             ));
@@ -168,20 +171,26 @@ fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
     Ok(packages)
 }
 
-fn reqwest_get(url: &str) -> anyhow::Result<Option<Vec<u8>>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let response = crate::stack::http_client()?
-            .get(url)
-            .send()
-            .await
-            .context("failed to reach Debian's archive")?;
-        match response.status() {
-            status if status.is_success() => Ok(Some(response.bytes().await?.to_vec())),
-            status if status == 404 => Ok(None),
-            status => bail!("Debian's archive responded with {status} for `{url}`"),
+// The body of a response; nothing if there is no such file.
+fn get(url: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    let args = [
+        "--silent",
+        "--show-error",
+        "--location",
+        "--write-out",
+        "%{http_code}",
+    ];
+    let file = paths::cache().join("base-images/download");
+    let mut curl = command("curl", args);
+    let status = output(curl.arg("--output").arg(&file).arg(url))
+        .context("failed to reach Debian's archive")?;
+    match status.trim() {
+        "200" => {
+            let bytes = std::fs::read(&file).context("failed to read what was downloaded")?;
+            std::fs::remove_file(&file)?;
+            Ok(Some(bytes))
         }
-    })
+        "404" => Ok(None),
+        status => bail!("Debian's archive responded with {status} for `{url}`"),
+    }
 }

@@ -3,14 +3,10 @@
 use std::path::Path;
 
 use serde_json::json;
-use testkit::pki::{CertificateAuthority, Leaf};
 
-use super::super::serve::{CLUSTER_TOKEN, NODE_IDENTITY};
-use super::super::{LOGIN_SERVER, NODE_ADDRESS, registry_ca};
+use super::super::serve::NODE_IDENTITY;
+use super::super::{LOGIN_SERVER, registry_ca};
 use crate::setup::base_images;
-
-/// The name of the node.
-pub(super) const NODE: &str = "seaworthy";
 
 /// Write what is missing.
 pub(super) fn write(directory: &Path, pki: &Path, plugins: &Path) -> anyhow::Result<()> {
@@ -23,9 +19,6 @@ pub(super) fn write(directory: &Path, pki: &Path, plugins: &Path) -> anyhow::Res
         "certs.d",
     ] {
         std::fs::create_dir_all(directory.join(name))?;
-    }
-    if !pki.join("admin.key").is_file() {
-        certificates(directory, pki)?;
     }
     std::fs::write(
         directory.join("network/10-seaworthy.conflist"),
@@ -44,63 +37,6 @@ pub(super) fn write(directory: &Path, pki: &Path, plugins: &Path) -> anyhow::Res
         quoted(&ca)
     );
     std::fs::write(certs.join("hosts.toml"), hosts)?;
-    Ok(())
-}
-
-fn certificates(directory: &Path, pki: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(pki)?;
-    let ca = CertificateAuthority::new("seaworthy local cluster")?;
-    let names = [
-        "localhost",
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        "127.0.0.1",
-        "10.96.0.1",
-        NODE_ADDRESS,
-    ];
-    ca.issue(&Leaf::server("kube-apiserver", &names))?
-        .write(pki, "apiserver")?;
-    ca.issue(&Leaf::client("kubelet-client", "system:masters"))?
-        .write(pki, "kubelet-client")?;
-    let node = format!("system:node:{NODE}");
-    ca.issue(&Leaf::client(&node, "system:nodes").names(&[NODE, NODE_ADDRESS]))?
-        .write(pki, "node")?;
-    testkit::pki::signing_key(pki, "accounts")?;
-    std::fs::write(pki.join("ca.crt"), ca.certificate())?;
-    // The deployment's identity: who Entra's token belongs to in the cluster.
-    std::fs::write(
-        pki.join("tokens.csv"),
-        format!("{CLUSTER_TOKEN},deployer,deployer,\"seaworthy:deployers\"\n"),
-    )?;
-    let admin = ca.issue(&Leaf::client("admin", "system:masters"))?;
-    admin.write(pki, "admin")?;
-    access(directory, pki, "admin")?;
-    access(directory, pki, "node")
-}
-
-fn access(directory: &Path, pki: &Path, name: &str) -> anyhow::Result<()> {
-    let text = |file: &str| {
-        std::fs::read_to_string(pki.join(file)).map(|pem| testkit::base64(pem.as_bytes()))
-    };
-    let config = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "seaworthy", "cluster": {
-            "server": format!("https://{NODE_ADDRESS}:6443"),
-            "certificate-authority-data": text("ca.crt")?,
-        }}],
-        "users": [{"name": name, "user": {
-            "client-certificate-data": text(&format!("{name}.crt"))?,
-            "client-key-data": text(&format!("{name}.key"))?,
-        }}],
-        "contexts": [{"name": "seaworthy", "context": {"cluster": "seaworthy", "user": name}}],
-        "current-context": "seaworthy",
-    });
-    std::fs::write(
-        directory.join(format!("{name}.kubeconfig")),
-        serde_json::to_vec_pretty(&config)?,
-    )?;
     Ok(())
 }
 

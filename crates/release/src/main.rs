@@ -5,6 +5,7 @@
 
 mod archive;
 mod bases;
+mod bench;
 mod builder;
 mod changelog;
 mod dry_run;
@@ -15,19 +16,25 @@ mod tree;
 mod verification;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
-
-pub(crate) use builder::purge;
-pub(crate) use images::{Built, built};
-pub(crate) use verification::load;
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
 
 /// The version that the workspace has.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Make a release.
+#[derive(Parser)]
+#[command(name = "cargo xtask release", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    step: Step,
+}
+
 /// The steps.
 #[derive(Subcommand)]
-pub(crate) enum Step {
+enum Step {
     /// Build the images for this machine's platform, test them as built, and push them by digest.
     Images(Destination),
     /// Join the images of all platforms under the version, and print their digests.
@@ -41,12 +48,18 @@ pub(crate) enum Step {
         /// Skip it if the tree is the one of the last successful dry run.
         #[arg(long)]
         if_changed: bool,
+        /// Also build the programs with a second builder, and compare them.
+        #[arg(long)]
+        second_builder: bool,
     },
+    /// Measure the images of the last dry run.
+    #[command(hide = true)]
+    Bench,
 }
 
 /// Where a release goes.
 #[derive(Args)]
-pub(crate) struct Destination {
+struct Destination {
     /// The registry and the path in it, such as `ghcr.io/owner/seaworthy`.
     #[arg(long)]
     registry: String,
@@ -61,21 +74,37 @@ pub(crate) struct Destination {
     db_repository: Option<String>,
 }
 
-/// Run one step.
-///
-/// # Errors
-/// With what failed.
-pub(crate) fn run(step: Step) -> anyhow::Result<()> {
-    match step {
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().step {
         Step::Images(destination) => {
-            changelog::check(&destination.version)?;
-            images::run(&destination)
+            changelog::check(&destination.version).and_then(|()| images::run(&destination))
         }
         Step::Publish(destination) => publish::run(&destination),
-        Step::Tree(destination) => {
-            tree::write(&crate::paths::root(), &publish::read(&destination)?)
-        }
+        Step::Tree(destination) => publish::read(&destination)
+            .and_then(|published| tree::write(&xtask::paths::root(), &published)),
         Step::Notes => changelog::print(),
-        Step::DryRun { if_changed } => dry_run::run(if_changed),
+        Step::DryRun {
+            if_changed,
+            second_builder,
+        } => dry_run::run(if_changed, second_builder),
+        Step::Bench => bench::run(),
+    };
+    xtask::progress::exit_code(&outcome)
+}
+
+/// An HTTP client for registries.
+fn http_client() -> anyhow::Result<reqwest::Client> {
+    // Without a TLS provider, building one panics. An error means that there is one already, which is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .build()
+        .context("failed to prepare the HTTP client")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn containers_of_the_actions_have_the_label_by_which_down_finds_them() {
+        assert_eq!(docker::RUN_LABEL, xtask::stack::RUN_LABEL);
     }
 }

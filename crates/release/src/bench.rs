@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::{median, timed};
-use crate::progress;
-use crate::release::{self, Built};
-use crate::setup::command::{command, run as run_command};
+use crate::images::Built;
+use xtask::bench::{median, timed};
+use xtask::progress;
+use xtask::setup::command::{command, run as run_command};
 
 const ROUNDS: usize = 11;
 
@@ -18,8 +18,8 @@ const ROUNDS: usize = 11;
 ///
 /// # Errors
 /// When the images were not built, or one does not start.
-pub(super) fn run() -> anyhow::Result<()> {
-    let images = release::built()?;
+pub(crate) fn run() -> anyhow::Result<()> {
+    let images = crate::images::built()?;
     progress::line(
         "image              MB compressed   tools alone   start to first line   container until it exits",
     );
@@ -28,7 +28,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         for program in image.tools() {
             tools += compressed(&program)?;
         }
-        let name = release::load(&image.archive)?;
+        let name = crate::verification::load(&image.archive)?;
         let line = first_line(&image.program())?;
         let container = container(&name, "--version")?;
         progress::line(format!(

@@ -6,21 +6,27 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use super::archive::Archive;
-use super::bases::Bases;
-use super::builder::{Build, Builder};
-use super::images::{EPOCH, Stages};
-use super::{Destination, images};
-use crate::actions::{ACTIONS, Action};
-use crate::pipeline::image;
-use crate::progress;
-use crate::setup::command::{command, output, run};
+use crate::archive::Archive;
+use crate::bases::Bases;
+use crate::builder::{Build, Builder};
+use crate::images::{EPOCH, Stages};
+use crate::{Destination, images};
+use xtask::actions::{ACTIONS, Action};
+use xtask::pipeline::image;
+use xtask::progress;
+use xtask::setup::command::{command, output, run};
 
-/// Build the images of the checkout `source` again, and compare them with those in the directory of `destination`.
+/// Build the images of the checkout `source` again, and compare them with those in the directory of `destination`; with
+/// `second_builder`, the programs with those that another builder compiles too, which takes as long as the first time.
 ///
 /// # Errors
 /// With the program or the image that differs.
-pub(super) fn check(source: &Path, bases: &Bases, destination: &Destination) -> anyhow::Result<()> {
+pub(crate) fn check(
+    source: &Path,
+    bases: &Bases,
+    destination: &Destination,
+    second_builder: bool,
+) -> anyhow::Result<()> {
     let second = destination.directory.join("second");
     if second.is_dir() {
         std::fs::remove_dir_all(&second).context("failed to remove what an earlier run left")?;
@@ -40,9 +46,17 @@ pub(super) fn check(source: &Path, bases: &Bases, destination: &Destination) -> 
         );
         progress::line(format!("  {action}: {} twice", digests.0));
     }
-    let built = second.join("programs");
-    with_docker(source, &built)?;
-    let other = programs(&built)?;
+    if second_builder {
+        compare_programs(source, destination, &second.join("programs"))?;
+    }
+    application(source, bases, &second)?;
+    std::fs::remove_dir_all(&second).context("failed to remove the second images")
+}
+
+// Those of the images with those that Docker's own builder makes in `built`.
+fn compare_programs(source: &Path, destination: &Destination, built: &Path) -> anyhow::Result<()> {
+    with_docker(source, built)?;
+    let other = programs(built)?;
     for Action { name: action, .. } in ACTIONS.iter() {
         let released = programs(
             &destination
@@ -57,8 +71,7 @@ pub(super) fn check(source: &Path, bases: &Bases, destination: &Destination) -> 
         }
     }
     progress::line("  two builders made the same programs");
-    application(source, bases, &second)?;
-    std::fs::remove_dir_all(&second).context("failed to remove the second images")
+    Ok(())
 }
 
 // Its Dockerfile sets the times of the files, not the builder.

@@ -2,14 +2,14 @@
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::VERSION;
-use crate::{paths, progress};
+use crate::VERSION;
+use xtask::{paths, progress};
 
 /// Check that `version` is the workspace's, and that the changelog has a section for it.
 ///
 /// # Errors
 /// When it is another version, or the changelog has no section for it.
-pub(super) fn check(version: &str) -> anyhow::Result<()> {
+pub(crate) fn check(version: &str) -> anyhow::Result<()> {
     ensure!(
         version == VERSION,
         "version mismatch: the tag has {version}, `Cargo.toml` has {VERSION}; change one of them"
@@ -21,7 +21,7 @@ pub(super) fn check(version: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When there is none.
-pub(super) fn print() -> anyhow::Result<()> {
+pub(crate) fn print() -> anyhow::Result<()> {
     progress::line(text()?);
     Ok(())
 }

@@ -5,31 +5,31 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-use super::archive::Archive;
-use super::bases::Bases;
-use super::builder::{Build, Builder};
-use super::{Destination, VERSION, publish, verification};
-use crate::actions::{ACTIONS, Action};
-use crate::setup::command::{command, output};
-use crate::{paths, progress};
+use crate::archive::Archive;
+use crate::bases::Bases;
+use crate::builder::{Build, Builder};
+use crate::{Destination, VERSION, publish, verification};
+use xtask::actions::{ACTIONS, Action};
+use xtask::setup::command::{command, output};
+use xtask::{paths, progress};
 
 /// The time of every file and image, in seconds since 1970: the first of January 1980. BuildKit sets what is newer to
 /// it, which is everything; with the time of the commit, layers of an older build would keep their own.
-pub(super) const EPOCH: &str = "315532800";
+pub(crate) const EPOCH: &str = "315532800";
 
 /// A pushed image of one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Image {
+pub(crate) struct Image {
     /// The action.
-    pub(super) action: String,
+    pub(crate) action: String,
     /// As OCI names it: `amd64`, `arm64`.
-    pub(super) architecture: String,
+    pub(crate) architecture: String,
     /// The digest of its manifest.
-    pub(super) digest: String,
+    pub(crate) digest: String,
     /// The manifest's media type.
-    pub(super) media_type: String,
+    pub(crate) media_type: String,
     /// The manifest's size in bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// The labels of the image of `action` of `commit`, below `org.opencontainers.image`
@@ -64,7 +64,7 @@ fn commit(source: &Path) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// With what failed; nothing has a tag then.
-pub(super) fn run(destination: &Destination) -> anyhow::Result<()> {
+pub(crate) fn run(destination: &Destination) -> anyhow::Result<()> {
     build_and_push(&paths::root(), &Bases::Named, destination)
 }
 
@@ -72,7 +72,7 @@ pub(super) fn run(destination: &Destination) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The same.
-pub(super) fn build_and_push(
+pub(crate) fn build_and_push(
     source: &Path,
     bases: &Bases,
     destination: &Destination,
@@ -120,7 +120,7 @@ pub(super) fn build_and_push(
 
 /// Which stages come from BuildKit's cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stages {
+pub(crate) enum Stages {
     /// All that have not changed.
     Kept,
     /// Those that compile; the images are assembled from scratch.
@@ -131,7 +131,7 @@ pub(super) enum Stages {
 ///
 /// # Errors
 /// With the end of the builder's output.
-pub(super) fn build(
+pub(crate) fn build(
     source: &Path,
     bases: &Bases,
     destination: &Destination,
@@ -210,7 +210,7 @@ impl Built {
 /// # Errors
 /// When there was none.
 pub(crate) fn built() -> anyhow::Result<Vec<Built>> {
-    let directory = super::dry_run::directory();
+    let directory = crate::dry_run::directory();
     let mut images = Vec::new();
     for action in ACTIONS.iter() {
         let archive = directory.join(format!("{}.tar", action.name));

@@ -6,13 +6,13 @@ use anyhow::{Context as _, ensure};
 use oci::Index;
 use oci::{RawManifest, Registry};
 
-use crate::setup::command::{command, run};
+use xtask::setup::command::{command, run};
 
 /// One image for one platform.
-pub(super) struct Archive {
+pub(crate) struct Archive {
     layout: PathBuf,
     /// Its manifest, byte for byte.
-    pub(super) manifest: RawManifest,
+    pub(crate) manifest: RawManifest,
     content: oci::Manifest,
 }
 
@@ -21,7 +21,7 @@ impl Archive {
     ///
     /// # Errors
     /// When it is not an OCI layout with one image.
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let layout = path.with_extension("layout");
         if layout.is_dir() {
             std::fs::remove_dir_all(&layout)?;
@@ -61,7 +61,7 @@ impl Archive {
     }
 
     /// What a registry stores and a runner fetches, in bytes.
-    pub(super) fn compressed(&self) -> u64 {
+    pub(crate) fn compressed(&self) -> u64 {
         self.content.layers.iter().map(|layer| layer.size).sum()
     }
 
@@ -69,7 +69,7 @@ impl Archive {
     ///
     /// # Errors
     /// When one is not an archive.
-    pub(super) fn unpack(&self, to: &Path) -> anyhow::Result<()> {
+    pub(crate) fn unpack(&self, to: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(to)?;
         for layer in &self.content.layers {
             run(command("tar", ["--extract", "--gzip", "--file"])
@@ -84,7 +84,7 @@ impl Archive {
     ///
     /// # Errors
     /// With the response of the registry.
-    pub(super) async fn push(&self, registry: &Registry, repository: &str) -> anyhow::Result<()> {
+    pub(crate) async fn push(&self, registry: &Registry, repository: &str) -> anyhow::Result<()> {
         let parts = std::iter::once(&self.content.config).chain(&self.content.layers);
         for part in parts {
             let file = blob(&self.layout, &part.digest);

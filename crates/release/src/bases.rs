@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 use docker::{Docker, LocalRegistry};
 
-use crate::paths;
-use crate::setup::base_images::{DEBIAN, GO, RUST};
-use crate::setup::command::{command, output};
+use xtask::paths;
+use xtask::setup::base_images::{DEBIAN, GO, RUST};
+use xtask::setup::command::{command, output};
 
 /// The base images, by the argument that names each in `Dockerfile.action` and in the application's Dockerfile.
 const IMAGES: [(&str, &str); 4] = [
@@ -19,7 +19,7 @@ const IMAGES: [(&str, &str); 4] = [
 const SERVED: &str = "seaworthy-images-";
 
 /// Where the base images are.
-pub(super) enum Bases {
+pub(crate) enum Bases {
     /// At the addresses in the Dockerfile.
     Named,
     /// At addresses of this machine, as long as this lives.
@@ -39,7 +39,7 @@ impl Bases {
     ///
     /// # Errors
     /// When Docker has none of that name.
-    pub(super) fn serve() -> anyhow::Result<Self> {
+    pub(crate) fn serve() -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -78,7 +78,7 @@ impl Bases {
     }
 
     /// The arguments of a build.
-    pub(super) fn arguments(&self) -> &[(&'static str, String)] {
+    pub(crate) fn arguments(&self) -> &[(&'static str, String)] {
         match self {
             Self::Named => &[],
             Self::Served { arguments, .. } => arguments,
@@ -86,7 +86,7 @@ impl Bases {
     }
 
     /// What distinguishes them from others of the same names.
-    pub(super) fn ids(&self) -> &str {
+    pub(crate) fn ids(&self) -> &str {
         match self {
             Self::Named => "",
             Self::Served { ids, .. } => ids,

@@ -7,23 +7,23 @@ use anyhow::{Context as _, ensure};
 use oci::{Auth, Credentials, Digest, RawManifest, Registry};
 use serde_json::json;
 
-use super::Destination;
-use super::images::Image;
-use crate::actions::{ACTIONS, Action};
-use crate::{progress, stack};
+use crate::images::Image;
+use crate::{Destination, http_client};
+use xtask::actions::{ACTIONS, Action};
+use xtask::progress;
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const PUBLISHED: &str = "published.json";
 
 /// The published images: action, and reference by digest.
-pub(super) type Published = BTreeMap<String, String>;
+pub(crate) type Published = BTreeMap<String, String>;
 
 /// Do `work` with the registry of `destination` and the path there. The environment variables
 /// `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` have its credentials.
 ///
 /// # Errors
 /// When the name has no path, and those of `work`.
-pub(super) fn with_registry<T>(
+pub(crate) fn with_registry<T>(
     destination: &Destination,
     work: impl AsyncFnOnce(&Registry, &str) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
@@ -38,7 +38,7 @@ pub(super) fn with_registry<T>(
         (Some(username), Some(password)) => Auth::Basic(Credentials { username, password }),
         _ => Auth::Anonymous,
     };
-    let registry = Registry::new(stack::http_client()?, host, auth);
+    let registry = Registry::new(http_client()?, host, auth);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -49,7 +49,7 @@ pub(super) fn with_registry<T>(
 ///
 /// # Errors
 /// When a file can't be written.
-pub(super) fn record(
+pub(crate) fn record(
     destination: &Destination,
     architecture: &str,
     images: &[Image],
@@ -65,7 +65,7 @@ pub(super) fn record(
 ///
 /// # Errors
 /// When an action is missing on a platform that another one has, or with the response of the registry.
-pub(super) fn run(destination: &Destination) -> anyhow::Result<()> {
+pub(crate) fn run(destination: &Destination) -> anyhow::Result<()> {
     let mut published = Published::new();
     let pushed = pushed(destination)?;
     for Action { name, .. } in ACTIONS.iter() {
@@ -179,7 +179,7 @@ fn index(images: &[&Image]) -> anyhow::Result<RawManifest> {
 ///
 /// # Errors
 /// When nothing was.
-pub(super) fn read(destination: &Destination) -> anyhow::Result<Published> {
+pub(crate) fn read(destination: &Destination) -> anyhow::Result<Published> {
     let file = destination.directory.join(PUBLISHED);
     let text = std::fs::read(&file).with_context(|| {
         format!(

@@ -3,32 +3,30 @@
 
 use std::path::Path;
 
-use super::bases::Bases;
-use crate::setup::base_images::BUILDKIT;
-use crate::setup::command::{command, output, run, succeeds};
-use crate::{paths, progress};
-
-/// What BuildKit keeps between runs.
-const VOLUME: &str = "seaworthy-release";
+use crate::bases::Bases;
+use xtask::progress;
+use xtask::setup::base_images::BUILDKIT;
+use xtask::setup::command::{command, output, run, succeeds};
+use xtask::stack::RELEASE_VOLUME;
 
 /// What to build.
-pub(super) struct Build<'a> {
+pub(crate) struct Build<'a> {
     /// The directory of the Dockerfile and the context, in the checkout; empty for the checkout itself.
-    pub(super) context: &'a str,
-    pub(super) dockerfile: &'a str,
+    pub(crate) context: &'a str,
+    pub(crate) dockerfile: &'a str,
     /// The stage; the last one if it is empty.
-    pub(super) target: &'a str,
-    pub(super) arguments: Vec<(&'a str, String)>,
-    pub(super) labels: Vec<(&'a str, String)>,
+    pub(crate) target: &'a str,
+    pub(crate) arguments: Vec<(&'a str, String)>,
+    pub(crate) labels: Vec<(&'a str, String)>,
     /// The stages that are built without the cache; `Some("")` for all.
-    pub(super) uncached: Option<String>,
+    pub(crate) uncached: Option<String>,
     /// Whether every file gets the time `SOURCE_DATE_EPOCH` of the arguments
     /// (reproducible-builds.org/specs/source-date-epoch).
-    pub(super) one_time: bool,
+    pub(crate) one_time: bool,
 }
 
 /// A running BuildKit.
-pub(super) struct Builder<'a> {
+pub(crate) struct Builder<'a> {
     container: String,
     bases: &'a Bases,
 }
@@ -38,7 +36,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// When it does not come up.
-    pub(super) fn start(source: &Path, out: &Path, bases: &'a Bases) -> anyhow::Result<Self> {
+    pub(crate) fn start(source: &Path, out: &Path, bases: &'a Bases) -> anyhow::Result<Self> {
         std::fs::create_dir_all(out)?;
         let out = &out.canonicalize()?;
         let mount = |from: &Path, to: &str| format!("{}:{to}", from.display());
@@ -55,7 +53,7 @@ impl<'a> Builder<'a> {
             .args(["--network", "host", "--label", "dev.seaworthy.run=release"])
             .args(["--volume", &mount(source, "/source:ro")])
             .args(["--volume", &mount(out, "/out")])
-            .args(["--volume", &format!("{VOLUME}:/var/lib/buildkit")])
+            .args(["--volume", &format!("{RELEASE_VOLUME}:/var/lib/buildkit")])
             .args([BUILDKIT, "--oci-worker-net=host"])
             .arg("--allow-insecure-entitlement=network.host")
             // In megabytes: always kept, left free on the disk, maximum.
@@ -79,7 +77,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// With the end of what BuildKit printed.
-    pub(super) fn build(&self, name: &str, build: &Build<'_>) -> anyhow::Result<()> {
+    pub(crate) fn build(&self, name: &str, build: &Build<'_>) -> anyhow::Result<()> {
         let mut run = command("docker", ["exec", &self.container, "buildctl", "build"]);
         let directory = format!("/source/{}", build.context);
         run.args(["--progress=plain", "--frontend=dockerfile.v0"])
@@ -116,11 +114,4 @@ impl Drop for Builder<'_> {
         // It is removed when it exits: one that has exited is gone.
         let _ = run(&mut command("docker", ["rm", "--force", &self.container]));
     }
-}
-
-/// Remove what a dry run keeps.
-pub(crate) fn purge() {
-    // Without a dry run there is none.
-    let _ = run(&mut command("docker", ["volume", "rm", VOLUME]));
-    let _ = std::fs::remove_dir_all(paths::cache().join("release"));
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use super::archive::Archive;
-use super::{Destination, VERSION};
-use crate::actions::Action;
-use crate::setup::command::{command, output, run};
+use crate::archive::Archive;
+use crate::{Destination, VERSION};
+use xtask::actions::Action;
+use xtask::setup::command::{command, output, run};
 
 /// Load the image in the archive `file` into Docker, and return its name there.
 ///
@@ -24,7 +24,7 @@ pub(crate) fn load(file: &Path) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// With the check that failed.
-pub(super) fn verify(action: &Action, archive: &Archive, file: &Path) -> anyhow::Result<()> {
+pub(crate) fn verify(action: &Action, archive: &Archive, file: &Path) -> anyhow::Result<()> {
     let content = file.with_extension("content");
     if content.is_dir() {
         std::fs::remove_dir_all(&content)?;
@@ -104,7 +104,7 @@ pub(super) fn verify(action: &Action, archive: &Archive, file: &Path) -> anyhow:
 ///
 /// # Errors
 /// When the scan fails, or finds no crate.
-pub(super) fn sbom(
+pub(crate) fn sbom(
     destination: &Destination,
     action: &str,
     architecture: &str,

@@ -4,11 +4,12 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::bases::Bases;
-use super::{Destination, VERSION, changelog, images, publish, reproducibility, tree};
-use crate::pipeline::{self, Trigger, checkout};
-use crate::setup::base_images::Origin;
-use crate::{actions, paths, progress, stack};
+use crate::bases::Bases;
+use crate::{Destination, VERSION, changelog, images, publish, reproducibility, tree};
+use xtask::pipeline::{self, Trigger, checkout};
+use xtask::setup::base_images::{self, Origin};
+use xtask::setup::builds::PIPELINE;
+use xtask::{actions, paths, progress, stack};
 
 /// What uses the released actions: the workflows of the repository, and the examples. `ci.yml` without the job that needs
 /// a runner's Rust and Go. `examples/weekly-patch.yml` is not among them: without a checkout it can't get the CA certificate
@@ -37,22 +38,27 @@ const LEFT: &[&str] = &[
 ];
 
 /// Build, test, push, join, point the actions to the images, and run the workflows that use them; with `if_changed`,
-/// only if the tree is not the one of the last successful dry run.
+/// only if the tree is not the one of the last successful dry run; with `second_builder`, the programs are built twice.
 ///
 /// # Errors
 /// With the step that failed.
-pub(super) fn run(if_changed: bool) -> anyhow::Result<()> {
+pub(crate) fn run(if_changed: bool, second_builder: bool) -> anyhow::Result<()> {
     if let Err(e) = changelog::check(VERSION) {
         progress::line(format!("  not ready yet: {e:#}"));
     }
     let _lock = stack::lock("pipeline")?;
-    let stack = stack::up()?;
+    let stack = stack::up(PIPELINE)?;
+    base_images::compilers(stack.origin)?;
     let source = progress::step("preparing the checkout", || {
         checkout::prepare(&paths::root(), &stack)
     })?;
     let is_content = |path: &Path| !path.starts_with(".git") && !path.starts_with(".seaworthy");
     let key = paths::key_of(&source, is_content, "")?;
-    let done = Verified::new("dry-run");
+    let done = Verified::new(if second_builder {
+        "dry-run-twice"
+    } else {
+        "dry-run"
+    });
     if if_changed && done.is(&key) {
         progress::line(format!("  this tree ({key}) has passed the dry run before"));
         return Ok(());
@@ -71,7 +77,7 @@ pub(super) fn run(if_changed: bool) -> anyhow::Result<()> {
     };
     checkout::with_tools(&source, &stack, || {
         images::build_and_push(&source, &bases, &destination)?;
-        verify_reproducibility(&source, &bases, &destination)
+        verify_reproducibility(&source, &bases, &destination, second_builder)
     })?;
     publish::run(&destination)?;
     tree::write(&source, &publish::read(&destination)?)?;
@@ -112,12 +118,15 @@ fn verify_reproducibility(
     source: &Path,
     bases: &Bases,
     destination: &Destination,
+    second_builder: bool,
 ) -> anyhow::Result<()> {
     let in_the_image = |path: &Path| {
         // As in `.dockerignore`.
         let not = [
             "crates/fake-azure",
             "crates/fake-github",
+            "crates/local-services",
+            "crates/release",
             "crates/testkit",
             "crates/xtask",
         ];
@@ -138,17 +147,22 @@ fn verify_reproducibility(
             "Dockerfile.action",
             "actions/actions.txt",
         ];
+        let is_tool = is_tool || path == Path::new("tools/compiler.env");
         is_tool || named.iter().any(|f| starts(f)) && !not.iter().any(|f| starts(f))
     };
     let key = paths::key_of(source, in_the_image, bases.ids())?;
-    let reproduced = Verified::new("reproduced");
+    let reproduced = Verified::new(if second_builder {
+        "reproduced-twice"
+    } else {
+        "reproduced"
+    });
     if reproduced.is(&key) {
         progress::line(format!(
             "  the images of these sources ({key}) were reproduced before"
         ));
         return Ok(());
     }
-    reproducibility::check(source, bases, destination)?;
+    reproducibility::check(source, bases, destination, second_builder)?;
     reproduced.record(&key)
 }
 

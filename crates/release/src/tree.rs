@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::publish::Published;
-use crate::actions::{ACTIONS, Action};
+use crate::publish::Published;
+use xtask::actions::{ACTIONS, Action};
 
 /// What an action of the source names.
 const SOURCE: &str = "../../Dockerfile.action";
@@ -14,7 +14,7 @@ const SOURCE: &str = "../../Dockerfile.action";
 ///
 /// # Errors
 /// When one has no image, or names something else than the Dockerfile.
-pub(super) fn write(root: &Path, published: &Published) -> anyhow::Result<()> {
+pub(crate) fn write(root: &Path, published: &Published) -> anyhow::Result<()> {
     for Action { name: action, .. } in ACTIONS.iter() {
         let file = root.join("actions").join(action).join("action.yml");
         let what = || format!("failed to read `{}`", file.display());

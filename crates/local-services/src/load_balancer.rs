@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// Assign addresses. The cluster may come and go: the Services are read every half second.
-pub(super) async fn run(pki: &Path, server: &str) {
+pub(crate) async fn run(pki: &Path, server: &str) {
     loop {
         if let Err(e) = serve(pki, server).await {
-            crate::progress::line(format!("load balancer: {e:#}"));
+            xtask::progress::line(format!("load balancer: {e:#}"));
         }
         tokio::time::sleep(PERIOD * 4).await;
     }
