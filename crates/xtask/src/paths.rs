@@ -84,6 +84,11 @@ pub(crate) fn key_of_text(text: &str) -> String {
     short(Sha256::new_with_prefix(text))
 }
 
+/// The same of bytes.
+pub(crate) fn key_of_bytes(bytes: &[u8]) -> String {
+    short(Sha256::new_with_prefix(bytes))
+}
+
 fn short(hash: Sha256) -> String {
     let bytes = hash.finalize();
     let digits = bytes.iter().take(8).map(|byte| format!("{byte:02x}"));

@@ -6,6 +6,7 @@
 mod docker;
 mod firewall;
 mod host;
+mod inventory;
 mod kubernetes;
 mod process;
 mod registry;
@@ -24,6 +25,7 @@ use crate::setup::{apt, base_images, machine, trivy_db};
 use crate::{paths, progress};
 
 pub use docker::{RELEASE_VOLUME, RUN_LABEL};
+pub(crate) use inventory::Inventory;
 pub use kubernetes::{kubeconfig as local_kubeconfig, pki as cluster_pki};
 pub use serve::{
     CLIENT, CLUSTER_TOKEN, GITHUB_TOKEN, NODE_IDENTITY, OIDC_REQUEST_TOKEN, SUBSCRIPTION, TENANT,

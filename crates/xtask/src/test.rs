@@ -12,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use crate::setup::builds::{Builds, CHECKS, JUDGES, PIPELINE};
 use crate::setup::command::command;
 use crate::setup::{apt, crates_io, pypi};
-use crate::stack::{self, Stack};
+use crate::stack::{self, Inventory, Stack};
 use crate::{paths, progress};
 
 /// How much of a failed check's output is printed.
@@ -151,10 +151,12 @@ fn cargo_checks(outcomes: &mut Vec<Outcome>, crates: &[&str]) {
 }
 
 fn real(outcomes: &mut Vec<Outcome>, builds: anyhow::Result<Builds>, judges: &[&'static str]) {
-    match builds
-        .and_then(Stack::begin)
-        .and_then(|stack| stack.complete().map(|()| stack))
-    {
+    // On a CI service, everything is stopped and restored.
+    let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
+    // The packages stay.
+    let before = apt::install().map(|()| ci.then(Inventory::take));
+    let stack = builds.and_then(Stack::begin);
+    match stack.and_then(|stack| stack.complete().map(|()| stack)) {
         Ok(stack) => {
             let checks = |outcomes: &mut Vec<Outcome>| {
                 checks::yaml(outcomes, &stack.builds);
@@ -169,11 +171,31 @@ fn real(outcomes: &mut Vec<Outcome>, builds: anyhow::Result<Builds>, judges: &[&
         }
         Err(e) => broken(outcomes, "the local services", &e),
     }
-    // On a CI service, everything is stopped and restored.
-    let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
-    if let Some(e) = ci.then(|| stack::down(false).err()).flatten() {
-        broken(outcomes, "down", &e);
+    match before {
+        Ok(Some(before)) => stopped(outcomes, &before),
+        Ok(None) => {}
+        Err(e) => broken(outcomes, "system packages", &e),
     }
+}
+
+// Stop everything; what was there `before` is there as it was, and nothing else.
+fn stopped(outcomes: &mut Vec<Outcome>, before: &Inventory) {
+    let started = Instant::now();
+    let outcome = stack::down(false).and_then(|()| {
+        let left = before.differences(&Inventory::take());
+        ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
+        Ok(())
+    });
+    if let Err(e) = &outcome {
+        progress::failed(e);
+    }
+    outcomes.push(Outcome {
+        name: "down leaves nothing behind".into(),
+        failed: outcome.is_err(),
+        seconds: started.elapsed().as_secs_f64(),
+        passed: 0,
+        failures: 0,
+    });
 }
 
 fn broken(outcomes: &mut Vec<Outcome>, name: &str, error: &anyhow::Error) {

@@ -53,6 +53,8 @@ pub struct Builds {
 #[derive(Default)]
 struct Progress {
     done: Mutex<BTreeMap<&'static str, Built>>,
+    /// When the last of them was done.
+    last: Mutex<Option<Instant>>,
     changed: Condvar,
 }
 
@@ -60,6 +62,10 @@ impl Progress {
     // A builder that panicked leaves a map that is whole: entries are only ever added.
     fn done(&self) -> MutexGuard<'_, BTreeMap<&'static str, Built>> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,6 +98,7 @@ impl Builds {
                     let outcome = build(part).map_err(|e| format!("{e:#}"));
                     failed |= outcome.is_err();
                     shared.done().insert(part, outcome);
+                    *shared.last() = Some(Instant::now());
                     shared.changed.notify_all();
                 }
                 if !failed {
@@ -142,7 +149,7 @@ impl Builds {
                 progress::line(format!(
                     "  … waiting for {part}; left to build: {}{}",
                     left.join(", "),
-                    timings::time_left(&left, self.started.elapsed())
+                    timings::time_left(&left, self.started, *self.progress.last())
                 ));
             }
         }

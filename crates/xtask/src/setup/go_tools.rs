@@ -42,6 +42,10 @@ pub(super) fn build(tool: &str) -> anyhow::Result<PathBuf> {
     if module.target.is_dir() {
         return Ok(module.target);
     }
+    if let Some(program) = module.in_path() {
+        progress::line(format!("  using `{}` from PATH", program.display()));
+        return Ok(program.parent().unwrap_or(&program).to_owned());
+    }
     // Another command may be building the same tool: the second one then finds it done.
     let cache = module.target.parent().unwrap_or(&module.target);
     std::fs::create_dir_all(cache)?;
@@ -102,6 +106,21 @@ impl Module {
             target: paths::cache().join("tools").join(name).join(key),
             directory,
         })
+    }
+
+    /// The program of this name in `PATH`, if it is of the version in `go.mod`, and static as the image needs it; only
+    /// of a module whose `build.env` says how it prints its version (`PROBE`).
+    fn in_path(&self) -> Option<PathBuf> {
+        let probe = self.settings.get("PROBE")?;
+        let path = std::env::var_os("PATH")?;
+        let programs = std::env::split_paths(&path).map(|directory| directory.join(&self.name));
+        let program = programs.into_iter().find(|program| program.is_file())?;
+        let name = program.to_string_lossy();
+        let printed = output(&mut command(&name, probe.split_whitespace())).ok()?;
+        let go_mod = std::fs::read_to_string(self.directory.join("go.mod")).ok()?;
+        let version = required(&go_mod, self.words("PACKAGE").first()?)?;
+        let record = output(&mut command("go", ["version", "-m", &name])).ok()?;
+        (has_version(&printed, version) && record.contains("CGO_ENABLED=0")).then_some(program)
     }
 
     fn words(&self, setting: &str) -> Vec<&str> {
@@ -206,6 +225,28 @@ fn settings(text: &str) -> BTreeMap<String, String> {
     text.lines().filter_map(pair).collect()
 }
 
+// The version of the module of `package` that a `go.mod` requires, without its `v`.
+fn required<'a>(go_mod: &'a str, package: &str) -> Option<&'a str> {
+    let lines = go_mod
+        .lines()
+        .map(|line| line.trim().trim_start_matches("require "));
+    let pairs = lines.filter_map(|line| line.split_once(' '));
+    let is_module = |module: &str| {
+        let rest = package.strip_prefix(module);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let (_, version) = pairs
+        .filter(|(module, _)| is_module(module))
+        .max_by_key(|(module, _)| module.len())?;
+    version.split_whitespace().next()?.strip_prefix('v')
+}
+
+// Whether a program that printed `text` says that it is of `version`.
+fn has_version(text: &str, version: &str) -> bool {
+    let mut words = text.split(|c: char| c.is_whitespace() || c == ',');
+    words.any(|word| word.trim_start_matches('v') == version)
+}
+
 // What a binary is made from. A module's directory has other files too: its data, another module.
 fn is_source(name: &Path) -> bool {
     let top = name.components().count() == 1;
@@ -230,6 +271,23 @@ mod tests {
             ("pause/main.go", false),
         ] {
             assert_eq!(is_source(Path::new(name)), source, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_used_if_it_is_of_the_version_that_is_required() {
+        let go_mod = "module x\n\nrequire (\n\tgithub.com/a/b v1.2.3 // indirect\n\tgithub.com/a/b/c v0.4.0\n)\nrequire github.com/a v2.0.0\n";
+        assert_eq!(required(go_mod, "github.com/a/b/cmd/b"), Some("1.2.3"));
+        assert_eq!(required(go_mod, "github.com/a/b/c"), Some("0.4.0"));
+        assert_eq!(required(go_mod, "github.com/a/bc"), Some("2.0.0"));
+        assert_eq!(required(go_mod, "github.com/z"), None);
+        for (printed, is_it) in [
+            ("Version: 0.4.0\n", true),
+            ("act version v0.4.0", true),
+            ("0.4.01", false),
+            ("", false),
+        ] {
+            assert_eq!(has_version(printed, "0.4.0"), is_it, "{printed}");
         }
     }
 

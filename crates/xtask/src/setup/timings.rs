@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +84,7 @@ pub(crate) fn step<T>(
     what: &str,
     work: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let done = progress::step(what, work)?;
     let wall = started.elapsed().as_secs_f64();
     record(
@@ -140,9 +140,9 @@ fn cores() -> f64 {
     u32::try_from(cores).map_or(1.0, f64::from)
 }
 
-/// About how long the parts `left` take, as the end of a sentence; `elapsed` is the time that the builds have run.
-/// Nothing if a part has no figure.
-pub(super) fn time_left(left: &[&str], elapsed: Duration) -> String {
+/// About how long the parts `left` take, as the end of a sentence: the builds `started` then, and the `last` part was
+/// done then. Nothing if a part has no figure.
+pub(super) fn time_left(left: &[&str], started: Instant, last: Option<Instant>) -> String {
     let known = recorded();
     let expected = |part: &str| {
         let own = known.get(part).and_then(|cost| cost.cpu);
@@ -151,22 +151,24 @@ pub(super) fn time_left(left: &[&str], elapsed: Duration) -> String {
     };
     let done: Vec<_> = run().iter().map(|(part, _)| part.clone()).collect();
     let done: f64 = done.iter().filter_map(|part| expected(part)).sum();
+    let last = last.unwrap_or(started);
+    let took = last.duration_since(started).as_secs_f64();
     left.iter()
         .map(|part| expected(part))
         .sum::<Option<f64>>()
-        .map(|left| estimate(left, done, elapsed.as_secs_f64()))
+        .map(|left| estimate(left, done, took, last.elapsed().as_secs_f64()))
         .unwrap_or_default()
 }
 
-// Of `left` seconds on the processor, after `done` ones took `elapsed`: a machine that does other work is slower than
-// its cores say.
-fn estimate(left: f64, done: f64, elapsed: f64) -> String {
+// Of `left` seconds on the processor, on which `since` seconds were spent already; the ones that are `done` took `took`:
+// a machine that does other work is slower than its cores say.
+fn estimate(left: f64, done: f64, took: f64, since: f64) -> String {
     let slower = if done > 60.0 {
-        (elapsed * cores() / done).clamp(1.0, 5.0)
+        (took * cores() / done).clamp(1.0, 5.0)
     } else {
         1.0
     };
-    let seconds = left / cores() * slower;
+    let seconds = left / cores() * slower - since;
     if seconds < 90.0 {
         "; about a minute".into()
     } else {
@@ -225,13 +227,14 @@ mod tests {
     #[test]
     fn a_slow_machine_has_a_longer_estimate() {
         let cores = cores();
-        assert_eq!(estimate(600.0 * cores, 0.0, 0.0), "; about 10 min");
+        assert_eq!(estimate(600.0 * cores, 0.0, 0.0, 0.0), "; about 10 min");
+        assert_eq!(estimate(600.0 * cores, 0.0, 0.0, 300.0), "; about 5 min");
         assert_eq!(
-            estimate(600.0 * cores, 100.0 * cores, 300.0),
+            estimate(600.0 * cores, 100.0 * cores, 300.0, 0.0),
             "; about 30 min"
         );
         assert_eq!(
-            estimate(20.0 * cores, 100.0 * cores, 100.0),
+            estimate(20.0 * cores, 100.0 * cores, 100.0, 0.0),
             "; about a minute"
         );
     }

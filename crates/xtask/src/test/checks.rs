@@ -100,7 +100,8 @@ pub(super) fn dependencies(outcomes: &mut Vec<Outcome>) {
     }
 }
 
-/// Every rule of Trivy on what is deployed, of any severity.
+/// Every rule of Trivy on what is deployed, of any severity, and its rules for secrets on the checkout: the workflows
+/// apply them too, and a finding there would be the first red step of a release.
 pub(super) fn configuration(outcomes: &mut Vec<Outcome>, builds: &Builds) {
     match builds.wait("trivy") {
         Ok(directory) => {
@@ -114,6 +115,12 @@ pub(super) fn configuration(outcomes: &mut Vec<Outcome>, builds: &Builds) {
                     .current_dir(paths::root());
                 check(outcomes, &format!("trivy config {what}"), &mut trivy);
             }
+            let mut trivy = command(
+                &directory.join("trivy").to_string_lossy(),
+                ["fs", "--quiet", "--scanners=secret", "--exit-code=1", "."],
+            );
+            trivy.arg("--skip-dirs=target").current_dir(paths::root());
+            check(outcomes, "trivy secret", &mut trivy);
         }
         Err(e) => broken(outcomes, "trivy config", &e),
     }
