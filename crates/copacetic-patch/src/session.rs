@@ -168,7 +168,7 @@ impl<'a> Session<'a> {
         }
         let auth = match &self.request.login {
             Login::Anonymous => Auth::Anonymous,
-            Login::Password(credentials) => Auth::Basic(credentials.clone()),
+            Login::Password(credentials) => Auth::Password(credentials.clone()),
             Login::Entra {
                 client,
                 tenant,
@@ -177,7 +177,7 @@ impl<'a> Session<'a> {
                 let entra = Entra::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
                 let server = LoginServer(host.to_owned());
                 let token = server.refresh_token(&entra).await?;
-                Auth::Basic(Credentials {
+                Auth::Password(Credentials {
                     username: TOKEN_USER.to_owned(),
                     password: token.expose().to_owned(),
                 })

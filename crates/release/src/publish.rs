@@ -35,7 +35,7 @@ pub(crate) fn with_registry<T>(
     })?;
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let auth = match (variable("REGISTRY_USERNAME"), variable("REGISTRY_PASSWORD")) {
-        (Some(username), Some(password)) => Auth::Basic(Credentials { username, password }),
+        (Some(username), Some(password)) => Auth::Password(Credentials { username, password }),
         _ => Auth::Anonymous,
     };
     let registry = Registry::new(http_client()?, host, auth);

@@ -59,7 +59,7 @@ impl Registry {
                 anyhow::bail!("the run is not signed in to Azure")
             }
         };
-        let auth = credentials.clone().map_or(Auth::Anonymous, Auth::Basic);
+        let auth = credentials.clone().map_or(Auth::Anonymous, Auth::Password);
         let client = oci::Registry::new(ctx.http()?.clone(), &host, auth);
         Ok(Self {
             credentials,

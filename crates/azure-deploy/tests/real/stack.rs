@@ -248,7 +248,7 @@ spec:
 
     /// The digest that `latest` points to.
     pub(crate) async fn latest(&self) -> String {
-        let login = Auth::Basic(self.login().await);
+        let login = Auth::Password(self.login().await);
         let registry = Registry::new(self.http(), LOGIN_SERVER, login);
         let manifest = registry.manifest(REPOSITORY, "latest").await.unwrap();
         manifest.expect("`latest` is there").digest.to_string()

@@ -62,7 +62,7 @@ impl Server {
 
     fn client(&self) -> Registry {
         let http = actions_toolkit::http_client().unwrap();
-        Registry::new(http, &self.host, Auth::Basic(credentials()))
+        Registry::new(http, &self.host, Auth::Password(credentials()))
     }
 }
 

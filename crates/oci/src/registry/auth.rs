@@ -33,7 +33,7 @@ pub enum Auth {
     /// Without credentials; a token service issues an anonymous token.
     Anonymous,
     /// With a user name and password, for the registry or the token service that it names.
-    Basic(Credentials),
+    Password(Credentials),
 }
 
 /// What a registry's `WWW-Authenticate` header requires.
@@ -80,7 +80,7 @@ pub(super) async fn authorization(
 ) -> anyhow::Result<String> {
     match Challenge::parse(header) {
         Some(Challenge::Basic) => {
-            let Auth::Basic(credentials) = auth else {
+            let Auth::Password(credentials) = auth else {
                 bail!("`{host}` requires a user name and password");
             };
             let pair = format!("{}:{}", credentials.username, credentials.password);
@@ -106,7 +106,7 @@ async fn token(
     let mut query = vec![("scope", scope.to_owned())];
     query.extend(service.map(|service| ("service", service)));
     let mut request = http.get(realm).query(&query).timeout(TOKEN_TIMEOUT);
-    if let Auth::Basic(credentials) = auth {
+    if let Auth::Password(credentials) = auth {
         request = request.basic_auth(&credentials.username, Some(&credentials.password));
     }
     let response = success(request.send().await?, host).await?;

@@ -35,7 +35,7 @@ pub(super) fn build(part: &str) -> anyhow::Result<PathBuf> {
             (directory.to_owned(), cpu)
         }
         STATIC_ACTIONS => static_actions()?,
-        _ => bail!("`{part}` is no program of this workspace"),
+        _ => bail!("`{part}` is not a program of this workspace"),
     };
     let wall = started.elapsed().as_secs_f64();
     if cpu >= COMPILED {

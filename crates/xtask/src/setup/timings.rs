@@ -57,7 +57,7 @@ fn recorded() -> BTreeMap<String, Cost> {
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-/// Record that `part` was made, at `cost`. That it can't be stored is no reason to fail.
+/// Record that `part` was made, at `cost`. A failure to store it is only printed.
 pub(crate) fn record(part: &str, cost: Cost) {
     run().push((part.to_owned(), cost));
     let store = || -> anyhow::Result<()> {
@@ -206,7 +206,7 @@ fn render<'a>(parts: impl Iterator<Item = (&'a str, Cost)>) -> String {
     }
     format!(
         "{:<36} {:>7} {:>7} {:>9}\n{text}{:<36} {:>7} {cpu:>7.0}\n",
-        "set-up, in seconds", "wall", "cpu", "network", "all parts, side by side", ""
+        "set-up, in seconds", "wall", "cpu", "network", "all parts, in parallel", ""
     )
 }
 
@@ -255,7 +255,7 @@ mod tests {
             "set-up, in seconds                      wall     cpu   network\n\
              copa                                      61     100         5\n\
              debian:trixie-slim                        20       -         0\n\
-             all parts, side by side                          100\n"
+             all parts, in parallel                           100\n"
         );
         assert_eq!(render(std::iter::empty()), "");
     }

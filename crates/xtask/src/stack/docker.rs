@@ -8,7 +8,7 @@ use crate::setup::base_images;
 use crate::setup::command::{command, output, run, succeeds};
 use crate::{paths, progress};
 
-/// The label of the containers that the actions start, as the crate `docker` has it, which is no dependency here.
+/// The label of the containers that the actions start, as the crate `docker` has it; that is not a dependency here.
 pub const RUN_LABEL: &str = "dev.seaworthy.run";
 
 /// What the builder of a release keeps between runs, a volume.
