@@ -20,7 +20,7 @@ use anyhow::{Context as _, bail};
 
 use crate::setup::builds::Builds;
 use crate::setup::command::{command, run};
-use crate::setup::programs::{LOCAL_SERVICES, STATIC_ACTIONS};
+use crate::setup::programs::PROGRAMS;
 use crate::setup::{apt, base_images, machine, trivy_db};
 use crate::{paths, progress};
 
@@ -115,7 +115,7 @@ impl Stack {
     /// # Errors
     /// When it could not be compiled.
     pub fn services(&self) -> anyhow::Result<PathBuf> {
-        Ok(self.builds.wait(LOCAL_SERVICES)?.join(LOCAL_SERVICES))
+        Ok(self.builds.wait(PROGRAMS)?.join("local-services"))
     }
 
     /// The `kubectl` for the cluster.
@@ -151,7 +151,7 @@ pub fn build(tools: &[&'static str]) -> anyhow::Result<Builds> {
     let of_node = ["kubernetes", "kubernetes-pause", "cni"];
     let is_needed = |tool: &&&str| !(has_cluster && of_node.contains(*tool));
     let tools: Vec<_> = tools.iter().filter(is_needed).copied().collect();
-    Ok(Builds::start(&tools, &[LOCAL_SERVICES, STATIC_ACTIONS]))
+    Ok(Builds::start(&tools, &[PROGRAMS]))
 }
 
 /// Install what is missing and start what does not run; the `tools` that nothing here needs are still being built

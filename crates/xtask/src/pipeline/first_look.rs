@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{DEPLOYMENT, REPOSITORY};
 use crate::setup::command::{command, output};
-use crate::setup::programs::STATIC_ACTIONS;
+use crate::setup::programs::PROGRAMS;
 use crate::stack::Stack;
 use crate::{paths, progress};
 
@@ -19,7 +19,7 @@ use crate::{paths, progress};
 /// # Errors
 /// When it fails, as the workflow would.
 pub(super) fn run(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
-    let program = stack.builds.wait(STATIC_ACTIONS)?.join("ci");
+    let program = stack.builds.wait(PROGRAMS)?.join("ci");
     let mut head = command("git", ["rev-parse", "HEAD"]);
     let commit = output(head.current_dir(checkout))?.trim().to_owned();
     let services = stack.services()?;

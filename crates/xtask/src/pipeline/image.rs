@@ -9,7 +9,7 @@ use super::checkout;
 use crate::actions::{self, ACTIONS};
 use crate::setup::base_images::{self, DEBIAN, KEY_LABEL, has_key};
 use crate::setup::command::{command, output, run};
-use crate::setup::programs::STATIC_ACTIONS;
+use crate::setup::programs::PROGRAMS;
 use crate::setup::timings;
 use crate::stack::Stack;
 use crate::{paths, progress};
@@ -31,8 +31,8 @@ pub fn build(checkout: &Path) -> anyhow::Result<String> {
     Ok(id.trim().to_owned())
 }
 
-/// Make the image for a run in `checkout`, under the names that `act` looks for: from the programs that Cargo compiled
-/// and the tools that were built, or, if the actions of `checkout` are others than those here, from its Dockerfile.
+/// Make the image for a run in `checkout`, under the names that `act` looks for: from the programs that Cargo compiled,
+/// with their libraries, and the tools that were built, or, if the actions of `checkout` are others than those here, from its Dockerfile.
 ///
 /// # Errors
 /// With what failed.
@@ -63,7 +63,7 @@ fn sources(root: &Path) -> anyhow::Result<String> {
 // From what is there.
 fn assemble(stack: &Stack) -> anyhow::Result<String> {
     let mut programs = Vec::new();
-    let directory = stack.builds.wait(STATIC_ACTIONS)?;
+    let directory = stack.builds.wait(PROGRAMS)?;
     programs.extend(ACTIONS.iter().map(|action| directory.join(action.name)));
     for tool in actions::tools() {
         programs.push(stack.builds.wait(tool)?.join(tool));
@@ -112,7 +112,9 @@ fn assembling(dockerfile: &str) -> anyhow::Result<String> {
         "the last stage of `Dockerfile.action` is not from scratch"
     );
     let lines = last.lines().filter_map(|line| match line.trim_end() {
-        "COPY --from=tools /out/ /usr/local/bin/" => Some("COPY bin/ /usr/local/bin/"),
+        "COPY --from=tools /out/ /usr/local/bin/" => {
+            Some("COPY bin/ /usr/local/bin/\nCOPY libraries/ /")
+        }
         "COPY --from=build /out/ /usr/local/bin/" => None,
         line => Some(line),
     });
@@ -129,13 +131,41 @@ fn context(programs: &[PathBuf], dockerfile: &str) -> anyhow::Result<PathBuf> {
         std::fs::remove_dir_all(&context).context("failed to remove the last build's context")?;
     }
     std::fs::create_dir_all(context.join("bin"))?;
+    std::fs::create_dir_all(context.join("libraries"))?;
     std::fs::write(context.join("Dockerfile"), dockerfile)?;
     for program in programs {
         let name = program.file_name().context("a program has a name")?;
-        std::fs::copy(program, context.join("bin").join(name))
-            .with_context(|| format!("failed to copy `{}`", program.display()))?;
+        let to = context.join("bin").join(name);
+        let libraries = libraries(program);
+        if libraries.is_empty() {
+            std::fs::copy(program, &to)
+                .with_context(|| format!("failed to copy `{}`", program.display()))?;
+        } else {
+            // What a debugger reads is most of it.
+            run(command("strip", ["--strip-debug", "-o"])
+                .arg(&to)
+                .arg(program))?;
+        }
+        for library in libraries {
+            let name = library.strip_prefix("/").unwrap_or(&library);
+            let to = context.join("libraries").join(name);
+            std::fs::create_dir_all(to.parent().unwrap_or(&context))?;
+            std::fs::copy(&library, &to)
+                .with_context(|| format!("failed to copy `{}`", library.display()))?;
+        }
     }
     Ok(context)
+}
+
+// What the loader maps for `program`, and the loader (ldd(1)); nothing for a static one.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let listed = output(command("ldd", [""; 0]).arg(program)).unwrap_or_default();
+    let path = |line: &str| {
+        line.split_whitespace()
+            .find(|word| word.starts_with('/'))
+            .map(PathBuf::from)
+    };
+    listed.lines().filter_map(path).collect()
 }
 
 // Of a step that uses `./actions/<action>`, and of one that uses `OWNER/seaworthy/actions/<action>@v1`
@@ -163,7 +193,7 @@ mod tests {
         );
         assert_eq!(
             last,
-            "FROM scratch\nCOPY --from=base /base/ /\nCOPY bin/ /usr/local/bin/\nENV PATH=/usr/local/bin\n"
+            "FROM scratch\nCOPY --from=base /base/ /\nCOPY bin/ /usr/local/bin/\nCOPY libraries/ /\nENV PATH=/usr/local/bin\n"
         );
         assert!(assembling("FROM scratch\n").is_err());
     }

@@ -23,8 +23,7 @@ const EXPECTED: &[(&str, f64)] = &[
     ("trivy", 420.0),
     ("copa", 110.0),
     ("kustomize", 20.0),
-    ("local-services", 130.0),
-    ("actions", 170.0),
+    ("programs", 300.0),
 ];
 
 /// What a part cost, in seconds.
