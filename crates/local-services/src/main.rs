@@ -1,4 +1,4 @@
-//! What `cargo xtask` starts for the local pipeline, a program of its own: with its dependencies, `xtask` would take
+//! What `cargo xtask` starts for the local pipeline, as a separate program: with its dependencies, `xtask` would take
 //! minutes to compile before it says its first word.
 
 mod certificates;

@@ -158,7 +158,7 @@ fn registry_responds() -> bool {
     succeeds(command("curl", request).args([socket, &url]))
 }
 
-/// Whether Docker's `image` was made from what `key` stands for.
+/// Whether Docker's `image` was made from what has the key `key`.
 pub(crate) fn has_key(image: &str, key: &str) -> bool {
     let format = format!("{{{{index .Config.Labels \"{KEY_LABEL}\"}}}}");
     let label = output(&mut command(

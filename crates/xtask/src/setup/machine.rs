@@ -1,5 +1,5 @@
 //! What the machine must have before anything starts. A node whose disk fills up gets a taint and no more pods, which is
-//! hard to see; a compiler that runs out of memory is killed without a word.
+//! hard to see; a compiler that runs out of memory is killed without a message.
 
 use std::path::Path;
 
