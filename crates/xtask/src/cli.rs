@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::pipeline::Trigger;
-use crate::setup::builds::{CHECKS, PIPELINE};
+use crate::setup::builds::{Builds, CHECKS, PIPELINE};
+use crate::setup::programs::PROGRAMS;
 use crate::setup::timings;
 use crate::test::Tests;
-use crate::{bench, browser, paths, pipeline, progress, stack, test};
+use crate::{bench, browser, pipeline, progress, stack, test};
 
 /// Build, test and run the pipeline on one machine.
 #[derive(Parser)]
@@ -137,28 +139,19 @@ fn up() -> anyhow::Result<()> {
 
 // Its program has dependencies that the other commands need not wait for.
 fn release(args: &[String]) -> ExitCode {
-    let run = [
-        "run",
-        "--quiet",
-        "--locked",
-        "--package",
-        "release",
-        "--manifest-path",
-    ];
-    let mut release = std::process::Command::new("cargo");
-    release
-        .args(run)
-        .arg(paths::root().join("Cargo.toml"))
-        .arg("--")
-        .args(args);
-    let status = release.status();
-    match status {
-        Ok(status) => status
-            .code()
-            .and_then(|code| u8::try_from(code).ok())
-            .map_or(ExitCode::FAILURE, ExitCode::from),
+    let program = Builds::start(&[], &[PROGRAMS]).wait(PROGRAMS);
+    let run = program.and_then(|programs| {
+        let mut release = std::process::Command::new(programs.join("release"));
+        let status = release.args(args).status();
+        status.context("failed to start the program `release`")
+    });
+    match run {
+        Ok(status) => {
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            code.map_or(ExitCode::FAILURE, ExitCode::from)
+        }
         Err(e) => {
-            progress::failed(&anyhow::Error::new(e).context("failed to start Cargo"));
+            progress::failed(&e);
             ExitCode::FAILURE
         }
     }
