@@ -42,6 +42,9 @@ pub(super) fn run(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
         ("GITHUB_REPOSITORY", REPOSITORY),
         ("GITHUB_SHA", &commit),
         ("GITHUB_REF", "refs/heads/main"),
+        // The workflow publishes.
+        ("INPUT_UPLOAD", "false"),
+        ("INPUT_COMMENT", "false"),
     ])
     .env("GITHUB_WORKSPACE", checkout)
     .env("GITHUB_OUTPUT", file("output"))
