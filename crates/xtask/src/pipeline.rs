@@ -10,6 +10,7 @@ use std::io::BufRead as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc;
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use serde_json::json;
@@ -80,6 +81,7 @@ pub(crate) fn run(source: &Path) -> anyhow::Result<()> {
 pub(crate) fn workflow(trigger: Trigger<'_>, source: &Path) -> anyhow::Result<Stack> {
     // There is one checkout to run in, and one cluster to deploy to.
     let _lock = stack::lock("pipeline")?;
+    let started = Instant::now();
     let stack = Stack::begin(stack::build(PIPELINE)?)?;
     let checkout = progress::step("preparing the checkout", || {
         checkout::prepare(source, &stack)
@@ -89,7 +91,10 @@ pub(crate) fn workflow(trigger: Trigger<'_>, source: &Path) -> anyhow::Result<St
     }
     stack.complete()?;
     image::provide(&checkout, &stack)?;
+    timings::record_run("set-up", started.elapsed());
+    let started = Instant::now();
     act(&stack, &checkout, trigger)?;
+    timings::record_run("workflow", started.elapsed());
     Ok(stack)
 }
 

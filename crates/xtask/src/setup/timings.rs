@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,9 @@ pub(crate) struct Cost {
     #[serde(default)]
     pub(crate) network: f64,
 }
+
+/// How the records of whole runs begin.
+const RUN_OF: &str = "run:";
 
 /// The parts of this run, in the order in which they ended.
 static RUN: Mutex<Vec<(String, Cost)>> = Mutex::new(Vec::new());
@@ -72,6 +75,25 @@ pub(crate) fn record(part: &str, cost: Cost) {
     if let Err(e) = store() {
         progress::line(format!("  failed to record what {part} took: {e:#}"));
     }
+}
+
+/// Record what a whole run took for `what`: apart for a run that made something, and for one that found everything.
+pub(crate) fn record_run(what: &str, took: Duration) {
+    let fresh = run().iter().any(|(part, _)| is_part(part));
+    let name = if fresh { "fresh" } else { "warm" };
+    let wall = took.as_secs_f64();
+    record(
+        &format!("{RUN_OF} {what}, {name}"),
+        Cost {
+            wall,
+            ..Cost::default()
+        },
+    );
+}
+
+// The image of the actions is new after every change.
+fn is_part(part: &str) -> bool {
+    !part.starts_with(RUN_OF) && !["image of the actions", "xtask", "programs"].contains(&part)
 }
 
 /// Do `work` as [`progress::step`] does, and record it as `part`.
