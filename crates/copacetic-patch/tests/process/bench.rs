@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use docker::{BuildRequest, Container, ContainerSpec, Docker, ImageInfo};
 use oci::ImageRef;
@@ -34,7 +33,7 @@ impl Bench {
 
     /// The same with a Python environment that has `wheels`.
     pub(crate) fn python(name: &str, packages: &str, wheels: &str) -> Self {
-        let base: ImageRef = format!("seaworthy-patch-real:{name}-base").parse().unwrap();
+        let base: ImageRef = format!("{}:base", repository(name)).parse().unwrap();
         build("Dockerfile.python", &base, &[("WHEELS", wheels)]);
         let image = base.to_string();
         let mut bench = Self::build(
@@ -46,7 +45,7 @@ impl Bench {
     }
 
     fn build(name: &str, arguments: &[(&str, &str)]) -> Self {
-        let image: ImageRef = format!("seaworthy-patch-real:{name}").parse().unwrap();
+        let image: ImageRef = format!("{}:{name}", repository(name)).parse().unwrap();
         let (runtime, docker) = build("Dockerfile", &image, arguments);
         // With its own names, the bench does not mistake containers of other runs for its own.
         for (own, of) in [
@@ -104,14 +103,15 @@ impl Bench {
 
     /// Assert that no container, no name in Docker and no file of the run is left.
     pub(crate) fn left_nothing(&self, ran: &Ran) {
+        let own_images = format!("{}:", self.image.repository());
         let containers = docker(&["ps", "--all", "--format", "{{.Image}}"]);
-        let own = |image: &&str| image.starts_with("seaworthy-patch-real");
+        let own = |image: &&str| image.starts_with(&own_images);
         let left = containers.lines().find(own);
         assert_eq!(left, None, "a container is left; the log:\n{}", ran.log);
         let names = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
         let own = |name: &&str| {
-            name.starts_with("seaworthy-patch-real:staging-")
-                || name.contains("/seaworthy-patch-real:")
+            name.starts_with(&format!("{own_images}staging-"))
+                || name.contains(&format!("/{own_images}"))
         };
         assert_eq!(names.lines().find(own), None, "{}", ran.log);
         let temp = std::fs::read_dir(self.step.directory().join("temp")).unwrap();
@@ -130,7 +130,7 @@ impl Bench {
             .args(["image", "--quiet", "--format", "json", "--scanners", "vuln"])
             .args(["--list-all-pkgs", "--skip-db-update", "--offline-scan"])
             .arg("--cache-dir")
-            .arg(database())
+            .arg(database(&self.image))
             .arg(self.image.to_string())
             .output()
             .unwrap();
@@ -213,8 +213,11 @@ pub(crate) fn step_for(image: &ImageRef) -> FakeRunner {
         .env("PATH", &std::env::var("PATH").unwrap())
         .input("image", &image.to_string())
         .input("tooling-image", &image.to_string())
-        .input("buildkit-image", "seaworthy-patch-real:buildkit")
-        .input("cache-directory", &database().to_string_lossy())
+        .input(
+            "buildkit-image",
+            &image.with_tag("buildkit").unwrap().to_string(),
+        )
+        .input("cache-directory", &database(image).to_string_lossy())
         .input("offline", "true")
 }
 
@@ -235,11 +238,10 @@ fn docker(args: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
-// Trivy's cache, with a database that this repository's tool writes.
-fn database() -> &'static Path {
-    static CACHE: OnceLock<PathBuf> = OnceLock::new();
-    CACHE.get_or_init(|| {
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("patch-real");
+// Trivy's cache for the image, with a database that this repository's tool writes: one Trivy at a time can use a cache.
+fn database(image: &ImageRef) -> PathBuf {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join(image.repository());
+    if !cache.is_dir() {
         let done = Command::new(writer())
             .arg(here().join("advisories.yaml"))
             .arg(cache.join("db"))
@@ -250,8 +252,13 @@ fn database() -> &'static Path {
             "{}",
             String::from_utf8_lossy(&done.stderr)
         );
-        cache
-    })
+    }
+    cache
+}
+
+// Two tests run at a time: what one of them makes in Docker has its name.
+fn repository(name: &str) -> String {
+    format!("seaworthy-patch-real-{name}")
 }
 
 /// Trivy's cache with a database that asks for a later version of `vulnlib` than there is.

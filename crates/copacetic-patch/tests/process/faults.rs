@@ -131,11 +131,11 @@ fn a_buildkit_that_is_killed_is_named() {
     let copa = format!(
         r#"{} "$@" 2>&1 | while read -r line; do
             echo "$line"
-            case "$line" in *' Installing '*) docker kill $(docker ps --quiet --filter ancestor=seaworthy-patch-real:buildkit) >/dev/null 2>&1;; esac
+            case "$line" in *' Installing '*) docker kill $(docker ps --format '{{{{.ID}}}} {{{{.Image}}}}' | sed -n 's/ seaworthy-patch-real-killed-builder:buildkit$//p') >/dev/null 2>&1;; esac
         done; exit 1"#,
         real("copa")
     );
-    let bench = Bench::new("killed", "vulnlib", "").tool("copa", &copa);
+    let bench = Bench::new("killed-builder", "vulnlib", "").tool("copa", &copa);
     let ran = broken(&bench);
     assert_eq!(
         ran.error(),
@@ -217,7 +217,7 @@ fn a_full_disk_is_named() {
         (
             "1m",
             "exit 9",
-            "failed to read `seaworthy-patch-real:full` from Docker",
+            "failed to read `seaworthy-patch-real-full:full` from Docker",
         ),
         ("400m", fill.as_str(), "failed to store Copa's image"),
     ] {

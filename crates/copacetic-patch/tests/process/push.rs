@@ -101,7 +101,7 @@ fn a_registry_that_does_not_take_the_image_keeps_the_tag_that_it_has() {
 #[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn a_step_that_is_stopped_while_it_pushes_leaves_whole_tags() {
     let step = Arc::new(AtomicI32::new(0));
-    let (mut pushed, wire) = by_wire(Pushed::new("stopped", "vulnlib"), &step);
+    let (mut pushed, wire) = by_wire(Pushed::new("stopped-push", "vulnlib"), &step);
     let docker = Wire::to_docker(&[], &step);
     pushed.bench = pushed.bench.env("DOCKER_HOST", &docker.address);
     let table: [(_, &[&str]); 3] = [

@@ -61,6 +61,6 @@ fn python_packages_alone_are_patched_or_the_tag_is_untouched() {
     let bench = alone("python-rejected", "vulnpy==1.0.0 strict==1.0");
     let ran = bench.run();
     exited(&ran, 1, "failed");
-    insta::assert_snapshot!(ran.error(), @"copacetic-patch: `pip check` reports: strict 1.0 has requirement vulnpy<1.0.1, but you have vulnpy 1.0.2.; `seaworthy-patch-real:python-rejected-patched` is untouched");
+    insta::assert_snapshot!(ran.error(), @"copacetic-patch: `pip check` reports: strict 1.0 has requirement vulnpy<1.0.1, but you have vulnpy 1.0.2.; `seaworthy-patch-real-python-rejected:python-rejected-patched` is untouched");
     assert_eq!(bench.inspect(&bench.patched), None);
 }

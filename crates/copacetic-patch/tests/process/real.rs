@@ -69,7 +69,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
         "before",
         "after",
     ];
-    let patched = "seaworthy-patch-real:patched-patched";
+    let patched = "seaworthy-patch-real-patched:patched-patched";
     assert_eq!(
         names.map(|name| ran.output(name)),
         [
@@ -96,7 +96,7 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
     insta::assert_snapshot!(ran.summary.trim_end(), @r"
     ## 🩹 Patched: 1 finding fixed, 1 remaining
 
-    `seaworthy-patch-real:patched` → `seaworthy-patch-real:patched-patched`
+    `seaworthy-patch-real-patched:patched` → `seaworthy-patch-real-patched:patched-patched`
 
     | Severity | Before | After |
     |---|---|---|
@@ -144,7 +144,8 @@ fn a_patched_image_runs_as_before_and_has_the_new_version() {
         .collect();
     assert_eq!(rules, ["private-key", UNFIXED]);
     let id = run["automationDetails"]["id"].as_str().unwrap();
-    assert!(id.ends_with("/image/seaworthy-patch-real/patched"), "{id}");
+    let category = "/image/seaworthy-patch-real-patched/patched";
+    assert!(id.ends_with(category), "{id}");
 
     // The patched image has nothing to fix either.
     let again = bench.input("report", "").input("image", patched);
@@ -212,7 +213,7 @@ fn a_patch_that_installs_a_new_package_is_rejected() {
     exited(&ran, 1, "failed");
     assert_eq!(
         ran.error(),
-        "copacetic-patch: the patch installed new packages: newpkg; `seaworthy-patch-real:needy-patched` is untouched"
+        "copacetic-patch: the patch installed new packages: newpkg; `seaworthy-patch-real-needy:needy-patched` is untouched"
     );
     assert_eq!(bench.inspect(&bench.patched), None);
 }
@@ -238,26 +239,26 @@ fn faults_leave_the_tag_alone_and_nothing_behind() {
         // Copa with nothing to do exits with code 0 and makes no image.
         (
             "buildkit-image",
-            "seaworthy-patch-real:buildkit",
+            "seaworthy-patch-real-faults:buildkit",
             "exit 0",
             "Copa exited with code 0 but made no image",
         ),
         (
             "buildkit-image",
-            "seaworthy-patch-real:buildkit",
+            "seaworthy-patch-real-faults:buildkit",
             "echo 'panic: nil' >&2; exit 2",
             "Copa failed to patch the image: panic: nil",
         ),
         (
             "buildkit-image",
-            "seaworthy-patch-real:other",
+            "seaworthy-patch-real-faults:other",
             "exit 0",
-            "failed to start a container of `seaworthy-patch-real:other`",
+            "failed to start a container of `seaworthy-patch-real-faults:other`",
         ),
         // The runner stops the step while Copa works.
         (
             "buildkit-image",
-            "seaworthy-patch-real:buildkit",
+            "seaworthy-patch-real-faults:buildkit",
             "kill -TERM $PPID; exec sleep 1000",
             "stopped by SIGTERM before a verdict was reached",
         ),

@@ -33,7 +33,7 @@ const IN_PARALLEL: &str = "copacetic-patch";
 const ALONE: &str = "tests";
 
 /// Run them, and `checks` before those that wait. Within a program one test comes after the other, as they share Docker
-/// and a cluster; what a crate makes there has its own names.
+/// and a cluster, or two at a time where each has its own names; what a crate makes there has its own.
 ///
 /// # Errors
 /// When a tool is unavailable, or the tests don't compile.
@@ -140,7 +140,12 @@ impl Program {
 
     // Its tests with the real tools.
     fn test(&self, environment: &[(&str, OsString)], judged: bool) -> anyhow::Result<Command> {
-        let args = ["--ignored", "--test-threads=1"];
+        let threads = if self.crate_name()? == IN_PARALLEL {
+            2
+        } else {
+            1
+        };
+        let args = ["--ignored".to_owned(), format!("--test-threads={threads}")];
         let mut test = command(&self.executable.to_string_lossy(), args);
         if !judged {
             test.args(["--skip", JUDGED]);
