@@ -68,7 +68,9 @@ pub(super) fn run(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
     }
     let status = child.wait()?;
     let summary = std::fs::read_to_string(file("summary")).unwrap_or_default();
-    progress::line(format!("\n{}\n", summary.trim()));
+    // What is folded there is too long here.
+    let shown = summary.split("<details>").next().unwrap_or_default();
+    progress::line(format!("\n{}\n", shown.trim()));
     std::fs::remove_dir_all(&directory).context("failed to remove the step's files")?;
     ensure!(
         status.success(),

@@ -36,6 +36,8 @@ type Built = Result<PathBuf, String>;
 #[derive(Clone, Copy)]
 struct Lane<'a> {
     parts: &'a [&'static str],
+    /// What an earlier run has built: those are there at once.
+    built: fn(&str) -> Option<PathBuf>,
     /// Builds one part: the directory of its programs.
     build: fn(&str) -> anyhow::Result<PathBuf>,
     /// Once all of them are built.
@@ -76,11 +78,13 @@ impl Builds {
         Self::start_with(&[
             Lane {
                 parts: tools,
+                built: go_tools::built,
                 build: go_tools::build,
                 then: go_tools::forget_objects,
             },
             Lane {
                 parts: programs,
+                built: |_| None,
                 build: programs::build,
                 then: || {},
             },
@@ -90,11 +94,25 @@ impl Builds {
     fn start_with(lanes: &[Lane<'_>]) -> Self {
         let progress = Arc::new(Progress::default());
         let start = |lane: &Lane<'_>| {
-            let Lane { parts, build, then } = *lane;
+            let Lane {
+                parts,
+                built,
+                build,
+                then,
+            } = *lane;
             let (parts, shared) = (parts.to_vec(), Arc::clone(&progress));
             std::thread::spawn(move || {
                 let mut failed = false;
+                let (mut missing, mut there) = (Vec::new(), BTreeMap::new());
                 for part in parts {
+                    match built(part) {
+                        Some(directory) => drop(there.insert(part, Ok(directory))),
+                        None => missing.push(part),
+                    }
+                }
+                shared.done().extend(there);
+                shared.changed.notify_all();
+                for part in missing {
                     let outcome = build(part).map_err(|e| format!("{e:#}"));
                     failed |= outcome.is_err();
                     shared.done().insert(part, outcome);
@@ -176,11 +194,12 @@ mod tests {
     fn a_part_can_be_waited_for_more_than_once() {
         let lane = |parts, build| Lane {
             parts,
+            built: |part| (part == "kustomize").then(|| PathBuf::from("/built/before")),
             build,
             then: || {},
         };
         let builds = Builds::start_with(&[
-            lane(&["act"], |_| Ok(PathBuf::from("/built/act"))),
+            lane(&["act", "kustomize"], |_| Ok(PathBuf::from("/built/act"))),
             lane(&["copa"], |_| bail!("no space left")),
         ]);
         for _ in 0..2 {
@@ -189,6 +208,8 @@ mod tests {
             assert_eq!(error, "failed to build `copa`: no space left");
         }
         assert!(builds.has("act") && !builds.has("copa"));
+        let before = builds.wait("kustomize").unwrap();
+        assert_eq!(before, Path::new("/built/before"));
         let error = builds.finish().unwrap_err().to_string();
         assert_eq!(error, "failed to build `copa`");
         let error = builds.wait("trivy").unwrap_err().to_string();

@@ -34,6 +34,12 @@ pub(super) fn download(tools: &[&'static str]) {
     });
 }
 
+/// The directory of the programs of `tool`, if the cache has them.
+pub(super) fn built(tool: &str) -> Option<PathBuf> {
+    let module = Module::find(tool).ok()?;
+    module.target.is_dir().then_some(module.target)
+}
+
 /// The directory of the programs of `tool`, built if the cache does not have them.
 ///
 /// # Errors
