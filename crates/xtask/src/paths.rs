@@ -80,13 +80,8 @@ pub fn key_of(
 }
 
 /// The key of what was made from `text` alone.
-pub(crate) fn key_of_text(text: &str) -> String {
+pub(crate) fn key_of_text(text: impl AsRef<[u8]>) -> String {
     short(Sha256::new_with_prefix(text))
-}
-
-/// The same of bytes.
-pub(crate) fn key_of_bytes(bytes: &[u8]) -> String {
-    short(Sha256::new_with_prefix(bytes))
 }
 
 fn short(hash: Sha256) -> String {

@@ -61,6 +61,16 @@ pub struct Stack {
 }
 
 impl Stack {
+    /// Start everything; the `builds` that nothing here needs go on.
+    ///
+    /// # Errors
+    /// With the step that failed; `down` cleans up.
+    pub fn start(builds: Builds) -> anyhow::Result<Self> {
+        let stack = Self::begin(builds)?;
+        stack.complete()?;
+        Ok(stack)
+    }
+
     /// Start what needs nothing but this workspace: Docker, registry, GitHub, Azure. The other `builds` go on meanwhile.
     ///
     /// # Errors
@@ -160,9 +170,7 @@ pub fn build(tools: &[&'static str]) -> anyhow::Result<Builds> {
 /// # Errors
 /// With the step that failed; `down` cleans up.
 pub fn up(tools: &[&'static str]) -> anyhow::Result<Stack> {
-    let stack = Stack::begin(build(tools)?)?;
-    stack.complete()?;
-    Ok(stack)
+    build(tools).and_then(Stack::start)
 }
 
 fn need_root() -> anyhow::Result<()> {

@@ -155,8 +155,7 @@ fn real(outcomes: &mut Vec<Outcome>, builds: anyhow::Result<Builds>, judges: &[&
     let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
     // The packages stay.
     let before = apt::install().map(|()| ci.then(Inventory::take));
-    let stack = builds.and_then(Stack::begin);
-    match stack.and_then(|stack| stack.complete().map(|()| stack)) {
+    match builds.and_then(Stack::start) {
         Ok(stack) => {
             let checks = |outcomes: &mut Vec<Outcome>| {
                 checks::yaml(outcomes, &stack.builds);

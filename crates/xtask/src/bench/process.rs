@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
+use crate::setup::timings;
+
 /// How often a process is looked at.
 const PERIOD: Duration = Duration::from_millis(2);
-/// The kernel's unit for times in `/proc/PID/stat` (`sysconf(_SC_CLK_TCK)`, 100 on every Linux of today).
-const TICK: Duration = Duration::from_millis(10);
 
 /// What one run cost.
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,7 +76,5 @@ fn peak(directory: &str) -> Option<u64> {
 // proc(5): `utime` and `stime` are fields 14 and 15; the children's are others.
 fn cpu(directory: &str) -> Option<Duration> {
     let text = std::fs::read_to_string(format!("{directory}/stat")).ok()?;
-    let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at)?.parse::<u32>().ok();
-    Some(TICK * (ticks(11)? + ticks(12)?))
+    timings::ticks(&text, &[14, 15]).map(Duration::from_secs_f64)
 }

@@ -179,7 +179,7 @@ fn derived(
         "docker",
         ["image", "inspect", "--format", "{{.Id}}", DEBIAN],
     ))?;
-    let key = paths::key_of_text(&format!("{} {} {changes:?}", base.trim(), made_of.trim()));
+    let key = paths::key_of_text(format!("{} {} {changes:?}", base.trim(), made_of.trim()));
     if has_key(image, &key) {
         return Ok(());
     }

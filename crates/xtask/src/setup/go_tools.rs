@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -100,9 +100,7 @@ impl Module {
             "kubernetes-pause" => paths::root().join("tools/kubernetes/pause"),
             name => paths::root().join("tools").join(name),
         };
-        let version = output(&mut command("go", ["env", "GOVERSION"]))
-            .context("Go is needed to build the tools")?;
-        let flags = format!("{} {}", version.trim(), compiler_flags()?);
+        let flags = format!("{} {}", go_version()?, compiler_flags()?);
         let key = paths::key_of(&directory, is_source, &flags)?;
         let path = directory.join("build.env");
         let text = std::fs::read_to_string(&path)
@@ -152,14 +150,20 @@ impl Module {
         go
     }
 
-    // The modules of its packages alone: `go mod download` would fetch those of all their tests too.
+    // Seconds that it took. The modules of its packages alone: `go mod download` would fetch those of all their tests too.
     fn download(&self) -> anyhow::Result<f64> {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        // One at a time; held until it is done, so that the build waits for a download in the background.
+        static DONE: Mutex<BTreeMap<String, f64>> = Mutex::new(BTreeMap::new());
+        let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seconds) = done.get(&self.name) {
+            return Ok(*seconds);
+        }
         let started = Instant::now();
         let mut list = self.go(&["list", "-deps", "-f", "{{/**/}}"]);
         measured(list.args(self.words("PACKAGE")))?;
-        Ok(started.elapsed().as_secs_f64())
+        let seconds = started.elapsed().as_secs_f64();
+        done.insert(self.name.clone(), seconds);
+        Ok(seconds)
     }
 
     fn build(&self) -> anyhow::Result<()> {
@@ -212,6 +216,17 @@ impl Module {
         progress::line(format!("✓ {name} built ({wall:.0} s)"));
         Ok(())
     }
+}
+
+// The compiler's, as `go1.26.8`: a part of the key of every module.
+fn go_version() -> anyhow::Result<String> {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    if let Some(version) = VERSION.get() {
+        return Ok(version.clone());
+    }
+    let version = output(&mut command("go", ["env", "GOVERSION"]))
+        .context("Go is needed to build the tools")?;
+    Ok(VERSION.get_or_init(|| version.trim().to_owned()).clone())
 }
 
 // The flags of every package's compilation, which `tools/build.sh` reads too: with the same ones, tools share what

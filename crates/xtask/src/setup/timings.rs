@@ -145,7 +145,7 @@ fn own() -> Option<(f64, f64)> {
 }
 
 /// The sum of some `fields` of `/proc/pid/stat`, numbered as in proc(5), in seconds.
-pub(super) fn ticks(stat: &str, fields: &[usize]) -> Option<f64> {
+pub(crate) fn ticks(stat: &str, fields: &[usize]) -> Option<f64> {
     // The kernel's unit (`sysconf(_SC_CLK_TCK)`) is a hundredth of a second on every Linux of today. The name, field 2,
     // may have spaces.
     let rest: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();

@@ -22,7 +22,6 @@ const VOLATILE: &[&str] = &[
     "kernel/pty/nr",
     "kernel/perf_event_max_sample_rate",
     "net/netfilter/nf_conntrack_count",
-    "fs/",
 ];
 
 /// A line for each thing, and what is known of it.
@@ -124,7 +123,7 @@ fn files(all: &mut BTreeMap<String, String>) {
             let about = entry.metadata().ok().filter(std::fs::Metadata::is_file);
             // A file that is written with the same content is the same.
             let content = about.and_then(|_| std::fs::read(entry.path()).ok());
-            let content = content.map(|bytes| crate::paths::key_of_bytes(&bytes));
+            let content = content.map(|bytes| crate::paths::key_of_text(&bytes));
             let path = entry.path().display();
             all.insert(format!("file {path}"), content.unwrap_or_default());
         }

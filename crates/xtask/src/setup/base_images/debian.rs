@@ -171,7 +171,7 @@ fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
     Ok(packages)
 }
 
-// The body of a response; nothing if there is no such file.
+// The body of a response; nothing if the archive does not have it.
 fn get(url: &str) -> anyhow::Result<Option<Vec<u8>>> {
     let args = [
         "--silent",
