@@ -85,6 +85,19 @@ async fn sign(entra: Option<Entra>, mut request: Request<Body>) -> Result<Reques
     Ok(request)
 }
 
+// `HTTPS_PROXY=proxy:3128`: curl and reqwest read a proxy without a scheme as one that speaks HTTP.
+fn with_scheme(proxy: http::Uri) -> anyhow::Result<http::Uri> {
+    if proxy.scheme().is_some() {
+        return Ok(proxy);
+    }
+    let mut parts = proxy.into_parts();
+    parts.scheme = Some(http::uri::Scheme::HTTP);
+    parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+    // The value may contain a password.
+    http::Uri::from_parts(parts)
+        .context("the proxy for the cluster is not a URL; check `HTTPS_PROXY` and `proxy-url`")
+}
+
 fn explain(error: kube::Error) -> anyhow::Error {
     match error {
         kube::Error::Api(status) => {
@@ -123,6 +136,7 @@ impl Cluster {
         log: &Log,
     ) -> anyhow::Result<Self> {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.proxy_url = config.proxy_url.map(with_scheme).transpose()?;
         let client = ClientBuilder::try_from(config);
         let client = client.context("failed to prepare the client for the cluster")?;
         // A token may expire before the rollout or the rollback is done.
@@ -267,6 +281,25 @@ impl Cluster {
             done => done
                 .map(drop)
                 .with_context(|| format!("failed to remove `{}`", object.label())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_scheme;
+
+    #[test]
+    fn a_proxy_without_a_scheme_speaks_http() {
+        let table = [
+            ("me:pass@proxy:3128", "http://me:pass@proxy:3128/"),
+            ("proxy:3128", "http://proxy:3128/"),
+            ("https://proxy", "https://proxy/"),
+            ("socks5://proxy:1080", "socks5://proxy:1080/"),
+        ];
+        for (given, expected) in table {
+            let proxy = with_scheme(given.parse().unwrap()).unwrap();
+            assert_eq!(proxy.to_string(), expected);
         }
     }
 }
