@@ -54,7 +54,8 @@ impl Context {
     /// # Errors
     /// [`BadInput`] when it is unavailable.
     pub fn workspace(&self) -> Result<Workspace, BadInput> {
-        Ok(Workspace::new(self.github().workspace()?))
+        let workspace = Workspace::new(self.github().workspace()?);
+        Ok(workspace.with_redactor(self.log.redactor().clone()))
     }
 
     /// The log.
@@ -106,7 +107,8 @@ impl Context {
         }
     }
 
-    /// A directory for files that the step needs only while it runs: `RUNNER_TEMP`, or the system's.
+    /// The directory for files that a step needs only while it runs: `RUNNER_TEMP`, or the system's. Files go into a
+    /// [private directory](Context::private_directory) in it.
     pub fn temp_dir(&self) -> PathBuf {
         match self.env.get("RUNNER_TEMP").map(PathBuf::from) {
             Some(path) if path.is_dir() => path,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actions_rs::{Annotation, AnnotationKind, WorkflowCommand};
 
-use crate::text;
+use crate::{Redactor, text};
 
 /// Where the log goes. Cheap to clone; every clone writes to the same place.
 #[derive(Clone)]
@@ -18,6 +18,7 @@ pub struct Log {
     out: Out,
     /// Where lines are seen at once: not `out` while its lines are buffered.
     live: Out,
+    redactor: Redactor,
 }
 
 type Out = Arc<Mutex<Box<dyn Write + Send>>>;
@@ -59,6 +60,7 @@ impl Log {
             debug,
             live: Arc::clone(&out),
             out,
+            redactor: Redactor::default(),
         }
     }
 
@@ -74,6 +76,7 @@ impl Log {
         Buffered {
             log: Self {
                 live: Arc::clone(&self.live),
+                redactor: self.redactor.clone(),
                 ..Self::to(self.on_runner, self.debug, lines.clone())
             },
             lines,
@@ -81,33 +84,41 @@ impl Log {
         }
     }
 
-    fn line(&self, line: &str) {
-        write(&self.out, format!("{line}\n").as_bytes());
+    /// What keeps the secrets of the run out of a text: it knows every value that was masked.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
+    // Every line of the log comes through here, or through `write_lines`.
     fn command(&self, command: &WorkflowCommand) {
-        self.line(&command.to_string());
+        write(&self.out, format!("{command}\n").as_bytes());
+    }
+
+    // The text of an annotation or title: the runner shows it, and GitHub keeps it.
+    fn shown(&self, message: &str) -> String {
+        let message = self.redactor.redact(message);
+        let lines: Vec<_> = text::lines(&message).map(text::printable).collect();
+        lines.join("\n")
     }
 
     /// Write text, line by line; a line from outside cannot become a workflow command.
     pub fn info(&self, message: impl AsRef<str>) {
-        for line in message.as_ref().lines() {
-            self.line(&text::log_line(line));
-        }
+        let message = self.redactor.redact(message.as_ref());
+        write_lines(&self.out, &message, text::log_line);
     }
 
-    /// Write a line that is seen at once, also where others are buffered.
+    /// Write lines that are seen at once, also where others are buffered.
     pub fn progress(&self, message: impl AsRef<str>) {
-        let line = text::log_line(message.as_ref());
-        write(&self.live, format!("{line}\n").as_bytes());
+        let message = self.redactor.redact(message.as_ref());
+        write_lines(&self.live, &message, text::log_line);
     }
 
     /// Write a line that is shown only when debugging is on.
     pub fn debug(&self, message: impl AsRef<str>) {
         if self.on_runner {
-            self.command(&WorkflowCommand::new("debug").message(message.as_ref()));
+            self.command(&WorkflowCommand::new("debug").message(self.shown(message.as_ref())));
         } else if self.debug {
-            self.line(&format!("debug: {}", message.as_ref()));
+            self.info(format!("debug: {}", message.as_ref()));
         }
     }
 
@@ -143,7 +154,7 @@ impl Log {
         }
         let mut annotation = Annotation::new();
         if let Some(place) = place {
-            annotation = annotation.file(&place.file);
+            annotation = annotation.file(self.shown(&place.file));
             if let Some(line) = place.line {
                 annotation = annotation.line(line);
             }
@@ -156,12 +167,13 @@ impl Log {
             Level::Warning => AnnotationKind::Warning,
             Level::Error => AnnotationKind::Error,
         };
-        self.command(&annotation.command(kind, message));
+        self.command(&annotation.command(kind, self.shown(message)));
     }
 
-    /// Hide `value` from the log from here on. The runner warns of an empty mask and masks only
-    /// whole values, so each non-blank line of a value is masked by itself as well.
+    /// Hide `value` from here on, in the log and in all that leaves the run. The runner warns of an empty mask and
+    /// masks only whole values, so each non-blank line of a value is masked by itself as well.
     pub fn mask(&self, value: &str) {
+        self.redactor.learn(value);
         if !self.on_runner || value.trim().is_empty() {
             return;
         }
@@ -176,7 +188,7 @@ impl Log {
     /// Open a group; it closes when the guard is dropped.
     pub fn group(&self, title: impl AsRef<str>) -> Group {
         if self.on_runner {
-            self.command(&WorkflowCommand::new("group").message(title.as_ref()));
+            self.command(&WorkflowCommand::new("group").message(self.shown(title.as_ref())));
         } else {
             self.info(format!("── {}", title.as_ref()));
         }
@@ -194,6 +206,13 @@ impl Log {
             log: self.clone(),
             token,
         }
+    }
+}
+
+// `safe` makes a line from outside safe to print.
+fn write_lines<'a, S: AsRef<str>>(out: &Out, message: &'a str, safe: impl Fn(&'a str) -> S) {
+    for line in text::lines(message) {
+        write(out, format!("{}\n", safe(line).as_ref()).as_bytes());
     }
 }
 
@@ -260,16 +279,17 @@ pub struct StopCommands {
 }
 
 impl StopCommands {
-    /// Write a line of a child's output as it came.
+    /// Write a line of a child's output. Colors stay as they are; workflow commands are inert here.
     pub fn raw(&self, line: &str) {
-        self.log.line(line);
+        let line = self.log.redactor.redact(line);
+        write_lines(&self.log.out, &line, text::styled);
     }
 }
 
 impl Drop for StopCommands {
     fn drop(&mut self) {
         if self.log.on_runner {
-            self.log.line(&format!("::{}::", self.token));
+            write(&self.log.out, format!("::{}::\n", self.token).as_bytes());
         }
     }
 }

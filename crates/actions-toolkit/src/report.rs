@@ -52,7 +52,10 @@ impl Report {
         log: &Log,
     ) -> anyhow::Result<()> {
         let content = self.content();
-        let value = |name| content.outputs.get(name).map_or("", String::as_str);
+        let value = |name| {
+            let value = content.outputs.get(name).map_or("", String::as_str);
+            log.redactor().redact(value)
+        };
         if env.get("GITHUB_OUTPUT").is_none() {
             for output in action.outputs.iter().filter(|o| !value(o.name).is_empty()) {
                 log.info(format!("{}: {}", output.name, value(output.name)));
@@ -61,7 +64,7 @@ impl Report {
         }
         let mut lost = Ok(());
         for output in action.outputs {
-            let written = actions_rs::output::set_output(output.name, value(output.name));
+            let written = actions_rs::output::set_output(output.name, value(output.name).as_ref());
             lost = lost.and(written.map_err(|e| {
                 anyhow!(
                     "output `{}` could not be written, so later steps would not see it: {e}; check the disk of the runner",
@@ -77,7 +80,8 @@ impl Report {
         let content = self.content();
         if env.get("GITHUB_STEP_SUMMARY").is_some() && !content.summary.is_empty() {
             let mut summary = actions_rs::Summary::new();
-            summary.raw(within_limit(&content.summary), false);
+            let text = log.redactor().redact(&content.summary);
+            summary.raw(within_limit(&text), false);
             if let Err(e) = summary.write() {
                 log.warning(format!("failed to write the job summary: {e}"));
             }

@@ -30,6 +30,7 @@ where
     let env = Env::of_process();
     let debug = env.get("RUNNER_DEBUG").is_some();
     let log = Log::stdout(env.on_runner(), debug);
+    log.redactor().learn_environment(&env);
     let args = match in_utf8(std::env::args_os().skip(1)) {
         Ok(args) => args,
         Err(e) => return finish(action, &env, &log, &Report::default(), Err(e.into())).into(),

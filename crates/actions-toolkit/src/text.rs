@@ -1,72 +1,169 @@
 //! Text from outside (CVE titles, paths, tool output) made safe for the place it goes to.
+//!
+//! - [`printable`] and [`lines`]: what a terminal and the runner make of a text is what it says;
+//! - [`log_line`]: a line of the job log;
+//! - [`markdown`], [`code`], [`code_block`], [`html`]: places in a summary, comment or issue.
 
+mod printable;
 mod table;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
+pub use printable::{lines, printable, styled};
 pub use table::Table;
 
-/// Keep a log line from being read as a workflow command.
+/// Nothing that a reader sees, and the end of what GitHub and the runner recognize.
+const ZERO_WIDTH_SPACE: char = '\u{200b}';
+
+/// A line of the job log: [`printable`], and never a workflow command.
 ///
 /// The runner takes a line whose first non-blank characters are `::`, and one that has `##[`
 /// anywhere, for a command (`Runner.Common/ActionCommand.cs`). A zero-width space breaks both.
 pub fn log_line(line: &str) -> String {
+    let line = printable(line);
     let body = line.trim_start();
     let indent = &line[..line.len() - body.len()];
-    let body = if body.starts_with("::") {
-        format!(":\u{200b}{}", &body[1..])
-    } else {
-        body.to_owned()
+    let body = match body.strip_prefix("::") {
+        Some(rest) => format!(":{ZERO_WIDTH_SPACE}:{rest}"),
+        None => body.to_owned(),
     };
     format!("{indent}{}", body.replace("##[", "##\u{200b}["))
 }
 
-/// Escape for Markdown text, also inside a table cell: no formatting, no HTML, no line break.
+/// Escape for Markdown text on one line, also at its start and inside a table cell: no formatting, no HTML, no
+/// link, no mention, no reference to an issue.
+///
+/// GitHub looks for mentions, references and URLs in the rendered text, where a backslash is gone: these are
+/// broken by a zero-width space (github.github.com/gfm, "Autolinks"; docs.github.com, "Autolinked references").
 pub fn markdown(text: &str) -> String {
+    let text = one_line(text);
     let mut out = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '\n' | '\r' | '\t' => out.push(' '),
-            // A mention would notify a person, a reference would link an unrelated issue.
-            '@' => out.push_str("@\u{200b}"),
-            _ => out.push(c),
+    for c in text.trim_start().chars() {
+        escape(&mut out, c);
+    }
+    without_block(inert(&out))
+}
+
+fn escape(out: &mut String, c: char) {
+    match c {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '$' => {
+            out.push('\\');
+            out.push(c);
         }
+        _ => out.push(c),
+    }
+}
+
+// At the start of a line, `- `, `+ `, `=` and `1. ` would be a list or the underline of a heading.
+fn without_block(text: String) -> String {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    match &text.as_bytes()[digits..] {
+        [b'-' | b'+' | b'=', ..] if digits == 0 => format!("\\{text}"),
+        [b'.' | b')'] | [b'.' | b')', b' ', ..] if digits > 0 => {
+            format!("{}\\{}", &text[..digits], &text[digits..])
+        }
+        _ => text,
+    }
+}
+
+// A mention would notify a person, a reference would link an unrelated issue, and a URL would be a link to anywhere.
+fn inert(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let (head, tail) = rest.split_at(c.len_utf8());
+        out.push_str(head);
+        let ends_here = match c {
+            '@' | '#' => true,
+            ':' => tail.starts_with("//"),
+            '-' => ends_with_ignoring_case(&out, "gh-"),
+            'w' | 'W' => tail.starts_with('.') && ends_with_ignoring_case(&out, "www"),
+            _ => false,
+        };
+        if ends_here {
+            out.push(ZERO_WIDTH_SPACE);
+        }
+        rest = tail;
     }
     out
 }
 
+fn ends_with_ignoring_case(text: &str, end: &str) -> bool {
+    let start = text.len().checked_sub(end.len());
+    start
+        .and_then(|start| text.get(start..))
+        .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+}
+
+fn one_line(text: &str) -> String {
+    let mut joined = String::with_capacity(text.len());
+    for (index, line) in lines(text).enumerate() {
+        if index > 0 {
+            joined.push(' ');
+        }
+        joined.push_str(&line.replace('\t', " "));
+    }
+    printable(&joined).into_owned()
+}
+
 /// Inline code for a text with any backticks, also inside a table cell.
 pub fn code(text: &str) -> String {
-    let text = text.replace(['\n', '\r', '\t'], " ").replace('|', "\\|");
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    if longest == 0 {
-        return format!("`{text}`");
+    let text = one_line(text);
+    if text.trim().is_empty() || text.contains('|') {
+        return html_code(&text);
     }
+    let longest = longest_run_of_backticks(&text);
+    // The blank at each end is part of the syntax; without it, one of the text would be taken for it.
+    let pad = if longest > 0 || text.starts_with(' ') {
+        " "
+    } else {
+        ""
+    };
     let fence = "`".repeat(longest + 1);
-    format!("{fence} {text} {fence}")
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+// A cell ends at each `|` that no backslash escapes, and in code a backslash is not always one
+// (github.github.com/gfm, "Tables"): HTML has an entity for it. Autolinks are looked for in HTML's `code` as well.
+fn html_code(text: &str) -> String {
+    let mut out = String::from("<code>");
+    for c in inert(text).chars() {
+        match c {
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '$' => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            _ => escape(&mut out, c),
+        }
+    }
+    out.push_str("</code>");
+    out
 }
 
 /// A fenced code block for a text with any fences.
 pub fn code_block(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}text\n{}\n{fence}\n", text.trim_end())
+    let text: Vec<_> = lines(text.trim_end()).map(printable).collect();
+    let text = text.join("\n");
+    let fence = "`".repeat(longest_run_of_backticks(&text).max(2) + 1);
+    format!("{fence}text\n{text}\n{fence}\n")
 }
 
-/// Escape for HTML text and attribute values.
+fn longest_run_of_backticks(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+/// Escape for text on one line in HTML, without mentions, references and links.
 pub fn html(text: &str) -> String {
-    text.replace('&', "&amp;")
+    let text = one_line(text)
+        .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
-        .replace('\'', "&#39;")
+        .replace('\'', "&apos;");
+    inert(&text)
 }
 
 /// The first `max` bytes of `text`, cut at a character boundary.
@@ -90,35 +187,4 @@ pub fn seconds(time: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn commands_are_disarmed() {
-        for line in ["::error::x", "  ::add-mask::x", "text ##[error] y"] {
-            let safe = log_line(line);
-            assert!(!safe.trim_start().starts_with("::"), "{safe}");
-            assert!(!safe.contains("##["), "{safe}");
-        }
-        assert_eq!(log_line("a::b"), "a::b");
-    }
-
-    #[test]
-    fn a_cell_stays_a_cell() {
-        assert_eq!(markdown("a|b\nc <img>"), "a\\|b c &lt;img&gt;");
-        assert_eq!(code("a`b"), "`` a`b ``");
-        assert_eq!(code_block("```\nx"), "````text\n```\nx\n````\n");
-        assert_eq!(plural(1, "finding"), "1 finding");
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_breaks_out_of_its_place(text in ".{0,200}") {
-            prop_assert!(!markdown(&text).contains(['\n', '<']));
-            prop_assert!(!code(&text).contains('\n'));
-            prop_assert!(!log_line(&text).trim_start().starts_with("::"));
-            prop_assert!(cut(&text, 10).len() <= 10);
-        }
-    }
-}
+mod tests;

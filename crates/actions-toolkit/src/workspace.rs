@@ -11,27 +11,39 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context as _, bail};
 use rustix::fs::OFlags;
 
-use crate::BadInput;
+use crate::{BadInput, Redactor};
 
 /// The directory of the checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workspace(PathBuf);
+pub struct Workspace {
+    root: PathBuf,
+    redactor: Redactor,
+}
 
 impl Workspace {
     /// The workspace at `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self(root.into())
+        Self {
+            root: root.into(),
+            redactor: Redactor::default(),
+        }
+    }
+
+    /// The same workspace, in whose files nothing is written that `redactor` knows.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// The directory itself.
     pub fn root(&self) -> &Path {
-        &self.0
+        &self.root
     }
 
     /// `path` as later steps see it: relative to the workspace, `/` between its parts, empty for the workspace itself.
     /// `None` if it is elsewhere, has `..` below the workspace, or is not UTF-8. Links are not resolved.
     pub fn relative(&self, path: &Path) -> Option<String> {
-        let inside = path.strip_prefix(&self.0).ok()?;
+        let inside = path.strip_prefix(&self.root).ok()?;
         let parts = inside.components().map(|part| match part {
             Component::Normal(part) => part.to_str(),
             _ => None,
@@ -49,7 +61,7 @@ impl Workspace {
         if path.components().any(|part| part == Component::ParentDir) {
             return Err(format!("`{text}` must not contain `..`"));
         }
-        let relative = self.relative(&self.0.join(path)).ok_or_else(|| {
+        let relative = self.relative(&self.root.join(path)).ok_or_else(|| {
             format!("`{text}` is outside the workspace; use a path relative to it")
         })?;
         Ok(WorkspacePath {
@@ -83,7 +95,7 @@ impl WorkspacePath {
 
     /// The absolute path. What is read from there or written there goes through the methods of this type.
     pub fn absolute(&self) -> PathBuf {
-        self.workspace.0.join(&self.relative)
+        self.workspace.root.join(&self.relative)
     }
 
     /// The same for the result at `index`, counted from 0: `report.json`, `report-2.json`, `report-3.json`; with
@@ -119,7 +131,7 @@ impl WorkspacePath {
             }
             _ => self.unreadable(&e),
         })?;
-        let root = resolve(&self.workspace.0).map_err(|e| self.unreadable(&e))?;
+        let root = resolve(&self.workspace.root).map_err(|e| self.unreadable(&e))?;
         if path.starts_with(root) {
             return Ok(path);
         }
@@ -182,7 +194,7 @@ impl WorkspacePath {
         Ok(text)
     }
 
-    /// Write `content`: whole or not at all, with the directories that it needs. The file belongs to the owner of the
+    /// Write `content` without the secrets of the run: whole or not at all, with the directories that it needs. The file belongs to the owner of the
     /// workspace, since later steps do not run as root; a link in its place is replaced and not followed.
     ///
     /// # Errors
@@ -197,7 +209,7 @@ impl WorkspacePath {
     }
 
     fn replace(&self, content: &[u8]) -> anyhow::Result<()> {
-        let root = self.workspace.0.canonicalize()?;
+        let root = self.workspace.root.canonicalize()?;
         let owner = root.metadata()?;
         let path = root.join(&self.relative);
         let directory = path.parent().unwrap_or(&root);
@@ -212,7 +224,7 @@ impl WorkspacePath {
             .prefix(".seaworthy-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
             .tempfile_in(directory)?;
-        file.write_all(content)?;
+        file.write_all(&self.workspace.redactor.redact_bytes(content))?;
         fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
         file.persist(&path)?;
         Ok(())

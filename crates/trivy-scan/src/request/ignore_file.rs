@@ -69,9 +69,10 @@ impl IgnoreFile {
         workspace: &Workspace,
         input: Option<&str>,
     ) -> Result<Option<Self>, BadInput> {
+        // A link that leads elsewhere is an error, like any file that can't be read.
         let default = NAMES
             .into_iter()
-            .find(|name| workspace.root().join(name).is_file());
+            .find(|name| workspace.root().join(name).symlink_metadata().is_ok());
         let Some(name) = input.or(default) else {
             return Ok(None);
         };

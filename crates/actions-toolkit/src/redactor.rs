@@ -1,0 +1,207 @@
+//! The secrets of a run, and every text that leaves it without them.
+//!
+//! The runner masks the job log alone, and only the forms of a value that it has encoders for
+//! (`Runner.Common/HostContext.cs`). Summaries, comments, issues, SARIF, outputs and files pass this one, and so does
+//! the log.
+
+mod environment;
+mod forms;
+mod userinfo;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use crate::Env;
+use forms::Form;
+
+/// What stands in the place of a secret.
+const MASK: &str = "***";
+/// A shorter value would be found everywhere by chance, and takes seconds to guess.
+const SHORTEST: usize = 4;
+
+/// The secrets that are known so far. Cheap to clone; every clone knows the same.
+#[derive(Clone, Default)]
+pub struct Redactor(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    values: BTreeSet<String>,
+    /// Made when it is needed.
+    search: Option<Search>,
+}
+
+/// All forms of all secrets, ready to be searched for.
+struct Search {
+    forms: Vec<Form>,
+    /// `None` when there are more forms than can be searched for.
+    automaton: Option<AhoCorasick>,
+}
+
+impl Redactor {
+    /// Know `value` from here on: each line of it, and in a JSON object the values of fields that are named like a
+    /// secret. Values of less than 4 bytes, numbers of less than 8 digits and the words `true`, `false` and `null` are
+    /// not searched for.
+    pub(crate) fn learn(&self, value: &str) {
+        let mut parts: Vec<String> = value.lines().map(|line| line.trim().to_owned()).collect();
+        if let Ok(json) = serde_json::from_str(value) {
+            environment::secrets_of_json(&json, &mut parts);
+        }
+        let mut known = self.known();
+        for part in parts {
+            if is_secret(&part) && known.values.insert(part) {
+                known.search = None;
+            }
+        }
+    }
+
+    /// Know the secrets of the environment: variables that are named like one, and the passwords in URLs and proxies.
+    pub(crate) fn learn_environment(&self, env: &Env) {
+        for secret in environment::secrets(env) {
+            self.learn(&secret);
+        }
+    }
+
+    /// `text` without the secrets, in whatever form they are in it, and without the password of any URL.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let spans = self.spans(text.as_bytes());
+        let text = match replaced(text.as_bytes(), &spans) {
+            Some(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+            None => Cow::Borrowed(text),
+        };
+        match userinfo::without_passwords(&text) {
+            Some(redacted) => Cow::Owned(redacted),
+            None => text,
+        }
+    }
+
+    /// The same for the content of a file, which is text or not.
+    pub fn redact_bytes<'a>(&self, content: &'a [u8]) -> Cow<'a, [u8]> {
+        match std::str::from_utf8(content) {
+            Ok(text) => match self.redact(text) {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            },
+            Err(_) => {
+                replaced(content, &self.spans(content)).map_or(Cow::Borrowed(content), Cow::Owned)
+            }
+        }
+    }
+
+    /// The same for each text in `value`, keys included.
+    pub fn redact_json(&self, value: &mut serde_json::Value) {
+        use serde_json::Value;
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(redacted) = self.redact(text) {
+                    *text = redacted;
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
+            Value::Object(fields) => {
+                let old = std::mem::take(fields);
+                for (name, mut value) in old {
+                    self.redact_json(&mut value);
+                    fields.insert(self.redact(&name).into_owned(), value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    // The ranges of bytes that are secret.
+    fn spans(&self, text: &[u8]) -> Vec<(usize, usize)> {
+        let mut known = self.known();
+        if known.values.is_empty() || text.is_empty() {
+            return Vec::new();
+        }
+        let Known { values, search } = &mut *known;
+        let search = search.get_or_insert_with(|| Search::of(values));
+        search.spans(text)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Search {
+    fn of(values: &BTreeSet<String>) -> Self {
+        let forms: BTreeSet<Form> = values.iter().flat_map(|value| forms::of(value)).collect();
+        let forms: Vec<Form> = forms.into_iter().collect();
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(forms.iter().map(Form::recognized));
+        Self {
+            forms,
+            automaton: automaton.ok(),
+        }
+    }
+
+    fn spans(&self, text: &[u8]) -> Vec<(usize, usize)> {
+        let Some(automaton) = &self.automaton else {
+            // Rather nothing than a secret.
+            return vec![(0, text.len())];
+        };
+        let mut spans: Vec<(usize, usize)> = Vec::new();
+        for found in automaton.find_iter(text) {
+            let beginning = &text[found.range()];
+            // Forms that begin alike are next to each other, and the automaton reports the first.
+            let alike = self.forms[found.pattern().as_usize()..].iter();
+            let length = alike
+                .take_while(|form| form.recognized() == beginning)
+                .map(|form| form.common_prefix(&text[found.start()..]))
+                .max();
+            let end = found.start() + length.unwrap_or(beginning.len());
+            match spans.last_mut() {
+                // A secret inside or at the end of another.
+                Some((_, last)) if found.start() <= *last => *last = end.max(*last),
+                _ => spans.push((found.start(), end)),
+            }
+        }
+        spans
+    }
+}
+
+fn replaced(text: &[u8], spans: &[(usize, usize)]) -> Option<Vec<u8>> {
+    if spans.is_empty() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut end = 0;
+    for (start, after) in spans {
+        out.extend_from_slice(&text[end..*start]);
+        out.extend_from_slice(MASK.as_bytes());
+        end = *after;
+    }
+    out.extend_from_slice(&text[end..]);
+    Some(out)
+}
+
+fn is_secret(value: &str) -> bool {
+    let is_number = value.bytes().all(|b| b.is_ascii_digit());
+    let is_armor = value.starts_with("-----") && value.ends_with("-----");
+    let shortest = if is_number { 8 } else { SHORTEST };
+    value.len() >= shortest && !is_armor && !matches!(value, "true" | "false" | "null")
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor({} secrets)", self.known().values.len())
+    }
+}
+
+// Two texts are the same text whatever is secret in them.
+impl PartialEq for Redactor {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Redactor {}
+
+#[cfg(test)]
+mod tests;

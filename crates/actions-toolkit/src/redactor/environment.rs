@@ -1,0 +1,106 @@
+//! Which values of the environment are secrets.
+
+use percent_encoding::percent_decode_str;
+
+use super::userinfo::userinfo;
+use crate::Env;
+
+/// The last words of the names of secrets.
+const NAMES: &[&str] = &[
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "passphrase",
+    "credential",
+    "credentials",
+    "key",
+    "auth",
+    "_pat",
+];
+/// A shorter value of the environment is a setting (`SORT_KEY=name`).
+const SHORTEST: usize = 8;
+
+/// Values of variables that are named like a secret, and the passwords in URLs. `INPUT_*` is left out, since an action
+/// declares which inputs are secret; URLs in them count.
+pub(super) fn secrets(env: &Env) -> Vec<String> {
+    let mut secrets = Vec::new();
+    for (name, value) in env.iter() {
+        let is_value = value.len() >= SHORTEST && !value.starts_with('/') && !value.contains("://");
+        if is_value && is_named_like_a_secret(name) && !name.starts_with("INPUT_") {
+            secrets.push(value.to_owned());
+        }
+        let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
+        passwords(value, is_proxy, &mut secrets);
+    }
+    secrets
+}
+
+fn passwords(value: &str, is_proxy: bool, secrets: &mut Vec<String>) {
+    let mut authorities: Vec<&str> = value.split("://").skip(1).collect();
+    // A proxy may be written without a scheme.
+    if is_proxy && authorities.is_empty() {
+        authorities.push(value);
+    }
+    for (_, password) in authorities.into_iter().filter_map(userinfo) {
+        let decoded = percent_decode_str(password).decode_utf8_lossy();
+        secrets.extend([password.to_owned(), decoded.into_owned()]);
+    }
+}
+
+/// The texts in `json` under names of secrets.
+pub(super) fn secrets_of_json(json: &serde_json::Value, secrets: &mut Vec<String>) {
+    use serde_json::Value;
+    match json {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if is_named_like_a_secret(name) => {
+                        secrets.extend(text.lines().map(|line| line.trim().to_owned()));
+                    }
+                    _ => secrets_of_json(value, secrets),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| secrets_of_json(item, secrets)),
+        _ => {}
+    }
+}
+
+// By the last word: `ACTIONS_RUNTIME_TOKEN`, `clientSecret`, `private_key`.
+fn is_named_like_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    NAMES.iter().any(|word| name.ends_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_tells_its_secrets() {
+        let env = Env::from_pairs([
+            ("ACTIONS_RUNTIME_TOKEN", "runtime-token"),
+            ("NPM_TOKEN", "short"),
+            ("SSH_KEY", "/home/me/.ssh/id"),
+            ("INPUT_SHOW-KEY", "not-a-secret"),
+            ("INPUT_URL", "https://me:in-a-url@example.com/x"),
+            ("https_proxy", "me:p%40ss@proxy:3128"),
+            ("PATH", "/usr/bin"),
+        ]);
+        assert_eq!(
+            secrets(&env),
+            ["runtime-token", "in-a-url", "in-a-url", "p%40ss", "p@ss"]
+        );
+    }
+
+    #[test]
+    fn json_tells_its_secrets() {
+        let json = serde_json::json!({
+            "clientId": "an-id", "clientSecret": "s3cret", "keys": [{"private_key": "one\ntwo"}], "key": 7,
+        });
+        let mut found = Vec::new();
+        secrets_of_json(&json, &mut found);
+        assert_eq!(found, ["s3cret", "one", "two"]);
+    }
+}

@@ -1,0 +1,93 @@
+//! The forms in which a secret appears in a text.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::text;
+
+/// A text may be cut in the middle of a secret: this many bytes of its start give it away.
+const GIVEN_AWAY: usize = 12;
+/// What `encodeURIComponent` and RFC 3986 leave as it is.
+const URL: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// What a workflow command escapes (`Runner.Common/ActionCommand.cs`).
+const COMMAND: &AsciiSet = &AsciiSet::EMPTY.add(b'%').add(b'\r').add(b'\n');
+
+/// A secret as it appears in a text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Form(String);
+
+impl Form {
+    /// The start of the form, by which it is recognized: all of it if it is short.
+    pub(super) fn recognized(&self) -> &[u8] {
+        let bytes = self.0.as_bytes();
+        match bytes.len() {
+            length @ ..8 => &bytes[..length],
+            length => &bytes[..GIVEN_AWAY.min(length * 3 / 4)],
+        }
+    }
+
+    /// The number of bytes in which `text` begins like this form.
+    pub(super) fn common_prefix(&self, text: &[u8]) -> usize {
+        let pairs = self.0.bytes().zip(text);
+        pairs.take_while(|(a, b)| a == *b).count()
+    }
+}
+
+/// Every form of `value`, which is one line.
+pub(super) fn of(value: &str) -> impl Iterator<Item = Form> + use<> {
+    let escaped = serde_json::Value::from(value).to_string();
+    let encoded = utf8_percent_encode(value, URL).to_string();
+    let form_encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    let mut forms = vec![
+        value.to_owned(),
+        escaped[1..escaped.len() - 1].to_owned(),
+        lower_case_escapes(&encoded),
+        encoded,
+        form_encoded,
+        utf8_percent_encode(value, COMMAND).to_string(),
+        text::printable(value).into_owned(),
+        text::log_line(value),
+        text::markdown(value),
+        text::code(value).trim_matches('`').trim().to_owned(),
+        text::html(value),
+    ];
+    forms.extend((0..3).flat_map(|offset| base64(value, offset)));
+    forms
+        .into_iter()
+        .filter(|form| form.len() >= super::SHORTEST)
+        .map(Form)
+}
+
+// `%2f` for `%2F`: both are right (RFC 3986, section 2.1).
+fn lower_case_escapes(encoded: &str) -> String {
+    let mut out = String::with_capacity(encoded.len());
+    for (index, part) in encoded.split('%').enumerate() {
+        let (digits, rest) = match index {
+            0 => ("", part),
+            _ => part.split_at_checked(2).unwrap_or((part, "")),
+        };
+        out.push_str(if index == 0 { "" } else { "%" });
+        out.push_str(&digits.to_ascii_lowercase());
+        out.push_str(rest);
+    }
+    out
+}
+
+// The characters that depend on `value` alone, wherever it is in the encoded text: 3 bytes are 4 characters. A short
+// value leaves too little to tell it from other text.
+fn base64(value: &str, offset: usize) -> Vec<String> {
+    let padded = [&vec![0; offset], value.as_bytes()].concat();
+    let start = (offset * 4).div_ceil(3);
+    let end = padded.len() * 8 / 6;
+    let both = [
+        STANDARD_NO_PAD.encode(&padded),
+        URL_SAFE_NO_PAD.encode(&padded),
+    ];
+    let cores = both.map(|text| text.get(start..end).unwrap_or_default().to_owned());
+    cores.into_iter().filter(|core| core.len() >= 8).collect()
+}

@@ -1,0 +1,126 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use proptest::prelude::*;
+
+use super::*;
+use crate::text;
+
+fn knowing(values: &[&str]) -> Redactor {
+    let redactor = Redactor::default();
+    for value in values {
+        redactor.learn(value);
+    }
+    redactor
+}
+
+#[test]
+fn a_secret_is_masked_in_every_form() {
+    let secret = "p@ss/wörd+1\"<|>";
+    let redactor = knowing(&[secret]);
+    let pair = format!("user:{secret}");
+    let url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let forms = [
+        secret.to_owned(),
+        serde_json::json!({ "a": secret }).to_string(),
+        format!("{secret:?}"),
+        url.to_lowercase(),
+        url,
+        STANDARD.encode(secret),
+        STANDARD.encode(&pair),
+        STANDARD.encode(format!("me:{secret}@")),
+        URL_SAFE.encode(&pair),
+        text::markdown(secret),
+        text::code(secret),
+        text::html(secret),
+    ];
+    for form in forms {
+        let redacted = redactor.redact(&form).into_owned();
+        assert!(redacted.contains(MASK), "{form} → {redacted}");
+        for part in ["wörd", "rd+1", "rd%2b1", "w%c3"] {
+            assert!(
+                !redacted.to_lowercase().contains(part),
+                "{form} → {redacted}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_was_cut_is_masked_too() {
+    let redactor = knowing(&["ghs_0123456789abcdefghij"]);
+    assert_eq!(
+        redactor.redact("the token ghs_0123456789ab…"),
+        "the token ***…"
+    );
+    assert_eq!(redactor.redact("the token ghs_0123"), "the token ghs_0123");
+}
+
+#[test]
+fn what_is_no_secret_stays() {
+    let redactor = knowing(&[
+        "true",
+        "12345",
+        "abc",
+        "",
+        "-----BEGIN KEY-----\nMIIE1234\n-----END KEY-----",
+    ]);
+    let text = "true 12345 abc -----BEGIN KEY----- https://git@github.com/x";
+    assert_eq!(redactor.redact(text), text);
+    assert_eq!(redactor.redact("MIIE1234"), "***");
+}
+
+#[test]
+fn the_password_of_a_url_is_masked_without_being_known() {
+    let table = [
+        (
+            "proxy http://me:p@ss@proxy:3128/ failed",
+            "proxy http://me:***@proxy:3128/ failed",
+        ),
+        ("https://:token@host", "https://:***@host"),
+        ("https://host/a:b@c", "https://host/a:b@c"),
+        ("ssh://git@host \"a:b@c\"", "ssh://git@host \"a:b@c\""),
+    ];
+    for (text, expected) in table {
+        assert_eq!(Redactor::default().redact(text), expected);
+    }
+}
+
+#[test]
+fn json_stays_json() {
+    let redactor = knowing(&["s3cret", "99999999"]);
+    let mut json = serde_json::json!({ "s3cret": ["a s3cret"], "number": 99_999_999 });
+    redactor.redact_json(&mut json);
+    assert_eq!(
+        json,
+        serde_json::json!({ "***": ["a ***"], "number": 99_999_999 })
+    );
+}
+
+#[test]
+fn bytes_that_are_not_text_are_redacted() {
+    let redactor = knowing(&["s3cret"]);
+    assert_eq!(redactor.redact_bytes(b"\xff s3cret").as_ref(), b"\xff ***");
+}
+
+proptest! {
+    #[test]
+    fn nothing_of_a_secret_is_left(
+        secret in "[!-~]{8,40}", before in "[ -~]{0,20}", after in "[ -~]{0,20}", cut in 0_usize..80,
+    ) {
+        let redactor = knowing(&[&secret]);
+        let text = format!("{before}{secret}{after}");
+        for text in [text.clone(), text::markdown(&text), text::code(&text), text::html(&text)] {
+            let redacted = redactor.redact(text::cut(&text, cut)).replace('\u{200b}', "");
+            let given_away = &secret[..(secret.len() * 3 / 4).min(12)];
+            prop_assert!(!redacted.contains(given_away), "{redacted}");
+        }
+    }
+
+    #[test]
+    fn text_without_secrets_is_the_same(text in "[ -~]{0,60}") {
+        prop_assume!(!text.contains("s3cret-of-the-run"));
+        let redactor = knowing(&["s3cret-of-the-run"]);
+        prop_assume!(!text.contains("://"));
+        prop_assert_eq!(redactor.redact(&text), text.as_str());
+    }
+}
