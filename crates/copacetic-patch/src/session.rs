@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use actions_toolkit::Context;
+use actions_toolkit::{Context, PrivateDirectory};
 use anyhow::Context as _;
 use azure::{Credential, Entra, LoginServer, TOKEN_USER};
 use docker::{Docker, LocalRegistry};
@@ -28,7 +28,7 @@ pub(crate) struct Session<'a> {
     pub(crate) local: LocalRegistry,
     /// Marks the containers and temporary names of this run.
     pub(crate) id: String,
-    directory: tempfile::TempDir,
+    directory: PrivateDirectory,
     buildkit: OnceCell<BuildKit>,
     tooling: OnceCell<Option<String>>,
     registries: RefCell<HashMap<String, Arc<Registry>>>,
@@ -42,10 +42,7 @@ impl<'a> Session<'a> {
         request: Request,
         docker: Docker,
     ) -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("seaworthy-patch-")
-            .tempdir_in(ctx.temp_dir())
-            .context("failed to create the temporary directory of the run")?;
+        let directory = ctx.private_directory("patch")?;
         Ok(Self {
             ctx,
             request,
@@ -64,9 +61,7 @@ impl<'a> Session<'a> {
     /// A new directory, which is removed with the run.
     pub(crate) fn new_directory(&self) -> anyhow::Result<PathBuf> {
         let name = uuid::Uuid::new_v4().simple().to_string();
-        let directory = self.directory.path().join(name);
-        std::fs::create_dir(&directory).context("failed to create a directory for Copa")?;
-        Ok(directory)
+        self.directory.subdirectory(&name)
     }
 
     /// Docker may get the temporary name `image`: remove it when the run ends.

@@ -10,9 +10,8 @@ mod request;
 mod scan;
 mod verdict;
 
-use actions_toolkit::{Context, Done};
+use actions_toolkit::{Context, Done, PrivateDirectory};
 use oci::ImageRef;
-use tempfile::TempDir;
 use trivy::Database;
 
 pub use action::ACTION;
@@ -93,7 +92,7 @@ async fn compare_and_publish(
     scans: &Scans<'_>,
     outcomes: &mut [ScanOutcome],
     scanner: Scanner,
-    login: Option<TempDir>,
+    login: Option<PrivateDirectory>,
 ) -> anyhow::Result<()> {
     let (ctx, request) = (scans.ctx, scans.request);
     let database = scanner.database.as_ref();

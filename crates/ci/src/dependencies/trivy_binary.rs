@@ -1,11 +1,10 @@
 //! The Trivy binary: in `PATH`, or copied from an image. The image of this action does not contain it, since few runs
 //! need it.
 
-use actions_toolkit::Env;
+use actions_toolkit::{Env, PrivateDirectory};
 use anyhow::{Context as _, bail};
 use docker::ContainerSpec;
 use oci::ImageRef;
-use tempfile::TempDir;
 
 use crate::job::Job;
 
@@ -16,7 +15,7 @@ const PROGRAM: &str = "/usr/local/bin/trivy";
 pub(super) struct TrivyBinary {
     pub(super) env: Env,
     // Contains the binary, if it was copied.
-    _directory: Option<TempDir>,
+    _directory: Option<PrivateDirectory>,
 }
 
 impl TrivyBinary {
@@ -36,10 +35,7 @@ impl TrivyBinary {
         let Some(image) = image else {
             bail!("Trivy is not in `PATH`, and `trivy-image` is not set");
         };
-        let directory = tempfile::Builder::new()
-            .prefix("seaworthy-trivy-")
-            .tempdir_in(job.ctx.temp_dir())
-            .context("failed to create a directory for Trivy")?;
+        let directory = job.ctx.private_directory("trivy")?;
         copy(job, image, &directory)
             .await
             .with_context(|| format!("failed to copy Trivy from `{image}`"))?;
@@ -53,7 +49,7 @@ impl TrivyBinary {
     }
 }
 
-async fn copy(job: &Job<'_>, image: &ImageRef, directory: &TempDir) -> anyhow::Result<()> {
+async fn copy(job: &Job<'_>, image: &ImageRef, directory: &PrivateDirectory) -> anyhow::Result<()> {
     if job.docker.inspect(image).await?.is_none() {
         job.docker.pull(image, None).await?;
     }

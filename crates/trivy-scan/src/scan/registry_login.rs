@@ -3,12 +3,11 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use actions_toolkit::Context;
+use actions_toolkit::{Context, PrivateDirectory};
 use anyhow::Context as _;
 use base64::Engine as _;
 use oci::{Credentials, ImageRef};
 use serde_json::json;
-use tempfile::TempDir;
 
 /// A directory with Docker's `config.json` for the registries of `images`, readable by its owner only; removed when it is
 /// dropped. A container action does not see the configuration of the host.
@@ -19,11 +18,8 @@ pub(crate) fn registry_login(
     ctx: &Context,
     login: &Credentials,
     images: impl Iterator<Item = ImageRef>,
-) -> anyhow::Result<TempDir> {
-    let directory = tempfile::Builder::new()
-        .prefix("registry-")
-        .tempdir_in(ctx.temp_dir())
-        .context("failed to create a directory for the registry's credentials")?;
+) -> anyhow::Result<PrivateDirectory> {
+    let directory = ctx.private_directory("registry")?;
     let pair = format!("{}:{}", login.username, login.password);
     let auth = base64::engine::general_purpose::STANDARD.encode(pair);
     ctx.log().mask(&auth);
@@ -40,7 +36,6 @@ pub(crate) fn registry_login(
     Ok(directory)
 }
 
-// `tempfile` creates the directory with mode 0700.
 fn write(directory: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();

@@ -11,6 +11,7 @@ mod input;
 mod real;
 mod report;
 mod sboms;
+mod secrets;
 mod step;
 mod targets;
 
