@@ -65,7 +65,7 @@ impl PrivateDirectory {
 }
 
 impl Context {
-    /// A new private directory in [`Context::temp_dir`], for `purpose` (a word of its name). Those of runs that were
+    /// A new private directory in [`Context::temp_dir`], for `purpose`, which is part of its name. Those of runs that were
     /// killed are removed first.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ impl Redactor {
         }
     }
 
-    /// `text` without the secrets, in whatever form they are in it, and without the password of any URL.
+    /// `text` without the secrets, in each form that they may have in it, and without the password of any URL.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let spans = self.spans(text.as_bytes());
         let text = match replaced(text.as_bytes(), &spans) {
