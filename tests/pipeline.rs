@@ -39,14 +39,14 @@ fn get(url: &str) -> String {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let http = actions_toolkit::http_client().expect("a client");
+        let http = http_client::Client::new().expect("a client");
         let response = http.get(url).send().await.expect("a response");
         assert!(
             response.status().is_success(),
             "{url}: {}",
             response.status()
         );
-        response.text().await.expect("a body")
+        response.text(8 * 1024 * 1024).await.expect("a body")
     })
 }
 

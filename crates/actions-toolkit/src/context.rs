@@ -14,7 +14,7 @@ pub struct Context {
     log: Log,
     report: Report,
     stop: watch::Receiver<Option<&'static str>>,
-    http: std::sync::OnceLock<reqwest::Client>,
+    http: std::sync::OnceLock<http_client::Client>,
 }
 
 impl Context {
@@ -87,11 +87,11 @@ impl Context {
     ///
     /// # Errors
     /// When the system's certificates cannot be loaded.
-    pub fn http(&self) -> anyhow::Result<&reqwest::Client> {
+    pub fn http(&self) -> anyhow::Result<&http_client::Client> {
         if let Some(client) = self.http.get() {
             return Ok(client);
         }
-        let client = crate::http_client()?;
+        let client = http_client::Client::new()?;
         Ok(self.http.get_or_init(|| client))
     }
 

@@ -40,7 +40,6 @@ mod context;
 mod env;
 mod failure;
 mod github_env;
-mod http;
 mod inputs;
 mod log;
 mod oidc;
@@ -58,7 +57,6 @@ pub use context::Context;
 pub use env::Env;
 pub use failure::{BadInput, Cancelled, Done, ExitStatus, PolicyFailure};
 pub use github_env::GithubEnv;
-pub use http::{client as http_client, install_tls_provider};
 pub use inputs::{
     Age, GitHubToken, InputSet, Inputs, List, OrNone, Parsed, Scope, Timeout, Value, both,
     invalid_choice, kebab_case,

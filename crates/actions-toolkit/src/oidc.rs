@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use backon::{ExponentialBuilder, Retryable as _};
+use http_client::TOKEN_LIMIT;
+use http_client::header::ACCEPT;
 use serde::Deserialize;
 
 use crate::{BadInput, Context, Log, Secret};
@@ -22,7 +24,7 @@ struct TokenResponse {
 #[derive(Clone)]
 pub struct Oidc {
     access: Option<(String, Secret)>,
-    http: reqwest::Client,
+    http: http_client::Client,
     log: Log,
 }
 
@@ -78,19 +80,19 @@ impl Oidc {
     }
 
     async fn request(&self, url: &url::Url, bearer: &Secret) -> Result<Secret, Failed> {
+        let failed = |error: http_client::Error| Failed {
+            is_transient: error.is_transient(),
+            error: anyhow::Error::new(error).context("failed to get an OIDC token from GitHub"),
+        };
         let response = self
             .http
             .get(url.clone())
             .bearer_auth(bearer.expose())
-            .header("accept", "application/json; api-version=2.0")
+            .header(ACCEPT, "application/json; api-version=2.0")
             .timeout(Duration::from_secs(30))
             .send()
             .await
-            .map_err(|e| Failed {
-                error: anyhow::Error::new(e.without_url())
-                    .context("failed to get an OIDC token from GitHub"),
-                is_transient: true,
-            })?;
+            .map_err(failed)?;
         let status = response.status();
         if !status.is_success() {
             return Err(Failed {
@@ -100,11 +102,7 @@ impl Oidc {
                 is_transient: !status.is_client_error(),
             });
         }
-        let token = response.json().await.map_err(|e| Failed {
-            error: anyhow::Error::new(e.without_url()).context("failed to read the OIDC token"),
-            is_transient: false,
-        })?;
-        let TokenResponse { value } = token;
+        let TokenResponse { value } = response.json(TOKEN_LIMIT).await.map_err(failed)?;
         Ok(Secret::new(value, &self.log))
     }
 }

@@ -43,7 +43,7 @@ where
         log.info(format!("{} {}", action.name, crate::VERSION));
         return ExitCode::SUCCESS;
     }
-    crate::install_tls_provider();
+    http_client::install_tls_provider();
 
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,5 +1,7 @@
 //! The clouds of Azure: the URLs of Entra and Resource Manager.
 
+use http_client::Url;
+
 use crate::Scope;
 
 /// URL of Entra in the public cloud.
@@ -46,6 +48,19 @@ impl Cloud {
 
     pub(crate) fn audience(&self) -> &str {
         &self.audience
+    }
+
+    /// What the hosts of its registries end in (learn.microsoft.com/azure/container-registry, the sovereign clouds:
+    /// `az cloud show --query suffixes.acrLoginServerEndpoint`). An Entra of another name may be that of any cloud.
+    pub(crate) fn registry_suffixes(&self) -> &'static [&'static str] {
+        let host = Url::parse(&self.authority).ok();
+        let host = host.as_ref().and_then(Url::host_str).unwrap_or_default();
+        match host.rsplit('.').next() {
+            Some("com") => &[".azurecr.io"],
+            Some("us") => &[".azurecr.us"],
+            Some("cn") => &[".azurecr.cn"],
+            _ => &[".azurecr.io", ".azurecr.us", ".azurecr.cn"],
+        }
     }
 
     /// The value of a token request's `scope`.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use actions_toolkit::{Context, Log, Oidc, Secret};
 use anyhow::{Context as _, bail};
+use http_client::TOKEN_LIMIT;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -48,7 +49,7 @@ pub struct Entra(Arc<Inner>);
 
 struct Inner {
     oidc: Oidc,
-    http: reqwest::Client,
+    http: http_client::Client,
     log: Log,
     cloud: Cloud,
     tenant: String,
@@ -128,8 +129,13 @@ impl Entra {
         &self.0.tenant
     }
 
+    /// The cloud of the tenant.
+    pub(crate) fn cloud(&self) -> &Cloud {
+        &self.0.cloud
+    }
+
     /// The HTTP client.
-    pub(crate) fn http(&self) -> &reqwest::Client {
+    pub(crate) fn http(&self) -> &http_client::Client {
         &self.0.http
     }
 
@@ -195,12 +201,12 @@ impl Inner {
         let status = response.status();
         if status.is_success() {
             return response
-                .json()
+                .json(TOKEN_LIMIT)
                 .await
                 .context("failed to read Entra's token");
         }
         let claims = presented.into_inner().ok().flatten();
-        match response.json::<Rejection>().await {
+        match serde_json::from_str::<Rejection>(&response.error_text().await) {
             Ok(rejection) if status.is_client_error() => Err(rejection.explain(claims.as_ref())),
             // The page of a proxy, or a service that is down.
             _ => bail!(

@@ -55,7 +55,8 @@ impl Value for Address {
         } else {
             format!("https://{text}")
         };
-        let url = reqwest::Url::parse(&full).map_err(|e| format!("invalid URL `{text}`: {e}"))?;
+        let url =
+            http_client::Url::parse(&full).map_err(|e| format!("invalid URL `{text}`: {e}"))?;
         let is_local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
         match url.scheme() {
             "https" => Ok(Self(full)),

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use actions_toolkit::{BadInput, Secret};
 use anyhow::{Context as _, bail};
+use http_client::TOKEN_LIMIT;
 use serde::Deserialize;
 
-use crate::{Entra, ResourceManager, Scope, retry};
+use crate::{Cloud, Entra, ResourceManager, Scope, retry};
 
 const VERSION: &str = "2025-11-01";
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,10 +18,10 @@ const PROVIDER: &str = "providers/Microsoft.ContainerRegistry/registries";
 /// The user name of a login whose password is a refresh token.
 pub const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
 
-/// The host name of a registry, as Resource Manager reports it. It does not follow from the registry's
-/// name: one with a domain name label has a hash in it.
+/// The host name of a registry of Azure: the one that an Entra token is exchanged with. It does not follow from the
+/// registry's name: one with a domain name label has a hash in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoginServer(pub String);
+pub struct LoginServer(String);
 
 #[derive(Deserialize)]
 struct Exchanged {
@@ -58,11 +59,46 @@ impl ResourceManager {
             .pointer("/properties/loginServer")
             .and_then(|server| server.as_str())
             .context("the registry has no login server")?;
-        Ok(LoginServer(server.to_lowercase()))
+        Ok(LoginServer::new(server, self.entra.cloud(), "registry")?)
     }
 }
 
 impl LoginServer {
+    /// The registry `host` of `cloud`, which `input` names.
+    ///
+    /// # Errors
+    /// When it is not a host of Azure Container Registry in that cloud: it would get an access token for every registry
+    /// that the run's identity has rights in.
+    pub fn new(host: &str, cloud: &Cloud, input: &str) -> Result<Self, BadInput> {
+        let lower = host.to_ascii_lowercase();
+        let suffixes = cloud.registry_suffixes();
+        let name = suffixes
+            .iter()
+            .find_map(|suffix| lower.strip_suffix(suffix));
+        let is_label = |label: &str| {
+            let bytes = label.bytes();
+            let mut valid =
+                bytes.map(|b| b == b'-' || b.is_ascii_digit() || b.is_ascii_lowercase());
+            !label.is_empty() && valid.all(|valid| valid)
+        };
+        if name.is_some_and(|name| name.split('.').all(is_label)) {
+            return Ok(Self(lower));
+        }
+        let hosts: Vec<_> = suffixes.iter().map(|end| format!("`*{end}`")).collect();
+        Err(BadInput::new(
+            input,
+            format!(
+                "`{host}` is not a registry of Azure ({}), so it does not get the token of `client-id`; use a user name and a password there",
+                hosts.join(", ")
+            ),
+        ))
+    }
+
+    /// The host name.
+    pub fn host(&self) -> &str {
+        &self.0
+    }
+
     /// A refresh token of the registry, masked: the password for [`TOKEN_USER`]. It is valid for three hours.
     ///
     /// # Errors
@@ -90,7 +126,53 @@ impl LoginServer {
         if !status.is_success() {
             bail!("{what}: status {status}");
         }
-        let exchanged: Exchanged = response.json().await.context(what)?;
+        let exchanged: Exchanged = response.json(TOKEN_LIMIT).await.context(what)?;
         Ok(entra.masked(exchanged.refresh_token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AUDIENCE;
+
+    #[test]
+    fn a_token_is_exchanged_with_registries_of_the_cloud_alone() {
+        let public = Cloud::default();
+        let of = |authority: &str| Cloud::new(authority, authority, AUDIENCE);
+        let government = of("https://login.microsoftonline.us");
+        let china = of("https://login.chinacloudapi.cn");
+        let local = of("http://127.0.0.1:8080");
+        let table = [
+            (&public, "seaworthy.azurecr.io", true),
+            (&public, "Seaworthy-a1b2.azurecr.io", true),
+            (&public, "seaworthy.westeurope.geo.azurecr.io", true),
+            (&public, "seaworthy.azurecr.us", false),
+            (&public, "azurecr.io", false),
+            (&public, ".azurecr.io", false),
+            (&public, "azurecr.io.evil.example", false),
+            (&public, "evilazurecr.io", false),
+            (&public, "evil.example/.azurecr.io", false),
+            (&public, "evil.example#.azurecr.io", false),
+            (&public, "user@seaworthy.azurecr.io", false),
+            (&public, "seaworthy.azurecr.io:8443", false),
+            (&public, "127.0.0.1:5443", false),
+            (&public, "ghcr.io", false),
+            (&government, "seaworthy.azurecr.us", true),
+            (&government, "seaworthy.azurecr.io", false),
+            (&china, "seaworthy.azurecr.cn", true),
+            (&local, "seaworthy.azurecr.io", true),
+            (&local, "127.0.0.1:5443", false),
+        ];
+        for (cloud, host, allowed) in table {
+            let server = LoginServer::new(host, cloud, "image");
+            assert_eq!(server.is_ok(), allowed, "{host}");
+        }
+        assert_eq!(
+            LoginServer::new("ghcr.io", &public, "image")
+                .unwrap_err()
+                .to_string(),
+            "input `image`: `ghcr.io` is not a registry of Azure (`*.azurecr.io`), so it does not get the token of `client-id`; use a user name and a password there"
+        );
     }
 }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use reqwest::{Method, Response, StatusCode, Url};
+use http_client::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Cloud, Entra, Scope, retry};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// The most bytes of a response; a page of a list is the largest.
+pub(crate) const LIMIT: u64 = 8 * 1024 * 1024;
 /// The most pages of a list: a subscription has fewer registries.
 const PAGES: usize = 100;
 
@@ -127,13 +129,13 @@ impl ResourceManager {
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.text().await.unwrap_or_default();
+        let body = response.error_text().await;
         Err(explain(status, &body).context(what))
     }
 }
 
 async fn read(response: Response) -> anyhow::Result<Value> {
-    let body = response.json().await;
+    let body = response.json(LIMIT).await;
     body.context("failed to read the response of Azure Resource Manager")
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::Retryable as _;
-use reqwest::{RequestBuilder, Response, StatusCode};
+use http_client::{Request, Response, StatusCode};
 
 /// Pauses between the four attempts, unless the service sends others as `Retry-After`.
 const PAUSES: [Duration; 3] = [
@@ -19,7 +19,7 @@ enum Failure {
     Busy(Response),
     /// There was no response.
     Connection(anyhow::Error),
-    /// There was no request.
+    /// There was no request, or it was redirected.
     Request(anyhow::Error),
 }
 
@@ -31,7 +31,7 @@ enum Failure {
 /// When there is no response at all, or `request` fails.
 pub(crate) async fn send<F>(what: &str, request: impl Fn() -> F) -> anyhow::Result<Response>
 where
-    F: Future<Output = anyhow::Result<RequestBuilder>>,
+    F: Future<Output = anyhow::Result<Request>>,
 {
     let attempt = async || {
         let request = request().await.map_err(Failure::Request)?;
@@ -39,12 +39,12 @@ where
             Ok(response) if is_transient(response.status()) => Err(Failure::Busy(response)),
             Ok(response) => Ok(response),
             Err(e) => {
-                let is_builder = e.is_builder();
-                let error = anyhow::Error::new(e.without_url()).context(what.to_owned());
-                Err(if is_builder {
-                    Failure::Request(error)
-                } else {
+                let is_transient = e.is_transient();
+                let error = anyhow::Error::new(e).context(what.to_owned());
+                Err(if is_transient {
                     Failure::Connection(error)
+                } else {
+                    Failure::Request(error)
                 })
             }
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use actions_toolkit::Secret;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
-use reqwest::{Method, StatusCode};
+use http_client::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use zip::ZipWriter;
@@ -17,6 +17,7 @@ use zip::write::SimpleFileOptions;
 
 use crate::ResourceManager;
 use crate::cluster::{VERSION, path};
+use crate::resource_manager::LIMIT;
 
 /// From the request to the result. The pod may have to be scheduled, and its image pulled.
 const TIMEOUT: Duration = Duration::from_secs(240);
@@ -81,7 +82,7 @@ impl ResourceManager {
             .transpose()?;
         loop {
             let accepted = response.status() == StatusCode::ACCEPTED;
-            let body = response.bytes().await.context(READING)?;
+            let body = response.bytes(LIMIT).await.context(READING)?;
             // An accepted request has no body, or one with its progress.
             let properties = if body.is_empty() && accepted {
                 Properties::default()

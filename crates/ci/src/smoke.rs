@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use actions_toolkit::{PolicyFailure, text, with_timeout};
 use anyhow::{Context as _, bail};
 use docker::{Container, ContainerSpec, ImageInfo};
+use http_client::{Client, Redirects};
 
 use crate::job::Job;
 use crate::outcome::{Health, ImageOutcome, LogTail};
@@ -186,12 +187,7 @@ async fn until_healthy(
     url: &str,
 ) -> anyhow::Result<Result<Duration, String>> {
     // The application runs on this machine: the system's proxy is not used.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(RESPONSE_TIMEOUT)
-        .build()
-        .context("failed to prepare the smoke test")?;
+    let client = Client::direct().context("failed to prepare the smoke test")?;
     let start = Instant::now();
     let mut healthy = 0;
     let mut since = Duration::ZERO;
@@ -206,7 +202,9 @@ async fn until_healthy(
                 "the application exited with code {code} {when}"
             )));
         }
-        let problem = match client.get(url).send().await {
+        // Its status is the verdict: no redirect is followed, and no body is read.
+        let request = client.get(url).redirects(Redirects::Returned);
+        let problem = match request.timeout(RESPONSE_TIMEOUT).send().await {
             Ok(response) if response.status().is_success() => None,
             Ok(response) => Some(format!("it responded with {}", response.status())),
             Err(e) if e.is_timeout() => Some(format!(

@@ -72,12 +72,20 @@ impl Request {
         for file in [&inputs.report, &inputs.dockerfile].into_iter().flatten() {
             file.open()?;
         }
+        let login = Login::new(inputs.registry_login, inputs.entra)?;
+        if let Some(filter) = &filter {
+            login.check(&filter.host, Inputs::registry)?;
+        }
+        for target in targets.iter().filter(|_| inputs.push) {
+            let host = target.image.registry().unwrap_or_default();
+            login.check(host, Inputs::image)?;
+        }
         Ok(Self {
             workspace: ctx.workspace()?,
             targets,
             filter,
             push: inputs.push,
-            login: Login::new(inputs.registry_login, inputs.entra)?,
+            login,
             report: inputs.report,
             patched_tag: inputs.patched_tag,
             package_types: inputs.package_types,
@@ -100,6 +108,14 @@ impl Request {
             dockerfile: inputs.dockerfile.map(|path| path.relative().to_owned()),
             token: inputs.token.map(|GitHubToken(token)| token),
         })
+    }
+
+    /// The input that names the registry `host`.
+    pub(crate) fn input_of(&self, host: &str) -> &'static str {
+        match &self.filter {
+            Some(filter) if filter.host == host => Inputs::registry,
+            _ => Inputs::image,
+        }
     }
 
     /// Whether exactly one image is named: files and messages are then about that one.

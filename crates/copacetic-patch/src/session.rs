@@ -169,8 +169,8 @@ impl<'a> Session<'a> {
                 tenant,
                 cloud,
             } => {
+                let server = LoginServer::new(host, cloud, self.request.input_of(host))?;
                 let entra = Entra::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
-                let server = LoginServer(host.to_owned());
                 let token = server.refresh_token(&entra).await?;
                 Auth::Password(Credentials {
                     username: TOKEN_USER.to_owned(),
@@ -178,7 +178,9 @@ impl<'a> Session<'a> {
                 })
             }
         };
-        let registry = Arc::new(Registry::new(self.ctx.http()?.clone(), host, auth));
+        let log = self.ctx.log().clone();
+        let mask = move |secret: &str| log.mask(secret);
+        let registry = Arc::new(Registry::new(self.ctx.http()?.clone(), host, auth, mask));
         let mut registries = self.registries.borrow_mut();
         registries.insert(host.to_owned(), Arc::clone(&registry));
         Ok(registry)

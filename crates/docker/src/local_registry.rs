@@ -238,17 +238,19 @@ impl LocalRegistry {
     /// When it is unavailable.
     pub async fn fetch(&self, digest: &str) -> anyhow::Result<PathBuf> {
         let blob = self.shared.content().blobs.get(digest).cloned();
-        let (registry, repository) = match blob {
+        let (registry, repository, size) = match blob {
             Some(Blob::File(path)) => return Ok(path),
             Some(Blob::Remote {
                 registry,
                 repository,
-                ..
-            }) => (registry, repository),
+                size,
+            }) => (registry, repository, size),
             None => bail!("the image has no blob `{digest}`"),
         };
         let path = self.shared.file();
-        registry.fetch_blob(&repository, digest, &path).await?;
+        registry
+            .fetch_blob(&repository, digest, size, &path)
+            .await?;
         let mut content = self.shared.content();
         let file = Blob::File(path.clone());
         content.blobs.insert(digest.to_owned(), file);

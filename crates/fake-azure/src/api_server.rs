@@ -106,7 +106,7 @@ impl Inner {
         let pem = base64::engine::general_purpose::STANDARD
             .decode(text("certificate-authority-data"))
             .context("failed to read the cluster's CA certificate")?;
-        actions_toolkit::install_tls_provider();
+        http_client::install_tls_provider();
         let http = reqwest::Client::builder()
             .no_proxy()
             .no_gzip()

@@ -1,4 +1,8 @@
 //! A fake of Azure, as far as a deployment uses it, and of GitHub's OIDC issuer, which it trusts.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a fake calls the programs of its stack"
+)]
 
 mod access_token;
 mod api_server;

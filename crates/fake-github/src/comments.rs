@@ -6,8 +6,9 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::account::Account;
 use super::handle::{Id, Outcome, Reply, find};
-use super::links::{Links, bot};
+use super::links::Links;
 use super::response::{Paging, invalid, now};
 use super::state::Repository;
 
@@ -20,14 +21,27 @@ pub(super) struct Comment {
     /// The number of the issue or pull request.
     pub(super) on: u64,
     pub(super) body: String,
+    #[serde(default)]
+    pub(super) author: Account,
     pub(super) created: String,
     pub(super) updated: String,
 }
 
 impl Comment {
+    pub(super) fn new(id: u64, on: u64, author: Account, body: &str) -> Self {
+        Self {
+            id,
+            on,
+            body: body.to_owned(),
+            author,
+            created: now(),
+            updated: now(),
+        }
+    }
+
     fn json(&self, links: &Links) -> Value {
         json!({
-            "id": self.id, "node_id": format!("IC_{}", self.id), "body": self.body, "user": bot(),
+            "id": self.id, "node_id": format!("IC_{}", self.id), "body": self.body, "user": self.author.json(),
             "url": links.api(&format!("issues/comments/{}", self.id)),
             "html_url": links.page(&format!("#comment-{}", self.id)),
             "issue_url": links.api(&format!("issues/{}", self.on)),
@@ -84,13 +98,8 @@ pub(super) fn create(
     (Id(on), Json(written)): (Id<u64>, Json<Written>),
 ) -> Outcome {
     written.check()?;
-    let comment = Comment {
-        id: repository.next_number(),
-        on,
-        body: written.body,
-        created: now(),
-        updated: now(),
-    };
+    let author = repository.account.clone();
+    let comment = Comment::new(repository.next_number(), on, author, &written.body);
     let response = comment.json(links);
     repository.comments.push(comment);
     Ok(Reply::Created(response))

@@ -6,9 +6,10 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::account::Account;
 use super::comments::check_body;
 use super::handle::{Id, Outcome, Reply, find};
-use super::links::{Links, bot, user};
+use super::links::{Links, user};
 use super::response::{Paging, invalid, now};
 use super::state::Repository;
 
@@ -18,6 +19,8 @@ pub(super) struct Issue {
     pub(super) title: String,
     pub(super) body: Option<String>,
     pub(super) labels: Vec<String>,
+    #[serde(default)]
+    author: Account,
     assignees: Vec<String>,
     /// Why it is closed; open without it.
     closed_for: Option<String>,
@@ -27,6 +30,21 @@ pub(super) struct Issue {
 }
 
 impl Issue {
+    pub(super) fn new(number: u64, author: Account, title: &str, body: &str) -> Self {
+        Self {
+            number,
+            title: title.to_owned(),
+            body: Some(body.to_owned()),
+            labels: Vec::new(),
+            author,
+            assignees: Vec::new(),
+            closed_for: None,
+            closed: None,
+            created: now(),
+            updated: now(),
+        }
+    }
+
     pub(super) fn state(&self) -> &'static str {
         if self.closed.is_some() {
             "closed"
@@ -53,7 +71,7 @@ impl Issue {
             "title": self.title, "body": self.body, "state": self.state(), "state_reason": self.closed_for,
             "labels": self.labels.iter().enumerate().map(label).collect::<Vec<_>>(),
             "assignee": assignees.first(), "assignees": assignees, "milestone": null, "locked": false,
-            "active_lock_reason": null, "comments": comments, "user": bot(), "author_association": "NONE",
+            "active_lock_reason": null, "comments": comments, "user": self.author.json(), "author_association": "NONE",
             "created_at": self.created, "updated_at": self.updated, "closed_at": self.closed, "closed_by": null,
             "url": url, "repository_url": links.root(), "labels_url": format!("{url}/labels{{/name}}"),
             "comments_url": format!("{url}/comments"), "events_url": format!("{url}/events"),
@@ -141,16 +159,13 @@ pub(super) fn create(
     Json(written): Json<Written>,
 ) -> Outcome {
     written.check()?;
+    let author = repository.account.clone();
+    let title = written.title().unwrap_or_default();
     let issue = Issue {
-        number: repository.next_number(),
-        title: written.title().unwrap_or_default(),
         labels: written.labels().unwrap_or_default(),
-        body: written.body,
         assignees: written.assignees.unwrap_or_default(),
-        closed_for: None,
-        closed: None,
-        created: now(),
-        updated: now(),
+        body: written.body,
+        ..Issue::new(repository.next_number(), author, &title, "")
     };
     let response = issue.json(links, 0);
     repository.issues.push(issue);

@@ -4,6 +4,7 @@
 //! checked (`schema`). A request that it does not describe is refused with 422, as GitHub does; a response of this
 //! server that it does not describe is 500.
 
+mod account;
 mod alerts;
 mod code_scanning;
 mod comments;
@@ -39,6 +40,7 @@ use state::Repository;
 use testkit::server::{Server, listen, start};
 use testkit::{Fault, Faults};
 
+pub use account::Account;
 pub use options::{Access, Options};
 pub use refusal::Refusal;
 
@@ -121,7 +123,7 @@ impl GitHub {
         let listener = listen(address).await?;
         let shared = Shared {
             base: format!("http://{}", listener.local_addr()?),
-            repository: Arc::new(Mutex::new(Repository::open(options.data.as_deref())?)),
+            repository: Arc::new(Mutex::new(Repository::open(&options)?)),
             options: Arc::new(options),
             undescribed: Undescribed::default(),
         };
@@ -207,6 +209,25 @@ impl GitHub {
         number
     }
 
+    /// A comment by `author` on the issue or pull request `on`.
+    pub fn comment_by(&self, author: Account, on: u64, body: &str) {
+        let mut repository = self.shared.repository();
+        let id = repository.next_number();
+        let comment = comments::Comment::new(id, on, author, body);
+        repository.comments.push(comment);
+        repository.save();
+    }
+
+    /// An issue that `author` opens; its number.
+    pub fn issue_by(&self, author: Account, title: &str, body: &str) -> u64 {
+        let mut repository = self.shared.repository();
+        let number = repository.next_number();
+        let issue = issues::Issue::new(number, author, title, body);
+        repository.issues.push(issue);
+        repository.save();
+        number
+    }
+
     /// Accept no more requests, and finish those in progress.
     pub async fn stop(self) {
         self.server.stop().await;
@@ -272,6 +293,8 @@ fn router(shared: &Shared) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/security", get(security))
+        .route("/user", get(account::get))
+        .route("/graphql", post(account::graphql))
         .merge(api)
         .fallback(async || response::not_found())
         .layer(from_fn(middleware::headers))

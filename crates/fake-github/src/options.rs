@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::account::Account;
+
 /// What a token may do with one kind of thing, as in a workflow's `permissions:`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
@@ -19,6 +21,7 @@ pub struct Options {
     pub(super) permissions: Option<BTreeMap<String, Access>>,
     pub(super) repository: Option<String>,
     pub(super) data: Option<PathBuf>,
+    pub(super) account: Account,
 }
 
 impl Options {
@@ -29,6 +32,7 @@ impl Options {
             permissions: None,
             repository: None,
             data: None,
+            account: Account::default(),
         }
     }
 
@@ -48,6 +52,13 @@ impl Options {
     #[must_use]
     pub fn repository(mut self, repository: &str) -> Self {
         self.repository = Some(repository.into());
+        self
+    }
+
+    /// The account of the token; `github-actions[bot]` by default.
+    #[must_use]
+    pub fn account(mut self, account: Account) -> Self {
+        self.account = account;
         self
     }
 

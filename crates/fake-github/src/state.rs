@@ -1,14 +1,16 @@
 //! The state of the repository.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::account::Account;
 use super::comments::Comment;
 use super::deployments::Deployment;
 use super::issues::Issue;
+use super::options::Options;
 use super::pulls::Pull;
 use super::uploads::Uploaded;
 
@@ -26,14 +28,21 @@ pub(super) struct Repository {
     /// How many polls of an upload return `pending` before it is done.
     #[serde(skip)]
     pub(super) pending: u32,
+    /// The account of the token.
+    #[serde(skip)]
+    pub(super) account: Account,
     #[serde(skip)]
     file: Option<PathBuf>,
 }
 
 impl Repository {
-    pub(super) fn open(data: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(directory) = data else {
-            return Ok(Self::default());
+    pub(super) fn open(options: &Options) -> anyhow::Result<Self> {
+        let account = options.account.clone();
+        let Some(directory) = &options.data else {
+            return Ok(Self {
+                account,
+                ..Self::default()
+            });
         };
         std::fs::create_dir_all(directory).context("failed to create GitHub's directory")?;
         // Named after its shape: an earlier `github.json` has another one.
@@ -42,6 +51,7 @@ impl Repository {
         let text = std::fs::read(&file).unwrap_or_default();
         let mut read: Self = serde_json::from_slice(&text).unwrap_or_default();
         read.file = Some(file);
+        read.account = account;
         Ok(read)
     }
 

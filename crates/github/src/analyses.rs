@@ -6,11 +6,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
-use octocrab::Octocrab;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::client::Retry;
+use crate::client::{Call, Retry};
 use crate::{Client, category_and_run_id};
 
 const PAGE: usize = 100;
@@ -18,6 +17,9 @@ const PAGE: usize = 100;
 const PAGES: usize = 5;
 /// Analyses that are read until one has another run id.
 const TRIES: usize = 5;
+
+/// The most bytes of a stored file: GitHub accepts 10 MB of gzip.
+const SARIF_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// The analyses of a repository that GitHub stores.
 pub struct Analyses(pub(crate) Client);
@@ -127,19 +129,9 @@ impl Analyses {
     }
 
     async fn sarif(&self, id: u64) -> anyhow::Result<Value> {
-        let route = self.0.route(&format!("code-scanning/analyses/{id}"));
-        let get = |crab: Octocrab| {
-            let accept = [(
-                reqwest::header::ACCEPT,
-                reqwest::header::HeaderValue::from_static("application/sarif+json"),
-            )];
-            let (route, headers) = (route.clone(), accept.into_iter().collect());
-            async move {
-                crab.get_with_headers(route, None::<&()>, Some(headers))
-                    .await
-            }
-        };
-        let sarif = self.0.send(Retry::Transient, get).await;
+        let url = self.0.url(&format!("code-scanning/analyses/{id}"));
+        let call = Call::get(url).accept("application/sarif+json", SARIF_LIMIT);
+        let sarif = self.0.send(&call, Retry::Transient).await;
         sarif.with_context(|| format!("failed to read analysis {id}"))
     }
 }

@@ -1,14 +1,19 @@
 //! The one client of GitHub's REST API: a repository, a token, a retry policy.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actions_toolkit::{Context, Secret};
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
-use octocrab::Octocrab;
+use bytes::Bytes;
+use http_client::header::{ACCEPT, CONTENT_TYPE, HeaderName};
+use http_client::{Method, Redirects, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
 
+use crate::account::Account;
 use crate::request_error::RequestError;
 use crate::{Analyses, CodeScanning, Dependencies, Deployments, Issues, PullRequest};
 
@@ -18,14 +23,38 @@ const ATTEMPTS: usize = 4;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Timeout of one attempt.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+/// The most bytes of a response: a hundred comments of 65,536 characters, of up to four bytes each.
+pub(crate) const LIMIT: u64 = 32 * 1024 * 1024;
+/// GitHub's own media type (docs.github.com/rest/using-the-rest-api/getting-started-with-the-rest-api).
+const MEDIA_TYPE: &str = "application/vnd.github+json";
+const API_VERSION: (HeaderName, &str) = (
+    HeaderName::from_static("x-github-api-version"),
+    "2022-11-28",
+);
 
 /// GitHub's REST API for one repository, with one token.
 #[derive(Clone)]
 pub struct Client {
-    crab: Octocrab,
+    http: http_client::Client,
+    /// Without a slash at its end.
+    base: String,
+    token: String,
     owner: String,
     name: String,
     pause: Duration,
+    /// The account of the token, once it is known.
+    pub(crate) account: Arc<OnceCell<Account>>,
+}
+
+/// A request.
+pub(crate) struct Call {
+    method: Method,
+    url: String,
+    accept: &'static str,
+    /// As JSON.
+    body: Option<Bytes>,
+    /// The most bytes of the response.
+    limit: u64,
 }
 
 /// Which failures of a request are worth another attempt.
@@ -43,13 +72,52 @@ pub(crate) enum Retry {
     Upload,
 }
 
+impl Call {
+    /// A `GET` of `url`.
+    pub(crate) fn get(url: String) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            accept: MEDIA_TYPE,
+            body: None,
+            limit: LIMIT,
+        }
+    }
+
+    /// A request with `body` as JSON.
+    ///
+    /// # Errors
+    /// When it can't be serialized.
+    pub(crate) fn with_body(
+        method: Method,
+        url: String,
+        body: &impl Serialize,
+    ) -> Result<Self, RequestError> {
+        let body = serde_json::to_vec(body).map_err(RequestError::Body)?;
+        Ok(Self {
+            method,
+            body: Some(body.into()),
+            ..Self::get(url)
+        })
+    }
+
+    /// For the media type `accept`, `limit` bytes of it at most.
+    pub(crate) fn accept(self, accept: &'static str, limit: u64) -> Self {
+        Self {
+            accept,
+            limit,
+            ..self
+        }
+    }
+}
+
 impl Client {
     /// A client for `repository` (`owner/name`) at the API `api_url`.
     ///
     /// # Errors
     /// When the repository or address is malformed.
     pub fn new(
-        http: reqwest::Client,
+        http: http_client::Client,
         api_url: &str,
         repository: &str,
         token: &str,
@@ -57,18 +125,15 @@ impl Client {
         let (owner, name) = repository
             .split_once('/')
             .with_context(|| format!("invalid repository `{repository}`; expected `owner/name`"))?;
-        // octocrab's feature `retry` is off: it repeats at once and ignores Retry-After.
-        let crab = Octocrab::builder()
-            .base_uri(api_url)
-            .with_context(|| format!("invalid `GITHUB_API_URL` `{api_url}`"))?
-            .personal_token(token.to_owned())
-            .build_with_reqwest(http)
-            .context("failed to prepare the client for GitHub")?;
+        Url::parse(api_url).with_context(|| format!("invalid `GITHUB_API_URL` `{api_url}`"))?;
         Ok(Self {
-            crab,
+            http,
+            base: api_url.trim_end_matches('/').to_owned(),
+            token: token.to_owned(),
             owner: owner.to_owned(),
             name: name.to_owned(),
             pause: Duration::from_secs(1),
+            account: Arc::default(),
         })
     }
 
@@ -124,17 +189,19 @@ impl Client {
         Dependencies(self.clone())
     }
 
-    pub(crate) fn owner_and_name(&self) -> (&str, &str) {
-        (&self.owner, &self.name)
+    /// The root of the API, without a slash at its end.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `path` below the repository.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}/repos/{}/{}/{path}", self.base, self.owner, self.name)
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RequestError> {
-        let route = self.route(path);
-        self.send(Retry::Transient, |crab| {
-            let route = route.clone();
-            async move { crab.get(route, None::<&()>).await }
-        })
-        .await
+        let call = Call::get(self.url(path));
+        self.send(&call, Retry::Transient).await
     }
 
     pub(crate) async fn patch<T: DeserializeOwned>(
@@ -142,12 +209,8 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, RequestError> {
-        let route = self.route(path);
-        self.send(Retry::Transient, |crab| {
-            let route = route.clone();
-            async move { crab.patch(route, Some(body)).await }
-        })
-        .await
+        let call = Call::with_body(Method::PATCH, self.url(path), body)?;
+        self.send(&call, Retry::Transient).await
     }
 
     pub(crate) async fn post<T: DeserializeOwned>(
@@ -156,43 +219,23 @@ impl Client {
         body: &impl Serialize,
         retry: Retry,
     ) -> Result<T, RequestError> {
-        let route = self.route(path);
-        self.send(retry, |crab| {
-            let route = route.clone();
-            async move { crab.post(route, Some(body)).await }
-        })
-        .await
-    }
-
-    /// `path` below the repository.
-    pub(crate) fn route(&self, path: &str) -> String {
-        format!("/repos/{}/{}/{path}", self.owner, self.name)
+        let call = Call::with_body(Method::POST, self.url(path), body)?;
+        self.send(&call, retry).await
     }
 
     /// Send a request, again as far as `retry` says.
-    pub(crate) async fn send<T, F>(
+    pub(crate) async fn send<T: DeserializeOwned>(
         &self,
+        call: &Call,
         retry: Retry,
-        request: impl Fn(Octocrab) -> F,
-    ) -> Result<T, RequestError>
-    where
-        F: Future<Output = octocrab::Result<T>>,
-    {
+    ) -> Result<T, RequestError> {
         let mut attempt = 0;
-        let once = || {
-            let response = tokio::time::timeout(TIMEOUT, request(self.crab.clone()));
-            async move {
-                match response.await {
-                    Ok(response) => Ok(response?),
-                    Err(_) => Err(RequestError::TimedOut),
-                }
-            }
-        };
         let backoff = ExponentialBuilder::new()
             .with_min_delay(self.pause)
             .with_max_delay(LONGEST_PAUSE)
             .with_max_times(ATTEMPTS - 1);
-        once.retry(backoff)
+        (|| self.attempt(call))
+            .retry(backoff)
             .when(|error| {
                 attempt += 1;
                 attempt < attempts(error, retry)
@@ -204,6 +247,32 @@ impl Client {
                     .filter(|pause| *pause <= LONGEST_PAUSE)
             })
             .await
+    }
+
+    // A renamed repository redirects: `POST` and `PATCH` with 307, which keeps method and body
+    // (docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api, "Follow redirects"). The token
+    // stays on GitHub.
+    async fn attempt<T: DeserializeOwned>(&self, call: &Call) -> Result<T, RequestError> {
+        let (version, number) = API_VERSION;
+        let mut request = self
+            .http
+            .request(call.method.clone(), &call.url)
+            .redirects(Redirects::SameOrigin)
+            .timeout(TIMEOUT)
+            .bearer_auth(&self.token)
+            .header(ACCEPT, call.accept)
+            .header(version, number);
+        if let Some(body) = &call.body {
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.clone());
+        }
+        let response = request.send().await?;
+        if response.status().is_success() {
+            Ok(response.json(call.limit).await?)
+        } else {
+            Err(RequestError::from_response(response).await)
+        }
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::Engine as _;
-use octocrab::Octocrab;
-use octocrab::models::code_scannings::UploadSarif;
+use serde::Deserialize;
+use serde_json::json;
 
-use crate::client::Retry;
+use crate::client::{Call, Retry};
 use crate::{Client, Revision, UploadError};
 
 /// How long the processing of an upload is polled for: 155 seconds, as GitHub's own uploader does.
@@ -52,6 +52,18 @@ impl CompressedSarif {
     pub fn fits(&self) -> bool {
         self.0.len() <= Self::LIMIT
     }
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Processing {
+    processing_status: String,
+    #[serde(default)]
+    errors: Option<Vec<String>>,
 }
 
 /// Code scanning of one repository.
@@ -97,36 +109,28 @@ impl CodeScanning {
                 CompressedSarif::LIMIT
             )));
         }
-        let body = UploadSarif {
-            commit_sha: revision.sha.clone(),
-            ref_field: revision.git_ref.clone(),
-            sarif: base64::engine::general_purpose::STANDARD.encode(&file.0),
-            // Every path in the file is relative: there is nothing to strip.
-            checkout_uri: None,
-            started_at: None,
-            tool_name: None,
-            validate: None,
-        };
-        let (owner, name) = self.client.owner_and_name();
-        let send = |crab: Octocrab| {
-            let body = &body;
-            async move { crab.code_scannings(owner, name).upload_sarif(body).await }
-        };
-        let id = self.client.send(Retry::Upload, send).await?.id;
+        // Every path in the file is relative: a `checkout_uri`, which would be stripped, is not needed.
+        let body = json!({
+            "commit_sha": revision.sha,
+            "ref": revision.git_ref,
+            "sarif": base64::engine::general_purpose::STANDARD.encode(&file.0),
+        });
+        let upload = self
+            .client
+            .post("code-scanning/sarifs", &body, Retry::Upload);
+        let Accepted { id } = upload.await?;
         let processed = self.wait_until_processed(&id).await?;
         Ok(Uploaded { id, processed })
     }
 
     // A poll that fails, and a timeout, are not failures: the file is accepted.
     async fn wait_until_processed(&self, id: &str) -> Result<bool, UploadError> {
-        let (owner, name) = self.client.owner_and_name();
+        let call = Call::get(self.client.url(&format!("code-scanning/sarifs/{id}")));
         let mut waited = Duration::ZERO;
         let mut pause = self.poll;
         loop {
-            let get = |crab: Octocrab| async move {
-                crab.code_scannings(owner, name).get_sarif(id).await
-            };
-            if let Ok(analysis) = self.client.send(Retry::Never, get).await {
+            let polled = self.client.send::<Processing>(&call, Retry::Never).await;
+            if let Ok(analysis) = polled {
                 match analysis.processing_status.as_str() {
                     "complete" => return Ok(true),
                     "failed" => {

@@ -1,11 +1,13 @@
 //! A rolling issue: one that is opened, rewritten and closed as what it reports comes and goes.
 //!
-//! Protocol: docs.github.com/rest/issues/issues. A marker in its body, which GitHub does not show, identifies it.
+//! Protocol: docs.github.com/rest/issues/issues. A marker in its body, which GitHub does not show, identifies it
+//! among those that the token's account opened.
 
 use anyhow::anyhow;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::account::Author;
 use crate::client::Retry;
 use crate::request_error::RequestError;
 use crate::{Client, truncate};
@@ -31,6 +33,11 @@ struct Issue {
     number: u64,
     #[serde(default)]
     body: Option<String>,
+    #[serde(default)]
+    user: Option<Author>,
+    /// The list has pull requests, too.
+    #[serde(default)]
+    pull_request: Option<Value>,
 }
 
 impl Issues {
@@ -84,9 +91,14 @@ impl Issues {
             let path = format!("issues?state=open&per_page=100&page={page}");
             let issues: Vec<Issue> = self.0.get(&path).await.map_err(explain)?;
             let count = issues.len();
-            let is_ours = |issue: &Issue| issue.body.as_ref().is_some_and(|b| b.contains(marker));
-            if let Some(issue) = issues.into_iter().find(is_ours) {
-                return Ok(Some(issue));
+            let is_marked = |issue: &Issue| {
+                let body = issue.body.as_ref();
+                issue.pull_request.is_none() && body.is_some_and(|body| body.contains(marker))
+            };
+            for issue in issues.into_iter().filter(is_marked) {
+                if self.0.is_author(issue.user.as_ref()).await {
+                    return Ok(Some(issue));
+                }
             }
             if count < 100 {
                 break;

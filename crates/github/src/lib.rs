@@ -11,6 +11,7 @@
 //!
 //! [`Publisher`] is the flow that the actions share: what is uploaded, for which [`Revision`], and what is logged.
 
+mod account;
 mod analyses;
 mod category;
 mod checkout;

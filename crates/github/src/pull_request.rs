@@ -6,11 +6,14 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::account::Author;
 use crate::client::Retry;
 use crate::request_error::RequestError;
 use crate::{Client, truncate};
 
 const PAGE: usize = 100;
+/// Pages of comments that are searched.
+const PAGES: usize = 100;
 
 /// The conversation of a pull request.
 pub struct PullRequest {
@@ -38,10 +41,12 @@ struct Comment {
     id: u64,
     #[serde(default)]
     body: Option<String>,
+    #[serde(default)]
+    user: Option<Author>,
 }
 
 impl PullRequest {
-    /// Write `body` into the one comment that carries `marker`, which names the action and the job. With
+    /// Write `body` into the one comment of the token's account that carries `marker`, which names the action and the job. With
     /// `only_update`, no comment is made if there is none.
     ///
     /// # Errors
@@ -90,14 +95,16 @@ impl PullRequest {
 
     async fn find(&self, marker: &str) -> Result<Option<Comment>, RequestError> {
         let tag = tag(marker);
-        for page in 1.. {
+        for page in 1..=PAGES {
             let path = format!("{}?per_page={PAGE}&page={page}", self.comments());
             let comments: Vec<Comment> = self.client.get(&path).await?;
             let last = comments.len() < PAGE;
-            let ours =
+            let is_marked =
                 |comment: &Comment| comment.body.as_ref().is_some_and(|b| b.starts_with(&tag));
-            if let Some(comment) = comments.into_iter().find(ours) {
-                return Ok(Some(comment));
+            for comment in comments.into_iter().filter(is_marked) {
+                if self.client.is_author(comment.user.as_ref()).await {
+                    return Ok(Some(comment));
+                }
             }
             if last {
                 break;

@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
+use http_client::Response;
+use http_client::header::HeaderMap;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::client::TIMEOUT;
+
+/// Characters of a message of GitHub in an error.
+const MESSAGE: usize = 1000;
+/// Details of a message.
+const DETAILS: usize = 20;
 
 /// Why a request failed, in the last attempt at it.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +36,52 @@ pub(crate) enum RequestError {
     },
     /// No response, or not one of GitHub's.
     #[error(transparent)]
-    Unreachable(octocrab::Error),
+    Unreachable(http_client::Error),
+    /// The request can't be serialized.
+    #[error("failed to serialize the request: {0}")]
+    Body(serde_json::Error),
+}
+
+/// The body of an error response (docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api).
+#[derive(Deserialize, Default)]
+struct ErrorBody {
+    message: Option<String>,
+    #[serde(default)]
+    errors: Option<Vec<Value>>,
 }
 
 impl RequestError {
+    /// What a response means whose status is not a success.
+    pub(crate) async fn from_response(response: Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.error_text().await;
+        let body: ErrorBody = serde_json::from_str(&text).unwrap_or_default();
+        let message = match (body.message, text.trim()) {
+            (Some(message), _) => cut(&message),
+            (None, "") => status.canonical_reason().unwrap_or_default().to_owned(),
+            (None, text) => cut(text),
+        };
+        let code = status.as_u16();
+        let exhausted = message.to_lowercase().contains("rate limit")
+            || number(&headers, "x-ratelimit-remaining") == Some(0);
+        let rate_limit = code == 429 || (code == 403 && exhausted);
+        let seconds = || {
+            number(&headers, "retry-after")
+                .or_else(|| Some(number(&headers, "x-ratelimit-reset")?.saturating_sub(now())))
+        };
+        let details = body.errors.iter().flatten().map(|detail| match detail {
+            Value::String(text) => cut(text),
+            other => cut(&other.to_string()),
+        });
+        Self::Status {
+            status: code,
+            details: details.take(DETAILS).collect(),
+            retry_after: rate_limit.then(seconds).flatten().map(Duration::from_secs),
+            rate_limit,
+            message,
+        }
+    }
+
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } => Some(*status),
@@ -56,9 +106,13 @@ impl RequestError {
 
     /// Whether it may pass by itself.
     pub(crate) fn is_transient(&self) -> bool {
+        use http_client::Error::{Redirect, TooLarge};
         let lasting = [400, 401, 403, 404, 410, 413, 422, 451];
-        self.status()
-            .is_none_or(|status| !lasting.contains(&status))
+        match self {
+            Self::Status { status, .. } => !lasting.contains(status),
+            Self::Unreachable(Redirect { .. } | TooLarge { .. }) | Self::Body(_) => false,
+            Self::Unreachable(_) | Self::TimedOut => true,
+        }
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
@@ -69,35 +123,22 @@ impl RequestError {
     }
 }
 
-impl From<octocrab::Error> for RequestError {
-    fn from(error: octocrab::Error) -> Self {
-        let octocrab::Error::GitHub { source, .. } = error else {
-            return Self::Unreachable(error);
-        };
-        let header = |name: &str| -> Option<u64> {
-            let headers = source.headers.as_ref()?;
-            headers.get(name)?.to_str().ok()?.parse().ok()
-        };
-        let status = source.status_code.as_u16();
-        let exhausted = source.message.to_lowercase().contains("rate limit")
-            || header("x-ratelimit-remaining") == Some(0);
-        let rate_limit = status == 429 || (status == 403 && exhausted);
-        let seconds = || {
-            header("retry-after")
-                .or_else(|| Some(header("x-ratelimit-reset")?.saturating_sub(now())))
-        };
-        let details = source.errors.iter().flatten().map(|detail| match detail {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        });
-        Self::Status {
-            status,
-            details: details.collect(),
-            retry_after: rate_limit.then(seconds).flatten().map(Duration::from_secs),
-            rate_limit,
-            message: source.message,
+impl From<http_client::Error> for RequestError {
+    fn from(error: http_client::Error) -> Self {
+        if error.is_timeout() {
+            Self::TimedOut
+        } else {
+            Self::Unreachable(error)
         }
     }
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MESSAGE).collect()
 }
 
 fn now() -> u64 {

@@ -75,7 +75,7 @@ impl From<RequestError> for UploadError {
             rate_limit,
         } = error
         else {
-            // octocrab's cause is in its sources.
+            // The cause is in its sources.
             return Self::Unavailable(format!("{:#}", anyhow::Error::new(error)));
         };
         let lower = message.to_lowercase();

@@ -32,7 +32,7 @@ fn compressed(uri: &str) -> CompressedSarif {
 }
 
 fn client(server: &GitHub, token: &str) -> CodeScanning {
-    let http = actions_toolkit::http_client().unwrap();
+    let http = http_client::Client::new().unwrap();
     // Milliseconds: the tests are about the order of the requests, not about the clock.
     Client::new(http, &server.url(), "octo-org/app", token)
         .unwrap()
@@ -193,7 +193,7 @@ async fn a_wrong_token_and_a_dead_address_are_distinguished() {
 #[tokio::test]
 async fn an_enterprise_server_keeps_its_path() {
     let server = GitHub::start("t").await.unwrap();
-    let http = actions_toolkit::http_client().unwrap();
+    let http = http_client::Client::new().unwrap();
     let url = format!("{}/api/v3", server.url());
     let refused = Client::new(http, &url, "octo-org/app", "t")
         .unwrap()

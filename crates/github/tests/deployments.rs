@@ -9,7 +9,7 @@ use testkit::Fault;
 const SHA: &str = "0123456789012345678901234567890123456789";
 
 fn deployments(server: &GitHub) -> Deployments {
-    let http = actions_toolkit::http_client().unwrap();
+    let http = http_client::Client::new().unwrap();
     let client = Client::new(http, &server.url(), "octo-org/app", "t").unwrap();
     client.deployments()
 }

@@ -48,6 +48,20 @@ impl Digest {
     }
 }
 
+/// Hashes content that arrives piece by piece.
+#[derive(Debug, Default)]
+pub(crate) struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        sha2::Digest::update(&mut self.0, bytes);
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        Digest::from_hash(&sha2::Digest::finalize(self.0))
+    }
+}
+
 impl FromStr for Digest {
     type Err = ParseImageError;
 

@@ -1,12 +1,14 @@
 //! A client of the OCI distribution API (github.com/opencontainers/distribution-spec, v1.1).
 //!
-//! - `auth`: which password is sent, and where;
+//! - `auth`: which password is sent, and where; `challenge`: what a registry requires;
 //! - `request`: one request with its authentication and retries; `response`: what a response means;
-//! - `blobs` and `manifests`: reading and pushing them; `catalog`: repositories and tags.
+//! - `blobs` and `manifests`: reading and pushing them; `catalog`: repositories and tags; `link`: the next page.
 
 mod auth;
 mod blobs;
 mod catalog;
+mod challenge;
+mod link;
 mod manifests;
 mod request;
 mod response;
@@ -14,29 +16,45 @@ mod response;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use anyhow::Context as _;
+use http_client::{Client, Url};
+
 pub use auth::{Auth, Credentials};
+pub use blobs::Blob;
 pub use manifests::RawManifest;
 pub use response::Refused;
 
+use auth::Authorization;
+
 const ATTEMPTS: usize = 4;
+
+/// Called with each secret that a registry sends, before anything can print it.
+type Mask = Box<dyn Fn(&str) + Send + Sync>;
 
 /// A registry.
 pub struct Registry {
-    http: reqwest::Client,
+    http: Client,
     host: String,
     auth: Auth,
-    /// `Authorization` headers by scope: hundreds of blobs need one token.
-    authorizations: Mutex<HashMap<String, String>>,
+    mask: Mask,
+    /// What the registry accepted, by scope: hundreds of blobs need one token.
+    authorizations: Mutex<HashMap<String, Authorization>>,
     attempts: usize,
 }
 
 impl Registry {
-    /// The registry at `host` (with its port, if any).
-    pub fn new(http: reqwest::Client, host: &str, auth: Auth) -> Self {
+    /// The registry at `host` (with its port, if any). `mask` hides a token that it sends from the log.
+    pub fn new(
+        http: Client,
+        host: &str,
+        auth: Auth,
+        mask: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
         Self {
             http,
             host: host.to_owned(),
             auth,
+            mask: Box::new(mask),
             authorizations: Mutex::default(),
             attempts: ATTEMPTS,
         }
@@ -54,5 +72,16 @@ impl Registry {
     /// The host, with its port if there is one.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The root of the API.
+    fn base(&self) -> anyhow::Result<Url> {
+        let base = format!("{}/v2/", request::base_url(&self.host));
+        Url::parse(&base).with_context(|| format!("invalid registry host `{}`", self.host))
+    }
+
+    /// Whether `url` is on the registry itself: the same scheme, host and port.
+    fn owns(&self, url: &Url) -> bool {
+        self.base().is_ok_and(|base| base.origin() == url.origin())
     }
 }

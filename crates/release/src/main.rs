@@ -18,7 +18,6 @@ mod verification;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 /// The version that the workspace has.
@@ -90,15 +89,6 @@ fn main() -> ExitCode {
         Step::Bench => bench::run(),
     };
     xtask::progress::exit_code(&outcome)
-}
-
-/// An HTTP client for registries.
-fn http_client() -> anyhow::Result<reqwest::Client> {
-    // Without a TLS provider, building one panics. An error means that there is one already, which is fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .build()
-        .context("failed to prepare the HTTP client")
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use anyhow::{Context as _, ensure};
 use oci::{Auth, Credentials, Digest, RawManifest, Registry};
 use serde_json::json;
 
+use crate::Destination;
 use crate::images::Image;
-use crate::{Destination, http_client};
 use xtask::actions::{ACTIONS, Action};
 use xtask::progress;
 
@@ -38,11 +38,19 @@ pub(crate) fn with_registry<T>(
         (Some(username), Some(password)) => Auth::Password(Credentials { username, password }),
         _ => Auth::Anonymous,
     };
-    let registry = Registry::new(http_client()?, host, auth);
+    let registry = Registry::new(http_client::Client::new()?, host, auth, mask);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(work(&registry, directory))
+}
+
+// On the runner, a token is hidden from the log.
+fn mask(secret: &str) {
+    if std::env::var_os("GITHUB_ACTIONS").is_some() {
+        // A closed standard output shows nothing.
+        let _ = writeln!(std::io::stdout(), "::add-mask::{secret}");
+    }
 }
 
 /// Record the pushed `images` of one platform.

@@ -168,7 +168,7 @@ async fn download(
     } else {
         request.mirrors.clone()
     };
-    let http = actions_toolkit::http_client()
+    let http = http_client::Client::new()
         .map_err(|e| DatabaseError::Unreachable(vec![format!("{e:#}")]))?;
     let retries = ExponentialBuilder::new()
         .with_min_delay(DELAY)
@@ -202,7 +202,7 @@ async fn download(
 async fn round(
     mirrors: &[String],
     cache: &Path,
-    http: &reqwest::Client,
+    http: &http_client::Client,
     errors: &Mutex<Vec<String>>,
     log: &Log,
 ) -> Result<(String, Cached), Round> {
@@ -212,7 +212,7 @@ async fn round(
             "downloading the vulnerability database from {mirror}"
         ));
         let what = "downloading the vulnerability database";
-        let download = download::download(mirror, cache, http);
+        let download = download::download(mirror, cache, http, log);
         let reason = match with_progress(log, what, download)
             .await
             .map_err(Round::Fatal)?

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{Context, Log, PolicyFailure};
+use http_client::Redirects;
+use http_client::header::CONNECTION;
 use k8s_openapi::api::core::v1::Service;
-use reqwest::header::CONNECTION;
 use serde_json::Value;
 
 use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, OutageBudget, poll_interval};
@@ -15,6 +16,9 @@ use crate::request::Request;
 const IN_A_ROW: u32 = 3;
 /// The interval after a healthy response.
 const HEALTHY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Timeout of one response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The address of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +155,7 @@ fn problem(status: u16, body: &str, commit: Option<&str>) -> Option<String> {
 
 // Query `url` until it is healthy three times in a row. When it is not in time, the error has the last response.
 async fn wait_for_health(
-    http: &reqwest::Client,
+    http: &http_client::Client,
     url: &str,
     commit: Option<&str>,
     timeout: Duration,
@@ -162,13 +166,18 @@ async fn wait_for_health(
     let mut last = String::new();
     while started.elapsed() <= timeout {
         // Each on its own connection: the load balancer may choose another pod.
-        let request = http.get(url).header(CONNECTION, "close");
-        let unhealthy = match request.timeout(Duration::from_secs(5)).send().await {
+        let request = http
+            .get(url)
+            .redirects(Redirects::SameHost)
+            .header(CONNECTION, "close")
+            .timeout(RESPONSE_TIMEOUT);
+        let unhealthy = match request.send().await {
             Ok(response) => {
                 let status = response.status().as_u16();
-                problem(status, &response.text().await.unwrap_or_default(), commit)
+                problem(status, &response.error_text().await, commit)
             }
-            Err(e) => Some(format!("no response: {}", e.without_url())),
+            Err(e @ http_client::Error::Redirect { .. }) => Some(e.to_string()),
+            Err(e) => Some(format!("no response: {e}")),
         };
         match unhealthy {
             None if healthy + 1 == IN_A_ROW => {

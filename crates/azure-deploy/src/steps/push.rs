@@ -52,7 +52,7 @@ impl Registry {
                     username: TOKEN_USER.into(),
                     password: token.expose().to_owned(),
                 };
-                (server.0, Some(credentials))
+                (server.host().to_owned(), Some(credentials))
             }
             (RegistryTarget::Host { host, credentials }, _) => (host.clone(), credentials.clone()),
             (RegistryTarget::Azure { .. }, None) => {
@@ -60,7 +60,9 @@ impl Registry {
             }
         };
         let auth = credentials.clone().map_or(Auth::Anonymous, Auth::Password);
-        let client = oci::Registry::new(ctx.http()?.clone(), &host, auth);
+        let log = ctx.log().clone();
+        let mask = move |secret: &str| log.mask(secret);
+        let client = oci::Registry::new(ctx.http()?.clone(), &host, auth, mask);
         Ok(Self {
             credentials,
             client,

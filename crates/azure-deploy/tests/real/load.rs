@@ -22,7 +22,6 @@ struct Load {
 
 impl Load {
     fn on(url: &str) -> Self {
-        actions_toolkit::install_tls_provider();
         let ended = Arc::new(AtomicBool::new(false));
         let caller = |_| {
             let (url, ended) = (format!("{url}/health"), Arc::clone(&ended));
@@ -56,12 +55,8 @@ impl Load {
 }
 
 async fn once(url: &str) -> String {
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(5))
-        .build()
-        .unwrap();
-    match http.get(url).send().await {
+    let http = http_client::Client::direct().unwrap();
+    match http.get(url).timeout(Duration::from_secs(5)).send().await {
         Ok(response) => response.status().to_string(),
         Err(error) => format!("{error:?}"),
     }

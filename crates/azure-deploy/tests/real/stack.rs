@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use docker::{BuildRequest, Docker};
 use fake_azure::{ApiServer, Azure, AzureConfig};
+use http_client::{Client, ERROR_LIMIT, TOKEN_LIMIT};
 use oci::{Auth, Credentials, ImageRef, Registry};
 use serde_json::Value;
 use testkit::{FakeRunner, Ran};
@@ -219,13 +220,9 @@ spec:
     }
 
     /// A client that trusts the registry.
-    fn http(&self) -> reqwest::Client {
-        actions_toolkit::install_tls_provider();
+    fn http(&self) -> Client {
         let pem = std::fs::read(self.ca_certificate()).unwrap();
-        reqwest::Client::builder()
-            .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
-            .build()
-            .unwrap()
+        Client::trusting(&pem).unwrap()
     }
 
     /// A user and a password of the registry.
@@ -239,7 +236,7 @@ spec:
         ];
         let url = format!("https://{LOGIN_SERVER}/oauth2/exchange");
         let response = self.http().post(url).form(&form).send().await.unwrap();
-        let response: Value = response.json().await.unwrap();
+        let response: Value = response.json(TOKEN_LIMIT).await.unwrap();
         Credentials {
             username: azure::TOKEN_USER.into(),
             password: response["refresh_token"].as_str().unwrap().into(),
@@ -249,7 +246,7 @@ spec:
     /// The digest that `latest` points to.
     pub(crate) async fn latest(&self) -> String {
         let login = Auth::Password(self.login().await);
-        let registry = Registry::new(self.http(), LOGIN_SERVER, login);
+        let registry = Registry::new(self.http(), LOGIN_SERVER, login, |_| {});
         let manifest = registry.manifest(REPOSITORY, "latest").await.unwrap();
         manifest.expect("`latest` is there").digest.to_string()
     }
@@ -320,13 +317,12 @@ pub(crate) async fn run(step: FakeRunner) -> Ran {
 /// The response of a service. A pod that ends without a pause, as those of these tests do, may still get a connection in
 /// the moment after a rollout, and refuses it then: such a connection is made again.
 pub(crate) async fn get(url: &str) -> Value {
-    actions_toolkit::install_tls_provider();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = Client::direct().unwrap();
     let started = Instant::now();
     loop {
         match http.get(format!("{url}/health")).send().await {
             Err(e) if e.is_connect() && started.elapsed() < ENDS => tokio::task::yield_now().await,
-            response => return response.unwrap().json().await.unwrap(),
+            response => return response.unwrap().json(ERROR_LIMIT).await.unwrap(),
         }
     }
 }

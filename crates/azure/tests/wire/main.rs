@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod hostile;
 mod run_command;
 
 use std::io::Write;
@@ -173,7 +174,7 @@ async fn a_busy_resource_manager_is_retried() {
         azure.expect(Fault::new("registries", status, "{}").header("retry-after", "0"));
     }
     let server = manager.login_server("Seaworthy", Some("seaworthy")).await;
-    assert_eq!(server.unwrap().0, "seaworthy.azurecr.io");
+    assert_eq!(server.unwrap().host(), "seaworthy.azurecr.io");
     assert_eq!(count(&azure, "registries"), 3);
 }
 
@@ -189,7 +190,7 @@ async fn a_registry_is_found_on_a_later_page_and_the_token_stays_here() {
     };
     azure.expect(Fault::new("registries", 200, &page(&azure.url())));
     let server = manager.login_server("seaworthy", None).await;
-    assert_eq!(server.unwrap().0, "seaworthy.azurecr.io");
+    assert_eq!(server.unwrap().host(), "seaworthy.azurecr.io");
     assert_eq!(count(&azure, "page=2"), 1);
 
     azure.expect(Fault::new("registries", 200, &page("https://example.com")));

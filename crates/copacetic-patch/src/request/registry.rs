@@ -2,7 +2,7 @@
 
 use actions_toolkit::{BadInput, Parsed, both};
 use azure::input::EntraInputs;
-use azure::{Cloud, RESOURCE_MANAGER};
+use azure::{Cloud, LoginServer, RESOURCE_MANAGER};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use oci::{Credentials, ImageRef};
 use trivy::RegistryInputs;
@@ -91,5 +91,13 @@ impl Login {
             },
             None => Self::Anonymous,
         })
+    }
+
+    /// Check that the registry `host`, which `input` names, may get these credentials.
+    pub(super) fn check(&self, host: &str, input: &str) -> Result<(), BadInput> {
+        match self {
+            Self::Entra { cloud, .. } => LoginServer::new(host, cloud, input).map(drop),
+            Self::Anonymous | Self::Password(_) => Ok(()),
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use testkit::Ran;
+use axum::response::Response;
+use testkit::{FakeDocker, Ran, Recorder};
 
 use crate::step;
 
@@ -161,11 +162,44 @@ fn the_recipient_of_the_runs_identity_is_checked_first() {
             "http://login.example",
             "input `authority-host`: `http://login.example` would send credentials unencrypted; use https",
         ),
+        (
+            "image",
+            "127.0.0.1:5443/app:1",
+            "input `image`: `127.0.0.1:5443` is not a registry of Azure (`*.azurecr.io`), so it does not get the token of `client-id`; use a user name and a password there",
+        ),
+        (
+            "registry",
+            "azurecr.io.example",
+            "input `registry`: `azurecr.io.example` is not a registry of Azure (`*.azurecr.io`), so it does not get the token of `client-id`; use a user name and a password there",
+        ),
     ];
     for (name, value, error) in table {
         let step = step().input("client-id", id).input("tenant-id", id);
+        let step = step.input("image", "").input("push", "true");
         rejected(&step.input(name, value).run(), error);
     }
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_in_azure_gets_no_token_when_docker_lacks_it() {
+    let host = Recorder::start(|_| Response::default()).await.unwrap();
+    let docker = FakeDocker::with("other:1");
+    let id = "22222222-2222-4222-8222-222222222222";
+    let image = format!("{}/app:1", host.host());
+    let step = step()
+        .env("DOCKER_HOST", &docker.host())
+        .input("client-id", id)
+        .input("tenant-id", id)
+        .input("image", &image);
+    let ran = tokio::task::spawn_blocking(move || step.run()).await;
+    let problem = format!(
+        "input `image`: `{}` is not a registry of Azure (`*.azurecr.io`), so it does not get the token of `client-id`; use a user name and a password there",
+        host.host()
+    );
+    let ran = ran.unwrap();
+    assert_eq!(ran.code, 3, "{}", ran.log);
+    assert!(ran.error().ends_with(&problem), "{}", ran.log);
+    assert_eq!(host.seen(), []);
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn an_unreachable_registry_is_named() {
         .input("push", "true")
         .run();
     exited(&ran, 2, "error");
-    insta::assert_snapshot!(ran.error(), @"copacetic-patch: failed to read `127.0.0.1:9/team/app:1`: `127.0.0.1:9` is unreachable; check that it is up and that this runner can reach it: error sending request for url (http://127.0.0.1:9/v2/team/app/manifests/1): client error (Connect): tcp connect error: Connection refused (os error 111)");
+    insta::assert_snapshot!(ran.error(), @"copacetic-patch: failed to read `127.0.0.1:9/team/app:1`: `127.0.0.1:9` is unreachable; check that it is up and that this runner can reach it: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)");
     assert_eq!(ran.log.matches("::error").count(), 1, "{}", ran.log);
     assert_eq!(ran.output("image"), "");
 }

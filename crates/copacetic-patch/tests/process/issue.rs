@@ -12,7 +12,7 @@ const ROW: &str = "| `worker:1-patched` | CVE-2099-0001 | `perl` | no update fix
 #[tokio::test]
 async fn an_issue_stays_open_for_an_image_that_could_not_be_patched() {
     let server = GitHub::start("t").await.unwrap();
-    let http = actions_toolkit::http_client().unwrap();
+    let http = http_client::Client::new().unwrap();
     let client = github::Client::new(http, &server.url(), "octo-org/app", "t").unwrap();
     let issues = client.issues();
     let rolling = RollingIssue {

@@ -61,8 +61,8 @@ impl Server {
     }
 
     fn client(&self) -> Registry {
-        let http = actions_toolkit::http_client().unwrap();
-        Registry::new(http, &self.host, Auth::Password(credentials()))
+        let http = http_client::Client::new().unwrap();
+        Registry::new(http, &self.host, Auth::Password(credentials()), |_| {})
     }
 }
 

@@ -144,16 +144,16 @@ async fn blob(
             repository,
             ..
         } => {
-            let Ok(blob) = registry.blob(&repository, digest, range).await else {
+            let Ok(mut blob) = registry.blob(&repository, digest, size, range).await else {
                 return Some(plain(StatusCode::BAD_GATEWAY));
             };
-            let chunks = blob.bytes_stream().map_err(std::io::Error::other);
-            // Its stream is not `Sync`, which a boxed body must be.
+            // It is not `Sync`, which a boxed body must be.
             let (send, receive) = tokio::sync::mpsc::channel(2);
             tokio::spawn(async move {
-                let mut chunks = Box::pin(chunks);
-                while let Some(chunk) = futures_util::StreamExt::next(&mut chunks).await {
-                    if send.send(chunk).await.is_err() {
+                while let Some(chunk) = blob.next_chunk().await.transpose() {
+                    let is_end = chunk.is_err();
+                    let chunk = chunk.map_err(std::io::Error::other);
+                    if send.send(chunk).await.is_err() || is_end {
                         break;
                     }
                 }

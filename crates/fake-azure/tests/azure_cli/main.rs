@@ -1,6 +1,9 @@
 //! The Azure CLI accepts the fakes as Azure: it signs in with a run's token, reads the registry and the cluster, signs in
 //! to the registry, and runs a command in the cluster.
-
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the client of a test shows the bare protocol"
+)]
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 #[path = "../docker_registry/mod.rs"]

@@ -1,5 +1,8 @@
 //! The fake over the network, as a client uses it.
-
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the client of a test shows the bare protocol"
+)]
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod code_scanning;

@@ -1,15 +1,19 @@
 //! The repositories and tags of a registry.
 
-use anyhow::Context as _;
-use reqwest::{Method, StatusCode};
+use anyhow::{Context as _, bail, ensure};
+use http_client::{Method, Response, StatusCode};
 use serde::Deserialize;
 
-use super::Registry;
 use super::request::ApiRequest;
-use super::response::{header, success};
+use super::response::success;
+use super::{Registry, link};
 
 /// The most pages of a list: a registry with more pages is looping.
 const MAX_PAGES: usize = 1000;
+/// The most bytes of one page: a registry may send all names at once.
+const PAGE_LIMIT: u64 = 8 * 1024 * 1024;
+/// The most bytes of all pages, about a million tags.
+const LIST_LIMIT: usize = 32 * 1024 * 1024;
 
 #[derive(Deserialize)]
 struct Page {
@@ -23,7 +27,8 @@ impl Registry {
     /// The repositories that the credentials may list.
     ///
     /// # Errors
-    /// [`Refused`](super::Refused): not every registry lists them (GHCR and Docker Hub do not).
+    /// [`Refused`](super::Refused): not every registry lists them (GHCR and Docker Hub do not). When there are over
+    /// 1000 pages, or 32 MiB of them.
     pub async fn repositories(&self) -> anyhow::Result<Vec<String>> {
         let what = || format!("failed to list the repositories of `{}`", self.host);
         let first = "_catalog?n=1000".to_owned();
@@ -38,7 +43,8 @@ impl Registry {
     /// The tags of `repository`; empty if the repository does not exist.
     ///
     /// # Errors
-    /// [`Refused`](super::Refused) for a status other than 2xx and 404.
+    /// [`Refused`](super::Refused) for a status other than 2xx and 404. When there are over 1000 pages, or 32 MiB of
+    /// them.
     pub async fn tags(&self, repository: &str) -> anyhow::Result<Vec<String>> {
         let what = || format!("failed to list the tags of `{}/{repository}`", self.host);
         let first = format!("{repository}/tags/list?n=1000");
@@ -52,49 +58,49 @@ impl Registry {
 
     async fn pages(&self, first: String, scope: &str) -> anyhow::Result<Vec<Page>> {
         let mut pages = Vec::new();
-        let mut next = Some(first);
-        while let Some(path) = next.take().filter(|_| pages.len() < MAX_PAGES) {
+        let mut size = 0;
+        let mut path = first;
+        while pages.len() < MAX_PAGES {
             let request = ApiRequest::new(Method::GET, &path, scope);
             let response = self.send(request).await?;
             if response.status() == StatusCode::NOT_FOUND {
-                break;
+                return Ok(pages);
             }
             let response = success(response, &self.host).await?;
-            next = header(response.headers(), "link")
-                .as_deref()
-                .and_then(next_path);
-            pages.push(response.json().await?);
+            let next = self.next_page(&response)?;
+            let bytes = response.bytes(PAGE_LIMIT).await?;
+            size += bytes.len();
+            if size > LIST_LIMIT {
+                bail!("the list of `{}` is over the limit of 32 MiB", self.host);
+            }
+            let page = serde_json::from_slice(&bytes);
+            pages.push(page.with_context(|| format!("`{}` sent an invalid list", self.host))?);
+            let Some(next) = next else {
+                return Ok(pages);
+            };
+            path = next;
         }
-        Ok(pages)
+        bail!(
+            "the list of `{}` is over the limit of {MAX_PAGES} pages",
+            self.host
+        )
     }
-}
 
-// Link: </v2/_catalog?last=app&n=1000>; rel="next"
-fn next_path(link: &str) -> Option<String> {
-    let (_, rest) = link.split_once('<')?;
-    let (target, relation) = rest.split_once('>')?;
-    let (_, path) = target.split_once("/v2/")?;
-    relation.contains("next").then(|| path.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_next_page_is_in_the_link_header() {
-        let table = [
-            (
-                "</v2/_catalog?last=app&n=2>; rel=\"next\"",
-                Some("_catalog?last=app&n=2"),
-            ),
-            (
-                "<https://r.example/v2/a/tags/list?last=b>; rel=next",
-                Some("a/tags/list?last=b"),
-            ),
-            ("</v2/x>; rel=\"prev\"", None),
-            ("", None),
-        ];
-        for (link, path) in table {
-            assert_eq!(super::next_path(link).as_deref(), path);
-        }
+    // The path of the next page below `/v2/`: the token for the list goes nowhere else.
+    fn next_page(&self, response: &Response) -> anyhow::Result<Option<String>> {
+        let Some(target) = link::next(response.headers()) else {
+            return Ok(None);
+        };
+        let url = response.url().join(target);
+        let url = url.with_context(|| format!("`{}` sent an invalid next page", self.host))?;
+        let path = url.path().strip_prefix("/v2/");
+        let path = path.filter(|_| self.owns(&url) && url.username().is_empty());
+        ensure!(
+            path.is_some(),
+            "the next page of `{}` is on another host, which is not contacted",
+            self.host
+        );
+        let query = url.query().map(|query| format!("?{query}"));
+        Ok(path.map(|path| format!("{path}{}", query.unwrap_or_default())))
     }
 }

@@ -1,13 +1,17 @@
 //! Reading, tagging and pushing manifests.
 
 use anyhow::Context as _;
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, Response, StatusCode};
+use http_client::header::CONTENT_TYPE;
+use http_client::{Method, Response, StatusCode};
 
 use super::Registry;
+use super::blobs::check_digest;
 use super::request::ApiRequest;
 use super::response::{header, success};
 use crate::{Descriptor, Digest, INDEX, Index, Manifest};
+
+/// The most bytes of a manifest, as github.com/distribution/distribution has it (`maxManifestBodySize`).
+const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// A manifest as the registry holds it.
 #[derive(Debug, Clone)]
@@ -24,26 +28,49 @@ impl Registry {
     /// The manifest of `repository` under `reference` (a tag or digest); `None` if there is none.
     ///
     /// # Errors
-    /// [`Refused`](super::Refused) for a status other than 2xx and 404.
+    /// [`Refused`](super::Refused) for a status other than 2xx and 404. When it is larger than 4 MiB, or has not the
+    /// digest that it is requested by, or that the registry reports.
     pub async fn manifest(
         &self,
         repository: &str,
         reference: &str,
     ) -> anyhow::Result<Option<RawManifest>> {
-        let what = format!("failed to read `{}/{repository}:{reference}`", self.host);
+        let what = || format!("failed to read `{}/{repository}:{reference}`", self.host);
+        self.read_manifest(repository, reference)
+            .await
+            .with_context(what)
+    }
+
+    async fn read_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+    ) -> anyhow::Result<Option<RawManifest>> {
+        // A tag has no colon.
+        let expected = if reference.contains(':') {
+            Some(reference.parse::<Digest>()?)
+        } else {
+            None
+        };
         let path = format!("{repository}/manifests/{reference}");
         let response = self
             .send(ApiRequest::pull(Method::GET, &path, repository))
-            .await
-            .context(what.clone())?;
+            .await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let response = success(response, &self.host).await.context(what.clone())?;
+        let response = success(response, &self.host).await?;
         let media_type = header(response.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
-        let bytes = response.bytes().await.context(what)?.to_vec();
+        // A header is not evidence: it can only contradict the content.
+        let reported = header(response.headers(), "docker-content-digest");
+        let reported = reported.and_then(|digest| digest.parse::<Digest>().ok());
+        let bytes = response.bytes(MANIFEST_LIMIT).await?;
+        let digest = Digest::sha256(&bytes);
+        for expected in [expected, reported].iter().flatten() {
+            check_digest(&self.host, expected, &digest)?;
+        }
         Ok(Some(RawManifest {
-            digest: Digest::sha256(&bytes),
+            digest,
             media_type,
             bytes,
         }))

@@ -1,16 +1,16 @@
 //! Sending a request: authentication when the registry requires it, and retries.
 
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RANGE, WWW_AUTHENTICATE,
-};
-use reqwest::{Method, Response, StatusCode};
+use http_client::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
+use http_client::{Method, Redirects, Response, StatusCode, Url};
 
-use super::response::{Failed, available, header};
-use super::{RawManifest, Registry, auth};
+use super::auth::Authorization;
+use super::response::{Failed, available};
+use super::{RawManifest, Registry};
 
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -48,6 +48,14 @@ impl<'a> ApiRequest<'a> {
     pub(super) fn push(method: Method, path: &'a str, repository: &str) -> Self {
         Self::new(method, path, &push_scope(repository))
     }
+
+    // Registries redirect reads to where their content is stored. The credentials stay behind.
+    fn redirects(&self) -> Redirects {
+        match self.method {
+            Method::GET | Method::HEAD => Redirects::Reads,
+            _ => Redirects::Refused,
+        }
+    }
 }
 
 pub(super) fn push_scope(repository: &str) -> String {
@@ -64,99 +72,114 @@ pub(super) fn retry_policy(attempts: usize) -> ExponentialBuilder {
 
 /// The URL of the registry `host`; plain HTTP is only for a registry on this machine.
 pub(super) fn base_url(host: &str) -> String {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let local = name == "localhost"
-        || name
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback());
-    format!("{}://{host}", if local { "http" } else { "https" })
+    let http = format!("http://{host}");
+    if Url::parse(&http).is_ok_and(|url| is_local(&url)) {
+        http
+    } else {
+        format!("https://{host}")
+    }
+}
+
+/// Whether the host of `url` is this machine.
+pub(super) fn is_local(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let address = address.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
 }
 
 impl Registry {
-    /// The `Authorization` header that the registry accepted for `scope` before.
-    pub(super) fn known_authorization(&self, scope: &str) -> Option<String> {
+    /// What the registry accepted for `scope` before, unless it has expired.
+    pub(super) fn known_authorization(&self, scope: &str) -> Option<Authorization> {
         let known = self.authorizations.lock();
-        known
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(scope)
-            .cloned()
+        let known = known.unwrap_or_else(PoisonError::into_inner);
+        let known = known.get(scope).cloned();
+        known.filter(Authorization::is_valid)
+    }
+
+    /// The registry accepts `authorization` for `scope`; with `None`, it no longer accepts the known one.
+    pub(super) fn remember(&self, scope: &str, authorization: Option<Authorization>) {
+        let known = self.authorizations.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        match authorization {
+            Some(authorization) => known.insert(scope.to_owned(), authorization),
+            None => known.remove(scope),
+        };
     }
 
     /// The response to `request`, of any status; 429, 5xx and a lost connection are retried first.
     pub(super) async fn send(&self, request: ApiRequest<'_>) -> anyhow::Result<Response> {
-        let result = (|| self.attempt(&request))
+        let is_authorized = AtomicBool::new(false);
+        let result = (|| self.attempt(&request, &is_authorized))
             .retry(retry_policy(self.attempts))
-            .when(|failed| match failed {
-                Failed::Unavailable(_) => true,
-                Failed::Transport(e) => e.is_connect() || e.is_timeout() || e.is_request(),
-                Failed::Other(_) => false,
-            })
+            .when(Failed::is_transient)
             .adjust(|failed, delay| delay.map(|delay| failed.retry_after().unwrap_or(delay)))
             .await;
         match result {
             Ok(response) => Ok(response),
-            Err(Failed::Unavailable(response)) => Ok(*response),
-            Err(Failed::Transport(e)) if e.is_connect() => {
-                let what = format!(
-                    "`{}` is unreachable; check that it is up and that this runner can reach it",
-                    self.host
-                );
-                Err(anyhow::Error::new(e).context(what))
-            }
-            Err(Failed::Transport(e)) => Err(e.into()),
-            Err(Failed::Other(e)) => Err(e),
+            Err(failed) => failed.into_response(&self.host),
         }
     }
 
-    async fn attempt(&self, request: &ApiRequest<'_>) -> Result<Response, Failed> {
+    // All attempts at a request get one authorization: a registry that rejects it will reject a second one, too.
+    async fn attempt(
+        &self,
+        request: &ApiRequest<'_>,
+        is_authorized: &AtomicBool,
+    ) -> Result<Response, Failed> {
         let known = self.known_authorization(&request.scope);
-        let response = self.send_once(request, known).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        let response = self.send_once(request, known.as_ref()).await?;
+        if !self.is_challenge(&response) || is_authorized.swap(true, Ordering::Relaxed) {
             return available(response);
         }
-        let challenge = header(response.headers(), WWW_AUTHENTICATE.as_str()).unwrap_or_default();
-        let authorization = auth::authorization(
-            &self.http,
-            &self.host,
-            &self.auth,
-            &challenge,
-            &request.scope,
-        );
-        let authorization = authorization.await.map_err(Failed::Other)?;
-        self.authorizations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(request.scope.clone(), authorization.clone());
-        available(self.send_once(request, Some(authorization)).await?)
+        let authorization = self.authorize(response.headers(), &request.scope).await;
+        let authorization = authorization.map_err(Failed::Other)?;
+        if known.is_some_and(|known| known.value() == authorization.value()) {
+            return Ok(response);
+        }
+        let response = self.send_once(request, Some(&authorization)).await?;
+        if !self.is_challenge(&response) {
+            self.remember(&request.scope, Some(authorization));
+        }
+        available(response)
+    }
+
+    /// Whether the registry itself requires credentials. A host that it redirects to gets none.
+    pub(super) fn is_challenge(&self, response: &Response) -> bool {
+        response.status() == StatusCode::UNAUTHORIZED
+            && !response.is_redirected()
+            && self.owns(response.url())
     }
 
     async fn send_once(
         &self,
         request: &ApiRequest<'_>,
-        authorization: Option<String>,
+        authorization: Option<&Authorization>,
     ) -> Result<Response, Failed> {
-        let url = format!("{}/v2/{}", base_url(&self.host), request.path);
-        let mut builder = self
+        let url = self.base().map_err(Failed::Other)?;
+        let url = format!("{url}{}", request.path);
+        let mut sent = self
             .http
             .request(request.method.clone(), &url)
+            .redirects(request.redirects())
             .timeout(request.timeout);
         if request.path.contains("/manifests/") {
-            builder = builder.header(ACCEPT, MANIFESTS);
+            sent = sent.header(ACCEPT, MANIFESTS);
         }
         if let Some(range) = &request.range {
-            builder = builder.header(RANGE, range);
+            sent = sent.header(RANGE, range);
         }
         if let Some(authorization) = authorization {
-            builder = builder.header(AUTHORIZATION, authorization);
+            sent = sent.header(AUTHORIZATION, authorization.value());
         }
         if let Some(manifest) = request.body {
-            builder = builder
+            sent = sent
                 .header(CONTENT_TYPE, &manifest.media_type)
                 .body(manifest.bytes.clone());
         } else if request.method == Method::POST {
-            builder = builder.header(CONTENT_LENGTH, 0);
+            sent = sent.header(CONTENT_LENGTH, "0");
         }
-        builder.send().await.map_err(Failed::Transport)
+        sent.send().await.map_err(Failed::Transport)
     }
 }
 

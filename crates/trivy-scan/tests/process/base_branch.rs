@@ -22,7 +22,7 @@ async fn patched(server: &GitHub) {
         sha: "0123456789abcdef0123456789abcdef01234567".into(),
         git_ref: "refs/heads/main".into(),
     };
-    let http = actions_toolkit::http_client().unwrap();
+    let http = http_client::Client::new().unwrap();
     let client = Client::new(http, &server.url(), "octo-org/app", "t").unwrap();
     let packed = CompressedSarif::new(file.to_string().as_bytes()).unwrap();
     let upload = client.code_scanning().upload(&packed, &revision).await;

@@ -10,10 +10,13 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
+use actions_toolkit::Log;
 use anyhow::{Context as _, bail, ensure};
+use flate2::read::GzDecoder;
 use jiff::Timestamp;
-use oci::{Auth, Digest, ImageRef, Refused, Registry};
+use oci::{Auth, ImageRef, Refused, Registry};
 use serde_json::Value;
+use tar::EntryType;
 
 use super::DatabaseError;
 use super::cached::Cached;
@@ -21,7 +24,17 @@ use super::cached::Cached;
 /// The media type of the layer (`pkg/db` of Trivy).
 const LAYER: &str = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip";
 /// The files of the layer; nothing else is unpacked.
-const FILES: [&str; 2] = ["trivy.db", "metadata.json"];
+const FILES: [&str; 2] = ["trivy.db", METADATA];
+const METADATA: &str = "metadata.json";
+
+/// The most bytes of the archive; the public one has less than 100 MiB.
+const ARCHIVE_LIMIT: u64 = 1024 * 1024 * 1024;
+/// The most bytes that it unpacks to; the public one, to about 1 GiB.
+const UNPACKED_LIMIT: u64 = 8 * 1024 * 1024 * 1024;
+/// The most bytes of `metadata.json`.
+const METADATA_LIMIT: u64 = 1024 * 1024;
+/// The most entries of the archive, which has two.
+const MAX_ENTRIES: usize = 16;
 
 /// Why a download failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +50,8 @@ pub(super) struct Reason {
 pub(super) async fn download(
     mirror: &str,
     cache: &Path,
-    http: &reqwest::Client,
+    http: &http_client::Client,
+    log: &Log,
 ) -> Result<Result<Cached, Reason>, DatabaseError> {
     let unwritable = |e: std::io::Error| DatabaseError::Unwritable {
         cache: cache.to_owned(),
@@ -50,7 +64,7 @@ pub(super) async fn download(
         .tempdir_in(cache)
         .map_err(unwritable)?;
     let new = temporary.path().join("db");
-    if let Err(error) = fetch(mirror, &new, http).await {
+    if let Err(error) = fetch(mirror, &new, http, log).await {
         let rejected = error.downcast_ref::<Refused>();
         return Ok(Err(Reason {
             retry_after: rejected.and_then(|rejected| rejected.retry_after),
@@ -68,12 +82,19 @@ pub(super) async fn download(
     Ok(Ok(database))
 }
 
-async fn fetch(mirror: &str, directory: &Path, http: &reqwest::Client) -> anyhow::Result<()> {
+async fn fetch(
+    mirror: &str,
+    directory: &Path,
+    http: &http_client::Client,
+    log: &Log,
+) -> anyhow::Result<()> {
     let image: ImageRef = mirror.parse().context("invalid name")?;
     let host = image
         .registry()
         .context("its name does not contain a registry")?;
-    let registry = Registry::new(http.clone(), host, Auth::Anonymous).without_retries();
+    let log = log.clone();
+    let mask = move |secret: &str| log.mask(secret);
+    let registry = Registry::new(http.clone(), host, Auth::Anonymous, mask).without_retries();
     let name = image.repository();
     let manifest = registry.manifest(name, image.reference()).await?;
     let manifest = manifest.context("no such repository or tag")?;
@@ -85,31 +106,65 @@ async fn fetch(mirror: &str, directory: &Path, http: &reqwest::Client) -> anyhow
     let digest = digest.context("its artifact is not a database")?;
     std::fs::create_dir(directory)?;
     let archive = directory.join("db.tar.gz");
-    registry.fetch_blob(name, digest, &archive).await?;
-    let (digest, directory) = (digest.to_owned(), directory.to_owned());
-    // Hashing and unpacking 100 MB would block the runtime.
-    tokio::task::spawn_blocking(move || unpack(&archive, &digest, &directory)).await?
+    registry
+        .fetch_blob(name, digest, ARCHIVE_LIMIT, &archive)
+        .await?;
+    let directory = directory.to_owned();
+    // Unpacking 100 MB would block the runtime.
+    tokio::task::spawn_blocking(move || unpack(&archive, &directory)).await?
 }
 
-fn unpack(archive: &Path, digest: &str, directory: &Path) -> anyhow::Result<()> {
-    let actual = Digest::from_reader(File::open(archive)?)?;
-    ensure!(
-        digest == actual.as_str(),
-        "its content does not match {digest}"
-    );
-    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(File::open(archive)?));
-    for entry in tar.entries().context("its archive is damaged")? {
+fn unpack(archive: &Path, directory: &Path) -> anyhow::Result<()> {
+    let unpacked = Limited {
+        inner: GzDecoder::new(File::open(archive)?),
+        room: UNPACKED_LIMIT,
+    };
+    let mut tar = tar::Archive::new(unpacked);
+    // Raw: what a long name or an extended header would have the parser read into memory is skipped as it is.
+    let entries = tar.entries().context("its archive is damaged")?.raw(true);
+    for (count, entry) in entries.enumerate() {
         let mut entry = entry.context("its archive is damaged")?;
+        ensure!(
+            count < MAX_ENTRIES,
+            "its archive has over {MAX_ENTRIES} entries"
+        );
         let path = entry.path()?.into_owned();
         let name = path.to_string_lossy();
         let Some(name) = FILES.into_iter().find(|file| *name == **file) else {
             continue;
         };
-        let mut file = File::create(directory.join(name))?;
+        ensure!(
+            entry.header().entry_type() == EntryType::Regular,
+            "`{name}` in its archive is not a file"
+        );
+        if name == METADATA {
+            ensure!(
+                entry.size() <= METADATA_LIMIT,
+                "`{name}` in its archive is over the limit of 1 MiB"
+            );
+        }
+        let file = File::create_new(directory.join(name));
+        let mut file = file.with_context(|| format!("failed to create `{name}`"))?;
         std::io::copy(&mut entry, &mut file).context("its archive is damaged")?;
     }
     std::fs::remove_file(archive)?;
-    set_download_time(&directory.join("metadata.json"))
+    set_download_time(&directory.join(METADATA))
+}
+
+/// Fails after `room` bytes.
+struct Limited<R> {
+    inner: R,
+    room: u64,
+}
+
+impl<R: std::io::Read> std::io::Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.room = self.room.checked_sub(read as u64).ok_or_else(|| {
+            std::io::Error::other("its archive is over the limit of 8 GiB when it is unpacked")
+        })?;
+        Ok(read)
+    }
 }
 
 // Trivy ignores a database without `DownloadedAt`.

@@ -224,7 +224,7 @@ async fn without_any_database_the_error_of_every_mirror_is_quoted() {
     for part in [
         "[mirror]/broken:2: `[mirror]` responded with 502",
         "[mirror]/gone:2: no such repository or tag",
-        "[mirror]/forged:2: its content does not match sha256:",
+        "[mirror]/forged:2: the content that `[mirror]` sent does not match the digest `sha256:",
     ] {
         assert!(message.contains(part), "{message}");
     }

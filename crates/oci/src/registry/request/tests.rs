@@ -2,6 +2,7 @@
 fn plain_http_is_only_for_this_machine() {
     assert_eq!(super::base_url("127.0.0.1:5000"), "http://127.0.0.1:5000");
     assert_eq!(super::base_url("localhost:5000"), "http://localhost:5000");
+    assert_eq!(super::base_url("[::1]:5000"), "http://[::1]:5000");
     assert_eq!(super::base_url("10.0.0.1:5000"), "https://10.0.0.1:5000");
     assert_eq!(
         super::base_url("seaworthy.azurecr.io"),

@@ -1,0 +1,119 @@
+//! Building the client.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::{Certificate, ClientBuilder, IntoUrl, Method, redirect};
+
+use crate::Request;
+
+/// Timeout of a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout of a request and its response, unless the request has its own.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An HTTP client. Cheap to clone; the clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Client(reqwest::Client);
+
+/// Make ring the TLS provider of the process. Any number of calls is fine.
+pub fn install_tls_provider() {
+    // An error means that a provider is installed already, which is as it should be.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+impl Client {
+    /// A client that trusts the system's certificates (`SSL_CERT_FILE` is honored) and uses the
+    /// system's proxies.
+    ///
+    /// # Errors
+    /// When the certificates cannot be loaded.
+    pub fn new() -> anyhow::Result<Self> {
+        build(|builder| builder).with_context(|| {
+            let given = std::env::var_os("SSL_CERT_FILE");
+            cause(given.as_deref().map(Path::new))
+        })
+    }
+
+    /// A client for a server on this machine: the system's proxies are not used.
+    ///
+    /// # Errors
+    /// When the certificates cannot be loaded.
+    pub fn direct() -> anyhow::Result<Self> {
+        build(ClientBuilder::no_proxy).context("failed to create the HTTP client")
+    }
+
+    /// A client that trusts the CA certificate `pem` alone and uses no proxy.
+    ///
+    /// # Errors
+    /// When `pem` is not a certificate.
+    pub fn trusting(pem: &[u8]) -> anyhow::Result<Self> {
+        let certificate = Certificate::from_pem(pem).context("invalid CA certificate")?;
+        build(|builder| builder.no_proxy().tls_certs_only([certificate]))
+            .context("failed to create the HTTP client")
+    }
+
+    /// A request. An invalid `url` is an error of [`Request::send`].
+    pub fn request(&self, method: Method, url: impl IntoUrl) -> Request {
+        Request::new(self.0.clone(), self.0.request(method, url))
+    }
+
+    /// A `GET` request.
+    pub fn get(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::GET, url)
+    }
+
+    /// A `POST` request.
+    pub fn post(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::POST, url)
+    }
+
+    /// A `PUT` request.
+    pub fn put(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::PUT, url)
+    }
+}
+
+// Redirects are followed by `Request::send`, which knows what the request carries. A `Referer` would show the whole URL
+// of a request to the host that it is redirected to.
+fn build(configure: impl FnOnce(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
+    install_tls_provider();
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("seaworthy/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .referer(false);
+    configure(builder).build().map(Client)
+}
+
+fn cause(given: Option<&Path>) -> String {
+    const DOING: &str = "failed to create the HTTP client";
+    match given {
+        Some(file) if !file.is_file() => format!(
+            "{DOING}: `SSL_CERT_FILE` names `{}`, which does not exist; in a container action the file has to be in the workspace",
+            file.display()
+        ),
+        _ => format!(
+            "{DOING}: are the system's CA certificates installed (package `ca-certificates`)?"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_of_certificates_is_named() {
+        let message = cause(Some(Path::new("/no/such.pem")));
+        assert!(
+            message.contains("`/no/such.pem`, which does not exist"),
+            "{message}"
+        );
+        for given in [None, Some(Path::new("/etc/hosts"))] {
+            assert!(cause(given).ends_with("(package `ca-certificates`)?"));
+        }
+    }
+}
