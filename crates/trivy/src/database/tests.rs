@@ -1,3 +1,4 @@
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use super::*;
 
+const MIB: u64 = 1024 * 1024;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// A registry whose repositories are named after what they do.
@@ -31,9 +33,42 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
     tar.into_inner().unwrap().finish().unwrap()
 }
 
+/// An archive with one more entry of `kind` after a database's.
+fn archive_and(kind: tar::EntryType, path: &str, size: u64) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut tar = tar::Builder::new(gzip);
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+    if kind == tar::EntryType::Symlink {
+        header.set_link_name("/etc/passwd").unwrap();
+    }
+    header.set_size(size);
+    header.set_mode(0o600);
+    header.set_cksum();
+    tar.append(&header, std::io::repeat(b'a').take(size))
+        .unwrap();
+    let about = format!(r#"{{"Version":2,"UpdatedAt":"{}"}}"#, Timestamp::now());
+    for (path, text) in [("trivy.db", "new"), ("metadata.json", &about)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o600);
+        tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
 fn layer(repository: &str) -> Vec<u8> {
+    use tar::EntryType;
     let about = format!(r#"{{"Version":2,"UpdatedAt":"{}"}}"#, Timestamp::now());
     match repository {
+        "link" => archive_and(EntryType::Symlink, "trivy.db", 0),
+        "hard-link" => archive_and(EntryType::Link, "trivy.db", 0),
+        "twice" => archive_and(EntryType::Regular, "trivy.db", 1),
+        "outside" => archive_and(EntryType::Regular, "../../outside", 1),
+        "long-name" => archive_and(EntryType::GNULongName, "x", 64 * MIB),
+        "metadata" => archive_and(EntryType::Regular, "metadata.json", 2 * MIB),
+        "many" => archive(&[("x", "y"); 20]),
         "empty" => archive(&[("readme", "nothing")]),
         "halved" => {
             let whole = archive(&[("trivy.db", "new"), ("metadata.json", &about)]);
@@ -175,6 +210,38 @@ async fn the_next_mirror_is_tried_after_any_error() {
     assert_eq!(left, 1, "nothing is left next to it");
     let files = std::fs::read_dir(case.cache().join("db")).unwrap().count();
     assert_eq!(files, 2, "nothing else is unpacked");
+}
+
+#[tokio::test]
+async fn an_archive_that_is_not_a_plain_database_is_rejected() {
+    let table = [
+        ("link", "`trivy.db` in its archive is not a file"),
+        ("hard-link", "`trivy.db` in its archive is not a file"),
+        ("twice", "File exists (os error 17)"),
+        (
+            "metadata",
+            "`metadata.json` in its archive is over the limit of 1 MiB",
+        ),
+        ("many", "its archive has over 16 entries"),
+    ];
+    for (mirror, problem) in table {
+        let case = Case::new().await;
+        let error = case.provide(&[mirror], false).await.unwrap_err();
+        let message = case.message(&error);
+        assert!(
+            message.contains(&format!("/{mirror}:2: {problem}")),
+            "{message}"
+        );
+        assert_eq!(std::fs::read_dir(case.cache()).unwrap().count(), 0);
+    }
+    // What is not part of a database is skipped, wherever it would be written to and however long its name is.
+    for mirror in ["outside", "long-name"] {
+        let case = Case::new().await;
+        case.provide(&[mirror], false).await.unwrap();
+        assert_eq!(case.content(), "new");
+        let written = std::fs::read_dir(case.directory.path()).unwrap().count();
+        assert_eq!(written, 1, "only the cache");
+    }
 }
 
 #[tokio::test]
