@@ -66,6 +66,11 @@ impl Recorder {
         self.server.address.to_string()
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.server.address.port()
+    }
+
     /// The requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

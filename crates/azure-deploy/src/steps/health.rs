@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{Context, Log, PolicyFailure};
-use http_client::Redirects;
 use http_client::header::CONNECTION;
+use http_client::{Client, Error, Redirects};
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
 
@@ -153,9 +153,27 @@ fn problem(status: u16, body: &str, commit: Option<&str>) -> Option<String> {
     ))
 }
 
+// Why the application at `url` is not healthy. Of its response, the start is read: what is the application's is foreign.
+async fn query(http: &Client, url: &str, commit: Option<&str>) -> Option<String> {
+    // Each on its own connection: the load balancer may choose another pod.
+    let request = http
+        .get(url)
+        .redirects(Redirects::SameHost)
+        .header(CONNECTION, "close")
+        .timeout(RESPONSE_TIMEOUT);
+    match request.send().await {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            problem(status, &response.error_text().await, commit)
+        }
+        Err(e @ Error::Redirect { .. }) => Some(e.to_string()),
+        Err(e) => Some(format!("no response: {e}")),
+    }
+}
+
 // Query `url` until it is healthy three times in a row. When it is not in time, the error has the last response.
 async fn wait_for_health(
-    http: &http_client::Client,
+    http: &Client,
     url: &str,
     commit: Option<&str>,
     timeout: Duration,
@@ -165,21 +183,7 @@ async fn wait_for_health(
     let mut healthy = 0;
     let mut last = String::new();
     while started.elapsed() <= timeout {
-        // Each on its own connection: the load balancer may choose another pod.
-        let request = http
-            .get(url)
-            .redirects(Redirects::SameHost)
-            .header(CONNECTION, "close")
-            .timeout(RESPONSE_TIMEOUT);
-        let unhealthy = match request.send().await {
-            Ok(response) => {
-                let status = response.status().as_u16();
-                problem(status, &response.error_text().await, commit)
-            }
-            Err(e @ http_client::Error::Redirect { .. }) => Some(e.to_string()),
-            Err(e) => Some(format!("no response: {e}")),
-        };
-        match unhealthy {
+        match query(http, url, commit).await {
             None if healthy + 1 == IN_A_ROW => {
                 log.info(format!(
                     "{url} is healthy ({:.0}s)",
@@ -212,8 +216,12 @@ async fn wait_for_health(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use axum::body::Body;
+    use axum::response::Response;
     use serde_json::json;
+    use testkit::{Recorder, endless};
+
+    use super::*;
 
     #[test]
     fn an_address_may_be_a_name_and_have_a_port() {
@@ -239,6 +247,41 @@ mod tests {
         );
         let pending = json!({"status": {"loadBalancer": {"ingress": []}}});
         assert_eq!(address(&serde_json::from_value(pending).unwrap()), None);
+    }
+
+    fn redirect(location: &str) -> Response {
+        let builder = Response::builder().status(302);
+        let builder = builder.header("location", location);
+        builder.body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_health_check_stays_on_its_host_and_reads_the_start_of_a_response() {
+        let other = Recorder::start(|_| Response::default()).await.unwrap();
+        let elsewhere = format!("http://localhost:{}/", other.port());
+        let (body, sent) = endless();
+        let body = std::sync::Mutex::new(Some(body));
+        let app = Recorder::start(move |seen| match seen.line.as_str() {
+            "GET /elsewhere" => redirect(&elsewhere),
+            "GET /login" => redirect("/"),
+            "GET /endless" => Response::new(body.lock().unwrap().take().unwrap_or_default()),
+            _ => Response::default(),
+        });
+        let app = app.await.unwrap();
+        let http = Client::direct().unwrap();
+        let get = async |path: &str| {
+            let url = format!("http://{}{path}", app.host());
+            query(&http, &url, None).await
+        };
+        let problem = get("/elsewhere").await.unwrap();
+        assert!(
+            problem.ends_with("is not followed: it is another host"),
+            "{problem}"
+        );
+        assert_eq!(other.seen(), []);
+        assert_eq!(get("/login").await, None);
+        assert_eq!(get("/endless").await, None);
+        assert!(sent.load(std::sync::atomic::Ordering::Relaxed) < 32 * 1024 * 1024);
     }
 
     #[test]
