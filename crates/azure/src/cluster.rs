@@ -1,7 +1,7 @@
 //! Azure Kubernetes Service: the API server, its CA certificate and the credentials.
 
 use actions_toolkit::Secret;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::Value;
@@ -157,6 +157,10 @@ impl ResourceManager {
             .next()
             .map(|named| named.user)
             .unwrap_or_default();
+        ensure!(
+            cluster.server.starts_with("https://"),
+            "the cluster's API server is not at an https address, so it gets no credential"
+        );
         Ok(ClusterAccess {
             server: cluster.server,
             ca_certificates: decode(&cluster.ca_certificates)

@@ -57,10 +57,9 @@ impl Value for Address {
         };
         let url =
             http_client::Url::parse(&full).map_err(|e| format!("invalid URL `{text}`: {e}"))?;
-        let is_local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
         match url.scheme() {
             "https" => Ok(Self(full)),
-            "http" if is_local => Ok(Self(full)),
+            "http" if http_client::is_local(&url) => Ok(Self(full)),
             _ => Err(format!(
                 "`{text}` would send credentials unencrypted; use https"
             )),

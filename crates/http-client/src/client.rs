@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::{Certificate, ClientBuilder, IntoUrl, Method, redirect};
+use reqwest::{Certificate, ClientBuilder, IntoUrl, Method, Url, redirect};
 
 use crate::Request;
 
@@ -15,7 +15,11 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An HTTP client. Cheap to clone; the clones share their connections.
 #[derive(Debug, Clone)]
-pub struct Client(reqwest::Client);
+pub struct Client {
+    http: reqwest::Client,
+    /// For plain HTTP to this machine. A proxy would see the credentials, and has another machine of that name.
+    local: reqwest::Client,
+}
 
 /// Make ring the TLS provider of the process. Any number of calls is fine.
 pub fn install_tls_provider() {
@@ -25,7 +29,7 @@ pub fn install_tls_provider() {
 
 impl Client {
     /// A client that trusts the system's certificates (`SSL_CERT_FILE` is honored) and uses the
-    /// system's proxies.
+    /// system's proxies, except for plain HTTP to this machine (as Go does, `http.ProxyFromEnvironment`).
     ///
     /// # Errors
     /// When the certificates cannot be loaded.
@@ -56,7 +60,17 @@ impl Client {
 
     /// A request. An invalid `url` is an error of [`Request::send`].
     pub fn request(&self, method: Method, url: impl IntoUrl) -> Request {
-        Request::new(self.0.clone(), self.0.request(method, url))
+        let builder = self.http.request(method, url);
+        Request::new(self.clone(), builder)
+    }
+
+    /// The client for requests to `url`.
+    pub(crate) fn for_url(&self, url: &Url) -> &reqwest::Client {
+        if url.scheme() == "http" && is_local(url) {
+            &self.local
+        } else {
+            &self.http
+        }
     }
 
     /// A `GET` request.
@@ -79,13 +93,28 @@ impl Client {
 // of a request to the host that it is redirected to.
 fn build(configure: impl FnOnce(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
     install_tls_provider();
-    let builder = reqwest::Client::builder()
+    Ok(Client {
+        http: configure(builder()).build()?,
+        // It has no use for certificates.
+        local: builder().no_proxy().tls_certs_only([]).build()?,
+    })
+}
+
+fn builder() -> ClientBuilder {
+    reqwest::Client::builder()
         .user_agent(concat!("seaworthy/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TIMEOUT)
         .redirect(redirect::Policy::none())
-        .referer(false);
-    configure(builder).build().map(Client)
+        .referer(false)
+}
+
+/// Whether the host of `url` is this machine.
+pub fn is_local(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let address = address.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
 }
 
 fn cause(given: Option<&Path>) -> String {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::error::host;
 use crate::redirects::{Hop, is_redirect};
-use crate::{Error, Redirects, Response};
+use crate::{Client, Error, Redirects, Response};
 
 /// The headers that another origin gets as well.
 const PUBLIC: [HeaderName; 2] = [ACCEPT, RANGE];
@@ -17,13 +17,13 @@ const PUBLIC: [HeaderName; 2] = [ACCEPT, RANGE];
 #[derive(Debug)]
 #[must_use = "it does nothing until it is sent"]
 pub struct Request {
-    client: reqwest::Client,
+    client: Client,
     builder: RequestBuilder,
     redirects: Redirects,
 }
 
 impl Request {
-    pub(crate) fn new(client: reqwest::Client, builder: RequestBuilder) -> Self {
+    pub(crate) fn new(client: Client, builder: RequestBuilder) -> Self {
         Self {
             client,
             builder,
@@ -94,7 +94,8 @@ impl Request {
         loop {
             let again = request.try_clone();
             let method = request.method().clone();
-            let response = self.client.execute(request).await?;
+            let client = self.client.for_url(request.url());
+            let response = client.execute(request).await?;
             let target = match self.redirects {
                 Redirects::Returned => None,
                 _ => target(&response)?,

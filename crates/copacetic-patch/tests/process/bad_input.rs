@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
+use axum::body::Body;
 use axum::response::Response;
-use testkit::{FakeDocker, Ran, Recorder};
+use testkit::{FakeDocker, Ran, Recorder, Seen};
 
 use crate::step;
 
@@ -200,6 +201,28 @@ async fn an_image_that_is_not_in_azure_gets_no_token_when_docker_lacks_it() {
     assert_eq!(ran.code, 3, "{}", ran.log);
     assert!(ran.error().ends_with(&problem), "{}", ran.log);
     assert_eq!(host.seen(), []);
+}
+
+#[tokio::test]
+async fn the_password_of_a_registry_on_this_machine_does_not_pass_a_proxy() {
+    let challenge = |_: &Seen| {
+        let builder = Response::builder().status(401);
+        let builder = builder.header("www-authenticate", "Basic realm=\"r\"");
+        builder.body(Body::empty()).unwrap()
+    };
+    let host = Recorder::start(challenge).await.unwrap();
+    let proxy = Recorder::start(challenge).await.unwrap();
+    let docker = FakeDocker::with("other:1");
+    let step = step()
+        .env("DOCKER_HOST", &docker.host())
+        .env("HTTP_PROXY", &format!("http://{}", proxy.host()))
+        .input("registry-username", "me")
+        .input("registry-password", "password")
+        .input("image", &format!("{}/app:1", host.host()));
+    let ran = tokio::task::spawn_blocking(move || step.run()).await;
+    assert_eq!(ran.unwrap().code, 2);
+    assert_eq!(proxy.seen(), []);
+    assert_eq!(host.authorizations(), ["", "Basic bWU6cGFzc3dvcmQ="]);
 }
 
 #[test]

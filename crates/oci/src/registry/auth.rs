@@ -18,12 +18,11 @@ use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_client::header::{HeaderMap, WWW_AUTHENTICATE};
-use http_client::{TOKEN_LIMIT, Url};
+use http_client::{TOKEN_LIMIT, Url, is_local};
 use serde::Deserialize;
 
 use super::Registry;
 use super::challenge::Challenge;
-use super::request::is_local;
 use super::response::success;
 
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);

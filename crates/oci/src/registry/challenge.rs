@@ -2,6 +2,9 @@
 
 use http_client::header::{HeaderMap, WWW_AUTHENTICATE};
 
+/// The longest header that is read, in bytes.
+const MAX_HEADER: usize = 8 * 1024;
+
 /// What a registry requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
@@ -49,8 +52,11 @@ impl Challenge {
     }
 }
 
-// `None` if the header is malformed.
+// `None` if the header is malformed, or longer than any registry's.
 fn offers(header: &str) -> Option<Vec<Offer>> {
+    if header.len() > MAX_HEADER {
+        return None;
+    }
     let mut text = Text(header);
     let mut offers: Vec<Offer> = Vec::new();
     loop {
@@ -204,6 +210,23 @@ mod tests {
         ];
         for (headers, expected) in table {
             assert_eq!(challenge(headers), expected, "{headers:?}");
+        }
+        let long = format!("Basic realm=\"{}\"", "x".repeat(MAX_HEADER));
+        assert_eq!(challenge(&[&long]), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_is_read(header in "[ =,\\\\\"a-b/+]{0,40}") {
+            let _ = offers(&header);
+        }
+
+        #[test]
+        fn a_quoted_realm_is_read_as_it_is(realm in "[ -~]{0,40}") {
+            let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
+            let header = format!("Basic realm=x, Bearer service=\"r\", realm=\"{quoted}\"");
+            let service = Some("r".to_owned());
+            proptest::prop_assert_eq!(challenge(&[&header]), Some(Challenge::Bearer { realm, service }));
         }
     }
 }

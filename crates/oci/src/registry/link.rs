@@ -72,4 +72,11 @@ mod tests {
             assert_eq!(super::next_in(link), target, "{link}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_is_read(header in "[ <>;,=\\\\\"a-z]{0,40}") {
+            let _ = super::next_in(&header);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use http_client::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
-use http_client::{Method, Redirects, Response, StatusCode, Url};
+use http_client::{Method, Redirects, Response, StatusCode, Url, is_local};
 
 use super::auth::Authorization;
 use super::response::{Failed, available};
@@ -78,14 +78,6 @@ pub(super) fn base_url(host: &str) -> String {
     } else {
         format!("https://{host}")
     }
-}
-
-/// Whether the host of `url` is this machine.
-pub(super) fn is_local(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let address = address.parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
 }
 
 impl Registry {
