@@ -55,19 +55,20 @@ where
             return finish(action, &env, &log, &Report::default(), Err(error)).into();
         }
     };
-    runtime
-        .block_on(async {
-            let inputs = match Inputs::read(action, &args, &env) {
-                Ok(inputs) => inputs,
-                Err(e) => return finish(action, &env, &log, &Report::default(), Err(e.into())),
-            };
-            inputs.mask_secrets(&log);
-            let (stop, stopped) = watch::channel(None);
-            let ctx = Context::new(env.clone(), inputs, log.clone(), stopped);
-            let outcome = until_stopped(&ctx, &stop, body(&ctx)).await;
-            finish(action, &env, &log, ctx.report(), outcome)
-        })
-        .into()
+    let status = runtime.block_on(async {
+        let inputs = match Inputs::read(action, &args, &env) {
+            Ok(inputs) => inputs,
+            Err(e) => return finish(action, &env, &log, &Report::default(), Err(e.into())),
+        };
+        inputs.mask_secrets(&log);
+        let (stop, stopped) = watch::channel(None);
+        let ctx = Context::new(env.clone(), inputs, log.clone(), stopped);
+        let outcome = until_stopped(&ctx, &stop, body(&ctx)).await;
+        finish(action, &env, &log, ctx.report(), outcome)
+    });
+    // What runs on another thread can't be canceled, and must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    status.into()
 }
 
 fn in_utf8(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, BadInput> {

@@ -4,6 +4,7 @@
 //! runner passes tokens (`ACTIONS_*`, `INPUT_*TOKEN`) to an action that no scanner needs. When a tool is
 //! stopped, by its timeout or with the step, all processes that it started are stopped too.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use std::time::Duration;
 
 use actions_toolkit::{Env, Log, with_progress};
 use anyhow::{Context as _, bail};
+use limits::{Lines, MIB, Shown};
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 /// Variables that every tool gets: where programs and files are, how to reach the network, which CA certificates to
@@ -37,6 +39,10 @@ const SHARED_VARIABLES: &[&str] = &[
 
 /// The number of output lines that are kept for an error message.
 const TAIL: usize = 200;
+/// The default limit of a captured output.
+const CAPTURED: usize = 32 * MIB;
+/// Bytes that are read at once.
+const CHUNK: usize = 32 * 1024;
 
 /// A program with its arguments and environment.
 #[derive(Debug, Clone)]
@@ -46,6 +52,7 @@ pub struct Tool {
     env: Vec<(String, OsString)>,
     directory: Option<PathBuf>,
     timeout: Duration,
+    captured: usize,
 }
 
 /// The result of a tool that exited.
@@ -89,6 +96,7 @@ impl Tool {
                 .collect(),
             directory: None,
             timeout: Duration::from_mins(10),
+            captured: CAPTURED,
         }
     }
 
@@ -129,6 +137,13 @@ impl Tool {
         self
     }
 
+    /// Kill the tool when it prints more than `bytes` that are captured; without this, 32 MiB.
+    #[must_use]
+    pub fn capture_limit(mut self, bytes: usize) -> Self {
+        self.captured = bytes;
+        self
+    }
+
     /// The program and its arguments, for tests.
     pub fn argv(&self) -> Vec<String> {
         let program = self.program.to_string_lossy().into_owned();
@@ -148,7 +163,7 @@ impl Tool {
     }
 
     /// Run it; both streams go to `log` inside a group called `title`, where workflow commands are
-    /// inert.
+    /// inert. Of an endless output the start is shown, and the rest is counted.
     ///
     /// # Errors
     /// When it can't be started or times out. A non-zero exit code is not an error here.
@@ -160,7 +175,7 @@ impl Tool {
     /// Run it; standard output is captured, and standard error goes to `log` inside a group.
     ///
     /// # Errors
-    /// As [`Tool::stream`].
+    /// As [`Tool::stream`], and when the output exceeds the limit.
     pub async fn capture(&self, log: &Log, title: &str) -> anyhow::Result<Finished> {
         let _group = log.group(title);
         with_progress(log, title, self.run(log, true)).await
@@ -185,34 +200,38 @@ impl Tool {
             .spawn()
             .with_context(|| format!("failed to start `{name}`; is it installed and in PATH?"))?;
         let mut group = Group(child);
-        let (Some(mut stdout), Some(stderr)) = (group.0.stdout.take(), group.0.stderr.take())
-        else {
+        let (Some(stdout), Some(stderr)) = (group.0.stdout.take(), group.0.stderr.take()) else {
             bail!("failed to start `{name}`: its output could not be connected");
         };
 
         let stopped = log.stop_commands();
-        let lines = std::sync::Mutex::new(VecDeque::with_capacity(TAIL));
+        let output = RefCell::new(Output::default());
         let show = |line: String| {
-            stopped.raw(&line);
-            let mut lines = lines
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            if lines.len() == TAIL {
-                lines.pop_front();
+            let mut output = output.borrow_mut();
+            if output.shown.admits(&line) {
+                stopped.raw(&line);
             }
-            lines.push_back(line);
+            output.keep(line);
         };
         let mut captured = Vec::new();
         let work = async {
             let out = async {
                 if capture {
-                    stdout.read_to_end(&mut captured).await.map(drop)
+                    let limit = self.captured;
+                    let mut stdout = stdout.take(limit as u64 + 1);
+                    stdout.read_to_end(&mut captured).await?;
+                    if captured.len() > limit {
+                        let mib = limit.div_ceil(MIB);
+                        bail!(
+                            "it printed more than {mib} MiB to its standard output and was stopped"
+                        );
+                    }
+                    Ok(())
                 } else {
-                    each_line(&mut stdout, &show).await
+                    each_line(stdout, &show).await
                 }
             };
-            let (out, err) = tokio::join!(out, each_line(stderr, &show));
-            out.and(err)
+            tokio::try_join!(out, each_line(stderr, &show))
                 .with_context(|| format!("failed to read the output of `{name}`"))?;
             group
                 .0
@@ -220,21 +239,39 @@ impl Tool {
                 .await
                 .with_context(|| format!("failed to wait for `{name}`"))
         };
-        let status = match tokio::time::timeout(self.timeout, work).await {
+        let status = tokio::time::timeout(self.timeout, work).await;
+        let Output { tail, shown } = output.into_inner();
+        if let Some(note) = shown.omitted() {
+            stopped.raw(&note);
+        }
+        let status = match status {
             Ok(status) => status?,
             Err(_) => bail!(
                 "`{name}` timed out after {} s and was stopped",
                 self.timeout.as_secs()
             ),
         };
-        let tail = lines
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(Finished {
             status,
             stdout: captured,
             tail: tail.into(),
         })
+    }
+}
+
+/// What is kept and shown of the streamed output.
+#[derive(Default)]
+struct Output {
+    tail: VecDeque<String>,
+    shown: Shown,
+}
+
+impl Output {
+    fn keep(&mut self, line: String) {
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line);
     }
 }
 
@@ -253,17 +290,19 @@ impl Drop for Group {
 }
 
 // Output that is not UTF-8 is shown with replacement characters rather than lost.
-async fn each_line(stream: impl AsyncRead + Unpin, show: &impl Fn(String)) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).await? > 0 {
-        show(
-            String::from_utf8_lossy(&line)
-                .trim_end_matches(['\n', '\r'])
-                .to_owned(),
-        );
-        line.clear();
+async fn each_line(
+    mut stream: impl AsyncRead + Unpin,
+    show: &impl Fn(String),
+) -> anyhow::Result<()> {
+    let (mut chunk, mut lines) = (vec![0; CHUNK], Lines::default());
+    loop {
+        let read = stream.read(&mut chunk).await?;
+        if read == 0 {
+            break;
+        }
+        lines.push(&chunk[..read], show);
     }
+    lines.finish().into_iter().for_each(show);
     Ok(())
 }
 

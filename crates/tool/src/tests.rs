@@ -99,6 +99,61 @@ async fn processes_that_a_tool_started_are_stopped_with_it() {
 }
 
 #[tokio::test]
+async fn a_tool_that_prints_without_an_end_is_stopped() {
+    // The other stream stays open: what counts is what is captured.
+    let tool = Tool::new("sh", &path())
+        .args(["-c", "exec yes"])
+        .timeout(HOUR)
+        .capture_limit(1_000_000);
+    let error = tool.capture(&Log::sink(), "yes").await.unwrap_err();
+    assert_eq!(
+        format!("{error:#}"),
+        "failed to read the output of `sh`: it printed more than 1 MiB to its standard output and was stopped"
+    );
+    let exact = Tool::new("head", &path())
+        .args(["-c", "1000000", "/dev/zero"])
+        .capture_limit(1_000_000);
+    let done = exact.capture(&Log::sink(), "head").await.unwrap();
+    assert_eq!((done.code(), done.stdout.len()), (Some(0), 1_000_000));
+}
+
+#[tokio::test]
+async fn a_long_output_is_shown_in_part_and_its_end_is_kept() {
+    let shown = Buffer::default();
+    let log = Log::to(false, false, shown.clone());
+    let tool = Tool::new("seq", &path()).arg("200003");
+    let done = tool.stream(&log, "seq").await.unwrap();
+    assert_eq!(done.tail.len(), TAIL);
+    assert_eq!(done.tail.last().unwrap(), "200003");
+    let text = String::from_utf8(shown.0.lock().unwrap().clone()).unwrap();
+    let last: Vec<_> = text.lines().rev().take(2).collect();
+    let note = "… 3 more lines of output, which are not shown";
+    assert_eq!(last, [note, "200000"]);
+
+    // One line of 10 MB.
+    let script = "head -c 10000000 /dev/zero | tr '\\0' x; echo; echo end";
+    let tool = Tool::new("sh", &path()).args(["-c", script]);
+    let done = tool.stream(&Log::sink(), "sh").await.unwrap();
+    let [first, last] = &done.tail[..] else {
+        panic!("{} lines", done.tail.len())
+    };
+    assert_eq!((first.len() < 70_000, last.as_str()), (true, "end"));
+}
+
+#[derive(Clone, Default)]
+struct Buffer(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
 async fn a_missing_tool_is_named() {
     let error = Tool::new("no-such-tool", &path())
         .stream(&Log::sink(), "x")
