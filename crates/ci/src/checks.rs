@@ -18,11 +18,12 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new(docker: &Docker) -> anyhow::Result<Self> {
         let id = uuid::Uuid::new_v4().simple().to_string();
+        let tag = docker.temporary_tag(&id);
         Ok(Self {
-            test_image: format!("seaworthy-ci-test:{id}").parse()?,
-            image: format!("seaworthy-ci-image:{id}").parse()?,
+            test_image: format!("seaworthy-ci-test:{tag}").parse()?,
+            image: format!("seaworthy-ci-image:{tag}").parse()?,
             id,
         })
     }

@@ -36,9 +36,11 @@ use crate::request::Request;
 /// `BadInput` before anything is started; a `PolicyFailure` when a check fails; any other error when there is no
 /// verdict.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
-    let request = Request::read(ctx)?;
+    let request = Request::read(ctx).await?;
     let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
-    let run = Run::new()?;
+    let docker = docker.with_lifetime(request.lifetime());
+    let overdue = docker.remove_overdue();
+    let run = Run::new(&docker)?;
 
     let mut outcome = Outcome::default();
     let mut verdicts = tokio::select! {
@@ -46,6 +48,9 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         stop = ctx.cancelled() => vec![Err(stop.into())],
     };
     docker.remove_run(&run.id).await;
+    if let Some(removed) = overdue.finish().await {
+        ctx.log().info(removed);
+    }
     if verdicts.iter().all(Result::is_ok) {
         let tagged = docker.tag(&run.image, &request.build.image).await;
         outcome.image.is_tagged = tagged.is_ok();

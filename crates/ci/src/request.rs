@@ -9,7 +9,7 @@ pub(crate) mod test_stage;
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, Workspace, WorkspacePath};
+use actions_toolkit::{Context, Workspace, WorkspacePath};
 use github::GitHubInputs;
 
 pub(crate) use build::Build;
@@ -47,9 +47,23 @@ pub(crate) struct Smoke {
     pub(crate) stop_timeout: Duration,
 }
 
+/// What a run takes beyond its timeouts: pulling images, a vulnerability database.
+const MARGIN: Duration = Duration::from_hours(2);
+
 impl Request {
+    /// The longest time that the run takes until its clean-up.
+    pub(crate) fn lifetime(&self) -> Duration {
+        let tests = self.tests.as_ref().map(|tests| tests.timeout);
+        let linting = self.linting.as_ref().map(|linting| linting.timeout);
+        let smoke = self.smoke.as_ref();
+        let smoke = smoke.map(|smoke| smoke.timeout + smoke.stop_timeout);
+        // The reports have the same timeout as the tests.
+        let checks = [tests, tests, linting, smoke].into_iter().flatten();
+        self.build.timeout * 2 + checks.sum::<Duration>() + MARGIN
+    }
+
     /// Check the inputs of `ctx` against each other and against the workspace.
-    pub(crate) fn read(ctx: &Context) -> Result<Self, BadInput> {
+    pub(crate) async fn read(ctx: &Context) -> anyhow::Result<Self> {
         let inputs: Inputs = ctx.read()?;
         let stages = build::stages(&inputs)?;
         let tests = Tests::new(&inputs, &stages)?;
@@ -59,7 +73,7 @@ impl Request {
             timeout: inputs.smoke_timeout.0,
             stop_timeout: inputs.stop_timeout.0,
         });
-        build::check_size(&inputs)?;
+        build::check_size(ctx, &inputs).await?;
         Ok(Self {
             workspace: ctx.workspace()?,
             build: Build::new(ctx, &inputs)?,

@@ -38,12 +38,16 @@ use targets::{BaselineReport, ImagePatch};
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::read(ctx)?;
     let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
+    let overdue = docker.remove_overdue();
     let session = Session::open(ctx, request, docker).await?;
     let outcome = tokio::select! {
         outcome = patch_all(&session) => outcome,
         cancelled = ctx.cancelled() => Err(cancelled.into()),
     };
     session.clean_up().await;
+    if let Some(removed) = overdue.finish().await {
+        ctx.log().info(removed);
+    }
     outcome.map_err(with_disk_hint)
 }
 
@@ -78,7 +82,7 @@ async fn patch_image(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageReport> 
     if let Some(existing) = &existing
         && patch.plan(&existing.scanned.report)?.is_empty()
     {
-        let baseline = BaselineReport::from_input(patch)?;
+        let baseline = BaselineReport::from_input(patch).await?;
         code_scanning::upload(patch, &existing.scanned.report).await;
         return report::still_current(patch, existing, baseline.as_ref());
     }

@@ -212,7 +212,8 @@ fn stream_context(
     let (context, dockerfile) = (request.context.clone(), request.dockerfile.clone());
     let sent = tokio::task::spawn_blocking(move || {
         let mut out = io::BufWriter::with_capacity(64 * 1024, Pipe(pipe.clone()));
-        let written = dockerignore::write_context(&context, &dockerfile, &mut out)
+        let is_canceled = || pipe.is_closed();
+        let written = dockerignore::write_context(&context, &dockerfile, &mut out, is_canceled)
             .and_then(|()| Ok(out.flush()?));
         if let Err(e) = &written {
             // Without an error Docker would accept an incomplete context as a complete one.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use bollard::Docker as Bollard;
@@ -16,6 +17,8 @@ use tokio::sync::RwLock;
 
 /// The timeout of one request, in seconds.
 const REQUEST_TIMEOUT: u64 = 600;
+/// How long a run may take if nothing else is known: longer than any, since what it has made is removed after that.
+const LIFETIME: Duration = Duration::from_hours(24);
 
 /// A connection to the Docker daemon.
 #[derive(Clone)]
@@ -25,6 +28,8 @@ pub struct Docker {
     pub(crate) socket: Arc<Path>,
     /// Held while a container or image is created: a clean-up waits for it.
     pub(crate) making: Arc<RwLock<()>>,
+    /// The longest time that the run takes.
+    pub(crate) lifetime: Duration,
 }
 
 impl Docker {
@@ -57,7 +62,14 @@ impl Docker {
             api,
             socket: Path::new(path).into(),
             making: Arc::default(),
+            lifetime: LIFETIME,
         })
+    }
+
+    /// The run takes less than `lifetime`, by default a day: what it leaves if it is killed may be removed after that.
+    #[must_use]
+    pub fn with_lifetime(self, lifetime: Duration) -> Self {
+        Self { lifetime, ..self }
     }
 
     /// The version of the daemon: `20.10.24`.

@@ -29,10 +29,11 @@ const CANCELED_TIMEOUT: Duration = Duration::from_secs(3);
 /// A container that was started here.
 ///
 /// It is removed by [`Container::remove`]; an action removes the remaining ones by [`Docker::remove_run`], also after
-/// a cancellation.
+/// a cancellation. If the action is killed, it runs on until its command ends, and a later run removes it
+/// ([`Docker::remove_overdue`]): most containers are needed after they have exited, so Docker must not remove them itself.
 #[derive(Clone)]
 pub struct Container {
-    docker: Docker,
+    pub(crate) docker: Docker,
     /// The container's id.
     pub id: String,
 }
@@ -60,7 +61,7 @@ impl Docker {
         let image = &spec.image;
         let made = self
             .api
-            .create_container(None::<CreateContainerOptions>, spec.body())
+            .create_container(None::<CreateContainerOptions>, spec.body(self.expires()))
             .await
             .with_context(|| format!("failed to create a container of `{image}`"))?;
         let container = Container {

@@ -1,5 +1,10 @@
 //! The instructions and stages of a Dockerfile: enough to name a stage and the lines that created a layer.
 
+use std::collections::HashMap;
+
+/// Stages that a message names.
+const NAMES: usize = 50;
+
 /// The instructions of a Dockerfile in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dockerfile {
@@ -39,6 +44,7 @@ impl Dockerfile {
         let mut lines = (1_u32..).zip(text.lines());
         while let Some((first, line)) = lines.next() {
             let mut whole = String::new();
+            let mut is_blank = true;
             let mut last = first;
             let mut next = Some((first, line));
             while let Some((number, line)) = next {
@@ -49,13 +55,13 @@ impl Dockerfile {
                     Some(part) => (part, true),
                     None => (line, line.is_empty() && !whole.is_empty()),
                 };
-                whole.push_str(part);
-                whole.push(' ');
+                is_blank &= part.trim().is_empty();
+                if !is_blank {
+                    whole.push_str(part);
+                    whole.push(' ');
+                }
                 last = number;
                 next = if continues { lines.next() } else { None };
-                if whole.trim().is_empty() {
-                    whole.clear();
-                }
             }
             for end in heredocs(&whole) {
                 let terminator = lines
@@ -91,22 +97,32 @@ impl Dockerfile {
     /// The instructions of the last stage, after those of the stages that it builds on; the first one is the `FROM` of
     /// the base image.
     pub fn chain(&self) -> Vec<&Instruction> {
-        let mut chain = Vec::new();
-        let mut at = self.stages.len().checked_sub(1);
-        while let Some(stage) = at.and_then(|at| self.stages.get(at)) {
-            let own = self.instructions[stage.at..]
-                .iter()
-                .enumerate()
-                .take_while(|(index, i)| *index == 0 || i.keyword != "FROM")
-                .map(|(_, instruction)| instruction);
-            chain.splice(0..0, own);
-            let earlier = &self.stages[..at.unwrap_or_default()];
-            at = earlier.iter().rposition(|earlier| {
-                let name = earlier.name.as_deref();
-                name.is_some_and(|name| name.eq_ignore_ascii_case(&stage.from))
-            });
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, stage) in self.stages.iter().enumerate() {
+            if let Some(name) = &stage.name {
+                let indices = by_name.entry(name.to_ascii_lowercase()).or_default();
+                indices.push(index);
+            }
         }
-        chain
+        // The last stage of a name that is above counts.
+        let earlier = |from: &str, index: usize| {
+            let indices = by_name.get(&from.to_ascii_lowercase())?;
+            let above = indices.partition_point(|other| *other < index);
+            indices.get(above.checked_sub(1)?).copied()
+        };
+        let mut stages = Vec::new();
+        let mut at = self.stages.len().checked_sub(1);
+        while let Some(index) = at {
+            let stage = &self.stages[index];
+            stages.push(stage);
+            at = earlier(&stage.from, index);
+        }
+        let own = |stage: &Stage| {
+            let own = self.instructions[stage.at..].iter().enumerate();
+            own.take_while(|(index, i)| *index == 0 || i.keyword != "FROM")
+                .map(|(_, instruction)| instruction)
+        };
+        stages.into_iter().rev().flat_map(own).collect()
     }
 
     /// Whether there are no stages.
@@ -124,11 +140,12 @@ impl Dockerfile {
 
     /// The names of the stages, for a message.
     pub fn names(&self) -> String {
-        let names: Vec<_> = self.named().map(|name| format!("`{name}`")).collect();
-        if names.is_empty() {
-            "none has a name".to_owned()
-        } else {
-            names.join(", ")
+        let names = self.named().take(NAMES).map(|name| format!("`{name}`"));
+        let names: Vec<_> = names.collect();
+        match self.named().count() {
+            0 => "none has a name".to_owned(),
+            count if count > NAMES => format!("{}, …", names.join(", ")),
+            _ => names.join(", "),
         }
     }
 
@@ -247,6 +264,20 @@ mod tests {
             ]
         );
         assert!(Dockerfile::parse("").chain().is_empty());
+    }
+
+    #[test]
+    fn a_long_file_is_parsed_in_one_pass() {
+        // Each of these takes minutes if a stage or a line is compared with all others.
+        let comments = format!("FROM a\nRUN b \\\n{}c", "#\n".repeat(500_000));
+        let stages: Vec<_> = (0..50_000)
+            .map(|i| format!("FROM s{} AS s{i}\nRUN a\n", i - 1))
+            .collect();
+        let stages = stages.concat();
+        let same_name = "FROM s AS s\nRUN a\n".repeat(50_000);
+        for (text, length) in [(comments, 2), (stages, 100_000), (same_name, 100_000)] {
+            assert_eq!(Dockerfile::parse(&text).chain().len(), length);
+        }
     }
 
     #[test]

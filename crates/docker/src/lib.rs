@@ -16,6 +16,7 @@ mod image_info;
 mod load;
 mod local_registry;
 pub mod netns;
+mod overdue;
 
 pub use build::{
     BuildError, BuildEvent, BuildRequest, BuildSecrets, BuildWarning, Cache, context_size,
@@ -25,6 +26,7 @@ pub use container::{Container, ContainerSpec, ExecOutput, ExecStream};
 pub use dockerfile::{Dockerfile, Instruction};
 pub use image_info::{ImageConfig, ImageInfo, Layer};
 pub use local_registry::{LocalRegistry, StoredImage};
+pub use overdue::{EXPIRES_LABEL, OverdueRemoval};
 
 /// The label of every container that is started here; its value is the id of the run.
 pub const RUN_LABEL: &str = "dev.seaworthy.run";

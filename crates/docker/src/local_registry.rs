@@ -222,7 +222,12 @@ impl LocalRegistry {
     async fn read(&self, digest: &str) -> anyhow::Result<Vec<u8>> {
         let blob = self.shared.content().blobs.get(digest).cloned();
         match blob {
-            Some(Blob::File(path)) => tokio::fs::read(path).await.context("failed to read a blob"),
+            Some(Blob::File(path)) => {
+                let directory = self.shared.directory.path().to_owned();
+                let read = move || limits::read(&directory, &path, archive::JSON);
+                let blob = tokio::task::spawn_blocking(read).await?;
+                blob.with_context(|| format!("failed to read the blob `{digest}`"))
+            }
             Some(Blob::Remote {
                 registry,
                 repository,

@@ -1,12 +1,21 @@
-//! A Docker daemon that has one image, and nothing else.
+//! A Docker daemon that has one image, and the containers that a test lists.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A Docker daemon for a step that only inspects it. Its socket is removed when it is dropped.
+/// A Docker daemon for a step that only inspects it, or removes something. Its socket is removed when it is dropped.
 pub struct FakeDocker {
     directory: tempfile::TempDir,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    image: &'static str,
+    containers: String,
+    images: String,
+    requests: Vec<String>,
 }
 
 impl FakeDocker {
@@ -16,15 +25,40 @@ impl FakeDocker {
     /// When no socket can be created.
     pub fn with(image: &'static str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let docker = Self { directory };
+        let state = State {
+            image,
+            containers: "[]".to_owned(),
+            images: "[]".to_owned(),
+            requests: Vec::new(),
+        };
+        let docker = Self {
+            directory,
+            state: Arc::new(Mutex::new(state)),
+        };
         let listener = UnixListener::bind(docker.socket()).expect("a socket");
+        let state = Arc::clone(&docker.state);
         // It stops with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                std::thread::spawn(move || respond(&stream, image));
+                let state = Arc::clone(&state);
+                std::thread::spawn(move || respond(&stream, &state));
             }
         });
         docker
+    }
+
+    /// The list of its containers, as JSON.
+    #[must_use]
+    pub fn containers(self, list: &str) -> Self {
+        list.clone_into(&mut lock(&self.state).containers);
+        self
+    }
+
+    /// The list of its images, as JSON.
+    #[must_use]
+    pub fn images(self, list: &str) -> Self {
+        list.clone_into(&mut lock(&self.state).images);
+        self
     }
 
     fn socket(&self) -> PathBuf {
@@ -35,26 +69,47 @@ impl FakeDocker {
     pub fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
+
+    /// The requests so far, `DELETE /containers/ID?force=true`, without the version of the API.
+    pub fn requests(&self) -> Vec<String> {
+        lock(&self.state).requests.clone()
+    }
 }
 
-// Source: docs.docker.com/reference/api/engine, `SystemVersion`, `ContainerList` and `ImageInspect` of 1.41.
-fn respond(stream: &UnixStream, image: &str) -> Option<()> {
+fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// Source: docs.docker.com/reference/api/engine, `SystemVersion`, `ContainerList`, `ContainerDelete`, `ImageList`,
+// `ImageDelete` and `ImageInspect` of 1.41.
+fn respond(stream: &UnixStream, state: &Mutex<State>) -> Option<()> {
     let mut lines = BufReader::new(stream).lines();
     let request = lines.next()?.ok()?;
-    let path = request.split([' ', '?']).nth(1)?;
+    let mut words = request.split(' ');
+    let (method, target) = (words.next()?, words.next()?);
     // The head ends with an empty line; these requests have no body.
     lines
         .find(|line| line.as_ref().is_ok_and(String::is_empty))?
         .ok()?;
-    let (status, body) = if path.ends_with("/version") {
-        let version = r#"{"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#;
-        ("200 OK", version)
-    } else if path.ends_with("/containers/json") {
-        ("200 OK", "[]")
-    } else if path.ends_with(&format!("/images/{image}/json")) {
-        ("200 OK", r#"{"Id": "sha256:0", "Os": "linux"}"#)
-    } else {
-        ("404 Not Found", r#"{"message": "No such image"}"#)
+    let target = match target.strip_prefix("/v1.") {
+        Some(versioned) => &versioned[versioned.find('/')?..],
+        None => target,
+    };
+    let path = target.split('?').next()?;
+    let mut state = lock(state);
+    state.requests.push(format!("{method} {target}"));
+    let image = format!("/images/{}/json", state.image);
+    let (status, body) = match (method, path) {
+        ("DELETE", path) if path.starts_with("/images/") => ("200 OK", "[]"),
+        ("DELETE", _) => ("204 No Content", ""),
+        (_, "/version") => (
+            "200 OK",
+            r#"{"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#,
+        ),
+        (_, "/containers/json") => ("200 OK", state.containers.as_str()),
+        (_, "/images/json") => ("200 OK", state.images.as_str()),
+        (_, path) if path == image => ("200 OK", r#"{"Id": "sha256:0", "Os": "linux"}"#),
+        _ => ("404 Not Found", r#"{"message": "No such image"}"#),
     };
     let mut stream = stream;
     write!(

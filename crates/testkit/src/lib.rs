@@ -1,7 +1,7 @@
 //! What the tests of the actions share.
 //!
 //! - [`FakeRunner`]: the environment of a container action around a built binary;
-//! - [`FakeDocker`]: a Docker daemon that has one image;
+//! - [`FakeDocker`]: a Docker daemon that has one image, and containers that can be removed;
 //! - [`contract`]: `action.yml` and README against an action's own declaration;
 //! - [`Recorder`]: a server that responds as a test says, and shows what it got;
 //! - [`server`], [`Faults`], [`pki`]: what the fakes of GitHub and Azure (`fake-github`, `fake-azure`) are built of;

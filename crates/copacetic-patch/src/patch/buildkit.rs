@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use docker::{Container, ContainerSpec, Docker, netns};
+use docker::{Container, ContainerSpec, Docker, ExecStream, netns};
 use futures_util::StreamExt as _;
 use oci::ImageRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,9 +19,15 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The exit code of a process that SIGKILL ended: 128 and the signal's number.
 const KILLED: i64 = 137;
 
+/// Ends BuildKit, the first process of its container, when its standard input is closed: that is a connection of this process,
+/// which ends with it, also by SIGKILL.
+const LEASE: [&str; 3] = ["/bin/sh", "-c", "cat >/dev/null; kill -TERM 1"];
+
 /// A running BuildKit.
 pub(crate) struct BuildKit {
     container: Container,
+    /// Without it, because the image has no shell, a BuildKit whose run is killed stays until a later run removes it.
+    _lease: Option<ExecStream>,
     bridge: tokio::task::JoinHandle<()>,
     socket: PathBuf,
 }
@@ -61,6 +67,7 @@ impl BuildKit {
             .start(&spec)
             .await
             .context("failed to start BuildKit")?;
+        let lease = container.exec_stream(&LEASE).await.ok();
         if let Err(e) = ready(&container).await {
             container.remove().await;
             return Err(e);
@@ -70,6 +77,7 @@ impl BuildKit {
         let bridge = tokio::spawn(accept(listener, container.clone()));
         Ok(Self {
             container,
+            _lease: lease,
             bridge,
             socket,
         })

@@ -78,8 +78,8 @@ impl PatchedImage {
         let session = patch.session;
         let load = || async {
             // Two runs at once must not use the same name, even for the same image.
-            let tag = format!("staging-{}", session.id);
-            let name = patch.target.patched.with_tag(&tag)?;
+            let tag = session.docker.temporary_tag(&session.id);
+            let name = patch.target.patched.with_tag(&format!("staging-{tag}"))?;
             session.remove_at_end(name.clone());
             let shared = match patch.source {
                 Source::Docker => self.shared_layers(&patch.image),

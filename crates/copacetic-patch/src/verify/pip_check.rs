@@ -55,7 +55,8 @@ async fn original(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageRef> {
         &patch.source,
         session.local.image(patch.served().await?).await?,
     ) {
-        let name = image.with_tag(&format!("staging-{}-original", session.id))?;
+        let tag = session.docker.temporary_tag(&session.id);
+        let name = image.with_tag(&format!("staging-{tag}-original"))?;
         session.remove_at_end(name.clone());
         session
             .docker

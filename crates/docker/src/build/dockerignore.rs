@@ -7,12 +7,21 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use globset::{GlobBuilder, GlobMatcher};
+use anyhow::{Context as _, bail};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+/// Bytes of the largest ignore file.
+const FILE: usize = limits::MIB / 4;
+/// Patterns of one ignore file.
+const PATTERNS: usize = 5000;
 
 /// The patterns of one ignore file.
 #[derive(Debug, Default)]
-pub(crate) struct Ignore(Vec<(GlobMatcher, bool)>);
+pub(crate) struct Ignore {
+    globs: GlobSet,
+    /// Of each pattern, whether it includes again.
+    includes: Vec<bool>,
+}
 
 impl Ignore {
     /// The ignore file of `dockerfile` in `context`: `<dockerfile>.dockerignore`, else `.dockerignore`.
@@ -21,9 +30,8 @@ impl Ignore {
             format!("{dockerfile}.dockerignore"),
             ".dockerignore".to_owned(),
         ] {
-            let path = context.join(&name);
-            if path.is_file() {
-                let text = std::fs::read_to_string(&path)
+            if context.join(&name).symlink_metadata().is_ok() {
+                let text = limits::read_text(context, name.as_ref(), FILE)
                     .with_context(|| format!("failed to read `{name}`"))?;
                 return Self::parse(&text).with_context(|| format!("failed to read `{name}`"));
             }
@@ -32,7 +40,7 @@ impl Ignore {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let mut rules = Vec::new();
+        let (mut globs, mut includes) = (GlobSetBuilder::new(), Vec::new());
         for line in text
             .lines()
             .map(str::trim)
@@ -51,32 +59,38 @@ impl Ignore {
                     .literal_separator(true)
                     .build()
                     .with_context(|| format!("invalid pattern `{line}`"))?;
-                rules.push((glob.compile_matcher(), include));
+                globs.add(glob);
+                includes.push(include);
+            }
+            if includes.len() > 2 * PATTERNS {
+                bail!("it has more than {PATTERNS} patterns");
             }
         }
-        Ok(Self(rules))
+        let globs = globs.build().context("its patterns are too complex")?;
+        Ok(Self { globs, includes })
     }
 
     pub(crate) fn ignores(&self, path: &Path) -> bool {
-        self.0
-            .iter()
-            .rev()
-            .find(|(glob, _)| glob.is_match(path))
-            .is_some_and(|(_, include)| !include)
+        let last = self.globs.matches(path).into_iter().max();
+        last.is_some_and(|last| !self.includes[last])
     }
 }
 
 /// Write the build context `context` to `out` as a tar: sorted, without owners and times, so that
 /// equal contexts are equal streams. The Dockerfile is always in it.
+///
+/// # Errors
+/// When a file cannot be read, or once `is_canceled`.
 pub(crate) fn write_context(
     context: &Path,
     dockerfile: &str,
     out: impl Write,
+    is_canceled: impl Fn() -> bool,
 ) -> anyhow::Result<()> {
     let mut tar = tar::Builder::new(out);
     tar.follow_symlinks(false);
     tar.mode(tar::HeaderMode::Deterministic);
-    each_file(context, dockerfile, |entry, path| {
+    each_file(context, dockerfile, is_canceled, |entry, path| {
         tar.append_path_with_name(entry.path(), path)
             .with_context(|| format!("failed to read `{}` of the build context", path.display()))
     })?;
@@ -87,13 +101,14 @@ pub(crate) fn write_context(
 /// of these files with its bytes.
 ///
 /// # Errors
-/// When a file or the `.dockerignore` cannot be read.
+/// When a file or the `.dockerignore` cannot be read, or once `is_canceled`.
 pub fn context_size(
     context: &Path,
     dockerfile: &str,
+    is_canceled: impl Fn() -> bool,
 ) -> anyhow::Result<(u64, Option<(PathBuf, u64)>)> {
     let (mut total, mut largest): (u64, Option<(PathBuf, u64)>) = (0, None);
-    each_file(context, dockerfile, |entry, path| {
+    each_file(context, dockerfile, is_canceled, |entry, path| {
         let metadata = entry
             .metadata()
             .with_context(|| format!("failed to read `{}` of the build context", path.display()))?;
@@ -112,6 +127,7 @@ pub fn context_size(
 fn each_file(
     context: &Path,
     dockerfile: &str,
+    is_canceled: impl Fn() -> bool,
     mut visit: impl FnMut(&walkdir::DirEntry, &Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let ignore = Ignore::read(context, dockerfile)?;
@@ -119,6 +135,9 @@ fn each_file(
         .sort_by_file_name()
         .min_depth(1)
     {
+        if is_canceled() {
+            bail!("the build context is no longer needed");
+        }
         let entry = entry.context("failed to read the build context")?;
         let path = entry.path().strip_prefix(context).unwrap_or(entry.path());
         let kind = entry.file_type();
@@ -163,7 +182,7 @@ mod tests {
         std::fs::write(directory.path().join(".dockerignore"), "Dockerfile\nb\n").unwrap();
         let stream = || {
             let mut out = Vec::new();
-            write_context(directory.path(), "Dockerfile", &mut out).unwrap();
+            write_context(directory.path(), "Dockerfile", &mut out, || false).unwrap();
             out
         };
         let first = stream();
@@ -175,7 +194,51 @@ mod tests {
             .collect();
         assert_eq!(names, [".dockerignore", "Dockerfile"]);
         assert_eq!(first, stream());
-        let size = context_size(directory.path(), "Dockerfile").unwrap();
+        let size = context_size(directory.path(), "Dockerfile", || false).unwrap();
         assert_eq!(size, (13 + 13, Some((".dockerignore".into(), 13))));
+    }
+    #[test]
+    fn many_patterns_are_matched_at_once() {
+        let patterns: Vec<_> = (0..PATTERNS).map(|i| format!("a{i}*/?b\n")).collect();
+        let patterns = patterns.concat();
+        let ignore = Ignore::parse(&patterns).unwrap();
+        assert!(!ignore.ignores(Path::new("b/xb")));
+        // Each path against each pattern would be 50 million matches.
+        for i in 0..PATTERNS {
+            let path = format!("a{i}c/xb");
+            assert!(ignore.ignores(Path::new(&path)), "{path}");
+        }
+        let error = Ignore::parse(&(patterns + "one more")).unwrap_err();
+        assert_eq!(error.to_string(), "it has more than 5000 patterns");
+    }
+
+    #[test]
+    fn a_hostile_ignore_file_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(".dockerignore");
+        let read = || {
+            format!(
+                "{:#}",
+                Ignore::read(directory.path(), "Dockerfile").unwrap_err()
+            )
+        };
+        std::os::unix::fs::symlink("/proc/self/environ", &file).unwrap();
+        assert_eq!(
+            read(),
+            "failed to read `.dockerignore`: it is a link that leads out of its directory"
+        );
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, "a\n".repeat(FILE)).unwrap();
+        assert_eq!(
+            read(),
+            "failed to read `.dockerignore`: it is larger than 262144 bytes"
+        );
+    }
+
+    #[test]
+    fn a_context_that_is_no_longer_needed_is_not_read_further() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("a"), "").unwrap();
+        assert!(context_size(directory.path(), "Dockerfile", || true).is_err());
     }
 }

@@ -1,6 +1,8 @@
 //! The steps of a build, from BuildKit's status messages.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+
+use limits::Lines;
 
 use super::{BuildError, BuildEvent, BuildWarning};
 
@@ -19,8 +21,8 @@ struct Step {
     name: String,
     started: bool,
     done: bool,
-    tail: Vec<String>,
-    partial: Vec<u8>,
+    tail: VecDeque<String>,
+    lines: Lines,
 }
 
 impl Trace {
@@ -77,16 +79,15 @@ impl Trace {
         }
         for log in status.logs {
             let step = self.steps.entry(log.vertex).or_default();
-            step.partial.extend(&log.msg);
-            while let Some(end) = step.partial.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = step.partial.drain(..=end).collect();
-                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-                if step.tail.len() == TAIL {
-                    step.tail.remove(0);
+            let tail = &mut step.tail;
+            step.lines.push(&log.msg, |line| {
+                let line = line.trim_end().to_owned();
+                if tail.len() == TAIL {
+                    tail.pop_front();
                 }
-                step.tail.push(line.clone());
+                tail.push_back(line.clone());
                 on_event(BuildEvent::Line(line));
-            }
+            });
         }
     }
 
@@ -105,7 +106,9 @@ impl Trace {
             return Some(BuildError::Failed {
                 step: step.map(|s| s.name.clone()).unwrap_or_default(),
                 reason: reason.clone(),
-                tail: step.map(|s| s.tail.clone()).unwrap_or_default(),
+                tail: step
+                    .map(|s| s.tail.iter().cloned().collect())
+                    .unwrap_or_default(),
             });
         }
         // A Dockerfile that can't be parsed fails before the first step.

@@ -5,8 +5,12 @@ use bollard::container::LogOutput;
 use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
 use futures_util::{Stream, StreamExt as _};
+use limits::MIB;
 
 use super::Container;
+
+/// Bytes of the largest output that is read.
+const OUTPUT: usize = 32 * MIB;
 
 /// The result of a command in a container.
 #[derive(Debug, Clone)]
@@ -35,7 +39,7 @@ impl Container {
     /// Run a command in it and wait for it.
     ///
     /// # Errors
-    /// When Docker refuses.
+    /// When Docker refuses, or the command prints more than 32 MiB; it may then still run.
     pub async fn exec(&self, cmd: &[&str]) -> anyhow::Result<ExecOutput> {
         let (id, mut chunks, _) = self.start_exec(cmd, false).await?;
         let (mut output, mut stdout) = (Vec::new(), Vec::new());
@@ -43,6 +47,10 @@ impl Container {
             let chunk = chunk.context("failed to read from a container")?;
             let is_stdout = matches!(chunk, LogOutput::StdOut { .. });
             let bytes = chunk.into_bytes();
+            if output.len() + bytes.len() > OUTPUT {
+                let (program, mib) = (cmd.join(" "), OUTPUT / MIB);
+                bail!("`{program}` printed more than {mib} MiB in a container");
+            }
             output.extend_from_slice(&bytes);
             if is_stdout {
                 stdout.extend_from_slice(&bytes);

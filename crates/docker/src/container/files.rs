@@ -1,5 +1,6 @@
 //! Copying files between a container and this process.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -7,9 +8,28 @@ use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
+use limits::MIB;
 use tokio::io::AsyncWriteExt as _;
 
 use super::Container;
+
+/// Bytes of the largest file that is copied.
+const FILE: usize = 1024 * MIB;
+
+// Write the only entry of the archive `from`, a regular file, to `to`: an archive may also have links, and paths that lead
+// elsewhere.
+fn only_file(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let mut archive = tar::Archive::new(std::fs::File::open(from)?);
+    let entry = archive.entries()?.next();
+    let mut entry = entry.context("the archive is empty")??;
+    if !entry.header().entry_type().is_file() {
+        bail!("it is not a regular file");
+    }
+    let mode = entry.header().mode()? & 0o777;
+    let mut file = std::fs::File::create(to)?;
+    std::io::copy(&mut entry, &mut file)?;
+    Ok(file.set_permissions(std::fs::Permissions::from_mode(mode))?)
+}
 
 impl Container {
     /// The file or directory `path`, as a tar.
@@ -36,10 +56,10 @@ impl Container {
         Ok(tar)
     }
 
-    /// Copy the file `path` of any size into the directory `into`, under the same name.
+    /// Copy the regular file `path`, of at most a gibibyte, into the directory `into`, under the same name.
     ///
     /// # Errors
-    /// When the file does not exist or can't be written.
+    /// When it does not exist, is larger or not a regular file, or can't be written.
     pub async fn copy_file(&self, path: &str, into: &Path) -> anyhow::Result<()> {
         let what = || format!("failed to copy `{path}` out of the container");
         let options = DownloadFromContainerOptionsBuilder::default()
@@ -49,17 +69,21 @@ impl Container {
         let mut chunks = docker.download_from_container(&self.id, Some(options));
         let archive = into.join("copied.tar");
         let mut file = tokio::fs::File::create(&archive).await.with_context(what)?;
+        let mut size = 0;
         while let Some(chunk) = chunks.next().await {
-            file.write_all(&chunk.with_context(what)?).await?;
+            let chunk = chunk.with_context(what)?;
+            size += chunk.len();
+            if size > FILE {
+                bail!("{}: it is larger than {FILE} bytes", what());
+            }
+            file.write_all(&chunk).await?;
         }
         file.flush().await?;
-        let (from, to) = (archive.clone(), into.to_owned());
-        tokio::task::spawn_blocking(move || {
-            let mut tar = tar::Archive::new(std::fs::File::open(from)?);
-            tar.unpack(to)
-        })
-        .await?
-        .with_context(what)?;
+        let name = Path::new(path).file_name().with_context(what)?;
+        let (from, to) = (archive.clone(), into.join(name));
+        tokio::task::spawn_blocking(move || only_file(&from, &to))
+            .await?
+            .with_context(what)?;
         tokio::fs::remove_file(&archive).await.with_context(what)
     }
 
@@ -85,5 +109,41 @@ impl Container {
             .upload_to_container(&self.id, Some(options), bollard::body_full(bytes.into()))
             .await
             .with_context(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_regular_file_is_copied() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("tar"), directory.path().join("trivy"));
+        let copy = |kind: tar::EntryType, name: &str| {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_mode(0o4755);
+            header.set_size(if kind.is_file() { 2 } else { 0 });
+            let mut tar = tar::Builder::new(std::fs::File::create(&from).unwrap());
+            if kind.is_file() {
+                // A name that leads out cannot be set by the builder.
+                header.as_ustar_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+                header.set_cksum();
+                tar.append(&header, &b"ok"[..]).unwrap();
+            } else {
+                tar.append_link(&mut header, name, "/etc/passwd").unwrap();
+            }
+            tar.finish().unwrap();
+            let copied = only_file(&from, &to).map_err(|e| e.to_string());
+            copied.map(|()| std::fs::read_to_string(&to).unwrap())
+        };
+        assert_eq!(copy(tar::EntryType::Regular, "../trivy"), Ok("ok".into()));
+        let mode = to.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o755);
+        let problem = Err("it is not a regular file".to_owned());
+        for kind in [tar::EntryType::Symlink, tar::EntryType::Link] {
+            assert_eq!(copy(kind, "trivy"), problem);
+        }
     }
 }

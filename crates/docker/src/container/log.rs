@@ -1,10 +1,18 @@
 //! The log of a container.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use anyhow::Context as _;
 use bollard::query_parameters::LogsOptionsBuilder;
-use futures_util::{Stream, StreamExt as _};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use limits::Lines;
 
 use super::Container;
+
+/// For reading the end of a log.
+const TAIL_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Container {
     /// The lines of its log, both streams, until it exits.
@@ -22,7 +30,7 @@ impl Container {
         }))
     }
 
-    /// The last `count` lines of its log.
+    /// The last `count` lines of its log, of what Docker sends in ten seconds.
     pub async fn log_tail(&self, count: usize) -> Vec<String> {
         let options = LogsOptionsBuilder::default()
             .stdout(true)
@@ -30,39 +38,65 @@ impl Container {
             .tail(&count.to_string())
             .build();
         let chunks = self.docker.api.logs(&self.id, Some(options));
-        lines(chunks.map(|chunk| Ok(chunk?.into_bytes())))
-            .filter_map(|line| async { line.ok() })
-            .collect()
-            .await
+        let mut chunks = std::pin::pin!(lines(chunks.map(|chunk| Ok(chunk?.into_bytes()))));
+        let mut tail = VecDeque::new();
+        let read = async {
+            while let Some(Ok(line)) = chunks.next().await {
+                if tail.len() == count {
+                    tail.pop_front();
+                }
+                tail.push_back(line);
+            }
+        };
+        // What was read until then is better than nothing.
+        let _ = tokio::time::timeout(TAIL_TIMEOUT, read).await;
+        tail.into()
     }
 }
 
 fn lines(
-    chunks: impl Stream<Item = anyhow::Result<bytes::Bytes>>,
+    chunks: impl Stream<Item = anyhow::Result<Bytes>>,
 ) -> impl Stream<Item = anyhow::Result<String>> {
-    let chunks = Box::pin(chunks);
-    futures_util::stream::unfold(
-        (chunks, Vec::new(), false),
-        |(mut chunks, mut buffer, mut end)| async move {
-            loop {
-                if let Some(at) = buffer.iter().position(|b| *b == b'\n') {
-                    let line: Vec<u8> = buffer.drain(..=at).collect();
-                    let line = String::from_utf8_lossy(&line)
-                        .trim_end_matches(['\n', '\r'])
-                        .to_owned();
-                    return Some((Ok(line), (chunks, buffer, end)));
-                }
-                if end {
-                    let rest = String::from_utf8_lossy(&buffer).into_owned();
-                    buffer.clear();
-                    return (!rest.is_empty()).then_some((Ok(rest), (chunks, buffer, end)));
-                }
-                match chunks.next().await {
-                    Some(Ok(chunk)) => buffer.extend(chunk),
-                    Some(Err(e)) => return Some((Err(e), (chunks, Vec::new(), true))),
-                    None => end = true,
-                }
+    chunks
+        .map(Some)
+        .chain(stream::once(async { None }))
+        .scan(Lines::default(), |lines, chunk| {
+            let mut complete = Vec::new();
+            match chunk {
+                Some(Ok(bytes)) => lines.push(&bytes, |line| complete.push(Ok(line))),
+                Some(Err(e)) => complete.push(Err(e)),
+                None => complete.extend(lines.finish().map(Ok)),
             }
-        },
-    )
+            async move { Some(stream::iter(complete)) }
+        })
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(chunks: Vec<anyhow::Result<Bytes>>) -> Vec<String> {
+        let lines = lines(stream::iter(chunks));
+        let text = |line: anyhow::Result<String>| line.unwrap_or_else(|e| format!("error: {e}"));
+        lines.map(text).collect().await
+    }
+
+    #[tokio::test]
+    async fn a_log_is_read_in_lines() {
+        let chunk = |text: &'static str| Ok(Bytes::from_static(text.as_bytes()));
+        let chunks = vec![chunk("a\nb"), chunk("c\r\n\n"), chunk("end")];
+        assert_eq!(read(chunks).await, ["a", "bc", "", "end"]);
+        let chunks = vec![chunk("a\nlost"), Err(anyhow::anyhow!("reset"))];
+        assert_eq!(read(chunks).await, ["a", "error: reset", "lost"]);
+    }
+
+    #[tokio::test]
+    async fn a_log_without_line_breaks_is_read_in_one_pass() {
+        // Looking for a line break from the start at every chunk would look at 2 TB.
+        let chunks = vec![Bytes::from(vec![b'x'; 1000]); 65_536];
+        let lines = read(chunks.into_iter().map(Ok).collect()).await;
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].len() < 2 * limits::LINE);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, HostConfig};
 
-use crate::RUN_LABEL;
+use crate::{EXPIRES_LABEL, RUN_LABEL};
 
 /// A container to create.
 #[derive(Debug, Clone, Default)]
@@ -39,13 +39,15 @@ pub struct ContainerSpec {
     pub memory: Option<i64>,
     /// Maximum number of processes.
     pub pids_limit: Option<i64>,
+    /// Whether Docker removes it when it exits: its log and files are gone then.
+    pub auto_remove: bool,
     /// The value of [`RUN_LABEL`].
     pub run: String,
 }
 
 impl ContainerSpec {
-    /// The request that creates it.
-    pub(super) fn body(&self) -> ContainerCreateBody {
+    /// The request that creates it for a run that is over at `expires`.
+    pub(super) fn body(&self, expires: u64) -> ContainerCreateBody {
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         let host = HostConfig {
             network_mode: self.network.clone(),
@@ -64,6 +66,7 @@ impl ContainerSpec {
             readonly_paths: self.show_system_paths.then(Vec::new),
             memory: self.memory,
             pids_limit: self.pids_limit,
+            auto_remove: Some(self.auto_remove),
             ..Default::default()
         };
         ContainerCreateBody {
@@ -72,7 +75,10 @@ impl ContainerSpec {
             entrypoint: some(&self.entrypoint),
             env: some(&self.env),
             volumes: some(&self.volumes),
-            labels: Some(HashMap::from([(RUN_LABEL.to_owned(), self.run.clone())])),
+            labels: Some(HashMap::from([
+                (RUN_LABEL.to_owned(), self.run.clone()),
+                (EXPIRES_LABEL.to_owned(), expires.to_string()),
+            ])),
             host_config: Some(host),
             ..Default::default()
         }

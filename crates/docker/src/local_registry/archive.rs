@@ -1,4 +1,7 @@
 //! The archive of images that Docker sends: unpacked while it is received, so that it is never stored as a whole.
+//!
+//! Nothing is decompressed: the layers take as much space as they do in Docker, so the disk is the limit of their size. What
+//! is read into memory is limited, by [`JSON`].
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -13,6 +16,10 @@ use super::Shared;
 
 /// Chunks that may wait for the disk.
 const WAITING: usize = 16;
+/// Bytes of the largest list or configuration that is read; registries accept manifests of 4 MiB.
+pub(super) const JSON: usize = 8 * limits::MIB;
+/// Entries of an archive: a few for each layer, of which an image has at most 127.
+const ENTRIES: usize = 100_000;
 /// The start of the error that Docker writes into an archive which it can't continue.
 const FAILURE: &[u8] = br#"{"errorDetail""#;
 
@@ -67,12 +74,18 @@ async fn pass_on<E>(
     Ok(last)
 }
 
-// Files and links only, and nothing outside of `into`: `unpack_in` refuses paths that lead out.
+// Files, directories and links only, and nothing outside of `into`: `unpack_in` refuses paths that lead out.
 fn unpack(from: impl Read, into: &Path) -> io::Result<()> {
     let mut tar = tar::Archive::new(from);
     tar.set_preserve_mtime(false);
-    for entry in tar.entries()? {
-        entry?.unpack_in(into)?;
+    for (index, entry) in tar.entries()?.enumerate() {
+        let mut entry = entry?;
+        let kind = entry.header().entry_type();
+        let is_known = kind.is_file() || kind.is_dir() || kind.is_symlink() || kind.is_hard_link();
+        if !is_known || index == ENTRIES {
+            return Err(io::Error::other("it is not an archive of images"));
+        }
+        entry.unpack_in(into)?;
     }
     // Only padding follows its end, but a stream may break off there too.
     io::copy(&mut tar.into_inner(), &mut io::sink()).map(drop)

@@ -12,7 +12,8 @@ use anyhow::{Context as _, bail};
 use oci::{CONFIG, Descriptor, Digest, ImageRef, LAYER, Manifest};
 use serde::Deserialize;
 
-use super::{Blob, LocalRegistry, archive};
+use super::archive::{self, JSON};
+use super::{Blob, LocalRegistry};
 use crate::Docker;
 
 /// The archive does not identify one of several images: they must be saved one by one.
@@ -173,7 +174,7 @@ impl Saved {
     /// # Errors
     /// [`Unnamed`] when the archive does not identify one of several images; other errors when it is damaged.
     fn read(directory: &Path, requested: &[Requested]) -> anyhow::Result<Vec<Self>> {
-        let text = std::fs::read(directory.join("manifest.json"))
+        let text = limits::read(directory, "manifest.json".as_ref(), JSON)
             .context("Docker's archive has no `manifest.json`")?;
         let entries: Vec<Entry> =
             serde_json::from_slice(&text).context("invalid `manifest.json` in Docker's archive")?;
@@ -195,7 +196,7 @@ impl Saved {
 
     fn from_entry(directory: &Path, entry: &Entry, requested: &Requested) -> anyhow::Result<Self> {
         let config_path = inside(directory, &entry.config)?;
-        let config_bytes = std::fs::read(&config_path)?;
+        let config_bytes = limits::read(directory, &config_path, JSON)?;
         let config: Config =
             serde_json::from_slice(&config_bytes).context("invalid image configuration")?;
         let diff_ids = config.rootfs.diff_ids;
