@@ -227,9 +227,17 @@ impl<'a> Session<'a> {
             return Ok(scanned);
         }
         // A name on the loopback port of this run means nothing afterwards.
-        let raw = String::from_utf8_lossy(&scanned.raw)
-            .replace(&name.to_string(), &reported.to_string())
-            .replace(&name.without_version(), &reported.without_version());
-        Ok(Scanned::parse(raw.into_bytes())?)
+        let names = [
+            (name.to_string(), reported.to_string()),
+            (name.without_version(), reported.without_version()),
+        ];
+        let renamed = move || {
+            let raw = String::from_utf8_lossy(&scanned.raw).into_owned();
+            let renamed = names
+                .iter()
+                .fold(raw, |raw, (from, to)| raw.replace(from, to));
+            Scanned::parse(renamed.into_bytes())
+        };
+        Ok(tokio::task::spawn_blocking(renamed).await??)
     }
 }

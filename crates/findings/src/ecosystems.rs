@@ -130,17 +130,17 @@ impl Ecosystem {
             line,
         } in lines
         {
-            let lines = index.0.entry((self.normalize)(&name)).or_default();
-            lines.push((version, line));
+            let lines = index.0.entry((self.normalize)(&name));
+            let lines = lines.or_insert_with(|| (line, HashMap::new()));
+            lines.1.entry(version).or_insert(line);
         }
         Some(index)
     }
 
     /// The line in `index` that names the package: with this version or, failing that, the first.
     pub(crate) fn line(&self, index: &PackageIndex, name: &str, version: &str) -> Option<u32> {
-        let lines = index.0.get(&(self.normalize)(name))?;
-        let exact = lines.iter().find(|(locked, _)| locked == version);
-        exact.or(lines.first()).map(|(_, line)| *line)
+        let (first, by_version) = index.0.get(&(self.normalize)(name))?;
+        Some(*by_version.get(version).unwrap_or(first))
     }
 
     fn file(&self, name: &str) -> Option<&PackageFile> {
@@ -161,9 +161,9 @@ impl Ecosystem {
     }
 }
 
-/// The lines of a file by the normalized name of the package: version and line.
+/// The lines of a file by the normalized name of the package: the first one, and the first one of each version.
 #[derive(Debug, Default)]
-pub(crate) struct PackageIndex(HashMap<String, Vec<(String, u32)>>);
+pub(crate) struct PackageIndex(HashMap<String, (u32, HashMap<String, u32>)>);
 
 impl PackageFile {
     const fn new(name: FileName) -> Self {

@@ -25,6 +25,14 @@ use scan::{ScanOutcome, Scans, registry_login, trivy_scan};
 /// `BadInput` before anything is started; `PolicyFailure` when there are findings at or over `fail-on`; any other error
 /// when there is no verdict.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
+    tokio::select! {
+        outcome = run_to_end(ctx) => outcome,
+        // Trivy is stopped with the work, and the credentials are removed.
+        cancelled = ctx.cancelled() => Err(cancelled.into()),
+    }
+}
+
+async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::new(ctx)?;
     let login = match &request.login {
         Some(login) => Some(registry_login(ctx, login, images(&request))?),

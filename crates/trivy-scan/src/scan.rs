@@ -1,6 +1,7 @@
 //! One run of Trivy for each target, and everything that is read from its report.
 
 mod coverage;
+mod inline_ignores;
 mod manifests;
 mod registry_login;
 
@@ -93,8 +94,19 @@ impl Scans<'_> {
     /// When the scan fails.
     pub(crate) async fn findings(&self, target: &TargetRequest) -> anyhow::Result<Vec<Finding>> {
         let scanned = self.run(target, self.ctx.log()).await?;
-        let source = SourceFiles::new(self.request.workspace.root());
-        Ok(self.findings_of(target, scanned.report, &source))
+        Ok(self.read(target, scanned.report).await?.findings)
+    }
+
+    // A report may have thousands of findings in thousands of files.
+    async fn read(&self, target: &TargetRequest, report: Report) -> anyhow::Result<Contents> {
+        let reader = ReportReader {
+            workspace: self.request.workspace.root().to_owned(),
+            dockerfile: self.request.dockerfile.clone(),
+            has_snapshot: self.request.github.snapshot,
+            target: target.clone(),
+        };
+        let read = tokio::task::spawn_blocking(move || reader.read(report)).await;
+        read.context("failed to read the report")
     }
 
     async fn run(&self, target: &TargetRequest, log: &Log) -> anyhow::Result<Scanned> {
@@ -117,17 +129,16 @@ impl Scans<'_> {
         report_file.write(&scanned.raw)?;
         let Scanned { report, raw } = scanned;
         drop(raw);
-        let name = name(target, &report);
-        let source = SourceFiles::new(self.request.workspace.root());
-        let coverage = Coverage::new(&report, target, &source);
-        let manifests = if self.request.github.snapshot {
-            manifests::manifests(&report, target, &name)
-        } else {
-            BTreeMap::new()
-        };
+        let contents = self.read(target, report).await?;
+        let Contents {
+            name,
+            coverage,
+            manifests,
+            findings,
+        } = contents;
         Ok(ScanOutcome {
             category: self.request.category(self.ctx, target, &name),
-            findings: self.findings_of(target, report, &source),
+            findings,
             target: target.clone(),
             name,
             coverage,
@@ -136,20 +147,45 @@ impl Scans<'_> {
             comparison: None,
         })
     }
+}
 
-    fn findings_of(
-        &self,
-        target: &TargetRequest,
-        report: Report,
-        source: &SourceFiles,
-    ) -> Vec<Finding> {
+/// What a report is read with.
+struct ReportReader {
+    workspace: PathBuf,
+    /// Relative to the workspace.
+    dockerfile: Option<String>,
+    has_snapshot: bool,
+    target: TargetRequest,
+}
+
+/// What is read from a report.
+struct Contents {
+    name: String,
+    coverage: Coverage,
+    manifests: BTreeMap<String, Manifest>,
+    findings: Vec<Finding>,
+}
+
+impl ReportReader {
+    fn read(&self, report: Report) -> Contents {
+        let target = &self.target;
         let name = name(target, &report);
-        let locator = Locator::new(&name, &target.prefix, source);
-        let locator = match &self.request.dockerfile {
+        let source = SourceFiles::new(&self.workspace);
+        let locator = Locator::new(&name, &target.prefix, &source);
+        let locator = match &self.dockerfile {
             Some(path) if target.is_image() => locator.built_from(path, &report.metadata),
             _ => locator,
         };
-        findings::from_report(report, &locator)
+        Contents {
+            coverage: Coverage::new(&report, target, &source),
+            manifests: if self.has_snapshot {
+                manifests::manifests(&report, target, &name)
+            } else {
+                BTreeMap::new()
+            },
+            findings: findings::from_report(report, &locator),
+            name: name.clone(),
+        }
     }
 }
 

@@ -24,18 +24,24 @@ pub use error::ScanError;
 pub use inputs::{DatabaseAgeInputs, DatabaseInputs, RegistryInputs};
 pub use report::Report;
 pub use sbom::SbomFormat;
-pub use scan::{Scan, Scanned, Scanner, Target};
+pub use scan::{REPORT_LIMIT, Scan, Scanned, Scanner, Target};
 pub use severity::{Severity, UnknownSeverity};
 pub use version::{REJECTED, version};
 
 use actions_toolkit::Env;
 use tool::Tool;
 
+/// An empty file, which Trivy reads in place of one that it would look for in the directory that it runs in.
+const EMPTY: &str = "/dev/null";
+/// A file that does not exist: Trivy rejects an empty one as settings of the scan for secrets.
+const ABSENT: &str = "/nonexistent/trivy-secret.yaml";
+
 // The flags that make a run depend on nothing but its arguments: no version check or telemetry, no `trivy.yaml` of the
-// directory it runs in (it could exclude findings).
+// directory it runs in (it could exclude findings). `.trivyignore` and `trivy-secret.yaml` are of the same kind, and their
+// flags are not those of every command: `Scan::argv` sets them.
 const HYGIENE: &[&str] = &[
     "--config",
-    "/dev/null",
+    EMPTY,
     "--skip-version-check",
     "--disable-telemetry",
 ];

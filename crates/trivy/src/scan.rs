@@ -7,7 +7,10 @@ use std::time::Duration;
 use actions_toolkit::{Env, Log, choice};
 
 use crate::error::{from_output, start_of};
-use crate::{HYGIENE, Report, ScanError, tool};
+use crate::{ABSENT, EMPTY, HYGIENE, Report, ScanError, tool};
+
+/// Bytes of the largest report that is read: about 100,000 vulnerabilities with their descriptions.
+pub const REPORT_LIMIT: usize = 256 * limits::MIB;
 
 /// Something to scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +59,7 @@ pub struct Scan {
     pub cache: PathBuf,
     /// The directory that relative paths start from.
     pub directory: PathBuf,
-    /// The file of findings to ignore.
+    /// The file of findings to ignore; without one, Trivy does not look for one either.
     pub ignore_file: Option<PathBuf>,
     /// VEX documents: findings with the status `not_affected` or `fixed` are suppressed.
     pub vex: Vec<PathBuf>,
@@ -132,10 +135,12 @@ impl Scan {
             }
             let scanners: Vec<_> = self.scanners.iter().map(ToString::to_string).collect();
             add(&["--scanners", &scanners.join(",")]);
+            if self.scanners.contains(&Scanner::Secrets) {
+                add(&["--secret-config", ABSENT]);
+            }
         }
-        if let Some(file) = &self.ignore_file {
-            add(&["--ignorefile", &text(file)]);
-        }
+        let ignore_file = self.ignore_file.as_deref().unwrap_or(Path::new(EMPTY));
+        add(&["--ignorefile", &text(ignore_file)]);
         for file in self.vex.iter().filter(|_| self.needs_database()) {
             add(&["--vex", &text(file)]);
         }
@@ -172,6 +177,7 @@ impl Scan {
         let mut tool = tool(env)
             .args(self.argv())
             .current_directory(&self.directory)
+            .capture_limit(REPORT_LIMIT)
             .timeout(deadline * 2);
         if let Some(directory) = &self.docker_config {
             tool = tool.env("DOCKER_CONFIG", directory);
@@ -184,7 +190,7 @@ impl Scan {
         if output.code() != Some(0) {
             return Err(from_output(&output, &self.subject(), self.timeout));
         }
-        Scanned::parse(output.stdout)
+        Scanned::parse_apart(output.stdout).await
     }
 
     fn command(&self) -> &'static str {
@@ -204,6 +210,15 @@ impl Scan {
 }
 
 impl Scanned {
+    /// Parse a report outside of the runtime's thread: a large one takes seconds.
+    ///
+    /// # Errors
+    /// As [`Scanned::parse`].
+    pub async fn parse_apart(raw: Vec<u8>) -> Result<Self, ScanError> {
+        let parsed = tokio::task::spawn_blocking(|| Self::parse(raw)).await;
+        parsed.unwrap_or_else(|e| Err(ScanError::Start(e.into())))
+    }
+
     /// Parse a report.
     ///
     /// # Errors
@@ -244,7 +259,7 @@ mod tests {
             change(&mut scan);
             scan.argv().join(" ")
         };
-        insta::assert_snapshot!(line(Target::Image("app:1".into()), |_| {}), @"image --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --image-src docker,remote -- app:1");
+        insta::assert_snapshot!(line(Target::Image("app:1".into()), |_| {}), @"image --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --secret-config /nonexistent/trivy-secret.yaml --ignorefile /dev/null --image-src docker,remote -- app:1");
         insta::assert_snapshot!(line(Target::Archive("a.tar".into()), |scan| {
             scan.scanners = vec![Scanner::Vulnerabilities];
             scan.ignore_file = Some(".trivyignore".into());
@@ -253,8 +268,8 @@ mod tests {
             scan.skip = vec!["app/report.json".into()];
             scan.skip_dirs = vec!["**/{testdata,docs}".into(), "say \"so\"".into()];
             scan.skip_files = vec!["*.min.js".into()];
-        }), @r#"fs --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --skip-files app/report.json --skip-dirs app/report.json --skip-dirs "**/{testdata,docs}" --skip-dirs "say ""so""" --skip-files *.min.js -- app"#);
-        insta::assert_snapshot!(line(Target::Config("k8s".into()), |_| {}), @"config --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --skip-check-update -- k8s");
+        }), @r#"fs --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --secret-config /nonexistent/trivy-secret.yaml --ignorefile /dev/null --skip-files app/report.json --skip-dirs app/report.json --skip-dirs "**/{testdata,docs}" --skip-dirs "say ""so""" --skip-files *.min.js -- app"#);
+        insta::assert_snapshot!(line(Target::Config("k8s".into()), |_| {}), @"config --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --skip-check-update --ignorefile /dev/null -- k8s");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) async fn upload(patch: &ImagePatch<'_, '_>, after: &Report) {
             return Ok(());
         };
         // The input's report itself: the baseline of the verification may be a scan of this step.
-        let Some(baseline) = BaselineReport::from_input(patch)? else {
+        let Some(baseline) = BaselineReport::from_input(patch).await? else {
             log_skipped(patch);
             return Ok(());
         };

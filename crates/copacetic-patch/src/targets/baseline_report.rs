@@ -6,7 +6,7 @@ use std::io::Read as _;
 use actions_toolkit::BadInput;
 use anyhow::Context as _;
 use docker::ImageInfo;
-use trivy::{Report, Scanned};
+use trivy::{REPORT_LIMIT, Report, Scanned};
 
 use crate::request::Inputs;
 use crate::targets::ImagePatch;
@@ -27,7 +27,7 @@ impl BaselineReport {
     /// # Errors
     /// [`BadInput`] for a report that is not of this image; anything else when the image can't be scanned.
     pub(crate) async fn load(patch: &ImagePatch<'_, '_>) -> anyhow::Result<Self> {
-        let Some(report) = Self::from_input(patch)? else {
+        let Some(report) = Self::from_input(patch).await? else {
             return Self::scan(patch, BTreeSet::new()).await;
         };
         // Only a list says which packages are installed: a finding alone may be about one that Copa would then
@@ -45,7 +45,7 @@ impl BaselineReport {
     ///
     /// # Errors
     /// [`BadInput`] for a report that is not of this image.
-    pub(crate) fn from_input(patch: &ImagePatch<'_, '_>) -> anyhow::Result<Option<Self>> {
+    pub(crate) async fn from_input(patch: &ImagePatch<'_, '_>) -> anyhow::Result<Option<Self>> {
         let request = &patch.session.request;
         let Some(file) = &request.report else {
             return Ok(None);
@@ -53,9 +53,15 @@ impl BaselineReport {
         let name = file.relative();
         let mut raw = Vec::new();
         file.open()?
+            .take(REPORT_LIMIT as u64 + 1)
             .read_to_end(&mut raw)
             .with_context(|| format!("failed to read `{name}`"))?;
-        let scanned = Scanned::parse(raw)
+        if raw.len() > REPORT_LIMIT {
+            let problem = format!("`{name}` is larger than {REPORT_LIMIT} bytes");
+            return Err(BadInput::new(Inputs::report, problem).into());
+        }
+        let scanned = Scanned::parse_apart(raw)
+            .await
             .map_err(|e| BadInput::new(Inputs::report, format!("`{name}`: {e}")))?;
         check_image(&scanned.report, &patch.image)?;
         let suppressed = suppressed(&scanned.report);

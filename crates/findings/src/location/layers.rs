@@ -3,6 +3,7 @@
 //! The image's history has one entry for each instruction and marks those that made no layer (OCI image
 //! specification, `history[].empty_layer`); the text of the instruction differs by builder.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use docker::Instruction;
@@ -25,10 +26,16 @@ pub(super) fn locate(
         .iter()
         .filter(|entry| entry["empty_layer"] != Value::Bool(true))
         .map(|entry| entry["created_by"].as_str().unwrap_or_default());
+    // Both lists are a stranger's: neither is searched for every entry of the other.
+    let mut makers: HashMap<_, &Instruction> = HashMap::new();
+    for &instruction in chain {
+        makers.entry(maker(instruction)).or_insert(instruction);
+    }
     let mut locations = HashMap::new();
     for (created_by, diff_id) in made.zip(&metadata.diff_ids) {
-        let matches = |instruction: &&&Instruction| made_by(instruction, created_by);
-        if let Some(instruction) = chain.iter().find(matches) {
+        let created = created_by.split_whitespace().collect::<Vec<_>>().join(" ");
+        let makers = candidates(&created).filter_map(|made| makers.get(&made));
+        if let Some(instruction) = makers.min_by_key(|instruction| instruction.line) {
             let location = Location::new(path, instruction.line, instruction.end_line);
             locations.insert(diff_id.clone(), location);
         }
@@ -36,24 +43,23 @@ pub(super) fn locate(
     locations
 }
 
+/// Keyword and arguments of an instruction, as the history has them.
+type Made<'a> = (&'a str, Cow<'a, str>);
+
+fn maker(instruction: &Instruction) -> Made<'_> {
+    let body = instruction.body.split(' ');
+    let body: Vec<_> = body.skip_while(|word| word.starts_with("--")).collect();
+    (&instruction.keyword, body.join(" ").into())
+}
+
 // `RUN |1 A=b /bin/sh -c apt-get update # buildkit`, `/bin/sh -c apt-get update`, `COPY a b # buildkit`.
-fn made_by(instruction: &Instruction, created_by: &str) -> bool {
-    let created: Vec<_> = created_by.split_whitespace().collect();
-    let created = created.join(" ");
-    let created = created.strip_suffix(" # buildkit").unwrap_or(&created);
-    let body: Vec<_> = instruction
-        .body
-        .split(' ')
-        .skip_while(|word| word.starts_with("--"))
-        .collect();
-    let body = body.join(" ");
-    match instruction.keyword.as_str() {
-        "RUN" => created
-            .split_once("/bin/sh -c ")
-            .is_some_and(|(_, command)| command == body),
-        "COPY" | "ADD" => created
-            .strip_prefix(&instruction.keyword)
-            .is_some_and(|rest| rest.trim() == body),
-        _ => false,
-    }
+fn candidates(created: &str) -> impl Iterator<Item = Made<'_>> {
+    let created = created.strip_suffix(" # buildkit").unwrap_or(created);
+    let run = created.split_once("/bin/sh -c ");
+    let run = run.map(|(_, command)| ("RUN", command.into()));
+    let copied = ["COPY", "ADD"].into_iter().filter_map(move |keyword| {
+        let rest = created.strip_prefix(keyword)?;
+        Some((keyword, rest.trim().into()))
+    });
+    run.into_iter().chain(copied)
 }

@@ -1,6 +1,6 @@
 //! Files of the workspace, read once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -9,13 +9,21 @@ use crate::ecosystems::{self, Ecosystem, PackageIndex};
 use crate::fingerprint::hash_lines;
 
 /// Bytes of the largest file that is read; lock files and configuration are smaller.
-const LIMIT: u64 = 8 << 20;
+const LIMIT: usize = 8 * limits::MIB;
+/// Lines of the largest file whose lines are hashed.
+const LINES: usize = 1_000_000;
+/// Hashed lines that are kept.
+const CACHED_LINES: usize = 2 * LINES;
+/// Files of a directory in which a package is looked up.
+const PACKAGE_FILES: usize = 50;
 
 /// Files of a directory, each read at its first use.
 #[derive(Debug, Default)]
 pub struct SourceFiles {
     root: PathBuf,
     hashes: RefCell<HashMap<String, Rc<Vec<String>>>>,
+    /// The number of lines in `hashes`.
+    hashed: Cell<usize>,
     package_indices: RefCell<HashMap<String, Option<Rc<PackageIndex>>>>,
 }
 
@@ -28,29 +36,37 @@ impl SourceFiles {
         }
     }
 
-    /// The text of the file at `path`; `None` if it is outside of the directory, not a file, too large or not UTF-8.
+    /// The text of the file at `path`; `None` if it is outside of the directory, also by a link, not a regular file, too
+    /// large or not UTF-8.
     pub fn text(&self, path: &str) -> Option<String> {
         let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
         if !Path::new(path).components().all(inside) {
             return None;
         }
-        let path = self.root.join(path);
-        let metadata = path.metadata().ok()?;
-        if !metadata.is_file() || metadata.len() > LIMIT {
-            return None;
-        }
-        std::fs::read_to_string(path).ok()
+        limits::read_text(&self.root, path.as_ref(), LIMIT).ok()
     }
 
     /// GitHub's hash of line `line`, from 1, of the file at `path`: `<hash>:<number among equal hashes>`.
     pub fn line_hash(&self, path: &str, line: u32) -> Option<String> {
-        let mut cache = self.hashes.borrow_mut();
-        let hashes = cache.entry(path.to_owned()).or_insert_with(|| {
-            let text = self.text(path);
-            Rc::new(text.map_or_else(Vec::new, |text| hash_lines(&text)))
-        });
         let at = usize::try_from(line).ok()?.checked_sub(1)?;
+        let known = self.hashes.borrow().get(path).cloned();
+        let hashes = known.unwrap_or_else(|| self.hash(path));
         hashes.get(at).cloned()
+    }
+
+    fn hash(&self, path: &str) -> Rc<Vec<String>> {
+        let text = self.text(path);
+        let text = text.filter(|text| text.lines().count() <= LINES);
+        let hashes = Rc::new(text.map_or_else(Vec::new, |text| hash_lines(&text)));
+        let mut cache = self.hashes.borrow_mut();
+        // Findings come file by file.
+        if self.hashed.get() + hashes.len() > CACHED_LINES {
+            cache.clear();
+            self.hashed.set(0);
+        }
+        self.hashed.set(self.hashed.get() + hashes.len());
+        cache.insert(path.to_owned(), Rc::clone(&hashes));
+        hashes
     }
 
     /// The packages that the file at `path`, which Trivy read as `trivy_type`, names; `None` if their lines are unknown.
@@ -79,6 +95,7 @@ impl SourceFiles {
             .filter_map(|name| Some((ecosystems::rank(&name)?, name)))
             .collect();
         names.sort();
+        names.truncate(PACKAGE_FILES);
         let path = |name: String| match directory {
             "" => name,
             directory => format!("{directory}/{name}"),

@@ -114,6 +114,52 @@ fn only_files_of_the_workspace_are_read() {
     assert_eq!(inner.text("a.txt").as_deref(), Some("a"));
     assert_eq!(inner.text("../secret"), None);
     assert_eq!(source.text("/etc/passwd"), None);
+    let links = [
+        ("out.txt", "../secret"),
+        ("environment.txt", "/proc/self/environ"),
+        ("endless.txt", "/dev/zero"),
+    ];
+    for (name, target) in links {
+        let link = directory.path().join("in").join(name);
+        std::os::unix::fs::symlink(target, link).unwrap();
+        assert_eq!(inner.text(name), None, "{name}");
+    }
+    assert_eq!(source.text("in/out.txt").as_deref(), Some("s"));
     assert!(source.line_hash("in/a.txt", 1).is_some());
     assert_eq!(source.line_hash("in/a.txt", 2), None);
+}
+
+#[test]
+fn layers_and_instructions_are_matched_in_one_pass() {
+    // Comparing each of one with all of the other takes minutes.
+    let count = 40_000;
+    let text: Vec<_> = (0..count).map(|i| format!("RUN a{i}\n")).collect();
+    let text = text.concat();
+    let (_directory, source) = workspace(&[("Dockerfile", &format!("FROM b\n{text}"))]);
+    let history: Vec<_> = (0..count)
+        .map(|i| json!({"created_by": format!("RUN /bin/sh -c a{i} # buildkit")}))
+        .collect();
+    let ids: Vec<_> = (0..count).map(|i| format!("sha256:{i}")).collect();
+    let metadata = json!({"DiffIDs": ids, "ImageConfig": {"history": history}});
+    let metadata: Metadata = serde_json::from_value(metadata).unwrap();
+    let locator = Locator::new("app", "", &source).built_from("Dockerfile", &metadata);
+    let os = result("os-pkgs", "debian", "app");
+    let location = locator.package(&os, ("a", "1"), "", &layer("sha256:39999"), None);
+    assert_eq!(shown(&location), "Dockerfile:40001-40001");
+}
+
+#[test]
+fn one_package_in_many_versions_is_looked_up_once() {
+    let count = 100_000;
+    let text: Vec<_> = (0..count).map(|i| format!("flask==1.{i}\n")).collect();
+    let text = text.concat();
+    let (_directory, source) = workspace(&[("requirements.txt", &text)]);
+    let locator = Locator::new("repository", "", &source);
+    let pip = result("lang-pkgs", "pip", "requirements.txt");
+    let none = Layer::default();
+    for i in 0..count {
+        let version = format!("1.{i}");
+        let location = locator.package(&pip, ("flask", &version), "", &none, None);
+        assert_eq!(location.line, i + 1);
+    }
 }

@@ -7,6 +7,9 @@ use trivy::{Database, Origin, Target};
 use crate::request::{Request, TargetRequest};
 use crate::scan::ScanOutcome;
 
+/// Files in which Trivy looks for settings, and which it gets no chance to read.
+const UNUSED: [&str; 2] = ["trivy.yaml", "trivy-secret.yaml"];
+
 /// Remarks on the whole step: an old database, entries of the ignore file, findings that GitHub does not show.
 pub(crate) fn notes(
     request: &Request,
@@ -19,6 +22,13 @@ pub(crate) fn notes(
         let errors = errors.join("; ");
         notes.push(format!("no mirror has a newer vulnerability database, so the newest advisories are missing ({errors})"));
     }
+    for name in UNUSED {
+        if request.workspace.root().join(name).exists() {
+            notes.push(format!(
+                "`{name}` is not used: settings of a checkout could turn the scan off"
+            ));
+        }
+    }
     if let Some(file) = &request.ignore_file {
         let findings: Vec<_> = outcomes
             .iter()
@@ -29,6 +39,7 @@ pub(crate) fn notes(
             .date();
         let is_configuration = |target: &TargetRequest| matches!(target.target, Target::Config(_));
         let scans_configuration = request.targets.iter().any(is_configuration);
+        notes.extend(file.remark_on_checks().filter(|_| scans_configuration));
         notes.extend(file.remarks(&findings, scans_configuration, today));
     }
     let largest = outcomes

@@ -56,9 +56,14 @@ impl BaselineSource {
     }
 }
 
-/// The SARIF file at `path`.
+/// Bytes of the largest SARIF file; GitHub accepts 10 MB, compressed.
+const SARIF_LIMIT: usize = 64 * limits::MIB;
+
+/// The SARIF file at `path`, whose links are resolved.
 pub(crate) fn read_sarif(path: &Path) -> Result<Value, String> {
-    let text = std::fs::read(path).map_err(|e| format!("cannot be read: {e}"))?;
+    let directory = path.parent().unwrap_or(path);
+    let text = limits::read(directory, path, SARIF_LIMIT);
+    let text = text.map_err(|e| format!("cannot be read: {e}"))?;
     let file: Value =
         serde_json::from_slice(&text).map_err(|e| format!("is not a SARIF file: {e}"))?;
     if file["runs"].is_array() {

@@ -93,6 +93,18 @@ impl IgnoreFile {
         }))
     }
 
+    /// That checks of configuration may be suppressed: Trivy does not list them.
+    pub(crate) fn remark_on_checks(&self) -> Option<String> {
+        let name = &self.name;
+        match self.entries.iter().filter(|entry| entry.is_check).count() {
+            0 => None,
+            1 => Some(format!("`{name}` may suppress a check of configuration")),
+            count => Some(format!(
+                "`{name}` may suppress {count} checks of configuration"
+            )),
+        }
+    }
+
     /// Entries that have expired, expire soon, suppress none of `findings` or have no reason.
     ///
     /// What it suppresses in a scan of configuration, Trivy does not report (`trivy config` has no `--show-suppressed`):

@@ -8,6 +8,7 @@ use findings::ecosystems::{self, Gap};
 use trivy::{Report, Target};
 use walkdir::WalkDir;
 
+use super::inline_ignores;
 use crate::request::{ScanType, TargetRequest};
 
 /// Directories with files that are not part of the project.
@@ -48,7 +49,8 @@ impl Coverage {
             }
         }
         match &target.target {
-            Target::Config(_) => {
+            Target::Config(path) => {
+                gaps.extend(inline_ignores::message(path, &target.prefix));
                 let files = report
                     .results
                     .iter()

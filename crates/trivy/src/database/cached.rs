@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 use super::DatabaseError;
 
+/// Bytes of the largest `metadata.json`.
+const LIMIT: usize = limits::MIB;
+
 /// The `metadata.json` next to a database (`pkg/metadata` of trivy-db).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -26,7 +29,7 @@ impl Cached {
     /// [`DatabaseError::Damaged`] when the metadata is unreadable or the database is missing.
     pub(super) fn read(cache: &Path) -> Result<Option<Self>, DatabaseError> {
         let directory = cache.join("db");
-        let Ok(text) = std::fs::read(directory.join("metadata.json")) else {
+        let Ok(text) = limits::read(&directory, "metadata.json".as_ref(), LIMIT) else {
             return Ok(None);
         };
         let damaged = |reason: String| DatabaseError::Damaged {
