@@ -1,5 +1,6 @@
 //! Kubernetes manifests: read, checked, and with the image that is deployed.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use actions_toolkit::{BadInput, Workspace, WorkspacePath};
@@ -12,6 +13,11 @@ use crate::request::kustomize::Rendered;
 mod variables;
 
 pub(crate) use variables::{Facts, Variables};
+
+/// Bytes of the largest file; the API server accepts objects of 3 MB.
+const FILE: usize = 16 * limits::MIB;
+/// Bytes of all files.
+const FILES: usize = 32 * limits::MIB;
 
 /// The objects to apply, in the order in which they are applied.
 #[derive(Debug, Clone)]
@@ -28,7 +34,7 @@ impl Manifests {
         namespace: Option<&str>,
     ) -> Result<Self, BadInput> {
         let bad = |problem: String| BadInput::new("manifests", problem);
-        let mut objects = Vec::new();
+        let (mut objects, mut size) = (Vec::new(), 0);
         for path in paths {
             let mut texts = Vec::new();
             if let Some(rendered) = rendered.iter().find(|r| r.directory == *path) {
@@ -39,7 +45,13 @@ impl Manifests {
                 for file in files.map_err(|e| unreadable(path.relative(), e))? {
                     let name = workspace.relative(&file);
                     let name = name.unwrap_or_else(|| file.display().to_string());
-                    let text = std::fs::read_to_string(&file).map_err(|e| unreadable(&name, e))?;
+                    let text = limits::read_text(workspace.root(), &file, FILE);
+                    let text = text.map_err(|e| unreadable(&name, e))?;
+                    size += text.len();
+                    if size > FILES {
+                        let problem = format!("the files are larger than {FILES} bytes together");
+                        return Err(bad(problem));
+                    }
                     texts.push((name, text));
                 }
             }
@@ -56,13 +68,14 @@ impl Manifests {
                 }));
             }
         }
-        for (index, object) in objects.iter().enumerate() {
+        let mut known = HashMap::new();
+        for object in &objects {
             check(object, namespace).map_err(bad)?;
-            if let Some(duplicate) = objects[..index].iter().find(|other| other.is_same(object)) {
+            let identity = (object.label(), object.namespace().map(ToOwned::to_owned));
+            if let Some(duplicate) = known.insert(identity, &object.file) {
                 return Err(bad(format!(
-                    "`{}` is in `{}` and in `{}`",
+                    "`{}` is in `{duplicate}` and in `{}`",
                     object.label(),
-                    duplicate.file,
                     object.file
                 )));
             }

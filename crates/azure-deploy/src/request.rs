@@ -125,7 +125,10 @@ async fn manifests(
         path.existing()?;
     }
     let rendered = kustomize::render(ctx, paths).await?;
-    Ok(Manifests::read(&workspace, paths, &rendered, namespace)?)
+    let (paths, namespace) = (paths.to_vec(), namespace.map(ToOwned::to_owned));
+    // Large files take seconds.
+    let read = move || Manifests::read(&workspace, &paths, &rendered, namespace.as_deref());
+    Ok(tokio::task::spawn_blocking(read).await??)
 }
 
 impl Value for TaggedImage {

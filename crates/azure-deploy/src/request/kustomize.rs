@@ -1,13 +1,22 @@
 //! Directories that kustomize renders.
+//!
+//! What holds: no program is run for a kustomization, since plugins and Helm are off. Every reference to a file or directory is
+//! looked at before kustomize starts, and what is not a path in the checkout is rejected. A reference that the check overlooks finds no git
+//! in `PATH`, and a proxy that nothing listens on; Go contacts loopback addresses without a proxy, so those are kept out by
+//! the check alone.
+
+mod local;
 
 use std::path::Path;
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, WorkspacePath};
+use actions_toolkit::{BadInput, Context, Env, WorkspacePath};
 use tool::Tool;
 
 /// The names that kustomize looks for (kustomize/api/konfig, `RecognizedKustomizationFileNames`).
 const NAMES: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomization"];
+/// Where nothing listens: kustomize has no reason to connect to anything.
+const NO_PROXY_THERE: &str = "http://127.0.0.1:9";
 /// Rendering reads files of the checkout: a longer run is waiting for a network.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -20,11 +29,11 @@ pub(crate) struct Rendered {
     pub(crate) yaml: String,
 }
 
-/// Render those of `paths` that are directories with a kustomization. With the standard load restrictions, and without
-/// plugins: no program is run, and no file outside the directory's own bases is read.
+/// Render those of `paths` that are directories with a kustomization, with the standard load restrictions: files come from the
+/// directory itself, or from directories of the checkout that it names as a whole.
 ///
 /// # Errors
-/// [`BadInput`] with the message of kustomize.
+/// [`BadInput`] for a reference that is not a path in the checkout, and with the message of kustomize.
 pub(crate) async fn render(
     ctx: &Context,
     paths: &[WorkspacePath],
@@ -35,7 +44,13 @@ pub(crate) async fn render(
         if !is_kustomization(&absolute) {
             continue;
         }
-        let done = Tool::new("kustomize", ctx.env())
+        let (root, path) = (ctx.workspace()?.root().to_owned(), absolute.clone());
+        let check = tokio::task::spawn_blocking(move || local::check(&root, &path));
+        check.await?.map_err(|problem| {
+            let problem = format!("kustomize failed to render `{shown}`: {problem}");
+            BadInput::new("manifests", problem)
+        })?;
+        let done = kustomize(ctx.env())
             .arg("build")
             .arg(&absolute)
             .timeout(TIMEOUT)
@@ -62,6 +77,20 @@ pub(crate) async fn render(
         });
     }
     Ok(rendered)
+}
+
+// kustomize, with an environment in which it finds no other program and no other machine.
+fn kustomize(env: &Env) -> Tool {
+    let path = env.get("PATH").unwrap_or_default();
+    let mut programs = std::env::split_paths(path).map(|directory| directory.join("kustomize"));
+    let program = programs.find(|program| program.is_file());
+    let tool = Tool::new(program.unwrap_or_else(|| "kustomize".into()), env);
+    let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
+    let tool = proxies
+        .into_iter()
+        .fold(tool, |tool, name| tool.env(name, NO_PROXY_THERE));
+    let tool = tool.env("NO_PROXY", "").env("no_proxy", "");
+    tool.env("PATH", "/nonexistent")
 }
 
 // Whether kustomize renders `directory`.
