@@ -6,6 +6,9 @@
 mod findings;
 mod linter_host;
 pub(crate) mod linters;
+mod settings;
+
+use std::sync::Arc;
 
 use ::findings::Finding;
 use actions_toolkit::{PolicyFailure, text, with_timeout};
@@ -17,10 +20,12 @@ use trivy::Severity;
 
 use crate::job::Job;
 use crate::request::Linting;
+use crate::request::build::DOCKERFILE_LIMIT;
 use crate::source_map::SourceMap;
 
-use linter_host::LinterHost;
-use linters::{Diagnostic, Linter};
+use findings::Places;
+use linter_host::{LinterHost, LinterOutput};
+use linters::Linter;
 
 /// The result of the linters.
 #[derive(Debug, Default)]
@@ -29,6 +34,8 @@ pub(crate) struct Analysis {
     pub(crate) linted: Vec<Linted>,
     /// The names of the linters that are not installed.
     pub(crate) missing: Vec<&'static str>,
+    /// The files of the checkout from which they take settings, relative to the build context.
+    pub(crate) settings: Vec<String>,
     /// Of the packages in the test stage.
     pub(crate) licenses: Vec<License>,
 }
@@ -39,8 +46,18 @@ pub(crate) struct Linted {
     pub(crate) linter: &'static Linter,
     /// `test stage` or `runner`.
     pub(crate) host: &'static str,
-    /// The most severe first.
+    /// The most severe first, at most 10,000.
     pub(crate) findings: Vec<Finding>,
+    /// The severities of the others.
+    pub(crate) not_kept: Vec<Severity>,
+}
+
+impl Linted {
+    /// The severity of each finding.
+    pub(crate) fn severities(&self) -> impl Iterator<Item = Severity> {
+        let kept = self.findings.iter().map(|finding| finding.severity);
+        kept.chain(self.not_kept.iter().copied())
+    }
 }
 
 /// Name, version and license of a package, from its metadata.
@@ -63,6 +80,7 @@ pub(crate) async fn run(
         cmd: vec![linting.timeout.as_secs().to_string()],
         network: Some("none".to_owned()),
         security_opt: vec!["no-new-privileges".to_owned()],
+        auto_remove: true,
         run: job.run.to_owned(),
         ..ContainerSpec::default()
     };
@@ -73,7 +91,7 @@ pub(crate) async fn run(
     // The container is removed with those of the run.
     with_timeout(job.ctx.log(), "the static analysis", limit, work).await??;
     for linted in &analysis.linted {
-        let findings = text::plural(linted.findings.len(), "finding");
+        let findings = text::plural(linted.severities().count(), "finding");
         let name = linted.linter.name;
         job.log
             .info(format!("{name} ({}): {findings}", linted.host));
@@ -88,27 +106,26 @@ async fn run_all(
     container: Option<&Container>,
     analysis: &mut Analysis,
 ) -> anyhow::Result<()> {
-    let source_map = SourceMap::new(job.request, image);
+    let places = Arc::new(Places::new(job.request, SourceMap::new(job.request, image)));
     let host = LinterHost::new(job, container, &image.config);
     let build = &job.request.build;
-    let dockerfile = std::fs::read(build.context.join(&build.dockerfile))
+    let dockerfile = build.dockerfile.as_ref();
+    let dockerfile = limits::read(&build.context, dockerfile, DOCKERFILE_LIMIT)
         .context("failed to read the Dockerfile")?;
     host.copy_dockerfile(&dockerfile).await;
-    let runs = linting.linters.iter().map(|linter| run_one(&host, linter));
+    let (context, linters) = (build.context.clone(), linting.linters.clone());
+    let settings = tokio::task::spawn_blocking(move || settings::of_linters(&context, &linters));
+    let runs = linting.linters.iter();
+    let runs = runs.map(|linter| run_one(&host, linter, &places));
     let (runs, licenses) = tokio::join!(join_all(runs), host.licenses());
     analysis.licenses = licenses;
+    analysis.settings = settings.await.context("failed to look for settings")?;
     for (linter, run) in linting.linters.iter().zip(runs) {
         let result = run.with_context(|| format!("failed to run {}", linter.name))?;
-        let Some((host, diagnostics)) = result else {
-            analysis.missing.push(linter.name);
-            continue;
-        };
-        let findings = findings::from_diagnostics(job.request, &source_map, diagnostics);
-        analysis.linted.push(Linted {
-            linter,
-            host,
-            findings,
-        });
+        match result {
+            Some(linted) => analysis.linted.push(linted),
+            None => analysis.missing.push(linter.name),
+        }
     }
     if linting.required && !analysis.missing.is_empty() {
         bail!(
@@ -131,21 +148,40 @@ fn with_verb(names: &[&str]) -> String {
 async fn run_one(
     host: &LinterHost<'_>,
     linter: &'static Linter,
-) -> anyhow::Result<Option<(&'static str, Vec<Diagnostic>)>> {
+    places: &Arc<Places>,
+) -> anyhow::Result<Option<Linted>> {
     let Some(output) = host.run(linter).await? else {
         return Ok(None);
     };
+    // A report may be large, and be about thousands of files.
+    let places = Arc::clone(places);
+    let read = tokio::task::spawn_blocking(move || read(linter, &output, &places));
+    read.await.context("failed to read its output")?.map(Some)
+}
+
+fn read(linter: &'static Linter, output: &LinterOutput, places: &Places) -> anyhow::Result<Linted> {
     if !linter.exit_codes.contains(&output.code) {
         let last: Vec<_> = output.text.lines().rev().take(3).collect();
-        let last = last.into_iter().rev().collect::<Vec<_>>().join(" / ");
-        bail!("exited with code {}: {last}", output.code);
+        let last: Vec<_> = last.into_iter().rev().map(shortened).collect();
+        bail!("exited with code {}: {}", output.code, last.join(" / "));
     }
     let diagnostics = (linter.parse)(&output.stdout)
-        .map_err(|e| anyhow::anyhow!("its output is invalid: {e}"))?;
+        .map_err(|e| anyhow::anyhow!("its output is invalid: {}", shortened(&e)))?;
     if output.code != 0 && diagnostics.is_empty() && linter.name != "pip check" {
         bail!("exited with code {} without a finding", output.code);
     }
-    Ok(Some((output.host, diagnostics)))
+    let (findings, not_kept) = findings::from_diagnostics(places, diagnostics);
+    Ok(Linted {
+        linter,
+        host: output.host,
+        findings,
+        not_kept,
+    })
+}
+
+// A linter may quote a whole file in its message.
+fn shortened(message: &str) -> &str {
+    text::cut(message, 1000)
 }
 
 impl Linting {
@@ -154,10 +190,8 @@ impl Linting {
             return Ok(());
         };
         let over = |linted: &Linted| {
-            let findings = linted.findings.iter();
-            findings
-                .filter(|finding| finding.severity >= threshold)
-                .count()
+            let severities = linted.severities();
+            severities.filter(|severity| *severity >= threshold).count()
         };
         let parts: Vec<_> = linted
             .iter()
@@ -198,6 +232,7 @@ mod tests {
             linter: &linters::LINTERS[0],
             host: "test stage",
             findings: findings::tests::findings(&[Severity::Medium, Severity::Low]),
+            not_kept: Vec::new(),
         }];
         let check = |fail_on| {
             let linting = Linting {

@@ -5,10 +5,14 @@ use std::time::{Duration, Instant};
 use actions_toolkit::{PolicyFailure, StopCommands, text, with_timeout};
 use anyhow::anyhow;
 use docker::{BuildError, BuildEvent, BuildRequest, ImageInfo};
+use limits::Shown;
 use oci::ImageRef;
 
 use crate::job::Job;
 use crate::outcome::{BuildOutcome, LogTail};
+
+/// Failed build checks that are kept.
+const WARNINGS: usize = 1000;
 
 /// One build and its stages.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,18 +67,26 @@ pub(crate) async fn build(
     let image_info = {
         let _group = job.log.group(format!("Build {title}"));
         let lines = job.log.stop_commands();
-        let mut heading = None;
+        let (mut heading, mut shown) = (None, Shown::default());
         let limit = ("build-timeout", build.timeout);
         let warnings = &mut outcome.warnings;
         let work = job.docker.build(&request, |event| {
             if let BuildEvent::Warning(warning) = &event
+                && warnings.len() < WARNINGS
                 && !warnings.contains(warning)
             {
                 warnings.push(warning.clone());
             }
-            steps.record(event, &lines, &mut heading);
+            if !matches!(&event, BuildEvent::Line(line) if !shown.admits(line)) {
+                steps.record(event, &lines, &mut heading);
+            }
         });
-        with_timeout(job.ctx.log(), &format!("the build of {title}"), limit, work).await
+        let what = format!("the build of {title}");
+        let image_info = with_timeout(job.ctx.log(), &what, limit, work).await;
+        if let Some(note) = shown.omitted() {
+            lines.raw(&note);
+        }
+        image_info
     };
     steps.time = start.elapsed();
     outcome.build = Some(steps);

@@ -8,6 +8,13 @@ use docker::ImageInfo;
 use crate::request::Request;
 use crate::test_run::junit::Test;
 
+/// Bytes of the longest path of Linux (`PATH_MAX`).
+const PATH: usize = 4096;
+/// Parts of the longest path of which every end is looked up.
+const PARTS: usize = 64;
+/// Frames of a traceback that are looked up, the last ones.
+const FRAMES: usize = 100;
+
 /// Resolves paths of the test container to files of the repository.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceMap {
@@ -31,22 +38,16 @@ impl SourceMap {
     /// The source line of a failed test: the last line of the test's own file in `traceback` (the failed assertion), or
     /// else the line in the report.
     pub(crate) fn locate(&self, test: &Test, traceback: &str) -> Option<Location> {
-        let frames: Vec<_> = traceback.lines().filter_map(frame).collect();
+        let frames = traceback.lines().rev().filter_map(frame).take(FRAMES);
+        let frames: Vec<_> = frames.collect();
         let file = match &test.file {
             Some(file) => file.as_str(),
             // Without a file, the last frame in a file of the repository.
-            None => {
-                frames
-                    .iter()
-                    .rev()
-                    .find(|(file, _)| self.file(file).is_some())?
-                    .0
-            }
+            None => frames.iter().find(|(file, _)| self.file(file).is_some())?.0,
         };
         let own = self.file(file)?;
         let asserted = frames
             .iter()
-            .rev()
             .find(|(file, _)| self.file(file).as_ref() == Some(&own));
         Some(Location {
             line: asserted.map(|(_, line)| *line).or(test.line),
@@ -58,6 +59,9 @@ impl SourceMap {
     /// The file of the repository, relative to its root, from which `path` in the container was copied; `None` if there
     /// is no such file.
     pub(crate) fn file(&self, path: &str) -> Option<String> {
+        if path.len() > PATH {
+            return None;
+        }
         let path = Path::new(path);
         // The report is written by the code under test: its paths must not lead out of the context.
         if path.components().any(|part| part == Component::ParentDir) {
@@ -88,6 +92,9 @@ impl SourceMap {
     // `COPY src/ /app/src/` keeps the end of a path. A file name alone is ambiguous.
     fn by_suffix(&self, path: &Path) -> Option<String> {
         let parts: Vec<_> = path.components().collect();
+        if parts.len() > PARTS {
+            return None;
+        }
         (1..parts.len().saturating_sub(1)).find_map(|skip| {
             let rest: PathBuf = parts[skip..].iter().collect();
             self.in_context(&rest)
@@ -162,6 +169,27 @@ mod tests {
         for (path, file) in table {
             assert_eq!(source_map.file(path).as_deref(), file, "{path}");
         }
+    }
+
+    #[test]
+    fn a_traceback_is_searched_from_its_end_for_a_while() {
+        let (_directory, source_map) = source_map();
+        let test = Test {
+            class: String::new(),
+            name: "t".into(),
+            file: None,
+            line: None,
+            seconds: 0.0,
+            status: Status::Passed,
+        };
+        let frames = |count| "gone/a/b/c.py:1: in f\n".repeat(count);
+        let location = |count| {
+            let traceback = format!("wsgi.py:3: in f\n{}", frames(count));
+            source_map.locate(&test, &traceback)
+        };
+        assert_eq!(location(90).unwrap().line, Some(3));
+        assert_eq!(location(100_000), None);
+        assert_eq!(source_map.file(&"a/".repeat(1_000_000)), None);
     }
 
     #[test]

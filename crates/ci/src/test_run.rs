@@ -2,7 +2,9 @@
 
 pub(crate) mod coverage;
 pub(crate) mod junit;
+mod xml;
 
+use std::collections::VecDeque;
 use std::io::Read as _;
 use std::time::Instant;
 
@@ -10,6 +12,7 @@ use actions_toolkit::{PolicyFailure, text, with_timeout};
 use anyhow::{Context as _, anyhow, bail};
 use docker::{Container, ContainerSpec, ImageInfo};
 use futures_util::StreamExt as _;
+use limits::Shown;
 
 use crate::job::Job;
 use crate::outcome::{LogTail, TestOutcome, TestRun};
@@ -41,7 +44,7 @@ pub(crate) async fn run(
         ..ContainerSpec::default()
     };
     let start = Instant::now();
-    let mut tail = Vec::new();
+    let mut tail = VecDeque::new();
     let (container, exit) = {
         let _group = job
             .log
@@ -53,28 +56,23 @@ pub(crate) async fn run(
     let time = start.elapsed();
     outcome.build.log_tail = Some(LogTail {
         title: "Last lines of the test run".to_owned(),
-        lines: tail,
+        lines: tail.into(),
     });
     let code = exit?;
 
-    let report = fetch(&container, &tests.junit_path, junit::SIZE_LIMIT)
-        .await
-        .with_context(|| no_report(tests, code))?;
-    let coverage = fetch(&container, &tests.coverage_path, coverage::SIZE_LIMIT).await;
+    let limit = ("test-timeout", tests.timeout);
+    let read = read_reports(job, image, &container, tests, code);
+    let reports = with_timeout(job.ctx.log(), "reading the test reports", limit, read).await??;
     // The container is removed with those of the run: here, the step would wait for it.
-    let junit = std::str::from_utf8(&report)
-        .map_err(|e| e.to_string())
-        .and_then(Junit::parse);
-    outcome.junit_text = Some(report);
-    let junit = junit.map_err(|problem| {
+    outcome.junit_text = Some(reports.junit_text);
+    let junit = reports.junit.map_err(|problem| {
         anyhow!(
             "the JUnit report `{}` is invalid: {problem}",
             tests.junit_path
         )
     })?;
     let verdict = verdict(&junit, code);
-    let source_map = SourceMap::new(job.request, image);
-    let coverage = read_coverage(tests, coverage, &source_map);
+    let coverage = check_report(tests, reports.coverage);
     if verdict.is_ok() || junit.failed().next().is_some() {
         // The report has more details than the log.
         outcome.build.log_tail = None;
@@ -83,7 +81,7 @@ pub(crate) async fn run(
         new_failures: tests.baseline.as_ref().map(|base| junit.new_failures(base)),
         junit,
         time,
-        source_map,
+        source_map: SourceMap::new(job.request, image),
     });
     let coverage = coverage.map(|coverage| outcome.coverage = coverage);
     verdict?;
@@ -91,25 +89,56 @@ pub(crate) async fn run(
     check_coverage(tests, outcome.coverage.as_ref())
 }
 
-// A missing report is an error only with `min-coverage`: not every project measures its coverage.
-fn read_coverage(
+/// The reports of a run.
+struct Reports {
+    junit_text: Vec<u8>,
+    junit: Result<Junit, String>,
+    /// The inner error if it is invalid, the outer one if it is missing.
+    coverage: anyhow::Result<Result<Coverage, String>>,
+}
+
+// The code under test writes them. They are parsed outside of the runtime's thread, which keeps timeouts and signals; their
+// size bounds the time.
+async fn read_reports(
+    job: &Job<'_>,
+    image: &ImageInfo,
+    container: &Container,
     tests: &Tests,
-    report: anyhow::Result<Vec<u8>>,
-    source_map: &SourceMap,
-) -> anyhow::Result<Option<Coverage>> {
-    let path = &tests.coverage_path;
-    let report = match report {
-        Ok(report) => report,
-        Err(_) if tests.min_coverage.is_none() => return Ok(None),
-        Err(e) => {
-            return Err(e.context(format!(
-                "the tests left no coverage report at `{path}`; let their command write one there (pytest: `--cov-report=xml:{path}`), set `coverage-path`, or remove `min-coverage`"
-            )));
+    code: i64,
+) -> anyhow::Result<Reports> {
+    let junit_text = fetch(container, &tests.junit_path, junit::SIZE_LIMIT)
+        .await
+        .with_context(|| no_report(tests, code))?;
+    let coverage = fetch(container, &tests.coverage_path, coverage::SIZE_LIMIT).await;
+    let source_map = SourceMap::new(job.request, image);
+    let parse = move || {
+        let text = std::str::from_utf8(&junit_text).map_err(|e| e.to_string());
+        Reports {
+            junit: text.and_then(Junit::parse),
+            coverage: coverage.map(|report| Coverage::parse(&report, &source_map)),
+            junit_text,
         }
     };
-    Coverage::parse(&report, source_map)
-        .map(Some)
-        .map_err(|problem| anyhow!("the coverage report `{path}` is invalid: {problem}"))
+    let parsed = tokio::task::spawn_blocking(parse).await;
+    parsed.context("failed to parse the test reports")
+}
+
+// A missing report is an error only with `min-coverage`: not every project measures its coverage.
+fn check_report(
+    tests: &Tests,
+    report: anyhow::Result<Result<Coverage, String>>,
+) -> anyhow::Result<Option<Coverage>> {
+    let path = &tests.coverage_path;
+    match report {
+        Ok(Ok(coverage)) => Ok(Some(coverage)),
+        Ok(Err(problem)) => Err(anyhow!(
+            "the coverage report `{path}` is invalid: {problem}"
+        )),
+        Err(_) if tests.min_coverage.is_none() => Ok(None),
+        Err(e) => Err(e.context(format!(
+            "the tests left no coverage report at `{path}`; let their command write one there (pytest: `--cov-report=xml:{path}`), set `coverage-path`, or remove `min-coverage`"
+        ))),
+    }
 }
 
 fn check_coverage(tests: &Tests, coverage: Option<&Coverage>) -> anyhow::Result<()> {
@@ -127,23 +156,30 @@ async fn follow(
     job: &Job<'_>,
     container: &Container,
     tests: &Tests,
-    tail: &mut Vec<String>,
+    tail: &mut VecDeque<String>,
 ) -> anyhow::Result<i64> {
     let output = job.log.stop_commands();
+    let mut shown = Shown::default();
     let work = async {
         let mut lines = std::pin::pin!(container.logs());
         while let Some(line) = lines.next().await {
             let line = line?;
-            output.raw(&line);
-            if tail.len() == TAIL {
-                tail.remove(0);
+            if shown.admits(&line) {
+                output.raw(&line);
             }
-            tail.push(line);
+            if tail.len() == TAIL {
+                tail.pop_front();
+            }
+            tail.push_back(line);
         }
         container.wait().await
     };
     let limit = ("test-timeout", tests.timeout);
-    with_timeout(job.ctx.log(), "the test run", limit, work).await?
+    let exit = with_timeout(job.ctx.log(), "the test run", limit, work).await;
+    if let Some(note) = shown.omitted() {
+        output.raw(&note);
+    }
+    exit?
 }
 
 fn no_report(tests: &Tests, code: i64) -> String {

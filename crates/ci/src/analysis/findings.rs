@@ -9,40 +9,73 @@ use super::linters::{Diagnostic, Level};
 use crate::request::Request;
 use crate::source_map::SourceMap;
 
-/// The findings of `diagnostics`, the most severe first.
+/// Findings of a linter that are kept, the most severe; all of them are counted.
+const KEPT: usize = 10_000;
+/// Bytes of a rule's id that are kept.
+const NAME: usize = 1000;
+/// Bytes of the longest path of Linux (`PATH_MAX`).
+const PATH: usize = 4096;
+/// Bytes of a message, and of an address, that are kept.
+const MESSAGE: usize = 8000;
+
+/// Where findings are shown.
+pub(super) struct Places {
+    source_map: SourceMap,
+    /// The Dockerfile in the repository.
+    dockerfile: String,
+    /// The lock file in the repository, if one is scanned.
+    lock_file: Option<String>,
+}
+
+impl Places {
+    pub(super) fn new(request: &Request, source_map: SourceMap) -> Self {
+        let dockerfile = &request.build.dockerfile;
+        let lock_file = request.dependencies.as_ref();
+        Self {
+            dockerfile: source_map
+                .file(dockerfile)
+                .unwrap_or_else(|| dockerfile.clone()),
+            lock_file: lock_file.map(|file| file.path.relative().to_owned()),
+            source_map,
+        }
+    }
+
+    fn path(&self, diagnostic: &Diagnostic) -> String {
+        match (&diagnostic.path, &self.lock_file) {
+            (Some(path), _) => self
+                .source_map
+                .file(path)
+                .unwrap_or_else(|| path.trim_start_matches(['/', '.']).to_owned()),
+            (None, Some(lock_file)) if diagnostic.code == "pip-check" => lock_file.clone(),
+            (None, _) => self.dockerfile.clone(),
+        }
+    }
+}
+
+/// The findings of `diagnostics`, the most severe first, and the severities of those that are not kept.
 pub(super) fn from_diagnostics(
-    request: &Request,
-    source_map: &SourceMap,
-    diagnostics: Vec<Diagnostic>,
-) -> Vec<Finding> {
-    let source = SourceFiles::new(request.workspace.root());
-    let dockerfile = || {
-        let path = source_map.file(&request.build.dockerfile);
-        path.unwrap_or_else(|| request.build.dockerfile.clone())
+    places: &Places,
+    mut diagnostics: Vec<Diagnostic>,
+) -> (Vec<Finding>, Vec<Severity>) {
+    let not_kept = if diagnostics.len() > KEPT {
+        diagnostics.sort_by_key(|diagnostic| std::cmp::Reverse(severity(diagnostic.level)));
+        diagnostics.split_off(KEPT)
+    } else {
+        Vec::new()
     };
+    let source = SourceFiles::new(places.source_map.workspace.root());
     let mut occurrences = Occurrences::default();
     let mut findings: Vec<_> = diagnostics
         .into_iter()
+        .map(shortened)
         .map(|diagnostic| {
-            let path = match &diagnostic.path {
-                Some(path) => source_map
-                    .file(path)
-                    .unwrap_or_else(|| path.trim_start_matches(['/', '.']).to_owned()),
-                None => match (diagnostic.code.as_str(), &request.dependencies) {
-                    ("pip-check", Some(dependencies)) => dependencies.path.relative().to_owned(),
-                    _ => dockerfile(),
-                },
-            };
+            let path = places.path(&diagnostic);
             let location = Location::new(path, diagnostic.line, diagnostic.end_line);
             let line_hash = source.line_hash(&location.path, location.line);
             let fingerprint = fingerprint(&diagnostic, line_hash, &mut occurrences);
             Finding {
                 rule: Arc::new(rule(&diagnostic)),
-                severity: match diagnostic.level {
-                    Level::Error => Severity::High,
-                    Level::Warning => Severity::Medium,
-                    Level::Note => Severity::Low,
-                },
+                severity: severity(diagnostic.level),
                 message: diagnostic.message,
                 subject: Subject::Check {
                     resource: String::new(),
@@ -54,7 +87,27 @@ pub(super) fn from_diagnostics(
         })
         .collect();
     findings.sort_by(|a, b| (b.severity, &a.location).cmp(&(a.severity, &b.location)));
-    findings
+    let not_kept = not_kept.iter().map(|diagnostic| severity(diagnostic.level));
+    (findings, not_kept.collect())
+}
+
+fn severity(level: Level) -> Severity {
+    match level {
+        Level::Error => Severity::High,
+        Level::Warning => Severity::Medium,
+        Level::Note => Severity::Low,
+    }
+}
+
+fn shortened(mut diagnostic: Diagnostic) -> Diagnostic {
+    let cut = |text: &mut String, max| text.truncate(text.floor_char_boundary(max));
+    cut(&mut diagnostic.code, NAME);
+    cut(&mut diagnostic.message, MESSAGE);
+    cut(&mut diagnostic.url, MESSAGE);
+    if let Some(path) = &mut diagnostic.path {
+        cut(path, PATH);
+    }
+    diagnostic
 }
 
 // GitHub's hash of the line. What is about a whole file (`line_hash` is that of its first line), or in a file that is not
@@ -124,7 +177,8 @@ pub(super) mod tests {
             line: *line,
             ..Diagnostic::default()
         });
-        let findings = from_diagnostics(&request, &source_map, diagnostics.collect());
+        let findings =
+            from_diagnostics(&Places::new(&request, source_map), diagnostics.collect()).0;
         let fingerprints = findings
             .iter()
             .map(|finding| (&*finding.rule.id, &*finding.fingerprint));

@@ -5,14 +5,16 @@ use anyhow::Context as _;
 use docker::{Container, ImageConfig};
 use tool::Tool;
 
-use super::License;
 use super::linters::{Linter, LinterArgs};
+use super::{License, settings};
 use crate::job::Job;
 
 /// Exit code of `env` when it does not find the program (POSIX).
 const NOT_FOUND: i64 = 127;
 /// Copy of the Dockerfile in the container of the test stage, where it may be missing.
 const DOCKERFILE_COPY: (&str, &str) = ("/tmp", "Dockerfile.seaworthy-ci");
+/// Packages whose licenses are shown.
+const PACKAGES: usize = 5000;
 /// Prints name, version and license of every installed package (packaging.python.org, core metadata).
 const LICENSES: &str = r"
 import importlib.metadata, json
@@ -72,6 +74,7 @@ impl<'a> LinterHost<'a> {
             let args = (linter.args)(&LinterArgs {
                 dockerfile: &copy,
                 has_bandit_settings: self.has_bandit_settings(),
+                mypy_settings: None,
             });
             let mut command = vec!["/usr/bin/env", &self.path, linter.program];
             command.extend(args.iter().map(String::as_str));
@@ -97,13 +100,16 @@ impl<'a> LinterHost<'a> {
         if linter.program == "python" || !in_path(env, linter.program) {
             return Ok(None);
         }
+        let build = &self.job.request.build;
+        let settings = settings::on_runner(&build.context, linter)?;
         let args = (linter.args)(&LinterArgs {
-            dockerfile: &self.job.request.build.dockerfile,
+            dockerfile: &build.dockerfile,
             has_bandit_settings: self.has_bandit_settings(),
+            mypy_settings: Some(settings),
         });
         let done = Tool::new(linter.program, env)
             .args(args)
-            .current_directory(&self.job.request.build.context)
+            .current_directory(&build.context)
             .capture(self.job.log, linter.name)
             .await?;
         let stdout = String::from_utf8_lossy(&done.stdout).into_owned();
@@ -127,14 +133,18 @@ impl<'a> LinterHost<'a> {
         let argv = ["/usr/bin/env", &self.path, "python", "-c", LICENSES];
         let licenses = async {
             let done = container.exec(&argv).await?;
-            serde_json::from_str(&done.stdout).context("failed to read the licenses")
+            let mut licenses: Vec<License> =
+                serde_json::from_str(&done.stdout).context("failed to read the licenses")?;
+            licenses.truncate(PACKAGES);
+            anyhow::Ok(licenses)
         };
         licenses.await.unwrap_or_default()
     }
 
     fn has_bandit_settings(&self) -> bool {
-        let file = self.job.request.build.context.join("pyproject.toml");
-        std::fs::read_to_string(file).is_ok_and(|text| text.contains("[tool.bandit"))
+        let context = &self.job.request.build.context;
+        let file = limits::read_text(context, "pyproject.toml".as_ref(), settings::LIMIT);
+        file.is_ok_and(|text| text.contains("[tool.bandit"))
     }
 }
 

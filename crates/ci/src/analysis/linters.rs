@@ -5,6 +5,8 @@ mod output;
 
 use findings::sarif::Driver;
 
+use super::settings::Settings;
+
 /// A linter.
 #[derive(Debug)]
 pub(crate) struct Linter {
@@ -18,6 +20,10 @@ pub(crate) struct Linter {
     pub(super) exit_codes: &'static [i64],
     /// Parses its standard output.
     pub(super) parse: fn(&str) -> Result<Vec<Diagnostic>, String>,
+    /// The files with its settings, in the order in which it looks for them.
+    pub(super) settings: &'static [Settings],
+    /// The settings that make it run a program.
+    pub(super) programs: &'static [&'static str],
 }
 
 /// What the arguments of a linter depend on.
@@ -26,6 +32,8 @@ pub(super) struct LinterArgs<'a> {
     pub(super) dockerfile: &'a str,
     /// Whether `pyproject.toml` has settings for bandit, which reads it only when it is named.
     pub(super) has_bandit_settings: bool,
+    /// The only file with settings that mypy may read, empty for none; `None` if it may look for one.
+    pub(super) mypy_settings: Option<&'a str>,
 }
 
 /// A message of a linter.
@@ -51,6 +59,30 @@ pub(super) enum Level {
     Note,
 }
 
+// docs.astral.sh/ruff/configuration
+const RUFF: &[Settings] = &[
+    settings(".ruff.toml", ""),
+    settings("ruff.toml", ""),
+    settings("pyproject.toml", "[tool.ruff"),
+];
+// mypy.readthedocs.io/en/stable/config_file.html
+const MYPY: &[Settings] = &[
+    settings("mypy.ini", ""),
+    settings(".mypy.ini", ""),
+    settings("pyproject.toml", "[tool.mypy"),
+    settings("setup.cfg", "[mypy"),
+];
+// bandit.readthedocs.io/en/latest/config.html
+const BANDIT: &[Settings] = &[
+    settings(".bandit", ""),
+    settings("pyproject.toml", "[tool.bandit"),
+];
+// github.com/hadolint/hadolint#configure
+const HADOLINT: &[Settings] = &[
+    settings(".hadolint.yaml", ""),
+    settings(".hadolint.yml", ""),
+];
+
 /// Every supported linter, in the order of the report.
 pub(crate) static LINTERS: [Linter; 6] = [
     Linter {
@@ -60,6 +92,8 @@ pub(crate) static LINTERS: [Linter; 6] = [
         args: |_| words("check --no-cache --output-format json ."),
         exit_codes: &[0, 1],
         parse: output::ruff,
+        settings: RUFF,
+        programs: &[],
     },
     Linter {
         name: "ruff-format",
@@ -72,14 +106,24 @@ pub(crate) static LINTERS: [Linter; 6] = [
         args: |_| words("format --check --no-cache --output-format json ."),
         exit_codes: &[0, 1],
         parse: output::ruff_format,
+        settings: RUFF,
+        programs: &[],
     },
     Linter {
         name: "mypy",
         driver: driver("mypy", "https://mypy.readthedocs.io", false),
         program: "mypy",
-        args: |_| words("--output json --cache-dir /dev/null ."),
+        args: |args| {
+            let settings = args
+                .mypy_settings
+                .map(|file| format!("--config-file={file} "));
+            let settings = settings.unwrap_or_default();
+            words(&format!("{settings}--output json --cache-dir /dev/null ."))
+        },
         exit_codes: &[0, 1],
         parse: output::mypy,
+        settings: MYPY,
+        programs: &["plugins", "python_executable"],
     },
     Linter {
         name: "bandit",
@@ -95,6 +139,8 @@ pub(crate) static LINTERS: [Linter; 6] = [
         },
         exit_codes: &[0, 1],
         parse: output::bandit,
+        settings: BANDIT,
+        programs: &[],
     },
     Linter {
         name: "hadolint",
@@ -103,6 +149,8 @@ pub(crate) static LINTERS: [Linter; 6] = [
         args: |args| words(&format!("--format json {}", args.dockerfile)),
         exit_codes: &[0, 1],
         parse: output::hadolint,
+        settings: HADOLINT,
+        programs: &[],
     },
     Linter {
         name: "pip check",
@@ -111,6 +159,8 @@ pub(crate) static LINTERS: [Linter; 6] = [
         args: |_| words("-m pip check --disable-pip-version-check"),
         exit_codes: &[0, 1],
         parse: |text| Ok(output::pip_check(text)),
+        settings: &[],
+        programs: &[],
     },
 ];
 
@@ -120,6 +170,10 @@ const fn driver(name: &'static str, page: &'static str, security: bool) -> Drive
         page,
         security,
     }
+}
+
+const fn settings(name: &'static str, section: &'static str) -> Settings {
+    Settings { name, section }
 }
 
 fn words(line: &str) -> Vec<String> {

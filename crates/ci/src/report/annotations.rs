@@ -1,11 +1,13 @@
 //! Annotations: failed tests first, then the findings of the linters, build checks and vulnerabilities.
 
 use actions_toolkit::{Context, Level, Location};
+use docker::BuildWarning;
 use findings::Finding;
 use trivy::Severity;
 
 use super::cut;
-use crate::outcome::{Outcome, TestRun};
+use crate::analysis::Linted;
+use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::test_run::junit::Test;
 
@@ -16,17 +18,27 @@ const MESSAGE: usize = 600;
 
 pub(super) type Annotation = (Level, Option<Location>, String);
 
+/// What an annotation is made of. Of thousands, only the ones that are shown are made.
+enum Source<'a> {
+    Failed(&'a Test, &'a str, &'a str),
+    Flaky(&'a Test),
+    Linter(&'static str, &'a Finding),
+    BuildCheck(&'a BuildWarning),
+    Vulnerability(&'a Finding),
+}
+
 /// Annotate; `errors` of the annotations shown are reserved for the errors of the step itself.
 pub(super) fn write(ctx: &Context, request: &Request, outcome: &Outcome, errors: usize) {
-    let all = all(request, outcome);
-    let mut omitted = 0;
+    let all = sources(outcome);
+    let mut omitted = not_kept(outcome);
     for (level, limit) in [
         (Level::Error, SHOWN.saturating_sub(errors)),
         (Level::Warning, SHOWN),
     ] {
-        let of_level = || all.iter().filter(|(l, ..)| *l == level);
-        for (level, location, message) in of_level().take(limit) {
-            ctx.log().annotate(*level, location.as_ref(), message);
+        let of_level = || all.iter().filter(|source| source.level() == level);
+        for source in of_level().take(limit) {
+            let (level, location, message) = source.annotation(request, outcome);
+            ctx.log().annotate(level, location.as_ref(), message);
         }
         omitted += of_level().count().saturating_sub(limit);
     }
@@ -37,77 +49,98 @@ pub(super) fn write(ctx: &Context, request: &Request, outcome: &Outcome, errors:
     }
 }
 
+#[cfg(test)]
 pub(super) fn all(request: &Request, outcome: &Outcome) -> Vec<Annotation> {
+    let all = sources(outcome);
+    let all = all.iter();
+    all.map(|source| source.annotation(request, outcome))
+        .collect()
+}
+
+fn sources(outcome: &Outcome) -> Vec<Source<'_>> {
     let mut all = Vec::new();
     if let Some(run) = &outcome.tests.run {
-        all.extend(failed(run));
-        all.extend(flaky(run));
+        let failed = run.junit.failed();
+        all.extend(failed.map(|(test, message, text)| Source::Failed(test, message, text)));
+        all.extend(run.junit.flaky().map(Source::Flaky));
     }
-    let linted = outcome
-        .analysis
-        .iter()
-        .flat_map(|analysis| &analysis.linted);
-    for linted in linted {
-        let name = linted.linter.name;
-        all.extend(
-            linted
-                .findings
-                .iter()
-                .map(|finding| of_finding(name, finding)),
-        );
+    for linted in linted(outcome) {
+        let findings = linted.findings.iter();
+        all.extend(findings.map(|finding| Source::Linter(linted.linter.name, finding)));
     }
-    let build = &request.build;
-    let dockerfile = build.context.join(&build.dockerfile);
-    let dockerfile = request.workspace.relative(&dockerfile);
-    for warning in &outcome.image.build.warnings {
-        let location = dockerfile.as_ref().map(|path| Location {
-            file: path.clone(),
-            line: warning.line,
-            end_line: None,
-        });
-        let message = format!("{} {}", warning.message, warning.url);
-        all.push((Level::Warning, location, message.trim().to_owned()));
-    }
+    all.extend(outcome.image.build.warnings.iter().map(Source::BuildCheck));
     if let Some(dependencies) = &outcome.dependencies {
         let open = dependencies.findings.iter().filter(|f| f.is_open());
-        all.extend(open.map(|finding| {
-            let (_, location, message) = of_finding("Trivy", finding);
-            (Level::Warning, location, message)
-        }));
+        all.extend(open.map(Source::Vulnerability));
     }
     all
 }
 
-fn failed(run: &TestRun) -> impl Iterator<Item = Annotation> {
-    let is_new = |name: &String| {
-        let new_failures = run.new_failures.as_ref();
-        new_failures.is_some_and(|new| new.contains(name))
-    };
-    let annotation = move |(test, message, traceback): (&Test, &str, &str)| {
-        let name = test.full_name();
-        let new = if is_new(&name) { " (new)" } else { "" };
-        let message = format!("{name}{new}: {}", cut(message, MESSAGE));
-        (
-            Level::Error,
-            run.source_map.locate(test, traceback),
-            message,
-        )
-    };
-    run.junit.failed().map(annotation)
+fn linted(outcome: &Outcome) -> impl Iterator<Item = &Linted> {
+    let analysis = outcome.analysis.iter();
+    analysis.flat_map(|analysis| &analysis.linted)
 }
 
-fn flaky(run: &TestRun) -> impl Iterator<Item = Annotation> {
-    run.junit.flaky().map(|test| {
-        let message = format!("{} passed only after a rerun", test.full_name());
-        (Level::Warning, run.source_map.locate(test, ""), message)
-    })
+// Failed and flaky tests, and findings, that were counted and not kept.
+fn not_kept(outcome: &Outcome) -> usize {
+    let tests = outcome.tests.run.as_ref().map_or(0, |run| {
+        let counts = run.junit.counts();
+        counts.failed + counts.flaky - run.junit.failed().count() - run.junit.flaky().count()
+    });
+    let findings: usize = linted(outcome).map(|linted| linted.not_kept.len()).sum();
+    tests + findings
 }
 
-fn of_finding(tool: &str, finding: &Finding) -> Annotation {
-    let level = match finding.severity {
-        Severity::Critical | Severity::High => Level::Error,
-        _ => Level::Warning,
-    };
+impl Source<'_> {
+    fn level(&self) -> Level {
+        match self {
+            Self::Failed(..) => Level::Error,
+            Self::Linter(_, finding) => match finding.severity {
+                Severity::Critical | Severity::High => Level::Error,
+                _ => Level::Warning,
+            },
+            Self::Flaky(_) | Self::BuildCheck(_) | Self::Vulnerability(_) => Level::Warning,
+        }
+    }
+
+    fn annotation(&self, request: &Request, outcome: &Outcome) -> Annotation {
+        let run = outcome.tests.run.as_ref();
+        let locate = |test, text| run.and_then(|run| run.source_map.locate(test, text));
+        let (location, message) = match self {
+            Self::Failed(test, message, traceback) => {
+                let name = test.full_name();
+                let new_failures = run.and_then(|run| run.new_failures.as_ref());
+                let is_new = new_failures.is_some_and(|new| new.contains(&name));
+                let new = if is_new { " (new)" } else { "" };
+                let message = format!("{name}{new}: {}", cut(message, MESSAGE));
+                (locate(test, traceback), message)
+            }
+            Self::Flaky(test) => {
+                let message = format!("{} passed only after a rerun", test.full_name());
+                (locate(test, ""), message)
+            }
+            Self::Linter(tool, finding) => of_finding(tool, finding),
+            Self::BuildCheck(warning) => {
+                let build = &request.build;
+                let dockerfile = build.context.join(&build.dockerfile);
+                let location = request
+                    .workspace
+                    .relative(&dockerfile)
+                    .map(|file| Location {
+                        file,
+                        line: warning.line,
+                        end_line: None,
+                    });
+                let message = format!("{} {}", warning.message, warning.url);
+                (location, message.trim().to_owned())
+            }
+            Self::Vulnerability(finding) => of_finding("Trivy", finding),
+        };
+        (self.level(), location, message)
+    }
+}
+
+fn of_finding(tool: &str, finding: &Finding) -> (Option<Location>, String) {
     let location = Location {
         file: finding.location.path.clone(),
         line: Some(finding.location.line),
@@ -118,5 +151,5 @@ fn of_finding(tool: &str, finding: &Finding) -> Annotation {
         finding.rule.id,
         cut(&finding.message, MESSAGE)
     );
-    (level, Some(location), message)
+    (Some(location), message)
 }

@@ -1,5 +1,6 @@
 //! The parts of the summary on findings and packages: linters, vulnerable packages, licenses.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use actions_toolkit::text::{self, Table};
@@ -20,6 +21,8 @@ pub(super) fn linters(md: &mut String, outcome: &Outcome) {
         .analysis
         .iter()
         .flat_map(|analysis| &analysis.linted);
+    let count = linted.clone().map(|linted| linted.severities().count());
+    let count = count.sum();
     let all: Vec<_> = linted
         .flat_map(|linted| linted.findings.iter().map(|f| (linted.linter.name, f)))
         .collect();
@@ -36,7 +39,20 @@ pub(super) fn linters(md: &mut String, outcome: &Outcome) {
         ]
     }));
     let _ = write!(md, "\n### Static analysis\n\n{table}");
-    more(md, all.len(), "in the SARIF file");
+    more(md, count, "in the SARIF file");
+}
+
+/// The files of the checkout that the linters take settings from: what they exclude is not in the findings.
+pub(super) fn settings(md: &mut String, outcome: &Outcome) {
+    let settings = outcome.analysis.iter().flat_map(|a| &a.settings);
+    let settings: Vec<_> = settings.map(|path| text::code(path)).collect();
+    if !settings.is_empty() {
+        let settings = settings.join(", ");
+        let _ = write!(
+            md,
+            "\nSettings of the checkout for the linters: {settings}\n"
+        );
+    }
 }
 
 /// The vulnerabilities in the packages of the lock file.
@@ -73,9 +89,12 @@ pub(super) fn vulnerable_packages(md: &mut String, outcome: &Outcome) {
 
 /// The licenses: of the lock file's packages, or of all that are installed if none is scanned.
 pub(super) fn licenses(md: &mut String, outcome: &Outcome) {
-    let locked = outcome.dependencies.as_ref().map(|d| &d.packages);
+    let locked = outcome.dependencies.as_ref();
+    let locked: Option<HashSet<_>> = locked.map(|d| d.packages.iter().collect());
     let is_reported = |license: &&License| {
-        locked.is_none_or(|locked| locked.contains(&license.0.to_lowercase().replace('_', "-")))
+        locked
+            .as_ref()
+            .is_none_or(|locked| locked.contains(&&license.0.to_lowercase().replace('_', "-")))
     };
     let all = outcome.analysis.iter().flat_map(|a| &a.licenses);
     let all: Vec<_> = all.filter(is_reported).collect();

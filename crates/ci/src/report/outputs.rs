@@ -28,7 +28,7 @@ pub(super) fn outputs(request: &Request, outcome: &Outcome) -> Vec<(&'static str
     let coverage = outcome.tests.coverage.as_ref();
     outputs.extend(coverage.map(|coverage| ("coverage", coverage.percent())));
     if let Some(analysis) = &outcome.analysis {
-        let findings: usize = analysis.linted.iter().map(|l| l.findings.len()).sum();
+        let findings: usize = analysis.linted.iter().map(|l| l.severities().count()).sum();
         outputs.push(("findings", findings.to_string()));
     }
     if let Some(dependencies) = &outcome.dependencies {

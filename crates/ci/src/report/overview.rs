@@ -6,6 +6,7 @@ use actions_toolkit::text::{self, Table};
 use findings::Counts;
 
 use super::{size, time};
+use crate::analysis::Linted;
 use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::test_run::coverage::Coverage;
@@ -60,7 +61,7 @@ fn analysis_line(request: &Request, outcome: &Outcome) -> Option<Line> {
     };
     let parts = analysis.linted.iter().map(|linted| {
         let name = linted.linter.name;
-        match linted.findings.len() {
+        match linted.severities().count() {
             0 => format!("{name} ✓"),
             count => format!("{name} {count}"),
         }
@@ -69,13 +70,13 @@ fn analysis_line(request: &Request, outcome: &Outcome) -> Option<Line> {
     if !analysis.missing.is_empty() {
         parts.push(format!("not installed: {}", analysis.missing.join(", ")));
     }
-    let findings = || analysis.linted.iter().flat_map(|linted| &linted.findings);
+    let severities = || analysis.linted.iter().flat_map(Linted::severities);
     let failing = linting
         .fail_on
-        .is_some_and(|threshold| findings().any(|finding| finding.severity >= threshold));
+        .is_some_and(|threshold| severities().any(|severity| severity >= threshold));
     let mark = if failing {
         "❌"
-    } else if findings().next().is_some() {
+    } else if severities().next().is_some() {
         "⚠️"
     } else if analysis.linted.is_empty() {
         "➖"

@@ -52,7 +52,8 @@ pub(super) fn failed_and_flaky(md: &mut String, outcome: &Outcome) {
             "<details><summary>{heading}</summary>\n\n{body}\n</details>\n"
         );
     }
-    more(md, failed.len(), "in the JUnit report");
+    let counts = run.junit.counts();
+    more(md, counts.failed, "in the JUnit report");
     let flaky: Vec<_> = run.junit.flaky().collect();
     if !flaky.is_empty() {
         md.push_str("\n### Flaky tests\n\n");
@@ -64,7 +65,7 @@ pub(super) fn failed_and_flaky(md: &mut String, outcome: &Outcome) {
             text::code(&test.full_name())
         );
     }
-    more(md, flaky.len(), "in the JUnit report");
+    more(md, counts.flaky, "in the JUnit report");
 }
 
 /// The files with the largest gaps in their coverage.

@@ -1,6 +1,8 @@
 //! What is built: context, Dockerfile, image, arguments, labels and cache.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Scope, Value};
@@ -11,6 +13,8 @@ use super::path::relative;
 use crate::action::Inputs;
 
 const MEGABYTE: u64 = 1_000_000;
+/// Bytes of the largest Dockerfile that is read.
+pub(crate) const DOCKERFILE_LIMIT: usize = 4 * limits::MIB;
 
 /// The builds of the test stage and of the image.
 #[derive(Debug, Clone)]
@@ -85,11 +89,12 @@ pub(super) fn stages(inputs: &Inputs) -> Result<Dockerfile, BadInput> {
     inputs.context.directory()?;
     let dockerfile = relative(Inputs::dockerfile, &inputs.dockerfile)?;
     let bad = |problem| BadInput::new(Inputs::dockerfile, problem);
-    let text =
-        std::fs::read_to_string(inputs.context.absolute().join(&dockerfile)).map_err(|e| {
-            let context = inputs.context.given();
-            bad(format!("`{dockerfile}` in `{context}` cannot be read: {e}"))
-        })?;
+    let directory = inputs.context.absolute();
+    let text = limits::read_text(&directory, dockerfile.as_ref(), DOCKERFILE_LIMIT);
+    let text = text.map_err(|e| {
+        let context = inputs.context.given();
+        bad(format!("`{dockerfile}` in `{context}` cannot be read: {e}"))
+    })?;
     let stages = Dockerfile::parse(&text);
     if stages.is_empty() {
         return Err(bad(format!("`{dockerfile}` has no FROM instruction")));
@@ -115,12 +120,25 @@ pub(super) fn no_stage(
 }
 
 /// Reject a context that is larger than `context-limit`.
-pub(super) fn check_size(inputs: &Inputs) -> Result<(), BadInput> {
+pub(super) async fn check_size(ctx: &Context, inputs: &Inputs) -> anyhow::Result<()> {
     let bad = |problem| BadInput::new(Inputs::context, problem);
     let limit = inputs.context_limit;
     let dockerfile = relative(Inputs::dockerfile, &inputs.dockerfile)?;
-    let (size, largest) = context_size(&inputs.context.absolute(), &dockerfile)
-        .map_err(|e| bad(format!("cannot be read: {e:#}")))?;
+    let context = inputs.context.absolute();
+    // A context may have a million files.
+    let is_canceled = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&is_canceled);
+    let size = tokio::task::spawn_blocking(move || {
+        context_size(&context, &dockerfile, || flag.load(Ordering::Relaxed))
+    });
+    let size = tokio::select! {
+        size = size => size?,
+        cancelled = ctx.cancelled() => {
+            is_canceled.store(true, Ordering::Relaxed);
+            return Err(cancelled.into());
+        }
+    };
+    let (size, largest) = size.map_err(|e| bad(format!("cannot be read: {e:#}")))?;
     if size <= limit.saturating_mul(MEGABYTE) {
         return Ok(());
     }
@@ -132,7 +150,8 @@ pub(super) fn check_size(inputs: &Inputs) -> Result<(), BadInput> {
         "build context is {} MB, over the `context-limit` of {limit} MB{}; exclude files with a `.dockerignore`",
         size.div_ceil(MEGABYTE),
         largest.unwrap_or_default()
-    )))
+    ))
+    .into())
 }
 
 fn image(image: &ImageRef) -> Result<ImageRef, BadInput> {

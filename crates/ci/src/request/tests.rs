@@ -20,7 +20,11 @@ fn read(args: &[&str]) -> Result<Request, String> {
     let inputs = Inputs::read(&crate::ACTION, &args, &env).map_err(|e| e.to_string())?;
     let (_stop, stopped) = tokio::sync::watch::channel(None);
     let ctx = Context::new(env, inputs, Log::sink(), stopped);
-    Request::read(&ctx).map_err(|e| e.to_string())
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let request = runtime.block_on(Request::read(&ctx));
+    request.map_err(|e| e.to_string())
 }
 
 #[test]

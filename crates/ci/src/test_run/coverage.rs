@@ -1,14 +1,21 @@
 //! The coverage report of the tests: Cobertura XML, or JSON of coverage.py.
 
+mod cobertura;
+
 use std::collections::BTreeMap;
 
-use roxmltree::{Document, Node, ParsingOptions};
 use serde::Deserialize;
 
+use super::xml;
 use crate::source_map::SourceMap;
+use cobertura::CoberturaReader;
 
 /// Maximum size of a report in bytes.
 pub(crate) const SIZE_LIMIT: usize = 64 * 1024 * 1024;
+/// Files whose path in the repository is looked up: the largest gaps, more than the report shows.
+const RESOLVED: usize = 100;
+/// Directories of the report in which a file is looked up.
+const SOURCES: usize = 100;
 
 /// A report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +27,7 @@ pub(crate) struct Coverage {
 /// The coverage of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct FileCoverage {
-    /// In the repository; as the report has it if the repository does not have the file.
+    /// In the repository; as the report has it if the repository does not have the file, and beyond the first 100 files.
     pub(crate) path: String,
     /// Lines and branches that were executed.
     pub(crate) covered: u64,
@@ -37,16 +44,27 @@ impl Coverage {
     /// When it has neither of the two formats, or no lines of code.
     pub(crate) fn parse(report: &[u8], source_map: &SourceMap) -> Result<Self, String> {
         let text = std::str::from_utf8(report).map_err(|e| format!("not UTF-8: {e}"))?;
-        let mut files = if text.trim_start().starts_with('{') {
-            parse_json(text, source_map)?
+        let (mut files, sources) = if text.trim_start().starts_with('{') {
+            (parse_json(text)?, Vec::new())
         } else {
-            parse_cobertura(text, source_map)?
+            let mut reader = CoberturaReader::default();
+            // Most reports have a document type; it is not fetched.
+            xml::read(text, true, &mut reader)?;
+            reader.finish()
         };
         // The largest gap first: a test there is worth most.
         files.sort_by(|a, b| {
             let gap = |file: &FileCoverage| file.total - file.covered;
             gap(b).cmp(&gap(a)).then_with(|| a.path.cmp(&b.path))
         });
+        for file in files.iter_mut().take(RESOLVED) {
+            let in_source = sources
+                .iter()
+                .find_map(|source| source_map.file(&format!("{source}/{}", file.path)));
+            if let Some(path) = in_source.or_else(|| source_map.file(&file.path)) {
+                file.path = path;
+            }
+        }
         let coverage = Self { files };
         match coverage.counts() {
             (_, 0) => Err("it contains no lines of code".to_owned()),
@@ -127,7 +145,7 @@ struct JsonSummary {
     num_branches: u32,
 }
 
-fn parse_json(text: &str, source_map: &SourceMap) -> Result<Vec<FileCoverage>, String> {
+fn parse_json(text: &str) -> Result<Vec<FileCoverage>, String> {
     let report: Json =
         serde_json::from_str(text).map_err(|e| format!("not a JSON report of coverage.py: {e}"))?;
     let file = |(path, file): (String, JsonFile)| {
@@ -140,99 +158,13 @@ fn parse_json(text: &str, source_map: &SourceMap) -> Result<Vec<FileCoverage>, S
             ));
         }
         Ok(FileCoverage {
-            path: source_map.file(&path).unwrap_or(path),
+            path,
             covered: u64::from(summary.covered_lines) + u64::from(summary.covered_branches),
             total: u64::from(summary.num_statements) + u64::from(summary.num_branches),
             missing: file.missing_lines,
         })
     };
     report.files.into_iter().map(file).collect()
-}
-
-#[derive(Default)]
-struct Line {
-    hits: u64,
-    branches: u32,
-    taken: u32,
-}
-
-// github.com/cobertura/web: coverage-04.dtd
-fn parse_cobertura(text: &str, source_map: &SourceMap) -> Result<Vec<FileCoverage>, String> {
-    // Most reports have a document type; it is not fetched.
-    let options = ParsingOptions {
-        allow_dtd: true,
-        ..ParsingOptions::default()
-    };
-    let document =
-        Document::parse_with_options(text, options).map_err(|e| format!("not valid XML: {e}"))?;
-    let root = document.root_element();
-    if !root.has_tag_name("coverage") {
-        let name = root.tag_name().name();
-        return Err(format!("the root element is `{name}`, not `coverage`"));
-    }
-    let sources: Vec<_> = root
-        .descendants()
-        .filter(|node| node.has_tag_name("source"))
-        .filter_map(|node| node.text())
-        .map(|source| source.trim().trim_end_matches('/'))
-        .filter(|source| !source.is_empty())
-        .collect();
-    let mut files: BTreeMap<&str, BTreeMap<u32, Line>> = BTreeMap::new();
-    for class in root.descendants().filter(|node| node.has_tag_name("class")) {
-        let Some(name) = class.attribute("filename") else {
-            continue;
-        };
-        let lines = files.entry(name).or_default();
-        for node in class.descendants().filter(|node| node.has_tag_name("line")) {
-            line(node, lines)?;
-        }
-    }
-    let path = |name: &str| {
-        let in_source = sources
-            .iter()
-            .find_map(|source| source_map.file(&format!("{source}/{name}")));
-        in_source
-            .or_else(|| source_map.file(name))
-            .unwrap_or_else(|| name.to_owned())
-    };
-    let file = |(name, lines): (&str, BTreeMap<u32, Line>)| FileCoverage {
-        path: path(name),
-        covered: lines
-            .values()
-            .map(|line| u64::from(line.hits > 0) + u64::from(line.taken))
-            .sum(),
-        total: lines
-            .values()
-            .map(|line| 1 + u64::from(line.branches))
-            .sum(),
-        missing: lines
-            .iter()
-            .filter(|(_, line)| line.hits == 0)
-            .map(|(number, _)| *number)
-            .collect(),
-    };
-    Ok(files.into_iter().map(file).collect())
-}
-
-fn line(node: Node, lines: &mut BTreeMap<u32, Line>) -> Result<(), String> {
-    let number = |name: &str| node.attribute(name)?.trim().parse::<u64>().ok();
-    let at = number("number").and_then(|number| u32::try_from(number).ok());
-    let (Some(at), Some(hits)) = (at, number("hits")) else {
-        return Err("a `line` has no `number` or `hits`".to_owned());
-    };
-    let line = lines.entry(at).or_default();
-    line.hits = line.hits.saturating_add(hits);
-    // `50% (1/2)`: taken and all branches.
-    let condition = node.attribute("condition-coverage").unwrap_or_default();
-    let fraction = condition
-        .split_once('(')
-        .and_then(|(_, rest)| rest.trim_end_matches(')').split_once('/'));
-    if let Some((taken, all)) = fraction {
-        let all = all.parse().unwrap_or(0);
-        line.branches = line.branches.max(all);
-        line.taken = line.taken.max(taken.parse().unwrap_or(0)).min(all);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,17 +1,26 @@
 //! The `JUnit` report of a test run.
 
+mod reader;
+
 use std::collections::HashSet;
 
-use roxmltree::{Document, Node};
+use super::xml;
+use reader::JunitReader;
 
 /// Maximum size of a report in bytes.
 pub(crate) const SIZE_LIMIT: usize = 32 * 1024 * 1024;
+/// Failed tests that are kept, flaky tests, and others; all of them are counted.
+const KEPT: usize = 10_000;
 
 /// A report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Junit {
-    /// In the order of the report.
+    /// In the order of the report. Of more than 10,000 failed or flaky tests the first ones, of more than 10,000 others the
+    /// slowest.
     pub(crate) tests: Vec<Test>,
+    counts: Counts,
+    /// The full names of all failed tests.
+    failed_names: Vec<String>,
 }
 
 /// A test, with the result of its last run.
@@ -66,16 +75,8 @@ impl Test {
         }
     }
 
-    fn is_run_of(&self, other: &Self) -> bool {
-        let identity = |test: &Self| {
-            (
-                test.class.clone(),
-                test.name.clone(),
-                test.file.clone(),
-                test.line,
-            )
-        };
-        identity(self) == identity(other)
+    fn is_unremarkable(&self) -> bool {
+        matches!(self.status, Status::Passed | Status::Skipped)
     }
 
     // The last run counts; one that passes after others is flaky.
@@ -95,44 +96,56 @@ impl Junit {
     /// # Errors
     /// When the text is not a `JUnit` report, or counts failures that it does not name.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let document = Document::parse(text).map_err(|e| format!("not valid XML: {e}"))?;
-        let root = document.root_element();
-        if !matches!(root.tag_name().name(), "testsuites" | "testsuite") {
-            return Err(format!(
-                "the root element is `{}`, not `testsuites` or `testsuite`",
-                root.tag_name().name()
-            ));
-        }
-        for suite in root
-            .descendants()
-            .filter(|node| node.has_tag_name("testsuite"))
-        {
-            let claims = count(suite, "failures") + count(suite, "errors");
-            if claims > 0
-                && !suite
-                    .descendants()
-                    .any(|node| is_problem(node) || is_flaky(node) || is_rerun(node))
-            {
-                let name = suite.attribute("name").unwrap_or_default();
-                return Err(format!(
-                    "suite `{name}` counts {claims} failures but names none"
-                ));
+        let mut reader = JunitReader::default();
+        xml::read(text, false, &mut reader)?;
+        reader.finish()
+    }
+
+    // Count `test`, and keep it if there is room.
+    fn add(&mut self, test: Test) {
+        let counts = &mut self.counts;
+        counts.total += 1;
+        let of_kind = match test.status {
+            Status::Failed { .. } => {
+                self.failed_names.push(test.full_name());
+                &mut counts.failed
             }
-        }
-        let mut tests: Vec<Test> = Vec::new();
-        for case in root
-            .descendants()
-            .filter(|node| node.has_tag_name("testcase"))
-        {
-            let run = test(case);
-            match tests.last_mut() {
-                Some(earlier) if is_of_pytest(case) && earlier.is_run_of(&run) => {
-                    earlier.add_rerun(run);
-                }
-                _ => tests.push(run),
+            Status::Flaky => {
+                counts.passed += 1;
+                &mut counts.flaky
             }
+            Status::Skipped => &mut counts.skipped,
+            Status::Passed => &mut counts.passed,
+        };
+        *of_kind += 1;
+        let of_kind = *of_kind;
+        if test.is_unremarkable() {
+            self.tests.push(test);
+            self.keep_slowest();
+        } else if of_kind <= KEPT {
+            self.tests.push(test);
         }
-        Ok(Self { tests })
+    }
+
+    // Once there are twice as many as are kept, so that each test is looked at a constant number of times.
+    fn keep_slowest(&mut self) {
+        // Failed and flaky tests are at most half of them.
+        if self.tests.len() < 4 * KEPT {
+            return;
+        }
+        let others = self.tests.iter().filter(|test| test.is_unremarkable());
+        let mut times: Vec<_> = others.map(|test| test.seconds).collect();
+        let (slower, least, _) = times.select_nth_unstable_by(KEPT, |a, b| b.total_cmp(a));
+        let least = *least;
+        let mut equal = KEPT - slower.iter().filter(|time| **time > least).count();
+        self.tests.retain(|test| {
+            let is_equal = test.seconds.total_cmp(&least).is_eq();
+            let is_kept = !test.is_unremarkable() || test.seconds > least || is_equal && equal > 0;
+            if is_kept && is_equal && test.is_unremarkable() {
+                equal -= 1;
+            }
+            is_kept
+        });
     }
 
     /// The slowest tests that took 0.1 s or more, the slowest first, at most `count`.
@@ -156,29 +169,17 @@ impl Junit {
 
     /// The full names of the failed tests that did not fail in `base`, because they passed or did not exist.
     pub(crate) fn new_failures(&self, base: &Self) -> Vec<String> {
-        let known: HashSet<_> = base.failed().map(|(test, ..)| test.full_name()).collect();
-        let names = self.failed().map(|(test, ..)| test.full_name());
-        names.filter(|name| !known.contains(name)).collect()
+        let known: HashSet<_> = base.failed_names.iter().collect();
+        let names = self.failed_names.iter();
+        names
+            .filter(|name| !known.contains(name))
+            .cloned()
+            .collect()
     }
 
     /// The number of tests by status.
     pub(crate) fn counts(&self) -> Counts {
-        let mut counts = Counts {
-            total: self.tests.len(),
-            ..Counts::default()
-        };
-        for test in &self.tests {
-            match test.status {
-                Status::Passed => counts.passed += 1,
-                Status::Flaky => {
-                    counts.passed += 1;
-                    counts.flaky += 1;
-                }
-                Status::Skipped => counts.skipped += 1,
-                Status::Failed { .. } => counts.failed += 1,
-            }
-        }
-        counts
+        self.counts
     }
 
     /// The tests that failed, with message and text.
@@ -188,96 +189,6 @@ impl Junit {
             _ => None,
         })
     }
-}
-
-fn count(suite: Node, attribute: &str) -> u64 {
-    suite
-        .attribute(attribute)
-        .and_then(|count| count.trim().parse().ok())
-        .unwrap_or(0)
-}
-
-fn is_problem(node: Node) -> bool {
-    matches!(node.tag_name().name(), "failure" | "error")
-}
-
-// Runs before the last one, in the format of Maven Surefire: `flaky…` when a rerun passed; `rerun…`, next to a
-// `failure`, when none did.
-fn is_flaky(node: Node) -> bool {
-    matches!(node.tag_name().name(), "flakyFailure" | "flakyError")
-}
-
-fn is_rerun(node: Node) -> bool {
-    matches!(node.tag_name().name(), "rerunFailure" | "rerunError")
-}
-
-fn test(case: Node) -> Test {
-    let text = |name| {
-        case.attribute(name)
-            .map(str::trim)
-            .filter(|value| !value.is_empty())
-    };
-    let child = |matches: fn(Node) -> bool| case.children().find(|node| matches(*node));
-    let status = if let Some(problem) = child(is_problem).or_else(|| child(is_rerun)) {
-        failure(problem)
-    } else if child(|node| node.has_tag_name("skipped")).is_some() {
-        Status::Skipped
-    } else if child(is_flaky).is_some() {
-        Status::Flaky
-    } else {
-        Status::Passed
-    };
-    let line: Option<u32> = text("line").and_then(|line| line.parse().ok());
-    Test {
-        class: text("classname").unwrap_or_default().to_owned(),
-        name: text("name").unwrap_or("(unnamed)").to_owned(),
-        file: text("file").map(ToOwned::to_owned),
-        line: line.and_then(|line| {
-            if counts_from_zero(case) {
-                line.checked_add(1)
-            } else {
-                Some(line)
-            }
-        }),
-        seconds: text("time")
-            .and_then(|time| time.parse().ok())
-            .filter(|s: &f64| s.is_finite())
-            .unwrap_or(0.0),
-        status,
-    }
-}
-
-// pytest counts lines from 0 (`_pytest/junitxml.py` writes `location[1]`); the others from 1.
-fn counts_from_zero(case: Node) -> bool {
-    is_of_pytest(case) || case.attribute("line") == Some("0")
-}
-
-// With pytest-rerunfailures, a report of pytest has one `testcase` for each run of a test, one after the other, and
-// only the last one counts.
-fn is_of_pytest(case: Node) -> bool {
-    let suite = case.ancestors().find(|node| node.has_tag_name("testsuite"));
-    suite
-        .and_then(|suite| suite.attribute("name"))
-        .is_some_and(|name| name.starts_with("pytest"))
-}
-
-fn failure(problem: Node) -> Status {
-    // There is more than one text node where CDATA was split.
-    let text: String = problem.children().filter_map(|node| node.text()).collect();
-    let text = text.trim_matches('\n').trim_end().to_owned();
-    let first = |text: &str| {
-        text.lines()
-            .map(str::trim)
-            .find(|line| !line.is_empty())
-            .map(str::to_owned)
-    };
-    let message = problem
-        .attribute("message")
-        .and_then(first)
-        .or_else(|| first(&text))
-        .or_else(|| problem.attribute("type").map(str::to_owned))
-        .unwrap_or_else(|| "no message".to_owned());
-    Status::Failed { message, text }
 }
 
 #[cfg(test)]

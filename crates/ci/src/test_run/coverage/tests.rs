@@ -103,3 +103,30 @@ fn very_large_counts_do_not_panic() {
     assert_eq!(percent(most, most), "100.00");
     assert_eq!(ranges(&[last, 1]), format!("{last}, 1"));
 }
+
+#[test]
+fn structure_that_is_made_to_keep_a_parser_busy() {
+    let (_directory, source_map) = source_map();
+    let parse = |report: &str| Coverage::parse(report.as_bytes(), &source_map);
+    let count = 200_000;
+    let line = "<line number='1' hits='1'/>";
+    for tag in ["class filename='a'", "package"] {
+        let nested = format!("<coverage>{}", format!("<{tag}>{line}").repeat(count));
+        let too_deep = "its elements are nested deeper than 100 levels";
+        assert_eq!(parse(&nested).unwrap_err(), too_deep);
+    }
+    // Every file in every directory would be 40 billion lookups.
+    let sources: Vec<_> = (0..count)
+        .map(|i| format!("<source>/s{i}</source>"))
+        .collect();
+    let sources = sources.concat();
+    let classes: Vec<_> = (0..count)
+        .map(|i| format!("<class filename='{i}.py'>{line}</class>"))
+        .collect();
+    let classes = classes.concat();
+    let report = format!("<coverage>{sources}{classes}</coverage>");
+    assert_eq!(parse(&report).unwrap().counts(), (200_000, 200_000));
+    let path = "a/".repeat(2000);
+    let report = format!("<coverage><class filename='{path}'>{line}</class></coverage>");
+    assert_eq!(parse(&report).unwrap().files[0].path, path);
+}

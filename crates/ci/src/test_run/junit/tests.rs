@@ -116,6 +116,14 @@ fn an_invalid_report_is_rejected() {
             "<!DOCTYPE x [<!ENTITY a 'b'>]><testsuite/>",
             "not valid XML",
         ),
+        ("<testsuite/><testsuite/>", "not valid XML"),
+        ("<testsuite></testsuites>", "not valid XML"),
+        ("<testsuite/>text", "not valid XML"),
+        ("<testsuite name=x/>", "not valid XML"),
+        (
+            "<testsuite><testcase name='&a;'/></testsuite>",
+            "not valid XML",
+        ),
         (
             "<testsuite name='s' errors='1' failures='1'><testcase name='t'/></testsuite>",
             "suite `s` counts 2 failures but names none",
@@ -171,4 +179,95 @@ fn a_failure_of_the_baseline_is_not_new() {
     ]);
     assert_eq!(head.new_failures(&base), ["broken", "added"]);
     assert!(base.new_failures(&base).is_empty());
+}
+
+#[test]
+fn structure_that_is_made_to_keep_a_parser_busy() {
+    // With a second pass for each suite, element or attribute, each of these takes minutes.
+    let count = 50_000;
+    let nested = |tag: &str| format!("<testsuite>{}", format!("<{tag}>").repeat(count));
+    let too_deep = "its elements are nested deeper than 100 levels";
+    for tag in ["testsuite failures='1'", "testcase", "a", "failure"] {
+        assert_eq!(Junit::parse(&nested(tag)).unwrap_err(), too_deep);
+    }
+    let suites = "<testsuite failures='1'>".repeat(50) + &"</testsuite>".repeat(50);
+    let wide = format!("<testsuites>{}</testsuites>", suites.repeat(count / 100));
+    let problem = "suite `` counts 1 failures but names none";
+    assert_eq!(Junit::parse(&wide).unwrap_err(), problem);
+
+    let attributes: Vec<_> = (0..count).map(|i| format!(" a{i}=''")).collect();
+    let attributes = attributes.concat();
+    let namespaces: Vec<_> = (0..count).map(|i| format!(" xmlns:a{i}=''")).collect();
+    let namespaces = namespaces.concat();
+    for attributes in [attributes, namespaces] {
+        let text = format!(
+            "<testsuite{attributes}><testcase{attributes}><failure{attributes}/></testcase></testsuite>"
+        );
+        assert_eq!(Junit::parse(&text).unwrap().counts().failed, 1);
+    }
+    let references = format!(
+        "<testsuite><testcase><failure>{}</failure></testcase></testsuite>",
+        "&amp;".repeat(4 * count)
+    );
+    let junit = Junit::parse(&references).unwrap();
+    let (_, message, text) = junit.failed().next().unwrap();
+    assert!(message.len() < 5000 && text.len() < 70_000 && text.contains("bytes are left out"));
+}
+
+#[test]
+fn of_many_tests_those_that_matter_are_kept_and_all_are_counted() {
+    let case = |i: usize, inside: &str| {
+        format!(
+            "<testcase name='{i}' time='{}'>{inside}</testcase>",
+            i % 50_000
+        )
+    };
+    let of = |inside: &'static str| (0..50_000).map(move |i| case(i, inside));
+    let cases = of("")
+        .chain(of("<failure/>"))
+        .chain(of("<flakyError/>"))
+        .chain(of("<skipped/>"));
+    let text = format!(
+        "<testsuite>{}</testsuite>",
+        cases.collect::<Vec<_>>().concat()
+    );
+    let junit = Junit::parse(&text).unwrap();
+    let counts = Counts {
+        total: 200_000,
+        passed: 100_000,
+        flaky: 50_000,
+        failed: 50_000,
+        skipped: 50_000,
+    };
+    assert_eq!(junit.counts(), counts);
+    assert!(junit.tests.len() < 5 * KEPT, "{}", junit.tests.len());
+    assert_eq!(
+        (junit.failed().count(), junit.flaky().count()),
+        (KEPT, KEPT)
+    );
+    assert_eq!(junit.slowest(1)[0].name, "49999");
+    let base = format!(
+        "<testsuite>{}</testsuite>",
+        of("<failure/>").skip(7).collect::<Vec<_>>().concat()
+    );
+    let base = Junit::parse(&base).unwrap();
+    assert_eq!(junit.new_failures(&base).len(), 7);
+}
+
+#[test]
+fn what_is_kept_of_a_test_is_bounded() {
+    let long = "x".repeat(100_000);
+    let report = format!(
+        "<testsuite><testcase classname='{long}' name='{long}' file='{long}'><failure message='{long}'>start{long}end</failure></testcase></testsuite>"
+    );
+    let junit = Junit::parse(&report).unwrap();
+    let (test, message, traceback) = junit.failed().next().unwrap();
+    assert!(test.full_name().len() < 9000 && message.len() < 5000);
+    assert!(traceback.starts_with("start") && traceback.ends_with("end"));
+    assert!(traceback.len() < 70_000);
+    // Two tests that differ only beyond what is kept are two.
+    let report = format!(
+        "<testsuite name='pytest'><testcase name='{long}1'/><testcase name='{long}2'/></testsuite>"
+    );
+    assert_eq!(Junit::parse(&report).unwrap().counts().total, 2);
 }
