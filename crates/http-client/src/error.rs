@@ -28,6 +28,14 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The body is JSON of too many values: each takes far more memory than its text.
+    #[error("the response of `{host}` is over the limit of {limit} JSON values")]
+    TooManyValues {
+        /// The host that responded.
+        host: String,
+        /// The limit.
+        limit: usize,
+    },
     /// The body is not the expected JSON. The cause names the place only: the text there may be a credential.
     #[error("failed to read the response of `{host}`: {}", json_problem(error))]
     Json {

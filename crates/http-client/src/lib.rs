@@ -10,7 +10,7 @@
 //!   body, the others for reads.
 //!
 //! How much is read: every reader of a body has a limit, which counts what comes out of a compressed body. The error
-//! names the limit and the host. Of the body of an error response, 64 KiB are read ([`ERROR_LIMIT`]).
+//! names the limit and the host. JSON has a limit for the number of its values as well. Of the body of an error response, 64 KiB are read ([`ERROR_LIMIT`]).
 //!
 //! The lint `disallowed-methods` (`clippy.toml`) rejects other clients and readers.
 #![expect(

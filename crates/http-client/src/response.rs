@@ -13,6 +13,9 @@ use crate::error::host;
 /// The most bytes that are read of the body of an error response.
 pub const ERROR_LIMIT: u64 = 64 * 1024;
 
+/// Bytes of the limit for each value of JSON: a short one, such as `0`, takes 32 bytes of memory.
+const BYTES_PER_VALUE: u64 = 32;
+
 /// A response whose body is still to be read.
 #[derive(Debug)]
 pub struct Response {
@@ -91,13 +94,17 @@ impl Response {
         Ok(String::from_utf8_lossy(&self.bytes(limit).await?).into_owned())
     }
 
-    /// The body as JSON, `limit` bytes at most.
+    /// The body as JSON, `limit` bytes and a value for each 32 of them at most.
     ///
     /// # Errors
     /// When it is larger, breaks off, or is not such JSON.
     pub async fn json<T: DeserializeOwned>(self, limit: u64) -> Result<T, Error> {
         let host = self.host();
         let bytes = self.bytes(limit).await?;
+        let limit = usize::try_from(limit / BYTES_PER_VALUE).unwrap_or(usize::MAX);
+        if values(&bytes) > limit {
+            return Err(Error::TooManyValues { host, limit });
+        }
         serde_json::from_slice(&bytes).map_err(|error| Error::Json { host, error })
     }
 
@@ -166,6 +173,38 @@ impl Chunks {
         Error::TooLarge {
             host: host(self.inner.url()),
             limit: self.limit,
+        }
+    }
+}
+
+// How many values the JSON text has, at most.
+fn values(json: &[u8]) -> usize {
+    let (mut count, mut quoted, mut escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' | b'[' | b'{' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn values_are_counted_outside_of_strings() {
+        let table = [
+            ("0", 1),
+            ("[0,0]", 3),
+            (r#"{"a": [1, 2], "b": "x"}"#, 5),
+            (r#"{"a,[{": "\",[{"}"#, 2),
+            (r#"["\\", 0]"#, 3),
+        ];
+        for (json, count) in table {
+            assert_eq!(super::values(json.as_bytes()), count, "{json}");
         }
     }
 }

@@ -168,6 +168,19 @@ async fn an_error_is_read_up_to_64_kib() {
 }
 
 #[tokio::test]
+async fn json_of_many_short_values_is_not_parsed() {
+    let respond = |_: &Seen| Response::new(Body::from(format!("[{}0]", "0,".repeat(300_000))));
+    let host = Recorder::start(respond).await.unwrap();
+    let url = format!("http://{}/", host.host());
+    let response = Client::direct().unwrap().get(url).send().await.unwrap();
+    let error = response.json::<Vec<u8>>(MIB).await.unwrap_err().to_string();
+    assert!(
+        error.ends_with("is over the limit of 32768 JSON values"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn what_comes_out_of_a_compressed_body_counts() {
     let respond = |_: &Seen| {
         let body = zeros(64 * 1024 * 1024).unwrap();

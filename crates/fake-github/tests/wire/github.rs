@@ -1,6 +1,6 @@
 //! Comments, issues, pull requests, deployments, snapshots.
 
-use fake_github::{Access, GitHub, Options};
+use fake_github::{Access, Account, GitHub, Options};
 use reqwest::Method;
 use serde_json::json;
 
@@ -182,4 +182,28 @@ async fn a_token_does_what_its_permissions_say() {
     let anonymous = super::client().get(format!("{}/repos/octo-org/app", server.url()));
     assert_eq!(anonymous.send().await.unwrap().status(), 401);
     assert_eq!(get(&server, "").await["full_name"], "octo-org/app");
+}
+
+#[tokio::test]
+async fn an_app_is_known_to_graphql_alone() {
+    let table = [
+        (Account::default(), 403),
+        (Account::bot("patcher[bot]", 10), 403),
+        (Account::user("deployer", 11), 200),
+    ];
+    for (account, status) in table {
+        let options = Options::new(TOKEN).account(account.clone());
+        let address = ([127, 0, 0, 1], 0).into();
+        let server = GitHub::with(address, options).await.unwrap();
+        let url = |path: &str| format!("{}{path}", server.url());
+        let user = super::client().get(url("/user")).bearer_auth(TOKEN);
+        assert_eq!(user.send().await.unwrap().status(), status);
+        let graphql = super::client().post(url("/graphql"));
+        let anonymous = graphql.try_clone().unwrap().send().await.unwrap();
+        assert_eq!(anonymous.status(), 401);
+        let response = graphql.bearer_auth(TOKEN).send().await.unwrap();
+        let viewer: serde_json::Value = response.json().await.unwrap();
+        let expected = json!({"login": account.login, "databaseId": account.id});
+        assert_eq!(viewer["data"]["viewer"], expected);
+    }
 }

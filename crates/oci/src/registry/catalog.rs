@@ -12,8 +12,8 @@ use super::{Registry, link};
 const MAX_PAGES: usize = 1000;
 /// The most bytes of one page: a registry may send all names at once.
 const PAGE_LIMIT: u64 = 8 * 1024 * 1024;
-/// The most bytes of all pages, about a million tags.
-const LIST_LIMIT: usize = 32 * 1024 * 1024;
+/// The most names of all pages.
+const MAX_NAMES: usize = 1_000_000;
 
 #[derive(Deserialize)]
 struct Page {
@@ -23,12 +23,19 @@ struct Page {
     tags: Option<Vec<String>>,
 }
 
+impl Page {
+    fn len(&self) -> usize {
+        let all = [&self.repositories, &self.tags].into_iter().flatten();
+        all.map(Vec::len).sum()
+    }
+}
+
 impl Registry {
     /// The repositories that the credentials may list.
     ///
     /// # Errors
     /// [`Refused`](super::Refused): not every registry lists them (GHCR and Docker Hub do not). When there are over
-    /// 1000 pages, or 32 MiB of them.
+    /// 1000 pages or a million names.
     pub async fn repositories(&self) -> anyhow::Result<Vec<String>> {
         let what = || format!("failed to list the repositories of `{}`", self.host);
         let first = "_catalog?n=1000".to_owned();
@@ -43,8 +50,8 @@ impl Registry {
     /// The tags of `repository`; empty if the repository does not exist.
     ///
     /// # Errors
-    /// [`Refused`](super::Refused) for a status other than 2xx and 404. When there are over 1000 pages, or 32 MiB of
-    /// them.
+    /// [`Refused`](super::Refused) for a status other than 2xx and 404. When there are over 1000 pages or a
+    /// million names.
     pub async fn tags(&self, repository: &str) -> anyhow::Result<Vec<String>> {
         let what = || format!("failed to list the tags of `{}/{repository}`", self.host);
         let first = format!("{repository}/tags/list?n=1000");
@@ -58,7 +65,7 @@ impl Registry {
 
     async fn pages(&self, first: String, scope: &str) -> anyhow::Result<Vec<Page>> {
         let mut pages = Vec::new();
-        let mut size = 0;
+        let mut names = 0;
         let mut path = first;
         while pages.len() < MAX_PAGES {
             let request = ApiRequest::new(Method::GET, &path, scope);
@@ -68,13 +75,14 @@ impl Registry {
             }
             let response = success(response, &self.host).await?;
             let next = self.next_page(&response)?;
-            let bytes = response.bytes(PAGE_LIMIT).await?;
-            size += bytes.len();
-            if size > LIST_LIMIT {
-                bail!("the list of `{}` is over the limit of 32 MiB", self.host);
-            }
-            let page = serde_json::from_slice(&bytes);
-            pages.push(page.with_context(|| format!("`{}` sent an invalid list", self.host))?);
+            let page: Page = response.json(PAGE_LIMIT).await?;
+            names += page.len();
+            ensure!(
+                names <= MAX_NAMES,
+                "the list of `{}` is over the limit of {MAX_NAMES} names",
+                self.host
+            );
+            pages.push(page);
             let Some(next) = next else {
                 return Ok(pages);
             };
