@@ -30,8 +30,10 @@ pub fn from_rescan(second: Report, first: Report, locator: &Locator<'_>) -> Vec<
 /// Vulnerabilities that a report suppressed, and why.
 #[derive(Default)]
 pub(super) struct Suppressions {
-    // By package and id, each with the package's file.
-    by_id: HashMap<(String, String), Vec<(String, Suppression)>>,
+    // By package and id, the first.
+    by_id: HashMap<(String, String), Suppression>,
+    // By package, id and the package's file, the first.
+    by_file: HashMap<(String, String, String), Suppression>,
     // Package and id of those that it did not suppress.
     open: HashSet<(String, String)>,
 }
@@ -47,8 +49,10 @@ impl Suppressions {
                 ..
             }) = parse(finding)
             {
-                let reasons = self.by_id.entry((package, id)).or_default();
-                reasons.push((package_path, reason));
+                let first = self.by_id.entry((package.clone(), id.clone()));
+                first.or_insert_with(|| reason.clone());
+                let in_file = self.by_file.entry((package, id, package_path));
+                in_file.or_insert(reason);
             }
         }
     }
@@ -59,13 +63,12 @@ impl Suppressions {
             return None;
         }
         let key = (v.package.clone(), v.id.clone());
-        let reasons = self.by_id.get(&key)?;
-        let in_same_file = reasons.iter().find(|(file, _)| *file == v.package_path);
+        let first = self.by_id.get(&key)?;
+        let file = (v.package.clone(), v.id.clone(), v.package_path.clone());
+        let in_same_file = self.by_file.get(&file);
         // The file of a package may have its version in the name, and an update then has another one.
-        let in_any_file = || reasons.first().filter(|_| !self.open.contains(&key));
-        in_same_file
-            .or_else(in_any_file)
-            .map(|(_, reason)| reason.clone())
+        let in_any_file = || Some(first).filter(|_| !self.open.contains(&key));
+        in_same_file.or_else(in_any_file).cloned()
     }
 }
 
