@@ -57,6 +57,35 @@ fn a_trivy_that_hangs_is_stopped() {
 }
 
 #[test]
+fn a_stopped_step_does_not_wait_for_trivy() {
+    // The step is stopped by its own child, and ends before the runner would kill it.
+    let script = trivy_that("*) kill -TERM $PPID; exec sleep 600 ;;");
+    let started = std::time::Instant::now();
+    let ran = step().tool("trivy", &script).run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert!(ran.error().contains("stopped by SIGTERM"), "{}", ran.log);
+    assert!(started.elapsed().as_secs() < 6, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_trivy_that_prints_without_an_end_is_stopped() {
+    let ran = step().tool("trivy", &trivy_that("*) exec yes ;;")).run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    let message = "it printed more than 256 MiB to its standard output and was stopped";
+    assert!(ran.error().contains(message), "{}", ran.error());
+}
+
+#[test]
 fn the_output_of_trivy_is_not_a_workflow_command() {
     let scan = "*) echo '::set-output name=x::y' >&2; echo '::error::from outside' >&2; echo '{\"SchemaVersion\":2}' ;;";
     let ran = step().tool("trivy", &trivy_that(scan)).run();

@@ -344,3 +344,38 @@ fn the_application_rebuilt_keeps_its_findings_on_their_lines() {
     let places = sarif(&first).to_string();
     assert!(places.contains(r#""uri":"app/Dockerfile""#), "{places}");
 }
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn settings_of_the_checkout_do_not_turn_the_scan_off() {
+    let step = real()
+        .file("config.txt", "key = \"AKIAIOSFODNN7EXAMPL3\"\n")
+        .file("trivy-secret.yaml", "disable-rules: [aws-access-key-id]\n")
+        .file("trivy.yaml", "scan:\n  skip-files: [config.txt]\n")
+        .file(
+            "deploy/Dockerfile",
+            "FROM debian:13\n#trivy:ignore:DS-0002\nUSER root\n",
+        )
+        .input("targets", "secret .\nconfig deploy");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let file = sarif(&step);
+    let rules = |run: usize| {
+        let results = file["runs"][run]["results"].as_array().unwrap().iter();
+        results.map(|r| r["ruleId"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(0), ["\"aws-access-key-id\""]);
+    // What a comment suppresses, Trivy does not report; that there is one is.
+    assert!(
+        !rules(1).contains(&"\"DS-0002\"".to_owned()),
+        "{:?}",
+        rules(1)
+    );
+    for note in [
+        "::warning::`trivy.yaml` is not used",
+        "::warning::`trivy-secret.yaml` is not used",
+        "::warning::a comment in deploy/Dockerfile:2 suppresses checks there",
+    ] {
+        assert!(ran.log.contains(note), "{note}: {}", ran.log);
+    }
+}
