@@ -30,6 +30,7 @@ use steps::{apply, connect, dry_run, health, images, roll_back};
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::read(ctx).await?;
     let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
+    let overdue = docker.remove_overdue();
     images::require(&docker, &request).await?;
 
     // Everything that may reject the deployment is queried before anything is pushed.
@@ -41,6 +42,9 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     };
     let registry = Registry::sign_in(ctx, azure.as_ref(), &request.target.registry);
     let (cluster, registry) = tokio::try_join!(cluster, registry)?;
+    if let Some(removed) = overdue.finish().await {
+        ctx.log().info(removed);
+    }
 
     let github = GithubDeployment::start(ctx, &request).await;
     let deployed = deploy(ctx, &request, &docker, &registry, &cluster).await;
