@@ -23,6 +23,8 @@ const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(10);
 const MEMORY: i64 = 256 * 1024 * 1024;
 const PIDS: i64 = 128;
 const TAIL: usize = 100;
+/// Bytes of a line in a message.
+const LINE: usize = 1000;
 
 /// Start `image` hardened, wait until it is healthy, stop it, and add the results to `outcome`.
 ///
@@ -149,7 +151,7 @@ async fn check(container: &Container, command: &[&str]) -> anyhow::Result<Option
         format!(
             "the application responds, but the image's HEALTHCHECK exited with code {}{}",
             done.code,
-            last.map(|line| format!(": {}", line.trim()))
+            last.map(|line| format!(": {}", text::cut(line.trim(), LINE)))
                 .unwrap_or_default()
         )
     }))

@@ -317,3 +317,47 @@ fn nothing_remains_after_a_cancellation() {
         "{outputs}"
     );
 }
+
+#[test]
+#[ignore = "real: needs Docker"]
+fn what_a_killed_run_has_left_is_removed_when_it_is_overdue() {
+    let start = |label: &str| {
+        let label = format!("--label={label}");
+        docker(&[
+            "run",
+            "--detach",
+            &label,
+            "debian:trixie-slim",
+            "sleep",
+            "600",
+        ])
+    };
+    let overdue = start("dev.seaworthy.expires=1700000000");
+    let later = start("dev.seaworthy.expires=4000000000");
+    let other = start("other=1700000000");
+    let run = "0123456789abcdef0123456789abcdef";
+    let names = [1_700_000_000_u64, 4_000_000_000]
+        .map(|time| format!("seaworthy-ci-real-overdue:{run}-{time}"));
+    for name in &names {
+        docker(&["tag", "debian:trixie-slim", name]);
+    }
+    let app = App::new("overdue").input("test-target", "none");
+    let ran = app.input("health-path", "none").step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let notice = "removed 1 container and 1 temporary name of images that earlier runs had left";
+    assert!(ran.log.contains(notice), "{}", ran.log);
+    let exists = |kind: &str, name: &str| {
+        let inspect = Command::new("docker")
+            .args([kind, "inspect", name])
+            .output();
+        inspect.unwrap().status.success()
+    };
+    let left = [&overdue, &later, &other].map(|id| exists("container", id));
+    assert_eq!(left, [false, true, true]);
+    assert_eq!(
+        names.each_ref().map(|name| exists("image", name)),
+        [false, true]
+    );
+    docker(&["rm", "--force", &later, &other]);
+    docker(&["rmi", &names[1]]);
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use actions_toolkit::text;
 use docker::ContainerSpec;
 use oci::ImageRef;
 
@@ -12,6 +13,8 @@ use crate::targets::{ImagePatch, Source};
 
 /// Lines of pip's output that are read.
 const LINES: usize = 100;
+/// Bytes of each.
+const LINE: usize = 1000;
 /// Of one check.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -106,5 +109,6 @@ async fn check(
     let conflicts = output
         .into_iter()
         .filter(|line| !line.is_empty() && !line.starts_with("WARNING:"));
+    let conflicts = conflicts.map(|line| text::cut(&line, LINE).to_owned());
     Ok(conflicts.collect())
 }

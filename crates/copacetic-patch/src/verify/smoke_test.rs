@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use actions_toolkit::{PolicyFailure, Scope, Timeout, Value};
+use actions_toolkit::{PolicyFailure, Scope, Timeout, Value, text};
 use docker::{Container, ContainerSpec, Docker, ImageInfo};
 use oci::ImageRef;
 
@@ -13,6 +13,8 @@ use crate::targets::ImagePatch;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Lines of a failed container's log that its message has.
 const LOG_LINES: usize = 5;
+/// Bytes of a line in a message.
+const LINE: usize = 1000;
 
 /// How a container is tested.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +104,9 @@ impl SmokeTest {
         } else {
             return Ok(());
         };
-        let output = container.log_tail(LOG_LINES).await.join("; ");
+        let output = container.log_tail(LOG_LINES).await;
+        let output: Vec<_> = output.iter().map(|line| text::cut(line, LINE)).collect();
+        let output = output.join("; ");
         container.remove().await;
         match problem {
             None => Ok(()),

@@ -233,7 +233,7 @@ fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/process/bench")
 }
 
-fn docker(args: &[&str]) -> String {
+pub(crate) fn docker(args: &[&str]) -> String {
     let done = Command::new("docker").args(args).output().unwrap();
     String::from_utf8(done.stdout).unwrap()
 }

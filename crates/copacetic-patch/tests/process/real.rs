@@ -281,6 +281,31 @@ fn faults_leave_the_tag_alone_and_nothing_behind() {
 
 #[test]
 #[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
+fn buildkit_ends_with_a_run_that_is_killed() {
+    let bench = Bench::new("killed", "vulnlib", "").tool("copa", "kill -KILL $PPID; exit 1");
+    let ran = bench.step.run();
+    assert_eq!(ran.code, -1, "{}", ran.log);
+    let buildkit = format!("ancestor={}:buildkit", bench.image.repository());
+    let containers = |filter: &str| {
+        let list = [
+            "ps", "--all", "--quiet", "--filter", &buildkit, "--filter", filter,
+        ];
+        crate::bench::docker(&list)
+    };
+    let started = std::time::Instant::now();
+    while !containers("status=running").trim().is_empty() {
+        assert!(started.elapsed().as_secs() < 20, "BuildKit still runs");
+        std::thread::yield_now();
+    }
+    // It has the time after which a later run removes it; here, the test does.
+    let left = containers("label=dev.seaworthy.expires");
+    let left: Vec<_> = left.split_whitespace().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    crate::bench::docker(&["rm", "--force", "--volumes", left[0]]);
+}
+
+#[test]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
 fn a_report_without_a_list_of_packages_is_not_enough() {
     let bench = Bench::new("unlisted", "unfixed", "");
     let mut report = bench.report();
