@@ -1,7 +1,7 @@
 //! The repositories and tags of a registry.
 
 use anyhow::{Context as _, bail, ensure};
-use http_client::{Method, Response, StatusCode};
+use http_client::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::request::ApiRequest;
@@ -94,21 +94,51 @@ impl Registry {
         )
     }
 
-    // The path of the next page below `/v2/`: the token for the list goes nowhere else.
     fn next_page(&self, response: &Response) -> anyhow::Result<Option<String>> {
         let Some(target) = link::next(response.headers()) else {
             return Ok(None);
         };
         let url = response.url().join(target);
         let url = url.with_context(|| format!("`{}` sent an invalid next page", self.host))?;
-        let path = url.path().strip_prefix("/v2/");
-        let path = path.filter(|_| self.owns(&url) && url.username().is_empty());
+        let path = path_on(&self.base()?, &url);
         ensure!(
             path.is_some(),
             "the next page of `{}` is on another host, which is not contacted",
             self.host
         );
-        let query = url.query().map(|query| format!("?{query}"));
-        Ok(path.map(|path| format!("{path}{}", query.unwrap_or_default())))
+        Ok(path)
+    }
+}
+
+// The path and query of `url` below the API's root `base`. The list is read there, whatever the scheme of `url`: behind
+// a proxy for TLS, a registry may believe that it has none.
+fn path_on(base: &Url, url: &Url) -> Option<String> {
+    let path = url.path().strip_prefix(base.path())?;
+    let query = url.query().map(|query| format!("?{query}"));
+    let is_there = base.host() == url.host() && base.port() == url.port();
+    is_there.then(|| format!("{path}{}", query.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_next_page_is_below_the_root() {
+        let table = [
+            (
+                "https://r.example/v2/a/tags/list?n=2",
+                Some("a/tags/list?n=2"),
+            ),
+            ("http://r.example/v2/a", Some("a")),
+            ("https://r.example:8443/v2/a", None),
+            ("https://r.example.evil.example/v2/a", None),
+            ("https://r.example@evil.example/v2/a", None),
+            ("https://r.example/v3/a", None),
+            ("https://r.example/v2/../a", None),
+        ];
+        let base = "https://r.example/v2/".parse().unwrap();
+        for (url, path) in table {
+            let next = super::path_on(&base, &url.parse().unwrap());
+            assert_eq!(next.as_deref(), path, "{url}");
+        }
     }
 }
