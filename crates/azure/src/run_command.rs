@@ -82,7 +82,7 @@ impl ResourceManager {
             .transpose()?;
         loop {
             let accepted = response.status() == StatusCode::ACCEPTED;
-            let body = response.bytes(LIMIT).await.context(READING)?;
+            let body = response.json_bytes(LIMIT).await.context(READING)?;
             // An accepted request has no body, or one with its progress.
             let properties = if body.is_empty() && accepted {
                 Properties::default()

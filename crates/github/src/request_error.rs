@@ -106,11 +106,12 @@ impl RequestError {
 
     /// Whether it may pass by itself.
     pub(crate) fn is_transient(&self) -> bool {
-        use http_client::Error::{Redirect, TooLarge};
+        use http_client::Error::{Redirect, TooLarge, TooManyValues};
         let lasting = [400, 401, 403, 404, 410, 413, 422, 451];
         match self {
             Self::Status { status, .. } => !lasting.contains(status),
-            Self::Unreachable(Redirect { .. } | TooLarge { .. }) | Self::Body(_) => false,
+            Self::Unreachable(Redirect { .. } | TooLarge { .. } | TooManyValues { .. })
+            | Self::Body(_) => false,
             Self::Unreachable(_) | Self::TimedOut => true,
         }
     }

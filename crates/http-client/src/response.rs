@@ -100,12 +100,22 @@ impl Response {
     /// When it is larger, breaks off, or is not such JSON.
     pub async fn json<T: DeserializeOwned>(self, limit: u64) -> Result<T, Error> {
         let host = self.host();
+        let bytes = self.json_bytes(limit).await?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::Json { host, error })
+    }
+
+    /// The text of JSON that another crate parses, within the limits of [`Response::json`].
+    ///
+    /// # Errors
+    /// When it is larger, or breaks off.
+    pub async fn json_bytes(self, limit: u64) -> Result<Vec<u8>, Error> {
+        let host = self.host();
         let bytes = self.bytes(limit).await?;
         let limit = usize::try_from(limit / BYTES_PER_VALUE).unwrap_or(usize::MAX);
         if values(&bytes) > limit {
             return Err(Error::TooManyValues { host, limit });
         }
-        serde_json::from_slice(&bytes).map_err(|error| Error::Json { host, error })
+        Ok(bytes)
     }
 
     /// The start of the body of an error response, [`ERROR_LIMIT`] at most; what is not UTF-8 is replaced. A body that
