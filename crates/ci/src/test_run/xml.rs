@@ -53,7 +53,7 @@ impl Element<'_> {
 /// # Errors
 /// When it is not XML, is nested deeper than [`DEPTH`], or `reader` rejects it.
 pub(super) fn read(text: &str, has_doctype: bool, reader: &mut impl Reader) -> Result<(), String> {
-    let mut xml = quick_xml::Reader::from_str(text);
+    let mut xml = quick_xml::Reader::from_str(text.trim_start_matches('\u{feff}'));
     xml.config_mut().expand_empty_elements = true;
     let (mut depth, mut has_root) = (0_usize, false);
     loop {

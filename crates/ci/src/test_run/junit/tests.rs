@@ -134,6 +134,8 @@ fn an_invalid_report_is_rejected() {
         assert!(message.starts_with(problem), "{text}: {message}");
     }
     assert_eq!(Junit::parse("<testsuites/>").unwrap().counts().total, 0);
+    let all = "\u{feff}<?xml version='1.0'?>\n<!-- c --><?p i?>\n<x:testsuite xmlns:x='u'><x:testcase name='&lt;a&#33;'/></x:testsuite>\n";
+    assert_eq!(Junit::parse(all).unwrap().tests[0].name, "<a!");
 }
 
 #[test]
