@@ -28,7 +28,11 @@ use steps::{apply, connect, dry_run, health, images, roll_back};
 /// `BadInput` before anything is started; `PolicyFailure` when the new version is unhealthy, after the rollback; anything
 /// else when Azure, the registry or the cluster fails.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
-    let request = Request::read(ctx).await?;
+    let request = tokio::select! {
+        request = Request::read(ctx) => request?,
+        // kustomize is stopped with it.
+        cancelled = ctx.cancelled() => return Err(cancelled.into()),
+    };
     let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
     let overdue = docker.remove_overdue();
     images::require(&docker, &request).await?;
