@@ -49,25 +49,60 @@ pub fn pipeline(source: &Path) -> Output {
         .expect("xtask starts")
 }
 
+/// Run the workflow `path` on the tree `source`, for `event`.
+///
+/// # Panics
+/// When it can't be started.
+pub fn workflow(source: &Path, path: &str, event: &str) -> Output {
+    let mut xtask = Command::new(program("xtask"));
+    xtask
+        .args(["workflow", path, "--event", event, "--source"])
+        .arg(source)
+        .output()
+        .expect("xtask starts")
+}
+
+/// The directory in which the local stack keeps its logs.
+///
+/// # Panics
+/// When the tests were not started by `cargo xtask test`.
+pub fn state() -> PathBuf {
+    std::env::var_os("SEAWORTHY_STATE")
+        .expect("the state of the stack")
+        .into()
+}
+
+/// Commit everything in `directory`, whose repository [`changed`] made.
+///
+/// # Panics
+/// When git fails.
+pub fn commit(directory: &Path) {
+    git(&["add", "--all"], directory);
+    let identity = ["-c", "user.name=tests", "-c", "user.email=tests@localhost"];
+    let commit = ["commit", "--quiet", "--message=a change"];
+    git(&[&identity[..], &commit].concat(), directory);
+}
+
+fn git(args: &[&str], at: &Path) -> Vec<u8> {
+    let done = Command::new("git")
+        .args(args)
+        .current_dir(at)
+        .output()
+        .expect("git starts");
+    assert!(
+        done.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    done.stdout
+}
+
 /// A copy of the working tree in which `from` is `to` in the file `name`.
 ///
 /// # Panics
 /// When the file does not have it.
 pub fn changed(name: &str, from: &str, to: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let git = |args: &[&str], at: &Path| {
-        let done = Command::new("git")
-            .args(args)
-            .current_dir(at)
-            .output()
-            .expect("git starts");
-        assert!(
-            done.status.success(),
-            "git {args:?}: {}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-        done.stdout
-    };
     let listed = git(
         &[
             "ls-files",

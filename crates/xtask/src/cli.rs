@@ -38,6 +38,9 @@ enum Command {
         /// One of its jobs, with those that it needs, instead of all.
         #[arg(long)]
         job: Option<String>,
+        /// The working tree to use instead of this one.
+        #[arg(long)]
+        source: Option<std::path::PathBuf>,
     },
     /// Run every check and test.
     Test {
@@ -96,10 +99,15 @@ pub fn main() -> ExitCode {
     timings::record_own_compilation();
     let outcome = match Cli::parse().command {
         Command::Pipeline { source } => pipeline::run(&source.unwrap_or_else(crate::paths::root)),
-        Command::Workflow { path, event, job } => {
+        Command::Workflow {
+            path,
+            event,
+            job,
+            source,
+        } => {
             let trigger = Trigger::new(&path, &event);
             let trigger = job.iter().fold(trigger, |trigger, job| trigger.job(job));
-            pipeline::workflow(trigger, &crate::paths::root()).map(drop)
+            pipeline::workflow(trigger, &source.unwrap_or_else(crate::paths::root)).map(drop)
         }
         Command::Test { name, fast, judges } => {
             return test::run(&match name {

@@ -197,7 +197,7 @@ pub fn act(stack: &Stack, checkout: &Path, trigger: Trigger<'_>) -> anyhow::Resu
 // The payload that GitHub sends (docs.github.com/webhooks/webhook-events-and-payloads), as far as it is read.
 fn event(name: &str, checkout: &Path) -> anyhow::Result<serde_json::Value> {
     let repository = json!({"full_name": REPOSITORY, "name": "app", "owner": {"login": "octo-org"}, "default_branch": "main"});
-    if name != "pull_request" {
+    if !matches!(name, "pull_request" | "pull_request_target") {
         return Ok(json!({"ref": "refs/heads/main", "repository": repository}));
     }
     let head = output(command("git", ["rev-parse", "HEAD"]).current_dir(checkout))?;

@@ -1,0 +1,145 @@
+//! A stranger's pull request, against the local services: its files try to make the actions tell what they hold, to
+//! steer the job log, and to reach people through the comment.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use pipeline_tests::{changed, commit, state, workflow};
+use serde_json::Value;
+
+const DOCKERFILE: &str = "app/Dockerfile";
+/// A fake key, which Trivy finds; the parts are apart so that it is not found here.
+const KEY: [&str; 2] = ["AKIA", "3K7VHRDRUEQ5OXPZ"];
+
+/// A test that prints all it can reach, and fails with a message for GitHub to render.
+const TEST: &str = r#"
+import os, pathlib, socket
+
+def test_hostile():
+    for name in ("self", "1"):
+        try:
+            print(pathlib.Path(f"/proc/{name}/environ").read_text())
+        except OSError as error:
+            print(error)
+    print(dict(os.environ))
+    print("::set-env name=PATH::/evil\r::add-mask::a\u2028::error::b")
+    print("\x1b]0;title\x07 ::stop-commands::pwn")
+    reached = os.path.exists("/var/run/docker.sock") or connects()
+    assert not reached, "REACHED"
+    assert False, "@octo-team fixes #1 </details><img src=https://evil.example/p.png> ![x](https://evil.example)"
+
+def connects():
+    try:
+        socket.create_connection(("127.0.0.1", 7070), 1)
+        return True
+    except OSError:
+        return False
+"#;
+
+// A tree with the files of the attack, committed: links stay links.
+fn tree() -> tempfile::TempDir {
+    let attack = "FROM build AS test\nRUN env; cat /proc/self/environ /proc/1/environ; ls -la /run/secrets || true";
+    let tree = changed(DOCKERFILE, "FROM build AS test", attack);
+    let app = tree.path().join("app");
+    let write = |name: &str, text: &str| {
+        let path = app.join(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        std::fs::write(path, text).expect("a hostile file");
+    };
+    write("tests/test_hostile.py", TEST);
+    write(
+        "a\r::add-mask::x\r::error::pwned/key.py",
+        &format!("key = \"{}\"\n", KEY.concat()),
+    );
+    write("trivy-secret.yaml", "disable-rules: [aws-access-key-id]\n");
+    write(
+        "trivy.yaml",
+        "scan:\n  skip-dirs: [\".\"]\nserver:\n  addr: http://127.0.0.1:9\n",
+    );
+    write(
+        "reasons.txt",
+        "# @octo-team fixes #1 https://evil.example\nCVE-2000-0001\n",
+    );
+    write(
+        "manifests/pod.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: hostile}\n",
+    );
+    link("/proc/self/environ", &app.join("link.txt"));
+    link("/proc/self/environ", &app.join("manifests/environ.yaml"));
+    let workflow = include_str!("hostile/workflow.yml");
+    std::fs::write(tree.path().join(".github/workflows/hostile.yml"), workflow)
+        .expect("the workflow");
+    commit(tree.path());
+    tree
+}
+
+fn link(target: &str, path: &Path) {
+    symlink(target, path).expect("a link");
+}
+
+/// The comments on the pull request, through the API of the local GitHub.
+fn comments() -> String {
+    let url = format!(
+        "http://{}/repos/octo-org/app/issues/1/comments?per_page=100",
+        xtask::stack::GITHUB
+    );
+    let bearer = format!("authorization: Bearer {}", xtask::stack::GITHUB_TOKEN);
+    let got = std::process::Command::new("curl")
+        .args([
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--header",
+            &bearer,
+            &url,
+        ])
+        .output()
+        .expect("curl starts");
+    assert!(
+        got.status.success(),
+        "{}",
+        String::from_utf8_lossy(&got.stderr)
+    );
+    let comments: Vec<Value> = serde_json::from_slice(&got.stdout).expect("JSON");
+    let bodies = comments
+        .iter()
+        .map(|comment| comment["body"].as_str().unwrap_or_default());
+    bodies.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+#[ignore = "real: needs the local stack"]
+fn a_hostile_pull_request_learns_nothing() {
+    let tree = tree();
+    for event in ["pull_request", "pull_request_target"] {
+        let ran = workflow(tree.path(), ".github/workflows/hostile.yml", event);
+        let log = std::fs::read_to_string(state().join("processes/act.log")).expect("act's log");
+        assert!(ran.status.success(), "{event}: {log}");
+        let comments = comments();
+        let secrets = [
+            xtask::stack::OIDC_REQUEST_TOKEN,
+            xtask::stack::GITHUB_TOKEN,
+            "client-key-data",
+            "BEGIN RSA PRIVATE KEY",
+        ];
+        for secret in secrets {
+            assert!(
+                !log.contains(secret),
+                "{event}: `{secret}` is in the log: {log}"
+            );
+            assert!(
+                !comments.contains(secret),
+                "{event}: `{secret}` is in a comment: {comments}"
+            );
+        }
+        assert!(!log.contains("REACHED"), "{event}: {log}");
+        // The settings that the tree brings do not hide what is in it.
+        assert!(comments.contains("key.py"), "{event}: {comments}");
+        for live in ["@octo-team", "#1 ", "https://evil.example", "<img", "\r"] {
+            assert!(
+                !comments.contains(live),
+                "{event}: `{live}` is live: {comments}"
+            );
+        }
+    }
+}
