@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actions_toolkit::{Context, PrivateDirectory};
@@ -43,11 +43,20 @@ impl<'a> Session<'a> {
         docker: Docker,
     ) -> anyhow::Result<Self> {
         let directory = ctx.private_directory("patch")?;
+        let login = Credentials {
+            username: "seaworthy".to_owned(),
+            password: uuid::Uuid::new_v4().simple().to_string(),
+        };
+        ctx.log().mask(&login.password);
+        let local = LocalRegistry::protected(directory.path(), &login).await?;
+        login
+            .write_docker_config(directory.path(), [Some(local.host().as_str())])
+            .context("failed to write the credentials of the local registry")?;
         Ok(Self {
             ctx,
             request,
             docker,
-            local: LocalRegistry::open(directory.path()).await?,
+            local,
             id: uuid::Uuid::new_v4().simple().to_string(),
             directory,
             buildkit: OnceCell::new(),
@@ -62,6 +71,11 @@ impl<'a> Session<'a> {
     pub(crate) fn new_directory(&self) -> anyhow::Result<PathBuf> {
         let name = uuid::Uuid::new_v4().simple().to_string();
         self.directory.subdirectory(&name)
+    }
+
+    /// The directory with Docker's `config.json` for the local registry; it has no other login.
+    pub(crate) fn docker_config(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Docker may get the temporary name `image`: remove it when the run ends.
@@ -222,6 +236,9 @@ impl<'a> Session<'a> {
         );
         scan.scanners = vec![Scanner::Vulnerabilities];
         scan.directory = self.request.workspace.root().to_owned();
+        if name.registry() == Some(self.local.host().as_str()) {
+            scan.docker_config = Some(self.docker_config().to_owned());
+        }
         let scanned = scan.run(self.ctx.env(), self.ctx.log()).await?;
         if name == reported {
             return Ok(scanned);

@@ -2,7 +2,7 @@
 //!
 //! BuildKit cannot see the images of Docker whose image store is not containerd's, and an image that
 //! was just built is in no registry. So images are served from here, over the OCI distribution API, on
-//! a loopback port under a path that cannot be guessed: those of Docker from its own `save` stream,
+//! a loopback port, to who has the password of the run: those of Docker from its own `save` stream,
 //! those of a registry by passing its blobs through, so that no child process needs its password. What
 //! is pushed here stays here.
 
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use oci::{Digest, ImageRef, RawManifest, Registry};
+use oci::{Credentials, Digest, ImageRef, RawManifest, Registry};
 
 use crate::ImageInfo;
 
@@ -45,6 +45,8 @@ pub struct StoredImage {
 
 struct Shared {
     directory: tempfile::TempDir,
+    /// The header `Authorization` without which nothing is served.
+    authorization: Option<String>,
     content: Mutex<Content>,
 }
 
@@ -88,11 +90,23 @@ impl Shared {
 }
 
 impl LocalRegistry {
-    /// Start a registry whose files are in a private directory under `temp`.
+    /// Start a registry for every process of this machine, whose files are in a directory under `temp`.
     ///
     /// # Errors
     /// When no port is free or the directory can't be created.
     pub async fn open(temp: &Path) -> anyhow::Result<Self> {
+        Self::start(temp, None).await
+    }
+
+    /// The same, for clients that send `credentials`.
+    ///
+    /// # Errors
+    /// As [`LocalRegistry::open`].
+    pub async fn protected(temp: &Path, credentials: &Credentials) -> anyhow::Result<Self> {
+        Self::start(temp, Some(credentials.authorization())).await
+    }
+
+    async fn start(temp: &Path, authorization: Option<String>) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("seaworthy-images-")
             .tempdir_in(temp)
@@ -103,6 +117,7 @@ impl LocalRegistry {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             directory,
+            authorization,
             content: Mutex::default(),
         });
         let prefix = uuid::Uuid::new_v4().simple().to_string();
@@ -113,6 +128,11 @@ impl LocalRegistry {
             server,
             shared,
         })
+    }
+
+    /// The host of its references: a loopback address with its port.
+    pub fn host(&self) -> String {
+        self.address.to_string()
     }
 
     /// The name of `image` here, whether it exists or not; `space` distinguishes repositories of the same name.

@@ -5,6 +5,7 @@
 //! - [`Registry`]: a client of the OCI distribution API.
 
 mod digest;
+mod docker_config;
 mod manifest;
 mod reference;
 mod registry;

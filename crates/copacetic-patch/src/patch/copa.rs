@@ -8,13 +8,14 @@ mod failure;
 use std::path::Path;
 use std::time::Duration;
 
-use actions_toolkit::{Context, text};
+use actions_toolkit::text;
 use anyhow::Context as _;
 use oci::ImageRef;
 use serde_json::json;
 use tool::Tool;
 
 use super::Plan;
+use crate::session::Session;
 
 pub(crate) use failure::Failure;
 
@@ -73,10 +74,11 @@ impl Run<'_> {
     /// When Copa can't be started or followed; that it failed is the inner result.
     pub(crate) async fn patch(
         &self,
-        ctx: &Context,
+        session: &Session<'_>,
         plan: &Plan,
         directory: &Path,
     ) -> anyhow::Result<Result<(), Failure>> {
+        let ctx = session.ctx;
         let report = directory.join("report.json");
         let content = plan.report(&self.image.to_string()).to_string();
         std::fs::write(&report, content).context("failed to write Copa's report")?;
@@ -86,8 +88,8 @@ impl Run<'_> {
             .args(self.argv(&report, libraries))
             .timeout(self.timeout + Duration::from_secs(30))
             .env("TMPDIR", directory)
-            // It pulls public images only: it must not find the logins of this machine.
-            .env("DOCKER_CONFIG", directory);
+            // It pulls public images, and those of the local registry: it must not find the logins of this machine.
+            .env("DOCKER_CONFIG", session.docker_config());
         if libraries {
             copa = copa.env("COPA_EXPERIMENTAL", "1");
         }

@@ -114,7 +114,7 @@ async fn update(
     let mut plan = plan.clone();
     let mut may_retry = true;
     for _ in 0..=RETRIES {
-        let Err(failure) = copa.patch(session.ctx, &plan, directory).await? else {
+        let Err(failure) = copa.patch(session, &plan, directory).await? else {
             return Ok(skipped);
         };
         if let Some(exit) = session.buildkit_exit().await {

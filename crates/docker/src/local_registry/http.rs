@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
+use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
@@ -44,7 +45,22 @@ pub(super) fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
+// A program that reads the address in an argument of another can't use it.
+fn is_authorized(shared: &Shared, request: &Request<Incoming>) -> bool {
+    let sent = request.headers().get(AUTHORIZATION);
+    let sent = sent.and_then(|value| value.to_str().ok());
+    let wanted = shared.authorization.as_deref();
+    // The password is random and lives for one run: how long the comparison takes tells too little of it.
+    wanted.is_none_or(|wanted| sent == Some(wanted))
+}
+
 async fn respond(prefix: &str, shared: &Shared, request: Request<Incoming>) -> Response<Body> {
+    if !is_authorized(shared, &request) {
+        let mut response = plain(StatusCode::UNAUTHORIZED);
+        let challenge = HeaderValue::from_static("Basic realm=\"images of this run\"");
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        return response;
+    }
     let path = request.uri().path().to_owned();
     let Some(path) = path.strip_prefix("/v2/") else {
         return plain(StatusCode::NOT_FOUND);
@@ -169,6 +185,11 @@ async fn blob(
 
 #[cfg(test)]
 mod tests {
+    use oci::Credentials;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use crate::LocalRegistry;
+
     #[test]
     fn ranges_within_a_blob() {
         for (text, expected) in [
@@ -180,5 +201,51 @@ mod tests {
         ] {
             assert_eq!(super::parse_range(text, 10), expected, "{text}");
         }
+    }
+
+    async fn status(registry: &LocalRegistry, path: &str, header: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(registry.host())
+            .await
+            .unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn only_the_run_reads_its_images() {
+        let directory = tempfile::tempdir().unwrap();
+        let login = |password: &str| Credentials {
+            username: "seaworthy".to_owned(),
+            password: password.to_owned(),
+        };
+        let own = login("random");
+        let registry = LocalRegistry::protected(directory.path(), &own)
+            .await
+            .unwrap();
+        let name = registry
+            .reference_for("space", &"app:1".parse().unwrap())
+            .unwrap();
+        let path = format!("/v2/{}/manifests/1", name.repository());
+        for header in [
+            String::new(),
+            format!("authorization: {}\r\n", login("other").authorization()),
+        ] {
+            for path in ["/v2/", &path] {
+                assert_eq!(
+                    status(&registry, path, &header).await,
+                    "HTTP/1.1 401 Unauthorized"
+                );
+            }
+        }
+        let header = format!("authorization: {}\r\n", own.authorization());
+        assert_eq!(status(&registry, "/v2/", &header).await, "HTTP/1.1 200 OK");
+        assert_eq!(
+            status(&registry, &path, &header).await,
+            "HTTP/1.1 404 Not Found"
+        );
     }
 }

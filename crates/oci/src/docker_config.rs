@@ -1,0 +1,70 @@
+//! Docker's `config.json`: how other programs get the credentials of a registry, without an argument or a variable.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::Credentials;
+
+/// Docker Hub is named after its first API (`cli/config/credentials` of the Docker CLI).
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+impl Credentials {
+    /// The pair in the header `Authorization: Basic …`.
+    pub(crate) fn basic(&self) -> String {
+        STANDARD.encode(format!("{}:{}", self.username, self.password))
+    }
+
+    /// The value of the header `Authorization` (RFC 7617).
+    pub fn authorization(&self) -> String {
+        format!("Basic {}", self.basic())
+    }
+
+    /// Write a new `config.json` with these credentials for `registries` (as [`ImageRef::registry`] returns them) into
+    /// `directory`. Its owner alone can read it; `DOCKER_CONFIG` names the directory.
+    ///
+    /// [`ImageRef::registry`]: crate::ImageRef::registry
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write_docker_config<'a>(
+        &self,
+        directory: &Path,
+        registries: impl IntoIterator<Item = Option<&'a str>>,
+    ) -> std::io::Result<()> {
+        let entry = |registry: Option<&str>| {
+            let registry = registry.unwrap_or(DOCKER_HUB);
+            (registry.to_owned(), json!({"auth": self.basic()}))
+        };
+        let auths: serde_json::Map<_, _> = registries.into_iter().map(entry).collect();
+        std::fs::File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(directory.join("config.json"))?
+            .write_all(json!({"auths": auths}).to_string().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_hub_has_a_name_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let credentials = Credentials {
+            username: "me".to_owned(),
+            password: "pass".to_owned(),
+        };
+        credentials
+            .write_docker_config(directory.path(), [None, Some("ghcr.io")])
+            .unwrap();
+        let text = std::fs::read_to_string(directory.path().join("config.json")).unwrap();
+        insta::assert_snapshot!(text, @r#"{"auths":{"ghcr.io":{"auth":"bWU6cGFzcw=="},"https://index.docker.io/v1/":{"auth":"bWU6cGFzcw=="}}}"#);
+    }
+}
