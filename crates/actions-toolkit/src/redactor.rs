@@ -6,6 +6,7 @@
 
 mod environment;
 mod forms;
+mod json;
 mod userinfo;
 
 use std::borrow::Cow;
@@ -78,13 +79,16 @@ impl Redactor {
         }
     }
 
-    /// The same for the content of a file, which is text or not.
+    /// The same for the content of a file, which is text or not. A document in JSON stays one.
     pub fn redact_bytes<'a>(&self, content: &'a [u8]) -> Cow<'a, [u8]> {
         match std::str::from_utf8(content) {
-            Ok(text) => match self.redact(text) {
-                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-            },
+            Ok(text) => {
+                let document = json::redacted(text, |text| self.redact(text));
+                match document.unwrap_or_else(|| self.redact(text)) {
+                    Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                    Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+                }
+            }
             Err(_) => {
                 replaced(content, &self.spans(content)).map_or(Cow::Borrowed(content), Cow::Owned)
             }

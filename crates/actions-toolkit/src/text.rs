@@ -14,7 +14,7 @@ pub use printable::{lines, printable, styled};
 pub use table::Table;
 
 /// Nothing that a reader sees, and the end of what GitHub and the runner recognize.
-const ZERO_WIDTH_SPACE: char = '\u{200b}';
+pub(crate) const ZERO_WIDTH_SPACE: char = '\u{200b}';
 
 /// A line of the job log: [`printable`], and never a workflow command.
 ///

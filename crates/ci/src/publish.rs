@@ -91,7 +91,7 @@ pub(crate) async fn publish(
     let Some(sarif) = sarif(ctx, outcome, sarif::open)? else {
         return Ok(());
     };
-    let file = CompressedSarif::new(&sarif)?;
+    let file = CompressedSarif::new(&sarif, ctx.log().redactor())?;
     if let Some(uploaded) = publisher.upload(&file, Level::Warning).await? {
         ctx.output("sarif-id", &uploaded.id);
         ctx.log().info("the findings are in the Security tab");

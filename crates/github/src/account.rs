@@ -84,7 +84,7 @@ impl Client {
         // (docs.github.com/enterprise-server/graphql/guides/forming-calls-with-graphql).
         let root = self.base().strip_suffix("/v3").unwrap_or(self.base());
         let query = json!({"query": "query { viewer { databaseId } }"});
-        if let Ok(call) = Call::with_body(Method::POST, format!("{root}/graphql"), &query)
+        if let Ok(call) = self.call(Method::POST, format!("{root}/graphql"), &query)
             && let Ok(response) = self.send::<Response>(&call, Retry::Transient).await
         {
             return Account::Id(response.data.viewer.database_id);

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actions_toolkit::{Context, Secret};
+use actions_toolkit::{Context, Redactor, Secret};
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
+use http::Request;
+use http_body_util::BodyExt as _;
 use http_client::header::{ACCEPT, CONTENT_TYPE, HeaderName};
-use http_client::{Method, Redirects, Url};
+use http_client::{Method, Url};
+use octocrab::Octocrab;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
 use crate::account::Account;
 use crate::request_error::RequestError;
+use crate::transport::{Limit, octocrab};
 use crate::{Analyses, CodeScanning, Dependencies, Deployments, Issues, PullRequest};
 
 /// Attempts at one request, in all.
@@ -35,10 +39,11 @@ const API_VERSION: (HeaderName, &str) = (
 /// GitHub's REST API for one repository, with one token.
 #[derive(Clone)]
 pub struct Client {
-    http: http_client::Client,
+    crab: Octocrab,
+    /// What keeps secrets out of what is sent.
+    redactor: Redactor,
     /// Without a slash at its end.
     base: String,
-    token: String,
     owner: String,
     name: String,
     pause: Duration,
@@ -84,23 +89,6 @@ impl Call {
         }
     }
 
-    /// A request with `body` as JSON.
-    ///
-    /// # Errors
-    /// When it can't be serialized.
-    pub(crate) fn with_body(
-        method: Method,
-        url: String,
-        body: &impl Serialize,
-    ) -> Result<Self, RequestError> {
-        let body = serde_json::to_vec(body).map_err(RequestError::Body)?;
-        Ok(Self {
-            method,
-            body: Some(body.into()),
-            ..Self::get(url)
-        })
-    }
-
     /// For the media type `accept`, `limit` bytes of it at most.
     pub(crate) fn accept(self, accept: &'static str, limit: u64) -> Self {
         Self {
@@ -127,9 +115,9 @@ impl Client {
             .with_context(|| format!("invalid repository `{repository}`; expected `owner/name`"))?;
         Url::parse(api_url).with_context(|| format!("invalid `GITHUB_API_URL` `{api_url}`"))?;
         Ok(Self {
-            http,
+            crab: octocrab(http, token),
+            redactor: Redactor::default(),
             base: api_url.trim_end_matches('/').to_owned(),
-            token: token.to_owned(),
             owner: owner.to_owned(),
             name: name.to_owned(),
             pause: Duration::from_secs(1),
@@ -147,7 +135,11 @@ impl Client {
             return Ok(None);
         };
         let http = ctx.http()?.clone();
-        Self::new(http, github.api_url(), repository, token.expose()).map(Some)
+        let client = Self::new(http, github.api_url(), repository, token.expose())?;
+        Ok(Some(Self {
+            redactor: ctx.log().redactor().clone(),
+            ..client
+        }))
     }
 
     /// Pause for `pause` before the second attempt at a request (a second by default); it doubles with each further one.
@@ -199,6 +191,26 @@ impl Client {
         format!("{}/repos/{}/{}/{path}", self.base, self.owner, self.name)
     }
 
+    /// A request with `body` as JSON. No secret that the run knows is in it.
+    ///
+    /// # Errors
+    /// When it can't be serialized.
+    pub(crate) fn call(
+        &self,
+        method: Method,
+        url: String,
+        body: &impl Serialize,
+    ) -> Result<Call, RequestError> {
+        let mut body = serde_json::to_value(body).map_err(RequestError::Body)?;
+        self.redactor.redact_json(&mut body);
+        let body = serde_json::to_vec(&body).map_err(RequestError::Body)?;
+        Ok(Call {
+            method,
+            body: Some(body.into()),
+            ..Call::get(url)
+        })
+    }
+
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RequestError> {
         let call = Call::get(self.url(path));
         self.send(&call, Retry::Transient).await
@@ -209,7 +221,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, RequestError> {
-        let call = Call::with_body(Method::PATCH, self.url(path), body)?;
+        let call = self.call(Method::PATCH, self.url(path), body)?;
         self.send(&call, Retry::Transient).await
     }
 
@@ -219,7 +231,7 @@ impl Client {
         body: &impl Serialize,
         retry: Retry,
     ) -> Result<T, RequestError> {
-        let call = Call::with_body(Method::POST, self.url(path), body)?;
+        let call = self.call(Method::POST, self.url(path), body)?;
         self.send(&call, retry).await
     }
 
@@ -249,29 +261,28 @@ impl Client {
             .await
     }
 
-    // A renamed repository redirects: `POST` and `PATCH` with 307, which keeps method and body
-    // (docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api, "Follow redirects"). The token
-    // stays on GitHub.
     async fn attempt<T: DeserializeOwned>(&self, call: &Call) -> Result<T, RequestError> {
         let (version, number) = API_VERSION;
-        let mut request = self
-            .http
-            .request(call.method.clone(), &call.url)
-            .redirects(Redirects::SameOrigin)
-            .timeout(TIMEOUT)
-            .bearer_auth(&self.token)
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(&call.url)
             .header(ACCEPT, call.accept)
-            .header(version, number);
-        if let Some(body) = &call.body {
-            request = request
-                .header(CONTENT_TYPE, "application/json")
-                .body(body.clone());
+            .header(version, number)
+            .extension(Limit(call.limit));
+        if call.body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
         }
-        let response = request.send().await?;
-        if response.status().is_success() {
-            Ok(response.json(call.limit).await?)
+        let request = request.body(call.body.clone().unwrap_or_default())?;
+        let (parts, body) = self.crab.execute(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        if parts.status.is_success() {
+            serde_json::from_slice(&body).map_err(|error| RequestError::not_json(&call.url, error))
         } else {
-            Err(RequestError::from_response(response).await)
+            Err(RequestError::from_response(
+                parts.status,
+                &parts.headers,
+                &body,
+            ))
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use actions_toolkit::Redactor;
 use anyhow::Context as _;
 use base64::Engine as _;
 use serde::Deserialize;
@@ -33,16 +34,16 @@ impl CompressedSarif {
     /// The largest that GitHub accepts, in bytes.
     pub const LIMIT: usize = 10 * 1024 * 1024;
 
-    /// Compress `sarif`.
+    /// Compress `sarif`, without what `redactor` knows.
     ///
     /// # Errors
     /// When it cannot be compressed.
-    pub fn new(sarif: &[u8]) -> anyhow::Result<Self> {
+    pub fn new(sarif: &[u8], redactor: &Redactor) -> anyhow::Result<Self> {
         // The second level of nine is four times as fast as the usual sixth, for a file some tenth larger.
         let level = flate2::Compression::new(2);
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), level);
         packed
-            .write_all(sarif)
+            .write_all(&redactor.redact_bytes(sarif))
             .and_then(|()| packed.finish())
             .map(Self)
             .context("failed to compress the SARIF file")

@@ -25,6 +25,7 @@ mod publish;
 mod pull_request;
 mod request_error;
 mod revision;
+mod transport;
 mod truncate;
 mod upload_error;
 

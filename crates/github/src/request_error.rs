@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http_client::Response;
 use http_client::header::HeaderMap;
+use http_client::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -40,6 +40,12 @@ pub(crate) enum RequestError {
     /// The request can't be serialized.
     #[error("failed to serialize the request: {0}")]
     Body(serde_json::Error),
+    /// The request can't be made.
+    #[error("invalid request: {0}")]
+    Invalid(#[from] http::Error),
+    /// octocrab failed by itself.
+    #[error(transparent)]
+    Client(octocrab::Error),
 }
 
 /// The body of an error response (docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api).
@@ -52,9 +58,8 @@ struct ErrorBody {
 
 impl RequestError {
     /// What a response means whose status is not a success.
-    pub(crate) async fn from_response(response: Response) -> Self {
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.error_text().await;
+    pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
         let body: ErrorBody = serde_json::from_str(&text).unwrap_or_default();
         let message = match (body.message, text.trim()) {
             (Some(message), _) => cut(&message),
@@ -63,11 +68,11 @@ impl RequestError {
         };
         let code = status.as_u16();
         let exhausted = message.to_lowercase().contains("rate limit")
-            || number(&headers, "x-ratelimit-remaining") == Some(0);
+            || number(headers, "x-ratelimit-remaining") == Some(0);
         let rate_limit = code == 429 || (code == 403 && exhausted);
         let seconds = || {
-            number(&headers, "retry-after")
-                .or_else(|| Some(number(&headers, "x-ratelimit-reset")?.saturating_sub(now())))
+            number(headers, "retry-after")
+                .or_else(|| Some(number(headers, "x-ratelimit-reset")?.saturating_sub(now())))
         };
         let details = body.errors.iter().flatten().map(|detail| match detail {
             Value::String(text) => cut(text),
@@ -80,6 +85,14 @@ impl RequestError {
             rate_limit,
             message,
         }
+    }
+
+    /// The response to a request to `url` is not the expected JSON.
+    pub(crate) fn not_json(url: &str, error: serde_json::Error) -> Self {
+        let url = Url::parse(url).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let host = host.to_owned();
+        Self::Unreachable(http_client::Error::Json { host, error })
     }
 
     pub(crate) fn status(&self) -> Option<u16> {
@@ -111,8 +124,9 @@ impl RequestError {
         match self {
             Self::Status { status, .. } => !lasting.contains(status),
             Self::Unreachable(Redirect { .. } | TooLarge { .. } | TooManyValues { .. })
-            | Self::Body(_) => false,
-            Self::Unreachable(_) | Self::TimedOut => true,
+            | Self::Body(_)
+            | Self::Invalid(_) => false,
+            Self::Unreachable(_) | Self::Client(_) | Self::TimedOut => true,
         }
     }
 
@@ -120,6 +134,21 @@ impl RequestError {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+}
+
+// The transport's own errors come through octocrab unchanged, as sources.
+impl From<octocrab::Error> for RequestError {
+    fn from(error: octocrab::Error) -> Self {
+        match error {
+            octocrab::Error::Service { source, backtrace } => {
+                match source.downcast::<http_client::Error>() {
+                    Ok(error) => Self::from(*error),
+                    Err(source) => Self::Client(octocrab::Error::Service { source, backtrace }),
+                }
+            }
+            other => Self::Client(other),
         }
     }
 }

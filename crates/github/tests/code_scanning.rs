@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use actions_toolkit::Redactor;
 use fake_github::GitHub;
 use github::{Client, CodeScanning, CompressedSarif, Revision, UploadError, Uploaded};
 use serde_json::json;
@@ -28,7 +29,7 @@ fn compressed(uri: &str) -> CompressedSarif {
             }],
         }],
     });
-    CompressedSarif::new(sarif.to_string().as_bytes()).unwrap()
+    CompressedSarif::new(sarif.to_string().as_bytes(), &Redactor::default()).unwrap()
 }
 
 fn client(server: &GitHub, token: &str) -> CodeScanning {
@@ -221,5 +222,9 @@ fn a_file_over_ten_megabytes_compressed_is_not_sent() {
     })
     .take(11 * 1024 * 1024)
     .collect();
-    assert!(!CompressedSarif::new(&noise).unwrap().fits());
+    assert!(
+        !CompressedSarif::new(&noise, &Redactor::default())
+            .unwrap()
+            .fits()
+    );
 }

@@ -109,7 +109,7 @@ async fn compare_and_publish(
     // The scan of a baseline was the last one that needs the credentials.
     drop(login);
 
-    let sarif = SarifFile::new(outcomes, &scanner.version)?;
+    let sarif = SarifFile::new(outcomes, &scanner.version, ctx.log().redactor())?;
     request.sarif_file.write(&sarif.text)?;
     report::set_outputs(ctx, request, outcomes, database);
     remarks.extend(report::notes(request, outcomes, database, sarif.omitted));

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::text;
+use crate::text::{self, ZERO_WIDTH_SPACE};
 
 /// A text may be cut in the middle of a secret: this many bytes of its start give it away.
 const GIVEN_AWAY: usize = 12;
@@ -31,10 +31,23 @@ impl Form {
         }
     }
 
-    /// The number of bytes in which `text` begins like this form.
+    /// The number of bytes in which `text` begins like this form. What escapes a character there (a text may be escaped
+    /// more than once) is no difference.
     pub(super) fn common_prefix(&self, text: &[u8]) -> usize {
-        let pairs = self.0.bytes().zip(text);
-        pairs.take_while(|(a, b)| a == *b).count()
+        let mut end = 0;
+        let mut at = 0;
+        for byte in self.0.bytes() {
+            while text.get(at) != Some(&byte) {
+                match &text[at.min(text.len())..] {
+                    [b'\\', ..] => at += 1,
+                    [0xe2, 0x80, 0x8b, ..] => at += ZERO_WIDTH_SPACE.len_utf8(),
+                    _ => return end,
+                }
+            }
+            at += 1;
+            end = at;
+        }
+        end
     }
 }
 

@@ -97,6 +97,30 @@ fn json_stays_json() {
 }
 
 #[test]
+fn a_text_that_is_escaped_twice_has_no_rest_of_a_secret() {
+    let redactor = knowing(&["runtime-token_of-the|run"]);
+    assert_eq!(
+        redactor.redact(r"a runtime-token\_of-the\|run b"),
+        "a *** b"
+    );
+}
+
+#[test]
+fn a_document_stays_json_and_numbers_stay() {
+    let redactor = knowing(&["runtime-token_of-the|run", "99999999"]);
+    let markdown = text::markdown("runtime-token_of-the|run");
+    let document = serde_json::json!({ "runtime-token_of-the|run": markdown, "n": 99_999_999 });
+    let redacted = redactor
+        .redact_bytes(document.to_string().as_bytes())
+        .into_owned();
+    let redacted: serde_json::Value = serde_json::from_slice(&redacted).unwrap();
+    assert_eq!(
+        redacted,
+        serde_json::json!({ "***": "***", "n": 99_999_999 })
+    );
+}
+
+#[test]
 fn bytes_that_are_not_text_are_redacted() {
     let redactor = knowing(&["s3cret"]);
     assert_eq!(redactor.redact_bytes(b"\xff s3cret").as_ref(), b"\xff ***");

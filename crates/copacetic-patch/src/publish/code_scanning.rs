@@ -82,7 +82,8 @@ fn file(
         Some(dockerfile) => places.built_from(dockerfile, &after.metadata),
         None => places,
     };
-    CompressedSarif::new(&sarif(after.clone(), baseline, &places, category)?)
+    let sarif = sarif(after.clone(), baseline, &places, category)?;
+    CompressedSarif::new(&sarif, patch.session.ctx.log().redactor())
 }
 
 // What remains of `baseline`, by the scan `after` the patch. A later `trivy-scan`, which compares with the findings before

@@ -1,5 +1,6 @@
 //! The SARIF file, as large as GitHub accepts it.
 
+use actions_toolkit::Redactor;
 use findings::Finding;
 use findings::sarif::{self, Analysis};
 use github::CompressedSarif;
@@ -21,7 +22,11 @@ impl SarifFile {
     ///
     /// # Errors
     /// When it cannot be serialized or compressed.
-    pub(crate) fn new(outcomes: &[ScanOutcome], version: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        outcomes: &[ScanOutcome],
+        version: &str,
+        redactor: &Redactor,
+    ) -> anyhow::Result<Self> {
         let all = analyses(outcomes, version, |findings| findings);
         let open = analyses(outcomes, version, sarif::open);
         let mut findings = outcomes.iter().flat_map(|outcome| &outcome.findings);
@@ -30,9 +35,9 @@ impl SarifFile {
         loop {
             let text = sarif::write(&all, limit)?;
             let compressed = if has_suppressed {
-                CompressedSarif::new(&sarif::write(&open, limit)?)?
+                CompressedSarif::new(&sarif::write(&open, limit)?, redactor)?
             } else {
-                CompressedSarif::new(&text)?
+                CompressedSarif::new(&text, redactor)?
             };
             if compressed.fits() || limit < 100 {
                 let omitted = |outcome: &ScanOutcome| outcome.findings.len().saturating_sub(limit);

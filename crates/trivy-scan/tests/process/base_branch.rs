@@ -1,5 +1,6 @@
 //! What a pull request is compared with: what its base branch had before a patch.
 
+use actions_toolkit::Redactor;
 use fake_github::GitHub;
 use github::{Client, CompressedSarif, Revision};
 use serde_json::json;
@@ -24,7 +25,7 @@ async fn patched(server: &GitHub) {
     };
     let http = http_client::Client::new().unwrap();
     let client = Client::new(http, &server.url(), "octo-org/app", "t").unwrap();
-    let packed = CompressedSarif::new(file.to_string().as_bytes()).unwrap();
+    let packed = CompressedSarif::new(file.to_string().as_bytes(), &Redactor::default()).unwrap();
     let upload = client.code_scanning().upload(&packed, &revision).await;
     upload.unwrap();
 }
