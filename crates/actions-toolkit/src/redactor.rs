@@ -10,7 +10,7 @@ mod json;
 mod userinfo;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,7 +37,10 @@ struct Known {
 
 /// All forms of all secrets, ready to be searched for.
 struct Search {
-    forms: Vec<Form>,
+    /// The forms of each secret.
+    secrets: Vec<Vec<Form>>,
+    /// For each pattern of the automaton, the secrets that have a form that begins so.
+    owners: Vec<Vec<usize>>,
     /// `None` when there are more forms than can be searched for.
     automaton: Option<AhoCorasick>,
 }
@@ -134,14 +137,20 @@ impl Redactor {
 
 impl Search {
     fn of(values: &BTreeSet<String>) -> Self {
-        let forms: BTreeSet<Form> = values.iter().flat_map(|value| forms::of(value)).collect();
-        let forms: Vec<Form> = forms.into_iter().collect();
+        let secrets: Vec<Vec<Form>> = values.iter().map(|value| forms::of(value)).collect();
+        let mut owners: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
+        for (secret, forms) in secrets.iter().enumerate() {
+            for form in forms {
+                owners.entry(form.recognized()).or_default().push(secret);
+            }
+        }
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            .build(forms.iter().map(Form::recognized));
+            .build(owners.keys());
         Self {
-            forms,
+            owners: owners.into_values().collect(),
             automaton: automaton.ok(),
+            secrets,
         }
     }
 
@@ -152,14 +161,13 @@ impl Search {
         };
         let mut spans: Vec<(usize, usize)> = Vec::new();
         for found in automaton.find_iter(text) {
-            let beginning = &text[found.range()];
-            // Forms that begin alike are next to each other, and the automaton reports the first.
-            let alike = self.forms[found.pattern().as_usize()..].iter();
-            let length = alike
-                .take_while(|form| form.recognized() == beginning)
+            // The rest may be in another form than the beginning: escapes are nested in each other.
+            let owners = self.owners[found.pattern().as_usize()].iter();
+            let length = owners
+                .flat_map(|secret| &self.secrets[*secret])
                 .map(|form| form.common_prefix(&text[found.start()..]))
                 .max();
-            let end = found.start() + length.unwrap_or(beginning.len());
+            let end = found.end().max(found.start() + length.unwrap_or_default());
             match spans.last_mut() {
                 // A secret inside or at the end of another.
                 Some((_, last)) if found.start() <= *last => *last = end.max(*last),

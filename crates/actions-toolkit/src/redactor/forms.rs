@@ -18,7 +18,7 @@ const URL: &AsciiSet = &NON_ALPHANUMERIC
 const COMMAND: &AsciiSet = &AsciiSet::EMPTY.add(b'%').add(b'\r').add(b'\n');
 
 /// A secret as it appears in a text.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 pub(super) struct Form(String);
 
 impl Form {
@@ -52,7 +52,7 @@ impl Form {
 }
 
 /// Every form of `value`, which is one line.
-pub(super) fn of(value: &str) -> impl Iterator<Item = Form> + use<> {
+pub(super) fn of(value: &str) -> Vec<Form> {
     let escaped = serde_json::Value::from(value).to_string();
     let encoded = utf8_percent_encode(value, URL).to_string();
     let form_encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
@@ -66,14 +66,26 @@ pub(super) fn of(value: &str) -> impl Iterator<Item = Form> + use<> {
         text::printable(value).into_owned(),
         text::log_line(value),
         text::markdown(value),
-        text::code(value).trim_matches('`').trim().to_owned(),
+        // In the middle of a line, where its first character has no meaning.
+        text::markdown(&format!("x{value}"))[1..].to_owned(),
+        code(value),
         text::html(value),
     ];
     forms.extend((0..3).flat_map(|offset| base64(value, offset)));
-    forms
-        .into_iter()
-        .filter(|form| form.len() >= super::SHORTEST)
-        .map(Form)
+    forms.retain(|form| form.len() >= super::SHORTEST);
+    forms.into_iter().map(Form).collect()
+}
+
+// Without what makes it code.
+fn code(value: &str) -> String {
+    let code = text::code(value);
+    let tagged = code
+        .strip_prefix("<code>")
+        .and_then(|code| code.strip_suffix("</code>"));
+    tagged.map_or_else(
+        || code.trim_matches('`').trim().to_owned(),
+        ToOwned::to_owned,
+    )
 }
 
 // `%2f` for `%2F`: both are right (RFC 3986, section 2.1).
