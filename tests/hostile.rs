@@ -4,7 +4,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use pipeline_tests::{changed, commit, state, workflow};
+use pipeline_tests::{changed, commit, program, state, workflow};
 use serde_json::Value;
 
 const DOCKERFILE: &str = "app/Dockerfile";
@@ -13,7 +13,7 @@ const KEY: [&str; 2] = ["AKIA", "3K7VHRDRUEQ5OXPZ"];
 
 /// A test that prints all it can reach, and fails with a message for GitHub to render.
 const TEST: &str = r#"
-import os, pathlib, socket
+import base64, os, pathlib, socket
 
 def test_hostile():
     for name in ("self", "1"):
@@ -25,8 +25,10 @@ def test_hostile():
     print("::set-env name=PATH::/evil\r::add-mask::a\u2028::error::b")
     print("\x1b]0;title\x07 ::stop-commands::pwn")
     reached = os.path.exists("/var/run/docker.sock") or connects()
-    assert not reached, "REACHED"
-    assert False, "@octo-team fixes #1 </details><img src=https://evil.example/p.png> ![x](https://evil.example)"
+    assert not reached, "REA" + "CHED"
+    stolen = pathlib.Path("/tmp/stolen").read_text()
+    print(stolen, base64.b64encode(("x:" + stolen).encode()))
+    assert False, stolen + "@octo-team fixes #1 </details><img src=https://evil.example/p.png> ![x](https://evil.example)"
 
 def connects():
     try:
@@ -38,7 +40,7 @@ def connects():
 
 // A tree with the files of the attack, committed: links stay links.
 fn tree() -> tempfile::TempDir {
-    let attack = "FROM build AS test\nRUN env; cat /proc/self/environ /proc/1/environ; ls -la /run/secrets || true";
+    let attack = "FROM build AS test\nRUN --mount=type=secret,id=token,mode=0444 env; cat /proc/self/environ /proc/1/environ; cp /run/secrets/token /tmp/stolen; chmod 444 /tmp/stolen";
     let tree = changed(DOCKERFILE, "FROM build AS test", attack);
     let app = tree.path().join("app");
     let write = |name: &str, text: &str| {
@@ -107,6 +109,32 @@ fn comments() -> String {
     bodies.collect::<Vec<_>>().join("\n")
 }
 
+/// What GitHub renders of `markdown` outside of blocks of code, where nothing has a meaning.
+fn outside_of_code(markdown: &str) -> String {
+    let mut fence = None;
+    let mut text = String::new();
+    for line in markdown.lines() {
+        match fence {
+            Some(open) if line == open => fence = None,
+            Some(_) => {}
+            None if line.starts_with("```") => fence = Some(line.trim_end_matches("text")),
+            None => text.extend([line, "\n"]),
+        }
+    }
+    text
+}
+
+/// The password that the steps are given.
+fn password() -> String {
+    let printed = std::process::Command::new(program("local-services"))
+        .arg("registry-password")
+        .output()
+        .expect("local-services starts");
+    let password = String::from_utf8(printed.stdout).expect("UTF-8");
+    assert!(password.trim().len() > 20, "a password");
+    password.trim().to_owned()
+}
+
 #[test]
 #[ignore = "real: needs the local stack"]
 fn a_hostile_pull_request_learns_nothing() {
@@ -116,13 +144,11 @@ fn a_hostile_pull_request_learns_nothing() {
         let log = std::fs::read_to_string(state().join("processes/act.log")).expect("act's log");
         assert!(ran.status.success(), "{event}: {log}");
         let comments = comments();
-        let secrets = [
-            xtask::stack::OIDC_REQUEST_TOKEN,
-            xtask::stack::GITHUB_TOKEN,
-            "client-key-data",
-            "BEGIN RSA PRIVATE KEY",
-        ];
-        for secret in secrets {
+        let password = password();
+        let half = &password[..password.len() / 2];
+        let tokens = [xtask::stack::OIDC_REQUEST_TOKEN, xtask::stack::GITHUB_TOKEN];
+        let kubeconfig = ["client-key-data", "BEGIN RSA PRIVATE KEY"];
+        for secret in tokens.into_iter().chain(kubeconfig).chain([half]) {
             assert!(
                 !log.contains(secret),
                 "{event}: `{secret}` is in the log: {log}"
@@ -134,12 +160,11 @@ fn a_hostile_pull_request_learns_nothing() {
         }
         assert!(!log.contains("REACHED"), "{event}: {log}");
         // The settings that the tree brings do not hide what is in it.
-        assert!(comments.contains("key.py"), "{event}: {comments}");
+        let found = "secret `app`: 1 critical";
+        assert!(comments.contains(found), "{event}: {comments}");
+        let text = outside_of_code(&comments);
         for live in ["@octo-team", "#1 ", "https://evil.example", "<img", "\r"] {
-            assert!(
-                !comments.contains(live),
-                "{event}: `{live}` is live: {comments}"
-            );
+            assert!(!text.contains(live), "{event}: `{live}` is live: {text}");
         }
     }
 }

@@ -31,8 +31,8 @@ impl Form {
         }
     }
 
-    /// The number of bytes in which `text` begins like this form. What escapes a character there (a text may be escaped
-    /// more than once) is no difference.
+    /// The number of bytes in which `text` begins like this form. What escapes a character there is skipped (a text may be escaped
+    /// more than once).
     pub(super) fn common_prefix(&self, text: &[u8]) -> usize {
         let mut end = 0;
         let mut at = 0;
