@@ -46,14 +46,12 @@ struct Search {
 }
 
 impl Redactor {
-    /// Know `value` from here on: each line of it, and in a JSON object the values of fields that are named like a
-    /// secret. Values of less than 4 bytes, numbers of less than 8 digits and the words `true`, `false` and `null` are
-    /// not searched for.
+    /// Know `value` from here on: each line of it, or, of a kubeconfig and of a document in JSON, the fields that are
+    /// named like a secret. Values of less than 4 bytes, numbers of less than 8 digits and the words `true`, `false` and
+    /// `null` are not searched for.
     pub(crate) fn learn(&self, value: &str) {
-        let mut parts: Vec<String> = value.lines().map(|line| line.trim().to_owned()).collect();
-        if let Ok(json) = serde_json::from_str(value) {
-            environment::secrets_of_json(&json, &mut parts);
-        }
+        let parts = environment::secrets_of_document(value)
+            .unwrap_or_else(|| value.lines().map(|line| line.trim().to_owned()).collect());
         let mut known = self.known();
         for part in parts {
             if is_secret(&part) && known.values.insert(part) {
@@ -71,31 +69,34 @@ impl Redactor {
 
     /// `text` without the secrets, in each form that they may have in it, and without the password of any URL.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let spans = self.spans(text.as_bytes());
-        let text = match replaced(text.as_bytes(), &spans) {
+        match replaced(text.as_bytes(), self.all_spans(text)) {
             Some(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
             None => Cow::Borrowed(text),
-        };
-        match userinfo::without_passwords(&text) {
-            Some(redacted) => Cow::Owned(redacted),
-            None => text,
         }
     }
 
     /// The same for the content of a file, which is text or not. A document in JSON stays one.
     pub fn redact_bytes<'a>(&self, content: &'a [u8]) -> Cow<'a, [u8]> {
         match std::str::from_utf8(content) {
-            Ok(text) => {
-                let document = json::redacted(text, |text| self.redact(text));
-                match document.unwrap_or_else(|| self.redact(text)) {
-                    Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                    Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-                }
-            }
+            Ok(text) => match self.redact_text(text) {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            },
             Err(_) => {
-                replaced(content, &self.spans(content)).map_or(Cow::Borrowed(content), Cow::Owned)
+                replaced(content, self.spans(content)).map_or(Cow::Borrowed(content), Cow::Owned)
             }
         }
+    }
+
+    // A document in JSON, or any other text.
+    fn redact_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        // Most documents have no secret, and to find that out they need not be parsed. Escapes by number could hide one:
+        // all others are among the forms.
+        if !text.contains("\\u00") && self.all_spans(text).is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let document = json::redacted(text, |text| self.redact(text));
+        document.unwrap_or_else(|| self.redact(text))
     }
 
     /// The same for each text in `value`, keys included.
@@ -117,6 +118,12 @@ impl Redactor {
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
+    }
+
+    fn all_spans(&self, text: &str) -> Vec<(usize, usize)> {
+        let mut spans = self.spans(text.as_bytes());
+        spans.extend(userinfo::passwords(text));
+        spans
     }
 
     // The ranges of bytes that are secret.
@@ -159,7 +166,7 @@ impl Search {
             // Rather nothing than a secret.
             return vec![(0, text.len())];
         };
-        let mut spans: Vec<(usize, usize)> = Vec::new();
+        let mut spans = Vec::new();
         for found in automaton.find_iter(text) {
             // The rest may be in another form than the beginning: escapes are nested in each other.
             let owners = self.owners[found.pattern().as_usize()].iter();
@@ -168,28 +175,29 @@ impl Search {
                 .map(|form| form.common_prefix(&text[found.start()..]))
                 .max();
             let end = found.end().max(found.start() + length.unwrap_or_default());
-            match spans.last_mut() {
-                // A secret inside or at the end of another.
-                Some((_, last)) if found.start() <= *last => *last = end.max(*last),
-                _ => spans.push((found.start(), end)),
-            }
+            spans.push((found.start(), end));
         }
         spans
     }
 }
 
-fn replaced(text: &[u8], spans: &[(usize, usize)]) -> Option<Vec<u8>> {
+// With a mask in the place of each of `spans`; one for those that touch or overlap. `None` if there are none.
+fn replaced(text: &[u8], mut spans: Vec<(usize, usize)>) -> Option<Vec<u8>> {
     if spans.is_empty() {
         return None;
     }
+    spans.sort_unstable();
     let mut out = Vec::with_capacity(text.len());
-    let mut end = 0;
+    let mut end = None;
     for (start, after) in spans {
-        out.extend_from_slice(&text[end..*start]);
-        out.extend_from_slice(MASK.as_bytes());
-        end = *after;
+        let masked = end.unwrap_or_default();
+        if end.is_none() || start > masked {
+            out.extend_from_slice(&text[masked..start]);
+            out.extend_from_slice(MASK.as_bytes());
+        }
+        end = Some(masked.max(after));
     }
-    out.extend_from_slice(&text[end..]);
+    out.extend_from_slice(&text[end.unwrap_or_default()..]);
     Some(out)
 }
 

@@ -1,6 +1,7 @@
 //! Which values of the environment are secrets.
 
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
 use super::userinfo::userinfo;
 use crate::Env;
@@ -48,14 +49,29 @@ fn passwords(value: &str, is_proxy: bool, secrets: &mut Vec<String>) {
     }
 }
 
-/// The texts in `json` under names of secrets.
-pub(super) fn secrets_of_json(json: &serde_json::Value, secrets: &mut Vec<String>) {
-    use serde_json::Value;
+/// The secrets in `text`, if it is a document with names for its fields: what else is in it, such as `apiVersion: v1`, is
+/// in other texts too.
+pub(super) fn secrets_of_document(text: &str) -> Option<Vec<String>> {
+    if let Ok(json @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text) {
+        let mut secrets = Vec::new();
+        secrets_of_json(&json, &mut secrets);
+        return Some(secrets);
+    }
+    let is_kubernetes = text.lines().any(|line| line.starts_with("apiVersion:"));
+    let secret = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        is_secret_field(name.trim()).then(|| value.to_owned())
+    };
+    is_kubernetes.then(|| text.lines().filter_map(secret).collect())
+}
+
+fn secrets_of_json(json: &Value, secrets: &mut Vec<String>) {
     match json {
         Value::Object(fields) => {
             for (name, value) in fields {
                 match value {
-                    Value::String(text) if is_named_like_a_secret(name) => {
+                    Value::String(text) if is_secret_field(name) => {
                         secrets.extend(text.lines().map(|line| line.trim().to_owned()));
                     }
                     _ => secrets_of_json(value, secrets),
@@ -65,6 +81,11 @@ pub(super) fn secrets_of_json(json: &serde_json::Value, secrets: &mut Vec<String
         Value::Array(items) => items.iter().for_each(|item| secrets_of_json(item, secrets)),
         _ => {}
     }
+}
+
+// `client-key-data` too, as in a kubeconfig.
+fn is_secret_field(name: &str) -> bool {
+    is_named_like_a_secret(name) || name.ends_with("-data")
 }
 
 // By the last word: `ACTIONS_RUNTIME_TOKEN`, `clientSecret`, `private_key`.
@@ -95,12 +116,21 @@ mod tests {
     }
 
     #[test]
-    fn json_tells_its_secrets() {
+    fn a_document_tells_its_secrets() {
         let json = serde_json::json!({
             "clientId": "an-id", "clientSecret": "s3cret", "keys": [{"private_key": "one\ntwo"}], "key": 7,
         });
-        let mut found = Vec::new();
-        secrets_of_json(&json, &mut found);
-        assert_eq!(found, ["s3cret", "one", "two"]);
+        let kubeconfig = "apiVersion: v1\nkind: Config\nusers:\n- user:\n    token: \"t0ken\"\n    client-key-data: a2V5\n";
+        let table = [
+            (json.to_string(), Some(vec!["s3cret", "one", "two"])),
+            (kubeconfig.to_owned(), Some(vec!["t0ken", "a2V5"])),
+            ("[global]\nindex-url = hidden".to_owned(), None),
+            ("\"a password\"".to_owned(), None),
+        ];
+        for (text, expected) in table {
+            let found = secrets_of_document(&text);
+            let expected = expected.map(|all| all.into_iter().map(ToOwned::to_owned).collect());
+            assert_eq!(found, expected, "{text}");
+        }
     }
 }

@@ -3,33 +3,23 @@
 use super::MASK;
 use crate::text::ZERO_WIDTH_SPACE;
 
-/// `text` with a mask in the place of each URL's password; `None` if there is none.
-pub(super) fn without_passwords(text: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut rest = text;
-    let mut changed = false;
-    while let Some(at) = rest.find("//") {
-        let (head, tail) = rest.split_at(at + "//".len());
-        out.push_str(head);
-        rest = tail;
-        let scheme = head
-            .trim_end_matches("//")
-            .trim_end_matches(ZERO_WIDTH_SPACE);
+/// The ranges of bytes of `text` that are the password of a URL.
+pub(super) fn passwords(text: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for (slashes, _) in text.match_indices("//") {
+        let scheme = text[..slashes].trim_end_matches(ZERO_WIDTH_SPACE);
+        let authority = slashes + "//".len();
         if !scheme.ends_with(':') {
             continue;
         }
-        if let Some((user, password)) = userinfo(tail) {
+        if let Some((user, password)) = userinfo(&text[authority..]) {
+            let start = authority + user.len() + ":".len();
             if password != MASK {
-                changed = true;
+                found.push((start, start + password.len()));
             }
-            out.push_str(user);
-            out.push(':');
-            out.push_str(MASK);
-            rest = &tail[user.len() + 1 + password.len()..];
         }
     }
-    out.push_str(rest);
-    changed.then_some(out)
+    found
 }
 
 /// User and password at the start of what follows a URL's `://`, still encoded.
