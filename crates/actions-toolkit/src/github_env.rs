@@ -27,6 +27,11 @@ impl<'a> GithubEnv<'a> {
         self.0.get("GITHUB_REF")
     }
 
+    /// The branch that a pull request is to be merged into, without `refs/heads/`; of its events only.
+    pub fn base_ref(&self) -> Option<&'a str> {
+        self.0.get("GITHUB_BASE_REF")
+    }
+
     /// The name of the event, `push`, `pull_request`, `schedule`.
     pub fn event_name(&self) -> Option<&'a str> {
         self.0.get("GITHUB_EVENT_NAME")

@@ -39,5 +39,5 @@ pub use inputs::GitHubInputs;
 pub use issues::{Issues, RollingIssue};
 pub use publish::Publisher;
 pub use pull_request::{Commented, PullRequest};
-pub use revision::{NoRevision, Revision};
+pub use revision::{NoRevision, Revision, base_branch};
 pub use upload_error::UploadError;

@@ -27,6 +27,25 @@ pub enum NoRevision {
         "the checked-out commit belongs neither to the branch nor to the pull request of this run"
     )]
     Foreign,
+    /// An entry of a merge queue: it may never be merged, and its branch is soon deleted.
+    #[error(
+        "an entry of a merge queue changes no branch; the push that merges it is uploaded by the run for `push`"
+    )]
+    MergeQueue,
+}
+
+/// The branch that the run's change goes into, without `refs/heads/`: the base of a pull request or of an entry of a
+/// merge queue, otherwise the default branch of the repository.
+pub fn base_branch(github: &GithubEnv<'_>) -> Option<String> {
+    let event = github.event().unwrap_or_default();
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    let queue = text("/merge_group/base_ref");
+    let branch = github
+        .base_ref()
+        .or_else(|| text("/pull_request/base/ref"))
+        .or_else(|| queue.map(|name| name.trim_start_matches("refs/heads/")))
+        .or_else(|| text("/repository/default_branch"));
+    branch.map(ToOwned::to_owned)
 }
 
 impl Revision {
@@ -35,7 +54,7 @@ impl Revision {
     /// What is checked out counts: a pull request is analyzed as `refs/pull/N/merge` on its merge commit,
     /// and as `refs/pull/N/head` when another of its commits was checked out. In runs with the permissions of the
     /// default branch (`pull_request_target`, `workflow_run`), the findings of the pull request are not
-    /// attributed to that branch. A merge group's own branch is soon deleted: its base counts.
+    /// attributed to that branch. An entry of a merge queue has none: its base does not have it yet.
     ///
     /// # Errors
     /// [`NoRevision`], which does not fail the scan.
@@ -63,8 +82,8 @@ impl Revision {
             })
         };
         let name = github.event_name().unwrap_or_default();
-        if let ("merge_group", Some(base)) = (name, text("/merge_group/base_ref")) {
-            return revision(&sha, base);
+        if name == "merge_group" {
+            return Err(NoRevision::MergeQueue);
         }
         let Some(head) = head.filter(|head| *head != sha) else {
             return revision(&sha, git_ref);
@@ -175,7 +194,7 @@ mod tests {
                 "refs/heads/gh-readonly-queue/main/pr-7-a",
                 &group,
                 Some(SHA),
-                Ok("a refs/heads/main"),
+                Err(NoRevision::MergeQueue),
             ),
             (
                 "pull_request_target",

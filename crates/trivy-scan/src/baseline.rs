@@ -2,6 +2,8 @@
 
 mod comparison;
 
+use std::fmt;
+
 use trivy::Target;
 
 use crate::publish::Publisher;
@@ -9,6 +11,30 @@ use crate::request::{BaselineSource, TargetRequest, read_sarif};
 use crate::scan::{ScanOutcome, Scans};
 
 pub(crate) use comparison::{Baseline, Comparison};
+
+/// Why there is nothing to compare with.
+#[derive(Debug)]
+pub(crate) enum NoBaseline {
+    /// It does not exist.
+    Absent(String),
+    /// Whether it exists is unknown.
+    Unavailable(anyhow::Error),
+}
+
+impl NoBaseline {
+    pub(crate) fn absent(reason: &str) -> Self {
+        Self::Absent(reason.to_owned())
+    }
+}
+
+impl fmt::Display for NoBaseline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(reason) => f.write_str(reason),
+            Self::Unavailable(error) => write!(f, "{error:#}"),
+        }
+    }
+}
 
 /// Compare each of `outcomes` with its baseline. Returned are remarks, such as the reason where a requested baseline is
 /// unavailable.
@@ -30,16 +56,21 @@ pub(crate) async fn compare(
                     remarks.extend(remark);
                     baseline
                 }),
-                None => Err("there is no token to read the analysis of the base branch".into()),
+                None => Err(NoBaseline::absent(
+                    "there is no token to read the analysis of the base branch",
+                )),
             },
             BaselineSource::File(path) => {
                 let sarif = read_sarif(path).map_err(anyhow::Error::msg)?;
                 let baseline = Baseline::from_sarif(&sarif, &outcome.category);
-                baseline.ok_or_else(|| "the baseline file has no analysis of it".into())
+                baseline
+                    .ok_or_else(|| NoBaseline::absent("the baseline file has no analysis of it"))
             }
             BaselineSource::Directory(directory) => match outcome.target.in_directory(directory) {
                 Some(target) => Ok(Baseline::from_findings(&scans.findings(&target).await?)),
-                None => Err("the baseline is a directory, and this is an image".into()),
+                None => Err(NoBaseline::absent(
+                    "the baseline is a directory, and this is an image",
+                )),
             },
             BaselineSource::Image(image) if outcome.target.is_image() => {
                 let target = TargetRequest {
@@ -48,14 +79,20 @@ pub(crate) async fn compare(
                 };
                 Ok(Baseline::from_findings(&scans.findings(&target).await?))
             }
-            BaselineSource::Image(_) => Err("the baseline is an image, and this is not".into()),
+            BaselineSource::Image(_) => Err(NoBaseline::absent(
+                "the baseline is an image, and this is not",
+            )),
         };
+        let what = format!("{} `{}`", outcome.target.scan_type, outcome.name);
         match baseline {
             Ok(baseline) => outcome.comparison = Some(baseline.compare(&outcome.findings)),
-            Err(reason) => remarks.push(format!(
-                "new findings in {} `{}` are unknown: {reason}",
-                outcome.target.scan_type, outcome.name
-            )),
+            // Known findings must not fail the step as new ones.
+            Err(NoBaseline::Unavailable(error)) if request.gate.new_only => {
+                return Err(error.context(format!(
+                    "failed to read the baseline of {what}, without which `fail-on-new-only` has no verdict; the job needs `permissions: security-events: read`, and GitHub has to respond"
+                )));
+            }
+            Err(reason) => remarks.push(format!("new findings in {what} are unknown: {reason}")),
         }
     }
     if request.gate.new_only && outcomes.iter().any(|outcome| outcome.comparison.is_none()) {

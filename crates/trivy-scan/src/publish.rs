@@ -5,14 +5,12 @@
 mod sarif_file;
 pub(crate) mod sbom;
 
-use std::borrow::Cow;
-
 use actions_toolkit::{Context, Level, Location};
 use anyhow::Context as _;
 use findings::sarif;
-use github::{AnalysisFilter, Detector, NewestAnalysis, Snapshot};
+use github::{AnalysisFilter, Detector, NewestAnalysis, NoRevision, Snapshot};
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, NoBaseline};
 use crate::report;
 use crate::request::Request;
 use crate::scan::ScanOutcome;
@@ -81,16 +79,18 @@ impl<'a> Publisher<'a> {
         Ok(true)
     }
 
-    /// The baseline of `outcome` in the base branch of the pull request, and a remark on it; the reason if there is none.
+    /// The baseline of `outcome` in the branch that the change goes into, and a remark on it.
     ///
     /// Where `copacetic-patch` follows the scan, the newest analysis is of the patched image. The image of a pull request
     /// is not patched, so findings that the patch fixed would be new; the baseline is the newest analysis before it.
     pub(crate) async fn baseline(
         &self,
         outcome: &ScanOutcome,
-    ) -> Result<(Baseline, Option<String>), Cow<'static, str>> {
-        let Some(branch) = self.ctx.env().get("GITHUB_BASE_REF") else {
-            return Err("GITHUB_BASE_REF does not name the base branch".into());
+    ) -> Result<(Baseline, Option<String>), NoBaseline> {
+        let Some(branch) = github::base_branch(&self.ctx.github()) else {
+            return Err(NoBaseline::absent(
+                "the event names no branch to compare with",
+            ));
         };
         let category = &outcome.category;
         let filter = AnalysisFilter {
@@ -100,7 +100,7 @@ impl<'a> Publisher<'a> {
             excluded_run_id: sarif::PATCHED,
         };
         let newest = self.github.client().analyses().newest(&filter).await;
-        let (sarif, remark) = match newest.map_err(|e| format!("{e:#}"))? {
+        let (sarif, remark) = match newest.map_err(NoBaseline::Unavailable)? {
             NewestAnalysis::Match { sarif, newer } => {
                 if newer > 0 {
                     self.ctx.log().info(format!(
@@ -121,15 +121,17 @@ impl<'a> Publisher<'a> {
                 let hint = other.map(|other| {
                     format!(", but one in {other}; give both jobs the same `category`")
                 });
-                return Err(format!(
+                return Err(NoBaseline::Absent(format!(
                     "the Security tab has no analysis of `{branch}` in the category {category}{}",
                     hint.unwrap_or_default()
-                )
-                .into());
+                )));
             }
         };
-        let base = Baseline::from_sarif(&sarif, category)
-            .ok_or_else(|| format!("the analysis of `{branch}` in {category} has no results"))?;
+        let base = Baseline::from_sarif(&sarif, category).ok_or_else(|| {
+            NoBaseline::Absent(format!(
+                "the analysis of `{branch}` in {category} has no results"
+            ))
+        })?;
         Ok((base, remark))
     }
 
@@ -145,10 +147,16 @@ impl<'a> Publisher<'a> {
 
     async fn submit_packages(&self, outcomes: &[ScanOutcome], version: &str) -> anyhow::Result<()> {
         let ctx = self.ctx;
-        let revision = self
-            .github
-            .revision()
-            .context("failed to prepare the packages for the dependency graph")?;
+        let revision = match self.github.revision() {
+            Err(reason @ NoRevision::MergeQueue) => {
+                ctx.log()
+                    .notice(format!("the packages are not submitted: {reason}"));
+                return Ok(());
+            }
+            revision => {
+                revision.context("failed to prepare the packages for the dependency graph")?
+            }
+        };
         let detector = Detector {
             name: "Trivy".to_owned(),
             version: version.to_owned(),

@@ -16,7 +16,7 @@ use github::Manifest;
 use trivy::{Report, Scan, Scanned};
 
 use crate::baseline::Comparison;
-use crate::request::{Request, ScanType, TargetRequest};
+use crate::request::{BaselineSource, Request, ScanType, TargetRequest};
 
 use coverage::Coverage;
 pub(crate) use registry_login::registry_login;
@@ -56,6 +56,13 @@ pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
     scan.skip = vec![request.sarif_file.absolute()];
     for index in 0..request.targets.len() {
         scan.skip.push(request.report_file(index).absolute());
+    }
+    match &request.baseline {
+        // A checkout of the base inside the workspace is not part of what changed.
+        BaselineSource::Directory(directory) if target.checkout.is_none() => {
+            scan.skip.push(directory.clone());
+        }
+        _ => {}
     }
     scan
 }
@@ -100,7 +107,11 @@ impl Scans<'_> {
     // A report may have thousands of findings in thousands of files.
     async fn read(&self, target: &TargetRequest, report: Report) -> anyhow::Result<Contents> {
         let reader = ReportReader {
-            workspace: self.request.workspace.root().to_owned(),
+            // Lines are identified by their text, which the base has in its own files.
+            checkout: target
+                .checkout
+                .clone()
+                .unwrap_or_else(|| self.request.workspace.root().to_owned()),
             dockerfile: self.request.dockerfile.clone(),
             has_snapshot: self.request.github.snapshot,
             target: target.clone(),
@@ -151,7 +162,7 @@ impl Scans<'_> {
 
 /// What a report is read with.
 struct ReportReader {
-    workspace: PathBuf,
+    checkout: PathBuf,
     /// Relative to the workspace.
     dockerfile: Option<String>,
     has_snapshot: bool,
@@ -170,7 +181,7 @@ impl ReportReader {
     fn read(&self, report: Report) -> Contents {
         let target = &self.target;
         let name = name(target, &report);
-        let source = SourceFiles::new(&self.workspace);
+        let source = SourceFiles::new(&self.checkout);
         let locator = Locator::new(&name, &target.prefix, &source);
         let locator = match &self.dockerfile {
             Some(path) if target.is_image() => locator.built_from(path, &report.metadata),

@@ -13,7 +13,7 @@ use super::Inputs;
 pub(crate) enum BaselineSource {
     /// There is none.
     None,
-    /// The newest analysis of a pull request's base branch, of the same category and before a patch.
+    /// The newest analysis of the branch that the change goes into, of the same category and before a patch.
     BaseBranch,
     /// A SARIF file of an earlier run.
     File(PathBuf),
@@ -30,8 +30,14 @@ impl BaselineSource {
         match text {
             "none" => return Ok(Self::None),
             "auto" => {
-                let is_pull_request = ctx.github().event_name() == Some("pull_request");
-                return Ok(if is_pull_request {
+                let event = ctx.github().event_name().unwrap_or_default();
+                let has_base = [
+                    "pull_request",
+                    "pull_request_target",
+                    "merge_group",
+                    "workflow_dispatch",
+                ];
+                return Ok(if has_base.contains(&event) {
                     Self::BaseBranch
                 } else {
                     Self::None

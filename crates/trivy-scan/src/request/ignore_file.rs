@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{FILE_LIMIT, Inputs};
 
 /// Names of the file if `ignore-file` is not set.
-const NAMES: [&str; 2] = [".trivyignore", ".trivyignore.yaml"];
+const NAMES: [&str; 3] = [".trivyignore", ".trivyignore.yaml", ".trivyignore.yml"];
 /// Days before an entry expires in which it is reported.
 const SOON: i32 = 14;
 
@@ -22,6 +22,8 @@ pub(crate) struct IgnoreFile {
     pub(crate) path: PathBuf,
     name: String,
     entries: Vec<Entry>,
+    /// Other such files of the workspace, which are not used.
+    others: Vec<&'static str>,
 }
 
 /// One line or entry of it.
@@ -70,15 +72,15 @@ impl IgnoreFile {
         input: Option<&str>,
     ) -> Result<Option<Self>, BadInput> {
         // A link that leads elsewhere is an error, like any file that can't be read.
-        let default = NAMES
-            .into_iter()
-            .find(|name| workspace.root().join(name).symlink_metadata().is_ok());
-        let Some(name) = input.or(default) else {
+        let exists = |name: &&str| workspace.root().join(name).symlink_metadata().is_ok();
+        let mut others: Vec<_> = NAMES.into_iter().filter(exists).collect();
+        let Some(name) = input.or(others.first().copied()) else {
             return Ok(None);
         };
         let bad = |problem| BadInput::new(Inputs::ignore_file, problem);
         let file = workspace.path(Inputs::ignore_file, name).map_err(bad)?;
         let text = file.read(FILE_LIMIT)?;
+        others.retain(|other| *other != name);
         let extension = Path::new(name).extension();
         let is_yaml = extension.is_some_and(|e| e == "yaml" || e == "yml");
         let entries = if is_yaml {
@@ -90,6 +92,7 @@ impl IgnoreFile {
             path: file.absolute(),
             name: name.to_owned(),
             entries: entries.map_err(|problem| bad(format!("`{name}`: {problem}")))?,
+            others,
         }))
     }
 
@@ -115,7 +118,13 @@ impl IgnoreFile {
         scans_configuration: bool,
         today: Date,
     ) -> Vec<String> {
-        let mut remarks = Vec::new();
+        let unused = |other: &&str| {
+            format!(
+                "`{other}` is not used, since `{}` is: put all entries into one file",
+                self.name
+            )
+        };
+        let mut remarks: Vec<_> = self.others.iter().map(unused).collect();
         for Entry {
             id,
             expires,
@@ -124,7 +133,8 @@ impl IgnoreFile {
         } in &self.entries
         {
             let name = &self.name;
-            if let Some(end) = expires.filter(|end| *end < today) {
+            // Trivy's entries end at 00:00 UTC of the day.
+            if let Some(end) = expires.filter(|end| *end <= today) {
                 remarks.push(format!("`{name}`: the entry for {id} expired on {end} and has no effect; renew or remove it"));
                 continue;
             }

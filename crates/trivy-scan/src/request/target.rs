@@ -1,6 +1,6 @@
 //! What to scan.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use actions_toolkit::{BadInput, Value as _, Workspace, WorkspacePath, invalid_choice};
 use oci::ImageRef;
@@ -19,6 +19,8 @@ pub(crate) struct TargetRequest {
     pub(crate) name: String,
     /// The scanned directory, relative to the workspace; empty for the workspace itself.
     pub(crate) prefix: String,
+    /// The checkout that it is in, if that is not the workspace.
+    pub(crate) checkout: Option<PathBuf>,
 }
 
 impl TargetRequest {
@@ -88,6 +90,7 @@ impl TargetRequest {
             target: Target::Image(text.to_owned()),
             name: image.repository().to_owned(),
             prefix: String::new(),
+            checkout: None,
         })
     }
 
@@ -111,6 +114,7 @@ impl TargetRequest {
             target,
             name: name.to_owned(),
             prefix: prefix.to_owned(),
+            checkout: None,
         })
     }
 
@@ -124,6 +128,7 @@ impl TargetRequest {
         };
         Some(Self {
             target,
+            checkout: Some(directory.to_owned()),
             ..self.clone()
         })
     }

@@ -65,6 +65,7 @@ mod tests {
             target: trivy::Target::Filesystem("app".into()),
             name: "app".into(),
             prefix: "app".into(),
+            checkout: None,
         };
         let found = manifests(&report, &target, "app");
         let resolved: Vec<_> = found["app/uv.lock"]

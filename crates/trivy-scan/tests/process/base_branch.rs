@@ -4,7 +4,7 @@ use actions_toolkit::Redactor;
 use fake_github::GitHub;
 use github::{Client, CompressedSarif, Revision};
 use serde_json::json;
-use testkit::{FakeRunner, Ran};
+use testkit::{FakeRunner, Fault, Ran};
 
 use crate::github::{pull_request, with_github};
 
@@ -97,4 +97,82 @@ async fn two_jobs_need_one_category() {
     with_github(&server, |step| one(deploy(step))).await;
     let ran = gated(&server, one).await;
     assert_eq!((ran.code, ran.output("new")), (0, "0"), "{}", ran.log);
+}
+
+/// A run for another event of a change that goes into `main`.
+fn event(step: FakeRunner, name: &str, git_ref: &str, payload: &serde_json::Value) -> FakeRunner {
+    let path = step.directory().join("event.json");
+    std::fs::write(&path, payload.to_string()).unwrap();
+    step.env("GITHUB_EVENT_NAME", name)
+        .env("GITHUB_EVENT_PATH", &path.to_string_lossy())
+        .env("GITHUB_REF", git_ref)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_that_has_a_base_is_compared_with_it() {
+    let server = GitHub::start("t").await.unwrap();
+    with_github(&server, |step| step).await;
+    let uploads = server.uploads().len();
+    let queue = "refs/heads/gh-readonly-queue/main/pr-7-a";
+    let table = [
+        (
+            "merge_group",
+            queue,
+            json!({"merge_group": {"base_ref": "refs/heads/main"}}),
+        ),
+        (
+            "pull_request_target",
+            "refs/heads/main",
+            json!({"pull_request": {"number": 7, "base": {"ref": "main"}, "head": {"sha": "b".repeat(40)}}}),
+        ),
+        (
+            "workflow_dispatch",
+            "refs/heads/topic",
+            json!({"repository": {"default_branch": "main"}}),
+        ),
+    ];
+    for (name, git_ref, payload) in table {
+        let ran = with_github(&server, |step| {
+            let step = step
+                .input("fail-on", "low")
+                .input("fail-on-new-only", "true");
+            event(step, name, git_ref, &payload)
+        })
+        .await;
+        assert_eq!(
+            (ran.code, ran.output("new")),
+            (0, "0"),
+            "{name}: {}",
+            ran.log
+        );
+        if name == "merge_group" {
+            assert_eq!(
+                server.uploads().len(),
+                uploads,
+                "main's alerts stay as they are"
+            );
+            let message = "::notice::the findings are not uploaded: an entry of a merge queue changes no branch";
+            assert!(ran.log.contains(message), "{}", ran.log);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_baseline_that_cannot_be_read_is_no_verdict() {
+    let server = GitHub::start("t").await.unwrap();
+    with_github(&server, |step| step).await;
+    let refusal = r#"{"message": "Resource not accessible by integration"}"#;
+    server.expect(Fault::new("/code-scanning/analyses", 403, refusal));
+    let ran = gated(&server, |step| step).await;
+    assert_eq!(ran.code, 2, "{}", ran.log);
+    let error = ran.error();
+    assert!(
+        error.contains("without which `fail-on-new-only` has no verdict"),
+        "{error}"
+    );
+    // Without the gate it is a remark.
+    server.expect(Fault::new("/code-scanning/analyses", 403, refusal));
+    let ran = with_github(&server, pull_request).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    assert!(ran.log.contains("are unknown: "), "{}", ran.log);
 }

@@ -379,3 +379,29 @@ fn settings_of_the_checkout_do_not_turn_the_scan_off() {
         assert!(ran.log.contains(note), "{note}: {}", ran.log);
     }
 }
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn a_checkout_of_the_base_is_compared_by_its_own_files() {
+    let base = "key = \"AKIAIOSFODNN7EXAMPL3\"\n";
+    let table = [
+        (base.to_owned(), "0"),
+        (format!("# a line above\n{base}"), "0"),
+        (base.replace("EXAMPL3", "EXAMPL4"), "1"),
+    ];
+    for (head, new) in table {
+        let step = real()
+            .file("app.env", &head)
+            .file("base/app.env", base)
+            .input("scan-type", "secret")
+            .input("path", ".")
+            .input("baseline", "base");
+        let ran = step.run();
+        assert_eq!(
+            (ran.code, ran.output("total"), ran.output("new")),
+            (0, "1", new),
+            "{head}: {}",
+            ran.log
+        );
+    }
+}

@@ -29,6 +29,7 @@ fn remarks(entries: Vec<Entry>) -> Vec<String> {
         path: PathBuf::new(),
         name: ".trivyignore".into(),
         entries,
+        others: Vec::new(),
     };
     let today = "2026-11-23".parse().unwrap();
     file.remarks(&[&suppressed("CVE-2026-1")], true, today)
@@ -36,12 +37,12 @@ fn remarks(entries: Vec<Entry>) -> Vec<String> {
 
 #[test]
 fn what_trivy_skips_silently_is_reported() {
-    let text = "# it is not reachable\nCVE-2026-1 exp:2026-11-30\n\nCVE-2026-2 exp:2026-01-01\nCVE-2026-3 # why\n";
+    let text = "# it is not reachable\nCVE-2026-1 exp:2026-11-30\n\nCVE-2026-2 exp:2026-11-23\nCVE-2026-3 # why\n";
     assert_eq!(
         remarks(parse_lines(text).unwrap()),
         [
             "`.trivyignore`: the entry for CVE-2026-1 expires in 7 days",
-            "`.trivyignore`: the entry for CVE-2026-2 expired on 2026-01-01 and has no effect; renew or remove it",
+            "`.trivyignore`: the entry for CVE-2026-2 expired on 2026-11-23 and has no effect; renew or remove it",
             "`.trivyignore`: the entry for CVE-2026-3 suppresses nothing; remove it unless another scan needs it",
         ]
     );
@@ -68,9 +69,14 @@ fn whether_an_entry_for_a_check_is_used_is_unknown() {
         path: PathBuf::new(),
         name: ".trivyignore".into(),
         entries: parse_lines("KSV-0013 # why\n").unwrap(),
+        others: vec![".trivyignore.yml"],
     };
     let without_such_a_scan = file.remarks(&[], false, "2026-11-23".parse().unwrap());
-    assert!(without_such_a_scan[0].contains("suppresses nothing"));
+    assert!(without_such_a_scan[1].contains("suppresses nothing"));
+    assert_eq!(
+        without_such_a_scan[0],
+        "`.trivyignore.yml` is not used, since `.trivyignore` is: put all entries into one file"
+    );
 }
 
 #[test]
