@@ -72,7 +72,13 @@ impl Request {
         for file in [&inputs.report, &inputs.dockerfile].into_iter().flatten() {
             file.open()?;
         }
-        let login = Login::new(inputs.registry_login, inputs.entra)?;
+        let registries = targets.iter().map(|target| target.image.registry());
+        let filtered = filter.iter().map(|filter| Some(filter.host.as_str()));
+        let login = Login::new(
+            inputs.registry_login,
+            inputs.entra,
+            registries.chain(filtered),
+        )?;
         if let Some(filter) = &filter {
             login.check(&filter.host, Inputs::registry)?;
         }

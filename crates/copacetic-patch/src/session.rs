@@ -176,8 +176,11 @@ impl<'a> Session<'a> {
             return Ok(known);
         }
         let auth = match &self.request.login {
-            Login::Anonymous => Auth::Anonymous,
-            Login::Password(credentials) => Auth::Password(credentials.clone()),
+            Login::Password(login) if login.registry.as_deref() == Some(host) => {
+                Auth::Password(login.credentials.clone())
+            }
+            // The password, if there is one, is for another registry.
+            Login::Anonymous | Login::Password(_) => Auth::Anonymous,
             Login::Entra {
                 client,
                 tenant,

@@ -11,12 +11,11 @@ mod scan;
 mod verdict;
 
 use actions_toolkit::{Context, Done, PrivateDirectory};
-use oci::ImageRef;
 use trivy::Database;
 
 pub use action::ACTION;
 use publish::{Publisher, SarifFile, sbom};
-use request::{BaselineSource, Request};
+use request::Request;
 use scan::{ScanOutcome, Scans, registry_login, trivy_scan};
 
 /// Run the action.
@@ -35,7 +34,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
 async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::new(ctx)?;
     let login = match &request.login {
-        Some(login) => Some(registry_login(ctx, login, images(&request))?),
+        Some(login) => Some(registry_login(ctx, login)?),
         None => None,
     };
     let scans = Scans {
@@ -82,17 +81,6 @@ async fn scan(scans: &Scans<'_>) -> anyhow::Result<(Scanner, Vec<ScanOutcome>)> 
         tokio::try_join!(biased; version, outcomes)?
     };
     Ok((Scanner { version, database }, outcomes))
-}
-
-// The images that the step may pull.
-fn images(request: &Request) -> impl Iterator<Item = ImageRef> {
-    let baseline = match &request.baseline {
-        BaselineSource::Image(image) => Some(image.clone()),
-        _ => None,
-    };
-    let targets = request.targets.iter();
-    let targets = targets.filter_map(|target| target.input.parse().ok());
-    targets.chain(baseline)
 }
 
 // Compare with the baseline, write the files, outputs, log and summary, and publish on GitHub.

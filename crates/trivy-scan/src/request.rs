@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, GitHubToken, Secret, Workspace, WorkspacePath};
-use oci::Credentials;
-use trivy::{DatabaseRequest, SbomFormat, Scanner};
+use oci::ImageRef;
+use trivy::{DatabaseRequest, RegistryLogin, SbomFormat, Scanner, Target};
 
 use crate::verdict::Gate;
 
@@ -40,7 +40,7 @@ pub(crate) struct Request {
     pub(crate) github: GitHubRequest,
     pub(crate) sbom: Vec<SbomFormat>,
     /// For the registries of the images.
-    pub(crate) login: Option<Credentials>,
+    pub(crate) login: Option<RegistryLogin>,
     pub(crate) database: DatabaseRequest,
     /// Of each scan.
     pub(crate) timeout: Duration,
@@ -69,18 +69,23 @@ impl Request {
             }
             None => None,
         };
+        let targets = TargetRequest::all(&inputs, &workspace)?;
+        let baseline = BaselineSource::new(ctx, &workspace, &inputs.baseline)?;
+        let images: Vec<_> = images(&targets, &baseline).collect();
         Ok(Self {
-            targets: TargetRequest::all(&inputs, &workspace)?,
+            targets,
             dockerfile,
             gate: Gate::new(&inputs),
-            baseline: BaselineSource::new(ctx, &workspace, &inputs.baseline)?,
+            baseline,
             ignore_file: IgnoreFile::open(&workspace, inputs.ignore_file.as_deref())?,
             vex: inputs
                 .vex
                 .iter()
                 .map(WorkspacePath::existing)
                 .collect::<Result<_, _>>()?,
-            login: inputs.registry_login.credentials()?,
+            login: inputs
+                .registry_login
+                .login(images.iter().map(ImageRef::registry))?,
             platform: inputs.platform,
             scanners: inputs.scanners.0,
             skip_dirs: inputs.skip_dirs,
@@ -130,4 +135,17 @@ impl Request {
         let default = || github::job_category(&ctx.github());
         self.github.category.clone().unwrap_or_else(default)
     }
+}
+
+// The images that the step may pull.
+fn images(targets: &[TargetRequest], baseline: &BaselineSource) -> impl Iterator<Item = ImageRef> {
+    let baseline = match baseline {
+        BaselineSource::Image(image) => Some(image.clone()),
+        _ => None,
+    };
+    let image = |target: &TargetRequest| match &target.target {
+        Target::Image(image) => image.parse().ok(),
+        _ => None,
+    };
+    targets.iter().filter_map(image).chain(baseline)
 }

@@ -21,7 +21,7 @@ pub use database::{
     Database, DatabaseError, DatabaseRequest, MAX_AGE, MIRRORS, Origin, default_cache,
 };
 pub use error::ScanError;
-pub use inputs::{DatabaseAgeInputs, DatabaseInputs, RegistryInputs};
+pub use inputs::{DatabaseAgeInputs, DatabaseInputs, RegistryInputs, RegistryLogin};
 pub use report::Report;
 pub use sbom::SbomFormat;
 pub use scan::{REPORT_LIMIT, Scan, Scanned, Scanner, Target};

@@ -4,8 +4,8 @@ use actions_toolkit::{BadInput, Parsed, both};
 use azure::input::EntraInputs;
 use azure::{Cloud, LoginServer, RESOURCE_MANAGER};
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use oci::{Credentials, ImageRef};
-use trivy::RegistryInputs;
+use oci::ImageRef;
+use trivy::{RegistryInputs, RegistryLogin};
 
 use super::Inputs;
 
@@ -21,7 +21,7 @@ pub(crate) struct Filter {
 /// How to sign in to registries.
 pub(crate) enum Login {
     Anonymous,
-    Password(Credentials),
+    Password(RegistryLogin),
     /// The run's OIDC identity, at Azure Container Registry.
     Entra {
         client: String,
@@ -73,10 +73,14 @@ fn set(input: &str, patterns: &[Parsed<Glob>]) -> Result<GlobSet, BadInput> {
 }
 
 impl Login {
-    /// Anonymous if neither pair of inputs is set; the password wins if both are.
-    pub(super) fn new(registry: RegistryInputs, entra: EntraInputs) -> Result<Self, BadInput> {
-        if let Some(credentials) = registry.credentials()? {
-            return Ok(Self::Password(credentials));
+    /// Anonymous if neither pair of inputs is set; the password wins if both are. `registries` are those of the images.
+    pub(super) fn new<'a>(
+        registry: RegistryInputs,
+        entra: EntraInputs,
+        registries: impl IntoIterator<Item = Option<&'a str>>,
+    ) -> Result<Self, BadInput> {
+        if let Some(login) = registry.login(registries)? {
+            return Ok(Self::Password(login));
         }
         let cloud = entra.cloud(RESOURCE_MANAGER);
         let application = both(

@@ -2,22 +2,21 @@
 
 use actions_toolkit::{Context, PrivateDirectory};
 use anyhow::Context as _;
-use oci::{Credentials, ImageRef};
+use trivy::RegistryLogin;
 
-/// A directory with Docker's `config.json` for the registries of `images`, readable by its owner only; removed when it is
+/// A directory with Docker's `config.json` for the registry of the images, readable by its owner only; removed when it is
 /// dropped. A container action does not see the configuration of the host.
 ///
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn registry_login(
     ctx: &Context,
-    login: &Credentials,
-    images: impl Iterator<Item = ImageRef>,
+    login: &RegistryLogin,
 ) -> anyhow::Result<PrivateDirectory> {
     let directory = ctx.private_directory("registry")?;
-    let images: Vec<_> = images.collect();
     login
-        .write_docker_config(directory.path(), images.iter().map(ImageRef::registry))
+        .credentials
+        .write_docker_config(directory.path(), [login.registry.as_deref()])
         .context("failed to write the registry's credentials")?;
     Ok(directory)
 }
