@@ -24,7 +24,7 @@ pub use exec::{ExecOutput, ExecStream};
 pub use spec::ContainerSpec;
 
 /// How long a clean-up waits for containers that are being created.
-const CANCELED_TIMEOUT: Duration = Duration::from_secs(3);
+const CANCELED_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A container that was started here.
 ///
@@ -79,7 +79,7 @@ impl Docker {
         Ok(container)
     }
 
-    // For canceled requests that create containers or images, at most three seconds.
+    // For canceled requests that create containers or images, at most four seconds.
     async fn wait_for_canceled(&self) {
         // A clean-up has little time: what takes longer than this would be left in any case.
         let _ = tokio::time::timeout(CANCELED_TIMEOUT, self.making.write()).await;

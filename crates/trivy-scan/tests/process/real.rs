@@ -387,7 +387,7 @@ fn a_checkout_of_the_base_is_compared_by_its_own_files() {
     let table = [
         (base.to_owned(), "0"),
         (format!("# a line above\n{base}"), "0"),
-        (base.replace("EXAMPL3", "EXAMPL4"), "1"),
+        (base.replace("3\"", "4\""), "1"),
     ];
     for (head, new) in table {
         let step = real()
