@@ -46,7 +46,11 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     };
     let registry = Registry::sign_in(ctx, azure.as_ref(), &request.target.registry);
     let (cluster, registry) = tokio::try_join!(cluster, registry)?;
-    if let Some(removed) = overdue.finish().await {
+    let removed = tokio::select! {
+        removed = overdue.finish() => removed,
+        _ = ctx.cancelled() => None,
+    };
+    if let Some(removed) = removed {
         ctx.log().info(removed);
     }
 

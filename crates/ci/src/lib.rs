@@ -48,7 +48,11 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         stop = ctx.cancelled() => vec![Err(stop.into())],
     };
     docker.remove_run(&run.id).await;
-    if let Some(removed) = overdue.finish().await {
+    let removed = tokio::select! {
+        removed = overdue.finish() => removed,
+        _ = ctx.cancelled() => None,
+    };
+    if let Some(removed) = removed {
         ctx.log().info(removed);
     }
     if verdicts.iter().all(Result::is_ok) {

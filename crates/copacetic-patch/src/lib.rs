@@ -45,7 +45,11 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         cancelled = ctx.cancelled() => Err(cancelled.into()),
     };
     session.clean_up().await;
-    if let Some(removed) = overdue.finish().await {
+    let removed = tokio::select! {
+        removed = overdue.finish() => removed,
+        _ = ctx.cancelled() => None,
+    };
+    if let Some(removed) = removed {
         ctx.log().info(removed);
     }
     outcome.map_err(with_disk_hint)

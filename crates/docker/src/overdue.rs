@@ -18,6 +18,8 @@ use crate::{Container, Docker};
 pub const EXPIRES_LABEL: &str = "dev.seaworthy.expires";
 /// For the removal.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// For the rest of the removal, when the run is done.
+const LAST_WAIT: Duration = Duration::from_secs(10);
 /// Digits of the time in a tag, until the year 2286.
 const DIGITS: usize = 10;
 
@@ -87,13 +89,14 @@ impl Docker {
 }
 
 impl OverdueRemoval {
-    /// What was removed, for the log; `None` if nothing, or if the removal is still going on.
+    /// What was removed, for the log; `None` if nothing. A short run waits for the removal, but not for long.
     pub async fn finish(self) -> Option<String> {
-        if !self.0.is_finished() {
-            self.0.abort();
+        let abort = self.0.abort_handle();
+        let Ok(removed) = tokio::time::timeout(LAST_WAIT, self.0).await else {
+            abort.abort();
             return None;
-        }
-        let (containers, names) = self.0.await.ok()?;
+        };
+        let (containers, names) = removed.ok()?;
         let count = |count, noun| match count {
             1 => format!("1 {noun}"),
             _ => format!("{count} {noun}s"),
