@@ -15,11 +15,22 @@ const NAMES: &[&str] = &[
     "passphrase",
     "credential",
     "credentials",
-    "key",
-    "auth",
     "_pat",
 ];
-/// A shorter value of the environment is a setting (`SORT_KEY=name`).
+/// What comes before the last word of the names of keys that are secret: a `CACHE_KEY` is not.
+const KEYS: &[&str] = &[
+    "access",
+    "account",
+    "api",
+    "deploy",
+    "encryption",
+    "private",
+    "secret",
+    "signing",
+    "ssh",
+    "storage",
+];
+/// A shorter value of the environment is a setting.
 const SHORTEST: usize = 8;
 
 /// Values of variables that are named like a secret, and the passwords in URLs. `INPUT_*` is left out, since an action
@@ -27,7 +38,8 @@ const SHORTEST: usize = 8;
 pub(super) fn secrets(env: &Env) -> Vec<String> {
     let mut secrets = Vec::new();
     for (name, value) in env.iter() {
-        let is_value = value.len() >= SHORTEST && !value.starts_with('/') && !value.contains("://");
+        let is_location = value.starts_with('/') || value.contains("://");
+        let is_value = value.len() >= SHORTEST && !is_location && is_random(value);
         if is_value && is_named_like_a_secret(name) && !name.starts_with("INPUT_") {
             secrets.push(value.to_owned());
         }
@@ -91,7 +103,16 @@ fn is_secret_field(name: &str) -> bool {
 // By the last word: `ACTIONS_RUNTIME_TOKEN`, `clientSecret`, `private_key`.
 fn is_named_like_a_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
+    let is_key = |stem: &str| KEYS.iter().any(|kind| stem.ends_with(kind));
+    let stem = name.strip_suffix("key");
     NAMES.iter().any(|word| name.ends_with(word))
+        || stem.is_some_and(|stem| is_key(stem.trim_end_matches(['_', '-'])))
+}
+
+// A word such as `production` is in other texts too.
+fn is_random(value: &str) -> bool {
+    let has_digit = value.bytes().any(|b| b.is_ascii_digit());
+    has_digit || value.len() >= 2 * SHORTEST
 }
 
 #[cfg(test)]
@@ -101,7 +122,10 @@ mod tests {
     #[test]
     fn the_environment_tells_its_secrets() {
         let env = Env::from_pairs([
-            ("ACTIONS_RUNTIME_TOKEN", "runtime-token"),
+            ("ACTIONS_RUNTIME_TOKEN", "runtime-t0ken"),
+            ("CACHE_KEY", "v1-linux-deps-2"),
+            ("API_KEY", "0123456789"),
+            ("DEPLOY_SECRET", "production"),
             ("NPM_TOKEN", "short"),
             ("SSH_KEY", "/home/me/.ssh/id"),
             ("INPUT_SHOW-KEY", "not-a-secret"),
@@ -111,7 +135,14 @@ mod tests {
         ]);
         assert_eq!(
             secrets(&env),
-            ["runtime-token", "in-a-url", "in-a-url", "p%40ss", "p@ss"]
+            [
+                "runtime-t0ken",
+                "0123456789",
+                "in-a-url",
+                "in-a-url",
+                "p%40ss",
+                "p@ss"
+            ]
         );
     }
 
