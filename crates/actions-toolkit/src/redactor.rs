@@ -99,27 +99,6 @@ impl Redactor {
         document.unwrap_or_else(|| self.redact(text))
     }
 
-    /// The same for each text in `value`, keys included.
-    pub fn redact_json(&self, value: &mut serde_json::Value) {
-        use serde_json::Value;
-        match value {
-            Value::String(text) => {
-                if let Cow::Owned(redacted) = self.redact(text) {
-                    *text = redacted;
-                }
-            }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
-            Value::Object(fields) => {
-                let old = std::mem::take(fields);
-                for (name, mut value) in old {
-                    self.redact_json(&mut value);
-                    fields.insert(self.redact(&name).into_owned(), value);
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-
     fn all_spans(&self, text: &str) -> Vec<(usize, usize)> {
         let mut spans = self.spans(text.as_bytes());
         spans.extend(userinfo::passwords(text));

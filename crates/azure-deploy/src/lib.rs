@@ -46,11 +46,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     };
     let registry = Registry::sign_in(ctx, azure.as_ref(), &request.target.registry);
     let (cluster, registry) = tokio::try_join!(cluster, registry)?;
-    let removed = tokio::select! {
-        removed = overdue.finish() => removed,
-        _ = ctx.cancelled() => None,
-    };
-    if let Some(removed) = removed {
+    if let Some(removed) = overdue.finish(ctx.cancelled()).await {
         ctx.log().info(removed);
     }
 

@@ -48,11 +48,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         stop = ctx.cancelled() => vec![Err(stop.into())],
     };
     docker.remove_run(&run.id).await;
-    let removed = tokio::select! {
-        removed = overdue.finish() => removed,
-        _ = ctx.cancelled() => None,
-    };
-    if let Some(removed) = removed {
+    if let Some(removed) = overdue.finish(ctx.cancelled()).await {
         ctx.log().info(removed);
     }
     if verdicts.iter().all(Result::is_ok) {

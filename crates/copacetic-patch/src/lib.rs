@@ -45,11 +45,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         cancelled = ctx.cancelled() => Err(cancelled.into()),
     };
     session.clean_up().await;
-    let removed = tokio::select! {
-        removed = overdue.finish() => removed,
-        _ = ctx.cancelled() => None,
-    };
-    if let Some(removed) = removed {
+    if let Some(removed) = overdue.finish(ctx.cancelled()).await {
         ctx.log().info(removed);
     }
     outcome.map_err(with_disk_hint)

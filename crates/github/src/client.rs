@@ -201,9 +201,8 @@ impl Client {
         url: String,
         body: &impl Serialize,
     ) -> Result<Call, RequestError> {
-        let mut body = serde_json::to_value(body).map_err(RequestError::Body)?;
-        self.redactor.redact_json(&mut body);
-        let body = serde_json::to_vec(&body).map_err(RequestError::Body)?;
+        let body = serde_json::to_vec(body).map_err(RequestError::Body)?;
+        let body = self.redactor.redact_bytes(&body).into_owned();
         Ok(Call {
             method,
             body: Some(body.into()),

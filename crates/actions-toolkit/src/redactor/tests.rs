@@ -88,8 +88,11 @@ fn the_password_of_a_url_is_masked_without_being_known() {
 #[test]
 fn json_stays_json() {
     let redactor = knowing(&["s3cret", "99999999"]);
-    let mut json = serde_json::json!({ "s3cret": ["a s3cret"], "number": 99_999_999 });
-    redactor.redact_json(&mut json);
+    let json = serde_json::json!({ "s3cret": ["a s3cret"], "number": 99_999_999 });
+    let json = redactor
+        .redact_bytes(json.to_string().as_bytes())
+        .into_owned();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(
         json,
         serde_json::json!({ "***": ["a ***"], "number": 99_999_999 })

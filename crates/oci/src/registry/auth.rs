@@ -15,8 +15,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http_client::header::{HeaderMap, WWW_AUTHENTICATE};
 use http_client::{TOKEN_LIMIT, Url, is_local};
 use serde::Deserialize;
@@ -106,11 +104,9 @@ impl Registry {
         let Auth::Password(credentials) = &self.auth else {
             bail!("`{}` requires a user name and password", self.host);
         };
-        let pair = format!("{}:{}", credentials.username, credentials.password);
-        let encoded = STANDARD.encode(pair);
-        (self.mask)(&encoded);
+        (self.mask)(&credentials.basic());
         Ok(Authorization {
-            value: format!("Basic {encoded}"),
+            value: credentials.authorization(),
             expires: None,
         })
     }
