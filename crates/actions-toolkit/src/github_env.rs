@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use crate::network::GITHUB_API;
 use crate::{BadInput, Env};
 
 /// What the runner reports about the run, as `GITHUB_*` variables
@@ -39,9 +40,7 @@ impl<'a> GithubEnv<'a> {
 
     /// The base of the REST API: GitHub's own, or a server's.
     pub fn api_url(&self) -> &'a str {
-        self.0
-            .get("GITHUB_API_URL")
-            .unwrap_or("https://api.github.com")
+        self.0.get("GITHUB_API_URL").unwrap_or(GITHUB_API)
     }
 
     /// The base of the web pages.

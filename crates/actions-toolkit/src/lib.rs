@@ -42,6 +42,7 @@ mod failure;
 mod github_env;
 mod inputs;
 mod log;
+pub mod network;
 mod oidc;
 mod private_directory;
 mod progress;

@@ -3,6 +3,7 @@
 mod action;
 mod kubernetes;
 mod manifests;
+mod network;
 mod report;
 mod request;
 mod rollout;
@@ -16,6 +17,7 @@ use docker::Docker;
 
 pub use action::ACTION;
 use kubernetes::{Cluster, Snapshot};
+pub use network::NETWORK;
 use report::Report;
 use request::Request;
 use steps::github_deployment::GithubDeployment;

@@ -12,6 +12,29 @@ pub const RESOURCE_MANAGER: &str = "https://management.azure.com";
 /// (github.com/Azure/login, README: each cloud has its own).
 pub const AUDIENCE: &str = "api://AzureADTokenExchange";
 
+/// The registries of each cloud (learn.microsoft.com/azure/container-registry, the sovereign clouds:
+/// `az cloud show --query suffixes.acrLoginServerEndpoint`).
+pub(crate) const REGISTRIES: &[(&str, &str)] = &[
+    (PUBLIC, "*.azurecr.io"),
+    (GOVERNMENT, "*.azurecr.us"),
+    (CHINA, "*.azurecr.cn"),
+];
+/// Where registries store their content (learn.microsoft.com/azure/container-registry/container-registry-firewall-access-rules).
+pub(crate) const STORAGE: &[(&str, &str)] = &[
+    (PUBLIC, "*.blob.core.windows.net"),
+    (GOVERNMENT, "*.blob.core.usgovcloudapi.net"),
+    (CHINA, "*.blob.core.chinacloudapi.cn"),
+];
+/// The API servers of clusters (learn.microsoft.com/azure/aks/outbound-rules-control-egress).
+pub(crate) const API_SERVERS: &[(&str, &str)] = &[
+    (PUBLIC, "*.azmk8s.io"),
+    (GOVERNMENT, "*.cx.aks.containerservice.azure.us"),
+    (CHINA, "*.cx.prod.service.azk8s.cn"),
+];
+const PUBLIC: &str = "the public cloud";
+const GOVERNMENT: &str = "Azure Government";
+const CHINA: &str = "Azure China";
+
 /// A cloud of Azure. [`Cloud::default`] is the public one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cloud {
@@ -50,17 +73,21 @@ impl Cloud {
         &self.audience
     }
 
-    /// What the hosts of its registries end in (learn.microsoft.com/azure/container-registry, the sovereign clouds:
-    /// `az cloud show --query suffixes.acrLoginServerEndpoint`). An Entra of another name may be that of any cloud.
-    pub(crate) fn registry_suffixes(&self) -> &'static [&'static str] {
+    /// What the hosts of its registries end in. An Entra of another name may be that of any cloud.
+    pub(crate) fn registry_suffixes(&self) -> Vec<&'static str> {
         let host = Url::parse(&self.authority).ok();
         let host = host.as_ref().and_then(Url::host_str).unwrap_or_default();
-        match host.rsplit('.').next() {
-            Some("com") => &[".azurecr.io"],
-            Some("us") => &[".azurecr.us"],
-            Some("cn") => &[".azurecr.cn"],
-            _ => &[".azurecr.io", ".azurecr.us", ".azurecr.cn"],
-        }
+        let cloud = match host.rsplit('.').next() {
+            Some("com") => Some(PUBLIC),
+            Some("us") => Some(GOVERNMENT),
+            Some("cn") => Some(CHINA),
+            _ => None,
+        };
+        let own = REGISTRIES
+            .iter()
+            .filter(|(name, _)| cloud.is_none_or(|cloud| cloud == *name));
+        own.map(|(_, hosts)| hosts.trim_start_matches('*'))
+            .collect()
     }
 
     /// The value of a token request's `scope`.

@@ -7,6 +7,7 @@ mod cloud;
 mod cluster;
 mod entra;
 pub mod input;
+pub mod network;
 mod registry;
 mod rejection;
 mod resource_manager;

@@ -12,6 +12,7 @@ mod build;
 mod checks;
 mod dependencies;
 mod job;
+mod network;
 mod outcome;
 mod publish;
 mod report;
@@ -22,6 +23,7 @@ mod test_run;
 mod verdict;
 
 pub use action::ACTION;
+pub use network::NETWORK;
 
 use actions_toolkit::{Context, Done};
 use docker::Docker;

@@ -9,6 +9,7 @@
 mod action;
 mod attempt;
 mod lineage;
+mod network;
 mod patch;
 mod publish;
 mod report;
@@ -23,6 +24,7 @@ use docker::Docker;
 
 pub use action::ACTION;
 use attempt::Attempt;
+pub use network::NETWORK;
 use patch::Plan;
 use publish::{code_scanning, issue};
 use report::ImageReport;

@@ -21,6 +21,7 @@ mod dependencies;
 mod deployments;
 mod inputs;
 mod issues;
+pub mod network;
 mod publish;
 mod pull_request;
 mod request_error;

@@ -6,11 +6,13 @@
 
 mod digest;
 mod docker_config;
+mod hosts;
 mod manifest;
 mod reference;
 mod registry;
 
 pub use digest::Digest;
+pub use hosts::hosts;
 pub use manifest::{
     CONFIG, Descriptor, EMPTY, INDEX, Index, LAYER, MANIFEST, Manifest, Platform, is_index,
 };

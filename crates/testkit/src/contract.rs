@@ -1,11 +1,15 @@
 //! `action.yml` and the README of an action match its declaration: their inputs and outputs are generated.
 
+mod network;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
 use actions_toolkit::text::Table;
 use actions_toolkit::{Action, Input};
 use serde::Deserialize;
+
+pub use network::check_network;
 
 /// With this variable set the files are written, as `cargo xtask generate` does, and not compared.
 const WRITE: &str = "SEAWORTHY_GENERATE";

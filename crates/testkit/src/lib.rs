@@ -2,14 +2,18 @@
 //!
 //! - [`FakeRunner`]: the environment of a container action around a built binary;
 //! - [`FakeDocker`]: a Docker daemon that has one image, and containers that can be removed;
-//! - [`contract`]: `action.yml` and README against an action's own declaration;
+//! - [`contract`]: `action.yml`, README and `docs/network.md` against an action's own declarations;
+//! - [`endpoints`]: what a step may connect to;
 //! - [`Recorder`]: a server that responds as a test says, and shows what it got;
 //! - [`server`], [`Faults`], [`pki`]: what the fakes of GitHub and Azure (`fake-github`, `fake-azure`) are built of;
+//! - [`Namespace`]: a network namespace that records what a step contacts;
 //! - [`sarif_objections`]: Microsoft's validator of SARIF files.
 
 pub mod contract;
+pub mod endpoints;
 mod fake_docker;
 mod faults;
+mod namespace;
 pub mod pki;
 mod recorder;
 mod runner;
@@ -18,6 +22,7 @@ pub mod server;
 
 pub use fake_docker::FakeDocker;
 pub use faults::{Fault, Faults};
+pub use namespace::{Contacted, Namespace};
 pub use recorder::{Recorder, Seen, endless, zeros};
 pub use runner::{FakeRunner, Ran};
 pub use sarif_multitool::sarif_objections;

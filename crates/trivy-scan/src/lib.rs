@@ -4,6 +4,7 @@
 
 mod action;
 mod baseline;
+mod network;
 mod publish;
 mod report;
 mod request;
@@ -14,6 +15,7 @@ use actions_toolkit::{Context, Done, PrivateDirectory};
 use trivy::Database;
 
 pub use action::ACTION;
+pub use network::NETWORK;
 use publish::{Publisher, SarifFile, sbom};
 use request::Request;
 use scan::{ScanOutcome, Scans, registry_login, trivy_scan};

@@ -11,6 +11,7 @@
 mod database;
 mod error;
 mod inputs;
+pub mod network;
 pub mod report;
 mod sbom;
 mod scan;

@@ -4,6 +4,7 @@
 
 mod azure;
 mod kustomize;
+mod network;
 
 use std::path::Path;
 
@@ -195,6 +196,7 @@ fn without_docker_the_error_says_so() {
 fn action_yml_and_readme_are_generated_from_the_declaration() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     testkit::contract::check(&azure_deploy::ACTION, &root);
+    testkit::contract::check_network(&azure_deploy::ACTION, azure_deploy::NETWORK, &root);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::process::Command;
 fn action_yml_and_readme_are_generated_from_the_declaration() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     testkit::contract::check(&ci::ACTION, &root);
+    testkit::contract::check_network(&ci::ACTION, ci::NETWORK, &root);
 }
 
 #[test]

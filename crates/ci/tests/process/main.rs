@@ -8,4 +8,6 @@ mod contract;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
 mod real;

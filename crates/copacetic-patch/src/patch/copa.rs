@@ -113,8 +113,10 @@ impl Run<'_> {
     }
 }
 
-// Copa pulls an image with the distribution's tools even if the target has them: first from its own registry,
-// then from Docker Hub (project-copacetic/copacetic, pkg/pkgmgr/dpkg.go).
+/// Where Copa pulls an image with the distribution's tools from, even if the target has them: first its own registry, then
+/// Docker Hub (project-copacetic/copacetic, pkg/pkgmgr/dpkg.go).
+pub(crate) const TOOLING: &[&str] = &["ghcr.io/project-copacetic/copacetic", "docker.io/library"];
+
 fn source_policy(tooling: &str) -> serde_json::Value {
     let rule = |from: &str| {
         json!({
@@ -123,8 +125,7 @@ fn source_policy(tooling: &str) -> serde_json::Value {
             "updates": {"identifier": format!("docker-image://{tooling}")},
         })
     };
-    let registries = ["ghcr.io/project-copacetic/copacetic", "docker.io/library"];
-    let rules: Vec<_> = registries
+    let rules: Vec<_> = TOOLING
         .iter()
         .flat_map(|registry| ["debian", "ubuntu"].map(|os| rule(&format!("{registry}/{os}"))))
         .collect();

@@ -11,6 +11,8 @@ mod faults;
 #[cfg(test)]
 mod issue;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
 mod push;
 mod python;
 #[cfg(test)]

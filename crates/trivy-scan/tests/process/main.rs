@@ -8,6 +8,7 @@ mod faults;
 mod gate;
 mod github;
 mod input;
+mod network;
 mod real;
 mod report;
 mod sboms;
@@ -21,4 +22,5 @@ use std::path::Path;
 fn action_yml_and_readme_are_generated_from_the_declaration() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     testkit::contract::check(&trivy_scan::ACTION, &root);
+    testkit::contract::check_network(&trivy_scan::ACTION, trivy_scan::NETWORK, &root);
 }

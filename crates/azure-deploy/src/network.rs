@@ -1,0 +1,81 @@
+//! What the action connects to.
+
+use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
+use azure::network::{API_SERVER, ENTRA, OIDC, REGISTRY, REGISTRY_STORAGE};
+
+use crate::action::Inputs;
+
+/// The declaration from which `docs/network.md` is generated.
+pub const NETWORK: Network = &[
+    Part {
+        when: &[When::Empty(Inputs::client_secret)],
+        connections: &[OIDC],
+    },
+    Part {
+        when: &[],
+        connections: &[
+            ENTRA,
+            Connection {
+                host: Host::UrlInput(Inputs::resource_manager),
+                by: By::Step,
+                when: &[],
+                purpose: "Azure Resource Manager",
+                sends: "access token of Entra; with `cluster-access: run-command`, the objects",
+            },
+            REGISTRY,
+            by_docker(REGISTRY),
+            by_docker(REGISTRY_STORAGE),
+        ],
+    },
+    Part {
+        when: &[When::Case("`registry` is a host")],
+        connections: &[registry(By::Step), registry(By::Docker)],
+    },
+    Part {
+        when: &[
+            When::Empty(Inputs::kubeconfig),
+            When::Is(Inputs::cluster_access, "direct"),
+        ],
+        connections: &[API_SERVER],
+    },
+    Part {
+        when: &[],
+        connections: &[
+            Connection {
+                host: Host::Found("the server of the `kubeconfig`"),
+                by: By::Step,
+                when: &[When::Set(Inputs::kubeconfig)],
+                purpose: "API server of the cluster",
+                sends: "the user's token or certificate; objects",
+            },
+            Connection {
+                host: Host::Found("address and port of the Service"),
+                by: By::Step,
+                when: &[When::Not(Inputs::health_path, "none")],
+                purpose: "health check",
+                sends: "nothing",
+            },
+        ],
+    },
+    Part {
+        when: &[When::Set(Inputs::environment)],
+        connections: &[github::network::API],
+    },
+];
+
+const fn by_docker(connection: Connection) -> Connection {
+    Connection {
+        by: By::Docker,
+        ..connection
+    }
+}
+
+const fn registry(by: By) -> Connection {
+    Connection {
+        host: Host::ImageInput(Inputs::registry),
+        by,
+        when: &[],
+        purpose: "registry",
+        sends: "`password`; images",
+    }
+}

@@ -1,0 +1,59 @@
+//! What the step connects to is what `docs/network.md` says: in a network namespace, where nothing else is reachable.
+
+use azure_deploy::{ACTION, NETWORK};
+use fake_azure::{Azure, AzureConfig};
+use testkit::endpoints::{Values, of_the_step};
+use testkit::{FakeDocker, Namespace};
+
+use crate::{CLIENT, SUBSCRIPTION, TENANT, step};
+
+const OIDC: &str = "run-actions-1-azure-eastus.actions.githubusercontent.com";
+
+#[test]
+#[ignore = "real: needs root, for a network namespace"]
+fn with_default_inputs_it_contacts_azure_alone() {
+    let declared = of_the_step(NETWORK, &Values::new(&ACTION, &[]));
+    let name = "network::with_default_inputs_it_contacts_azure_alone";
+    let Some(namespace) = Namespace::enter(name, &declared) else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = directory.path().join("config");
+    let text = r#"{"clusters": [{"name": "c", "cluster": {"server": "https://app-1.hcp.eastus.azmk8s.io:443", "certificate-authority-data": ""}}]}"#;
+    std::fs::write(&kubeconfig, text).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let azure = runtime.block_on(async {
+        let mut config = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
+        config.kubeconfig = Some(kubeconfig);
+        let azure = Azure::start(config).await.unwrap();
+        let port = azure.url().rsplit(':').next().unwrap().parse().unwrap();
+        for host in ["login.microsoftonline.com", "management.azure.com", OIDC] {
+            namespace.serve(host, port).await;
+        }
+        azure
+    });
+    let docker = FakeDocker::with("flask-app:1");
+    let oidc = format!("https://{OIDC}/oidc/token?api-version=2.0");
+    let ran = step()
+        .env("DOCKER_HOST", &docker.host())
+        .env("SSL_CERT_FILE", &namespace.ca_file().to_string_lossy())
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", &oidc)
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "oidc-request-token")
+        .run();
+    assert_eq!(ran.code, 2, "the cluster does not respond: {}", ran.log);
+    let contacted = namespace.contacted();
+    assert_eq!(contacted.undeclared(&declared), Vec::<String>::new());
+    assert_eq!(
+        contacted.hosts(),
+        [
+            "app-1.hcp.eastus.azmk8s.io:443",
+            "login.microsoftonline.com:443",
+            "management.azure.com:443",
+            &format!("{OIDC}:443"),
+            "seaworthy.azurecr.io:443"
+        ],
+        "{}\n{:?}",
+        ran.log,
+        azure.journal()
+    );
+}

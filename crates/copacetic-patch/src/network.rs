@@ -1,0 +1,146 @@
+//! What the action connects to.
+
+use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
+use azure::input::EntraInputs;
+use trivy::network::{DATABASE, MACHINE_IDENTITY};
+
+use crate::patch::TOOLING;
+use crate::request::Inputs;
+
+/// The declaration from which `docs/network.md` is generated.
+pub const NETWORK: Network = &[
+    Part {
+        when: &[When::Set(Inputs::token)],
+        connections: &[github::network::API],
+    },
+    Part {
+        when: &[],
+        connections: DATABASE,
+    },
+    Part {
+        when: &[],
+        connections: &[
+            image(
+                Inputs::image,
+                &[When::Case("not in Docker, or `push: true`")],
+            ),
+            image(Inputs::registry, &[When::Is(Inputs::push, "true")]),
+            MACHINE_IDENTITY,
+        ],
+    },
+    Part {
+        when: &[When::Set(EntraInputs::client_id)],
+        connections: &[azure::network::OIDC, azure::network::ENTRA],
+    },
+    Part {
+        when: &[],
+        connections: &[
+            Connection {
+                host: Host::ImageInput(Inputs::buildkit_image),
+                by: By::Docker,
+                when: &[When::Empty(Inputs::buildkit_address), NOT_IN_DOCKER],
+                purpose: "BuildKit",
+                sends: "nothing",
+            },
+            Connection {
+                host: Host::Found("the host of `buildkit-address`, if it is `tcp://`"),
+                by: By::Step,
+                when: &[When::Set(Inputs::buildkit_address)],
+                purpose: "BuildKit, which then makes the connections below",
+                sends: "the image, without credentials",
+            },
+        ],
+    },
+    Part {
+        when: &[],
+        connections: PATCH,
+    },
+];
+
+const NOT_IN_DOCKER: When = When::Case("not in Docker");
+
+const fn image(input: &'static str, when: &'static [When]) -> Connection {
+    Connection {
+        host: Host::ImageInput(input),
+        by: By::Step,
+        when,
+        purpose: "image",
+        sends: "`registry-password`, or a token for `client-id`; what is pushed",
+    }
+}
+
+const fn build(host: Host, when: &'static [When], purpose: &'static str) -> Connection {
+    Connection {
+        host,
+        by: By::BuildKit,
+        when,
+        purpose,
+        sends: "nothing",
+    }
+}
+
+// Images of Copa's `pkg/pkgmgr/rpm.go`; the package sources are those of the distributions' own images.
+const PATCH: &[Connection] = &[
+    build(
+        Host::Images(TOOLING),
+        &[When::Empty(Inputs::tooling_image)],
+        "Copa's tools",
+    ),
+    build(
+        Host::ImageInput(Inputs::tooling_image),
+        &[When::Set(Inputs::tooling_image), NOT_IN_DOCKER],
+        "Copa's tools",
+    ),
+    build(
+        Host::Images(&[
+            "mcr.microsoft.com/cbl-mariner/base/core",
+            "registry.suse.com/bci/bci-base",
+            "registry.opensuse.org/opensuse/leap",
+            "quay.io/centos/centos",
+        ]),
+        &[When::Case("an image of an RPM distribution")],
+        "Copa's tools, which `tooling-image` does not replace",
+    ),
+    build(
+        Host::Http("deb.debian.org"),
+        &[],
+        "packages of Debian; the image's own sources count",
+    ),
+    build(
+        Host::Http("archive.ubuntu.com"),
+        &[],
+        "packages of Ubuntu; the image's own sources count",
+    ),
+    build(
+        Host::Http("security.ubuntu.com"),
+        &[],
+        "packages of Ubuntu; the image's own sources count",
+    ),
+    build(
+        Host::Http("ports.ubuntu.com"),
+        &[When::Case("Ubuntu, not for amd64")],
+        "packages; the image's own sources count",
+    ),
+    build(
+        Host::Name("dl-cdn.alpinelinux.org"),
+        &[],
+        "packages of Alpine; the image's own sources count",
+    ),
+    build(
+        Host::Found("package sources of the image"),
+        &[When::Case("another distribution")],
+        "packages",
+    ),
+    build(
+        Host::Images(&["docker.io/library/python"]),
+        LIBRARY,
+        "Copa's tools for Python",
+    ),
+    build(Host::Name("pypi.org"), LIBRARY, "Python packages"),
+    build(
+        Host::Name("files.pythonhosted.org"),
+        LIBRARY,
+        "Python packages",
+    ),
+];
+const LIBRARY: &[When] = &[When::Is(Inputs::package_types, "os,library")];

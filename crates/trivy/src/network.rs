@@ -1,0 +1,41 @@
+//! What a scan by Trivy connects to.
+
+use actions_toolkit::network::{By, Connection, Host, When};
+
+use crate::{DatabaseInputs, MIRRORS};
+
+/// The vulnerability database.
+pub const DATABASE: &[Connection] = &[
+    Connection {
+        host: Host::Images(MIRRORS),
+        by: By::Step,
+        when: &[
+            When::Empty(DatabaseInputs::db_repositories),
+            When::Not(DatabaseInputs::offline, "true"),
+        ],
+        purpose: "vulnerability database: the first mirror that works; one of them is enough",
+        sends: "nothing",
+    },
+    Connection {
+        host: Host::ImageInput(DatabaseInputs::db_repositories),
+        by: By::Step,
+        when: &[
+            When::Set(DatabaseInputs::db_repositories),
+            When::Not(DatabaseInputs::offline, "true"),
+        ],
+        purpose: "vulnerability database",
+        sends: "nothing",
+    },
+];
+
+/// What Trivy itself contacts for an image of a cloud's registry, to sign in as the machine
+/// (github.com/aquasecurity/trivy, pkg/fanal/image/registry).
+pub const MACHINE_IDENTITY: Connection = Connection {
+    host: Host::Http("169.254.169.254"),
+    by: By::Step,
+    when: &[When::Case(
+        "an image in a registry of Azure, AWS or Google, and not in Docker",
+    )],
+    purpose: "identity of the machine, which Trivy looks for; not necessary",
+    sends: "nothing",
+};
