@@ -38,6 +38,8 @@ pub struct Finding {
     pub location: Location,
     /// By what GitHub recognizes the alert; see `fingerprint.rs`.
     pub fingerprint: String,
+    /// The fingerprint by an earlier version, if that was another one: analyses of that version are stored.
+    pub former_fingerprint: Option<String>,
     /// Why it does not count; `None` for an open finding.
     pub suppressed: Option<Suppression>,
 }
@@ -93,6 +95,12 @@ impl Suppression {
 }
 
 impl Finding {
+    /// The fingerprints by which an analysis may have it.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &str> {
+        let former = self.former_fingerprint.as_deref();
+        std::iter::once(&*self.fingerprint).chain(former)
+    }
+
     /// Whether it counts.
     pub fn is_open(&self) -> bool {
         self.suppressed.is_none()

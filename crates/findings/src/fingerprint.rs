@@ -1,77 +1,110 @@
-//! The fingerprint of a finding: how GitHub recognizes an alert from one run to the next.
+//! The fingerprint of a finding: how GitHub and a baseline recognize it from one run to the next.
 //!
 //! GitHub compares `partialFingerprints.primaryLocationLineHash` of the SARIF file and nothing else; the value is opaque to
-//! it. An alert whose fingerprint changes is closed and opened again, and its discussion and dismissal are lost. So
-//! **what is hashed here must never change**, and must be the same for the next build of the same thing: no tag, digest,
-//! image id or installed version is in it.
+//! it (docs.github.com/code-security/reference/code-scanning/sarif-support-for-code-scanning, "result object"). An alert
+//! whose fingerprint changes is closed and opened again, and its discussion and dismissal are lost. So **what is hashed
+//! here must not change**, and is the same for the next build of the same thing: no tag, digest, image id or installed
+//! version is in it.
 //!
 //! | finding | hashed |
 //! |---|---|
-//! | vulnerable package | advisory, package URL without version, file (of language packages), class, name of the target |
-//! | failed check | the line, as GitHub's own uploader hashes it; without the file: check, path, resource, message |
-//! | secret | the line; without the file: rule, path, name of the target |
+//! | vulnerable package | advisory, package URL without version, place, class, name of the target |
+//! | failed check | check, path, resource, message without tags, versions and counts |
+//! | secret | rule, path and its lines; of a file that is not in the workspace: rule, path, name of the target |
 //!
-//! Findings of one rule with the same hash are numbered in the order of the report: `h:1`, `h:2`.
+//! The place of a distribution's package is empty; of any other package in an image, its file there without the versions
+//! that the path spells out; in a directory, the lock file.
+//!
+//! Findings with the same hash are numbered, `h:1`, `h:2`, in the order of what else identifies them: file and version of
+//! a package, lines of a check. No other finding changes that order, and the path is in every hash, so that no other file
+//! changes a number.
+//!
+//! docs/fingerprints.md has the same for users, and what has changed.
 
+mod former;
 mod line_hash;
+mod versions;
 
 use std::collections::HashMap;
 
 use oci::Digest;
-use trivy::report::{Misconfiguration, SecretFinding, Vulnerability};
+use trivy::report::{Misconfiguration, ScanResult, SecretFinding, Vulnerability};
 
 use crate::{Location, Locator};
+use versions::{path_without_versions, stable_message};
 
 pub(crate) use line_hash::hash_lines;
 
-/// The hash of a vulnerable package, to be numbered by [`Occurrences`]. `class` is that of Trivy's result.
-pub(crate) fn package(
-    v: &Vulnerability,
-    class: &str,
-    location: &Location,
-    locator: &Locator<'_>,
-) -> String {
-    let purl = without_version(&v.identifier.purl);
-    let package = if purl.is_empty() { &v.package } else { purl };
-    // One package may be in two lock files. The distribution's packages have no file.
-    let file = if class == "os-pkgs" {
-        ""
-    } else if v.package_path.is_empty() {
-        &location.path
-    } else {
-        &v.package_path
-    };
-    hash(&[&v.id, package, file, class, locator.name()])
+/// What a finding is recognized by, before it is numbered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// 16 hexadecimal digits.
+    pub(crate) hash: String,
+    /// The order of findings with one hash: first the text, then the line.
+    pub(crate) order: (String, u32),
+    /// What an earlier version hashed.
+    pub(crate) former: String,
 }
 
-/// The hash of a failed check, to be numbered.
-pub(crate) fn check(m: &Misconfiguration, location: &Location, locator: &Locator<'_>) -> String {
-    let parts = [
-        &m.id,
-        &location.path,
-        &m.cause_metadata.resource,
-        &m.message,
-    ];
-    line_or(location, locator, &parts.map(String::as_str))
-}
+impl Identity {
+    /// Of a vulnerable package in `result`, shown at `location`; `in_image` is whether an image was scanned.
+    pub(crate) fn of_package(
+        v: &Vulnerability,
+        result: &ScanResult,
+        location: &Location,
+        locator: &Locator<'_>,
+        in_image: bool,
+    ) -> Self {
+        let purl = without_version(&v.identifier.purl);
+        let package = if purl.is_empty() { &v.package } else { purl };
+        let place = if result.class == "os-pkgs" {
+            String::new()
+        } else if !v.package_path.is_empty() {
+            path_without_versions(&v.package_path, &v.installed_version)
+        } else if in_image {
+            path_without_versions(&locator.path(&result.target), &v.installed_version)
+        } else {
+            // One package may be in two lock files.
+            locator.path(&result.target)
+        };
+        let parts = [&v.id, package, &place, &result.class, locator.name()];
+        let order = [&*v.package_path, &*v.installed_version, &*v.identifier.purl];
+        Self {
+            hash: hash(&parts),
+            order: (order.join("\n"), 0),
+            former: former::package(v, &result.class, location, locator),
+        }
+    }
 
-/// The hash of a secret, to be numbered: of its line where the file is in the workspace, as GitHub's own uploader hashes
-/// it. Without the file, the secret is not part of it.
-pub(crate) fn secret(s: &SecretFinding, location: &Location, locator: &Locator<'_>) -> String {
-    line_or(
-        location,
-        locator,
-        &[&s.rule, &location.path, locator.name()],
-    )
-}
+    /// Of a failed check.
+    pub(crate) fn of_check(
+        m: &Misconfiguration,
+        location: &Location,
+        locator: &Locator<'_>,
+    ) -> Self {
+        let parts = [
+            &m.id,
+            &location.path,
+            &m.cause_metadata.resource,
+            &stable_message(&m.message),
+        ];
+        Self {
+            hash: hash(&parts.map(String::as_str)),
+            order: (String::new(), location.line),
+            former: former::check(m, location, locator),
+        }
+    }
 
-// The line's hash where the file is in the workspace, so that the alert moves with the line.
-fn line_or(location: &Location, locator: &Locator<'_>, parts: &[&str]) -> String {
-    let line = locator.line_hash(location);
-    line.map_or_else(
-        || hash(parts),
-        |line| line.split(':').next().unwrap_or_default().to_owned(),
-    )
+    /// Of a secret. Of a file that is not in the workspace, the secret itself is not part of it.
+    pub(crate) fn of_secret(s: &SecretFinding, location: &Location, locator: &Locator<'_>) -> Self {
+        let lines = locator.text(s.start_line, location);
+        let last = lines.as_deref().unwrap_or(locator.name());
+        Self {
+            hash: hash(&[&s.rule, &location.path, last]),
+            order: (String::new(), location.line),
+            former: former::secret(s, location, locator),
+        }
+    }
 }
 
 // 16 hexadecimal digits.
@@ -86,7 +119,27 @@ fn without_version(purl: &str) -> &str {
     purl.split(['@', '?', '#']).next().unwrap_or_default()
 }
 
-/// Numbers findings with the same hash.
+/// The fingerprints of findings with these identities, in the same order.
+pub(crate) fn number(identities: &[&Identity]) -> Vec<String> {
+    let mut sorted: Vec<usize> = (0..identities.len()).collect();
+    let key = |at: &usize| (&identities[*at].hash, &identities[*at].order);
+    sorted.sort_by(|a, b| key(a).cmp(&key(b)));
+    let mut fingerprints = vec![String::new(); identities.len()];
+    let mut previous = ("", 0);
+    for at in sorted {
+        let hash = identities[at].hash.as_str();
+        let number = if previous.0 == hash {
+            previous.1 + 1
+        } else {
+            1
+        };
+        fingerprints[at] = format!("{hash}:{number}");
+        previous = (hash, number);
+    }
+    fingerprints
+}
+
+/// Numbers findings with the same hash in the order in which they come.
 #[derive(Debug, Default)]
 pub struct Occurrences(HashMap<(String, String), u32>);
 
@@ -103,30 +156,4 @@ impl Occurrences {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_package_is_recognized_without_its_version() {
-        let table = [
-            (
-                "pkg:deb/debian/openssl@3.5.7-1?arch=amd64&distro=debian-13",
-                "pkg:deb/debian/openssl",
-            ),
-            ("pkg:pypi/flask@3.1.2", "pkg:pypi/flask"),
-            ("pkg:npm/%40angular/core@1", "pkg:npm/%40angular/core"),
-            ("", ""),
-        ];
-        for (purl, expected) in table {
-            assert_eq!(without_version(purl), expected);
-        }
-    }
-
-    #[test]
-    fn equal_hashes_are_numbered_within_their_rule() {
-        let mut occurrences = Occurrences::default();
-        let numbers =
-            [("a", "h"), ("a", "h"), ("b", "h")].map(|(rule, h)| occurrences.number(rule, h));
-        assert_eq!(numbers, ["h:1", "h:2", "h:1"]);
-    }
-}
+mod tests;

@@ -158,7 +158,14 @@ impl<'a> Locator<'a> {
         self.source.line_hash(&location.path, location.line)
     }
 
-    fn path(&self, file: &str) -> String {
+    /// The text of the lines of `location`; `None` if the lines are unknown, or the file is not in the workspace.
+    pub(crate) fn text(&self, start: u32, location: &Location) -> Option<String> {
+        let lines = (start > 0).then_some((location.line, location.end_line))?;
+        self.source.lines(&location.path, lines)
+    }
+
+    /// The path of a file of the scan, relative to the workspace.
+    pub(crate) fn path(&self, file: &str) -> String {
         let file = file.trim_start_matches("./").trim_start_matches('/');
         match (self.prefix, file) {
             ("", "" | ".") => self.name.to_owned(),

@@ -11,29 +11,36 @@ use trivy::report::{
 };
 use trivy::{Report, Severity};
 
-use crate::fingerprint::{self, Occurrences};
+use crate::fingerprint::{self, Identity, Occurrences};
 use crate::{Finding, Locator, Package, Rule, Subject, Suppression};
 use rescan::Suppressions;
 pub use rescan::from_rescan;
 
 /// The findings of `report`: open ones first, each part by severity. Passed checks are not findings.
 pub fn from_report(report: Report, locator: &Locator<'_>) -> Vec<Finding> {
-    Reader::new(locator, Suppressions::default()).read(report.results)
+    let reader = Reader::new(locator, Suppressions::default(), is_image(&report));
+    reader.read(report.results)
+}
+
+fn is_image(report: &Report) -> bool {
+    report.artifact_type == "container_image"
 }
 
 struct Reader<'a> {
     locator: &'a Locator<'a>,
     // Those of an earlier report of the same target.
     suppressions: Suppressions,
+    in_image: bool,
     rules: HashMap<String, Arc<Rule>>,
-    findings: Vec<Finding>,
+    findings: Vec<(Finding, Identity)>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(locator: &'a Locator<'a>, suppressions: Suppressions) -> Self {
+    fn new(locator: &'a Locator<'a>, suppressions: Suppressions, in_image: bool) -> Self {
         Self {
             locator,
             suppressions,
+            in_image,
             rules: HashMap::new(),
             findings: Vec::new(),
         }
@@ -125,7 +132,7 @@ impl<'a> Reader<'a> {
             layer,
             lines,
         );
-        let fingerprint = fingerprint::package(&v, &result.class, &location, self.locator);
+        let identity = Identity::of_package(&v, result, &location, self.locator, self.in_image);
         let title = one_line(&v.title);
         let score = score(&v);
         let rule = self.rule(&v.id, || Rule {
@@ -142,7 +149,7 @@ impl<'a> Reader<'a> {
             ("", _) => "There is no fixed version yet.".to_owned(),
             (fixed, _) => format!("Fixed in {fixed}."),
         };
-        self.findings.push(Finding {
+        let finding = Finding {
             message: format!(
                 "{} {} has {}: {}. {hint}",
                 v.package,
@@ -159,9 +166,11 @@ impl<'a> Reader<'a> {
                 status: v.status,
             }),
             location,
-            fingerprint,
+            fingerprint: String::new(),
+            former_fingerprint: None,
             suppressed,
-        });
+        };
+        self.findings.push((finding, identity));
     }
 
     fn misconfiguration(
@@ -178,14 +187,14 @@ impl<'a> Reader<'a> {
         let location = self
             .locator
             .lines(&result.target, cause.start_line, cause.end_line);
-        let fingerprint = fingerprint::check(&m, &location, self.locator);
+        let identity = Identity::of_check(&m, &location, self.locator);
         let rule = self.rule(&m.id, || Rule {
             title: one_line(&m.title),
             description: m.description,
             url: m.primary_url,
             ..Rule::default()
         });
-        self.findings.push(Finding {
+        let finding = Finding {
             message: one_line(&format!("{} {}", m.message, m.resolution)),
             rule,
             severity: m.severity,
@@ -193,14 +202,16 @@ impl<'a> Reader<'a> {
                 resource: m.cause_metadata.resource,
             },
             location,
-            fingerprint,
+            fingerprint: String::new(),
+            former_fingerprint: None,
             suppressed,
-        });
+        };
+        self.findings.push((finding, identity));
     }
 
     fn secret(&mut self, result: &ScanResult, s: &SecretFinding, suppressed: Option<Suppression>) {
         let location = self.locator.lines(&result.target, s.start_line, s.end_line);
-        let fingerprint = fingerprint::secret(s, &location, self.locator);
+        let identity = Identity::of_secret(s, &location, self.locator);
         let title = one_line(&s.title);
         let rule = self.rule(&s.rule, || Rule {
             description: format!(
@@ -210,7 +221,7 @@ impl<'a> Reader<'a> {
             cwes: vec!["CWE-798".into()],
             ..Rule::default()
         });
-        self.findings.push(Finding {
+        let finding = Finding {
             message: format!(
                 "{} in `{}`: remove it and revoke it.",
                 rule.title, result.target
@@ -219,13 +230,15 @@ impl<'a> Reader<'a> {
             severity: s.severity,
             subject: Subject::Secret,
             location,
-            fingerprint,
+            fingerprint: String::new(),
+            former_fingerprint: None,
             suppressed,
-        });
+        };
+        self.findings.push((finding, identity));
     }
 
     fn into_sorted(mut self) -> Vec<Finding> {
-        self.findings.sort_by(|a, b| {
+        self.findings.sort_by(|(a, _), (b, _)| {
             let key = |f: &Finding| (f.suppressed.is_some(), std::cmp::Reverse(f.severity));
             key(a)
                 .cmp(&key(b))
@@ -233,11 +246,18 @@ impl<'a> Reader<'a> {
                 .then_with(|| a.location.cmp(&b.location))
                 .then_with(|| a.message.cmp(&b.message))
         });
+        let identities: Vec<_> = self.findings.iter().map(|(_, identity)| identity).collect();
+        let fingerprints = fingerprint::number(&identities);
+        // As an earlier version numbered them.
         let mut occurrences = Occurrences::default();
-        for finding in &mut self.findings {
-            finding.fingerprint = occurrences.number(&finding.rule.id, &finding.fingerprint);
-        }
-        self.findings
+        let findings = self.findings.into_iter().zip(fingerprints);
+        let numbered = findings.map(|((mut finding, identity), fingerprint)| {
+            let former = occurrences.number(&finding.rule.id, &identity.former);
+            finding.former_fingerprint = Some(former).filter(|former| *former != fingerprint);
+            finding.fingerprint = fingerprint;
+            finding
+        });
+        numbered.collect()
     }
 }
 

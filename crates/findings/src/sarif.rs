@@ -20,6 +20,24 @@ use entries::Facts;
 pub const RESULTS: usize = 25_000;
 /// Results of one analysis that GitHub shows, the worst first.
 pub const SHOWN: usize = 5_000;
+/// Results of a file that would not fit otherwise, the most first: [`RESULTS`], and fewer where GitHub's 10 MB are too
+/// little for them.
+pub fn sizes() -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(RESULTS), |size| Some(size * 3 / 4)).take_while(|size| *size >= 50)
+}
+
+/// Whether an analysis with this number of results may lack others of its scan.
+pub fn may_be_cut(results: usize) -> bool {
+    results == SHOWN || results > SHOWN && sizes().any(|size| size == results)
+}
+
+/// The worst severity of results with this `level`.
+pub fn worst_of_level(level: Option<&str>) -> Severity {
+    let has_level = |severity: &Severity| Some(entries::level(*severity)) == level;
+    let mut severities = Severity::WORST_FIRST.into_iter();
+    severities.find(has_level).unwrap_or_default()
+}
+
 /// The run id of an analysis of a patched image.
 pub const PATCHED: &str = "patched";
 

@@ -4,6 +4,7 @@ mod comparison;
 
 use std::fmt;
 
+use actions_toolkit::text;
 use trivy::Target;
 
 use crate::publish::Publisher;
@@ -85,7 +86,16 @@ pub(crate) async fn compare(
         };
         let what = format!("{} `{}`", outcome.target.scan_type, outcome.name);
         match baseline {
-            Ok(baseline) => outcome.comparison = Some(baseline.compare(&outcome.findings)),
+            Ok(baseline) => {
+                let comparison = baseline.compare(&outcome.findings);
+                if comparison.undecided > 0 {
+                    remarks.push(format!(
+                        "the baseline of {what} has no room for all of its findings, so it is unknown whether {} of the lowest severities are new; they do not count as new",
+                        text::plural(comparison.undecided, "finding")
+                    ));
+                }
+                outcome.comparison = Some(comparison);
+            }
             // Known findings must not fail the step as new ones.
             Err(NoBaseline::Unavailable(error)) if request.gate.new_only => {
                 return Err(error.context(format!(

@@ -81,6 +81,7 @@ pub(super) fn from_diagnostics(
                     resource: String::new(),
                 },
                 fingerprint,
+                former_fingerprint: None,
                 location,
                 suppressed: None,
             }
@@ -199,6 +200,7 @@ pub(super) mod tests {
             },
             location: Location::new("app.py", 1, 1),
             fingerprint: "0:1".into(),
+            former_fingerprint: None,
             suppressed: None,
         };
         severities.iter().map(finding).collect()

@@ -16,6 +16,8 @@ const LINES: usize = 1_000_000;
 const CACHED_LINES: usize = 2 * LINES;
 /// Files of a directory in which a package is looked up.
 const PACKAGE_FILES: usize = 50;
+/// Lines of the longest secret whose text is read; a private key has about 50.
+const SECRET_LINES: usize = 200;
 
 /// Files of a directory, each read at its first use.
 #[derive(Debug, Default)]
@@ -25,6 +27,23 @@ pub struct SourceFiles {
     /// The number of lines in `hashes`.
     hashed: Cell<usize>,
     package_indices: RefCell<HashMap<String, Option<Rc<PackageIndex>>>>,
+    /// The last file whose lines were read.
+    last: RefCell<Option<(String, Rc<Lines>)>>,
+}
+
+/// The text of a file, and where each line starts.
+#[derive(Debug, Default)]
+struct Lines {
+    text: String,
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    fn new(text: String) -> Self {
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let starts = std::iter::once(0).chain(after_breaks).collect();
+        Self { text, starts }
+    }
 }
 
 impl SourceFiles {
@@ -52,6 +71,24 @@ impl SourceFiles {
         let known = self.hashes.borrow().get(path).cloned();
         let hashes = known.unwrap_or_else(|| self.hash(path));
         hashes.get(at).cloned()
+    }
+
+    /// The lines from `start` to `end`, from 1, of the file at `path`, without the blanks around each.
+    pub(crate) fn lines(&self, path: &str, (start, end): (u32, u32)) -> Option<String> {
+        let mut last = self.last.borrow_mut();
+        let lines = match &*last {
+            Some((known, lines)) if known == path => Rc::clone(lines),
+            _ => {
+                let lines = Rc::new(self.text(path).map_or_else(Lines::default, Lines::new));
+                *last = Some((path.to_owned(), Rc::clone(&lines)));
+                lines
+            }
+        };
+        let first = usize::try_from(start).ok()?.checked_sub(1)?;
+        let count = usize::try_from(end.saturating_sub(start)).ok()? + 1;
+        let text = &lines.text[*lines.starts.get(first)?..];
+        let read = text.lines().take(count.min(SECRET_LINES)).map(str::trim);
+        Some(read.collect::<Vec<_>>().join("\n"))
     }
 
     fn hash(&self, path: &str) -> Rc<Vec<String>> {

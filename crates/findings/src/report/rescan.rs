@@ -24,7 +24,8 @@ pub fn from_rescan(second: Report, first: Report, locator: &Locator<'_>) -> Vec<
         result.modified = others;
         suppressions.add(suppressed);
     }
-    Reader::new(locator, suppressions).read(second.results.into_iter().chain(rest))
+    let reader = Reader::new(locator, suppressions, super::is_image(&second));
+    reader.read(second.results.into_iter().chain(rest))
 }
 
 /// Vulnerabilities that a report suppressed, and why.

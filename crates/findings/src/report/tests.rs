@@ -54,20 +54,34 @@ fn a_suppressed_finding_keeps_its_reason_and_comes_last() {
 }
 
 #[test]
-fn a_failed_check_is_recognized_by_its_line_and_a_passed_one_is_not_a_finding() {
+fn a_passed_check_is_not_a_finding() {
+    let source = SourceFiles::default();
+    let check = |id: &str, status: &str| json!({"ID": id, "Title": "t", "Message": "m", "Severity": "HIGH", "Status": status});
+    let results = json!([{"Target": "Dockerfile", "Class": "config", "Misconfigurations": [
+        check("DS-0002", "FAIL"), check("DS-0002", "FAIL"), check("DS-0001", "PASS"),
+    ]}]);
+    let found = findings_of(&results, &source, "");
+    let rules: Vec<_> = found.iter().map(|f| f.rule.id.as_str()).collect();
+    assert_eq!(rules, ["DS-0002", "DS-0002"]);
+}
+
+#[test]
+fn a_check_has_the_fingerprint_of_an_earlier_version_as_its_former_one() {
     let directory = tempfile::tempdir().unwrap();
     let text = format!("FROM debian\nUSER root\n{}\n", "x".repeat(120));
     std::fs::write(directory.path().join("Dockerfile"), text).unwrap();
     let source = SourceFiles::new(directory.path());
-    let check = |id: &str, status: &str, line: u32| json!({"ID": id, "Title": "t", "Message": "m", "Severity": "HIGH", "Status": status, "CauseMetadata": {"StartLine": line, "EndLine": line}});
-    let results = json!([{"Target": "Dockerfile", "Class": "config", "Misconfigurations": [
-        check("DS-0002", "FAIL", 2), check("DS-0002", "FAIL", 2), check("DS-0001", "PASS", 0),
-    ]}]);
+    let check = json!({"ID": "DS-0002", "Title": "t", "Message": "m", "Severity": "HIGH", "Status": "FAIL", "CauseMetadata": {"StartLine": 2, "EndLine": 2}});
+    let results =
+        json!([{"Target": "Dockerfile", "Class": "config", "Misconfigurations": [check, check]}]);
     let found = findings_of(&results, &source, "");
     let hash = crate::fingerprint::hash_lines(&source.text("Dockerfile").unwrap())[1].clone();
     let second = hash.replace(":1", ":2");
-    let prints: Vec<_> = found.iter().map(|f| f.fingerprint.as_str()).collect();
-    assert_eq!(prints, [hash.as_str(), second.as_str()]);
+    let former: Vec<_> = found
+        .iter()
+        .map(|f| f.former_fingerprint.as_deref())
+        .collect();
+    assert_eq!(former, [Some(hash.as_str()), Some(second.as_str())]);
 }
 
 #[test]

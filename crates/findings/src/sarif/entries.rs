@@ -47,7 +47,7 @@ fn score(severity: Severity, own: Option<f64>) -> Option<String> {
     Some(format!("{score:.1}"))
 }
 
-const fn level(severity: Severity) -> &'static str {
+pub(super) const fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical | Severity::High => "error",
         Severity::Medium => "warning",

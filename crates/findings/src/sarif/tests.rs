@@ -27,6 +27,7 @@ fn finding(rule: &str, severity: Severity, path: &str) -> Finding {
         }),
         location: Location::new(path, 3, 4),
         fingerprint: "00:1".into(),
+        former_fingerprint: None,
         suppressed: None,
     }
 }

@@ -1,12 +1,19 @@
 //! Earlier findings, and what is new and fixed since.
 
-use findings::Finding;
-use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 
-/// The messages of earlier open findings, by rule and fingerprint.
+use findings::{Finding, sarif};
+use serde_json::Value;
+use trivy::Severity;
+
+/// Earlier open findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Baseline(BTreeMap<(String, String), String>);
+pub(crate) struct Baseline {
+    /// The message of each, by rule and fingerprint.
+    messages: BTreeMap<(String, String), String>,
+    /// Findings up to this severity may be missing: the file has room for the worst only.
+    cut: Option<Severity>,
+}
 
 impl Baseline {
     /// The findings of the analysis of `category` in a SARIF file, or of its only analysis.
@@ -22,10 +29,9 @@ impl Baseline {
             runs => runs.iter().find(has_category)?,
         };
         let results = run["results"].as_array()?;
-        let open = results
-            .iter()
-            .filter(|result| result["suppressions"].as_array().is_none_or(Vec::is_empty));
+        let is_open = |result: &Value| result["suppressions"].as_array().is_none_or(Vec::is_empty);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let open = results.iter().filter(|result| is_open(result));
         let messages = open.map(|result| {
             let fingerprint = &result["partialFingerprints"]["primaryLocationLineHash"];
             // SARIF 2.1.0, 3.27.5, has two properties for it, and GitHub returns either.
@@ -33,7 +39,13 @@ impl Baseline {
             let key = (text(rule), text(fingerprint));
             (key, text(&result["message"]["text"]))
         });
-        Some(Self(messages.collect()))
+        // Suppressed results are the last ones.
+        let last = results.last().filter(|last| is_open(last));
+        let cut = last.filter(|_| sarif::may_be_cut(results.len()));
+        Some(Self {
+            messages: messages.collect(),
+            cut: cut.map(|last| sarif::worst_of_level(last["level"].as_str())),
+        })
     }
 
     /// The open ones of `findings`.
@@ -43,28 +55,44 @@ impl Baseline {
             let key = (finding.rule.id.clone(), finding.fingerprint.clone());
             (key, finding.message.clone())
         });
-        Self(messages.collect())
+        Self {
+            messages: messages.collect(),
+            cut: None,
+        }
     }
 
     /// Compare `findings` with the baseline.
     pub(crate) fn compare(&self, findings: &[Finding]) -> Comparison {
-        let keys: HashSet<(&str, &str)> = findings
-            .iter()
-            .map(|finding| (&*finding.rule.id, &*finding.fingerprint))
-            .collect();
-        let is_new = |finding: &Finding| {
-            let key = (finding.rule.id.clone(), finding.fingerprint.clone());
-            finding.is_open() && !self.0.contains_key(&key)
+        let keys = |finding: &Finding| -> Vec<(String, String)> {
+            let rule = &finding.rule.id;
+            let fingerprints = finding.fingerprints();
+            fingerprints
+                .map(|fingerprint| (rule.clone(), fingerprint.to_owned()))
+                .collect()
         };
-        let fixed = self
-            .0
-            .iter()
-            .filter(|((rule, print), _)| !keys.contains(&(&**rule, &**print)));
+        let mut left: HashSet<_> = self.messages.keys().collect();
+        let mut undecided = 0;
+        let mut new = Vec::with_capacity(findings.len());
+        for finding in findings {
+            let mut is_known = false;
+            for key in keys(finding) {
+                is_known |= self.messages.contains_key(&key);
+                left.remove(&key);
+            }
+            let is_added = finding.is_open() && !is_known;
+            // The baseline may have had it.
+            let is_undecided = is_added && self.cut.is_some_and(|cut| finding.severity <= cut);
+            undecided += usize::from(is_undecided);
+            new.push(is_added && !is_undecided);
+        }
+        let messages = self.messages.iter();
+        let fixed = messages.filter(|(key, _)| left.contains(key));
         Comparison {
-            new: findings.iter().map(is_new).collect(),
+            new,
             fixed: fixed
                 .map(|((rule, _), message)| (rule.clone(), message.clone()))
                 .collect(),
+            undecided,
         }
     }
 }
@@ -76,6 +104,8 @@ pub(crate) struct Comparison {
     pub(crate) new: Vec<bool>,
     /// Rule and message of each finding of the baseline that is gone.
     pub(crate) fixed: Vec<(String, String)>,
+    /// How many findings a baseline that was cut may have had.
+    pub(crate) undecided: usize,
 }
 
 impl Comparison {
@@ -98,8 +128,9 @@ mod tests {
     fn an_analysis_is_found_by_its_category() {
         let run = |id: &str, rule: &str| json!({"automationDetails": {"id": id}, "results": [result(rule, "1:1")]});
         let two = json!({"runs": [run("a/", "CVE-1"), run("b/", "CVE-2")]});
-        let count =
-            |sarif: &Value, category| Baseline::from_sarif(sarif, category).map(|b| b.0.len());
+        let count = |sarif: &Value, category| {
+            Baseline::from_sarif(sarif, category).map(|b| b.messages.len())
+        };
         assert_eq!(count(&two, "b"), Some(1));
         assert_eq!(count(&two, "c"), None);
         assert_eq!(count(&json!({"runs": [run("a/", "CVE-1")]}), "c"), Some(1));
@@ -136,5 +167,62 @@ mod tests {
             status: String::new(),
         });
         assert_eq!(baseline.compare(&current).count_new(), 0);
+    }
+
+    fn vulnerable(id: &str, severity: &str) -> Value {
+        json!({"VulnerabilityID": id, "PkgName": "a", "Severity": severity})
+    }
+
+    fn findings_of(results: &Value, source: &findings::SourceFiles) -> Vec<Finding> {
+        let report = json!({"SchemaVersion": 2, "Results": results});
+        let locator = findings::Locator::new("app", "", source);
+        findings::from_report(serde_json::from_value(report).unwrap(), &locator)
+    }
+
+    #[test]
+    fn a_cut_baseline_decides_what_it_could_hold() {
+        let source = findings::SourceFiles::default();
+        let scan = |more: &[Value]| {
+            let count = sarif::SHOWN + 500;
+            let mut all: Vec<_> = (0..count)
+                .map(|at| vulnerable(&format!("CVE-{at:05}"), "LOW"))
+                .collect();
+            all.extend_from_slice(more);
+            findings_of(
+                &json!([{"Class": "os-pkgs", "Vulnerabilities": all}]),
+                &source,
+            )
+        };
+        let stored = |findings: &[Finding]| {
+            let analysis = sarif::Analysis {
+                driver: &sarif::TRIVY,
+                category: "c",
+                version: "1",
+                findings,
+            };
+            let file = sarif::write(&[analysis], sarif::SHOWN).unwrap();
+            Baseline::from_sarif(&serde_json::from_slice(&file).unwrap(), "c").unwrap()
+        };
+        let base = stored(&scan(&[]));
+        let same = base.compare(&scan(&[]));
+        assert_eq!((same.count_new(), same.undecided), (0, 500));
+        let worse = base.compare(&scan(&[vulnerable("CVE-X", "MEDIUM")]));
+        assert_eq!((worse.count_new(), worse.undecided), (1, 500));
+        assert_eq!(worse.fixed, []);
+    }
+
+    #[test]
+    fn an_analysis_of_an_earlier_version_has_the_same_findings() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("Dockerfile"), "FROM node:22\n").unwrap();
+        let source = findings::SourceFiles::new(directory.path());
+        let check = json!({"ID": "DS-1", "Message": "m", "Severity": "HIGH", "Status": "FAIL", "CauseMetadata": {"StartLine": 1, "EndLine": 1}});
+        let results =
+            json!([{"Target": "Dockerfile", "Class": "config", "Misconfigurations": [check]}]);
+        let current = findings_of(&results, &source);
+        let print = source.line_hash("Dockerfile", 1).unwrap();
+        let sarif = json!({"runs": [{"results": [result("DS-1", &print)]}]});
+        let compared = Baseline::from_sarif(&sarif, "").unwrap().compare(&current);
+        assert_eq!((compared.count_new(), compared.fixed.len()), (0, 0));
     }
 }

@@ -31,15 +31,15 @@ impl SarifFile {
         let open = analyses(outcomes, version, sarif::open);
         let mut findings = outcomes.iter().flat_map(|outcome| &outcome.findings);
         let has_suppressed = findings.any(|finding| !finding.is_open());
-        let mut limit = sarif::RESULTS;
-        loop {
+        let mut sizes = sarif::sizes().peekable();
+        while let Some(limit) = sizes.next() {
             let text = sarif::write(&all, limit)?;
             let compressed = if has_suppressed {
                 CompressedSarif::new(&sarif::write(&open, limit)?, redactor)?
             } else {
                 CompressedSarif::new(&text, redactor)?
             };
-            if compressed.fits() || limit < 100 {
+            if compressed.fits() || sizes.peek().is_none() {
                 let omitted = |outcome: &ScanOutcome| outcome.findings.len().saturating_sub(limit);
                 return Ok(Self {
                     omitted: outcomes.iter().map(omitted).sum(),
@@ -47,8 +47,8 @@ impl SarifFile {
                     compressed,
                 });
             }
-            limit = limit * 3 / 4;
         }
+        anyhow::bail!("there is no size for the SARIF file")
     }
 }
 

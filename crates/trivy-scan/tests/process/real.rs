@@ -405,3 +405,39 @@ fn a_checkout_of_the_base_is_compared_by_its_own_files() {
         );
     }
 }
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn an_update_of_a_base_image_is_neither_new_nor_fixed() {
+    let dockerfile = |image: &str| format!("FROM {image}\nRUN apt-get update\nUSER root\n");
+    let manifest = |image: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  containers:\n    - name: web\n      image: {image}\n"
+        )
+    };
+    let step = real()
+        .file("base/k8s/Dockerfile", &dockerfile("node:22"))
+        .file("base/k8s/pod.yaml", &manifest("app:1.0"))
+        .file("k8s/Dockerfile", &dockerfile("node:24"))
+        .file(
+            "k8s/pod.yaml",
+            &format!("# comment\n{}", manifest("app:1.1")),
+        )
+        .input("scan-type", "config")
+        .input("path", "k8s")
+        .input("baseline", "base")
+        .input("fail-on", "low")
+        .input("fail-on-new-only", "true");
+    let ran = step.run();
+    assert_eq!(
+        (ran.code, ran.output("new"), ran.output("fixed")),
+        (0, "0", "0"),
+        "{}",
+        ran.log
+    );
+    let total: usize = ran.output("total").parse().unwrap();
+    let mut distinct = fingerprints(&step);
+    distinct.sort();
+    distinct.dedup();
+    assert!(total > 10 && distinct.len() == total, "{distinct:?}");
+}

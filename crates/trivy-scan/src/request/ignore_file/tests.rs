@@ -16,6 +16,7 @@ fn suppressed(id: &str) -> Finding {
         subject: Subject::Secret,
         location: Location::new("a", 1, 1),
         fingerprint: String::new(),
+        former_fingerprint: None,
         suppressed: Some(Suppression {
             reason: String::new(),
             source: ".trivyignore".into(),

@@ -1,0 +1,56 @@
+//! Hashes of an earlier version, by which a stored analysis of that version is still compared. They are never uploaded.
+//!
+//! | finding | hashed |
+//! |---|---|
+//! | vulnerable package | the same, with the path as it is; in an image without a path of the package, where it is shown |
+//! | failed check | the line, as GitHub's own uploader hashes it; without the file: check, path, resource, message |
+//! | secret | the line; without the file: rule, path, name of the target |
+
+use trivy::report::{Misconfiguration, SecretFinding, Vulnerability};
+
+use super::{hash, without_version};
+use crate::{Location, Locator};
+
+pub(super) fn package(
+    v: &Vulnerability,
+    class: &str,
+    location: &Location,
+    locator: &Locator<'_>,
+) -> String {
+    let purl = without_version(&v.identifier.purl);
+    let package = if purl.is_empty() { &v.package } else { purl };
+    let file = if class == "os-pkgs" {
+        ""
+    } else if v.package_path.is_empty() {
+        &location.path
+    } else {
+        &v.package_path
+    };
+    hash(&[&v.id, package, file, class, locator.name()])
+}
+
+pub(super) fn check(m: &Misconfiguration, location: &Location, locator: &Locator<'_>) -> String {
+    let parts = [
+        &m.id,
+        &location.path,
+        &m.cause_metadata.resource,
+        &m.message,
+    ];
+    line_or(location, locator, &parts.map(String::as_str))
+}
+
+pub(super) fn secret(s: &SecretFinding, location: &Location, locator: &Locator<'_>) -> String {
+    line_or(
+        location,
+        locator,
+        &[&s.rule, &location.path, locator.name()],
+    )
+}
+
+fn line_or(location: &Location, locator: &Locator<'_>, parts: &[&str]) -> String {
+    let line = locator.line_hash(location);
+    line.map_or_else(
+        || hash(parts),
+        |line| line.split(':').next().unwrap_or_default().to_owned(),
+    )
+}
