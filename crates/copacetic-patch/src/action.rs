@@ -24,11 +24,11 @@ pub const ACTION: Action = Action {
         ),
         Output::new(
             "patched-tag",
-            "Tags of the patched images, one per line; none for an image with nothing to fix.",
+            "Tags of the patched images, one per line; an empty line for an image with nothing to fix.",
         ),
         Output::new(
             "incremental-tag",
-            "Tags that only this run pushed, and that never move, one per line.",
+            "Tags that only this run pushed, and that never move, one per line; an empty line for an image that it did not push.",
         ),
         Output::new("fixed-count", "Number of findings that the patch fixed."),
         Output::new("remaining-count", "Number of findings that remain."),
@@ -42,7 +42,7 @@ pub const ACTION: Action = Action {
         ),
         Output::new(
             "vex-file",
-            "Paths of the OpenVEX documents, relative to the workspace, one per line; none for an image that is not patched.",
+            "Paths of the OpenVEX documents, relative to the workspace, one per line; an empty line for an image that is not patched.",
         ),
         Output::new(
             "report-file",

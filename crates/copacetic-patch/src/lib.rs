@@ -27,7 +27,7 @@ use attempt::Attempt;
 pub use network::NETWORK;
 use patch::Plan;
 use publish::{code_scanning, issue};
-use report::ImageReport;
+use report::{Failure, ImageReport, Outcomes, Subject};
 use request::Request;
 use session::Session;
 use targets::{BaselineReport, ImagePatch};
@@ -55,28 +55,31 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
 
 async fn patch_all(session: &Session<'_>) -> anyhow::Result<Done> {
     let targets = targets::resolve(session).await?;
-    let mut done = Vec::new();
-    let mut failed = Vec::new();
-    for (index, target) in targets.iter().enumerate() {
-        let outcome = async {
-            let number = (targets.len() > 1).then_some(index + 1);
-            patch_image(&ImagePatch::find(session, target.clone(), number).await?).await
-        };
-        match Box::pin(outcome).await {
-            Ok(image) => done.push(image),
+    let mut outcomes = Outcomes {
+        done: Vec::new(),
+        failed: targets.failed,
+        skipped: targets.skipped,
+    };
+    let count = targets.patches.len();
+    for (index, (target, found)) in targets.patches.into_iter().enumerate() {
+        let number = (count > 1).then_some(index + 1);
+        let subject = Subject::from(&target);
+        let patch = ImagePatch::new(session, target, number, found);
+        match Box::pin(patch_image(&patch)).await {
+            Ok(image) => outcomes.done.push(image),
             // The error of a single image is the step's.
-            Err(error) if targets.len() == 1 => return Err(error),
+            Err(error) if count == 1 && outcomes.failed.is_empty() => return Err(error),
             // The other images are patched all the same.
             Err(error) => {
                 let log = session.ctx.log();
-                log.error(format!("{}: {error:#}", target.image));
-                failed.push((target.clone(), error));
+                log.error(format!("{subject}: {error:#}"));
+                outcomes.failed.push(Failure { subject, error });
             }
         }
     }
-    report::write(session, &done, &failed);
-    issue::update(session, &done, &failed).await;
-    report::verdict(&done, &failed)
+    report::write(session, &outcomes)?;
+    issue::update(session, &outcomes).await;
+    report::verdict(&outcomes)
 }
 
 async fn patch_image(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageReport> {
@@ -91,7 +94,8 @@ async fn patch_image(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageReport> 
     let baseline = BaselineReport::load(patch).await?;
     let plan = patch.plan(baseline.report())?;
     if plan.is_empty() {
-        return report::up_to_date(patch, &baseline);
+        let followed = publish::follow_original(patch).await?;
+        return report::up_to_date(patch, &baseline, followed);
     }
     announce(patch, &plan);
     let mut attempt = Attempt::verified(patch, baseline, &plan).await?;

@@ -1,5 +1,7 @@
 //! The labels and annotations that say what a patched image was made from.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use docker::ImageInfo;
 use oci::ImageRef;
@@ -58,6 +60,15 @@ impl Lineage {
 /// Whether a patch may set the label `name`.
 pub(crate) fn is_lineage(name: &str) -> bool {
     name == BASE || name.starts_with(ORIGIN)
+}
+
+/// The name of the image that the image with these annotations of its manifest was patched from.
+///
+/// Labels do not say so: an image that is built `FROM` a patched one has them too.
+pub(crate) fn origin_name(annotations: &BTreeMap<String, String>) -> Option<&str> {
+    annotations
+        .get(&format!("{ORIGIN}name"))
+        .map(String::as_str)
 }
 
 /// The digest or id of the image that `image` was patched from.

@@ -2,17 +2,19 @@
 
 mod image;
 mod markdown;
+mod outcomes;
+mod results_file;
 
-use actions_toolkit::text::{self, plural};
+use actions_toolkit::text::plural;
 use actions_toolkit::{Done, ExitStatus, PolicyFailure};
 use anyhow::anyhow;
 use oci::ImageRef;
 
-use crate::request::Target;
 use crate::session::Session;
 use crate::verify::Counts;
 
 pub(crate) use image::{patched, still_current, up_to_date};
+pub(crate) use outcomes::{Failure, Outcomes, Skipped, Subject};
 
 /// Rows of a table in the summary; the report file has the rest.
 const ROWS: usize = 40;
@@ -20,6 +22,8 @@ const ROWS: usize = 40;
 /// The outcome of one image.
 pub(crate) struct ImageReport {
     pub(crate) result: &'static str,
+    /// The image that was to be patched.
+    original: ImageRef,
     /// The image for the next steps: the patched one, or the original if there is nothing to fix.
     pub(crate) image: ImageRef,
     digest: String,
@@ -37,20 +41,22 @@ pub(crate) struct ImageReport {
     markdown: String,
 }
 
-/// Set the outputs and the summary of the run.
-pub(crate) fn write(
-    session: &Session<'_>,
-    done: &[ImageReport],
-    failed: &[(Target, anyhow::Error)],
-) {
+/// Set the outputs and the summary of the run, and write the file of its results.
+///
+/// # Errors
+/// When that file can't be written.
+pub(crate) fn write(session: &Session<'_>, outcomes: &Outcomes) -> anyhow::Result<()> {
     let ctx = session.ctx;
+    let done = &outcomes.done;
+    // Line N is of the same image in every output, and may be empty; an output that no image has is.
     let lines = |of: fn(&ImageReport) -> String| {
-        let lines: Vec<_> = done
-            .iter()
-            .map(of)
-            .filter(|line| !line.is_empty())
-            .collect();
-        lines.join("\n")
+        let lines: Vec<_> = done.iter().map(of).collect();
+        let has_any = lines.iter().any(|line| !line.is_empty());
+        if has_any {
+            lines.join("\n")
+        } else {
+            String::new()
+        }
     };
     ctx.output("image", lines(|image| image.image.to_string()));
     ctx.output("digest", lines(|image| image.digest.clone()));
@@ -72,27 +78,28 @@ pub(crate) fn write(
     for image in done {
         ctx.summary(&image.markdown);
     }
-    for (target, error) in failed {
-        ctx.summary(format!(
-            "## ❌ {}\n\n{}",
-            text::code(&target.image.to_string()),
-            text::code_block(&format!("{error:#}"))
-        ));
+    for failure in &outcomes.failed {
+        ctx.summary(markdown::failed(failure));
+    }
+    if !outcomes.skipped.is_empty() {
+        ctx.summary(markdown::skipped(&outcomes.skipped));
+    }
+    match &session.request.results_file {
+        Some(file) => results_file::write(file, outcomes),
+        None => Ok(()),
     }
 }
 
-/// The result of the run: the worst of its images.
+/// The result of the run: the worst of its images. What was skipped changes nothing.
 ///
 /// # Errors
 /// When an image failed.
-pub(crate) fn verdict(
-    done: &[ImageReport],
-    failed: &[(Target, anyhow::Error)],
-) -> anyhow::Result<Done> {
+pub(crate) fn verdict(outcomes: &Outcomes) -> anyhow::Result<Done> {
+    let Outcomes { done, failed, .. } = outcomes;
     if !failed.is_empty() {
         let names: Vec<_> = failed
             .iter()
-            .map(|(target, _)| format!("`{}`", target.image))
+            .map(|failure| format!("`{}`", failure.subject))
             .collect();
         let message = format!(
             "failed to patch {} of {}: {}; see the log for each cause",
@@ -103,7 +110,7 @@ pub(crate) fn verdict(
         // A failed service leaves more open than a policy violation.
         let policy = failed
             .iter()
-            .all(|(_, error)| ExitStatus::from_error(error) == ExitStatus::PolicyFailed);
+            .all(|failure| ExitStatus::from_error(&failure.error) == ExitStatus::PolicyFailed);
         return Err(if policy {
             PolicyFailure(message).into()
         } else {

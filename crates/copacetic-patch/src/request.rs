@@ -1,7 +1,9 @@
 //! The inputs, valid by their types.
 
 mod inputs;
+mod pattern;
 mod registry;
+mod tag_template;
 mod target;
 
 use std::time::Duration;
@@ -13,7 +15,9 @@ use trivy::DatabaseRequest;
 use crate::verify::SmokeTest;
 
 pub(crate) use inputs::{Inputs, PackageTypes};
+pub(crate) use pattern::Pattern;
 pub(crate) use registry::{Filter, Login};
+pub(crate) use tag_template::TagTemplate;
 pub(crate) use target::Target;
 
 /// What is patched, and how.
@@ -26,7 +30,7 @@ pub(crate) struct Request {
     pub(crate) push: bool,
     pub(crate) login: Login,
     pub(crate) report: Option<WorkspacePath>,
-    pub(crate) patched_tag: Option<String>,
+    pub(crate) patched_tag: TagTemplate,
     pub(crate) package_types: PackageTypes,
     pub(crate) smoke_test: SmokeTest,
     pub(crate) buildkit: BuildKitSource,
@@ -36,6 +40,7 @@ pub(crate) struct Request {
     pub(crate) database: DatabaseRequest,
     pub(crate) vex: Vex,
     pub(crate) report_file: WorkspacePath,
+    pub(crate) results_file: Option<WorkspacePath>,
     /// Whether an issue lists what remains; `token` is set then.
     pub(crate) issue: bool,
     /// Whether the Security tab gets what remains.
@@ -108,6 +113,7 @@ impl Request {
                 attach: inputs.vex_attach,
             },
             report_file: inputs.report_file,
+            results_file: inputs.results_file,
             issue: inputs.issue,
             upload: inputs.upload,
             category: inputs.category,
@@ -138,7 +144,7 @@ fn targets(inputs: &Inputs) -> Result<Vec<Target>, BadInput> {
                 format!("`{image}` does not name a registry to push to; use `host/{image}`");
             return Err(BadInput::new(Inputs::image, problem));
         }
-        let target = Target::new(image, inputs.patched_tag.as_deref())?;
+        let target = Target::new(image, &inputs.patched_tag)?;
         if targets.iter().any(|known| known.patched == target.patched) {
             let problem = format!("two images would both be patched as `{}`", target.patched);
             return Err(BadInput::new(Inputs::image, problem));

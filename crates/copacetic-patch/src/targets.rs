@@ -1,90 +1,167 @@
 //! The images to patch: those that are named, and those that match a filter in a registry.
+//!
+//! Each image has its own outcome: one that can't be read fails alone, and what is not to be patched, or can't be,
+//! is skipped with its reason.
 
 mod baseline_report;
+mod found_image;
 mod image_patch;
+mod listing;
+mod newest;
+
+use std::collections::HashMap;
+use std::fmt;
 
 use actions_toolkit::BadInput;
+use futures_util::{StreamExt as _, stream};
 use oci::ImageRef;
 
-use crate::request::{Filter, Inputs, Target};
+use crate::report::{Failure, Skipped, Subject};
+use crate::request::{Inputs, Target};
 use crate::session::Session;
 
 pub(crate) use baseline_report::BaselineReport;
-pub(crate) use image_patch::{ExistingPatch, ImagePatch, Source};
+pub(crate) use found_image::{FoundImage, Source, Unpatchable};
+pub(crate) use image_patch::{ExistingPatch, ImagePatch};
+
+/// Images that are looked up at the same time.
+const LOOKUPS: usize = 8;
+
+/// What a run does.
+#[derive(Default)]
+pub(crate) struct Targets {
+    pub(crate) patches: Vec<(Target, FoundImage)>,
+    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) failed: Vec<Failure>,
+}
+
+/// An image that may be patched.
+struct Candidate {
+    image: ImageRef,
+    /// Why its patch can't have a tag, otherwise.
+    target: Result<Target, BadInput>,
+    /// Whether the registry listed it, and no input names it.
+    is_listed: bool,
+}
 
 /// The targets of a run.
 ///
 /// # Errors
-/// When the registry does not list its repositories or tags; [`BadInput`] when none of them matches.
-pub(crate) async fn resolve(session: &Session<'_>) -> anyhow::Result<Vec<Target>> {
-    let mut targets = session.request.targets.clone();
-    let Some(filter) = &session.request.filter else {
-        return Ok(targets);
-    };
-    let registry = session.registry(&filter.host).await?;
-    // Permission to read a repository does not include permission to list all of them.
-    let repositories = match &filter.named {
-        Some(named) => named.clone(),
-        None => registry.repositories().await?,
-    };
-    for repository in repositories {
-        if !filter.repositories.is_match(&repository) {
-            continue;
-        }
-        for tag in matching(filter, registry.tags(&repository).await?) {
-            let image: ImageRef = format!("{}/{repository}:{tag}", filter.host).parse()?;
-            let target = Target::new(&image, session.request.patched_tag.as_deref())?;
-            if !targets.contains(&target) {
-                targets.push(target);
-            }
+/// When the registry does not list its repositories; [`BadInput`] when none of them matches, or two images would be
+/// patched under one name.
+pub(crate) async fn resolve(session: &Session<'_>) -> anyhow::Result<Targets> {
+    let mut targets = Targets::default();
+    let named = session.request.targets.iter().map(|target| Candidate {
+        image: target.image.clone(),
+        target: Ok(target.clone()),
+        is_listed: false,
+    });
+    let mut candidates: Vec<_> = named.collect();
+    if let Some(filter) = &session.request.filter {
+        listing::list(session, filter, &mut candidates, &mut targets).await?;
+    }
+    let found: Vec<_> = stream::iter(candidates.into_iter().enumerate())
+        .map(async |(index, candidate)| {
+            let repository = format!("image-{}", index + 1);
+            let found = FoundImage::find(session, &candidate.image, repository).await;
+            (candidate, found)
+        })
+        .buffered(LOOKUPS)
+        .collect()
+        .await;
+    let is_only = found.len() == 1 && targets.failed.is_empty() && targets.skipped.is_empty();
+    for (candidate, found) in found {
+        match (decide(&candidate, found), candidate.target) {
+            (Ok(Some(found)), Ok(target)) => targets.patches.push((target, found)),
+            (Ok(Some(_)), Err(error)) => targets.fail(&candidate.image, None, error.into()),
+            (Ok(None), _) => targets.skip(&candidate.image, "is a patched image itself"),
+            (Err(error), target) => match error.downcast_ref::<Unpatchable>() {
+                Some(reason) if candidate.is_listed => targets.skip(&candidate.image, reason),
+                // The error of a single image is the step's.
+                _ if is_only => return Err(of_named(&candidate.image, error)),
+                _ => {
+                    let patched = target.ok().map(|target| target.patched);
+                    let error = of_named(&candidate.image, error);
+                    targets.fail(&candidate.image, patched, error);
+                }
+            },
         }
     }
-    if targets.is_empty() {
-        let problem = format!(
-            "no image in `{}` matches `repositories` and `tags`",
-            filter.host
-        );
-        return Err(BadInput::new(Inputs::registry, problem).into());
+    if let Some(filter) = &session.request.filter {
+        newest::keep(filter, &mut targets);
     }
-    let names: Vec<_> = targets.iter().map(|t| t.image.to_string()).collect();
-    let log = session.ctx.log();
-    log.info(format!("images to patch: {}", names.join(", ")));
+    check_names(&targets.patches)?;
+    announce(session, &targets);
     Ok(targets)
 }
 
-fn matching(filter: &Filter, tags: Vec<String>) -> Vec<String> {
-    let mut matching: Vec<_> = tags
-        .into_iter()
-        .filter(|tag| filter.tags.is_match(tag) && !is_pushed_by_this_action(tag))
-        .collect();
-    matching.sort_unstable();
-    matching
+impl Targets {
+    fn skip(&mut self, image: &ImageRef, reason: impl fmt::Display) {
+        self.skipped.push(Skipped {
+            image: image.clone(),
+            reason: reason.to_string(),
+        });
+    }
+
+    fn fail(&mut self, image: &ImageRef, patched: Option<ImageRef>, error: anyhow::Error) {
+        let subject = Subject::Image {
+            image: image.clone(),
+            patched,
+        };
+        self.failed.push(Failure { subject, error });
+    }
 }
 
-// `1.0-patched`, `1.0-patched-3`, and the list of an image's referrers, `sha256-<digest>`.
-fn is_pushed_by_this_action(tag: &str) -> bool {
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let patched = tag
-        .rsplit_once("-patched")
-        .is_some_and(|(_, rest)| rest.is_empty() || rest.strip_prefix('-').is_some_and(number));
-    patched || tag.starts_with("sha256-")
+// The image if it is to be patched; `None` for one that was listed and is itself a patch.
+fn decide(
+    candidate: &Candidate,
+    found: anyhow::Result<FoundImage>,
+) -> anyhow::Result<Option<FoundImage>> {
+    let found = found?;
+    Ok((!candidate.is_listed || found.patch_of.is_none()).then_some(found))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::is_pushed_by_this_action;
+fn of_named(image: &ImageRef, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<Unpatchable>() {
+        Some(reason) => BadInput::new(Inputs::image, format!("`{image}` {reason}")).into(),
+        None => error,
+    }
+}
 
-    #[test]
-    fn a_patched_image_is_not_patched_again() {
-        for (tag, expected) in [
-            ("1.0", false),
-            ("1.0-patched", true),
-            ("1.0-patched-12", true),
-            ("1.0-patched-b", false),
-            ("patched", false),
-            ("sha256-0a0a", true),
-        ] {
-            assert_eq!(is_pushed_by_this_action(tag), expected, "{tag}");
+// One name never stands for two images.
+fn check_names(patches: &[(Target, FoundImage)]) -> Result<(), BadInput> {
+    let mut known: HashMap<&ImageRef, &ImageRef> = HashMap::new();
+    for (target, _) in patches {
+        if let Some(other) = known.insert(&target.patched, &target.image) {
+            let problem = format!(
+                "`{other}` and `{}` would both be patched as `{}`; use the original's tag in it, as in `{{tag}}-safe`",
+                target.image, target.patched
+            );
+            return Err(BadInput::new(Inputs::patched_tag, problem));
         }
+    }
+    Ok(())
+}
+
+fn announce(session: &Session<'_>, targets: &Targets) {
+    let log = session.ctx.log();
+    if session.request.filter.is_some() {
+        let names = targets
+            .patches
+            .iter()
+            .map(|(target, _)| target.image.to_string());
+        let names: Vec<_> = names.collect();
+        let names = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        log.info(format!("images to patch: {names}"));
+    }
+    for skipped in &targets.skipped {
+        log.info(format!("skipped: {} {}", skipped.image, skipped.reason));
+    }
+    for failure in &targets.failed {
+        log.error(format!("{}: {:#}", failure.subject, failure.error));
     }
 }

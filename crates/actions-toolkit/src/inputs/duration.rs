@@ -1,8 +1,8 @@
-//! Durations as an author writes them: `90s`, `5m`, `1h30m`, or a bare number of seconds.
+//! Durations as an author writes them: `90s`, `5m`, `1h30m`, `90d` of 24 hours, or a bare number of seconds.
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 
 /// A job on a self-hosted runner lasts five days at most, one on GitHub's six hours
 /// (docs.github.com/actions/reference/limits): no wait is longer, and sums of such timeouts stay far from
@@ -32,6 +32,10 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().map(SignedDuration::from_secs);
     seconds
         .or_else(|| text.parse().ok())
+        .or_else(|| {
+            let span: Span = text.parse().ok()?;
+            span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
+        })
         .filter(SignedDuration::is_positive)
         .and_then(|duration| Duration::try_from(duration).ok())
         .ok_or_else(|| {

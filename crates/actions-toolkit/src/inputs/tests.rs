@@ -262,4 +262,5 @@ fn a_duration_has_units_and_an_end() {
     }
     // An age is compared, and a year is an age.
     assert_eq!(duration::age("8760h").unwrap().as_secs(), 31_536_000);
+    assert_eq!(duration::age("365d").unwrap().as_secs(), 31_536_000);
 }

@@ -5,8 +5,7 @@ use anyhow::Context as _;
 use github::{Client, RollingIssue};
 use oci::ImageRef;
 
-use crate::report::ImageReport;
-use crate::request::Target;
+use crate::report::{Outcomes, Subject};
 use crate::session::Session;
 
 /// Findings that are listed; GitHub accepts 65,536 characters.
@@ -16,11 +15,7 @@ const ROWS: usize = 200;
 /// for it, with the rows that it had.
 ///
 /// An issue that can't be written is logged, and changes no verdict.
-pub(crate) async fn update(
-    session: &Session<'_>,
-    done: &[ImageReport],
-    failed: &[(Target, anyhow::Error)],
-) {
+pub(crate) async fn update(session: &Session<'_>, Outcomes { done, failed, .. }: &Outcomes) {
     let ctx = session.ctx;
     let (true, Some(token)) = (session.request.issue, &session.request.token) else {
         return;
@@ -29,7 +24,7 @@ pub(crate) async fn update(
         let row = |finding: &[String; 3]| row(&image.image, finding);
         image.remaining.iter().map(row)
     });
-    let unknown: Vec<_> = failed.iter().map(|(target, _)| target).collect();
+    let unknown: Vec<_> = failed.iter().map(|failure| &failure.subject).collect();
     let update = async {
         let github = ctx.github();
         let client = Client::from_context(ctx, token)?;
@@ -76,20 +71,19 @@ fn parse_row(line: &str) -> Option<Row> {
 
 // The text of the issue: the rows of the images that are done, and of the issue's text `before` those of the `unknown`
 // images. `None` closes it, or opens none: nothing remains for certain, or there is no issue that would have to stay.
-fn body(mut rows: Vec<Row>, unknown: &[&Target], before: Option<&str>) -> Option<String> {
-    let names: Vec<_> = unknown
-        .iter()
-        .flat_map(|target| [&target.image, &target.patched])
-        .map(|image| text::code(&image.to_string()))
-        .collect();
+fn body(mut rows: Vec<Row>, unknown: &[&Subject], before: Option<&str>) -> Option<String> {
+    let is_unknown = |row: &Row| {
+        let image = row[0].trim_matches('`');
+        unknown.iter().any(|subject| subject.covers(image))
+    };
     let before_rows = before.unwrap_or_default().lines().filter_map(parse_row);
-    let kept: Vec<_> = before_rows.filter(|row| names.contains(&row[0])).collect();
+    let kept: Vec<_> = before_rows.filter(is_unknown).collect();
     if rows.is_empty() && kept.is_empty() && (unknown.is_empty() || before.is_none()) {
         return None;
     }
     let mut out = String::new();
     if !unknown.is_empty() {
-        let names = unknown.iter().map(|target| target.image.to_string());
+        let names = unknown.iter().map(ToString::to_string);
         let names: Vec<_> = names.map(|name| text::code(&name)).collect();
         let end = if kept.is_empty() {
             ""
@@ -122,8 +116,13 @@ fn body(mut rows: Vec<Row>, unknown: &[&Target], before: Option<&str>) -> Option
 mod tests {
     use super::*;
 
-    fn target(image: &str) -> Target {
-        Target::new(&image.parse().unwrap(), None).unwrap()
+    fn target(image: &str) -> Subject {
+        let image: ImageRef = image.parse().unwrap();
+        let patched = format!("{image}-patched").parse().unwrap();
+        Subject::Image {
+            image,
+            patched: Some(patched),
+        }
     }
 
     fn finding(image: &str, id: &str) -> Row {
@@ -139,7 +138,7 @@ mod tests {
         let open = open.as_deref();
         assert!(open.is_some());
         // Rows of this run, images that failed, the issue's text, and whether it is closed or not opened.
-        let table: [(_, &[&Target], _, _); 6] = [
+        let table: [(_, &[&Subject], _, _); 6] = [
             (vec![], &[], None, true),
             (vec![], &[], open, true),
             (vec![], &both[..1], None, true),

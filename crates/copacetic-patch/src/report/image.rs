@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use actions_toolkit::{WorkspacePath, text::plural};
+use oci::ImageRef;
 use trivy::Report;
 
 use super::markdown::{nothing_to_fix, patched_image};
@@ -30,19 +31,22 @@ fn remaining(report: &Report) -> Vec<[String; 3]> {
         .collect()
 }
 
-/// The report of an image that has nothing to fix.
+/// The report of an image that has nothing to fix; its patched tag may have `followed` it.
 ///
 /// # Errors
 /// When its file can't be written.
 pub(crate) fn up_to_date(
     patch: &ImagePatch<'_, '_>,
     baseline: &BaselineReport,
+    followed: bool,
 ) -> anyhow::Result<ImageReport> {
-    let (session, image) = (patch.session, &patch.target.image);
+    let (session, original) = (patch.session, &patch.target.image);
+    let patched = followed.then_some(&patch.target.patched);
+    let image = patched.unwrap_or(original);
     let log = session.ctx.log();
     let remaining = remaining(baseline.report());
     log.info(format!(
-        "{image} is up to date: no package has an update that fixes a finding"
+        "{original} is up to date: no package has an update that fixes a finding"
     ));
     let os = baseline.report().metadata.os.as_ref();
     if let Some(os) = os.filter(|os| os.end_of_life) {
@@ -56,9 +60,13 @@ pub(crate) fn up_to_date(
     let counts = verify::findings(baseline.report(), &baseline.suppressed);
     Ok(ImageReport {
         result: "up-to-date",
+        original: original.clone(),
         image: image.clone(),
         digest: patch.origin().to_owned(),
-        patched_tag: String::new(),
+        patched_tag: patched
+            .and_then(ImageRef::tag)
+            .unwrap_or_default()
+            .to_owned(),
         incremental: String::new(),
         fixed: 0,
         before: Some(counts),
@@ -93,6 +101,7 @@ pub(crate) fn still_current(
     let suppressed = baseline.map_or(&none, |baseline| &baseline.suppressed);
     Ok(ImageReport {
         result: "up-to-date",
+        original: image.clone(),
         image: patched.clone(),
         digest: existing.digest.clone(),
         before: baseline.map(|baseline| verify::findings(baseline.report(), suppressed)),
@@ -156,6 +165,7 @@ pub(crate) fn patched(
     });
     Ok(ImageReport {
         result,
+        original: patch.target.image.clone(),
         image: patched.clone(),
         digest: promoted.digest.clone(),
         patched_tag: patched.tag().unwrap_or_default().to_owned(),

@@ -7,7 +7,7 @@ use actions_toolkit::text::{self, Table, plural};
 use oci::ImageRef;
 use trivy::report::Os;
 
-use super::ROWS;
+use super::{Failure, ROWS, Skipped};
 use crate::verify::Comparison;
 
 /// Findings in one cell.
@@ -116,6 +116,34 @@ pub(super) fn nothing_to_fix(image: &ImageRef, remaining: usize, os: Option<&Os>
         ));
     }
     out
+}
+
+/// The summary of an image that failed.
+pub(super) fn failed(failure: &Failure) -> String {
+    format!(
+        "## ❌ {}\n\n{}",
+        text::code(&failure.subject.to_string()),
+        text::code_block(&format!("{:#}", failure.error))
+    )
+}
+
+/// The summary of what was not to be patched, or can't be: by reason.
+pub(super) fn skipped(skipped: &[Skipped]) -> String {
+    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for Skipped { image, reason } in skipped {
+        let images = by_reason.entry(reason).or_default();
+        images.push(text::code(&image.to_string()));
+    }
+    let mut table = Table::new(["Count", "Images", "Reason"]);
+    for (reason, images) in by_reason {
+        let mut named = images[..images.len().min(NAMED)].join(", ");
+        if images.len() > NAMED {
+            named.push_str(&format!(" and {} more", images.len() - NAMED));
+        }
+        let reason = text::markdown(&format!("it {reason}"));
+        table.row([images.len().to_string(), named, reason]);
+    }
+    format!("### Skipped\n\n{table}")
 }
 
 #[cfg(test)]

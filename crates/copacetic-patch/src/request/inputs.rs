@@ -1,11 +1,13 @@
 //! The declaration of the inputs.
 
-use actions_toolkit::{GitHubToken, Parsed, Scope, Timeout, Value, WorkspacePath, invalid_choice};
+use actions_toolkit::{
+    Age, GitHubToken, Parsed, Scope, Timeout, Value, WorkspacePath, invalid_choice,
+};
 use azure::input::EntraInputs;
-use globset::Glob;
 use oci::ImageRef;
 use trivy::{DatabaseInputs, RegistryInputs};
 
+use super::{Pattern, TagTemplate};
 use crate::verify::SmokeCommand;
 
 actions_toolkit::inputs! {
@@ -18,8 +20,8 @@ actions_toolkit::inputs! {
             report: Option<WorkspacePath>,
             /// Packages to patch: `os`, or `os,library` to include Python packages whose environment has `pip`.
             package_types: PackageTypes = "os",
-            /// Tag of the patched image; the image's tag with `-patched` by default.
-            patched_tag: Option<String>,
+            /// Tag of the patched image, in which `{tag}` is the image's own, as in `{tag}-safe`.
+            patched_tag: TagTemplate = "{tag}-patched",
             /// Read the images from their registry, and push the patched and verified images there.
             push: bool = "false",
             /// GitHub token with `security-events: write` for the Security tab and `issues: write` for the issue.
@@ -28,10 +30,16 @@ actions_toolkit::inputs! {
         "Registry" {
             /// Host of a registry to patch images of, those that `repositories` and `tags` match; requires `push`.
             registry: Option<String>,
-            /// Repositories of `registry`, one pattern per line, with `*` for any characters.
-            repositories: Vec<Parsed<Glob>> = "*",
-            /// Tags of these repositories, one pattern per line, with `*` for any characters; tags of this action are excluded.
-            tags: Vec<Parsed<Glob>> = "latest",
+            /// Repositories of `registry`, one pattern per line, with `*` for any characters, or a regular expression as `/^team-\\d+$/`.
+            repositories: Vec<Pattern> = "*",
+            /// Tags of these repositories, one such pattern per line; images that this action patched are skipped.
+            tags: Vec<Pattern> = "latest",
+            /// Images of these that are left out, one such pattern per line, of a `repository` or of `repository:tag`.
+            exclude: Vec<Pattern>,
+            /// Number of newest tags in each repository to patch: by version, or by date of creation if the tag is none; all by default.
+            newest_tags: Option<TagCount>,
+            /// Age above which an image is left out, `90d`; no limit by default.
+            max_image_age: Option<Age>,
             ..registry_login: RegistryInputs,
         }
         "Azure Container Registry" {
@@ -70,6 +78,8 @@ actions_toolkit::inputs! {
             vex_file: WorkspacePath = "patch.openvex.json",
             /// Attach the OpenVEX document to the pushed image, as a referrer; requires `push`.
             vex_attach: bool = "false",
+            /// JSON file to write, in the workspace, with one entry for each image: its result, outputs and reasons; none by default.
+            results_file: Option<WorkspacePath>,
         }
         "Vulnerability database" {
             ..database: DatabaseInputs,
@@ -95,6 +105,18 @@ impl Value for PackageTypes {
             ["os", "library"] | ["library", "os"] => Ok(Self::OsAndLibrary),
             _ => Err(invalid_choice(text, Self::CHOICES)),
         }
+    }
+}
+
+/// A number of tags, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TagCount(pub(crate) usize);
+
+impl Value for TagCount {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let count = text.parse().ok().filter(|count| *count > 0);
+        let count = count.ok_or_else(|| format!("invalid number `{text}`; use 1 or more"));
+        count.map(Self)
     }
 }
 

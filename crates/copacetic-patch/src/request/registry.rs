@@ -1,21 +1,25 @@
 //! Which images of a registry are patched, and how to sign in there.
 
-use actions_toolkit::{BadInput, Parsed, both};
+use std::time::Duration;
+
+use actions_toolkit::{Age, BadInput, both};
 use azure::input::EntraInputs;
 use azure::{Cloud, LoginServer, RESOURCE_MANAGER};
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use oci::ImageRef;
 use trivy::{RegistryInputs, RegistryLogin};
 
-use super::Inputs;
+use super::inputs::TagCount;
+use super::{Inputs, Pattern};
 
 /// Images of a registry.
 pub(crate) struct Filter {
     pub(crate) host: String,
-    pub(crate) repositories: GlobSet,
-    /// The repositories, if none of the patterns has a wildcard: the registry's catalog is not needed then.
-    pub(crate) named: Option<Vec<String>>,
-    pub(crate) tags: GlobSet,
+    repositories: Vec<Pattern>,
+    tags: Vec<Pattern>,
+    exclude: Vec<Pattern>,
+    /// Tags in each repository, the newest ones.
+    pub(crate) newest: Option<usize>,
+    pub(crate) max_age: Option<Duration>,
 }
 
 /// How to sign in to registries.
@@ -50,26 +54,40 @@ impl Filter {
                 "invalid registry host `{host}`; use a form such as `ghcr.io`"
             )));
         }
-        let is_literal = |pattern: &str| !pattern.contains(['*', '?', '[', '{']);
-        let name = |Parsed(pattern): &Parsed<Glob>| {
-            let pattern = pattern.glob();
-            is_literal(pattern).then(|| pattern.to_owned())
-        };
         Ok(Some(Self {
             host: host.clone(),
-            named: inputs.repositories.iter().map(name).collect(),
-            repositories: set(Inputs::repositories, &inputs.repositories)?,
-            tags: set(Inputs::tags, &inputs.tags)?,
+            repositories: inputs.repositories.clone(),
+            tags: inputs.tags.clone(),
+            exclude: inputs.exclude.clone(),
+            newest: inputs.newest_tags.map(|TagCount(count)| count),
+            max_age: inputs.max_image_age.map(|Age(age)| age),
         }))
+    }
+
+    /// The repositories, if each pattern is the name of one: the registry's catalog is not needed then.
+    pub(crate) fn named(&self) -> Option<Vec<String>> {
+        let names = self.repositories.iter().map(Pattern::literal);
+        names.map(|name| name.map(ToOwned::to_owned)).collect()
+    }
+
+    /// Whether images of `repository` are patched.
+    pub(crate) fn has_repository(&self, repository: &str) -> bool {
+        is_any(&self.repositories, repository)
+    }
+
+    /// Whether images with `tag` are patched.
+    pub(crate) fn has_tag(&self, tag: &str) -> bool {
+        is_any(&self.tags, tag)
+    }
+
+    /// Whether `exclude` has the repository, or this tag of it.
+    pub(crate) fn excludes(&self, repository: &str, tag: &str) -> bool {
+        is_any(&self.exclude, repository) || is_any(&self.exclude, &format!("{repository}:{tag}"))
     }
 }
 
-fn set(input: &str, patterns: &[Parsed<Glob>]) -> Result<GlobSet, BadInput> {
-    let mut set = GlobSetBuilder::new();
-    for Parsed(pattern) in patterns {
-        set.add(pattern.clone());
-    }
-    set.build().map_err(|e| BadInput::new(input, e))
+fn is_any(patterns: &[Pattern], name: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.is_match(name))
 }
 
 impl Login {

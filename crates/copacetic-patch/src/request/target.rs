@@ -3,7 +3,7 @@
 use actions_toolkit::BadInput;
 use oci::ImageRef;
 
-use super::Inputs;
+use super::TagTemplate;
 
 /// An image, and the name that its patch gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,30 +13,14 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The patch of `image` gets `tag`, or the image's own tag with `-patched`.
+    /// The patch of `image` gets the tag that `template` makes of the image's own.
     ///
     /// # Errors
-    /// [`BadInput`] when there is neither, or both tags are the same.
-    pub(crate) fn new(image: &ImageRef, tag: Option<&str>) -> Result<Self, BadInput> {
-        let suffixed = image.tag().map(|own| format!("{own}-patched"));
-        let Some(tag) = tag.map(ToOwned::to_owned).or(suffixed) else {
-            let problem = format!(
-                "`{image}` has no tag to name the patched image after; add one, or set `patched-tag`"
-            );
-            return Err(BadInput::new(Inputs::image, problem));
-        };
-        let patched = image
-            .with_tag(&tag)
-            .map_err(|e| BadInput::new(Inputs::patched_tag, e))?;
-        if image.tag() == Some(tag.as_str()) {
-            return Err(BadInput::new(
-                Inputs::patched_tag,
-                "must not be the image's own tag: the original would be overwritten",
-            ));
-        }
+    /// [`BadInput`] when there is no such tag, or it is the image's own.
+    pub(crate) fn new(image: &ImageRef, template: &TagTemplate) -> Result<Self, BadInput> {
         Ok(Self {
+            patched: template.apply(image)?,
             image: image.clone(),
-            patched,
         })
     }
 }

@@ -1,17 +1,15 @@
 //! The patch of one image: where the image comes from, and under which name it is served.
 
-use std::sync::Arc;
-
-use actions_toolkit::BadInput;
 use docker::ImageInfo;
-use oci::{ImageRef, RawManifest, Registry};
+use oci::ImageRef;
 use tokio::sync::OnceCell;
 use trivy::{Report, Scanned};
 
 use crate::lineage;
 use crate::patch::Plan;
-use crate::request::{Inputs, PackageTypes, Target};
+use crate::request::{PackageTypes, Target};
 use crate::session::Session;
+use crate::targets::{FoundImage, Source};
 
 /// The patch of one image.
 pub(crate) struct ImagePatch<'s, 'a> {
@@ -27,15 +25,6 @@ pub(crate) struct ImagePatch<'s, 'a> {
     served: OnceCell<ImageRef>,
 }
 
-/// Where an image comes from.
-pub(crate) enum Source {
-    Docker,
-    Registry {
-        registry: Arc<Registry>,
-        manifest: RawManifest,
-    },
-}
-
 /// The image that an earlier run made of the same original.
 pub(crate) struct ExistingPatch {
     /// The digest of its manifest, or its id in Docker.
@@ -44,60 +33,37 @@ pub(crate) struct ExistingPatch {
     pub(crate) scanned: Scanned,
 }
 
+// An image with the patched image's name.
+struct Named {
+    // Under which it can be scanned.
+    name: ImageRef,
+    digest: String,
+    info: ImageInfo,
+}
+
 impl<'s, 'a> ImagePatch<'s, 'a> {
-    /// Find the image of `target`.
-    ///
-    /// # Errors
-    /// [`BadInput`] when there is no such image.
-    pub(crate) async fn find(
+    /// The patch of the image that was found.
+    pub(crate) fn new(
         session: &'s Session<'a>,
         target: Target,
         number: Option<usize>,
-    ) -> anyhow::Result<Self> {
-        let repository = format!("image-{}", number.unwrap_or(1));
-        let image = &target.image;
-        if !session.request.push
-            && let Some(found) = session.docker.inspect(image).await?
-        {
-            return Ok(Self {
-                session,
-                image: found,
-                source: Source::Docker,
-                repository,
-                served: OnceCell::new(),
-                target,
-                number,
-            });
+        found: FoundImage,
+    ) -> Self {
+        if found.platforms > 1 {
+            session.ctx.log().warning(format!(
+                "{} has images for {} platforms; only {}/{} is patched, and `{}` is for that platform alone",
+                target.image, found.platforms, found.info.os, found.info.architecture, target.patched
+            ));
         }
-        let absent = |owner: &str| {
-            BadInput::new(
-                Inputs::image,
-                format!("{owner} has no image `{image}`; build or pull it in an earlier step"),
-            )
-        };
-        let Some(host) = image.registry() else {
-            return Err(absent("Docker").into());
-        };
-        let registry = session.registry(host).await?;
-        let manifest = registry.manifest(image.repository(), image.reference());
-        let Some(manifest) = manifest.await? else {
-            return Err(absent(&format!("`{host}`")).into());
-        };
-        let manifest = for_this_platform(session, &registry, &target, manifest).await?;
-        let local = &session.local;
-        let served = local.add_remote(&registry, image, &manifest, &repository)?;
-        let Some(stored) = local.image(&served).await? else {
-            return Err(absent(&format!("`{host}`")).into());
-        };
-        Ok(Self {
+        Self {
             session,
-            image: stored.info,
-            source: Source::Registry { registry, manifest },
-            repository,
-            served: OnceCell::new_with(Some(served)),
             target,
             number,
-        })
+            image: found.info,
+            source: found.source,
+            repository: found.repository,
+            served: OnceCell::new_with(found.served),
+        }
     }
 
     /// The name under which BuildKit finds the image.
@@ -146,74 +112,63 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
     /// # Errors
     /// When it can't be read or scanned.
     pub(crate) async fn existing(&self) -> anyhow::Result<Option<ExistingPatch>> {
+        let named = self.patched_so_far().await?;
+        let is_of_this = |named: &Named| lineage::origin_digest(&named.info) == Some(self.origin());
+        let Some(named) = named.filter(is_of_this) else {
+            return Ok(None);
+        };
+        let scanned = self.session.scan(&named.name, &self.target.patched).await?;
+        Ok(Some(ExistingPatch {
+            digest: named.digest,
+            scanned,
+        }))
+    }
+
+    /// Whether the patched image's name is that of a patch of another image: an earlier build of this one.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) async fn has_outdated_patch(&self) -> anyhow::Result<bool> {
+        let named = self.patched_so_far().await?;
+        Ok(named.is_some_and(|named| {
+            let origin = lineage::origin_digest(&named.info);
+            named.digest != self.origin() && origin.is_some_and(|origin| origin != self.origin())
+        }))
+    }
+
+    // The image that has the patched image's name before this run.
+    async fn patched_so_far(&self) -> anyhow::Result<Option<Named>> {
         let session = self.session;
         let patched = &self.target.patched;
-        let is_of_this = |info: &ImageInfo| lineage::origin_digest(info) == Some(self.origin());
-        let (name, digest) = match &self.source {
-            Source::Registry { registry, .. } if session.request.push => {
-                let manifest = registry.manifest(patched.repository(), patched.reference());
-                let manifest = manifest.await?.filter(|m| !oci::is_index(&m.media_type));
-                let Some(manifest) = manifest else {
-                    return Ok(None);
-                };
-                let repository = format!("{}-existing", self.repository);
-                let local = &session.local;
-                let name = local.add_remote(registry, patched, &manifest, &repository)?;
-                match local.image(&name).await? {
-                    Some(image) if is_of_this(&image.info) => (name, manifest.digest.to_string()),
-                    _ => return Ok(None),
-                }
-            }
-            _ => match session.docker.inspect(patched).await? {
-                Some(image) if is_of_this(&image) => (patched.clone(), image.id),
-                _ => return Ok(None),
-            },
+        let Source::Registry { registry, .. } = &self.source else {
+            return self.patched_in_docker().await;
         };
-        let scanned = session.scan(&name, patched).await?;
-        Ok(Some(ExistingPatch { digest, scanned }))
+        if !session.request.push {
+            return self.patched_in_docker().await;
+        }
+        let manifest = registry.manifest(patched.repository(), patched.reference());
+        let manifest = manifest.await?.filter(|m| !oci::is_index(&m.media_type));
+        let Some(manifest) = manifest else {
+            return Ok(None);
+        };
+        let repository = format!("{}-existing", self.repository);
+        let local = &session.local;
+        let name = local.add_remote(registry, patched, &manifest, &repository)?;
+        let image = local.image(&name).await?;
+        Ok(image.map(|image| Named {
+            name,
+            digest: manifest.digest.to_string(),
+            info: image.info,
+        }))
     }
-}
 
-// The manifest of an image index that runs on this machine: by a report, Copa patches no other one.
-async fn for_this_platform(
-    session: &Session<'_>,
-    registry: &Registry,
-    target: &Target,
-    manifest: RawManifest,
-) -> anyhow::Result<RawManifest> {
-    if !oci::is_index(&manifest.media_type) {
-        return Ok(manifest);
+    async fn patched_in_docker(&self) -> anyhow::Result<Option<Named>> {
+        let patched = &self.target.patched;
+        let image = self.session.docker.inspect(patched).await?;
+        Ok(image.map(|info| Named {
+            name: patched.clone(),
+            digest: info.id.clone(),
+            info,
+        }))
     }
-    let image = &target.image;
-    let bad = |problem: String| BadInput::new(Inputs::image, format!("`{image}` {problem}"));
-    let index: oci::Index = serde_json::from_slice(&manifest.bytes)
-        .map_err(|e| bad(format!("has an invalid image index: {e}")))?;
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    // Attestations are entries of the index as well, of the platform `unknown`.
-    let is_image = |entry: &&oci::Descriptor| {
-        let platform = entry.platform.as_ref();
-        platform.is_some_and(|platform| platform.os == "linux")
-    };
-    let mut images: Vec<_> = index.manifests.iter().filter(is_image).collect();
-    let count = images.len();
-    images.retain(|entry| {
-        let platform = entry.platform.as_ref();
-        platform.is_some_and(|platform| platform.architecture == architecture)
-    });
-    let Some(entry) = images.first() else {
-        return Err(bad(format!("has no image for linux/{architecture}")).into());
-    };
-    if count > 1 {
-        session.ctx.log().warning(format!(
-            "{image} has images for {count} platforms; only linux/{architecture} is patched, and `{}` is for that platform alone",
-            target.patched
-        ));
-    }
-    let entry = &entry.digest;
-    let manifest = registry.manifest(image.repository(), entry).await?;
-    manifest.ok_or_else(|| bad(format!("lists `{entry}`, which does not exist")).into())
 }

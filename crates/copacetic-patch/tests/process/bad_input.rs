@@ -104,6 +104,30 @@ fn bad_input_is_named_before_anything_is_started() {
     }
 }
 
+#[test]
+fn what_selects_images_of_a_registry_is_checked_first() {
+    let table = [
+        (
+            "patched-tag",
+            "{version}-safe",
+            "input `patched-tag`: invalid template `{version}-safe`; the only placeholder is `{tag}`, for the tag of the original",
+        ),
+        (
+            "tags",
+            "/(/",
+            "input `tags`: invalid regular expression `/(/`: regex parse error:\n    (\n    ^\nerror: unclosed group",
+        ),
+        (
+            "newest-tags",
+            "0",
+            "input `newest-tags`: invalid number `0`; use 1 or more",
+        ),
+    ];
+    for (name, value, error) in table {
+        rejected(&step().input(name, value).run(), error);
+    }
+}
+
 #[track_caller]
 fn rejected(ran: &Ran, error: &str) {
     assert_eq!(

@@ -20,6 +20,8 @@ mod real;
 #[cfg(test)]
 mod registry;
 #[cfg(test)]
+mod whole_registry;
+#[cfg(test)]
 mod wire;
 
 #[cfg(test)]

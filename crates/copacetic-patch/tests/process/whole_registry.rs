@@ -1,0 +1,298 @@
+//! The images of a registry: each has its own outcome.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::response::Response;
+use oci::Digest;
+use serde_json::{Value, json};
+use testkit::{FakeDocker, FakeRunner, Ran, Recorder, Seen};
+
+use crate::step;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const NOTHING: &str = r#"{"SchemaVersion": 2, "ArtifactName": "app", "ArtifactType": "container_image", "Metadata": {"OS": {"Family": "debian", "Name": "13"}}, "Results": [{"Target": "app", "Class": "os-pkgs", "Type": "debian", "Packages": [{"Name": "perl", "Version": "5"}]}]}"#;
+
+/// What a registry has: blobs and manifests by their path, tags by repository.
+#[derive(Default)]
+struct Content {
+    bodies: BTreeMap<String, (String, String)>,
+    tags: BTreeMap<String, Vec<String>>,
+}
+
+impl Content {
+    /// Add `manifest` with its configuration under `repository:tag`.
+    fn add(mut self, name: &str, config_type: &str, config: &Value, more: &Value) -> Self {
+        let (repository, tag) = name.split_once(':').unwrap();
+        let config = config.to_string();
+        let digest = Digest::sha256(config.as_bytes()).to_string();
+        let mut manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "layers": [],
+            "config": {"mediaType": config_type, "digest": digest, "size": config.len()},
+        });
+        let fields = manifest.as_object_mut().unwrap();
+        fields.extend(more.as_object().cloned().unwrap_or_default());
+        let manifest = manifest.to_string();
+        let own = Digest::sha256(manifest.as_bytes());
+        let mut put = |path: String, kind: &str, body: &str| {
+            self.bodies.insert(path, (kind.to_owned(), body.to_owned()));
+        };
+        put(
+            format!("/v2/{repository}/blobs/{digest}"),
+            "application/octet-stream",
+            &config,
+        );
+        put(
+            format!("/v2/{repository}/manifests/{tag}"),
+            MANIFEST,
+            &manifest,
+        );
+        put(
+            format!("/v2/{repository}/manifests/{own}"),
+            MANIFEST,
+            &manifest,
+        );
+        let tags = self.tags.entry(repository.to_owned()).or_default();
+        tags.push(tag.to_owned());
+        self
+    }
+
+    /// An image of this platform, made at a time.
+    fn image(self, name: &str, created: &str) -> Self {
+        let config = json!({"os": "linux", "architecture": architecture(), "created": created, "name": name});
+        self.add(name, CONFIG, &config, &json!({}))
+    }
+
+    /// A patch of `of`, whose digest was `digest`.
+    fn patch(self, name: &str, of: &str, digest: &str) -> Self {
+        let origin =
+            json!({"sh.copa.patch.origin.name": of, "sh.copa.patch.origin.digest": digest});
+        let config =
+            json!({"os": "linux", "architecture": architecture(), "config": {"Labels": origin}});
+        self.add(name, CONFIG, &config, &json!({"annotations": origin}))
+    }
+
+    fn respond(&self, seen: &Seen) -> Response {
+        let (method, path) = seen.line.split_once(' ').unwrap();
+        let path = path.split('?').next().unwrap();
+        let body = |kind: &str, body: String| {
+            let builder = Response::builder().header("content-type", kind);
+            builder.body(Body::from(body)).unwrap()
+        };
+        let status = |code: u16| {
+            Response::builder()
+                .status(code)
+                .body(Body::empty())
+                .unwrap()
+        };
+        if method == "PUT" {
+            return status(201);
+        }
+        if path == "/v2/_catalog" {
+            let names: Vec<_> = self.tags.keys().collect();
+            return body(
+                "application/json",
+                json!({"repositories": names}).to_string(),
+            );
+        }
+        let repository = path
+            .strip_prefix("/v2/")
+            .and_then(|p| p.strip_suffix("/tags/list"));
+        if let Some(repository) = repository {
+            if repository.starts_with("secret/") {
+                return status(403);
+            }
+            return body(
+                "application/json",
+                json!({"tags": self.tags[repository]}).to_string(),
+            );
+        }
+        match self.bodies.get(path) {
+            Some((kind, text)) => body(kind, text.clone()),
+            None => status(404),
+        }
+    }
+}
+
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        other => other,
+    }
+}
+
+/// The step that patches the whole registry; each scan finds `report`.
+fn whole(docker: &FakeDocker, registry: &Recorder) -> FakeRunner {
+    let step = step()
+        .env("DOCKER_HOST", &docker.host())
+        .tool("trivy", &format!("cat <<'REPORT'\n{NOTHING}\nREPORT"))
+        .input("image", "")
+        .input("registry", &registry.host())
+        .input("tags", "*")
+        .input("push", "true")
+        .input("upload", "false")
+        .input("offline", "true")
+        .input("results-file", "results.json");
+    let database = step.directory().join("home/.cache/trivy/db");
+    std::fs::create_dir_all(&database).unwrap();
+    let now = jiff::Timestamp::now();
+    let about = format!(r#"{{"Version":2,"UpdatedAt":"{now}","NextUpdate":"{now}"}}"#);
+    std::fs::write(database.join("metadata.json"), about).unwrap();
+    std::fs::write(database.join("trivy.db"), "db").unwrap();
+    step
+}
+
+async fn run(
+    content: Content,
+    change: impl FnOnce(FakeRunner) -> FakeRunner,
+) -> (Ran, Value, Recorder) {
+    let registry = Recorder::start(move |seen| content.respond(seen))
+        .await
+        .unwrap();
+    let docker = FakeDocker::with("other:1");
+    let step = change(whole(&docker, &registry));
+    let results = step.workspace().join("results.json");
+    let ran = tokio::task::spawn_blocking(move || (step.run(), step)).await;
+    let (ran, _step) = ran.unwrap();
+    let results = std::fs::read(results).unwrap_or_else(|_| b"null".to_vec());
+    (ran, serde_json::from_slice(&results).unwrap(), registry)
+}
+
+// `original: result (reason)`, without the host.
+fn lines(results: &Value, registry: &Recorder) -> String {
+    let entries = results.as_array().expect("the results");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let line = |entry: &Value| {
+        format!(
+            "{}: {} ({})\n",
+            text(&entry["original"]),
+            text(&entry["result"]),
+            text(&entry["reason"])
+        )
+    };
+    let lines: String = entries.iter().map(line).collect();
+    lines.replace(&registry.host(), "HOST")
+}
+
+#[tokio::test]
+async fn each_image_has_its_own_outcome() {
+    let chart = "application/vnd.cncf.helm.config.v1+json";
+    let long = format!("team/app:{}", "a".repeat(125));
+    let content = Content::default()
+        .image("team/app:1", "2026-11-28T00:00:00Z")
+        .image(&long, "2026-11-28T00:00:00Z")
+        .patch("team/app:1-safe", "host/team/app:1", "sha256:0")
+        .add("team/chart:1", chart, &json!({}), &json!({}))
+        .add(
+            "team/windows:1",
+            CONFIG,
+            &json!({"os": "windows", "architecture": "amd64"}),
+            &json!({}),
+        )
+        .image("team/old:1", "2020-01-01T00:00:00Z")
+        .image("team/test:1", "2026-11-28T00:00:00Z")
+        .image("secret/app:1", "2026-11-28T00:00:00Z");
+    let (ran, results, registry) = run(content, |step| {
+        step.input("max-image-age", "3650d")
+            .input("exclude", "/test$/\nteam/old:1")
+    })
+    .await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    insta::assert_snapshot!(lines(&results, &registry));
+    let app = format!("{}/team/app:1", registry.host());
+    assert_eq!(ran.output("image"), app);
+    let summary = ran.summary.replace(&registry.host(), "HOST");
+    insta::assert_snapshot!(summary);
+}
+
+#[tokio::test]
+async fn a_registry_without_anything_to_patch_is_no_failure() {
+    let content = Content::default().patch("team/app:1-patched", "host/team/app:1", "sha256:0");
+    let (ran, results, registry) = run(content, |step| step).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "up-to-date"),
+        "{}",
+        ran.log
+    );
+    assert_eq!(
+        lines(&results, &registry),
+        "HOST/team/app:1-patched: skipped (it is a patched image itself)\n"
+    );
+}
+
+#[tokio::test]
+async fn one_tag_never_stands_for_two_images() {
+    let content = Content::default()
+        .image("team/app:1", "2026-11-28T00:00:00Z")
+        .image("team/app:2", "2026-11-28T00:00:00Z");
+    let (ran, _, registry) = run(content, |step| step.input("patched-tag", "safe")).await;
+    assert_eq!(ran.code, 3, "{}", ran.log);
+    assert_eq!(
+        ran.error().replace(&registry.host(), "HOST"),
+        "copacetic-patch: input `patched-tag`: `HOST/team/app:1` and `HOST/team/app:2` would both be patched as `HOST/team/app:safe`; use the original's tag in it, as in `{tag}-safe`"
+    );
+}
+
+#[tokio::test]
+async fn the_newest_tags_are_by_version_and_the_others_by_date() {
+    let content = Content::default()
+        .image("team/app:1.9", "2026-11-28T00:00:00Z")
+        .image("team/app:1.10", "2026-11-01T00:00:00Z")
+        .image("team/app:main", "2026-11-28T00:00:00Z")
+        .image("team/app:old-main", "2026-10-28T00:00:00Z")
+        .image("team/worker:0.1", "2026-10-28T00:00:00Z");
+    let (ran, results, registry) = run(content, |step| step.input("newest-tags", "1")).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    insta::assert_snapshot!(lines(&results, &registry), @r"
+    HOST/team/app:1.10: up-to-date ()
+    HOST/team/app:main: up-to-date ()
+    HOST/team/worker:0.1: up-to-date ()
+    HOST/team/app:1.9: skipped (it is not among the `newest-tags` of its repository)
+    HOST/team/app:old-main: skipped (it is not among the `newest-tags` of its repository)
+    ");
+}
+
+#[tokio::test]
+async fn the_patched_tag_follows_an_original_that_has_nothing_to_fix() {
+    let content = Content::default()
+        .image("team/app:1", "2026-11-28T00:00:00Z")
+        .patch("team/app:1-patched", "host/team/app:1", "sha256:0");
+    let (ran, results, registry) = run(content, |step| step).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let host = registry.host();
+    let moved = format!(
+        "{host}/team/app:1-patched was a patch of an earlier build; it is now {host}/team/app:1 itself, which has nothing to fix"
+    );
+    assert!(ran.log.contains(&moved), "{}", ran.log);
+    let puts: Vec<_> = registry
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.line.starts_with("PUT"))
+        .collect();
+    assert_eq!(puts.len(), 1);
+    assert_eq!(puts[0].line, "PUT /v2/team/app/manifests/1-patched");
+    assert_eq!(
+        Digest::sha256(&puts[0].body).to_string(),
+        ran.output("digest")
+    );
+    assert_eq!(results[0]["patched-tag"], "1-patched");
+}
+
+#[tokio::test]
+async fn line_n_of_every_output_is_of_the_same_image() {
+    let content = Content::default()
+        .image("team/app:1", "2026-11-28T00:00:00Z")
+        .image("team/app:2", "2026-11-28T00:00:00Z")
+        .patch("team/app:2-patched", "host/team/app:2", "sha256:0");
+    let (ran, ..) = run(content, |step| step).await;
+    assert_eq!(ran.output("image").lines().count(), 2);
+    assert_eq!(ran.output("patched-tag"), "\n2-patched");
+    assert_eq!(ran.output("vex-file"), "");
+}
