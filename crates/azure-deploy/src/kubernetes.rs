@@ -2,11 +2,16 @@
 
 mod client;
 pub(crate) mod diff;
+mod fields;
 mod object;
 mod outage;
+mod owners;
 pub(crate) mod poll_interval;
+mod restore;
 mod retry;
 mod run_command;
+#[cfg(test)]
+mod same_as_kubectl;
 mod snapshot;
 mod warnings;
 mod workload;
@@ -14,6 +19,7 @@ mod workload;
 pub(crate) use client::{Changes, Cluster, DEFAULT_NAMESPACE, Rejected};
 pub(crate) use object::{Object, containers, containers_mut, text};
 pub(crate) use outage::{OutageBudget, retry_outage};
+pub(crate) use owners::{LAST_APPLIED, Owners};
 pub(crate) use run_command::RunCommand;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use workload::{COUNTED_ANNOTATIONS, REVISION, TEMPLATE_GENERATION, Workload};

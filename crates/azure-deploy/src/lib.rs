@@ -43,7 +43,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let azure = connect::sign_in(ctx, request.target.azure.as_ref()).await?;
     let cluster = async {
         let cluster = connect::cluster(ctx, &request, azure.as_ref()).await?;
-        dry_run::validate(&cluster, request.manifests.objects()).await?;
+        dry_run::validate(ctx.log(), &cluster, request.manifests.objects()).await?;
         anyhow::Ok(cluster)
     };
     let registry = Registry::sign_in(ctx, azure.as_ref(), &request.target.registry);

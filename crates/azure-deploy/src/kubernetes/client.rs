@@ -16,7 +16,7 @@ use kube::client::{Body, ClientBuilder};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::BoxError;
 use tower::buffer::BufferLayer;
 use tower::filter::AsyncFilterLayer;
@@ -24,10 +24,10 @@ use tower::retry::RetryLayer;
 
 use super::retry::RetryConnection;
 use super::warnings::Warnings;
-use super::{Object, RunCommand};
+use super::{Object, Owners, RunCommand, text};
 
 /// The field manager of server-side apply.
-const FIELD_MANAGER: &str = "seaworthy";
+pub(super) const FIELD_MANAGER: &str = "seaworthy";
 /// The namespace of an object whose manifest names none.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
@@ -64,6 +64,11 @@ pub(crate) struct Rejected {
 }
 
 impl Rejected {
+    /// Whether the object was changed since it was read.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.code == 409
+    }
+
     /// Whether the object itself is invalid, independent of who applies it and when.
     pub(crate) fn is_invalid_object(&self) -> bool {
         matches!(self.code, 400 | 422)
@@ -268,6 +273,34 @@ impl Cluster {
                 format!("failed to apply `{}` of `{}`", object.label(), object.file)
             })?;
         serde_json::to_value(applied).context("failed to read an object")
+    }
+
+    /// Set the owners of the fields of `live`, the object as it was read, and nothing else; no field changes its value.
+    ///
+    /// # Errors
+    /// [`Rejected`] with a conflict when the object was changed since it was read.
+    pub(crate) async fn set_owners(
+        &self,
+        object: &Object,
+        live: &Value,
+        owners: Owners,
+    ) -> anyhow::Result<Value> {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = json!({"metadata": {
+            "resourceVersion": text(live, "/metadata/resourceVersion"),
+            "managedFields": owners.into_entries(),
+        }});
+        let api = self.api(object)?;
+        let patched = self
+            .response(api.patch(object.name(), &params, &Patch::Merge(&patch)))
+            .await
+            .with_context(|| {
+                format!("failed to change the field owners of `{}`", object.label())
+            })?;
+        serde_json::to_value(patched).context("failed to read an object")
     }
 
     /// Remove it; an object that does not exist is not an error.

@@ -3,7 +3,7 @@
 use actions_toolkit::text::cut;
 use serde_json::Value;
 
-use super::COUNTED_ANNOTATIONS;
+use super::{COUNTED_ANNOTATIONS, LAST_APPLIED};
 
 /// A value is shown up to this many bytes: an image with its digest is shown whole.
 const SHOWN: usize = 200;
@@ -15,7 +15,7 @@ const IGNORED: &[&str] = &[
     "metadata.resourceVersion",
     "metadata.generation",
 ];
-/// Annotations have this prefix; those that the controllers count are ignored too.
+/// Annotations have this prefix; those that the controllers count, and kubectl's copy of the manifest, are ignored too.
 const ANNOTATIONS: &str = "metadata.annotations.";
 
 /// The fields that differ, one a line: `spec.replicas: 2 → 3`. The values of a Secret are not shown.
@@ -28,7 +28,8 @@ pub(crate) fn changes(before: &Value, after: &Value) -> Vec<String> {
 
 fn is_ignored(path: &str) -> bool {
     let annotation = path.strip_prefix(ANNOTATIONS);
-    IGNORED.contains(&path) || annotation.is_some_and(|name| COUNTED_ANNOTATIONS.contains(&name))
+    let is_bookkeeping = |name| COUNTED_ANNOTATIONS.contains(&name) || name == LAST_APPLIED;
+    IGNORED.contains(&path) || annotation.is_some_and(is_bookkeeping)
 }
 
 fn compare(path: &str, before: &Value, after: &Value, hidden: bool, lines: &mut Vec<String>) {

@@ -15,17 +15,41 @@ type Changes = Vec<(String, Vec<String>)>;
 
 /// Have the API server check `objects`. An object that it would reject stops the deployment before its first change.
 ///
+/// Objects that were deployed in another way are taken over first: what the API server would reject, and what the diff
+/// has, depends on it.
+///
 /// # Errors
 /// With every rejection; [`BadInput`] when the objects themselves are invalid.
-pub(crate) async fn validate(cluster: &Cluster, objects: &[Object]) -> anyhow::Result<()> {
-    let namespaces = objects.iter().filter(|object| object.is_namespace());
-    let live = namespaces.map(async |object| anyhow::Ok((object, cluster.get(object).await?)));
-    let live = try_join_all(live).await?.into_iter();
-    let absent: Vec<_> = live
-        .filter(|(_, live)| live.is_none())
-        .map(|(object, _)| object)
-        .collect();
-    dry_run(cluster, objects, &absent).await.map(drop)
+pub(crate) async fn validate(
+    log: &Log,
+    cluster: &Cluster,
+    objects: &[Object],
+) -> anyhow::Result<()> {
+    let snapshot = Snapshot::read(cluster, objects).await?;
+    let objects_and_states = snapshot.objects().iter();
+    let taken = objects_and_states.map(async |(object, live)| {
+        let taken = cluster.take_over(object, live.as_ref()).await?;
+        anyhow::Ok(taken.map(|(owners, from)| (object, owners, from)))
+    });
+    let taken = try_join_all(taken).await?;
+    let taken: Vec<_> = taken.into_iter().flatten().collect();
+    for (object, _, from) in taken.iter().filter(|(_, _, from)| !from.is_empty()) {
+        log.info(format!(
+            "took over {} from the field manager `{}`: what the manifests do not have is removed",
+            object.label(),
+            from.join("`, `")
+        ));
+    }
+    let checked = dry_run(cluster, objects, &snapshot.absent_namespaces(objects)).await;
+    if checked.is_err() {
+        for (object, owners, _) in taken {
+            // It changes no value, and the next deployment takes over again: an object that cannot be read is left so.
+            if let Ok(Some(live)) = cluster.get(object).await {
+                let _ = cluster.set_owners(object, &live, owners).await;
+            }
+        }
+    }
+    checked.map(drop)
 }
 
 /// The manifests as they are to be applied, with `image`; the log gets every change that they would make. If only the time

@@ -3,10 +3,9 @@
 use actions_toolkit::{Cancelled, Context, Log, PolicyFailure};
 use anyhow::anyhow;
 use futures_util::future::join_all;
-use serde_json::Value;
 
 use super::health;
-use crate::kubernetes::{COUNTED_ANNOTATIONS, Cluster, Object, Snapshot, retry_outage};
+use crate::kubernetes::{Cluster, Object, Snapshot, retry_outage};
 use crate::report::Report;
 use crate::request::Request;
 use crate::rollout::{self, Superseded, find_superseded};
@@ -76,17 +75,20 @@ pub(crate) async fn roll_back(
     }
 }
 
-// Decide per object: one that existed is applied as it was, a new one is deleted. A new namespace is kept. Each object is
-// tried, even if another one fails. Returns the objects that existed.
-async fn restore(snapshot: &Snapshot, cluster: &Cluster, log: &Log) -> anyhow::Result<Vec<Object>> {
+/// Decide per object: one that existed gets its fields and their owners back, a new one is deleted. A new namespace is kept. Each object is
+/// tried, even if another one fails. Returns the objects that existed.
+pub(crate) async fn restore(
+    snapshot: &Snapshot,
+    cluster: &Cluster,
+    log: &Log,
+) -> anyhow::Result<Vec<Object>> {
     let outcomes = snapshot
         .objects()
         .iter()
         .map(async |(object, live)| match live {
             Some(live) => {
-                let previous = object.with(applicable(live));
-                cluster.apply(&previous, false).await?;
-                Ok(("restored", Some(previous)))
+                let restored = cluster.restore(object, live, log).await?;
+                Ok(("restored", Some(object.with(restored))))
             }
             // Deleting a namespace deletes everything that is in it.
             None if object.is_namespace() => Ok(("kept", None)),
@@ -112,33 +114,6 @@ async fn restore(snapshot: &Snapshot, cluster: &Cluster, log: &Log) -> anyhow::R
     }
 }
 
-// A live object in the form that can be applied: without the fields that the server adds.
-fn applicable(live: &Value) -> Value {
-    let mut object = live.clone();
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("status");
-    }
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        for field in [
-            "managedFields",
-            "resourceVersion",
-            "uid",
-            "creationTimestamp",
-            "generation",
-            "selfLink",
-        ] {
-            metadata.remove(field);
-        }
-        let annotations = metadata.get_mut("annotations");
-        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
-            for counted in COUNTED_ANNOTATIONS {
-                annotations.remove(counted);
-            }
-        }
-    }
-    object
-}
-
 // The rollout of the previous version is done, and it is healthy, with any commit.
 async fn verify(
     ctx: &Context,
@@ -151,26 +126,4 @@ async fn verify(
     let live = rollout::wait(cluster, restored, timeout, ctx.log(), &mut Vec::new()).await?;
     report.revision = live;
     health::check(ctx, request, cluster, report, restored, None).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn fields_that_the_server_adds_are_not_applied() {
-        let live = json!({
-            "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "x", "uid": "u", "resourceVersion": "7", "generation": 3, "managedFields": [], "annotations": {"deployment.kubernetes.io/revision": "3", "a": "b"}},
-            "spec": {"replicas": 2}, "status": {"replicas": 2},
-        });
-        assert_eq!(
-            applicable(&live),
-            json!({
-                "apiVersion": "apps/v1", "kind": "Deployment",
-                "metadata": {"name": "x", "annotations": {"a": "b"}}, "spec": {"replicas": 2},
-            })
-        );
-    }
 }

@@ -1,0 +1,205 @@
+//! Restore an object to what it was before a deployment: the fields that the deployment changed, and their owners.
+//! What others changed in the meantime, such as an autoscaler, stays.
+
+use actions_toolkit::Log;
+use serde_json::{Value, json};
+
+use super::fields::FieldSet;
+use super::{COUNTED_ANNOTATIONS, Cluster, Object, Owners, Rejected, text};
+
+/// How often the owners are set again after a conflict with someone who changes the object at the same time.
+const ATTEMPTS: usize = 5;
+
+impl Cluster {
+    /// Restore `object` to its state `before`; returns its new state.
+    ///
+    /// # Errors
+    /// When the API server rejects a request. Owners that cannot be restored are a warning: the object is as it was, and
+    /// the next deployment may remove a field of another owner.
+    pub(crate) async fn restore(
+        &self,
+        object: &Object,
+        before: &Value,
+        log: &Log,
+    ) -> anyhow::Result<Value> {
+        let now = self.get(object).await?;
+        let version = |live: &Value| text(live, "/metadata/resourceVersion").to_owned();
+        if let Some(now) = now.as_ref().filter(|now| version(now) == version(before)) {
+            return Ok(now.clone());
+        }
+        let (then, touched) = (Owners::of(before), touched(object, before, now.as_ref()));
+        let exact = touched.clone().union(&consequences(before, now.as_ref()));
+        let exact = object.with(previous(object, before, &exact));
+        if let Some(now) = &now
+            && let Some(taken) = Owners::of(now).take_over_defaults(&exact, now)
+        {
+            self.set_owners(object, now, taken.owners).await?;
+        }
+        let mut restored = match self.apply(&exact, false).await {
+            // A port, for example, that another Service has got since.
+            Err(e) if is_invalid(&e) => {
+                let previous = object.with(previous(object, before, &touched));
+                self.apply(&previous, false).await?
+            }
+            applied => applied?,
+        };
+        for attempt in 1.. {
+            let Some(owners) = Owners::of(&restored).restored(&then, &touched) else {
+                break;
+            };
+            match self.set_owners(object, &restored, owners).await {
+                Ok(live) => {
+                    restored = live;
+                    break;
+                }
+                Err(e) if attempt < ATTEMPTS && is_conflict(&e) => {
+                    restored = self.get(object).await?.unwrap_or(restored);
+                }
+                Err(e) => {
+                    log.warning(format!("{}: {e:#}", object.label()));
+                    break;
+                }
+            }
+        }
+        Ok(restored)
+    }
+
+    /// Take over `object` from who deployed it before this action, so that what its manifest no longer has is removed
+    /// when it is applied. Returns its owners before that, and the managers that it was taken over from.
+    ///
+    /// # Errors
+    /// When the API server rejects a request.
+    pub(crate) async fn take_over(
+        &self,
+        object: &Object,
+        live: Option<&Value>,
+    ) -> anyhow::Result<Option<(Owners, Vec<String>)>> {
+        let mut live = live.cloned();
+        for attempt in 1.. {
+            let Some(now) = live else { break };
+            let before = Owners::of(&now);
+            let Some(taken) = before.take_over(object, &now) else {
+                break;
+            };
+            match self.set_owners(object, &now, taken.owners).await {
+                Ok(_) => return Ok(Some((before, taken.from.into_iter().collect()))),
+                Err(e) if attempt < ATTEMPTS && is_conflict(&e) => live = self.get(object).await?,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn is_conflict(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(Rejected::is_conflict)
+}
+
+fn is_invalid(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref()
+        .is_some_and(Rejected::is_invalid_object)
+}
+
+// The fields without an owner that are not what they were, since the API server sets or clears them when another field
+// changes; and the order of lists.
+fn consequences(before: &Value, now: Option<&Value>) -> FieldSet {
+    let Some(now) = now else {
+        return FieldSet::default();
+    };
+    let (then, others) = (Owners::of(before), Owners::of(now).others());
+    let known = then.ours().union(&then.others());
+    let body = |value: &Value| {
+        let mut body = value.clone();
+        if let Some(fields) = body.as_object_mut() {
+            fields.retain(|name, _| !matches!(&**name, "metadata" | "status"));
+        }
+        body
+    };
+    let (before, now) = (body(before), body(now));
+    let changed = FieldSet::of_changes(&before, &now, &known).difference(&others);
+    changed.union(&FieldSet::of_order(&before, &now, &known))
+}
+
+// The fields that this action applied, before or since.
+fn touched(object: &Object, before: &Value, now: Option<&Value>) -> FieldSet {
+    let then = Owners::of(before);
+    let ours = if then.our_version().is_none_or(|v| v == object.api_version()) {
+        then.ours()
+    } else {
+        // Of another version of the kind: its fields may have other names here.
+        FieldSet::of_path(&["f:spec"]).union(&FieldSet::of_path(&["f:data"]))
+    };
+    now.map_or(ours.clone(), |now| ours.union(&Owners::of(now).ours()))
+}
+
+// The fields `touched` of the object as it was `before`, in the form that can be applied.
+fn previous(object: &Object, before: &Value, touched: &FieldSet) -> Value {
+    let fields = touched.extract(before, &Owners::of(before).others());
+    let mut previous = fields.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    for field in ["apiVersion", "kind"] {
+        previous[field] = object.value[field].clone();
+    }
+    if let Some(fields) = previous.as_object_mut() {
+        fields.remove("status");
+    }
+    for field in ["name", "namespace"] {
+        if let Some(value) = object.value["metadata"].get(field) {
+            previous["metadata"][field] = value.clone();
+        }
+    }
+    let annotations = previous.pointer_mut("/metadata/annotations");
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        for counted in COUNTED_ANNOTATIONS {
+            annotations.remove(counted);
+        }
+    }
+    previous
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(replicas: u8, ours: &Value) -> Value {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "x", "uid": "u", "resourceVersion": "7", "generation": 3,
+                "annotations": {"deployment.kubernetes.io/revision": "3", "a": "b"},
+                "managedFields": [
+                    {"manager": "seaworthy", "operation": "Apply", "apiVersion": "apps/v1", "fieldsV1": ours},
+                    {"manager": "hpa", "operation": "Update", "apiVersion": "apps/v1", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                ],
+            },
+            "spec": {"replicas": replicas, "paused": true, "progressDeadlineSeconds": 600}, "status": {"replicas": 2},
+        })
+    }
+
+    #[test]
+    fn what_the_deployment_touched_is_restored_and_defaults_and_autoscaled_fields_are_not_applied()
+    {
+        let object = Object {
+            file: String::new(),
+            value: json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "namespace": "n"}}),
+            default_namespace: None,
+        };
+        let ours = json!({"f:metadata": {"f:annotations": {}}, "f:spec": {"f:paused": {}}});
+        let before = live(3, &ours);
+        let header = json!({"name": "x", "namespace": "n", "annotations": {"a": "b"}});
+        let expected = |spec: Value| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": header, "spec": spec});
+
+        let set = touched(&object, &before, Some(&live(5, &ours)));
+        assert_eq!(
+            previous(&object, &before, &set),
+            expected(json!({"paused": true}))
+        );
+        // The deployment took the replicas from their owner.
+        let took = json!({"f:spec": {"f:replicas": {}, "f:minReadySeconds": {}}});
+        let set = touched(&object, &before, Some(&live(1, &took)));
+        assert_eq!(
+            previous(&object, &before, &set),
+            expected(json!({"paused": true, "replicas": 3}))
+        );
+    }
+}
