@@ -147,16 +147,43 @@ pub(crate) fn is_of(image: &str, repository: &str) -> bool {
         .is_ok_and(|image| image.repository() == repository)
 }
 
+// `1e3` as the integer 1000, as kubectl sends it: the API server takes no `1000.0` for an integer.
+fn with_integers(value: Value) -> Value {
+    /// Integers are exact in a `f64` up to here.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => match number.as_f64() {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "an integer within the bounds"
+            )]
+            Some(float) if float.fract() == 0.0 && float.abs() <= EXACT => (float as i64).into(),
+            _ => number.into(),
+        },
+        Value::Array(items) => items.into_iter().map(with_integers).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            fields
+                .map(|(name, value)| (name, with_integers(value)))
+                .collect()
+        }
+        other => other,
+    }
+}
+
 // Every document, and the items of a `List`, as kubectl reads it.
 fn parse(text: &str) -> Result<Vec<Value>, String> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|e| {
-        // The following lines are a drawing for a terminal.
-        let error = e.to_string();
-        let line = error.lines().next().unwrap_or_default();
-        line.trim_start_matches("error: ").to_owned()
-    })?;
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
+            // The following lines are a drawing for a terminal.
+            let error = e.to_string();
+            let line = error.lines().next().unwrap_or_default();
+            line.trim_start_matches("error: ").to_owned()
+        })?;
     let mut objects = Vec::new();
-    for mut document in documents.into_iter().filter(|document| !document.is_null()) {
+    let documents = documents.into_iter().map(with_integers);
+    for mut document in documents.filter(|document| !document.is_null()) {
         let is_list = text_of(&document, "/kind").ends_with("List");
         let items = document.get_mut("items").and_then(Value::as_array_mut);
         match items.filter(|_| is_list) {

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 
 fn read(text: &str, namespace: Option<&str>) -> Result<Manifests, String> {
@@ -105,4 +107,70 @@ fn invalid_yaml_is_reported_with_file_and_line() {
         read(text, None).unwrap_err(),
         "input `manifests`: invalid YAML in `app.yaml`: line 3 column 18: mismatched bracket '[' closed by '}'"
     );
+}
+
+// By `kubectl create --dry-run=client --validate=false --output=json`, 1.34.
+#[test]
+fn scalars_are_read_as_kubectl_reads_them() {
+    let table = [
+        ("0400", json!(256)),
+        ("0777", json!(511)),
+        ("0o17", json!(15)),
+        ("0O17", json!(15)),
+        ("-0400", json!(-256)),
+        ("08", json!(8)),
+        ("09", json!(9)),
+        ("00", json!(0)),
+        ("0", json!(0)),
+        ("0x1F", json!(31)),
+        ("-0x1F", json!(-31)),
+        ("0b11", json!(3)),
+        ("1_000", json!(1000)),
+        ("0_7", json!(7)),
+        ("+12", json!(12)),
+        ("1e3", json!(1000)),
+        ("1E3", json!(1000)),
+        ("01e3", json!(1000)),
+        ("1.0", json!(1)),
+        ("5.", json!(5)),
+        ("+.5", json!(0.5)),
+        ("010.5", json!(10.5)),
+        ("1e-7", json!(1e-7)),
+        ("yes", json!(true)),
+        ("No", json!(false)),
+        ("y", json!(true)),
+        ("N", json!(false)),
+        ("on", json!(true)),
+        ("OFF", json!(false)),
+        ("True", json!(true)),
+        ("~", json!(null)),
+        ("Null", json!(null)),
+        ("", json!(null)),
+        ("1:30", json!("1:30")),
+        ("190:20:30", json!("190:20:30")),
+        ("2001-01-01", json!("2001-01-01")),
+        ("inf", json!("inf")),
+        ("NaN", json!("NaN")),
+        ("_1", json!("_1")),
+        ("0x", json!("0x")),
+        ("0b2", json!("0b2")),
+        ("1,000", json!("1,000")),
+        ("'yes'", json!("yes")),
+        ("\"0400\"", json!("0400")),
+        ("|-\n  0400", json!("0400")),
+        ("!!str 1", json!("1")),
+        ("!!int \"7\"", json!(7)),
+        ("!!binary aGk=", json!("hi")),
+        ("&a 0400", json!(256)),
+    ];
+    let mut problems = Vec::new();
+    for (scalar, expected) in table {
+        let parsed = parse(&format!("kind: x\nv: {scalar}\n"));
+        let value = parsed.as_ref().map(|documents| &documents[0]["v"]);
+        if value != Ok(&expected) {
+            problems.push(format!("{scalar}: {value:?}, not {expected}"));
+        }
+    }
+    assert_eq!(problems, Vec::<String>::new());
+    assert!(parse("v: .inf").is_err() && parse("v: .nan").is_err());
 }
