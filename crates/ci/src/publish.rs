@@ -3,7 +3,7 @@
 use actions_toolkit::{Context, Level};
 use findings::Finding;
 use findings::sarif::{self, Analysis, TRIVY};
-use github::{CompressedSarif, Publisher};
+use github::{CompressedSarif, Leg, Publisher};
 
 use crate::outcome::Outcome;
 use crate::report;
@@ -33,7 +33,7 @@ fn sarif(
     outcome: &Outcome,
     select: fn(&[Finding]) -> &[Finding],
 ) -> anyhow::Result<Option<Vec<u8>>> {
-    let job = github::job_category(&ctx.github());
+    let job = github::job_category(&ctx.github(), &Leg::default());
     let linted = outcome
         .analysis
         .iter()
@@ -82,7 +82,10 @@ pub(crate) async fn publish(
     let github = ctx.github();
     if request.github.comment {
         let body = report::comment(request, outcome, passed, github.run_url().as_deref());
-        let marker = format!("seaworthy ci {}", github::job_category(&github));
+        let marker = format!(
+            "seaworthy ci {}",
+            github::job_category(&github, &Leg::default())
+        );
         publisher.comment(&marker, &body, false).await;
     }
     if !request.github.upload {

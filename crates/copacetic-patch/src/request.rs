@@ -9,6 +9,7 @@ mod target;
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, GitHubToken, Parsed, Secret, Workspace, WorkspacePath};
+use github::Leg;
 use oci::ImageRef;
 use trivy::DatabaseRequest;
 
@@ -46,6 +47,7 @@ pub(crate) struct Request {
     /// Whether the Security tab gets what remains.
     pub(crate) upload: bool,
     pub(crate) category: Option<String>,
+    pub(crate) leg: Leg,
     /// Relative to the workspace.
     pub(crate) dockerfile: Option<String>,
     pub(crate) token: Option<Secret>,
@@ -117,6 +119,7 @@ impl Request {
             issue: inputs.issue,
             upload: inputs.upload,
             category: inputs.category,
+            leg: inputs.matrix,
             dockerfile: inputs.dockerfile.map(|path| path.relative().to_owned()),
             token: inputs.token.map(|GitHubToken(token)| token),
         })

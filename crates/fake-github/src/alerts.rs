@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::account::Account;
 use super::links::Links;
 use super::state::Repository;
 use super::uploads::Analysis;
@@ -57,18 +59,31 @@ pub(super) struct Alert {
     tool_json: Value,
     created: String,
     updated: String,
+    dismissal: Option<Dismissal>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {
     Open,
+    Dismissed,
     Fixed,
+}
+
+/// What a person decided about an alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Dismissal {
+    pub(super) number: usize,
+    pub(super) by: Account,
+    pub(super) reason: String,
+    pub(super) comment: String,
+    pub(super) at: String,
 }
 
 impl State {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::Dismissed => "dismissed",
             Self::Fixed => "fixed",
         }
     }
@@ -121,7 +136,15 @@ impl Repository {
                 known.insert(key, alert);
             }
         }
-        known.into_values().collect()
+        let mut alerts: Vec<_> = known.into_values().collect();
+        for alert in alerts.iter_mut().filter(|alert| alert.state == State::Open) {
+            let dismissal = self.dismissals.iter().rfind(|d| d.number == alert.number);
+            if let Some(dismissal) = dismissal {
+                alert.state = State::Dismissed;
+                alert.dismissal = Some(dismissal.clone());
+            }
+        }
+        alerts
     }
 }
 
@@ -154,6 +177,7 @@ fn alert(analysis: Analysis<'_>, result: &Value) -> Alert {
         tool_json: analysis.tool_json(),
         created: analysis.upload.at.clone(),
         updated: analysis.upload.at.clone(),
+        dismissal: None,
     }
 }
 
@@ -217,12 +241,14 @@ impl Alert {
     pub(super) fn json(&self, links: &Links) -> Value {
         let url = self.address(links);
         let rule = &self.rule;
+        let dismissal = self.dismissal.as_ref();
         json!({
             "number": self.number, "created_at": self.created, "updated_at": self.updated,
             "url": url, "html_url": links.page(&format!("security#alert-{}", self.number)),
             "instances_url": format!("{url}/instances"), "state": self.state.name(),
             "fixed_at": (self.state == State::Fixed).then_some(&self.updated),
-            "dismissed_by": null, "dismissed_at": null, "dismissed_reason": null, "dismissed_comment": null,
+            "dismissed_by": dismissal.map(|d| d.by.json()), "dismissed_at": dismissal.map(|d| &d.at),
+            "dismissed_reason": dismissal.map(|d| &d.reason), "dismissed_comment": dismissal.map(|d| &d.comment),
             "rule": {
                 "id": rule.id, "name": rule.name, "description": rule.title, "tags": rule.tags,
                 "severity": self.level, "security_severity_level": rule.severity,

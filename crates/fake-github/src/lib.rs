@@ -209,6 +209,24 @@ impl GitHub {
         number
     }
 
+    /// `by` dismisses every open alert of `rule`, with GitHub's `reason`.
+    pub fn dismiss(&self, by: &Account, rule: &str, reason: &str, comment: &str) {
+        let mut repository = self.shared.repository();
+        let alerts = repository.alerts();
+        let numbers = alerts.iter().filter(|alert| alert.rule.id == rule);
+        let dismissals: Vec<_> = numbers
+            .map(|alert| alerts::Dismissal {
+                number: alert.number,
+                by: by.clone(),
+                reason: reason.to_owned(),
+                comment: comment.to_owned(),
+                at: response::now(),
+            })
+            .collect();
+        repository.dismissals.extend(dismissals);
+        repository.save();
+    }
+
     /// A comment by `author` on the issue or pull request `on`.
     pub fn comment_by(&self, author: Account, on: u64, body: &str) {
         let mut repository = self.shared.repository();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::account::Account;
+use super::alerts::Dismissal;
 use super::comments::Comment;
 use super::deployments::Deployment;
 use super::issues::Issue;
@@ -22,6 +23,7 @@ pub(super) struct Repository {
     pub(super) issues: Vec<Issue>,
     pub(super) deployments: Vec<Deployment>,
     pub(super) pulls: Vec<Pull>,
+    pub(super) dismissals: Vec<Dismissal>,
     /// Snapshots of the dependency graph, as they were sent.
     pub(super) snapshots: Vec<Value>,
     last: u64,

@@ -16,6 +16,8 @@ use trivy::Severity;
 use crate::Finding;
 use entries::Facts;
 
+/// Analyses that GitHub accepts in one file.
+pub const RUNS: usize = 20;
 /// Results that GitHub accepts in one analysis.
 pub const RESULTS: usize = 25_000;
 /// Results of one analysis that GitHub shows, the worst first.

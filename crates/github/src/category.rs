@@ -1,17 +1,31 @@
 //! Categories: GitHub closes an alert when a newer analysis of its category does not have it.
 
-use actions_toolkit::GithubEnv;
+use actions_toolkit::{Env, GithubEnv};
 
-/// The default category of an analysis of `name` by a scan of `kind`: the workflow, the job, and the target; nothing
-/// that changes from run to run.
-pub fn category(github: &GithubEnv<'_>, kind: &str, name: &str) -> String {
-    format!("{}/{kind}/{name}", job_category(github))
+use crate::Leg;
+
+/// The default category of an analysis of `name` by a scan of `kind`: the workflow, the job, the leg of its matrix, and the
+/// target; nothing that changes from run to run.
+pub fn category(github: &GithubEnv<'_>, leg: &Leg, kind: &str, name: &str) -> String {
+    format!("{}/{kind}/{name}", job_category(github, leg))
 }
 
-/// What all categories of one job start with: the path of the workflow, and the job.
-pub fn job_category(github: &GithubEnv<'_>) -> String {
+/// What all categories of one job start with: the path of the workflow, the job, and the leg of its matrix.
+pub fn job_category(github: &GithubEnv<'_>, leg: &Leg) -> String {
     let workflow = github.workflow_path().unwrap_or("local");
-    format!("{workflow}:{}", github.job().unwrap_or("local"))
+    let job = github.job().unwrap_or("local");
+    format!("{workflow}:{job}{}", leg.suffix())
+}
+
+/// What distinguishes the step from others of its job: its `id`, or the number of a repeated action; `None` for the first one
+/// without an `id` (docs.github.com/actions/reference/workflows-and-actions/variables, `GITHUB_ACTION`).
+pub fn step_name(env: &Env) -> Option<&str> {
+    let name = env.get("GITHUB_ACTION").filter(|name| !name.is_empty())?;
+    let Some(generated) = name.strip_prefix("__") else {
+        return Some(name);
+    };
+    let (_, number) = generated.rsplit_once('_')?;
+    Some(number).filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The two parts of the id of an analysis, `automationDetails.id`: all before the last `/` is the category, which
@@ -38,6 +52,21 @@ mod tests {
         ];
         for (id, parts) in table {
             assert_eq!(category_and_run_id(id), parts);
+        }
+    }
+
+    #[test]
+    fn a_step_is_named_by_its_id_or_its_number() {
+        let table = [
+            ("", None),
+            ("scan", Some("scan")),
+            ("__octo-org_seaworthy_actions_trivy-scan", None),
+            ("__octo-org_seaworthy_actions_trivy-scan_2", Some("2")),
+            ("__self", None),
+        ];
+        for (name, expected) in table {
+            let env = Env::from_pairs([("GITHUB_ACTION", name)]);
+            assert_eq!(step_name(&env), expected, "{name}");
         }
     }
 }

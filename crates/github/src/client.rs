@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 use crate::account::Account;
 use crate::request_error::RequestError;
 use crate::transport::{Limit, octocrab};
-use crate::{Analyses, CodeScanning, Dependencies, Deployments, Issues, PullRequest};
+use crate::{Alerts, Analyses, CodeScanning, Dependencies, Deployments, Issues, PullRequest};
 
 /// Attempts at one request, in all.
 const ATTEMPTS: usize = 4;
@@ -151,6 +151,11 @@ impl Client {
     /// SARIF uploads.
     pub fn code_scanning(&self) -> CodeScanning {
         CodeScanning::new(self.clone())
+    }
+
+    /// Its alerts.
+    pub fn alerts(&self) -> Alerts {
+        Alerts(self.clone())
     }
 
     /// Analyses that were uploaded earlier.

@@ -4,6 +4,7 @@
 //!
 //! - [`Client::code_scanning`] uploads a SARIF file and waits until it is processed;
 //! - [`Client::analyses`] reads what an earlier analysis uploaded;
+//! - [`Client::alerts`] reads which alerts a person has dismissed;
 //! - [`Client::pull_request`] keeps one comment up to date;
 //! - [`Client::issues`] keeps one issue: opened, rewritten and closed as what it reports comes and goes;
 //! - [`Client::deployments`] reports which commit runs in an environment, and its URL;
@@ -12,6 +13,7 @@
 //! [`Publisher`] is the flow that the actions share: what is uploaded, for which [`Revision`], and what is logged.
 
 mod account;
+mod alerts;
 mod analyses;
 mod category;
 mod checkout;
@@ -21,6 +23,7 @@ mod dependencies;
 mod deployments;
 mod inputs;
 mod issues;
+mod leg;
 pub mod network;
 mod publish;
 mod pull_request;
@@ -30,14 +33,16 @@ mod transport;
 mod truncate;
 mod upload_error;
 
+pub use alerts::{Alerts, DismissedAlert};
 pub use analyses::{Analyses, AnalysisFilter, NewestAnalysis};
-pub use category::{category, category_and_run_id, job_category};
+pub use category::{category, category_and_run_id, job_category, step_name};
 pub use client::Client;
 pub use code_scanning::{CodeScanning, CompressedSarif, Uploaded};
 pub use dependencies::{Dependencies, Dependency, Detector, Job, Manifest, Snapshot};
 pub use deployments::{DeploymentState, DeploymentStatus, Deployments};
 pub use inputs::GitHubInputs;
 pub use issues::{Issues, RollingIssue};
+pub use leg::Leg;
 pub use publish::Publisher;
 pub use pull_request::{Commented, PullRequest};
 pub use revision::{NoRevision, Revision, base_branch};

@@ -41,7 +41,10 @@ pub const ACTION: Action = Action {
             "sbom-file",
             "SBOMs, relative to the workspace; one per line.",
         ),
-        Output::new("sarif-id", "Id of the upload; empty if there was none."),
+        Output::new(
+            "sarif-id",
+            "Ids of the uploads, one per line; empty if there was none.",
+        ),
         Output::new(
             "database-age",
             "Age of the vulnerability database in whole hours.",

@@ -1,6 +1,7 @@
 //! Findings compared with earlier ones.
 
 mod comparison;
+mod dismissed;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use crate::request::{BaselineSource, TargetRequest, read_sarif};
 use crate::scan::{ScanOutcome, Scans};
 
 pub(crate) use comparison::{Baseline, Comparison};
+pub(crate) use dismissed::{find_dismissed, message as dismissed_message};
 
 /// Why there is nothing to compare with.
 #[derive(Debug)]
@@ -68,7 +70,9 @@ pub(crate) async fn compare(
                     .ok_or_else(|| NoBaseline::absent("the baseline file has no analysis of it"))
             }
             BaselineSource::Directory(directory) => match outcome.target.in_directory(directory) {
-                Some(target) => Ok(Baseline::from_findings(&scans.findings(&target).await?)),
+                Some(target) => Ok(Baseline::from_findings(
+                    &scans.findings(&target, &outcome.name).await?,
+                )),
                 None => Err(NoBaseline::absent(
                     "the baseline is a directory, and this is an image",
                 )),
@@ -78,7 +82,9 @@ pub(crate) async fn compare(
                     target: Target::Image(image.to_string()),
                     ..outcome.target.clone()
                 };
-                Ok(Baseline::from_findings(&scans.findings(&target).await?))
+                Ok(Baseline::from_findings(
+                    &scans.findings(&target, &outcome.name).await?,
+                ))
             }
             BaselineSource::Image(_) => Err(NoBaseline::absent(
                 "the baseline is an image, and this is not",

@@ -18,7 +18,7 @@ pub use action::ACTION;
 pub use network::NETWORK;
 use publish::{Publisher, SarifFile, sbom};
 use request::Request;
-use scan::{ScanOutcome, Scans, registry_login, trivy_scan};
+use scan::{Failure, Outcomes, Scans, registry_login, trivy_scan};
 
 /// Run the action.
 ///
@@ -45,14 +45,17 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
         docker_config: login.as_ref().map(|directory| directory.path().to_owned()),
     };
     let (scanner, mut outcomes) = scan(&scans).await?;
-    let sboms = sbom::requested(&request, &outcomes);
+    let sboms = sbom::requested(&request, &outcomes.scanned);
     let (published, written) = tokio::join!(
         compare_and_publish(&scans, &mut outcomes, scanner, login),
         sbom::write(ctx, sboms),
     );
     published?;
     written?;
-    Ok(request.gate.judge(report::with_new(&outcomes))?)
+    if !outcomes.failures.is_empty() {
+        return Err(Failure::joined(&outcomes.failures));
+    }
+    Ok(request.gate.judge(report::gated(&outcomes.scanned))?)
 }
 
 /// What the scans were made with.
@@ -63,7 +66,7 @@ struct Scanner {
     database: Option<Database>,
 }
 
-async fn scan(scans: &Scans<'_>) -> anyhow::Result<(Scanner, Vec<ScanOutcome>)> {
+async fn scan(scans: &Scans<'_>) -> anyhow::Result<(Scanner, Outcomes)> {
     let (ctx, request) = (scans.ctx, scans.request);
     let held = ctx.log().buffered();
     let version = async { anyhow::Ok(trivy::version(ctx.env(), held.log()).await?) };
@@ -88,16 +91,20 @@ async fn scan(scans: &Scans<'_>) -> anyhow::Result<(Scanner, Vec<ScanOutcome>)> 
 // Compare with the baseline, write the files, outputs, log and summary, and publish on GitHub.
 async fn compare_and_publish(
     scans: &Scans<'_>,
-    outcomes: &mut [ScanOutcome],
+    outcomes: &mut Outcomes,
     scanner: Scanner,
     login: Option<PrivateDirectory>,
 ) -> anyhow::Result<()> {
     let (ctx, request) = (scans.ctx, scans.request);
     let database = scanner.database.as_ref();
+    let failures = &outcomes.failures;
+    let outcomes = &mut outcomes.scanned;
     let publisher = Publisher::new(ctx, request)?;
     let mut remarks = baseline::compare(scans, publisher.as_ref(), outcomes).await?;
     // The scan of a baseline was the last one that needs the credentials.
     drop(login);
+    remarks.extend(baseline::find_dismissed(request, publisher.as_ref(), outcomes).await?);
+    remarks.extend(failures.iter().map(ToString::to_string));
 
     let sarif = SarifFile::new(outcomes, &scanner.version, ctx.log().redactor())?;
     request.sarif_file.write(&sarif.text)?;
@@ -106,7 +113,10 @@ async fn compare_and_publish(
     report::log(ctx, outcomes, &remarks);
 
     let upload = match &publisher {
-        Some(publisher) => publisher.publish(&sarif, outcomes, &scanner.version).await,
+        Some(publisher) => {
+            let results = (&outcomes[..], &failures[..]);
+            publisher.publish(&sarif, results, &scanner.version).await
+        }
         None => Ok(false),
     };
     if publisher.is_none() && request.github.upload && ctx.env().on_runner() {

@@ -8,12 +8,13 @@ pub(crate) mod sbom;
 use actions_toolkit::{Context, Level, Location};
 use anyhow::Context as _;
 use findings::sarif;
-use github::{AnalysisFilter, Detector, NewestAnalysis, NoRevision, Snapshot};
+use github::{AnalysisFilter, Detector, DismissedAlert, NewestAnalysis, NoRevision, Snapshot};
+use serde_json::Value;
 
 use crate::baseline::{Baseline, NoBaseline};
 use crate::report;
 use crate::request::Request;
-use crate::scan::ScanOutcome;
+use crate::scan::{Failure, ScanOutcome};
 
 pub(crate) use sarif_file::SarifFile;
 
@@ -49,12 +50,12 @@ impl<'a> Publisher<'a> {
     pub(crate) async fn publish(
         &self,
         file: &SarifFile,
-        outcomes: &[ScanOutcome],
+        (outcomes, failures): (&[ScanOutcome], &[Failure]),
         version: &str,
     ) -> anyhow::Result<bool> {
         let requested = &self.request.github;
         if requested.comment {
-            self.comment(outcomes).await;
+            self.comment(outcomes, failures).await;
         }
         if requested.snapshot {
             self.submit_packages(outcomes, version).await?;
@@ -66,10 +67,14 @@ impl<'a> Publisher<'a> {
     }
 
     async fn upload(&self, file: &SarifFile, outcomes: &[ScanOutcome]) -> anyhow::Result<bool> {
-        let Some(uploaded) = self.github.upload(&file.compressed, Level::Warning).await? else {
-            return Ok(false);
-        };
-        self.ctx.output("sarif-id", &uploaded.id);
+        let mut ids = Vec::new();
+        for compressed in &file.uploads {
+            let Some(uploaded) = self.github.upload(compressed, Level::Warning).await? else {
+                return Ok(false);
+            };
+            ids.push(uploaded.id);
+            self.ctx.output("sarif-id", ids.join("\n"));
+        }
         for outcome in outcomes {
             self.ctx.log().info(format!(
                 "uploaded to the Security tab as {}",
@@ -77,6 +82,49 @@ impl<'a> Publisher<'a> {
             ));
         }
         Ok(true)
+    }
+
+    /// The alerts that persons have dismissed on the branch that the change goes into; `None` if the token may not read
+    /// them.
+    ///
+    /// # Errors
+    /// When GitHub fails.
+    pub(crate) async fn dismissed_alerts(&self) -> anyhow::Result<Option<Vec<DismissedAlert>>> {
+        let Some(branch) = github::base_branch(&self.ctx.github()) else {
+            return Ok(Some(Vec::new()));
+        };
+        let alerts = self.github.client().alerts();
+        let git_ref = format!("refs/heads/{branch}");
+        alerts.dismissed(sarif::TRIVY.name, &git_ref).await
+    }
+
+    /// The newest analysis of the branch that the change goes into, in the category of `outcome`.
+    ///
+    /// # Errors
+    /// When GitHub fails.
+    pub(crate) async fn base_analysis(
+        &self,
+        outcome: &ScanOutcome,
+    ) -> anyhow::Result<Option<Value>> {
+        let Some(branch) = github::base_branch(&self.ctx.github()) else {
+            return Ok(None);
+        };
+        Ok(match self.newest(&branch, outcome).await? {
+            NewestAnalysis::Match { sarif, .. } | NewestAnalysis::OnlyExcluded { sarif } => {
+                Some(sarif)
+            }
+            NewestAnalysis::None { .. } => None,
+        })
+    }
+
+    async fn newest(&self, branch: &str, outcome: &ScanOutcome) -> anyhow::Result<NewestAnalysis> {
+        let filter = AnalysisFilter {
+            tool: sarif::TRIVY.name,
+            git_ref: &format!("refs/heads/{branch}"),
+            category: &outcome.category,
+            excluded_run_id: sarif::PATCHED,
+        };
+        self.github.client().analyses().newest(&filter).await
     }
 
     /// The baseline of `outcome` in the branch that the change goes into, and a remark on it.
@@ -93,13 +141,7 @@ impl<'a> Publisher<'a> {
             ));
         };
         let category = &outcome.category;
-        let filter = AnalysisFilter {
-            tool: sarif::TRIVY.name,
-            git_ref: &format!("refs/heads/{branch}"),
-            category,
-            excluded_run_id: sarif::PATCHED,
-        };
-        let newest = self.github.client().analyses().newest(&filter).await;
+        let newest = self.newest(&branch, outcome).await;
         let (sarif, remark) = match newest.map_err(NoBaseline::Unavailable)? {
             NewestAnalysis::Match { sarif, newer } => {
                 if newer > 0 {
@@ -135,13 +177,10 @@ impl<'a> Publisher<'a> {
         Ok((base, remark))
     }
 
-    async fn comment(&self, outcomes: &[ScanOutcome]) {
+    async fn comment(&self, outcomes: &[ScanOutcome], failures: &[Failure]) {
         let run_url = self.ctx.github().run_url();
-        let (body, worth) = report::comment(outcomes, run_url.as_deref());
-        let marker = format!(
-            "seaworthy trivy-scan {}",
-            self.request.job_category(self.ctx)
-        );
+        let (body, worth) = report::comment(outcomes, failures, run_url.as_deref());
+        let marker = format!("seaworthy trivy-scan {}", self.request.step_key(self.ctx));
         self.github.comment(&marker, &body, !worth).await;
     }
 
@@ -163,7 +202,7 @@ impl<'a> Publisher<'a> {
             url: "https://trivy.dev".to_owned(),
         };
         let run = ctx.env().get("GITHUB_RUN_ID").unwrap_or("0");
-        let correlator = self.request.job_category(ctx);
+        let correlator = self.request.step_key(ctx);
         let mut snapshot =
             Snapshot::new(&revision.sha, &revision.git_ref, run, &correlator, detector);
         snapshot.scanned = jiff::Timestamp::now().strftime("%FT%TZ").to_string();

@@ -38,10 +38,12 @@ fn changes(outcomes: &[ScanOutcome]) -> Option<(usize, usize)> {
     }))
 }
 
-/// Every finding and whether it is new; without a baseline, all of them are.
-pub(crate) fn with_new(outcomes: &[ScanOutcome]) -> impl Iterator<Item = (&Finding, bool)> {
+/// Every finding that the gate counts and whether it is new; without a baseline, all of them are.
+pub(crate) fn gated(outcomes: &[ScanOutcome]) -> impl Iterator<Item = (&Finding, bool)> {
     outcomes.iter().flat_map(|outcome| {
-        outcome.findings.iter().enumerate().map(|(at, finding)| {
+        let findings = outcome.findings.iter().enumerate();
+        let counted = findings.filter(|(at, _)| !outcome.dismissed.contains_key(at));
+        counted.map(|(at, finding)| {
             let compared = outcome.comparison.as_ref();
             let new = compared.is_none_or(|comparison| comparison.new.get(at) == Some(&true));
             (finding, new)

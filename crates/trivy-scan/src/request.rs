@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, GitHubToken, Secret, Workspace, WorkspacePath};
+use github::Leg;
 use oci::ImageRef;
 use trivy::{DatabaseRequest, RegistryLogin, SbomFormat, Scanner, Target};
 
@@ -55,6 +56,7 @@ pub(crate) struct GitHubRequest {
     pub(crate) comment: bool,
     pub(crate) snapshot: bool,
     category: Option<String>,
+    leg: Leg,
 }
 
 impl Request {
@@ -96,6 +98,7 @@ impl Request {
                 comment: inputs.comment,
                 snapshot: inputs.dependency_snapshot,
                 category: inputs.category,
+                leg: inputs.matrix,
             },
             sbom: inputs.sbom.0,
             database: inputs
@@ -123,17 +126,29 @@ impl Request {
 
     /// The category of the analysis of `target`, whose findings are named after `name`.
     pub(crate) fn category(&self, ctx: &Context, target: &TargetRequest, name: &str) -> String {
+        let job = self.job_category(ctx);
+        if self.github.category.is_some() && self.targets.len() == 1 {
+            return job;
+        }
+        format!("{job}/{}/{name}", target.scan_type)
+    }
+
+    /// The start of every category of this step: the input `category`, or workflow and job; with the leg of the matrix.
+    fn job_category(&self, ctx: &Context) -> String {
+        let leg = &self.github.leg;
         match &self.github.category {
-            Some(category) if self.targets.len() == 1 => category.clone(),
-            Some(category) => format!("{category}/{}/{name}", target.scan_type),
-            None => format!("{}/{}/{name}", self.job_category(ctx), target.scan_type),
+            Some(category) => leg.in_category(category),
+            None => github::job_category(&ctx.github(), leg),
         }
     }
 
-    /// The start of every category of this step: the input `category`, or workflow and job.
-    pub(crate) fn job_category(&self, ctx: &Context) -> String {
-        let default = || github::job_category(&ctx.github());
-        self.github.category.clone().unwrap_or_else(default)
+    /// What is the same in every run of this step, and another one in every other step of the workflow.
+    pub(crate) fn step_key(&self, ctx: &Context) -> String {
+        let job = self.job_category(ctx);
+        match github::step_name(ctx.env()) {
+            Some(step) => format!("{job}#{step}"),
+            None => job,
+        }
     }
 }
 

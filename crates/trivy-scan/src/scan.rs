@@ -5,14 +5,15 @@ mod inline_ignores;
 mod manifests;
 mod registry_login;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use actions_toolkit::{Context, Log, WorkspacePath};
 use anyhow::Context as _;
 use findings::{Finding, Locator, SourceFiles};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use github::Manifest;
+use github::{DismissedAlert, Manifest};
 use trivy::{Report, Scan, Scanned};
 
 use crate::baseline::Comparison;
@@ -39,6 +40,20 @@ pub(crate) struct ScanOutcome {
     pub(crate) report_file: WorkspacePath,
     /// With the baseline, if there is one.
     pub(crate) comparison: Option<Comparison>,
+    /// The alert of each finding that a person has dismissed, by its index.
+    pub(crate) dismissed: BTreeMap<usize, DismissedAlert>,
+}
+
+/// A target that could not be scanned.
+pub(crate) struct Failure {
+    pub(crate) error: anyhow::Error,
+}
+
+/// What became of the targets.
+pub(crate) struct Outcomes {
+    /// In the order of the targets; never empty.
+    pub(crate) scanned: Vec<ScanOutcome>,
+    pub(crate) failures: Vec<Failure>,
 }
 
 /// The run of Trivy for `target`.
@@ -76,36 +91,70 @@ pub(crate) struct Scans<'a> {
 }
 
 impl Scans<'_> {
-    /// Scan every target, some in parallel; the outcomes are in the order of the targets.
+    /// Scan every target, some in parallel.
     ///
     /// # Errors
-    /// When one of the scans fails.
-    pub(crate) async fn run_all(&self) -> anyhow::Result<Vec<ScanOutcome>> {
+    /// When none of the scans succeeds.
+    pub(crate) async fn run_all(&self) -> anyhow::Result<Outcomes> {
         let targets = &self.request.targets;
-        if let [target] = &targets[..] {
-            return Ok(vec![self.outcome(0, target, self.ctx.log()).await?]);
+        let reports: Vec<_> = if let [target] = &targets[..] {
+            vec![self.report(0, target, self.ctx.log()).await]
+        } else {
+            let scans =
+                stream::iter(targets.iter().enumerate()).map(|(index, target)| async move {
+                    let held = self.ctx.log().buffered();
+                    self.report(index, target, held.log()).await
+                });
+            scans.buffered(PARALLEL).collect().await
+        };
+        let mut names = Names::default();
+        let mut failures = Vec::new();
+        let mut read = Vec::new();
+        for (index, (target, report)) in targets.iter().zip(reports).enumerate() {
+            // Also of one that failed: the names of the others do not depend on it.
+            let name = report
+                .as_ref()
+                .map_or(target.name.clone(), |report| name(target, report));
+            let name = names.distinct(target.scan_type, &name);
+            match report {
+                Ok(report) => read.push(self.outcome(index, target, report, name)),
+                Err(error) => failures.push(Failure { error }),
+            }
         }
-        stream::iter(targets.iter().enumerate())
-            .map(|(index, target)| async move {
-                let held = self.ctx.log().buffered();
-                self.outcome(index, target, held.log()).await
-            })
-            .buffered(PARALLEL)
-            .try_collect()
-            .await
+        let scanned: Vec<_> = stream::iter(read).buffered(PARALLEL).try_collect().await?;
+        match failures.pop() {
+            Some(failure) if scanned.is_empty() && failures.is_empty() => Err(failure.error),
+            last => {
+                failures.extend(last);
+                if scanned.is_empty() {
+                    return Err(Failure::joined(&failures));
+                }
+                Ok(Outcomes { scanned, failures })
+            }
+        }
     }
 
-    /// The findings of `target` and nothing else: those of a baseline.
+    /// The findings of `target` and nothing else, under `name`: those of a baseline.
     ///
     /// # Errors
     /// When the scan fails.
-    pub(crate) async fn findings(&self, target: &TargetRequest) -> anyhow::Result<Vec<Finding>> {
+    pub(crate) async fn findings(
+        &self,
+        target: &TargetRequest,
+        name: &str,
+    ) -> anyhow::Result<Vec<Finding>> {
         let scanned = self.run(target, self.ctx.log()).await?;
-        Ok(self.read(target, scanned.report).await?.findings)
+        let contents = self.read(target, scanned.report, name.to_owned()).await?;
+        Ok(contents.findings)
     }
 
     // A report may have thousands of findings in thousands of files.
-    async fn read(&self, target: &TargetRequest, report: Report) -> anyhow::Result<Contents> {
+    async fn read(
+        &self,
+        target: &TargetRequest,
+        report: Report,
+        name: String,
+    ) -> anyhow::Result<Contents> {
         let reader = ReportReader {
             // Lines are identified by their text, which the base has in its own files.
             checkout: target
@@ -115,6 +164,7 @@ impl Scans<'_> {
             dockerfile: self.request.dockerfile.clone(),
             has_snapshot: self.request.github.snapshot,
             target: target.clone(),
+            name,
         };
         let read = tokio::task::spawn_blocking(move || reader.read(report)).await;
         read.context("failed to read the report")
@@ -126,23 +176,29 @@ impl Scans<'_> {
         Ok(scan.run(self.ctx.env(), log).await?)
     }
 
-    async fn outcome(
+    async fn report(
         &self,
         index: usize,
         target: &TargetRequest,
         log: &Log,
-    ) -> anyhow::Result<ScanOutcome> {
+    ) -> anyhow::Result<Report> {
         let scanned = self
             .run(target, log)
             .await
             .with_context(|| format!("failed to scan {} `{}`", target.scan_type, target.input))?;
-        let report_file = self.request.report_file(index);
-        report_file.write(&scanned.raw)?;
-        let Scanned { report, raw } = scanned;
-        drop(raw);
-        let contents = self.read(target, report).await?;
+        self.request.report_file(index).write(&scanned.raw)?;
+        Ok(scanned.report)
+    }
+
+    async fn outcome(
+        &self,
+        index: usize,
+        target: &TargetRequest,
+        report: Report,
+        name: String,
+    ) -> anyhow::Result<ScanOutcome> {
+        let contents = self.read(target, report, name.clone()).await?;
         let Contents {
-            name,
             coverage,
             manifests,
             findings,
@@ -154,9 +210,38 @@ impl Scans<'_> {
             name,
             coverage,
             manifests,
-            report_file,
+            report_file: self.request.report_file(index),
             comparison: None,
+            dismissed: BTreeMap::new(),
         })
+    }
+}
+
+impl Failure {
+    /// One error for all of `failures`.
+    pub(crate) fn joined(failures: &[Self]) -> anyhow::Error {
+        let errors: Vec<_> = failures.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!(errors.join("\n"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+/// The names of targets: each kind of scan has a name once.
+#[derive(Default)]
+struct Names(HashSet<(ScanType, String)>);
+
+impl Names {
+    /// `name`, or `name-2` if an earlier target has it: GitHub rejects two analyses of one category.
+    fn distinct(&mut self, scan_type: ScanType, name: &str) -> String {
+        let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
+        let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
+        let free = candidates.find(|name| self.0.insert((scan_type, name.clone())));
+        free.unwrap_or_else(|| name.to_owned())
     }
 }
 
@@ -167,11 +252,11 @@ struct ReportReader {
     dockerfile: Option<String>,
     has_snapshot: bool,
     target: TargetRequest,
+    name: String,
 }
 
 /// What is read from a report.
 struct Contents {
-    name: String,
     coverage: Coverage,
     manifests: BTreeMap<String, Manifest>,
     findings: Vec<Finding>,
@@ -180,9 +265,9 @@ struct Contents {
 impl ReportReader {
     fn read(&self, report: Report) -> Contents {
         let target = &self.target;
-        let name = name(target, &report);
+        let name = &self.name;
         let source = SourceFiles::new(&self.checkout);
-        let locator = Locator::new(&name, &target.prefix, &source);
+        let locator = Locator::new(name, &target.prefix, &source);
         let locator = match &self.dockerfile {
             Some(path) if target.is_image() => locator.built_from(path, &report.metadata),
             _ => locator,
@@ -190,12 +275,11 @@ impl ReportReader {
         Contents {
             coverage: Coverage::new(&report, target, &source),
             manifests: if self.has_snapshot {
-                manifests::manifests(&report, target, &name)
+                manifests::manifests(&report, target, name)
             } else {
                 BTreeMap::new()
             },
             findings: findings::from_report(report, &locator),
-            name: name.clone(),
         }
     }
 }
@@ -209,4 +293,19 @@ fn name(target: &TargetRequest, report: &Report) -> String {
     let mut images = tags.filter_map(|tag| tag.parse::<oci::ImageRef>().ok());
     let name = images.next().map(|image| image.repository().to_owned());
     name.unwrap_or_else(|| target.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_of_one_name_are_told_apart() {
+        let mut names = Names::default();
+        let mut of = |scan_type, name| names.distinct(scan_type, name);
+        let image = ScanType::Image;
+        let found = ["app", "app-2", "app", "app"].map(|name| of(image, name));
+        assert_eq!(found, ["app", "app-2", "app-3", "app-4"]);
+        assert_eq!(of(ScanType::Archive, "app"), "app");
+    }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Gate {
     pub(crate) fixable_only: bool,
     /// Whether only findings that are not in the baseline count.
     pub(crate) new_only: bool,
+    /// Whether findings count whose alert was dismissed.
+    pub(crate) dismissed: bool,
 }
 
 impl Gate {
@@ -23,6 +25,7 @@ impl Gate {
             fail_on: inputs.fail_on.0,
             fixable_only: inputs.fail_on_fixable_only,
             new_only: inputs.fail_on_new_only,
+            dismissed: inputs.fail_on_dismissed,
         }
     }
 

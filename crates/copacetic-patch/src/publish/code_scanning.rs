@@ -27,10 +27,13 @@ pub(crate) async fn upload(patch: &ImagePatch<'_, '_>, after: &Report) {
         return;
     }
     let image = &patch.target.image;
-    let category = request.category.clone().unwrap_or_else(|| {
+    let category = if let Some(category) = &request.category {
+        request.leg.in_category(category)
+    } else {
         let target = trivy::Target::Image(image.to_string());
-        github::category(&ctx.github(), target.kind(), image.repository())
-    });
+        let (github, leg) = (ctx.github(), &request.leg);
+        github::category(&github, leg, target.kind(), image.repository())
+    };
     let upload = async {
         let token = request.token.as_ref();
         let Some(publisher) = Publisher::new(ctx, token, request.workspace.root())? else {

@@ -4,6 +4,7 @@ use actions_toolkit::{
     Age, GitHubToken, Parsed, Scope, Timeout, Value, WorkspacePath, invalid_choice,
 };
 use azure::input::EntraInputs;
+use github::Leg;
 use oci::ImageRef;
 use trivy::{DatabaseInputs, RegistryInputs};
 
@@ -66,6 +67,8 @@ actions_toolkit::inputs! {
             upload: bool = "true",
             /// Category of the scan in the Security tab; the one of `trivy-scan` for this image in the same job by default.
             category: Option<String>,
+            /// Leg of the matrix that the job is, as in `trivy-scan`.
+            matrix: Leg,
             /// Dockerfile of the image, as in `trivy-scan`; the remaining findings are shown there.
             dockerfile: Option<WorkspacePath>,
             /// Keep an issue of the remaining findings up to date; closed when no image has any or failed.

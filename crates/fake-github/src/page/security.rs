@@ -78,13 +78,16 @@ fn group(alerts: &[&Alert]) -> String {
         let rows: Vec<_> = of(State::Open).map(|alert| row(alert)).collect();
         format!("<p>{}</p>{}", counts.join(", "), alert_table(&rows))
     };
-    let rows: Vec<_> = of(State::Fixed).map(|alert| row(alert)).collect();
-    if !rows.is_empty() {
-        body.push_str(&format!(
-            "<details><summary><span class=\"fixed\">{} fixed</span></summary>{}</details>",
-            rows.len(),
-            alert_table(&rows)
-        ));
+    for state in [State::Dismissed, State::Fixed] {
+        let rows: Vec<_> = of(state).map(|alert| row(alert)).collect();
+        if !rows.is_empty() {
+            body.push_str(&format!(
+                "<details><summary><span class=\"fixed\">{} {}</span></summary>{}</details>",
+                rows.len(),
+                state.name(),
+                alert_table(&rows)
+            ));
+        }
     }
     body
 }

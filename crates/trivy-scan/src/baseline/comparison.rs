@@ -6,11 +6,44 @@ use findings::{Finding, sarif};
 use serde_json::Value;
 use trivy::Severity;
 
+/// Rule and fingerprint of a result.
+pub(super) type Key = (String, String);
+
+/// The results of the analysis of `category` in a SARIF file, or of its only analysis.
+pub(super) fn results<'a>(sarif: &'a Value, category: &str) -> Option<&'a [Value]> {
+    let has_category = |run: &&Value| {
+        let id = run.pointer("/automationDetails/id").and_then(Value::as_str);
+        let (run_category, _) = github::category_and_run_id(id.unwrap_or_default());
+        run_category == category.trim_end_matches('/')
+    };
+    let run = match &sarif["runs"].as_array()?[..] {
+        [run] => run,
+        runs => runs.iter().find(has_category)?,
+    };
+    run["results"].as_array().map(Vec::as_slice)
+}
+
+/// By what a result is recognized.
+pub(super) fn key(result: &Value) -> Key {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let fingerprint = &result["partialFingerprints"]["primaryLocationLineHash"];
+    // SARIF 2.1.0, 3.27.5, has two properties for it, and GitHub returns either.
+    let rule = result.get("ruleId").unwrap_or(&result["rule"]["id"]);
+    (text(rule), text(fingerprint))
+}
+
+/// By what `finding` may be recognized.
+pub(super) fn keys(finding: &Finding) -> impl Iterator<Item = Key> {
+    let rule = &finding.rule.id;
+    let fingerprints = finding.fingerprints();
+    fingerprints.map(|fingerprint| (rule.clone(), fingerprint.to_owned()))
+}
+
 /// Earlier open findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Baseline {
     /// The message of each, by rule and fingerprint.
-    messages: BTreeMap<(String, String), String>,
+    messages: BTreeMap<Key, String>,
     /// Findings up to this severity may be missing: the file has room for the worst only.
     cut: Option<Severity>,
 }
@@ -18,26 +51,12 @@ pub(crate) struct Baseline {
 impl Baseline {
     /// The findings of the analysis of `category` in a SARIF file, or of its only analysis.
     pub(crate) fn from_sarif(sarif: &Value, category: &str) -> Option<Self> {
-        let runs = sarif["runs"].as_array()?;
-        let has_category = |run: &&Value| {
-            let id = run.pointer("/automationDetails/id").and_then(Value::as_str);
-            let (run_category, _) = github::category_and_run_id(id.unwrap_or_default());
-            run_category == category.trim_end_matches('/')
-        };
-        let run = match &runs[..] {
-            [run] => run,
-            runs => runs.iter().find(has_category)?,
-        };
-        let results = run["results"].as_array()?;
+        let results = results(sarif, category)?;
         let is_open = |result: &Value| result["suppressions"].as_array().is_none_or(Vec::is_empty);
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let open = results.iter().filter(|result| is_open(result));
         let messages = open.map(|result| {
-            let fingerprint = &result["partialFingerprints"]["primaryLocationLineHash"];
-            // SARIF 2.1.0, 3.27.5, has two properties for it, and GitHub returns either.
-            let rule = result.get("ruleId").unwrap_or(&result["rule"]["id"]);
-            let key = (text(rule), text(fingerprint));
-            (key, text(&result["message"]["text"]))
+            let message = &result["message"]["text"];
+            (key(result), message.as_str().unwrap_or_default().to_owned())
         });
         // Suppressed results are the last ones.
         let last = results.last().filter(|last| is_open(last));
@@ -63,13 +82,6 @@ impl Baseline {
 
     /// Compare `findings` with the baseline.
     pub(crate) fn compare(&self, findings: &[Finding]) -> Comparison {
-        let keys = |finding: &Finding| -> Vec<(String, String)> {
-            let rule = &finding.rule.id;
-            let fingerprints = finding.fingerprints();
-            fingerprints
-                .map(|fingerprint| (rule.clone(), fingerprint.to_owned()))
-                .collect()
-        };
         let mut left: HashSet<_> = self.messages.keys().collect();
         let mut undecided = 0;
         let mut new = Vec::with_capacity(findings.len());

@@ -11,8 +11,8 @@ use crate::scan::ScanOutcome;
 pub(crate) struct SarifFile {
     /// As it is written to the workspace.
     pub(crate) text: Vec<u8>,
-    /// As it is uploaded: without suppressed findings.
-    pub(super) compressed: CompressedSarif,
+    /// As it is uploaded: without suppressed findings, and in as many files as GitHub's limits need.
+    pub(super) uploads: Vec<CompressedSarif>,
     /// The number of findings that did not fit.
     pub(crate) omitted: usize,
 }
@@ -31,25 +31,43 @@ impl SarifFile {
         let open = analyses(outcomes, version, sarif::open);
         let mut findings = outcomes.iter().flat_map(|outcome| &outcome.findings);
         let has_suppressed = findings.any(|finding| !finding.is_open());
-        let mut sizes = sarif::sizes().peekable();
-        while let Some(limit) = sizes.next() {
-            let text = sarif::write(&all, limit)?;
-            let compressed = if has_suppressed {
-                CompressedSarif::new(&sarif::write(&open, limit)?, redactor)?
-            } else {
-                CompressedSarif::new(&text, redactor)?
-            };
-            if compressed.fits() || sizes.peek().is_none() {
-                let omitted = |outcome: &ScanOutcome| outcome.findings.len().saturating_sub(limit);
-                return Ok(Self {
-                    omitted: outcomes.iter().map(omitted).sum(),
-                    text,
-                    compressed,
-                });
-            }
+        let mut limit = sarif::RESULTS;
+        let mut uploads = Vec::new();
+        let mut text = None;
+        for chunk in open.chunks(sarif::RUNS) {
+            let (size, bytes, compressed) = fit(chunk, redactor)?;
+            limit = limit.min(size);
+            uploads.push(compressed);
+            // What is uploaded is the file itself, if nothing else is in it.
+            text = Some(bytes).filter(|_| !has_suppressed && chunk.len() == open.len());
         }
-        anyhow::bail!("there is no size for the SARIF file")
+        let text = match text {
+            Some(text) => text,
+            None => sarif::write(&all, limit)?,
+        };
+        let omitted = |outcome: &ScanOutcome| outcome.findings.len().saturating_sub(limit);
+        Ok(Self {
+            omitted: outcomes.iter().map(omitted).sum(),
+            text,
+            uploads,
+        })
     }
+}
+
+// The file of `analyses` with as many results as GitHub accepts, and their number.
+fn fit(
+    analyses: &[Analysis<'_>],
+    redactor: &Redactor,
+) -> anyhow::Result<(usize, Vec<u8>, CompressedSarif)> {
+    let mut sizes = sarif::sizes().peekable();
+    while let Some(size) = sizes.next() {
+        let bytes = sarif::write(analyses, size)?;
+        let compressed = CompressedSarif::new(&bytes, redactor)?;
+        if compressed.fits() || sizes.peek().is_none() {
+            return Ok((size, bytes, compressed));
+        }
+    }
+    anyhow::bail!("there is no size for the SARIF file")
 }
 
 // One analysis for each outcome, of those findings that `filter` keeps.

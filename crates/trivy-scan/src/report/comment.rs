@@ -4,12 +4,16 @@ use actions_toolkit::text;
 use findings::{Counts, Finding};
 
 use super::{changes, counts, findings_table};
-use crate::scan::ScanOutcome;
+use crate::scan::{Failure, ScanOutcome};
 
 const ROWS: usize = 25;
 
 /// The comment in Markdown, and whether it is worth a new comment: there are findings, or changes.
-pub(crate) fn comment(outcomes: &[ScanOutcome], run_url: Option<&str>) -> (String, bool) {
+pub(crate) fn comment(
+    outcomes: &[ScanOutcome],
+    failures: &[Failure],
+    run_url: Option<&str>,
+) -> (String, bool) {
     let all = counts(outcomes);
     let changed = changes(outcomes);
     let mut out = match changed {
@@ -21,6 +25,11 @@ pub(crate) fn comment(outcomes: &[ScanOutcome], run_url: Option<&str>) -> (Strin
         None if all.total() == 0 => "### ✅ Trivy: no findings\n\n".to_owned(),
         None => format!("### 🔎 Trivy: {all}\n\n"),
     };
+    for failure in failures {
+        let error = failure.to_string();
+        let message = text::markdown(text::cut(&error, 500));
+        out.push_str(&format!("> ⚠️ {message}\n\n"));
+    }
     for outcome in outcomes {
         out.push_str(&section(outcome, outcomes.len() > 1));
     }
@@ -30,7 +39,7 @@ pub(crate) fn comment(outcomes: &[ScanOutcome], run_url: Option<&str>) -> (Strin
         ));
     }
     let is_relevant = changed.map_or(all.total() > 0, |(new, fixed)| new + fixed > 0);
-    (out, is_relevant)
+    (out, is_relevant || !failures.is_empty())
 }
 
 fn section(outcome: &ScanOutcome, titled: bool) -> String {

@@ -4,6 +4,7 @@ use actions_toolkit::Context;
 use findings::Counts;
 
 use super::{changes, log_lines};
+use crate::baseline::dismissed_message;
 use crate::scan::ScanOutcome;
 
 /// Log findings, coverage and remarks.
@@ -26,6 +27,9 @@ pub(crate) fn log(ctx: &Context, outcomes: &[ScanOutcome], remarks: &[String]) {
         log.info(format!(
             "{new} new, {fixed} fixed compared with the baseline"
         ));
+    }
+    if let Some(message) = dismissed_message(outcomes) {
+        log.info(message);
     }
     for remark in remarks {
         log.warning(remark);

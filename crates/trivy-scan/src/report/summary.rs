@@ -86,6 +86,7 @@ fn section(outcome: &ScanOutcome) -> String {
     }
     let open: Vec<&Finding> = outcome.findings.iter().filter(|f| f.is_open()).collect();
     out.push_str(&findings_table(&open, ROWS));
+    out.push_str(&dismissed(outcome));
     let suppressed: Vec<_> = outcome
         .findings
         .iter()
@@ -108,6 +109,43 @@ fn section(outcome: &ScanOutcome) -> String {
         }
         out.push_str("\n</details>\n");
     }
+    out
+}
+
+// Which findings the gate accepts, who dismissed them, and why.
+fn dismissed(outcome: &ScanOutcome) -> String {
+    if outcome.dismissed.is_empty() {
+        return String::new();
+    }
+    let mut out = format!(
+        "\n<details><summary>{} dismissed on GitHub, accepted by the gate</summary>\n\n",
+        outcome.dismissed.len()
+    );
+    for (at, alert) in outcome.dismissed.iter().take(ROWS) {
+        let finding = &outcome.findings[*at];
+        let place = finding.package().map_or_else(
+            || {
+                text::code(&format!(
+                    "{}:{}",
+                    finding.location.path, finding.location.line
+                ))
+            },
+            |package| text::code(&package.name),
+        );
+        let parts = [alert.reason(), alert.comment()];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let by = match alert.by() {
+            "" => String::new(),
+            login => format!(" by {}", text::code(login)),
+        };
+        out.push_str(&format!(
+            "- {} in {place}: {}{by} (alert {})\n",
+            text::markdown(&finding.rule.id),
+            text::markdown(text::cut(&parts.join(": "), 300)),
+            alert.number
+        ));
+    }
+    out.push_str("\n</details>\n");
     out
 }
 

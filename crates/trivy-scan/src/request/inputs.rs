@@ -1,11 +1,12 @@
 //! The inputs of a step.
 
 use actions_toolkit::{GitHubToken, List, OrNone, Timeout, WorkspacePath, choice, inputs};
+use github::Leg;
 use trivy::{DatabaseAgeInputs, DatabaseInputs, RegistryInputs, SbomFormat, Scanner, Severity};
 
 choice! {
     /// What kind of thing is scanned, and for what.
-    #[derive(PartialEq, Eq)]
+    #[derive(PartialEq, Eq, Hash)]
     pub(crate) enum ScanType {
         Image = "image",
         Archive = "archive",
@@ -39,6 +40,8 @@ inputs! {
             fail_on_fixable_only: bool = "false",
             /// Fail only on findings that are not in the baseline.
             fail_on_new_only: bool = "false",
+            /// Fail also on findings whose alert a person dismissed on the base branch.
+            fail_on_dismissed: bool = "false",
             /// Earlier findings: `auto` (base branch of a pull request), `none`, a SARIF file, a checkout, or `image:` and an image.
             baseline: String = "auto",
             /// Ignore file of Trivy; `.trivyignore` or `.trivyignore.yaml` by default. Its findings are listed as suppressed.
@@ -63,6 +66,8 @@ inputs! {
             upload: bool = "true",
             /// Category in the Security tab; by default workflow, job, type and name of the target. One for push and pull request.
             category: Option<String>,
+            /// Leg of the matrix that the job is, as JSON; part of category, comment and snapshot, so that legs do not share them.
+            matrix: Leg,
             /// Keep a comment on the pull request up to date.
             comment: bool = "true",
             /// Submit the packages to the dependency graph.

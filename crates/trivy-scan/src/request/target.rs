@@ -46,15 +46,11 @@ impl TargetRequest {
         let mut targets: Vec<Self> = Vec::new();
         for line in &inputs.targets {
             let target = Self::parse(line, workspace)?;
-            if let Some(twin) = targets
-                .iter()
-                .find(|other| (other.scan_type, &other.name) == (target.scan_type, &target.name))
-            {
-                // GitHub rejects a file with two analyses of one category.
-                let problem = format!(
-                    "`{line}` and `{} {}` have the same name",
-                    twin.scan_type, twin.input
-                );
+            let is_twin = |other: &&Self| {
+                (other.scan_type, &other.input) == (target.scan_type, &target.input)
+            };
+            if targets.iter().any(|other| is_twin(&other)) {
+                let problem = format!("`{line}` is in it twice");
                 return Err(BadInput::new(Inputs::targets, problem));
             }
             targets.push(target);

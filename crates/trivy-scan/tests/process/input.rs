@@ -110,10 +110,7 @@ fn targets_are_checked_line_by_line() {
             "`repo app`: invalid value `repo`; expected one of `image`, `archive`, `fs`, `config`, `secret`",
         ),
         ("image", "`image` does not name an image or path"),
-        (
-            "image app:1\nimage app:2",
-            "`image app:2` and `image app:1` have the same name",
-        ),
+        ("image app:1\nimage app:1", "`image app:1` is in it twice"),
         ("fs nowhere", "there is no `nowhere` in the workspace"),
     ];
     for (targets, error) in table {

@@ -4,10 +4,12 @@
 
 mod base_branch;
 mod database;
+mod dismissed;
 mod faults;
 mod gate;
 mod github;
 mod input;
+mod legs;
 mod network;
 mod real;
 mod report;

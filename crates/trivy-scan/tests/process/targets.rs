@@ -107,3 +107,107 @@ fn skipped_directories_and_files_are_passed_to_every_scan() {
         assert!(line.contains(arguments), "{line}");
     }
 }
+
+#[test]
+fn two_tags_and_two_registries_of_one_name_are_told_apart() {
+    let step = step()
+        .input("image", "")
+        .input("targets", "image app:1\nimage app:2\nimage ghcr.io/app:1\n");
+    let ran = step.run();
+    assert_eq!((ran.code, ran.output("total")), (0, "9"), "{}", ran.log);
+    let file = sarif(&step);
+    let runs = file["runs"].as_array().unwrap();
+    let id = |run: &serde_json::Value| run["automationDetails"]["id"].as_str().unwrap().to_owned();
+    let family = ".github/workflows/ci.yml:scan/image/app";
+    assert_eq!(
+        runs.iter().map(id).collect::<Vec<_>>(),
+        [
+            format!("{family}/"),
+            format!("{family}-2/"),
+            format!("{family}-3/")
+        ]
+    );
+    let prints = |run: &serde_json::Value| run["results"][0]["partialFingerprints"].to_string();
+    assert_ne!(prints(&runs[0]), prints(&runs[1]));
+}
+
+/// A Trivy that does not find `app:2`.
+fn trivy_without_one() -> String {
+    trivy_that(&format!(
+        "*app:2*) echo '2026 FATAL Fatal error run error: unable to find the specified image \"app:2\"' >&2; exit 1 ;;\n*) cat <<'REPORT'\n{REPORT}\nREPORT\n;;"
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_fails_leaves_the_results_of_the_others() {
+    let server = fake_github::GitHub::start("t").await.unwrap();
+    let ran = crate::github::with_github(&server, |step| {
+        let step = step
+            .tool("trivy", &trivy_without_one())
+            .input("image", "")
+            .input("fail-on", "low")
+            .input("targets", "image app:1\nimage app:2\nimage web:1\n");
+        crate::github::pull_request(step)
+    })
+    .await;
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("total")),
+        (2, "error", "6"),
+        "{}",
+        ran.log
+    );
+    let failure = "failed to scan image `app:2`: image `app:2` was found neither";
+    assert!(ran.error().contains(failure), "{}", ran.error());
+    let uploads = server.uploads();
+    let runs = uploads[0]["sarif"]["runs"].as_array().unwrap();
+    let id = |run: &serde_json::Value| run["automationDetails"]["id"].as_str().unwrap().to_owned();
+    let family = ".github/workflows/ci.yml:scan/image";
+    assert_eq!(
+        runs.iter().map(id).collect::<Vec<_>>(),
+        [format!("{family}/app/"), format!("{family}/web/")]
+    );
+    assert!(
+        ran.summary.contains("failed to scan image `app:2`"),
+        "{}",
+        ran.summary
+    );
+    assert!(server.comments()[0].contains("failed to scan image"));
+}
+
+#[test]
+fn targets_that_all_fail_are_one_error() {
+    let ran = step()
+        .tool("trivy", &trivy_that("*) exit 1 ;;"))
+        .input("image", "")
+        .input("targets", "image a:1\nimage b:1\n")
+        .run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert!(
+        ran.error().contains("failed to scan image `a:1`"),
+        "{}",
+        ran.error()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_targets_than_one_file_may_have_are_uploaded_in_several() {
+    let server = fake_github::GitHub::start("t").await.unwrap();
+    let targets: Vec<_> = (1..=21)
+        .map(|number| format!("image app{number}:1"))
+        .collect();
+    let ran = crate::github::with_github(&server, |step| {
+        step.input("image", "")
+            .input("targets", &targets.join("\n"))
+    })
+    .await;
+    assert_eq!((ran.code, ran.output("total")), (0, "63"), "{}", ran.log);
+    let runs = |upload: &serde_json::Value| upload["sarif"]["runs"].as_array().unwrap().len();
+    let uploads: Vec<_> = server.uploads().iter().map(runs).collect();
+    assert_eq!(uploads, [20, 1]);
+    assert_eq!(ran.output("sarif-id").lines().count(), 2);
+}
