@@ -7,6 +7,7 @@
 //! - [`Recorder`]: a server that responds as a test says, and shows what it got;
 //! - [`server`], [`Faults`], [`pki`]: what the fakes of GitHub and Azure (`fake-github`, `fake-azure`) are built of;
 //! - [`Namespace`]: a network namespace that records what a step contacts;
+//! - [`wire`]: a proxy before a real server, with a fault at a request;
 //! - [`sarif_objections`]: Microsoft's validator of SARIF files.
 
 pub mod contract;
@@ -19,6 +20,7 @@ mod recorder;
 mod runner;
 mod sarif_multitool;
 pub mod server;
+pub mod wire;
 
 pub use fake_docker::FakeDocker;
 pub use faults::{Fault, Faults};

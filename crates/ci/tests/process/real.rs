@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use testkit::wire::{Fault, Wire, first, second};
 use testkit::{FakeRunner, Ran};
 
 /// A copy of the application.
@@ -316,6 +317,73 @@ fn nothing_remains_after_a_cancellation() {
         outputs.contains("\nerror\n") && !outputs.contains(&app.image.0),
         "{outputs}"
     );
+}
+
+#[test]
+#[ignore = "real: needs Docker"]
+fn what_a_run_that_is_killed_leaves_is_marked_for_the_next_one() {
+    let stages = [
+        ("the build", first("POST /build", Fault::Kill)),
+        (
+            "the tests' container",
+            first("POST /containers/create", Fault::Kill),
+        ),
+        ("the tests", first("POST /containers /start", Fault::Kill)),
+        ("the report", first("GET /containers /archive", Fault::Kill)),
+        (
+            "the application's container",
+            second("POST /containers/create", Fault::Kill),
+        ),
+        (
+            "the application",
+            second("POST /containers /start", Fault::Kill),
+        ),
+        ("the removal", first("DELETE /containers", Fault::Kill)),
+    ];
+    let mut seen = 0;
+    for (stage, rule) in stages {
+        let app = App::new("killed");
+        let wire = Wire::to_docker(&[rule], app.step.process());
+        let step = app.step.env("DOCKER_HOST", &wire.address);
+        let ran = step.run();
+        wire.settled();
+        assert!(wire.is_met(), "{stage}: {}", ran.log);
+        assert_eq!(ran.code, -1, "{stage}: {}", ran.log);
+        for [id, expires] in containers() {
+            assert!(expires.parse::<u64>().is_ok(), "{stage}: {id} {expires}");
+            docker(&["rm", "--force", "--volumes", &id]);
+            seen += 1;
+        }
+        let names = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+        let own = names
+            .lines()
+            .filter(|name| name.starts_with("seaworthy-ci-"));
+        for name in own.filter(|name| *name != app.image.0) {
+            let mut parts = name.split('-');
+            let expires = parts.any(|part| part.len() == 10 && part.parse::<u64>().is_ok());
+            assert!(expires, "{stage}: {name}");
+            docker(&["rmi", name]);
+        }
+    }
+    assert!(seen >= 5, "{seen}");
+}
+
+// The containers of these tests' images: id, and the time after which a later run removes it.
+fn containers() -> Vec<[String; 2]> {
+    let images = docker(&["images", "--format", "{{.ID}} {{.Repository}}"]);
+    let own = images.lines().filter_map(|line| {
+        let (id, repository) = line.split_once(' ')?;
+        repository.starts_with("seaworthy-ci-").then_some(id)
+    });
+    let own: Vec<_> = own.collect();
+    let format = "{{.Image}} {{.ID}} {{.Label \"dev.seaworthy.expires\"}}";
+    let all = docker(&["ps", "--all", "--format", format]);
+    let containers = all.lines().filter_map(|line| {
+        let fields: Vec<_> = line.split(' ').collect();
+        let is_own = own.contains(&fields[0]) || fields[0].starts_with("seaworthy-ci-");
+        is_own.then(|| [fields[1].to_owned(), fields[2].to_owned()])
+    });
+    containers.collect()
 }
 
 #[test]

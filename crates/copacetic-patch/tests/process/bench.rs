@@ -119,6 +119,30 @@ impl Bench {
         assert!(temp.is_empty(), "{temp:?} are left; the log:\n{}", ran.log);
     }
 
+    /// Assert that each container and temporary name that the killed step left has the time after which a later step removes
+    /// it, and remove them.
+    pub(crate) fn left_only_what_expires(&self, stage: &str) {
+        let own_images = format!("{}:", self.image.repository());
+        let format = "{{.ID}} {{.Image}} {{.Label \"dev.seaworthy.expires\"}}";
+        for container in docker(&["ps", "--all", "--format", format]).lines() {
+            let fields: Vec<_> = container.split(' ').collect();
+            if fields[1].starts_with(&own_images) {
+                assert!(fields[2].parse::<u64>().is_ok(), "{stage}: {container}");
+                docker(&["rm", "--force", "--volumes", fields[0]]);
+            }
+        }
+        for name in docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).lines() {
+            if name.starts_with(&format!("{own_images}staging-")) {
+                let mut parts = name.split('-');
+                assert!(
+                    parts.any(|part| part.len() == 10 && part.parse::<u64>().is_ok()),
+                    "{stage}: {name}"
+                );
+                docker(&["rmi", name]);
+            }
+        }
+    }
+
     /// Docker's description of `image`.
     pub(crate) fn inspect(&self, image: &ImageRef) -> Option<ImageInfo> {
         self.runtime.block_on(self.docker.inspect(image)).unwrap()

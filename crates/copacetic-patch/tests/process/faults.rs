@@ -5,11 +5,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use testkit::wire::{Fault, Rule, Wire, first, second};
 use testkit::{FakeDocker, Ran};
 
 use crate::bench::{Bench, exited};
 use crate::step;
-use crate::wire::{Fault, Wire, first, second};
 
 #[test]
 fn an_unreachable_registry_is_named() {
@@ -50,35 +50,38 @@ fn a_build_step_that_fails_without_a_reason_is_tried_once_more() {
     assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
 }
 
-#[test]
-#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
-fn a_step_that_is_stopped_while_docker_works_leaves_nothing() {
-    let term = Fault::Terminate;
-    let stages = [
-        ("Copa gets the image", first("GET /get", term)),
-        ("BuildKit is made", first("POST /containers/create", term)),
-        ("BuildKit starts", first("POST /containers /start", term)),
+/// What Docker is asked for, in this order, each with `fault`.
+fn stages(fault: Fault) -> [(&'static str, Rule); 10] {
+    [
+        ("Copa gets the image", first("GET /get", fault)),
+        ("BuildKit is made", first("POST /containers/create", fault)),
+        ("BuildKit starts", first("POST /containers /start", fault)),
         (
             "BuildKit is checked for readiness",
-            first("POST /exec /start", term),
+            first("POST /exec /start", fault),
         ),
-        ("Copa connects", second("POST /exec /start", term)),
+        ("Copa connects", second("POST /exec /start", fault)),
         (
             "the patched image is loaded",
-            first("POST /images/load", term),
+            first("POST /images/load", fault),
         ),
-        ("BuildKit is removed", first("DELETE /containers", term)),
+        ("BuildKit is removed", first("DELETE /containers", fault)),
         (
             "its container is made",
-            second("POST /containers/create", term),
+            second("POST /containers/create", fault),
         ),
         (
             "its health check starts",
-            second("POST /containers /start", term),
+            second("POST /containers /start", fault),
         ),
-        ("it gets its tag", first("POST /images /tag", term)),
-    ];
-    for (stage, rule) in stages {
+        ("it gets its tag", first("POST /images /tag", fault)),
+    ]
+}
+
+#[test]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
+fn a_step_that_is_stopped_while_docker_works_leaves_nothing() {
+    for (stage, rule) in stages(Fault::Terminate) {
         let bench = Bench::new("stopped", "vulnlib", "");
         let step = Arc::new(AtomicI32::new(0));
         let wire = Wire::to_docker(&[rule], &step);
@@ -101,6 +104,33 @@ fn a_step_that_is_stopped_while_docker_works_leaves_nothing() {
             assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
         }
         assert_ne!(step.load(Ordering::SeqCst), 0);
+    }
+}
+
+#[test]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
+fn what_a_step_that_is_killed_leaves_is_marked_for_the_next_one() {
+    for (stage, rule) in stages(Fault::Kill) {
+        let bench = Bench::new("sigkill", "vulnlib", "");
+        let wire = Wire::to_docker(&[rule], &Arc::default());
+        let bench = bench.env("DOCKER_HOST", &wire.address);
+        let ran = bench.step.run();
+        wire.settled();
+        assert!(wire.is_met(), "{stage}: {}", ran.log);
+        assert_eq!(ran.code, -1, "{stage}: {}", ran.log);
+        bench.left_only_what_expires(stage);
+        if let Some(patched) = bench.inspect(&bench.patched) {
+            assert_eq!(stage, "it gets its tag", "{patched:?}");
+        }
+        // Its private files are removed by the next step on this runner.
+        let docker = FakeDocker::with("other:1");
+        let next = bench
+            .env("DOCKER_HOST", &docker.host())
+            .input("push", "true")
+            .input("image", "127.0.0.1:9/app:1");
+        let ran = next.step.run();
+        assert_eq!(ran.code, 2, "{stage}: {}", ran.log);
+        next.left_nothing(&ran);
     }
 }
 

@@ -21,8 +21,6 @@ mod real;
 mod registry;
 #[cfg(test)]
 mod whole_registry;
-#[cfg(test)]
-mod wire;
 
 #[cfg(test)]
 fn step() -> testkit::FakeRunner {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use testkit::wire::{Fault, Wire, every, first};
+
 use crate::registry::Pushed;
-use crate::wire::{Fault, Wire, every, first};
 
 /// The tags of the test's patched image.
 const RELEASE: &str = "1-patched";

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -16,18 +16,20 @@ const UNAVAILABLE: &[u8] =
 
 /// What is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// A response with code 503.
     Unavailable,
     /// The connection is closed.
     Reset,
     /// The step gets SIGTERM; the request is forwarded.
     Terminate,
+    /// The step gets SIGKILL; the request is forwarded.
+    Kill,
 }
 
 /// A request to wait for, and its fault.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rule {
+pub struct Rule {
     /// Parts of the request line, in any order: `PUT /manifests/1-patched`.
     request: &'static str,
     /// How many such requests are forwarded first.
@@ -40,7 +42,7 @@ pub(crate) struct Rule {
 }
 
 /// The first such request.
-pub(crate) fn first(request: &'static str, fault: Fault) -> Rule {
+pub fn first(request: &'static str, fault: Fault) -> Rule {
     Rule {
         request,
         after: 0,
@@ -51,7 +53,7 @@ pub(crate) fn first(request: &'static str, fault: Fault) -> Rule {
 }
 
 /// The second such request.
-pub(crate) fn second(request: &'static str, fault: Fault) -> Rule {
+pub fn second(request: &'static str, fault: Fault) -> Rule {
     Rule {
         after: 1,
         ..first(request, fault)
@@ -59,7 +61,7 @@ pub(crate) fn second(request: &'static str, fault: Fault) -> Rule {
 }
 
 /// Every such request.
-pub(crate) fn every(request: &'static str, fault: Fault) -> Rule {
+pub fn every(request: &'static str, fault: Fault) -> Rule {
     Rule {
         expected: usize::MAX,
         times: usize::MAX,
@@ -79,7 +81,7 @@ impl Shared {
     fn fault(&self, request: &str) -> Option<Fault> {
         let line = request.lines().next().unwrap_or_default();
         let line = format!("{line} ");
-        let mut rules = self.rules.lock().unwrap();
+        let mut rules = lock(&self.rules);
         let rule = rules
             .iter_mut()
             .find(|rule| rule.times > 0 && rule.request.split(' ').all(|part| has(&line, part)))?;
@@ -99,9 +101,9 @@ fn has(line: &str, part: &str) -> bool {
 }
 
 /// The address to use instead of the server's; it closes with the test.
-pub(crate) struct Wire {
+pub struct Wire {
     /// `host:port`, or `unix://` and the path of a socket.
-    pub(crate) address: String,
+    pub address: String,
     shared: Arc<Shared>,
     _runtime: tokio::runtime::Runtime,
     _directory: Option<tempfile::TempDir>,
@@ -109,15 +111,18 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Before Docker; `step` gets the id of the process that connects.
-    pub(crate) fn to_docker(rules: &[Rule], step: &Arc<AtomicI32>) -> Self {
+    ///
+    /// # Panics
+    /// When no socket can be made.
+    pub fn to_docker(rules: &[Rule], step: &Arc<AtomicI32>) -> Self {
         let host = std::env::var("DOCKER_HOST").unwrap_or("unix:///var/run/docker.sock".into());
         let server = PathBuf::from(host.trim_start_matches("unix://"));
         let (runtime, shared) = make(rules, step);
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().expect("a server of a test");
         let path = directory.path().join("docker.sock");
         let listener = {
             let _inside = runtime.enter();
-            UnixListener::bind(&path).unwrap()
+            UnixListener::bind(&path).expect("a server of a test")
         };
         let known = Arc::clone(&shared);
         runtime.spawn(async move {
@@ -130,7 +135,9 @@ impl Wire {
                     Ordering::SeqCst,
                     Ordering::SeqCst,
                 );
-                let server = UnixStream::connect(&server).await.unwrap();
+                let server = UnixStream::connect(&server)
+                    .await
+                    .expect("a server of a test");
                 tokio::spawn(pass(client, server, Arc::clone(&known)));
             }
         });
@@ -143,14 +150,24 @@ impl Wire {
     }
 
     /// Before the server at `host:port`; `step` has the id of the process that connects.
-    pub(crate) fn to_server(server: String, step: &Arc<AtomicI32>) -> Self {
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub fn to_server(server: String, step: &Arc<AtomicI32>) -> Self {
         let (runtime, shared) = make(&[], step);
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a server of a test");
+        let address = listener
+            .local_addr()
+            .expect("a server of a test")
+            .to_string();
         let known = Arc::clone(&shared);
         runtime.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(&server).await.unwrap();
+                let server = TcpStream::connect(&server)
+                    .await
+                    .expect("a server of a test");
                 tokio::spawn(pass(client, server, Arc::clone(&known)));
             }
         });
@@ -163,12 +180,15 @@ impl Wire {
     }
 
     /// Replace all rules.
-    pub(crate) fn rules(&self, rules: &[Rule]) {
-        *self.shared.rules.lock().unwrap() = rules.to_vec();
+    pub fn rules(&self, rules: &[Rule]) {
+        *lock(&self.shared.rules) = rules.to_vec();
     }
 
-    /// Wait for the responses to the requests in progress when the step got SIGTERM.
-    pub(crate) fn settled(&self) {
+    /// Wait for the responses to the requests in progress when the step got its signal.
+    ///
+    /// # Panics
+    /// When one does not come.
+    pub fn settled(&self) {
         let started = Instant::now();
         while self.shared.open.load(Ordering::SeqCst) > 0 {
             assert!(
@@ -180,10 +200,14 @@ impl Wire {
     }
 
     /// Whether every rule was applied.
-    pub(crate) fn is_met(&self) -> bool {
-        let rules = self.shared.rules.lock().unwrap();
+    pub fn is_met(&self) -> bool {
+        let rules = lock(&self.shared.rules);
         rules.iter().all(|rule| rule.times < rule.expected)
     }
+}
+
+fn lock(rules: &Mutex<Vec<Rule>>) -> std::sync::MutexGuard<'_, Vec<Rule>> {
+    rules.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn make(rules: &[Rule], step: &Arc<AtomicI32>) -> (tokio::runtime::Runtime, Arc<Shared>) {
@@ -191,7 +215,7 @@ fn make(rules: &[Rule], step: &Arc<AtomicI32>) -> (tokio::runtime::Runtime, Arc<
         .worker_threads(1)
         .enable_all()
         .build()
-        .unwrap();
+        .expect("a server of a test");
     let shared = Arc::new(Shared {
         rules: Mutex::new(rules.to_vec()),
         step: Arc::clone(step),
@@ -253,14 +277,22 @@ where
                 down.abort();
                 return;
             }
-            Some(Fault::Terminate) => {
+            Some(fault @ (Fault::Terminate | Fault::Kill)) => {
                 open.fetch_add(1, Ordering::SeqCst);
                 shared.open.fetch_add(1, Ordering::SeqCst);
+                let signal = if fault == Fault::Kill {
+                    "-KILL"
+                } else {
+                    "-TERM"
+                };
                 let pid = shared.step.load(Ordering::SeqCst).to_string();
-                std::process::Command::new("kill")
-                    .args(["-TERM", &pid])
-                    .status()
-                    .unwrap();
+                let kill = std::process::Command::new("kill")
+                    .args([signal, &pid])
+                    .status();
+                assert!(
+                    kill.is_ok_and(|status| status.success()),
+                    "the step is no longer there"
+                );
             }
         }
         if to_server.write_all(sent).await.is_err() {
