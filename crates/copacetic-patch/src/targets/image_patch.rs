@@ -23,6 +23,7 @@ pub(crate) struct ImagePatch<'s, 'a> {
     /// Its repository in the local registry.
     repository: String,
     served: OnceCell<ImageRef>,
+    in_docker: OnceCell<ImageRef>,
 }
 
 /// The image that an earlier run made of the same original.
@@ -63,6 +64,7 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
             source: found.source,
             repository: found.repository,
             served: OnceCell::new_with(found.served),
+            in_docker: OnceCell::new(),
         }
     }
 
@@ -73,6 +75,29 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
     pub(crate) async fn served(&self) -> anyhow::Result<&ImageRef> {
         let save = || self.session.serve(&self.target.image, &self.repository);
         self.served.get_or_try_init(save).await
+    }
+
+    /// The original's name in Docker, where a registry's image is loaded for the time of the run.
+    ///
+    /// # Errors
+    /// When it can't be loaded.
+    pub(crate) async fn original_in_docker(&self) -> anyhow::Result<&ImageRef> {
+        let load = || async {
+            let (session, image) = (self.session, &self.target.image);
+            if let (Source::Registry { .. }, Some(stored)) = (
+                &self.source,
+                session.local.image(self.served().await?).await?,
+            ) {
+                let tag = session.docker.temporary_tag(&session.id);
+                let name = image.with_tag(&format!("staging-{tag}-original"))?;
+                session.remove_at_end(name.clone());
+                let docker = &session.docker;
+                docker.load(&session.local, &stored, &name, 0).await?;
+                return Ok(name);
+            }
+            anyhow::Ok(image.clone())
+        };
+        self.in_docker.get_or_try_init(load).await
     }
 
     /// What identifies the image: the digest of its manifest, or its id in Docker.

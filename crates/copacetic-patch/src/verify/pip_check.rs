@@ -9,7 +9,7 @@ use oci::ImageRef;
 
 use crate::patch::{PatchedImage, Plan};
 use crate::session::Session;
-use crate::targets::{ImagePatch, Source};
+use crate::targets::ImagePatch;
 
 /// Lines of pip's output that are read.
 const LINES: usize = 100;
@@ -40,7 +40,7 @@ pub(crate) async fn objection(
         if conflicts.is_empty() {
             continue;
         }
-        let before = check(session, &original(patch).await?, environment).await?;
+        let before = check(session, patch.original_in_docker().await?, environment).await?;
         conflicts.retain(|line| !before.contains(line));
         if !conflicts.is_empty() {
             let conflicts = conflicts.join("; ");
@@ -48,26 +48,6 @@ pub(crate) async fn objection(
         }
     }
     Ok(None)
-}
-
-// The original's name in Docker, where a registry's image is loaded for the time of the run.
-async fn original(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageRef> {
-    let session = patch.session;
-    let image = &patch.target.image;
-    if let (Source::Registry { .. }, Some(stored)) = (
-        &patch.source,
-        session.local.image(patch.served().await?).await?,
-    ) {
-        let tag = session.docker.temporary_tag(&session.id);
-        let name = image.with_tag(&format!("staging-{tag}-original"))?;
-        session.remove_at_end(name.clone());
-        session
-            .docker
-            .load(&session.local, &stored, &name, 0)
-            .await?;
-        return Ok(name);
-    }
-    Ok(image.clone())
 }
 
 // The conflicts that pip reports in `environment`, a directory without its leading `/`; empty for the image's own pip.

@@ -56,7 +56,28 @@ pub(crate) async fn smoke_test(
         return Ok(());
     }
     let name = patched_image.in_docker(patch).await?;
-    test.run(&session.docker, name, image, &session.id).await
+    let (docker, run) = (&session.docker, &session.id);
+    let tested = test.run(docker, name, "the patched image", image, run);
+    let Err(error) = tested.await else {
+        return Ok(());
+    };
+    let own_check = test.command.is_none() && error.is::<PolicyFailure>();
+    if !own_check {
+        return Err(error);
+    }
+    // An image's own check may need what a container here lacks: a variable, a database, a network.
+    let original = patch.original_in_docker().await?;
+    let before = test.run(docker, original, "the original", &patch.image, run);
+    let Err(before) = before.await else {
+        return Err(error);
+    };
+    if !before.is::<PolicyFailure>() {
+        return Err(before);
+    }
+    session.ctx.log().warning(format!(
+        "{error:#}; the original does not work either ({before:#}), so this is not the patch's fault; set `smoke-command` to a command that works in a container alone"
+    ));
+    Ok(())
 }
 
 impl SmokeTest {
@@ -71,11 +92,12 @@ impl SmokeTest {
         self.command.is_some() || health_check(image).is_some()
     }
 
-    // Test `image`, which is in Docker under `name`; its container carries the id `run`.
+    // Test `image`, which is in Docker under `name`, and which messages call `what`; its container carries the id `run`.
     async fn run(
         &self,
         docker: &Docker,
         name: &ImageRef,
+        what: &str,
         image: &ImageInfo,
         run: &str,
     ) -> anyhow::Result<()> {
@@ -99,7 +121,7 @@ impl SmokeTest {
             (container, problem)
         } else if let Some(check) = health_check(image) {
             let container = docker.start(&spec).await?;
-            let problem = self.unhealthy(&container, &check).await?;
+            let problem = self.unhealthy(&container, what, &check).await?;
             (container, problem)
         } else {
             return Ok(());
@@ -119,6 +141,7 @@ impl SmokeTest {
     async fn unhealthy(
         &self,
         container: &Container,
+        what: &str,
         check: &[String],
     ) -> anyhow::Result<Option<String>> {
         let check: Vec<_> = check.iter().map(String::as_str).collect();
@@ -129,7 +152,7 @@ impl SmokeTest {
                 Some(0) => return Ok(None),
                 Some(code) => {
                     return Ok(Some(format!(
-                        "a container of the patched image exited with code {code}"
+                        "a container of {what} exited with code {code}"
                     )));
                 }
                 None => {}
@@ -140,9 +163,8 @@ impl SmokeTest {
                 Ok(Ok(done)) if done.code == 0 => return Ok(None),
                 Ok(_) => {}
                 Err(_) => {
-                    return Ok(Some(
-                        self.timed_out("the health check of the patched image"),
-                    ));
+                    let check = format!("the health check of {what}");
+                    return Ok(Some(self.timed_out(&check)));
                 }
             }
             tokio::time::sleep(POLL_INTERVAL).await;

@@ -354,3 +354,14 @@ fn a_report_that_is_not_of_this_image_is_rejected_before_buildkit_starts() {
         assert!(!ran.log.contains("Copa"), "{}", ran.log);
     }
 }
+
+#[test]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
+fn a_health_check_that_the_original_fails_too_says_nothing_about_the_patch() {
+    // Its container shows a package that it does not have.
+    let bench = Bench::new("unhealthy", "heldlib", "");
+    let ran = bench.run();
+    exited(&ran, 0, "patched");
+    let warning = "::warning::a container of the patched image exited with code 1: dpkg-query: no packages found matching vulnlib; the original does not work either (a container of the original exited with code 1: dpkg-query: no packages found matching vulnlib), so this is not the patch's fault; set `smoke-command`";
+    assert!(ran.log.contains(warning), "{}", ran.log);
+}
