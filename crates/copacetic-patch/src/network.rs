@@ -2,7 +2,7 @@
 
 use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
 use azure::input::EntraInputs;
-use trivy::network::{DATABASE, MACHINE_IDENTITY};
+use trivy::network::{DATABASE, JAVA_DATABASE, MACHINE_IDENTITY};
 
 use crate::patch::TOOLING;
 use crate::request::Inputs;
@@ -16,6 +16,10 @@ pub const NETWORK: Network = &[
     Part {
         when: &[],
         connections: DATABASE,
+    },
+    Part {
+        when: &[],
+        connections: JAVA_DATABASE,
     },
     Part {
         when: &[],

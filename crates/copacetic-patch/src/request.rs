@@ -39,6 +39,8 @@ pub(crate) struct Request {
     /// Of one run of Copa.
     pub(crate) timeout: Duration,
     pub(crate) database: DatabaseRequest,
+    /// For images with JAR files.
+    pub(crate) java_database: DatabaseRequest,
     pub(crate) vex: Vex,
     pub(crate) report_file: WorkspacePath,
     pub(crate) results_file: Option<WorkspacePath>,
@@ -93,6 +95,7 @@ impl Request {
             let host = target.image.registry().unwrap_or_default();
             login.check(host, Inputs::image)?;
         }
+        let database = inputs.database.request(ctx, trivy::MAX_AGE)?;
         Ok(Self {
             workspace: ctx.workspace()?,
             targets,
@@ -109,7 +112,8 @@ impl Request {
             },
             tooling: inputs.tooling_image.map(|Parsed(image)| image),
             timeout: inputs.timeout.0,
-            database: inputs.database.request(ctx, trivy::MAX_AGE)?,
+            java_database: inputs.java_database.request(&database),
+            database,
             vex: Vex {
                 file: inputs.vex_file,
                 attach: inputs.vex_attach,

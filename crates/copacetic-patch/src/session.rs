@@ -238,6 +238,7 @@ impl<'a> Session<'a> {
             &self.request.database.cache,
         );
         scan.scanners = vec![Scanner::Vulnerabilities];
+        scan.java = Some(self.request.java_database.clone());
         scan.directory = self.request.workspace.root().to_owned();
         if name.registry() == Some(self.local.host().as_str()) {
             scan.docker_config = Some(self.docker_config().to_owned());

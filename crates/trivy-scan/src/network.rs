@@ -1,7 +1,7 @@
 //! What the action connects to.
 
 use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
-use trivy::network::{DATABASE, MACHINE_IDENTITY};
+use trivy::network::{DATABASE, JAVA_DATABASE, MACHINE_IDENTITY};
 
 use crate::request::Inputs;
 
@@ -14,6 +14,10 @@ pub const NETWORK: Network = &[
     Part {
         when: &[],
         connections: DATABASE,
+    },
+    Part {
+        when: &[],
+        connections: JAVA_DATABASE,
     },
     Part {
         when: &[],

@@ -43,6 +43,7 @@ pub(crate) struct Request {
     /// For the registries of the images.
     pub(crate) login: Option<RegistryLogin>,
     pub(crate) database: DatabaseRequest,
+    pub(crate) java_database: DatabaseRequest,
     /// Of each scan.
     pub(crate) timeout: Duration,
     pub(crate) sarif_file: WorkspacePath,
@@ -73,11 +74,14 @@ impl Request {
         };
         let targets = TargetRequest::all(&inputs, &workspace)?;
         let baseline = BaselineSource::new(ctx, &workspace, &inputs.baseline)?;
+        let gate = Gate::new(&inputs);
+        let max_age = inputs.database_age.max_database_age.0;
+        let database = inputs.database.request(ctx, max_age)?;
         let images: Vec<_> = images(&targets, &baseline).collect();
         Ok(Self {
             targets,
             dockerfile,
-            gate: Gate::new(&inputs),
+            gate,
             baseline,
             ignore_file: IgnoreFile::open(&workspace, inputs.ignore_file.as_deref())?,
             vex: inputs
@@ -101,9 +105,8 @@ impl Request {
                 leg: inputs.matrix,
             },
             sbom: inputs.sbom.0,
-            database: inputs
-                .database
-                .request(ctx, inputs.database_age.max_database_age.0)?,
+            java_database: inputs.java_database.request(&database),
+            database,
             timeout: inputs.timeout.0,
             sarif_file: inputs.sarif_file,
             report_file: inputs.report_file,

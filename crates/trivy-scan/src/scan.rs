@@ -60,6 +60,7 @@ pub(crate) struct Outcomes {
 pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
     let mut scan = Scan::new(target.target.clone(), &request.database.cache);
     scan.scanners = target.scanners(&request.scanners);
+    scan.java = Some(request.java_database.clone());
     scan.timeout = request.timeout;
     request.workspace.root().clone_into(&mut scan.directory);
     scan.ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());

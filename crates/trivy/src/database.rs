@@ -1,7 +1,8 @@
-//! The vulnerability database: where it comes from, and how old it is.
+//! The vulnerability database and the Java database: where they come from, and how old they are.
 
 mod cached;
 mod download;
+mod kind;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,12 +12,20 @@ use backon::{ExponentialBuilder, Retryable as _, Sleeper};
 use tokio::sync::Mutex;
 
 use cached::Cached;
+pub use kind::DatabaseKind;
 
 /// The public mirrors, in the order in which they are tried.
 pub const MIRRORS: &[&str] = &[
     "mirror.gcr.io/aquasec/trivy-db:2",
     "ghcr.io/aquasecurity/trivy-db:2",
     "public.ecr.aws/aquasecurity/trivy-db:2",
+];
+
+/// The same for the Java database.
+pub const JAVA_MIRRORS: &[&str] = &[
+    "mirror.gcr.io/aquasec/trivy-java-db:1",
+    "ghcr.io/aquasecurity/trivy-java-db:1",
+    "public.ecr.aws/aquasecurity/trivy-java-db:1",
 ];
 
 /// Rounds through the mirrors after the first.
@@ -26,10 +35,12 @@ const DELAY: Duration = Duration::from_secs(1);
 /// The default of `max-database-age`. A new database is published every six hours.
 pub const MAX_AGE: Duration = Duration::from_secs(48 * 3600);
 
-/// Where the database comes from, and how old it may be.
+/// Where a database comes from, and how old it may be.
 #[derive(Debug, Clone)]
 pub struct DatabaseRequest {
-    /// OCI repositories, tried in this order; [`MIRRORS`] if there are none.
+    /// Which one.
+    pub kind: DatabaseKind,
+    /// OCI repositories, tried in this order; the public mirrors if there are none.
     pub mirrors: Vec<String>,
     /// Trivy's cache directory.
     pub cache: PathBuf,
@@ -37,6 +48,13 @@ pub struct DatabaseRequest {
     pub offline: bool,
     /// Maximum age.
     pub max_age: Duration,
+}
+
+impl DatabaseRequest {
+    /// Whether it is in the cache, in any state.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.cache.join(self.kind.directory()).exists()
+    }
 }
 
 /// The source of a database.
@@ -65,32 +83,48 @@ pub struct Database {
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// Every mirror failed, and the cache is empty.
-    #[error("failed to download the vulnerability database from any mirror; set `db-repositories` to a mirror that this runner can reach, or fill `cache-directory` and set `offline: true`. Errors: {}", .0.join("; "))]
-    Unreachable(Vec<String>),
+    #[error("failed to download the {kind} from any mirror; set `{}` to a mirror that this runner can reach, or fill `cache-directory` and set `offline: true`. Errors: {}", .kind.input(), .errors.join("; "))]
+    Unreachable {
+        /// Which database.
+        kind: DatabaseKind,
+        /// The different errors.
+        errors: Vec<String>,
+    },
     /// `offline` is set, and the cache is empty.
-    #[error("`offline` is set, but there is no vulnerability database in `{}`; fill it in an earlier step", .0.display())]
-    NotCached(PathBuf),
+    #[error("`offline` is set, but there is no {kind} in `{}`; fill it in an earlier step", .cache.display())]
+    NotCached {
+        /// Which database.
+        kind: DatabaseKind,
+        /// Trivy's cache directory.
+        cache: PathBuf,
+    },
     /// The database is older than `max-database-age`.
-    #[error("the vulnerability database is {} h old, over the `max-database-age` of {} h; {hint}", .age.as_secs() / 3600, .max.as_secs() / 3600)]
+    #[error("the {kind} is {} h old, over the `max-database-age` of {} h; {hint}", .age.as_secs() / 3600, .max.as_secs() / 3600)]
     TooOld {
+        /// Which database.
+        kind: DatabaseKind,
         /// Its age.
         age: Duration,
-        /// `max-database-age`.
+        /// Its maximum age.
         max: Duration,
         /// What to do, or why there is no newer one.
         hint: String,
     },
     /// The cache can't be written.
-    #[error("failed to write the vulnerability database to `{}`: {reason}", .cache.display())]
+    #[error("failed to write the {kind} to `{}`: {reason}", .cache.display())]
     Unwritable {
+        /// Which database.
+        kind: DatabaseKind,
         /// Trivy's cache directory.
         cache: PathBuf,
         /// The cause.
         reason: String,
     },
     /// The cached database is incomplete.
-    #[error("the vulnerability database in `{}` is damaged ({reason}); remove the directory and run again", .cache.display())]
+    #[error("the {kind} in `{}` is damaged ({reason}); remove the directory and run again", .cache.display())]
     Damaged {
+        /// Which database.
+        kind: DatabaseKind,
         /// Trivy's cache directory.
         cache: PathBuf,
         /// The cause.
@@ -119,28 +153,34 @@ impl Database {
         sleep: impl Sleeper,
         log: &Log,
     ) -> Result<Self, DatabaseError> {
-        let cache = &request.cache;
-        let cached = Cached::read(cache)?;
+        let DatabaseRequest { kind, cache, .. } = request;
+        let kind = *kind;
+        let within_age =
+            |cached, hint: &str, origin| within_age(kind, cached, request, hint, origin);
+        let cached = Cached::read(kind, cache)?;
         if request.offline {
-            let cached = cached.ok_or_else(|| DatabaseError::NotCached(cache.clone()))?;
+            let not_cached = || DatabaseError::NotCached {
+                kind,
+                cache: cache.clone(),
+            };
             let hint = "fill the cache again, or raise `max-database-age`";
-            return within_age(cached, request.max_age, hint, Origin::Cache);
+            return within_age(cached.ok_or_else(not_cached)?, hint, Origin::Cache);
         }
         if let Some(current) = cached.as_ref().filter(|cached| cached.is_current()) {
             let hint = "the mirror has published no newer one since";
-            return within_age(current.clone(), request.max_age, hint, Origin::Cache);
+            return within_age(current.clone(), hint, Origin::Cache);
         }
         match download(request, sleep, log).await? {
             Ok((mirror, database)) => {
                 let hint = "this mirror is not kept up to date; use another one";
-                within_age(database, request.max_age, hint, Origin::Mirror(mirror))
+                within_age(database, hint, Origin::Mirror(mirror))
             }
             Err(errors) => match cached {
                 Some(cached) => {
                     let hint = format!("no mirror has a newer one ({})", errors.join("; "));
-                    within_age(cached, request.max_age, &hint, Origin::Stale(errors))
+                    within_age(cached, &hint, Origin::Stale(errors))
                 }
-                None => Err(DatabaseError::Unreachable(errors)),
+                None => Err(DatabaseError::Unreachable { kind, errors }),
             },
         }
     }
@@ -164,18 +204,21 @@ async fn download(
     log: &Log,
 ) -> Result<Downloaded, DatabaseError> {
     let mirrors = if request.mirrors.is_empty() {
-        MIRRORS.iter().map(ToString::to_string).collect()
+        let mirrors = request.kind.mirrors().iter();
+        mirrors.map(ToString::to_string).collect()
     } else {
         request.mirrors.clone()
     };
-    let http = http_client::Client::new()
-        .map_err(|e| DatabaseError::Unreachable(vec![format!("{e:#}")]))?;
+    let http = http_client::Client::new().map_err(|e| DatabaseError::Unreachable {
+        kind: request.kind,
+        errors: vec![format!("{e:#}")],
+    })?;
     let retries = ExponentialBuilder::new()
         .with_min_delay(DELAY)
         .with_max_times(RETRIES)
         .with_jitter();
     let errors = Mutex::new(Vec::new());
-    let round = || round(&mirrors, &request.cache, &http, &errors, log);
+    let round = || round(&mirrors, request, &http, &errors, log);
     let downloaded = round
         .retry(retries)
         .sleep(sleep)
@@ -201,19 +244,17 @@ async fn download(
 // Try each mirror once.
 async fn round(
     mirrors: &[String],
-    cache: &Path,
+    request: &DatabaseRequest,
     http: &http_client::Client,
     errors: &Mutex<Vec<String>>,
     log: &Log,
 ) -> Result<(String, Cached), Round> {
     let mut retry_after = None;
     for mirror in mirrors {
-        log.info(format!(
-            "downloading the vulnerability database from {mirror}"
-        ));
-        let what = "downloading the vulnerability database";
-        let download = download::download(mirror, cache, http, log);
-        let reason = match with_progress(log, what, download)
+        let what = format!("downloading the {}", request.kind);
+        log.info(format!("{what} from {mirror}"));
+        let download = download::download(request.kind, mirror, &request.cache, http, log);
+        let reason = match with_progress(log, &what, download)
             .await
             .map_err(Round::Fatal)?
         {
@@ -235,14 +276,17 @@ async fn round(
 }
 
 fn within_age(
+    kind: DatabaseKind,
     cached: Cached,
-    max: Duration,
+    request: &DatabaseRequest,
     hint: &str,
     origin: Origin,
 ) -> Result<Database, DatabaseError> {
     let age = cached.age();
+    let max = kind.max_age(request.max_age);
     if age > max {
         return Err(DatabaseError::TooOld {
+            kind,
             age,
             max,
             hint: hint.to_owned(),

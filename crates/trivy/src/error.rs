@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tool::Finished;
 
+use crate::DatabaseError;
+
 /// Why a scan has no report; each message ends in a hint.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
@@ -36,6 +38,14 @@ pub enum ScanError {
     /// The database is missing or damaged.
     #[error("Trivy failed to open its database; remove the cache directory and run again\n{0}")]
     Database(String),
+    /// The target has JAR files, and the cache has no Java database.
+    #[error(
+        "Trivy needs its Java database for the JAR files of the target, and the cache has none\n{0}"
+    )]
+    NoJavaDatabase(String),
+    /// There is no Java database.
+    #[error(transparent)]
+    JavaDatabase(#[from] DatabaseError),
     /// A VEX document is malformed.
     #[error("failed to read a VEX document; check the files of `vex`\n{0}")]
     Vex(String),
@@ -110,6 +120,8 @@ pub(crate) fn from_output(output: &Finished, subject: &str, timeout: Duration) -
             path: subject.to_owned(),
             detail,
         }
+    } else if has("'--skip-java-db-update' cannot be specified on the first run") {
+        ScanError::NoJavaDatabase(detail)
     } else if has("VEX error") {
         ScanError::Vex(detail)
     } else if has("DB error") || has("vulnerability DB") || has("database error") {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actions_toolkit::{Age, BadInput, Context, Scope, Secret, Value, both, inputs};
 use oci::Credentials;
 
-use crate::{DatabaseRequest, Severity, default_cache};
+use crate::{DatabaseKind, DatabaseRequest, Severity, default_cache};
 
 inputs! {
     /// Where the vulnerability database comes from.
@@ -19,6 +19,15 @@ inputs! {
         cache_directory: Option<String>,
         /// Use the cached vulnerability database without contacting a mirror.
         offline: bool = "false",
+    }
+}
+
+inputs! {
+    /// Where the Java database comes from.
+    #[derive(Debug, Clone)]
+    pub struct JavaDatabaseInputs {
+        /// Mirrors of the Java database, which images with JAR files need, one OCI repository per line; the public ones by default.
+        java_db_repositories: Vec<String>,
     }
 }
 
@@ -98,11 +107,23 @@ impl DatabaseInputs {
             None => default_cache(ctx.env()),
         };
         Ok(DatabaseRequest {
+            kind: DatabaseKind::Vulnerabilities,
             mirrors: self.db_repositories,
             cache,
             offline: self.offline,
             max_age,
         })
+    }
+}
+
+impl JavaDatabaseInputs {
+    /// The Java database to use, in the same cache as `vulnerabilities`.
+    pub fn request(self, vulnerabilities: &DatabaseRequest) -> DatabaseRequest {
+        DatabaseRequest {
+            kind: DatabaseKind::Java,
+            mirrors: self.java_db_repositories,
+            ..vulnerabilities.clone()
+        }
     }
 }
 

@@ -19,10 +19,13 @@ mod severity;
 mod version;
 
 pub use database::{
-    Database, DatabaseError, DatabaseRequest, MAX_AGE, MIRRORS, Origin, default_cache,
+    Database, DatabaseError, DatabaseKind, DatabaseRequest, JAVA_MIRRORS, MAX_AGE, MIRRORS, Origin,
+    default_cache,
 };
 pub use error::ScanError;
-pub use inputs::{DatabaseAgeInputs, DatabaseInputs, RegistryInputs, RegistryLogin};
+pub use inputs::{
+    DatabaseAgeInputs, DatabaseInputs, JavaDatabaseInputs, RegistryInputs, RegistryLogin,
+};
 pub use report::Report;
 pub use sbom::SbomFormat;
 pub use scan::{REPORT_LIMIT, Scan, Scanned, Scanner, Target};

@@ -2,7 +2,7 @@
 
 use actions_toolkit::network::{By, Connection, Host, When};
 
-use crate::{DatabaseInputs, MIRRORS};
+use crate::{DatabaseInputs, JAVA_MIRRORS, JavaDatabaseInputs, MIRRORS};
 
 /// The vulnerability database.
 pub const DATABASE: &[Connection] = &[
@@ -24,6 +24,34 @@ pub const DATABASE: &[Connection] = &[
             When::Not(DatabaseInputs::offline, "true"),
         ],
         purpose: "vulnerability database",
+        sends: "nothing",
+    },
+];
+
+const JAR: When = When::Case("an image with JAR files");
+
+/// The Java database.
+pub const JAVA_DATABASE: &[Connection] = &[
+    Connection {
+        host: Host::Images(JAVA_MIRRORS),
+        by: By::Step,
+        when: &[
+            JAR,
+            When::Empty(JavaDatabaseInputs::java_db_repositories),
+            When::Not(DatabaseInputs::offline, "true"),
+        ],
+        purpose: "Java database: the first mirror that works; one of them is enough",
+        sends: "nothing",
+    },
+    Connection {
+        host: Host::ImageInput(JavaDatabaseInputs::java_db_repositories),
+        by: By::Step,
+        when: &[
+            JAR,
+            When::Set(JavaDatabaseInputs::java_db_repositories),
+            When::Not(DatabaseInputs::offline, "true"),
+        ],
+        purpose: "Java database",
         sends: "nothing",
     },
 ];

@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actions_toolkit::{Env, Log, choice};
+use tokio::sync::Mutex;
 
 use crate::error::{from_output, start_of};
-use crate::{ABSENT, EMPTY, HYGIENE, Report, ScanError, tool};
+use crate::{
+    ABSENT, Database, DatabaseError, DatabaseRequest, EMPTY, HYGIENE, Origin, Report, ScanError,
+    tool,
+};
 
 /// Bytes of the largest report that is read: about 100,000 vulnerabilities with their descriptions.
 pub const REPORT_LIMIT: usize = 256 * limits::MIB;
@@ -57,6 +61,8 @@ pub struct Scan {
     pub scanners: Vec<Scanner>,
     /// Trivy's cache, which holds the database.
     pub cache: PathBuf,
+    /// The Java database, for a target with JAR files; without one, such a target is an error.
+    pub java: Option<DatabaseRequest>,
     /// The directory that relative paths start from.
     pub directory: PathBuf,
     /// The file of findings to ignore; without one, Trivy does not look for one either.
@@ -95,6 +101,7 @@ impl Scan {
             target,
             scanners: vec![Scanner::Vulnerabilities, Scanner::Secrets],
             cache: cache.into(),
+            java: None,
             directory: PathBuf::from("."),
             ignore_file: None,
             vex: Vec::new(),
@@ -169,9 +176,36 @@ impl Scan {
 
     /// Run Trivy; its log goes to `log` in a group.
     ///
+    /// Whether a target has JAR files is known only when Trivy finds them: without the Java database it stops there, and is
+    /// run again with it. Most images have none, and the database is a download of about 1 GiB. The second run finds the
+    /// layers that the first one has finished in the cache.
+    ///
     /// # Errors
     /// [`ScanError`] without a report.
     pub async fn run(&self, env: &Env, log: &Log) -> Result<Scanned, ScanError> {
+        let Some(java) = self.java.as_ref().filter(|_| self.needs_database()) else {
+            return self.run_once(env, log).await;
+        };
+        // A cache that has the database is of targets that need it.
+        let updated = if java.is_cached() {
+            provide_java(java, log).await
+        } else {
+            Ok(())
+        };
+        match self.run_once(env, log).await {
+            Err(ScanError::NoJavaDatabase(_)) => {
+                log.info("the target has JAR files, for which Trivy needs the Java database");
+                provide_java(java, log).await?;
+                self.run_once(env, log).await
+            }
+            Ok(scanned) if scanned.report.results.iter().any(|r| r.r#type == "jar") => {
+                updated.map(|()| scanned).map_err(ScanError::from)
+            }
+            scanned => scanned,
+        }
+    }
+
+    async fn run_once(&self, env: &Env, log: &Log) -> Result<Scanned, ScanError> {
         // Trivy enforces its timeout itself, with a better message; one that hangs is stopped.
         let deadline = self.timeout + self.timeout / 10;
         let mut tool = tool(env)
@@ -232,6 +266,20 @@ impl Scanned {
             }),
         }
     }
+}
+
+// Scans in parallel download it once.
+async fn provide_java(request: &DatabaseRequest, log: &Log) -> Result<(), DatabaseError> {
+    static ONE: Mutex<()> = Mutex::const_new(());
+    let _one = ONE.lock().await;
+    let database = Database::provide(request, log).await?;
+    if let Origin::Stale(errors) = &database.origin {
+        log.warning(format!(
+            "no mirror has a newer Java database, so new JAR files may be unknown ({})",
+            errors.join("; ")
+        ));
+    }
+    Ok(())
 }
 
 fn text(path: &Path) -> String {

@@ -6,7 +6,7 @@ use actions_toolkit::{
 use azure::input::EntraInputs;
 use github::Leg;
 use oci::ImageRef;
-use trivy::{DatabaseInputs, RegistryInputs};
+use trivy::{DatabaseInputs, JavaDatabaseInputs, RegistryInputs};
 
 use super::{Pattern, TagTemplate};
 use crate::verify::SmokeCommand;
@@ -86,6 +86,7 @@ actions_toolkit::inputs! {
         }
         "Vulnerability database" {
             ..database: DatabaseInputs,
+            ..java_database: JavaDatabaseInputs,
         }
     }
 }

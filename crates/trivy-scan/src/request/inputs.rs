@@ -2,7 +2,10 @@
 
 use actions_toolkit::{GitHubToken, List, OrNone, Timeout, WorkspacePath, choice, inputs};
 use github::Leg;
-use trivy::{DatabaseAgeInputs, DatabaseInputs, RegistryInputs, SbomFormat, Scanner, Severity};
+use trivy::{
+    DatabaseAgeInputs, DatabaseInputs, JavaDatabaseInputs, RegistryInputs, SbomFormat, Scanner,
+    Severity,
+};
 
 choice! {
     /// What kind of thing is scanned, and for what.
@@ -86,6 +89,7 @@ inputs! {
         }
         "Vulnerability database" {
             ..database: DatabaseInputs,
+            ..java_database: JavaDatabaseInputs,
             ..database_age: DatabaseAgeInputs,
         }
     }

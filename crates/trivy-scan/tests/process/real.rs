@@ -38,6 +38,11 @@ pub(crate) fn real() -> FakeRunner {
 
 /// A saved image of a few files: Debian's openssl, and Jinja2 in its own layer.
 pub(crate) fn save(path: &Path, name: &str, extra: &str) {
+    save_with(path, name, ("etc/motd", extra));
+}
+
+/// The same with the file `extra`, path and text, in the second layer.
+fn save_with(path: &Path, name: &str, extra: (&str, &str)) {
     let layer = |files: &[(&str, &str)]| {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, text) in files {
@@ -68,7 +73,7 @@ pub(crate) fn save(path: &Path, name: &str, extra: &str) {
                 "opt/venv/lib/python3.13/site-packages/jinja2-3.1.2.dist-info/METADATA",
                 "Metadata-Version: 2.1\nName: Jinja2\nVersion: 3.1.2\n",
             ),
-            ("etc/motd", extra),
+            extra,
         ]),
     ];
     let digest = |bytes: &[u8]| oci::Digest::sha256(bytes).as_str().to_owned();
@@ -440,4 +445,53 @@ fn an_update_of_a_base_image_is_neither_new_nor_fixed() {
     distinct.sort();
     distinct.dedup();
     assert!(total > 10 && distinct.len() == total, "{distinct:?}");
+}
+
+/// An archive without entries (pkware.com/appnote, 4.3.16): Trivy identifies such a JAR file by its name.
+const EMPTY_JAR: &str = "PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+/// A step that scans an image with a JAR file.
+fn with_jar() -> FakeRunner {
+    let step = real()
+        .input("scan-type", "archive")
+        .input("path", "app.tar");
+    let jar = ("app/log4j-core-2.14.0.jar", EMPTY_JAR);
+    save_with(&step.workspace().join("app.tar"), "team/app:1", jar);
+    step
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn an_image_with_a_jar_file_is_scanned_with_the_java_database() {
+    let step = with_jar();
+    let directory = step.directory().join("cache/java-db");
+    std::fs::create_dir_all(&directory).unwrap();
+    let database = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/trivy-java.db");
+    std::fs::copy(database, directory.join("trivy-java.db")).unwrap();
+    let now = jiff::Timestamp::now();
+    let about = format!(
+        r#"{{"Version":1,"UpdatedAt":"{now}","NextUpdate":"2100-01-01T00:00:00Z","DownloadedAt":"{now}"}}"#
+    );
+    std::fs::write(directory.join("metadata.json"), about).unwrap();
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let report = std::fs::read_to_string(step.workspace().join("trivy-report.json")).unwrap();
+    assert!(
+        report.contains("org.apache.logging.log4j:log4j-core"),
+        "{report}"
+    );
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn an_image_with_a_jar_file_names_the_java_database_that_is_missing() {
+    let ran = with_jar().run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    let message = "`offline` is set, but there is no Java database in `";
+    assert!(ran.error().contains(message), "{}", ran.error());
 }

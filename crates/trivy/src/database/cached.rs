@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::DatabaseError;
+use super::{DatabaseError, DatabaseKind};
 
 /// Bytes of the largest `metadata.json`.
 const LIMIT: usize = limits::MIB;
@@ -23,25 +23,27 @@ pub(super) struct Cached {
 }
 
 impl Cached {
-    /// The metadata of the database in `cache`, if there is one.
+    /// The metadata of the database of `kind` in `cache`, if there is one.
     ///
     /// # Errors
     /// [`DatabaseError::Damaged`] when the metadata is unreadable or the database is missing.
-    pub(super) fn read(cache: &Path) -> Result<Option<Self>, DatabaseError> {
-        let directory = cache.join("db");
+    pub(super) fn read(kind: DatabaseKind, cache: &Path) -> Result<Option<Self>, DatabaseError> {
+        let directory = cache.join(kind.directory());
         let Ok(text) = limits::read(&directory, "metadata.json".as_ref(), LIMIT) else {
             return Ok(None);
         };
         let damaged = |reason: String| DatabaseError::Damaged {
+            kind,
             cache: cache.to_owned(),
             reason,
         };
         let cached: Self = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
-        let file = directory.join("trivy.db").metadata();
+        let file = directory.join(kind.file()).metadata();
         if !file.is_ok_and(|file| file.is_file() && file.len() > 0) {
-            return Err(damaged(
-                "there is `metadata.json`, but no `trivy.db`".into(),
-            ));
+            return Err(damaged(format!(
+                "there is `metadata.json`, but no `{}`",
+                kind.file()
+            )));
         }
         if cached.updated_at.parse::<Timestamp>().is_err() {
             return Err(damaged(format!("invalid time {:?}", cached.updated_at)));

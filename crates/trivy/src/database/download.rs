@@ -1,7 +1,7 @@
 //! One download of the database from one mirror.
 //!
-//! The database is an OCI artifact with one layer, an archive of `trivy.db` and `metadata.json`
-//! (`pkg/db` of Trivy). Trivy's own download does not try another mirror after most errors,
+//! A database is an OCI artifact with one layer, an archive of `trivy.db` or `trivy-java.db`, and `metadata.json`
+//! (`pkg/db` and `pkg/javadb` of Trivy). Trivy's own download does not try another mirror after most errors,
 //! and ignores Retry-After.
 
 use std::fs::File;
@@ -18,18 +18,15 @@ use oci::{Auth, ImageRef, Refused, Registry};
 use serde_json::Value;
 use tar::EntryType;
 
-use super::DatabaseError;
 use super::cached::Cached;
+use super::{DatabaseError, DatabaseKind};
 
-/// The media type of the layer (`pkg/db` of Trivy).
-const LAYER: &str = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip";
-/// The files of the layer; nothing else is unpacked.
-const FILES: [&str; 2] = ["trivy.db", METADATA];
+/// The file next to the database; nothing else is unpacked.
 const METADATA: &str = "metadata.json";
 
-/// The most bytes of the archive; the public one has less than 100 MiB.
-const ARCHIVE_LIMIT: u64 = 1024 * 1024 * 1024;
-/// The most bytes that it unpacks to; the public one, to about 1 GiB.
+/// The most bytes of the archive; the public ones have less than 100 MiB, and about 1 GiB for Java.
+const ARCHIVE_LIMIT: u64 = 4 * 1024 * 1024 * 1024;
+/// The most bytes that it unpacks to; the public ones, to about 1 GiB and 2 GiB.
 const UNPACKED_LIMIT: u64 = 8 * 1024 * 1024 * 1024;
 /// The most bytes of `metadata.json`.
 const METADATA_LIMIT: u64 = 1024 * 1024;
@@ -48,12 +45,14 @@ pub(super) struct Reason {
 ///
 /// The database is unpacked next to the old one, and replaces it when it is complete.
 pub(super) async fn download(
+    kind: DatabaseKind,
     mirror: &str,
     cache: &Path,
     http: &http_client::Client,
     log: &Log,
 ) -> Result<Result<Cached, Reason>, DatabaseError> {
     let unwritable = |e: std::io::Error| DatabaseError::Unwritable {
+        kind,
         cache: cache.to_owned(),
         reason: e.to_string(),
     };
@@ -63,8 +62,8 @@ pub(super) async fn download(
         .prefix(".database-")
         .tempdir_in(cache)
         .map_err(unwritable)?;
-    let new = temporary.path().join("db");
-    if let Err(error) = fetch(mirror, &new, http, log).await {
+    let new = temporary.path().join(kind.directory());
+    if let Err(error) = fetch(kind, mirror, &new, http, log).await {
         let rejected = error.downcast_ref::<Refused>();
         return Ok(Err(Reason {
             retry_after: rejected.and_then(|rejected| rejected.retry_after),
@@ -72,17 +71,18 @@ pub(super) async fn download(
             text: format!("{}", error.root_cause()),
         }));
     }
-    let Ok(Some(database)) = Cached::read(temporary.path()) else {
+    let Ok(Some(database)) = Cached::read(kind, temporary.path()) else {
         return Ok(Err(Reason {
             text: "its database is incomplete".to_owned(),
             retry_after: None,
         }));
     };
-    replace(&new, &cache.join("db"), owner).map_err(unwritable)?;
+    replace(kind, &new, &cache.join(kind.directory()), owner).map_err(unwritable)?;
     Ok(Ok(database))
 }
 
 async fn fetch(
+    kind: DatabaseKind,
     mirror: &str,
     directory: &Path,
     http: &http_client::Client,
@@ -101,7 +101,9 @@ async fn fetch(
     let manifest: Value =
         serde_json::from_slice(&manifest.bytes).context("its manifest is not JSON")?;
     let layers = manifest["layers"].as_array().map_or(&[][..], Vec::as_slice);
-    let layer = layers.iter().find(|layer| layer["mediaType"] == LAYER);
+    let layer = layers
+        .iter()
+        .find(|layer| layer["mediaType"] == kind.layer());
     let digest = layer.and_then(|layer| layer["digest"].as_str());
     let digest = digest.context("its artifact is not a database")?;
     std::fs::create_dir(directory)?;
@@ -111,10 +113,10 @@ async fn fetch(
         .await?;
     let directory = directory.to_owned();
     // Unpacking 100 MB would block the runtime.
-    tokio::task::spawn_blocking(move || unpack(&archive, &directory)).await?
+    tokio::task::spawn_blocking(move || unpack(kind, &archive, &directory)).await?
 }
 
-fn unpack(archive: &Path, directory: &Path) -> anyhow::Result<()> {
+fn unpack(kind: DatabaseKind, archive: &Path, directory: &Path) -> anyhow::Result<()> {
     let unpacked = Limited {
         inner: GzDecoder::new(File::open(archive)?),
         room: UNPACKED_LIMIT,
@@ -130,7 +132,10 @@ fn unpack(archive: &Path, directory: &Path) -> anyhow::Result<()> {
         );
         let path = entry.path()?.into_owned();
         let name = path.to_string_lossy();
-        let Some(name) = FILES.into_iter().find(|file| *name == **file) else {
+        let Some(name) = [kind.file(), METADATA]
+            .into_iter()
+            .find(|file| *name == **file)
+        else {
             continue;
         };
         ensure!(
@@ -186,12 +191,13 @@ fn owner(cache: &Path) -> Option<(u32, u32)> {
     Some((existing.uid(), existing.gid()))
 }
 
-fn replace(new: &Path, old: &Path, owner: Option<(u32, u32)>) -> std::io::Result<()> {
-    for path in [
-        new.to_owned(),
-        new.join("metadata.json"),
-        new.join("trivy.db"),
-    ] {
+fn replace(
+    kind: DatabaseKind,
+    new: &Path,
+    old: &Path,
+    owner: Option<(u32, u32)>,
+) -> std::io::Result<()> {
+    for path in [new.to_owned(), new.join(METADATA), new.join(kind.file())] {
         let mode = if path.is_dir() { 0o755 } else { 0o644 };
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
         if let Some((user, group)) = owner {

@@ -74,6 +74,7 @@ fn layer(repository: &str) -> Vec<u8> {
             let whole = archive(&[("trivy.db", "new"), ("metadata.json", &about)]);
             whole[..whole.len() / 2].to_vec()
         }
+        "java" => archive(&[("trivy-java.db", "java"), ("metadata.json", &about)]),
         _ => archive(&[("trivy.db", "new"), ("metadata.json", &about), ("x", "y")]),
     }
 }
@@ -113,6 +114,7 @@ async fn respond(State(mirrors): State<Mirrors>, uri: Uri) -> Response {
         "broken" => StatusCode::BAD_GATEWAY.into_response(),
         "gone" => StatusCode::NOT_FOUND.into_response(),
         "other" => json!({"layers": [{"mediaType": "text/plain"}]}).to_string().into_response(),
+        "java" => json!({"layers": [{"mediaType": "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip", "digest": digest(&bytes)}]}).to_string().into_response(),
         _ => json!({"layers": [{"mediaType": "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip", "digest": digest(&bytes)}]}).to_string().into_response(),
     }
 }
@@ -157,6 +159,7 @@ impl Case {
             mirror => format!("{}/{mirror}:2", self.address),
         };
         let request = DatabaseRequest {
+            kind: DatabaseKind::Vulnerabilities,
             mirrors: mirrors.iter().map(name).collect(),
             cache: self.cache(),
             offline,
@@ -283,7 +286,7 @@ async fn without_any_database_the_error_of_every_mirror_is_quoted() {
         .provide(&["broken", "gone", "forged"], false)
         .await
         .unwrap_err();
-    let DatabaseError::Unreachable(errors) = &error else {
+    let DatabaseError::Unreachable { errors, .. } = &error else {
         panic!("{error}")
     };
     assert_eq!(errors.len(), 3);
@@ -301,7 +304,7 @@ async fn without_any_database_the_error_of_every_mirror_is_quoted() {
 async fn offline_no_mirror_is_contacted() {
     let case = Case::new().await;
     let error = case.provide(&["good"], true).await.unwrap_err();
-    assert!(matches!(error, DatabaseError::NotCached(_)));
+    assert!(matches!(error, DatabaseError::NotCached { .. }));
     let case = case.cached(HOUR, -HOUR);
     assert_eq!(
         case.provide(&["good"], true).await.unwrap().origin,
@@ -326,4 +329,97 @@ async fn a_damaged_database_is_an_error() {
             "{file} {text}: {error}"
         );
     }
+}
+
+/// A `trivy` that finds JAR files: without the Java database it fails as Trivy does.
+const TRIVY: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+echo scan >> "$here/runs"
+if [ -f "$here/../cache/java-db/trivy-java.db" ]; then
+  echo '{"SchemaVersion":2,"Results":[{"Type":"jar","Packages":[{"Name":"log4j-core"}]}]}'
+else
+  printf "2026-11-29T02:00:00Z\tFATAL\tFatal error\trun error: image scan error: unable to initialize Java DB: '--skip-java-db-update' cannot be specified on the first run\n" >&2
+  exit 1
+fi
+"#;
+
+impl Case {
+    fn java(&self, mirror: &str) -> DatabaseRequest {
+        DatabaseRequest {
+            kind: DatabaseKind::Java,
+            mirrors: vec![format!("{}/{mirror}:1", self.address)],
+            cache: self.cache(),
+            offline: false,
+            max_age: MAX_AGE,
+        }
+    }
+
+    /// The scan of an image with JAR files, and how often Trivy has run.
+    async fn scan(&self, java: Option<DatabaseRequest>) -> (Result<crate::Scanned, String>, usize) {
+        let tools = self.directory.path().join("tools");
+        std::fs::create_dir_all(&tools).unwrap();
+        std::fs::write(tools.join("trivy"), TRIVY).unwrap();
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(tools.join("trivy"), executable).unwrap();
+        let path = format!("{}:/usr/bin:/bin", tools.display());
+        let env = Env::from_pairs([("PATH", path.as_str())]);
+        let mut scan = crate::Scan::new(crate::Target::Image("app:1".into()), self.cache());
+        scan.java = java;
+        let scanned = scan.run(&env, &Log::sink()).await;
+        let runs = std::fs::read_to_string(tools.join("runs")).unwrap();
+        (scanned.map_err(|e| e.to_string()), runs.lines().count())
+    }
+}
+
+#[tokio::test]
+async fn a_scan_that_finds_jar_files_gets_the_java_database_and_runs_again() {
+    let case = Case::new().await;
+    let (scanned, runs) = case.scan(Some(case.java("java"))).await;
+    assert_eq!(scanned.unwrap().report.results[0].packages.len(), 1);
+    assert_eq!((runs, case.requests().as_str()), (2, "java"));
+    // It is in the cache by now, but this one is not said to be current.
+    let (scanned, runs) = case.scan(Some(case.java("java"))).await;
+    assert!(scanned.is_ok());
+    assert_eq!((runs, case.requests().as_str()), (3, "java java"));
+}
+
+#[tokio::test]
+async fn without_a_java_database_the_error_says_what_to_do() {
+    let case = Case::new().await;
+    let (scanned, _) = case.scan(Some(case.java("gone"))).await;
+    let message = scanned.unwrap_err();
+    assert!(message.starts_with("failed to download the Java database from any mirror; set `java-db-repositories` to a mirror"), "{message}");
+    let offline = DatabaseRequest {
+        offline: true,
+        ..case.java("java")
+    };
+    let (scanned, _) = case.scan(Some(offline)).await;
+    let message = scanned.unwrap_err();
+    let start = "`offline` is set, but there is no Java database in `";
+    assert!(message.starts_with(start), "{message}");
+    let (scanned, _) = case.scan(None).await;
+    let message = scanned.unwrap_err();
+    let start = "Trivy needs its Java database";
+    assert!(message.starts_with(start), "{message}");
+}
+
+#[tokio::test]
+async fn an_old_java_database_is_an_error_only_where_there_are_jar_files() {
+    let case = Case::new().await;
+    let old = |days: i64| {
+        let directory = case.cache().join("java-db");
+        std::fs::create_dir_all(&directory).unwrap();
+        let updated = Timestamp::now() - HOUR * i32::try_from(24 * days).unwrap();
+        let text = format!(r#"{{"Version":1,"UpdatedAt":"{updated}"}}"#);
+        std::fs::write(directory.join("metadata.json"), text).unwrap();
+        std::fs::write(directory.join("trivy-java.db"), "old").unwrap();
+    };
+    old(13);
+    let (scanned, _) = case.scan(Some(case.java("gone"))).await;
+    assert!(scanned.is_ok());
+    old(15);
+    let (scanned, _) = case.scan(Some(case.java("gone"))).await;
+    let message = scanned.unwrap_err();
+    let start = "the Java database is 360 h old, over the `max-database-age` of 336 h; no mirror has a newer one";
+    assert!(message.starts_with(start), "{message}");
 }
