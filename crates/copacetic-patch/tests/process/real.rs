@@ -1,6 +1,7 @@
 //! The real Copa, BuildKit, Trivy and Docker.
 
 use serde_json::{Value, json};
+use testkit::Ran;
 
 use crate::bench::{Bench, exited};
 use crate::step;
@@ -175,16 +176,37 @@ fn packages_without_an_available_update_are_skipped_and_named() {
     );
     assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
     assert_eq!(bench.prints(&bench.patched, "heldlib"), "heldlib 1.0-1");
-    let reasons: Vec<_> = ran
-        .summary
-        .lines()
-        .skip_while(|line| !line.contains("Reason"))
-        .skip(2)
-        .collect();
-    insta::assert_snapshot!(reasons.join("\n"), @r"
+    insta::assert_snapshot!(reasons(&ran), @r"
     | CVE-2099-0002 | `heldlib` | high | it is held back |
     | CVE-2099-0003 | `lagging` | high | the archive has 1.0-2, but 1.0-3 is required |
     ");
+}
+
+#[test]
+#[ignore = "real: needs Docker, Copa, BuildKit and Trivy"]
+fn packages_that_cannot_be_installed_are_left_as_they_were() {
+    let bench = Bench::new("uninstallable", "vulnlib lone failing edited", "");
+    let ran = bench.run();
+    exited(&ran, 0, "partial");
+    assert_eq!(bench.prints(&bench.patched, "vulnlib"), "vulnlib 1.0-2");
+    for package in ["lone", "failing", "edited"] {
+        let version = bench.prints(&bench.patched, package);
+        assert_eq!(version, format!("{package} 1.0-1"));
+    }
+    insta::assert_snapshot!(reasons(&ran), @r"
+    | CVE-2099-0013 | `edited` | high | end of file on stdin at conffile prompt |
+    | CVE-2099-0012 | `failing` | high | installed failing package post-installation script subprocess returned error exit status 3 |
+    | CVE-2099-0011 | `lone` | high | lone : Depends: absent but it is not installable |
+    ");
+}
+
+// The table of what remains.
+fn reasons(ran: &Ran) -> String {
+    let rows = ran
+        .summary
+        .lines()
+        .skip_while(|line| !line.contains("Reason"));
+    rows.skip(2).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

@@ -10,6 +10,12 @@ const REASON: usize = 600;
 /// How BuildKit reports a command that failed.
 const UNEXPLAINED: &str = "did not complete successfully";
 
+/// How apt 3 introduces what its solver adds to the error before it.
+const SOLVER: &str = "The following information from --solver";
+
+/// The relations between packages that apt can't satisfy.
+const RELATIONS: [&str; 4] = ["Depends", "PreDepends", "Conflicts", "Breaks"];
+
 /// What to do where Copa does not say so: parts of its reason, and the hint.
 const HINTS: &[(&[&str], &str)] = &[
     (
@@ -47,7 +53,7 @@ impl Failure {
     /// Copa's last error is the fallback.
     pub(crate) fn from_output(tail: &[String], ending: &str) -> Self {
         let lines: Vec<_> = tail.iter().map(|line| plain(line)).collect();
-        let mut packages = BTreeMap::new();
+        let mut packages = unconfigured(&lines);
         let mut held = Vec::new();
         for line in &lines {
             held.extend(held_back(line));
@@ -65,7 +71,7 @@ impl Failure {
             );
         }
         let last = |is: fn(&str) -> bool| lines.iter().rev().find(|line| is(line)).copied();
-        let reason = last(|line| line.starts_with("E: "))
+        let reason = last(|line| line.starts_with("E: ") && !line.contains(SOLVER))
             // As pip writes it; BuildKit puts the same word before its own.
             .or_else(|| last(|line| line.starts_with("ERROR: ") && !line.contains(UNEXPLAINED)))
             .or_else(|| last(|line| line.starts_with("Error:")))
@@ -129,6 +135,54 @@ fn held_back(line: &str) -> Vec<String> {
     names.into_iter().flatten().collect()
 }
 
+// The packages that dpkg could not install: the line that names one is followed by the reason.
+//
+//     dpkg: error processing package edited (--configure):
+//      end of file on stdin at conffile prompt
+fn unconfigured(lines: &[&str]) -> BTreeMap<String, String> {
+    let pairs = lines.windows(2).filter_map(|pair| {
+        let (_, rest) = pair[0].split_once("dpkg: error processing ")?;
+        let (kind, rest) = rest.split_once(' ')?;
+        let (name, _) = rest.split_once(' ')?;
+        let name = match kind {
+            "package" => name,
+            // A file, `/var/cache/apt/archives/vulnlib_1.0-2_all.deb`.
+            _ => name.rsplit('/').next()?.split_once('_')?.0,
+        };
+        Some((without_architecture(name).to_owned(), pair[1].to_owned()))
+    });
+    let packages: BTreeMap<_, _> = pairs.collect();
+    // Those that only depend on one that failed can be installed without its update.
+    let is_own = |reason: &String| !reason.starts_with("dependency problems");
+    let mut own = packages.clone();
+    own.retain(|_, reason| is_own(reason));
+    if own.is_empty() { packages } else { own }
+}
+
+// `vulnlib:amd64` is `vulnlib`.
+fn without_architecture(name: &str) -> &str {
+    name.split_once(':').map_or(name, |(name, _)| name)
+}
+
+// A relation of the package that can't be satisfied: `vulnlib : Depends: other (>= 2) but it is not installable`.
+fn unsatisfied(line: &str) -> Option<&str> {
+    let (name, rest) = line.split_once(" : ")?;
+    let (relation, _) = rest.split_once(": ")?;
+    RELATIONS
+        .contains(&relation)
+        .then_some(without_architecture(name))
+}
+
+// The package that apk can't have in the version that Copa requires, which is in apk's list of wishes, `world`:
+// `breaks: world[openssl>3.3.3]`, `required by: world[openssl=3.3.3-r0]`.
+fn wished(line: &str) -> Option<&str> {
+    let rest = line
+        .strip_prefix("breaks: world[")
+        .or_else(|| line.strip_prefix("required by: world["))?;
+    let end = rest.find(['<', '>', '=', '~', '@', ']'])?;
+    Some(&rest[..end])
+}
+
 // The package that a line of the package manager or of Copa's own check blames, and the reason.
 fn blamed(line: &str) -> Option<(String, String)> {
     let between = |before: &str, after: &str| {
@@ -150,8 +204,10 @@ fn blamed(line: &str) -> Option<(String, String)> {
             .next()?
             .split_once('_')
             .map(|(name, _)| name)
-    } else if let Some((name, _)) = line.split_once(" : Depends: ") {
-        // vulnlib : Depends: other (>= 2) but it is not going to be installed
+    } else if line.starts_with("No match for argument: ") {
+        // dnf and yum: No match for argument: openssl-libs
+        between("argument: ", " ")
+    } else if let Some(name) = unsatisfied(line).or_else(|| wished(line)) {
         Some(name)
     } else {
         // downloaded package vulnlib version 1.0-1 lower than required 1.0-2 for update
@@ -264,6 +320,59 @@ mod tests {
                 (reason, packages.iter().map(ToString::to_string).collect())
             );
         }
+    }
+
+    // As apt 3 and dpkg of Debian 13 print it.
+    #[test]
+    fn what_dpkg_and_the_solver_blame_is_named() {
+        let of = |output: &[&str]| {
+            let lines: Vec<_> = output.iter().map(|line| format!("#9 0.5 {line}")).collect();
+            let failure = Failure::from_output(&lines, "exit code 1");
+            format!("{}\n{:?}", failure.reason, failure.packages)
+        };
+        insta::assert_snapshot!(of(&[
+            "Setting up failing (1.0-2) ...",
+            "dpkg: error processing package failing (--configure):",
+            " installed failing package post-installation script subprocess returned error exit status 3",
+            "dpkg: dependency problems prevent configuration of user:amd64:",
+            " user:amd64 depends on failing; however:",
+            "  Package failing is not configured yet.",
+            "dpkg: error processing package user:amd64 (--configure):",
+            " dependency problems - leaving unconfigured",
+            "*** edited.conf (Y/I/N/O/D/Z) [default=N] ? dpkg: error processing package edited (--configure):",
+            " end of file on stdin at conffile prompt",
+            "Errors were encountered while processing:",
+            " failing",
+            " edited",
+            "E: Sub-process /usr/bin/dpkg returned an error code (1)",
+        ]), @r#"
+        E: Sub-process /usr/bin/dpkg returned an error code (1)
+        {"edited": "end of file on stdin at conffile prompt", "failing": "installed failing package post-installation script subprocess returned error exit status 3"}
+        "#);
+        insta::assert_snapshot!(of(&[
+            "The following packages have unmet dependencies:",
+            " pinned : Conflicts: fine but 1.0-2 is to be installed",
+            "E: Unable to correct problems, you have held broken packages.",
+            "E: The following information from --solver 3.0 may provide additional context:",
+            "   Unable to satisfy dependencies. Reached two conflicting decisions:",
+            "   1. fine:amd64=1.0-2 is not selected for install because:",
+        ]), @r#"
+        E: Unable to correct problems, you have held broken packages.
+        {"pinned": "pinned : Conflicts: fine but 1.0-2 is to be installed"}
+        "#);
+        insta::assert_snapshot!(of(&[
+            "ERROR: unable to select packages:",
+            "  openssl-3.3.2-r1:",
+            "    breaks: world[openssl>3.3.3]",
+            "    satisfies: libssl3-3.3.2-r1[openssl]",
+        ]), @r#"
+        ERROR: unable to select packages:
+        {"openssl": "breaks: world[openssl>3.3.3]"}
+        "#);
+        insta::assert_snapshot!(of(&["No match for argument: openssl-libs", "Error: Unable to find a match: openssl-libs"]), @r#"
+        Error: Unable to find a match: openssl-libs
+        {"openssl-libs": "No match for argument: openssl-libs"}
+        "#);
     }
 
     #[test]
