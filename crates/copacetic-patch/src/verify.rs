@@ -6,7 +6,7 @@ mod pip_check;
 mod smoke_test;
 mod verification;
 
-pub(crate) use comparison::{Comparison, findings, same_packages};
+pub(crate) use comparison::{Comparison, findings, remaining, same_packages};
 pub(crate) use counts::Counts;
 pub(crate) use smoke_test::{SmokeCommand, SmokeTest, smoke_test};
 pub(crate) use verification::Verification;

@@ -104,7 +104,7 @@ fn body(mut rows: Vec<Row>, unknown: &[&Subject], before: Option<&str>) -> Optio
     let mut table = Table::new(["Image", "Finding", "Package", "Reason"]);
     table.extend(rows.into_iter().take(ROWS));
     out.push_str(&format!(
-        "No update of the distribution fixes these findings yet. A run without remaining findings closes this issue.\n\n{table}"
+        "A patch does not fix these findings; the last column says why. A run without remaining findings closes this issue.\n\n{table}"
     ));
     if count > ROWS {
         out.push_str(&format!("\n… and {} more.\n", count - ROWS));
@@ -162,7 +162,7 @@ mod tests {
         insta::assert_snapshot!(body(now, &[&worker], Some(&before)).unwrap(), @r"
         The last run failed to patch `worker:1`, so the remaining findings there are unknown; those listed are from an earlier run.
 
-        No update of the distribution fixes these findings yet. A run without remaining findings closes this issue.
+        A patch does not fix these findings; the last column says why. A run without remaining findings closes this issue.
 
         | Image | Finding | Package | Reason |
         |---|---|---|---|

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use actions_toolkit::{WorkspacePath, text::plural};
 use oci::ImageRef;
-use trivy::Report;
 
 use super::markdown::{nothing_to_fix, patched_image};
 use super::{ImageReport, ROWS};
@@ -21,16 +20,6 @@ fn file(path: &WorkspacePath, number: Option<usize>) -> WorkspacePath {
     }
 }
 
-fn remaining(report: &Report) -> Vec<[String; 3]> {
-    let findings = report.results.iter().flat_map(|r| &r.vulnerabilities);
-    findings
-        .map(|v| {
-            let reason = "no update fixes it".to_owned();
-            [v.id.clone(), v.package.clone(), reason]
-        })
-        .collect()
-}
-
 /// The report of an image that has nothing to fix; its patched tag may have `followed` it.
 ///
 /// # Errors
@@ -44,7 +33,7 @@ pub(crate) fn up_to_date(
     let patched = followed.then_some(&patch.target.patched);
     let image = patched.unwrap_or(original);
     let log = session.ctx.log();
-    let remaining = remaining(baseline.report());
+    let remaining = verify::remaining(baseline.report());
     log.info(format!(
         "{original} is up to date: no package has an update that fixes a finding"
     ));
@@ -73,7 +62,7 @@ pub(crate) fn up_to_date(
         after: counts,
         vex: String::new(),
         report: file.relative().to_owned(),
-        markdown: nothing_to_fix(image, remaining.len(), os),
+        markdown: nothing_to_fix(image, &remaining, os),
         remaining,
     })
 }
@@ -94,7 +83,7 @@ pub(crate) fn still_current(
         "{patched} is up to date: no new updates for {image} since it was made"
     ));
     let report = &existing.scanned.report;
-    let remaining = remaining(report);
+    let remaining = verify::remaining(report);
     let file = file(&session.request.report_file, patch.number);
     file.write(&existing.scanned.raw)?;
     let none = BTreeSet::new();
@@ -111,7 +100,7 @@ pub(crate) fn still_current(
         fixed: 0,
         vex: String::new(),
         report: file.relative().to_owned(),
-        markdown: nothing_to_fix(patched, remaining.len(), report.metadata.os.as_ref()),
+        markdown: nothing_to_fix(patched, &remaining, report.metadata.os.as_ref()),
         remaining,
     })
 }

@@ -95,19 +95,15 @@ fn cut(rows: usize) -> String {
 }
 
 /// The summary of an image that has nothing to fix.
-pub(super) fn nothing_to_fix(image: &ImageRef, remaining: usize, os: Option<&Os>) -> String {
+pub(super) fn nothing_to_fix(
+    image: &ImageRef,
+    remaining: &[[String; 3]],
+    os: Option<&Os>,
+) -> String {
     let mut out = format!(
         "## ✅ Up to date\n\nNo package update fixes a finding in {}.\n",
         text::code(&image.to_string())
     );
-    if remaining > 0 {
-        let noun = if remaining == 1 {
-            "finding has"
-        } else {
-            "findings have"
-        };
-        out.push_str(&format!("\n{remaining} {noun} no update.\n"));
-    }
     if let Some(os) = os.filter(|os| os.end_of_life) {
         out.push_str(&format!(
             "\n⚠️ {} {} has reached end of life and no longer receives security updates.\n",
@@ -115,6 +111,18 @@ pub(super) fn nothing_to_fix(image: &ImageRef, remaining: usize, os: Option<&Os>
             text::markdown(&os.name)
         ));
     }
+    if remaining.is_empty() {
+        return out;
+    }
+    let mut table = Table::new(["Remaining", "Package", "Reason"]);
+    for [id, package, reason] in remaining.iter().take(ROWS) {
+        table.row([
+            text::markdown(id),
+            text::code(package),
+            text::markdown(reason),
+        ]);
+    }
+    out.push_str(&format!("\n{table}{}", cut(remaining.len())));
     out
 }
 
@@ -195,14 +203,18 @@ mod tests {
             name: "9".into(),
             end_of_life: true,
         };
-        insta::assert_snapshot!(nothing_to_fix(&image, 2, Some(&old)), @r"
+        let remaining = [["CVE-1", "perl", "there is no fixed version yet"]];
+        let remaining = remaining.map(|row| row.map(ToOwned::to_owned));
+        insta::assert_snapshot!(nothing_to_fix(&image, &remaining, Some(&old)), @r"
         ## ✅ Up to date
 
         No package update fixes a finding in `app:1`.
 
-        2 findings have no update.
-
         ⚠️ debian 9 has reached end of life and no longer receives security updates.
+
+        | Remaining | Package | Reason |
+        |---|---|---|
+        | CVE-1 | `perl` | there is no fixed version yet |
         ");
     }
 }

@@ -176,6 +176,19 @@ pub(crate) fn same_packages(one: &Report, other: &Report) -> bool {
     list(one) == list(other)
 }
 
+/// The findings of an image that is not patched: id, package, and why no patch fixes them.
+pub(crate) fn remaining(report: &Report) -> Vec<[String; 3]> {
+    let none = BTreeMap::new();
+    let findings = report.results.iter().flat_map(|result| {
+        let system = result.class == "os-pkgs";
+        result.vulnerabilities.iter().map(move |v| (v, system))
+    });
+    let row = |(v, system): (&Vulnerability, bool)| {
+        [v.id.clone(), v.package.clone(), reason(v, system, &none)]
+    };
+    findings.map(row).collect()
+}
+
 fn reason(v: &Vulnerability, system: bool, skipped: &BTreeMap<String, String>) -> String {
     let fixable = !v.fixed_version.is_empty();
     if !system {
@@ -196,8 +209,14 @@ fn reason(v: &Vulnerability, system: bool, skipped: &BTreeMap<String, String>) -
 }
 
 fn library_reason(v: &Vulnerability, skipped: &BTreeMap<String, String>) -> String {
-    if v.fixed_version.is_empty() || Location::parse(&v.package_path).is_none() {
-        return "it is not in a package of the distribution".into();
+    if v.fixed_version.is_empty() {
+        return "there is no fixed version yet".into();
+    }
+    if Location::parse(&v.package_path).is_none() {
+        let fixed = &v.fixed_version;
+        return format!(
+            "{fixed} fixes it, but only packages of the distribution and of Python can be patched; rebuild the image with it"
+        );
     }
     if python::minor_update(&v.installed_version, &v.fixed_version).is_none() {
         let fixed = &v.fixed_version;

@@ -120,9 +120,18 @@ fn the_distributions_statement_on_a_finding() {
     };
     assert_eq!(of("will_not_fix"), "the distribution will not fix it");
     assert_eq!(of("affected"), "there is no fixed version yet");
-    let v = Vulnerability::default();
+    // lodash of an application.
+    let library = |fixed: &str| {
+        let v = Vulnerability {
+            fixed_version: fixed.into(),
+            package_path: "app/node_modules/lodash/package.json".into(),
+            ..Default::default()
+        };
+        reason(&v, false, &BTreeMap::new())
+    };
+    assert_eq!(library(""), "there is no fixed version yet");
     assert_eq!(
-        reason(&v, false, &BTreeMap::new()),
-        "it is not in a package of the distribution"
+        library("4.17.21"),
+        "4.17.21 fixes it, but only packages of the distribution and of Python can be patched; rebuild the image with it"
     );
 }
