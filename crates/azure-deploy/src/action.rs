@@ -63,6 +63,8 @@ inputs! {
         "Rollout and health" {
             /// Timeout of the rollout of all workloads.
             rollout_timeout: Timeout = "5m",
+            /// Restarts of a container that are tolerated; while another workload is not ready, any number is.
+            max_restarts: u16 = "1",
             /// Timeout for the address of the load balancer.
             address_timeout: Timeout = "5m",
             /// Timeout for three healthy responses in a row.

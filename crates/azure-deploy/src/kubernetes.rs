@@ -12,6 +12,7 @@ mod retry;
 mod run_command;
 #[cfg(test)]
 mod same_as_kubectl;
+mod schema;
 mod snapshot;
 mod warnings;
 mod workload;

@@ -109,8 +109,8 @@ async fn update(
     let objects = report.applied.clone();
 
     let started = Instant::now();
-    let (timeout, evidence) = (request.timeouts.rollout, &mut report.evidence);
-    report.revision = rollout::wait(cluster, &objects, timeout, log, evidence).await?;
+    let (limits, evidence) = (request.timeouts.rollout, &mut report.evidence);
+    report.revision = rollout::wait(cluster, &objects, limits, log, evidence).await?;
     report.finished("rollout", started);
 
     let started = Instant::now();

@@ -1,6 +1,6 @@
 //! Kubernetes manifests: read, checked, and with the image that is deployed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use actions_toolkit::{BadInput, Workspace, WorkspacePath};
@@ -23,6 +23,15 @@ const FILES: usize = 32 * limits::MIB;
 #[derive(Debug, Clone)]
 pub(crate) struct Manifests(Vec<Object>);
 
+/// The namespace of objects whose manifest has none.
+#[derive(Debug, Default)]
+pub(crate) struct Namespace {
+    /// Of the input: an object with another one is rejected.
+    pub(crate) input: Option<String>,
+    /// Of the kubeconfig's context.
+    pub(crate) context: Option<String>,
+}
+
 impl Manifests {
     /// Read files and directories (their `.yaml`, `.yml` and `.json` files, in the order of their names).
     /// What kustomize `rendered` replaces its directory. Objects without a namespace get
@@ -31,8 +40,9 @@ impl Manifests {
         workspace: &Workspace,
         paths: &[WorkspacePath],
         rendered: &[Rendered],
-        namespace: Option<&str>,
+        namespace: &Namespace,
     ) -> Result<Self, BadInput> {
+        let default = namespace.input.as_ref().or(namespace.context.as_ref());
         let bad = |problem: String| BadInput::new("manifests", problem);
         let (mut objects, mut size) = (Vec::new(), 0);
         for path in paths {
@@ -56,7 +66,7 @@ impl Manifests {
                 }
             }
             if texts.is_empty() {
-                return Err(bad(format!("no manifests in `{}`", path.relative())));
+                return Err(bad(nothing_in(path)));
             }
             for (name, text) in texts {
                 let documents =
@@ -64,13 +74,13 @@ impl Manifests {
                 objects.extend(documents.into_iter().map(|value| Object {
                     file: name.clone(),
                     value,
-                    default_namespace: namespace.map(ToOwned::to_owned),
+                    default_namespace: default.cloned(),
                 }));
             }
         }
         let mut known = HashMap::new();
         for object in &objects {
-            check(object, namespace).map_err(bad)?;
+            check(object, namespace.input.as_deref()).map_err(bad)?;
             let identity = (object.label(), object.namespace().map(ToOwned::to_owned));
             if let Some(duplicate) = known.insert(identity, &object.file) {
                 return Err(bad(format!(
@@ -182,16 +192,31 @@ fn parse(text: &str) -> Result<Vec<Value>, String> {
             line.trim_start_matches("error: ").to_owned()
         })?;
     let mut objects = Vec::new();
-    let documents = documents.into_iter().map(with_integers);
-    for mut document in documents.filter(|document| !document.is_null()) {
+    let mut documents: VecDeque<_> = documents.into_iter().map(with_integers).collect();
+    while let Some(mut document) = documents.pop_front() {
         let is_list = text_of(&document, "/kind").ends_with("List");
         let items = document.get_mut("items").and_then(Value::as_array_mut);
         match items.filter(|_| is_list) {
-            Some(items) => objects.append(items),
+            Some(items) => items
+                .drain(..)
+                .rev()
+                .for_each(|item| documents.push_front(item)),
             None => objects.push(document),
         }
     }
+    objects.retain(|object| !object.is_null());
     Ok(objects)
+}
+
+// Why there is no manifest in a directory.
+fn nothing_in(path: &WorkspacePath) -> String {
+    let (directory, shown) = (path.absolute(), path.relative());
+    if directory.join("Chart.yaml").is_file() {
+        return format!(
+            "`{shown}` is a Helm chart; render it in an earlier step (`helm template`), and use the directory with the result"
+        );
+    }
+    format!("no manifests in `{shown}`; directories in it are not read: name them, one per line")
 }
 
 fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -220,6 +245,12 @@ fn check(object: &Object, namespace: Option<&str>) -> Result<(), String> {
         ("/kind", "kind"),
         ("/metadata/name", "metadata.name"),
     ] {
+        if field == "metadata.name" && !object.text("/metadata/generateName").is_empty() {
+            return Err(format!(
+                "an object of the kind `{}` in `{file}` has a `metadata.generateName`, which makes another object each time; give it a `metadata.name`",
+                object.kind()
+            ));
+        }
         if object.text(pointer).is_empty() {
             return Err(format!("an object in `{file}` has no `{field}`"));
         }

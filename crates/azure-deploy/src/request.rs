@@ -6,7 +6,8 @@ use actions_toolkit::{BadInput, Context, Scope, Secret, Value, WorkspacePath};
 use oci::ImageRef;
 
 use crate::action::Inputs;
-use crate::manifests::{Manifests, Variables};
+use crate::manifests::{Manifests, Namespace, Variables};
+use crate::rollout::Limits;
 
 pub(crate) mod kustomize;
 mod target;
@@ -33,12 +34,12 @@ pub(crate) struct Request {
     pub(crate) timeouts: Timeouts,
 }
 
-/// How long each wait may take.
+/// What each wait may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeouts {
     /// Of each image.
     pub(crate) push: Duration,
-    pub(crate) rollout: Duration,
+    pub(crate) rollout: Limits,
     pub(crate) address: Duration,
     pub(crate) health: Duration,
 }
@@ -74,7 +75,11 @@ impl Request {
             Some(repository) => repository.0,
             None => image.repository().to_owned(),
         };
-        let manifests = manifests(ctx, &inputs.manifests, inputs.namespace.as_deref()).await?;
+        let namespace = Namespace {
+            input: inputs.namespace,
+            context: target.cluster.namespace(),
+        };
+        let manifests = manifests(ctx, &inputs.manifests, namespace).await?;
         if !manifests.name_repository(&repository) {
             let images = manifests.images().join(", ");
             let problem = format!(
@@ -98,7 +103,10 @@ impl Request {
             expect_commit: commit.or_else(|| ctx.github().sha().map(ToOwned::to_owned)),
             timeouts: Timeouts {
                 push: inputs.push_timeout.0,
-                rollout: inputs.rollout_timeout.0,
+                rollout: Limits {
+                    timeout: inputs.rollout_timeout.0,
+                    restarts: inputs.max_restarts,
+                },
                 address: inputs.address_timeout.0,
                 health: inputs.health_timeout.0,
             },
@@ -118,16 +126,16 @@ impl Request {
 async fn manifests(
     ctx: &Context,
     paths: &[WorkspacePath],
-    namespace: Option<&str>,
+    namespace: Namespace,
 ) -> anyhow::Result<Manifests> {
     let workspace = ctx.workspace()?;
     for path in paths {
         path.existing()?;
     }
     let rendered = kustomize::render(ctx, paths).await?;
-    let (paths, namespace) = (paths.to_vec(), namespace.map(ToOwned::to_owned));
+    let paths = paths.to_vec();
     // Large files take seconds.
-    let read = move || Manifests::read(&workspace, &paths, &rendered, namespace.as_deref());
+    let read = move || Manifests::read(&workspace, &paths, &rendered, &namespace);
     Ok(tokio::task::spawn_blocking(read).await??)
 }
 

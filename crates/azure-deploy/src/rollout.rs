@@ -1,6 +1,7 @@
 //! The rollout of the workloads: watched until each is done, one has failed, or the time is up.
 
 mod evidence;
+mod judge;
 mod nodes;
 mod pods;
 mod status;
@@ -10,4 +11,4 @@ mod watch;
 
 pub(crate) use evidence::{Evidence, collect_all};
 pub(crate) use superseded::{Superseded, find_superseded};
-pub(crate) use wait::wait;
+pub(crate) use wait::{Limits, wait};

@@ -24,7 +24,7 @@ use tower::retry::RetryLayer;
 
 use super::retry::RetryConnection;
 use super::warnings::Warnings;
-use super::{Object, Owners, RunCommand, text};
+use super::{Object, Owners, RunCommand, schema, text};
 
 /// The field manager of server-side apply.
 pub(super) const FIELD_MANAGER: &str = "seaworthy";
@@ -61,6 +61,8 @@ pub(crate) struct Rejected {
     pub(crate) code: u16,
     message: String,
     hint: &'static str,
+    /// Whether a field has a wrong name or type: the API server responds with 500 then.
+    is_of_a_field: bool,
 }
 
 impl Rejected {
@@ -71,7 +73,7 @@ impl Rejected {
 
     /// Whether the object itself is invalid, independent of who applies it and when.
     pub(crate) fn is_invalid_object(&self) -> bool {
-        matches!(self.code, 400 | 422)
+        matches!(self.code, 400 | 422) || self.is_of_a_field
     }
 }
 
@@ -121,9 +123,11 @@ fn explain(error: kube::Error) -> anyhow::Error {
                 status.message
             };
             let code = status.code;
+            let of_a_field = schema::problem(&message);
             Rejected {
                 code,
-                message,
+                is_of_a_field: of_a_field.is_some(),
+                message: of_a_field.unwrap_or(message),
                 hint,
             }
             .into()

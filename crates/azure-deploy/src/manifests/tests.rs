@@ -7,7 +7,11 @@ fn read(text: &str, namespace: Option<&str>) -> Result<Manifests, String> {
     std::fs::write(directory.path().join("app.yaml"), text).unwrap();
     let workspace = Workspace::new(directory.path());
     let paths = [workspace.path("manifests", ".").unwrap()];
-    Manifests::read(&workspace, &paths, &[], namespace).map_err(|e| e.to_string())
+    let namespace = Namespace {
+        input: namespace.map(ToOwned::to_owned),
+        context: Some("context".into()),
+    };
+    Manifests::read(&workspace, &paths, &[], &namespace).map_err(|e| e.to_string())
 }
 
 fn labels(manifests: &Manifests) -> Vec<String> {
@@ -53,7 +57,7 @@ fn a_repository_is_matched_whole() {
 #[test]
 fn namespaces_come_first_and_lists_are_flattened() {
     let both = format!(
-        "{CRON}---\n# nothing here\n---\napiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {{name: a}}\n- apiVersion: v1\n  kind: Namespace\n  metadata: {{name: web}}\n"
+        "{CRON}---\n# nothing here\n---\napiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: ConfigMapList, items: [{{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}}}]}}\n- apiVersion: v1\n  kind: Namespace\n  metadata: {{name: web}}\n"
     );
     assert_eq!(
         labels(&read(&both, None).unwrap()),
@@ -67,6 +71,8 @@ fn objects_without_a_namespace_get_one_and_their_manifest_stays() {
     let object = &manifests.objects()[0];
     assert_eq!(object.namespace(), Some("web"));
     assert_eq!(object.value.pointer("/metadata/namespace"), None);
+    let manifests = read(CRON, None).unwrap();
+    assert_eq!(manifests.objects()[0].namespace(), Some("context"));
 }
 
 #[test]
@@ -88,6 +94,11 @@ fn mistakes_name_the_file() {
             "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: a}",
             Some("b"),
             "input `manifests`: `Service/x` in `app.yaml` is for the namespace `a`, but the input `namespace` is `b`",
+        ),
+        (
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: x-}",
+            None,
+            "input `manifests`: an object of the kind `Job` in `app.yaml` has a `metadata.generateName`, which makes another object each time; give it a `metadata.name`",
         ),
         (
             &twice,

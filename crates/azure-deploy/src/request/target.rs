@@ -3,6 +3,7 @@
 use actions_toolkit::{BadInput, Secret, both};
 use azure::Cloud;
 use azure::input::{EntraId, EntraInputs};
+use kube::config::Kubeconfig;
 use oci::Credentials;
 
 use crate::action::{Access, Inputs};
@@ -59,6 +60,22 @@ impl Target {
             cluster,
             azure,
         })
+    }
+}
+
+impl ClusterTarget {
+    /// The namespace of the kubeconfig's context; one that cannot be read is reported when it is used.
+    pub(crate) fn namespace(&self) -> Option<String> {
+        let Self::Kubeconfig(text) = self else {
+            return None;
+        };
+        let kubeconfig = Kubeconfig::from_yaml(text.expose()).ok()?;
+        let current = kubeconfig.current_context?;
+        let mut contexts = kubeconfig.contexts.into_iter();
+        contexts
+            .find(|context| context.name == current)?
+            .context?
+            .namespace
     }
 }
 
@@ -168,4 +185,22 @@ fn name(input: &str, text: &str) -> Result<String, BadInput> {
         ));
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_namespace_is_that_of_the_current_context() {
+        let log = actions_toolkit::Log::sink();
+        let namespace = |text: &str| ClusterTarget::Kubeconfig(Secret::new(text, &log)).namespace();
+        let contexts = "contexts: [{name: a, context: {cluster: c, user: u, namespace: web}}, {name: b, context: {cluster: c, user: u}}]";
+        assert_eq!(
+            namespace(&format!("current-context: a\n{contexts}")).as_deref(),
+            Some("web")
+        );
+        assert_eq!(namespace(&format!("current-context: b\n{contexts}")), None);
+        assert_eq!(namespace("not a kubeconfig"), None);
+    }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Rollout {
     /// The pods of a `StatefulSet`'s other revisions, which it replaces only when they are ready
     /// (kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback).
     pub(crate) older: Vec<Pod>,
+    /// Whether some of its pods, of any revision, are terminating.
+    pub(crate) has_terminating_pods: bool,
 }
 
 impl Cluster {
@@ -47,6 +49,8 @@ impl Cluster {
         let Some(workload) = workload else {
             return Ok(None);
         };
+        let mut metadata = pods.iter().map(|pod| &pod.metadata);
+        let has_terminating_pods = metadata.any(|pod| pod.deletion_timestamp.is_some());
         let newest = newest(&workload, &sets);
         let (pods, mut older): (_, Vec<_>) = pods.into_iter().partition(|pod| {
             newest.is_some_and(|(label, value, owner)| {
@@ -60,6 +64,7 @@ impl Cluster {
             workload,
             pods,
             older,
+            has_terminating_pods,
         }))
     }
 
@@ -130,6 +135,15 @@ impl Cluster {
         let mut lines: Vec<_> = events.into_iter().map(line).collect();
         lines.dedup();
         lines
+    }
+
+    /// The reasons of a pod's events; none where they cannot be read.
+    pub(crate) async fn event_reasons(&self, namespace: &str, pod: &str) -> Vec<String> {
+        let fields = format!("involvedObject.kind=Pod,involvedObject.name={pod}");
+        let params = ListParams::default().fields(&fields);
+        let events = self.list::<Event>(namespace, &params).await;
+        let events = events.unwrap_or_default().into_iter();
+        events.filter_map(|event| event.reason).collect()
     }
 
     /// The last log lines of a pod's container (its first one without `container`): of the current one,

@@ -8,14 +8,23 @@ use futures_util::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::evidence::{Evidence, collect_cause, collect_pod, last_warning};
+use super::judge::{Judge, NewNodes, Surroundings, is_stuck};
 use super::pods::Rollout;
-use super::status::{self, Status};
+use super::status::{self, Cause, Status};
 use super::superseded::superseded;
 use super::watch::Watch;
-use crate::kubernetes::{Cluster, Object, OutageBudget, REVISION};
+use crate::kubernetes::{Cluster, Object, OutageBudget, REVISION, Workload};
 
 /// A line is logged when the status changes, and at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What a rollout may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) timeout: Duration,
+    /// Restarts of each container.
+    pub(crate) restarts: u16,
+}
 
 /// Wait until every workload of `objects` is rolled out, in parallel. Returns the revision of the first Deployment.
 ///
@@ -25,10 +34,11 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 pub(crate) async fn wait(
     cluster: &Cluster,
     objects: &[Object],
-    timeout: Duration,
+    limits: Limits,
     log: &Log,
     evidence: &mut Evidence,
 ) -> anyhow::Result<Option<String>> {
+    let timeout = limits.timeout;
     let started = Instant::now();
     let deployment = objects.iter().find(|object| object.kind() == "Deployment");
     let mut revision = None;
@@ -36,13 +46,15 @@ pub(crate) async fn wait(
     let mut watch = Watch::new(cluster, &open).await;
     let mut budget = OutageBudget::default();
     let mut logged = (String::new(), Instant::now());
-    let mut adds_nodes = None;
+    let mut new_nodes = None;
+    let mut judge = Judge::new(limits.restarts);
     let mut removed = BTreeSet::new();
     while !open.is_empty() {
         let mut lines = Vec::new();
         let mut unfinished = Vec::new();
         let mut waiting = Vec::new();
         let states = join_all(open.iter().map(|object| state(cluster, object))).await;
+        let mut judged = Vec::new();
         for (object, state) in open.into_iter().zip(states) {
             let Some(rollout) = budget.spend(state)? else {
                 lines.push(format!("{}: the API server is unreachable", object.label()));
@@ -53,6 +65,7 @@ pub(crate) async fn wait(
                 workload,
                 pods,
                 older,
+                ..
             } = &rollout;
             if let Some(superseded) = superseded(object, workload) {
                 return Err(superseded.into());
@@ -60,11 +73,17 @@ pub(crate) async fn wait(
             if workload.is_observed() {
                 remove_stuck(cluster, older, &mut removed, log).await;
             }
-            if adds_nodes.is_none() && pods.iter().any(|pod| status::unschedulable(pod).is_some()) {
-                adds_nodes = Some(cluster.adds_nodes().await);
-            }
-            let (elapsed, may_add) = (started.elapsed(), adds_nodes.unwrap_or(true));
-            match status::workload(workload, pods, elapsed, may_add) {
+            let elapsed = started.elapsed();
+            let around = surroundings(cluster, &rollout, elapsed, &mut new_nodes);
+            let verdict = judge.workload(workload, pods, Box::pin(around).await);
+            judged.push((object, rollout, verdict));
+        }
+        let verdicts = judged.iter_mut();
+        let verdicts = verdicts.map(|(object, _, verdict)| (object.label(), verdict));
+        judge.weigh(verdicts.collect(), started.elapsed());
+        for (object, rollout, verdict) in judged {
+            let workload = &rollout.workload;
+            match verdict {
                 Status::Done => {
                     if deployment.is_some_and(|deployment| deployment.is_same(object)) {
                         revision = Some(workload.annotation(REVISION).to_owned());
@@ -73,17 +92,8 @@ pub(crate) async fn wait(
                     log.info(format!("{} is rolled out ({seconds}s)", object.label()));
                 }
                 Status::Failed(cause) => {
-                    let last = collect_cause(cluster, workload, &cause, log, evidence).await;
-                    let last = last.map_or(String::new(), |line| format!(": `{line}`"));
-                    // The scheduler counts the taints that exclude a pod, and names none.
-                    let taints = if cause.message.contains("taint") {
-                        cluster.taints().await
-                    } else {
-                        String::new()
-                    };
-                    let label = object.label();
-                    let problem = format!("{label}: {}{taints}{last}", cause.message);
-                    return Err(PolicyFailure(problem).into());
+                    let failed = failed(cluster, object, workload, cause, log, evidence);
+                    return Err(Box::pin(failed).await);
                 }
                 Status::Waiting(message) => {
                     lines.push(format!("{}: {message}", object.label()));
@@ -122,10 +132,53 @@ pub(crate) async fn wait(
     Ok(revision)
 }
 
+// What is around the workload; `new_nodes` is queried once.
+async fn surroundings(
+    cluster: &Cluster,
+    rollout: &Rollout,
+    elapsed: Duration,
+    new_nodes: &mut Option<NewNodes>,
+) -> Surroundings {
+    let mut nodes = new_nodes.unwrap_or(NewNodes::Possible);
+    let mut unscheduled = rollout.pods.iter();
+    if let Some(pod) = unscheduled.find(|pod| status::unschedulable(pod).is_some()) {
+        if new_nodes.is_none() {
+            nodes = *new_nodes.insert(cluster.new_nodes().await);
+        }
+        nodes = cluster.new_nodes_for(pod, nodes).await;
+    }
+    Surroundings {
+        elapsed,
+        nodes,
+        has_terminating_pods: rollout.has_terminating_pods,
+    }
+}
+
+// The error of a workload that has failed; the evidence is collected.
+async fn failed(
+    cluster: &Cluster,
+    object: &Object,
+    workload: &Workload,
+    cause: Cause,
+    log: &Log,
+    evidence: &mut Evidence,
+) -> anyhow::Error {
+    let last = collect_cause(cluster, workload, &cause, log, evidence).await;
+    let last = last.map_or(String::new(), |line| format!(": `{line}`"));
+    // The scheduler counts the taints that exclude a pod, and names none.
+    let taints = if cause.message.contains("taint") {
+        cluster.taints().await
+    } else {
+        String::new()
+    };
+    let label = object.label();
+    PolicyFailure(format!("{label}: {}{taints}{last}", cause.message)).into()
+}
+
 // A StatefulSet waits until a pod of its previous version is ready before it replaces it, and would wait forever for one
 // that cannot start.
 async fn remove_stuck(cluster: &Cluster, older: &[Pod], removed: &mut BTreeSet<String>, log: &Log) {
-    for pod in older.iter().filter(|pod| status::is_stuck(pod)) {
+    for pod in older.iter().filter(|pod| is_stuck(pod)) {
         let metadata = &pod.metadata;
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
         let name = metadata.name.as_deref().unwrap_or_default();

@@ -122,8 +122,8 @@ async fn verify(
     report: &mut Report,
     restored: &[Object],
 ) -> anyhow::Result<()> {
-    let timeout = request.timeouts.rollout;
-    let live = rollout::wait(cluster, restored, timeout, ctx.log(), &mut Vec::new()).await?;
+    let limits = request.timeouts.rollout;
+    let live = rollout::wait(cluster, restored, limits, ctx.log(), &mut Vec::new()).await?;
     report.revision = live;
     health::check(ctx, request, cluster, report, restored, None).await
 }

@@ -13,6 +13,8 @@ mod load;
 #[cfg(test)]
 mod overtaken;
 #[cfg(test)]
+mod patience;
+#[cfg(test)]
 mod private;
 mod stack;
 #[cfg(test)]
@@ -157,6 +159,16 @@ async fn what_the_api_server_rejects_is_bad_input_and_changes_nothing() {
     );
     assert!(error.contains("must be between 1 and 65535"), "{error}");
     assert!(!ran.log.contains("pushed"), "{}", ran.log);
+
+    let misspelled = stack
+        .manifests(80, "", "")
+        .replace("replicas: 2", "replica: 2");
+    let ran = run(stack.step(&image, &misspelled)).await;
+    assert_eq!(ran.code, 3, "{}", ran.log);
+    assert_eq!(
+        ran.error(),
+        "azure-deploy: input `manifests`: the API server would reject the objects, so nothing was changed: failed to apply `Deployment/app` of `k8s/app.yaml`: the field `spec.replica` is unknown; check its name and place"
+    );
     assert_eq!(stack.deployments(), "");
     stack.forget(&[&image]).await;
 }

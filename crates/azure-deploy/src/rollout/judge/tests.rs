@@ -2,8 +2,10 @@ use super::*;
 use crate::kubernetes::Object;
 use serde_json::{Value, json};
 
+use NewNodes::{Excluded, Expected, Possible};
+
 const SOON: Duration = Duration::from_secs(5);
-const LATER: Duration = Duration::from_secs(11);
+const LATER: Duration = Duration::from_secs(13);
 const LATE: Duration = Duration::from_secs(61);
 
 fn rollout(generation: (i64, i64), counts: (i64, i64, i64), conditions: &Value) -> Value {
@@ -20,13 +22,29 @@ fn in_progress() -> Value {
 
 fn pod(waiting: &str, message: &str, terminated: &Value) -> Value {
     json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{
-        "name": "app", "restartCount": 1, "state": {"waiting": {"reason": waiting, "message": message}},
+        "name": "app", "restartCount": 2, "state": {"waiting": {"reason": waiting, "message": message}},
         "lastState": {"terminated": terminated},
     }]}})
 }
 
-// The status of a workload with these `pods`, read as the client reads them.
-fn workload(live: &Value, pods: &[Value], elapsed: Duration, adds_nodes: bool) -> Status {
+// The status of a workload with these `pods`, when that has been so for `elapsed`.
+fn workload(live: &Value, pods: &[Value], elapsed: Duration, nodes: NewNodes) -> Status {
+    let mut judge = Judge::new(2);
+    let first = Duration::from_secs(2);
+    judged(&mut judge, live, pods, around(first, nodes));
+    judged(&mut judge, live, pods, around(first + elapsed, nodes))
+}
+
+fn around(elapsed: Duration, nodes: NewNodes) -> Surroundings {
+    Surroundings {
+        elapsed,
+        nodes,
+        has_terminating_pods: false,
+    }
+}
+
+// The verdict on what the client reads.
+fn judged(judge: &mut Judge, live: &Value, pods: &[Value], around: Surroundings) -> Status {
     let pods = pods.iter().map(|pod| serde_json::from_value(pod.clone()));
     let pods: Vec<Pod> = pods.collect::<Result<_, _>>().unwrap();
     let object = Object {
@@ -35,7 +53,7 @@ fn workload(live: &Value, pods: &[Value], elapsed: Duration, adds_nodes: bool) -
         default_namespace: None,
     };
     let live = Workload::read(&object, live.clone()).unwrap();
-    super::workload(&live, &pods, elapsed, adds_nodes)
+    judge.workload(&live, &pods, around)
 }
 
 fn shown(status: Status) -> String {
@@ -65,7 +83,7 @@ fn a_rollout_is_done_only_when_it_is_the_new_one() {
     ];
     for (generation, counts, expected) in table {
         let live = rollout(generation, counts, &json!([]));
-        assert_eq!(shown(workload(&live, &[], SOON, true)), expected);
+        assert_eq!(shown(workload(&live, &[], SOON, Possible)), expected);
     }
 }
 
@@ -73,21 +91,23 @@ fn a_rollout_is_done_only_when_it_is_the_new_one() {
 fn a_permanent_failure_is_reported_at_once_and_a_transient_one_later() {
     let exit = |code: i64, reason: &str| json!({"exitCode": code, "reason": reason});
     let waiting = "waiting: 1 of 2 new replicas";
-    // waiting reason, message, last end → after 5 s, after 11 s
+    // waiting reason, message, last end → after 5 s, after 13 s
     let table = [
         (
             "ErrImagePull",
             "manifest unknown: not found",
             exit(0, ""),
-            "failed: container `app` does not start: ErrImagePull: manifest unknown: not found",
-            None,
+            waiting,
+            Some(
+                "failed: container `app` does not start: ErrImagePull: manifest unknown: not found",
+            ),
         ),
         (
-            "ErrImagePull",
-            "connection reset",
+            "InvalidImageName",
+            "couldn't parse",
             exit(0, ""),
-            waiting,
-            Some(waiting),
+            "failed: container `app` does not start: InvalidImageName: couldn't parse",
+            None,
         ),
         (
             "ImagePullBackOff",
@@ -131,43 +151,123 @@ fn a_permanent_failure_is_reported_at_once_and_a_transient_one_later() {
     for (reason, message, terminated, soon, later) in table {
         let pods = [pod(reason, message, &terminated)];
         assert_eq!(
-            shown(workload(&in_progress(), &pods, SOON, true)),
+            shown(workload(&in_progress(), &pods, SOON, Possible)),
             soon,
             "{reason}"
         );
         let later = later.unwrap_or(soon);
         assert_eq!(
-            shown(workload(&in_progress(), &pods, LATER, true)),
+            shown(workload(&in_progress(), &pods, LATER, Possible)),
             later,
             "{reason}"
         );
     }
 }
 
+fn exited(name: &str, exit_code: i64, reason: &str, restarts: i64) -> Value {
+    json!({"metadata": {"name": name}, "status": {"initContainerStatuses": [{
+        "name": "before", "restartCount": restarts, "state": {"terminated": {"exitCode": exit_code, "reason": reason}},
+    }]}})
+}
+
 #[test]
-fn the_second_exit_is_a_failure_and_the_first_is_not() {
-    let terminated = |exit_code: i64, restarts: i64| {
-        json!({"metadata": {"name": "p"}, "status": {"initContainerStatuses": [{
-            "name": "before", "restartCount": restarts, "state": {"terminated": {"exitCode": exit_code}},
-        }]}})
-    };
+fn restarts_are_tolerated_up_to_their_limit() {
     let waiting = "waiting: 1 of 2 new replicas";
+    let restarted =
+        "waiting: 1 of 2 new replicas; container `before` exited (exit code 4) and is restarted";
     let failed = "failed: container `before` is crash-looping (exit code 4)";
-    for (exit_code, restarts, expected) in [(4, 0, waiting), (4, 1, failed), (0, 1, waiting)] {
-        let status = workload(
-            &in_progress(),
-            &[terminated(exit_code, restarts)],
-            SOON,
-            true,
-        );
+    for (exit_code, reason, restarts, expected) in [
+        (4, "Error", 0, restarted),
+        (4, "Error", 1, restarted),
+        (4, "Error", 2, failed),
+        (0, "Completed", 2, waiting),
+        (
+            137,
+            "OOMKilled",
+            1,
+            "failed: container `before` is crash-looping (exit code 137, OOMKilled)",
+        ),
+    ] {
+        let pods = [exited("p", exit_code, reason, restarts)];
+        let status = workload(&in_progress(), &pods, SOON, Possible);
         assert_eq!(shown(status), expected, "{exit_code}, {restarts}");
     }
 }
 
 #[test]
+fn restarts_of_the_past_do_not_count_nor_do_those_while_another_workload_is_waited_for() {
+    let mut judge = Judge::new(2);
+    // The pod had six restarts before this deployment.
+    for (restarts, at, others_wait, is_failed) in [
+        (6, 0, false, false),
+        (7, 5, false, false),
+        (8, 9, true, false),
+        (9, 20, true, false),
+        (10, 29, false, false),
+        (10, 35, false, false),
+        (11, 90, false, true),
+    ] {
+        let pods = [exited("p", 4, "Error", restarts)];
+        let around = around(Duration::from_secs(at), Possible);
+        let verdict = judged(&mut judge, &in_progress(), &pods, around);
+        let mut verdicts = [verdict, Status::Done];
+        if others_wait {
+            verdicts[1] = Status::Waiting(String::new());
+        }
+        let names = ["Deployment/app", "Deployment/db"].map(ToOwned::to_owned);
+        let verdicts_by_name = names.into_iter().zip(&mut verdicts).collect();
+        judge.weigh(verdicts_by_name, Duration::from_secs(at));
+        let failed = matches!(verdicts[0], Status::Failed(_));
+        assert_eq!(failed, is_failed, "{restarts}, {at}s");
+    }
+}
+
+#[test]
+fn what_terminating_pods_use_is_waited_for() {
+    let failure =
+        json!([{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]);
+    let live = rollout((2, 2), (1, 0, 0), &failure);
+    let mut judge = Judge::new(2);
+    for (at, has_terminating_pods, is_failed) in [
+        (1, false, false),
+        (2, true, false),
+        (40, true, false),
+        (41, false, false),
+        (70, false, false),
+        (72, false, true),
+    ] {
+        let around = Surroundings {
+            has_terminating_pods,
+            ..around(Duration::from_secs(at), Possible)
+        };
+        let status = judged(&mut judge, &live, &[], around);
+        assert_eq!(matches!(status, Status::Failed(_)), is_failed, "{at}s");
+    }
+}
+
+#[test]
+fn a_paused_deployment_and_a_readiness_gate_are_named() {
+    let mut live = in_progress();
+    live["spec"]["paused"] = true.into();
+    live["status"]["updatedReplicas"] = 0.into();
+    assert_eq!(
+        shown(workload(&live, &[], SOON, Possible)),
+        "failed: it is paused (`spec.paused`), so no pod is replaced; resume it (`kubectl rollout resume`)"
+    );
+    let gated = json!({
+        "metadata": {"name": "p"}, "spec": {"containers": [], "readinessGates": [{"conditionType": "example.com/ready"}]},
+        "status": {"conditions": [{"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": "False"}]},
+    });
+    assert_eq!(
+        shown(workload(&in_progress(), &[gated], LATE, Possible)),
+        "waiting: 1 of 2 new replicas; a pod waits for its readiness gate `example.com/ready`"
+    );
+}
+
+#[test]
 fn the_pod_and_the_container_are_named() {
     let pods = [pod("CrashLoopBackOff", "", &json!({"exitCode": 1}))];
-    let Status::Failed(cause) = workload(&in_progress(), &pods, SOON, true) else {
+    let Status::Failed(cause) = workload(&in_progress(), &pods, SOON, Possible) else {
         panic!("a container that is crash-looping has failed");
     };
     assert_eq!(
@@ -180,10 +280,10 @@ fn the_pod_and_the_container_are_named() {
 fn past_restarts_and_terminating_pods_do_not_count() {
     let running = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{"name": "app", "restartCount": 7, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}}]}});
     let done = rollout((2, 2), (2, 2, 2), &json!([]));
-    assert_eq!(shown(workload(&done, &[running], LATE, true)), "done");
+    assert_eq!(shown(workload(&done, &[running], LATE, Possible)), "done");
     let mut ending = pod("CrashLoopBackOff", "", &json!({"exitCode": 1}));
     ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-    assert_eq!(shown(workload(&done, &[ending], LATE, true)), "done");
+    assert_eq!(shown(workload(&done, &[ending], LATE, Possible)), "done");
 }
 
 #[test]
@@ -194,20 +294,25 @@ fn a_pod_that_cannot_be_scheduled_has_some_time() {
     let waiting =
         "waiting: 1 of 2 new replicas; a pod cannot be scheduled yet: 0/1 nodes: Insufficient cpu";
     assert_eq!(
-        shown(workload(&in_progress(), &unschedulable, LATER, true)),
+        shown(workload(&in_progress(), &unschedulable, LATER, Possible)),
         waiting
     );
     // No node will come.
     assert_eq!(
-        shown(workload(&in_progress(), &unschedulable, LATER, false)),
+        shown(workload(&in_progress(), &unschedulable, LATER, Excluded)),
         "failed: the pod cannot be scheduled: 0/1 nodes: Insufficient cpu"
     );
     assert_eq!(
-        shown(workload(&in_progress(), &unschedulable, SOON, false)),
+        shown(workload(&in_progress(), &unschedulable, SOON, Excluded)),
+        waiting
+    );
+    // One will: it takes minutes.
+    assert_eq!(
+        shown(workload(&in_progress(), &unschedulable, 9 * LATE, Expected)),
         waiting
     );
     assert_eq!(
-        shown(workload(&in_progress(), &unschedulable, LATE, true)),
+        shown(workload(&in_progress(), &unschedulable, LATE, Possible)),
         "failed: the pod cannot be scheduled: 0/1 nodes: Insufficient cpu"
     );
 }
@@ -218,11 +323,11 @@ fn the_verdicts_of_the_controllers_count() {
         json!([{"type": "ReplicaFailure", "status": "True", "message": "violates PodSecurity"}]);
     let live = rollout((2, 2), (0, 0, 0), &failure);
     assert_eq!(
-        shown(workload(&live, &[], SOON, true)),
+        shown(workload(&live, &[], SOON, Possible)),
         "waiting: 0 of 2 new replicas"
     );
     assert_eq!(
-        shown(workload(&live, &[], LATER, true)),
+        shown(workload(&live, &[], LATER, Possible)),
         "failed: no pod can be created: violates PodSecurity"
     );
     let late =
@@ -232,7 +337,7 @@ fn the_verdicts_of_the_controllers_count() {
             &rollout((2, 2), (3, 1, 2), &late),
             &[],
             SOON,
-            true
+            Possible
         )),
         "failed: no progress for 120s (`progressDeadlineSeconds`)"
     );
@@ -259,7 +364,11 @@ fn a_stateful_set_is_done_when_all_pods_have_its_revision() {
         (set(0, 3, "old", &json!({"type": "OnDelete"})), "done"),
     ];
     for (live, expected) in table {
-        assert_eq!(shown(workload(&live, &[], SOON, true)), expected, "{live}");
+        assert_eq!(
+            shown(workload(&live, &[], SOON, Possible)),
+            expected,
+            "{live}"
+        );
     }
 }
 
@@ -277,7 +386,7 @@ fn a_daemon_set_is_done_when_every_node_has_it() {
         (set(2, 2), "done"),
     ];
     for (live, expected) in table {
-        assert_eq!(shown(workload(&live, &[], SOON, true)), expected);
+        assert_eq!(shown(workload(&live, &[], SOON, Possible)), expected);
     }
 }
 
@@ -309,6 +418,10 @@ fn fields_that_are_missing_or_odd_are_no_reason_to_stop() {
         ),
     ];
     for (live, expected) in table {
-        assert_eq!(shown(workload(&live, &[], LATE, true)), expected, "{live}");
+        assert_eq!(
+            shown(workload(&live, &[], LATE, Possible)),
+            expected,
+            "{live}"
+        );
     }
 }
