@@ -3,6 +3,7 @@
 mod client;
 pub(crate) mod diff;
 mod fields;
+mod job;
 mod object;
 mod outage;
 mod owners;
@@ -18,6 +19,7 @@ mod warnings;
 mod workload;
 
 pub(crate) use client::{Changes, Cluster, DEFAULT_NAMESPACE, Rejected};
+pub(crate) use job::outcome as job_outcome;
 pub(crate) use object::{Object, containers, containers_mut, text};
 pub(crate) use outage::{OutageBudget, retry_outage};
 pub(crate) use owners::{LAST_APPLIED, Owners};

@@ -53,7 +53,8 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     }
 
     let github = GithubDeployment::start(ctx, &request).await;
-    let deployed = deploy(ctx, &request, &docker, &registry, &cluster).await;
+    let deployed = deploy(ctx, &request, &docker, &registry, &cluster);
+    let deployed = Box::pin(deployed).await;
     github.finish(&deployed).await;
     let report = deployed?;
     if request.latest {
@@ -105,11 +106,12 @@ async fn update(
     let snapshot = Snapshot::read(cluster, request.manifests.objects()).await?;
     report.previous = snapshot.image(&request.repository).map(ToOwned::to_owned);
     let manifests = dry_run::plan(log, request, cluster, &snapshot, &report.image).await?;
-    apply::apply(log, cluster, manifests.objects(), snapshot, report).await?;
+    let limits = request.timeouts.rollout;
+    apply::apply(log, cluster, manifests.objects(), snapshot, limits, report).await?;
     let objects = report.applied.clone();
 
     let started = Instant::now();
-    let (limits, evidence) = (request.timeouts.rollout, &mut report.evidence);
+    let evidence = &mut report.evidence;
     report.revision = rollout::wait(cluster, &objects, limits, log, evidence).await?;
     report.finished("rollout", started);
 

@@ -66,10 +66,10 @@ impl Object {
         format!("{}/{}", self.kind(), self.name())
     }
 
-    /// Whether it keeps pods running, so that there is a rollout to wait for.
+    /// Whether it runs pods, so that there is a rollout to wait for.
     pub(crate) fn is_workload(&self) -> bool {
-        self.api_version().starts_with("apps/")
-            && matches!(self.kind(), "Deployment" | "StatefulSet" | "DaemonSet")
+        let runs_on = matches!(self.kind(), "Deployment" | "StatefulSet" | "DaemonSet");
+        self.is_job() || (self.api_version().starts_with("apps/") && runs_on)
     }
 
     /// Whether it is a namespace, which is created before what is in it.
@@ -90,7 +90,8 @@ impl Object {
             "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => 2,
             "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "NetworkPolicy" => 3,
             "Service" => 4,
-            _ => 5,
+            "Job" if self.runs_before_workloads() => 5,
+            _ => 6,
         }
     }
 }

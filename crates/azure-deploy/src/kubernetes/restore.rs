@@ -27,6 +27,14 @@ impl Cluster {
         if let Some(now) = now.as_ref().filter(|now| version(now) == version(before)) {
             return Ok(now.clone());
         }
+        let uid = |live: &Value| text(live, "/metadata/uid").to_owned();
+        // To run the previous Job again is not a rollback.
+        if let Some(now) = now
+            .as_ref()
+            .filter(|now| object.is_job() && uid(now) != uid(before))
+        {
+            return Ok(now.clone());
+        }
         let (then, touched) = (Owners::of(before), touched(object, before, now.as_ref()));
         let exact = touched.clone().union(&consequences(before, now.as_ref()));
         let exact = object.with(previous(object, before, &exact));

@@ -19,6 +19,10 @@ use super::client::FIELD_MANAGER;
 use super::{COUNTED_ANNOTATIONS, Cluster, LAST_APPLIED, Object, Snapshot};
 use crate::steps::{apply, dry_run, roll_back};
 
+const LIMITS: crate::rollout::Limits = crate::rollout::Limits {
+    timeout: std::time::Duration::from_secs(30),
+    restarts: 0,
+};
 const SEQUENCES: u32 = 24;
 const STEPS: usize = 7;
 
@@ -132,7 +136,7 @@ impl Both {
             format!("x@sha256:{}", "0".repeat(64)).parse().unwrap(),
             std::time::Instant::now(),
         );
-        apply::apply(&log, &self.cluster, &objects, snapshot, &mut report).await?;
+        apply::apply(&log, &self.cluster, &objects, snapshot, LIMITS, &mut report).await?;
         if let Some(meanwhile) = meanwhile {
             meanwhile();
             let snapshot = report.snapshot.take().unwrap();

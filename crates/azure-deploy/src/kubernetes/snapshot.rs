@@ -4,8 +4,11 @@ use futures_util::future::try_join_all;
 use serde_json::Value;
 
 use super::object::containers;
-use super::{Cluster, Object, diff};
+use super::{Cluster, Object, diff, text};
 use crate::manifests::is_of;
+
+/// Another one is another object of the same name.
+const UID: &str = "/metadata/uid";
 
 /// Each object of the manifests with its state in the cluster; `None` if it did not exist.
 pub(crate) struct Snapshot(Vec<(Object, Option<Value>)>);
@@ -57,12 +60,19 @@ impl Snapshot {
     /// What `applied` changes of `object` as it was.
     pub(crate) fn changes(&self, object: &Object, applied: Option<&Value>) -> Vec<String> {
         match (self.live(object), applied) {
+            (Some(live), Some(applied)) if text(live, UID) != text(applied, UID) => {
+                let pod = |object: &Value| object["spec"]["template"]["spec"].clone();
+                let mut changes = diff::changes(&pod(live), &pod(applied));
+                changes.insert(0, "replaced".to_owned());
+                changes
+            }
             (Some(live), Some(applied)) => diff::changes(live, applied),
             _ => vec!["new".to_owned()],
         }
     }
 
-    fn live(&self, object: &Object) -> Option<&Value> {
+    /// The state of `object`; `None` if it did not exist.
+    pub(crate) fn live(&self, object: &Object) -> Option<&Value> {
         self.0
             .iter()
             .find(|(other, _)| other.is_same(object))?
@@ -71,8 +81,11 @@ impl Snapshot {
     }
 
     fn containers(&self) -> impl Iterator<Item = &Value> {
-        let live = self.0.iter().filter_map(|(_, live)| live.as_ref());
-        live.flat_map(containers)
+        // A Job may be what is left of a version that failed.
+        let (jobs, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|(o, _)| o.is_job());
+        let live = others.into_iter().chain(jobs);
+        live.filter_map(|(_, live)| live.as_ref())
+            .flat_map(containers)
     }
 }
 

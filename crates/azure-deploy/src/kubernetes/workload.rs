@@ -1,6 +1,7 @@
 //! A workload as it is in the cluster.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -14,12 +15,13 @@ pub(crate) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.gene
 /// The annotations that the controllers count up themselves, and that no deployment sets.
 pub(crate) const COUNTED_ANNOTATIONS: [&str; 2] = [REVISION, TEMPLATE_GENERATION];
 
-/// An object that keeps pods running.
+/// An object that runs pods.
 #[derive(Debug, Clone)]
 pub(crate) enum Workload {
     Deployment(Deployment),
     StatefulSet(StatefulSet),
     DaemonSet(DaemonSet),
+    Job(Job),
 }
 
 impl Workload {
@@ -31,6 +33,7 @@ impl Workload {
         match object.kind() {
             "StatefulSet" => object.read(live).map(Self::StatefulSet),
             "DaemonSet" => object.read(live).map(Self::DaemonSet),
+            "Job" => object.read(live).map(Self::Job),
             _ => object.read(live).map(Self::Deployment),
         }
     }
@@ -41,6 +44,7 @@ impl Workload {
             Self::Deployment(deployment) => &deployment.metadata,
             Self::StatefulSet(set) => &set.metadata,
             Self::DaemonSet(set) => &set.metadata,
+            Self::Job(job) => &job.metadata,
         }
     }
 
@@ -54,6 +58,8 @@ impl Workload {
     /// Whether the controller has observed the last change: until then, the status is that of the previous version.
     pub(crate) fn is_observed(&self) -> bool {
         let observed = match self {
+            // Its conditions are its own: it does not change.
+            Self::Job(_) => return true,
             Self::Deployment(deployment) => {
                 let status = deployment.status.as_ref();
                 status.and_then(|status| status.observed_generation)
@@ -76,6 +82,7 @@ impl Workload {
             Self::Deployment(deployment) => deployment.spec.as_ref().map(|spec| &spec.template),
             Self::StatefulSet(set) => set.spec.as_ref().map(|spec| &spec.template),
             Self::DaemonSet(set) => set.spec.as_ref().map(|spec| &spec.template),
+            Self::Job(job) => job.spec.as_ref().map(|spec| &spec.template),
         };
         let pod = template.and_then(|template| template.spec.as_ref());
         pod.into_iter().flat_map(|pod| {
@@ -109,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_field_may_be_missing() {
-        for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        for kind in ["Deployment", "StatefulSet", "DaemonSet", "Job"] {
             for live in [
                 json!({"kind": kind}),
                 json!({"kind": kind, "metadata": null, "spec": null, "status": null}),
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn containers_that_run_before_the_others_count() {
         let pod = json!({"initContainers": [{"name": "before"}], "containers": [{"name": "app"}]});
-        for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        for kind in ["Deployment", "StatefulSet", "DaemonSet", "Job"] {
             let live = json!({"kind": kind, "spec": {"template": {"spec": pod.clone()}}});
             let workload = read(&live).unwrap();
             let names: Vec<_> = workload.containers().map(|c| c.name.as_str()).collect();

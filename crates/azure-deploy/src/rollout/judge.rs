@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::status::{
-    Cause, REPLICAS, Status, counted, daemon_set, exit_reason, failed, has_exited, last_exit,
+    Cause, REPLICAS, Status, counted, daemon_set, exit_reason, failed, has_exited, job, last_exit,
     obstacle, stateful_set, unschedulable,
 };
 use crate::kubernetes::Workload;
@@ -96,6 +96,9 @@ impl Judge {
             return Status::Waiting("the controller has not observed the change yet".into());
         }
         let failed = pods.iter().filter_map(|pod| self.failure(pod, around));
+        // How often a Job is tried is its own `backoffLimit`.
+        let counts = |c: &Cause| c.restarts.is_none() || !matches!(workload, Workload::Job(_));
+        let failed = failed.filter(counts);
         if let Some(cause) = failed.min_by_key(|cause| cause.restarts.is_some()) {
             return Status::Failed(cause);
         }
@@ -103,6 +106,7 @@ impl Judge {
             Workload::Deployment(live) => self.deployment(live, around),
             Workload::StatefulSet(live) => stateful_set(live),
             Workload::DaemonSet(live) => daemon_set(live),
+            Workload::Job(live) => job(live, pods),
         };
         match (status, pods.iter().find_map(obstacle)) {
             (Status::Waiting(message), Some(obstacle)) => {

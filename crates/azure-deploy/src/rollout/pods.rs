@@ -207,6 +207,10 @@ fn newest<'a>(
             let generation = workload.annotation(TEMPLATE_GENERATION);
             Some(("pod-template-generation", generation, uid(&set.metadata)))
         }
+        Workload::Job(job) => {
+            let name = job.metadata.name.as_deref()?;
+            Some(("batch.kubernetes.io/job-name", name, uid(&job.metadata)))
+        }
         Workload::Deployment(deployment) => {
             let set = sets.iter().find(|set| {
                 let revision = set.annotations().get(REVISION).map_or("", String::as_str);

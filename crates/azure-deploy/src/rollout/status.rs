@@ -5,7 +5,10 @@
 
 use actions_toolkit::text::cut;
 use k8s_openapi::api::apps::v1::{DaemonSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+
+use crate::kubernetes::job_outcome;
 
 /// The status of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,38 @@ pub(super) fn obstacle(pod: &Pod) -> Option<String> {
         let gate = &gate.condition_type;
         format!("a pod waits for its readiness gate `{gate}`")
     })
+}
+
+pub(super) fn job(job: &Job, pods: &[Pod]) -> Status {
+    let spec = job.spec.as_ref();
+    match job_outcome(job) {
+        Some(true) => Status::Done,
+        Some(false) => {
+            let conditions = job
+                .status
+                .iter()
+                .flat_map(|s| s.conditions.iter().flatten());
+            let mut failed = conditions.filter(|condition| condition.type_ == "Failed");
+            let reason = failed.next().map(|condition| {
+                let (reason, message) = (&condition.reason, &condition.message);
+                let reason = reason.as_deref().unwrap_or_default();
+                format!(": {reason}: {}", message.as_deref().unwrap_or_default())
+            });
+            let pod = pods.last().and_then(|pod| pod.metadata.name.clone());
+            Status::Failed(Cause {
+                message: format!("the Job failed{}", reason.unwrap_or_default()),
+                pod,
+                ..Cause::default()
+            })
+        }
+        None if spec.and_then(|spec| spec.suspend) == Some(true) => Status::Done,
+        None => {
+            let completions = spec.and_then(|spec| spec.completions).unwrap_or(1);
+            let succeeded = job.status.as_ref().and_then(|status| status.succeeded);
+            let succeeded = succeeded.unwrap_or_default();
+            Status::Waiting(format!("{succeeded} of {completions} completions"))
+        }
+    }
 }
 
 /// Whether the container has failed, and is not running again.

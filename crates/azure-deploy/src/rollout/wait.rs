@@ -89,7 +89,12 @@ pub(crate) async fn wait(
                         revision = Some(workload.annotation(REVISION).to_owned());
                     }
                     let seconds = started.elapsed().as_secs();
-                    log.info(format!("{} is rolled out ({seconds}s)", object.label()));
+                    if let Workload::Job(_) = workload {
+                        log.info(format!("{} is done ({seconds}s)", object.label()));
+                        log_job(cluster, &rollout, log).await;
+                    } else {
+                        log.info(format!("{} is rolled out ({seconds}s)", object.label()));
+                    }
                 }
                 Status::Failed(cause) => {
                     let failed = failed(cluster, object, workload, cause, log, evidence);
@@ -130,6 +135,19 @@ pub(crate) async fn wait(
         }
     }
     Ok(revision)
+}
+
+// The last lines of a Job, which nothing else shows.
+async fn log_job(cluster: &Cluster, rollout: &Rollout, log: &Log) {
+    let Some(pod) = rollout.pods.last() else {
+        return;
+    };
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let _group = log.group(format!("Last lines of pod {name}"));
+    for line in cluster.log_tail(namespace, name, None).await {
+        log.info(line);
+    }
 }
 
 // What is around the workload; `new_nodes` is queried once.

@@ -6,16 +6,19 @@ use futures_util::future::join_all;
 use super::dry_run::dry_run;
 use crate::kubernetes::{Cluster, Object, Snapshot};
 use crate::report::Report;
+use crate::rollout::{self, Limits};
 
 /// Apply `objects`. The report gets `snapshot`, their state before the first change, and every object that was applied.
 ///
 /// # Errors
-/// When the API server rejects an object, or is unreachable.
+/// When the API server rejects an object, or is unreachable, and when a Job fails that must succeed before the workloads
+/// are changed.
 pub(crate) async fn apply(
     log: &Log,
     cluster: &Cluster,
     objects: &[Object],
     snapshot: Snapshot,
+    limits: Limits,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     create_namespaces(log, cluster, objects, &snapshot).await?;
@@ -23,13 +26,25 @@ pub(crate) async fn apply(
     // From here on there is something to roll back.
     let snapshot = report.snapshot.insert(snapshot);
     for objects in objects.chunk_by(|one, next| one.rank() == next.rank()) {
-        let applied = objects.iter().map(|object| cluster.apply(object, false));
+        let applied = objects.iter().map(|object| {
+            let live = snapshot.live(object);
+            cluster.apply_or_replace(object, live)
+        });
         for (object, applied) in objects.iter().zip(join_all(applied).await) {
             let applied = applied?;
             let changes = snapshot.changes(object, Some(&applied));
             log.info(format!("applied {} ({})", object.label(), brief(&changes)));
             report.changes.push((object.label(), changes));
             report.applied.push(object.with(applied));
+        }
+        let jobs = report.applied.iter().rev().take(objects.len());
+        let jobs: Vec<_> = jobs
+            .filter(|o| o.runs_before_workloads())
+            .cloned()
+            .collect();
+        if !jobs.is_empty() {
+            let wait = rollout::wait(cluster, &jobs, limits, log, &mut report.evidence);
+            Box::pin(wait).await?;
         }
     }
     Ok(())
@@ -58,7 +73,7 @@ async fn create_namespaces(
     if absent.is_empty() {
         return Ok(());
     }
-    if let Err(rejected) = dry_run(cluster, objects, &[]).await {
+    if let Err(rejected) = dry_run(cluster, snapshot, objects, &[]).await {
         for namespace in absent {
             // It is empty, and ours; the identity may lack the right to delete one.
             if let Err(e) = cluster.delete(namespace).await {

@@ -40,7 +40,8 @@ pub(crate) async fn validate(
             from.join("`, `")
         ));
     }
-    let checked = dry_run(cluster, objects, &snapshot.absent_namespaces(objects)).await;
+    let absent = snapshot.absent_namespaces(objects);
+    let checked = dry_run(cluster, &snapshot, objects, &absent).await;
     if checked.is_err() {
         for (object, owners, _) in taken {
             // It changes no value, and the next deployment takes over again: an object that cannot be read is left so.
@@ -90,7 +91,8 @@ async fn changes(
     snapshot: &Snapshot,
     objects: &[Object],
 ) -> anyhow::Result<Changes> {
-    let results = dry_run(cluster, objects, &snapshot.absent_namespaces(objects)).await?;
+    let absent = snapshot.absent_namespaces(objects);
+    let results = dry_run(cluster, snapshot, objects, &absent).await?;
     let both = objects.iter().zip(results);
     Ok(both
         .map(|(object, result)| (object.label(), snapshot.changes(object, result.as_ref())))
@@ -133,6 +135,7 @@ fn log_changes(log: &Log, plan: &Changes) {
 /// As [`validate`].
 pub(crate) async fn dry_run(
     cluster: &Cluster,
+    snapshot: &Snapshot,
     objects: &[Object],
     absent: &[&Object],
 ) -> anyhow::Result<Vec<Option<Value>>> {
@@ -141,7 +144,8 @@ pub(crate) async fn dry_run(
         if absent.iter().any(|absent| Some(absent.name()) == namespace) {
             return Ok(None);
         }
-        cluster.apply(object, true).await.map(Some)
+        let live = snapshot.live(object);
+        cluster.dry_run(object, live).await.map(Some)
     });
     let mut results = Vec::new();
     let mut rejections = Vec::new();

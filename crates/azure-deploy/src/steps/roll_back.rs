@@ -57,6 +57,8 @@ pub(crate) async fn roll_back(
     if error.downcast_ref::<Cancelled>().is_some() {
         return error.context(unverified);
     }
+    // The outcome of a Job is not a version's health.
+    let restored: Vec<_> = restored.into_iter().filter(|o| !o.is_job()).collect();
     let verified = tokio::select! {
         verified = verify(ctx, request, cluster, report, &restored) => verified,
         _ = ctx.cancelled() => return error.context(unverified),

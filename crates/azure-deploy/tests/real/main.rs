@@ -9,6 +9,8 @@ mod faults;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod overtaken;

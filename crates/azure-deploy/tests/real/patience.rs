@@ -20,7 +20,7 @@ async fn an_application_may_exit_until_its_database_is_up() {
     let service = format!(
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: db, namespace: {namespace}}}\nspec: {{selector: {{app: db}}, ports: [{{port: 8000}}]}}\n---\n"
     );
-    let connects = "        command: [sh, -c, 'perl -MIO::Socket::INET -e \"IO::Socket::INET->new(PeerAddr => qq($ENV{DB_SERVICE_HOST}:8000), Timeout => 1) or exit 5\" && exec perl /server.pl']\n";
+    let connects = "        command: [sh, -c, 'perl -MIO::Socket::INET -e \"IO::Socket::INET->new(PeerAddr => qq(\\$ENV{DB_SERVICE_HOST}:8000), Timeout => 1) or exit 5\" && exec perl /server.pl']\n";
     let step = stack.step(&image, &format!("{manifests}{connects}{service}{database}"));
     let ran = run(step).await;
     assert_eq!(ran.code, 0, "{}", ran.log);

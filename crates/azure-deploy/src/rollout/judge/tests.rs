@@ -425,3 +425,25 @@ fn fields_that_are_missing_or_odd_are_no_reason_to_stop() {
         );
     }
 }
+
+#[test]
+fn a_job_is_done_when_it_has_succeeded_and_tries_as_often_as_it_says() {
+    let live = |conditions: &Value| json!({"kind": "Job", "spec": {"completions": 2}, "status": {"succeeded": 1, "conditions": conditions}});
+    let is = |kind: &str| json!([{"type": kind, "status": "True", "reason": "DeadlineExceeded", "message": "too long"}]);
+    let table = [
+        (live(&is("Complete")), "done"),
+        (
+            live(&is("Failed")),
+            "failed: the Job failed: DeadlineExceeded: too long",
+        ),
+        (
+            live(&json!([])),
+            "waiting: 1 of 2 completions; container `before` exited (exit code 4) and is restarted",
+        ),
+        (json!({"kind": "Job", "spec": {"suspend": true}}), "done"),
+    ];
+    for (live, expected) in table {
+        let pods = [exited("p", 4, "Error", 7)];
+        assert_eq!(shown(workload(&live, &pods, LATE, Possible)), expected);
+    }
+}

@@ -1,0 +1,116 @@
+//! Jobs: they run to their end, and are replaced, since the API server does not change the template of a Job
+//! (kubernetes.io/docs/concepts/workloads/controllers/job, "Mutable Scheduling Directives").
+
+use anyhow::Context as _;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{Cluster, Object, Rejected, poll_interval};
+
+/// The annotation of a Job that must succeed before the workloads are changed, such as a migration of a database.
+const BEFORE_WORKLOADS: &str = "seaworthy/before-workloads";
+/// The longest name of an object whose name is a label of its pods.
+const NAME: usize = 63;
+/// The end of a name that is checked, and never created.
+const CHECKED: &str = "-check";
+/// How long the API server may take to remove a Job.
+const REMOVAL: std::time::Duration = std::time::Duration::from_secs(30);
+
+impl Object {
+    /// Whether it is a Job.
+    pub(crate) fn is_job(&self) -> bool {
+        self.api_version().starts_with("batch/") && self.kind() == "Job"
+    }
+
+    /// Whether it is a Job that must succeed before the workloads are changed.
+    pub(crate) fn runs_before_workloads(&self) -> bool {
+        let annotation = &self.value["metadata"]["annotations"][BEFORE_WORKLOADS];
+        self.is_job() && annotation == "true"
+    }
+}
+
+/// Whether `job` has succeeded; `None` while it runs.
+pub(crate) fn outcome(job: &Job) -> Option<bool> {
+    let mut conditions = job.status.as_ref()?.conditions.iter().flatten();
+    conditions.find_map(|condition| match (&*condition.type_, &*condition.status) {
+        ("Complete", "True") => Some(true),
+        ("Failed", "True") => Some(false),
+        _ => None,
+    })
+}
+
+impl Cluster {
+    /// What applying `object` to its state `live` would make of it; the API server checks it, and nothing changes. A
+    /// finished Job is checked as if it did not exist.
+    ///
+    /// # Errors
+    /// As [`Cluster::apply`].
+    pub(crate) async fn dry_run(
+        &self,
+        object: &Object,
+        live: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let Some(finished) = finished(object, live)? else {
+            return self.apply(object, true).await;
+        };
+        match self.apply(object, true).await {
+            Ok(applied) if finished => Ok(applied),
+            Err(e) if !is_invalid(&e) => Err(e),
+            _ => {
+                let name: String = object.name().chars().take(NAME - CHECKED.len()).collect();
+                let mut checked = object.value.clone();
+                checked["metadata"]["name"] = format!("{name}{CHECKED}").into();
+                let mut created = self.apply(&object.with(checked), true).await?;
+                created["metadata"]["name"] = object.name().into();
+                Ok(created)
+            }
+        }
+    }
+
+    /// Apply `object`, whose state is `live`. A finished Job is removed first, if it failed or has another template.
+    ///
+    /// # Errors
+    /// As [`Cluster::apply`].
+    pub(crate) async fn apply_or_replace(
+        &self,
+        object: &Object,
+        live: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        if let Some(succeeded) = finished(object, live)? {
+            let is_kept = match self.apply(object, true).await {
+                Err(e) if is_invalid(&e) => false,
+                applied => applied.is_ok() && succeeded,
+            };
+            if !is_kept {
+                self.delete(object).await?;
+                let started = Instant::now();
+                while self.get(object).await?.is_some() {
+                    anyhow::ensure!(
+                        started.elapsed() < REMOVAL,
+                        "timed out after {}s waiting for the removal of {}",
+                        REMOVAL.as_secs(),
+                        object.label()
+                    );
+                    sleep(poll_interval::after(started.elapsed())).await;
+                }
+            }
+        }
+        self.apply(object, false).await
+    }
+}
+
+// Whether a Job has succeeded; `None` for one that runs, and for what is not a Job.
+fn finished(object: &Object, live: Option<&Value>) -> anyhow::Result<Option<bool>> {
+    let Some(live) = live.filter(|_| object.is_job()) else {
+        return Ok(None);
+    };
+    let job: Job = object.read(live.clone()).context("failed to read a Job")?;
+    Ok(outcome(&job))
+}
+
+fn is_invalid(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref()
+        .is_some_and(Rejected::is_invalid_object)
+}

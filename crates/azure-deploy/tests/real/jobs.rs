@@ -1,0 +1,81 @@
+//! Jobs with the application's image: a migration comes before the workloads, and one that fails stops the deployment.
+
+use crate::stack::{REPOSITORY, Stack, get, run};
+
+// The manifests with a migration that is `sh -c command`.
+fn with_migration(stack: &Stack, command: &str) -> String {
+    let (namespace, manifests) = (&stack.namespace, stack.manifests(80, "", ""));
+    format!(
+        "{manifests}---
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: migration, namespace: {namespace}, annotations: {{seaworthy/before-workloads: 'true'}}}}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{{name: migration, image: '{REPOSITORY}:latest', command: [sh, -c, '{command}']}}]
+"
+    )
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn a_migration_runs_before_the_workloads_and_stops_the_deployment_if_it_fails() {
+    let stack = Stack::new("jobs").await;
+    let images = [
+        stack.build("one", "well").await,
+        stack.build("two", "well").await,
+    ];
+    let [one, two] = &images;
+    // Jobs are not among the rights of the deployer of the other tests.
+    let step = async |image: &str, command: &str| {
+        let commit = image.split(':').nth(1).unwrap();
+        let step = stack.step_without_azure(image).await;
+        step.file("k8s/app.yaml", &with_migration(&stack, command))
+            .input("expect-commit", commit)
+    };
+    let ran = run(step(one, "echo migrated to one").await).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let line = |text: &str| ran.log.find(text).unwrap_or_else(|| panic!("{}", ran.log));
+    assert!(line("\nmigrated to one\n") < line("applied Deployment/app"));
+    assert!(line("applied Job/migration") < line("Job/migration is done"));
+    let before = stack.spec("deployment/app");
+    let url = ran.output("url").to_owned();
+
+    let again = run(step(one, "echo migrated to one").await).await;
+    assert_eq!(again.code, 0, "{}", again.log);
+    let unchanged = "applied Job/migration (unchanged)";
+    assert!(again.log.contains(unchanged), "{}", again.log);
+
+    // Another image is another template: the finished Job is replaced. The first time it fails.
+    let failed = run(step(two, "echo no such column; exit 1").await).await;
+    assert_eq!(
+        (
+            failed.code,
+            failed.output("result"),
+            failed.output("rolled-back")
+        ),
+        (1, "failed", "true"),
+        "{}",
+        failed.log
+    );
+    let cause = "Job/migration: the Job failed: BackoffLimitExceeded: Job has reached the specified backoff limit: `no such column`";
+    assert!(failed.error().ends_with(cause), "{}", failed.error());
+    assert_eq!(failed.output("previous-image"), ran.output("image"));
+    assert!(
+        !failed.log.contains("applied Deployment/app"),
+        "{}",
+        failed.log
+    );
+    assert_eq!(stack.spec("deployment/app"), before);
+    assert_eq!(get(&url).await["commit"], "one");
+
+    let last = run(step(two, "echo migrated to two").await).await;
+    assert_eq!(last.code, 0, "{}", last.log);
+    assert!(last.log.contains("Job/migration: replaced"), "{}", last.log);
+    assert_eq!(last.output("previous-image"), ran.output("image"));
+    assert_eq!(get(&url).await["commit"], "two");
+    stack.forget(&images.each_ref().map(String::as_str)).await;
+}
