@@ -68,6 +68,15 @@ impl Owners {
         others.fold(FieldSet::default(), |all, entry| all.union(&fields(entry)))
     }
 
+    /// Who scaled the object: an autoscaler, or `kubectl scale`.
+    pub(crate) fn scaled_by(&self) -> Option<&str> {
+        let replicas = ["f:spec", "f:replicas"];
+        let scaled = |entry: &&Value| {
+            text(entry, "/subresource") == "scale" && fields(entry).contains(&replicas)
+        };
+        self.0.iter().find(scaled).map(manager)
+    }
+
     fn our_entry(&self) -> Option<&Value> {
         self.0.iter().find(|entry| is_ours(entry))
     }

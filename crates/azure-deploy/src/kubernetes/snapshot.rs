@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use serde_json::Value;
 
 use super::object::containers;
-use super::{Cluster, Object, diff, text};
+use super::{Cluster, Object, Owners, diff, text};
 use crate::manifests::is_of;
 
 /// Another one is another object of the same name.
@@ -71,6 +71,20 @@ impl Snapshot {
         }
     }
 
+    /// The warning that `object` undoes what an autoscaler or a person has scaled, if it does.
+    pub(crate) fn scaling_undone(&self, object: &Object) -> Option<String> {
+        let live = self.live(object)?;
+        let (now, then) = (&object.value["spec"]["replicas"], &live["spec"]["replicas"]);
+        let owners = Owners::of(live);
+        let by = owners
+            .scaled_by()
+            .filter(|_| now.is_number() && now != then)?;
+        let label = object.label();
+        Some(format!(
+            "{label} was scaled to {then} replicas by `{by}`, and the manifest sets {now}; leave `replicas` out of it to keep what was scaled"
+        ))
+    }
+
     /// The state of `object`; `None` if it did not exist.
     pub(crate) fn live(&self, object: &Object) -> Option<&Value> {
         self.0
@@ -93,6 +107,32 @@ impl Snapshot {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_manifest_that_undoes_what_was_scaled_is_a_warning() {
+        let deployment = |spec: Value| Object {
+            file: String::new(),
+            value: json!({"kind": "Deployment", "metadata": {"name": "x"}, "spec": spec}),
+            default_namespace: None,
+        };
+        let live = |subresource: &str| {
+            json!({"spec": {"replicas": 4}, "metadata": {"managedFields": [{
+                "manager": "kube-controller-manager", "operation": "Update", "subresource": subresource,
+                "fieldsV1": {"f:spec": {"f:replicas": {}}},
+            }]}})
+        };
+        let warning = |spec: Value, subresource: &str| {
+            let object = deployment(spec);
+            Snapshot(vec![(object.clone(), Some(live(subresource)))]).scaling_undone(&object)
+        };
+        assert_eq!(
+            warning(json!({"replicas": 1}), "scale").unwrap(),
+            "Deployment/x was scaled to 4 replicas by `kube-controller-manager`, and the manifest sets 1; leave `replicas` out of it to keep what was scaled"
+        );
+        assert_eq!(warning(json!({"replicas": 4}), "scale"), None);
+        assert_eq!(warning(json!({}), "scale"), None);
+        assert_eq!(warning(json!({"replicas": 1}), ""), None);
+    }
 
     #[test]
     fn the_deployed_version_is_the_one_of_the_same_repository() {

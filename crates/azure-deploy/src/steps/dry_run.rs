@@ -79,6 +79,10 @@ pub(crate) async fn plan(
     let now = jiff::Timestamp::now().round(jiff::Unit::Second);
     let now = now.map_or_else(|_| String::new(), |now| now.to_string());
     let (manifests, containers) = fill(request, image, &now);
+    let undone = manifests.objects().iter();
+    for warning in undone.filter_map(|object| snapshot.scaling_undone(object)) {
+        log.warning(warning);
+    }
     for container in containers {
         log.info(format!("{container} gets {image}"));
     }
