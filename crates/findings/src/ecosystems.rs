@@ -12,6 +12,7 @@ mod python;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 const ECOSYSTEMS: &[&Ecosystem] = &[&python::PYTHON, &npm::NPM];
 
@@ -71,14 +72,16 @@ pub enum Gap {
     Unpinned(BTreeSet<String>),
     /// All versions: the manifest has no lock file.
     NoLockFile,
+    /// All versions: Trivy does not read this lock file.
+    UnreadLockFile(&'static str),
 }
 
-/// What is unknown of the packages of the file `name`. Its `text` is read only if it is a manifest; `has_sibling` says
-/// whether a file of that name is next to it.
+/// What is unknown of the packages of the file `name`, which is in `directories`. Its `text` is read only if it is a
+/// manifest.
 pub fn unlocked(
     name: &str,
     text: impl FnOnce() -> String,
-    has_sibling: impl Fn(&str) -> bool,
+    directories: &dyn Directories,
 ) -> Option<Gap> {
     let (ecosystem, file) = ECOSYSTEMS
         .iter()
@@ -90,10 +93,59 @@ pub fn unlocked(
             (!names.is_empty()).then_some(Gap::Unpinned(names))
         }
         Unlocked::WithoutLockFile { declares_packages } => {
-            let is_locked = || ecosystem.lock_file_names().any(has_sibling);
-            (declares_packages(&text()) && !is_locked()).then_some(Gap::NoLockFile)
+            if !declares_packages(&text()) {
+                return None;
+            }
+            ecosystem.gap(directories)
         }
     }
+}
+
+/// The directory of a manifest, and those that it is in.
+pub trait Directories {
+    /// Whether the directory of the manifest has the file `name`.
+    fn has(&self, name: &str) -> bool;
+
+    /// The text of the file `name` in each directory above, the nearest first, and the path from there to the manifest.
+    fn above(&self, name: &str) -> Vec<(Rc<str>, String)>;
+}
+
+impl Ecosystem {
+    // Why the versions of a manifest are unknown, if they are.
+    fn gap(&self, directories: &dyn Directories) -> Option<Gap> {
+        let exists = |file: &&(&'static str, bool)| directories.has(file.0);
+        let locks: Vec<_> = self.lock_files().collect();
+        let next_to_it: Vec<_> = locks.iter().filter(exists).collect();
+        if next_to_it.iter().any(|(_, is_read)| *is_read) {
+            return None;
+        }
+        if let Some((name, _)) = next_to_it.first() {
+            return Some(Gap::UnreadLockFile(name));
+        }
+        // The lock file of a workspace names its members.
+        let read = locks.iter().filter(|(_, is_read)| *is_read);
+        let mut workspaces = read.flat_map(|(name, _)| directories.above(name));
+        if workspaces.any(|(lock, member)| names_member(&lock, &member)) {
+            return None;
+        }
+        // That of yarn 1 does not.
+        let mut manifests = directories.above("package.json").into_iter();
+        let is_yarn = !directories.above("yarn.lock").is_empty()
+            && locks.iter().any(|(name, _)| *name == "yarn.lock");
+        if is_yarn && manifests.any(|(manifest, _)| manifest.contains("\"workspaces\"")) {
+            return None;
+        }
+        Some(Gap::NoLockFile)
+    }
+}
+
+// Whether a lock file has the path of a member: `"packages/a"`, `packages/a:`, `workspace:packages/a`.
+fn names_member(lock: &str, member: &str) -> bool {
+    let is_path = |c: char| c.is_alphanumeric() || "/-_.".contains(c);
+    lock.match_indices(member).any(|(at, _)| {
+        let before = lock[..at].strip_suffix("./").unwrap_or(&lock[..at]);
+        !before.ends_with(is_path) && !lock[at + member.len()..].starts_with(is_path)
+    })
 }
 
 /// The rank of the file `name` among files that name packages on known lines; `None` for any other file.
@@ -152,10 +204,11 @@ impl Ecosystem {
         self.files.iter().find(has_type)
     }
 
-    fn lock_file_names(&self) -> impl Iterator<Item = &'static str> {
+    // Names of lock files, and whether Trivy reads them.
+    fn lock_files(&self) -> impl Iterator<Item = (&'static str, bool)> {
         let locks = self.files.iter().filter(|file| file.locks);
         locks.filter_map(|file| match file.name {
-            FileName::Exact(name) => Some(name),
+            FileName::Exact(name) => Some((name, file.trivy_type.is_some())),
             FileName::Affixes(..) => None,
         })
     }
@@ -180,6 +233,14 @@ impl PackageFile {
     const fn lock(name: &'static str, trivy_type: &'static str) -> Self {
         Self {
             trivy_type: Some(trivy_type),
+            locks: true,
+            ..Self::new(FileName::Exact(name))
+        }
+    }
+
+    /// A lock file that Trivy does not read.
+    const fn unread_lock(name: &'static str) -> Self {
+        Self {
             locks: true,
             ..Self::new(FileName::Exact(name))
         }

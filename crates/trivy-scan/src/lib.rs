@@ -55,7 +55,12 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     if !outcomes.failures.is_empty() {
         return Err(Failure::joined(&outcomes.failures));
     }
-    Ok(request.gate.judge(report::gated(&outcomes.scanned))?)
+    let done = request.gate.judge(report::gated(&outcomes.scanned))?;
+    let not_scanned = outcomes.scanned.iter().map(|o| o.coverage.not_scanned);
+    if request.fail_on_not_scanned {
+        verdict::judge_coverage(not_scanned.sum())?;
+    }
+    Ok(done)
 }
 
 /// What the scans were made with.

@@ -35,6 +35,7 @@ pub(crate) struct Request {
     pub(crate) skip_dirs: Vec<String>,
     pub(crate) skip_files: Vec<String>,
     pub(crate) gate: Gate,
+    pub(crate) fail_on_not_scanned: bool,
     pub(crate) baseline: BaselineSource,
     pub(crate) ignore_file: Option<IgnoreFile>,
     pub(crate) vex: Vec<PathBuf>,
@@ -82,6 +83,7 @@ impl Request {
             targets,
             dockerfile,
             gate,
+            fail_on_not_scanned: inputs.fail_on_not_scanned,
             baseline,
             ignore_file: IgnoreFile::open(&workspace, inputs.ignore_file.as_deref())?,
             vex: inputs

@@ -62,3 +62,17 @@ impl Gate {
         )))
     }
 }
+
+/// The verdict on what was not scanned, in `count` places, with `fail-on-not-scanned`.
+///
+/// # Errors
+/// [`PolicyFailure`] if there are any.
+pub(crate) fn judge_coverage(count: usize) -> Result<(), PolicyFailure> {
+    if count == 0 {
+        return Ok(());
+    }
+    Err(PolicyFailure(format!(
+        "something was not scanned in {} (`fail-on-not-scanned`); see the warnings, add a lock file, or exclude it with `skip-dirs`",
+        text::plural(count, "place")
+    )))
+}

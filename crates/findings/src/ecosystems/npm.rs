@@ -10,8 +10,18 @@ pub(super) const NPM: Ecosystem = Ecosystem {
         PackageFile::lock("yarn.lock", "yarn"),
         PackageFile::lock("pnpm-lock.yaml", "pnpm"),
         PackageFile::lock("bun.lock", "bun"),
-        PackageFile::new(FileName::Exact("package.json")).unlocked(Unlocked::WithoutLockFile {
-            declares_packages: |text| text.contains("\"dependencies\""),
-        }),
+        PackageFile::unread_lock("npm-shrinkwrap.json"),
+        PackageFile::unread_lock("bun.lockb"),
+        PackageFile::new(FileName::Exact("package.json"))
+            .unlocked(Unlocked::WithoutLockFile { declares_packages }),
     ],
 };
+
+// Development dependencies are not scanned, locked or not. What is not JSON declares nothing that npm could install.
+fn declares_packages(text: &str) -> bool {
+    let manifest: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    ["dependencies", "optionalDependencies"].iter().any(|key| {
+        let packages = manifest[key].as_object();
+        packages.is_some_and(|packages| !packages.is_empty())
+    })
+}

@@ -13,11 +13,7 @@ pub(super) const PYTHON: Ecosystem = Ecosystem {
             .unlocked(Unlocked::Unpinned(unpinned)),
         PackageFile::lock("uv.lock", "uv").lines(|text| tables(text, "[[package]]")),
         PackageFile::lock("poetry.lock", "poetry").lines(|text| tables(text, "[[package]]")),
-        PackageFile {
-            locks: true,
-            ..PackageFile::new(FileName::Exact("pdm.lock"))
-        }
-        .lines(|text| tables(text, "[[package]]")),
+        PackageFile::unread_lock("pdm.lock").lines(|text| tables(text, "[[package]]")),
         PackageFile::lock("Pipfile.lock", "pipenv").lines(objects),
         // PEP 751.
         PackageFile::lock("pylock.toml", "pylock").lines(|text| tables(text, "[[packages]]")),
@@ -26,9 +22,7 @@ pub(super) const PYTHON: Ecosystem = Ecosystem {
             .unlocked(Unlocked::Unpinned(unpinned)),
         PackageFile::new(FileName::Exact("pyproject.toml"))
             .lines(quoted_requirements)
-            .unlocked(Unlocked::WithoutLockFile {
-                declares_packages: |text| text.contains("dependencies"),
-            }),
+            .unlocked(Unlocked::WithoutLockFile { declares_packages }),
     ],
 };
 
@@ -82,6 +76,39 @@ fn quoted_requirements(text: &str) -> Vec<PackageLine> {
         );
     }
     lines
+}
+
+// Whether a project has dependencies: in `dependencies` of `[project]`, in a list of `[project.optional-dependencies]` or
+// `[dependency-groups]`, or in a table of Poetry. What is needed to build it is not among them.
+fn declares_packages(text: &str) -> bool {
+    let mut table = "";
+    let mut in_list = false;
+    for (_, line) in numbered(text).filter(|(_, line)| !line.starts_with('#')) {
+        if !in_list && line.starts_with('[') {
+            table = line.trim_matches(['[', ']', ' ']);
+            continue;
+        }
+        let (key, value) = line.split_once('=').unwrap_or(("", line));
+        let key = key.trim();
+        let is_poetry = table.starts_with("tool.poetry.") && table.ends_with("dependencies");
+        if is_poetry && !key.is_empty() && key != "python" {
+            return true;
+        }
+        let starts = match table {
+            "project" => key == "dependencies" || key == "optional-dependencies",
+            "project.optional-dependencies" | "dependency-groups" => !key.is_empty(),
+            _ => false,
+        };
+        if in_list || starts {
+            // A requirement is quoted; a list of others, `{include-group = "test"}`, declares nothing itself.
+            let list = if in_list { line } else { value };
+            if list.contains(['"', '\'']) && !list.contains("include-group") {
+                return true;
+            }
+            in_list = !list.contains(']');
+        }
+    }
+    false
 }
 
 // The `name` and `version` of each table of the array `header`, `[[package]]`.

@@ -116,32 +116,219 @@ fn lock_files_rank_before_manifests() {
     assert_eq!(rank("README.md"), None);
 }
 
+/// Name and text of each file.
+type Above = &'static [(&'static str, &'static str)];
+
+/// Files next to a manifest, and those of the directory two above, where it is `packages/a`.
+struct Files {
+    siblings: &'static [&'static str],
+    above: Above,
+}
+
+impl Directories for Files {
+    fn has(&self, name: &str) -> bool {
+        self.siblings.contains(&name)
+    }
+
+    fn above(&self, name: &str) -> Vec<(Rc<str>, String)> {
+        let files = self.above.iter().filter(|(of, _)| *of == name);
+        files
+            .map(|(_, text)| (Rc::from(*text), "packages/a".to_owned()))
+            .collect()
+    }
+}
+
+fn gap_next_to(name: &str, text: &str, siblings: &'static [&'static str]) -> Option<Gap> {
+    let files = Files {
+        siblings,
+        above: &[],
+    };
+    unlocked(name, || text.to_owned(), &files)
+}
+
+const PROJECT: &str = "[project]\ndependencies = [\"a\"]\n";
+const PACKAGE: &str = r#"{"dependencies": {"a": "1"}}"#;
+
 #[test]
 fn a_manifest_without_a_lock_file_is_a_gap() {
-    let gap = |name: &str, text: &str, sibling: &str| {
-        unlocked(name, || text.to_owned(), |name| name == sibling)
-    };
-    let project = "[project]\ndependencies = [\"a\"]\n";
-    let locks = [
-        "uv.lock",
-        "poetry.lock",
-        "pdm.lock",
-        "Pipfile.lock",
-        "pylock.toml",
-        "requirements.txt",
+    let locks: [&'static [&'static str]; 5] = [
+        &["uv.lock"],
+        &["poetry.lock"],
+        &["Pipfile.lock"],
+        &["pylock.toml"],
+        &["requirements.txt", "pdm.lock"],
     ];
     for lock in locks {
-        assert_eq!(gap("pyproject.toml", project, lock), None, "{lock}");
+        assert_eq!(
+            gap_next_to("pyproject.toml", PROJECT, lock),
+            None,
+            "{lock:?}"
+        );
     }
-    assert_eq!(
-        gap("pyproject.toml", project, "requirements-dev.txt"),
-        Some(Gap::NoLockFile)
-    );
-    assert_eq!(gap("pyproject.toml", "[tool.x]\n", ""), None);
-    let package = "{\"dependencies\": {}}";
-    assert_eq!(gap("package.json", package, ""), Some(Gap::NoLockFile));
-    assert_eq!(gap("package.json", package, "bun.lock"), None);
+    let none = Some(Gap::NoLockFile);
+    let found = gap_next_to("pyproject.toml", PROJECT, &["requirements-dev.txt"]);
+    assert_eq!(found, none);
+    assert_eq!(gap_next_to("package.json", PACKAGE, &[]), none);
+    assert_eq!(gap_next_to("package.json", PACKAGE, &["bun.lock"]), None);
     let unpinned = Gap::Unpinned(["a".to_owned()].into());
-    assert_eq!(gap("requirements-dev.txt", "a\nb==1\n", ""), Some(unpinned));
-    assert_eq!(gap("requirements.txt", "b==1\n", ""), None);
+    let found = gap_next_to("requirements-dev.txt", "a\nb==1\n", &[]);
+    assert_eq!(found, Some(unpinned));
+    assert_eq!(gap_next_to("requirements.txt", "b==1\n", &[]), None);
+}
+
+#[test]
+fn a_lock_file_that_trivy_does_not_read_is_a_gap() {
+    let table: [(&str, &str, &'static [&'static str]); 3] = [
+        ("package.json", PACKAGE, &["npm-shrinkwrap.json"]),
+        ("package.json", PACKAGE, &["bun.lockb"]),
+        ("pyproject.toml", PROJECT, &["pdm.lock"]),
+    ];
+    for (name, text, lock) in table {
+        let gap = gap_next_to(name, text, lock);
+        assert_eq!(gap, Some(Gap::UnreadLockFile(lock[0])));
+    }
+}
+
+#[test]
+fn a_project_without_dependencies_is_not_a_gap() {
+    let table = [
+        ("package.json", "{}", false),
+        ("package.json", r#"{"dependencies": {}}"#, false),
+        ("package.json", r#"{"devDependencies": {"a": "1"}}"#, false),
+        (
+            "package.json",
+            r#"{"optionalDependencies": {"a": "1"}}"#,
+            true,
+        ),
+        ("package.json", "not JSON", false),
+        (
+            "pyproject.toml",
+            "[tool.x]\ndependencies = [\"a\"]\n",
+            false,
+        ),
+        ("pyproject.toml", "[project]\ndependencies = []\n", false),
+        (
+            "pyproject.toml",
+            "[project]\ndependencies = [\n]\nname = \"x\"\n",
+            false,
+        ),
+        (
+            "pyproject.toml",
+            "[project]\ndependencies = [\n  # none\n  \"a>=1\",\n]\n",
+            true,
+        ),
+        (
+            "pyproject.toml",
+            "[build-system]\nrequires = [\"a\"]\n",
+            false,
+        ),
+        (
+            "pyproject.toml",
+            "[project]\nname = \"dependencies\"\n",
+            false,
+        ),
+        (
+            "pyproject.toml",
+            "[project.optional-dependencies]\nx = ['a']\n",
+            true,
+        ),
+        (
+            "pyproject.toml",
+            "[dependency-groups]\ndev = []\nall = [{include-group = \"dev\"}]\n",
+            false,
+        ),
+        (
+            "pyproject.toml",
+            "[dependency-groups]\ndev = [\"a\"]\n",
+            true,
+        ),
+        (
+            "pyproject.toml",
+            "[tool.poetry.dependencies]\npython = \"^3\"\n",
+            false,
+        ),
+        (
+            "pyproject.toml",
+            "[tool.poetry.dependencies]\npython = \"^3\"\na = \"^1\"\n",
+            true,
+        ),
+    ];
+    for (name, text, is_gap) in table {
+        let gap = gap_next_to(name, text, &[]);
+        assert_eq!(gap, is_gap.then_some(Gap::NoLockFile), "{text}");
+    }
+}
+
+#[test]
+fn a_member_of_a_workspace_has_its_lock_file() {
+    let table: [(&str, &str, Above, bool); 9] = [
+        (
+            "package.json",
+            PACKAGE,
+            &[("package-lock.json", r#""packages": {"packages/a": {}}"#)],
+            false,
+        ),
+        (
+            "package.json",
+            PACKAGE,
+            &[("package-lock.json", r#""packages": {"packages/ab": {}}"#)],
+            true,
+        ),
+        (
+            "package.json",
+            PACKAGE,
+            &[("pnpm-lock.yaml", "importers:\n  .: {}\n  packages/a:\n")],
+            false,
+        ),
+        (
+            "package.json",
+            PACKAGE,
+            &[("yarn.lock", "\"a@workspace:packages/a\":\n")],
+            false,
+        ),
+        (
+            "package.json",
+            PACKAGE,
+            &[
+                ("yarn.lock", "x@1:\n"),
+                ("package.json", r#"{"workspaces": ["packages/*"]}"#),
+            ],
+            false,
+        ),
+        (
+            "package.json",
+            PACKAGE,
+            &[("yarn.lock", "x@1:\n"), ("package.json", "{}")],
+            true,
+        ),
+        (
+            "pyproject.toml",
+            PROJECT,
+            &[("uv.lock", "source = { editable = \"packages/a\" }")],
+            false,
+        ),
+        (
+            "pyproject.toml",
+            PROJECT,
+            &[("uv.lock", "source = { editable = \"other\" }")],
+            true,
+        ),
+        (
+            "pyproject.toml",
+            PROJECT,
+            &[
+                ("yarn.lock", "x@1:\n"),
+                ("package.json", r#"{"workspaces": []}"#),
+            ],
+            true,
+        ),
+    ];
+    for (name, text, above, is_gap) in table {
+        let files = Files {
+            siblings: &[],
+            above,
+        };
+        let gap = unlocked(name, || text.to_owned(), &files);
+        assert_eq!(gap, is_gap.then_some(Gap::NoLockFile), "{above:?}");
+    }
 }

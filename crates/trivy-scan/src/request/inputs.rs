@@ -45,6 +45,8 @@ inputs! {
             fail_on_new_only: bool = "false",
             /// Fail also on findings whose alert a person dismissed on the base branch.
             fail_on_dismissed: bool = "false",
+            /// Fail also if something was not scanned, such as a project without a lock file or an image without packages.
+            fail_on_not_scanned: bool = "false",
             /// Earlier findings: `auto` (base branch of a pull request), `none`, a SARIF file, a checkout, or `image:` and an image.
             baseline: String = "auto",
             /// Ignore file of Trivy; `.trivyignore` or `.trivyignore.yaml` by default. Its findings are listed as suppressed.

@@ -1,10 +1,13 @@
 //! What a scan covered, and what it did not.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use actions_toolkit::text::plural;
 use findings::SourceFiles;
-use findings::ecosystems::{self, Gap};
+use findings::ecosystems::{self, Directories, Gap};
 use trivy::{Report, Target};
 use walkdir::WalkDir;
 
@@ -31,6 +34,8 @@ pub(crate) struct Coverage {
     pub(crate) scanned: String,
     /// What was not scanned, or not as a reader would expect.
     pub(crate) gaps: Vec<String>,
+    /// How many of them name something that was not scanned.
+    pub(crate) not_scanned: usize,
 }
 
 impl Coverage {
@@ -39,6 +44,7 @@ impl Coverage {
         let packages: usize = report.results.iter().map(|r| r.packages.len()).sum();
         let mut parts = Vec::new();
         let mut gaps = Vec::new();
+        let mut not_scanned = Vec::new();
         if let Some(os) = &report.metadata.os {
             parts.push(format!("{} {}", os.family, os.name));
             if os.end_of_life {
@@ -58,7 +64,8 @@ impl Coverage {
                 let files = files.count();
                 parts.push(plural(files, "file"));
                 if files == 0 {
-                    gaps.push("no configuration was found; there was nothing to check".to_owned());
+                    not_scanned
+                        .push("no configuration was found; there was nothing to check".to_owned());
                 }
             }
             Target::Filesystem(path) => {
@@ -69,28 +76,34 @@ impl Coverage {
                     let files = report.results.iter().filter(|r| !r.packages.is_empty());
                     let files = plural(files.count(), "file");
                     parts.push(format!("{} in {files}", plural(packages, "package")));
-                    gaps.extend(unlocked(path, &target.prefix, source));
+                    not_scanned.extend(unlocked(path, &target.prefix, source));
                     if packages == 0 {
-                        gaps.push("no packages were found; there was nothing to scan".to_owned());
+                        not_scanned
+                            .push("no packages were found; there was nothing to scan".to_owned());
                     }
                 }
             }
             Target::Image(_) | Target::Archive(_) => {
                 parts.push(plural(packages, "package"));
                 if packages == 0 {
-                    gaps.push("no packages were found; there was nothing to scan".to_owned());
+                    not_scanned
+                        .push("no packages were found; there was nothing to scan".to_owned());
                 }
             }
         }
+        let count = not_scanned.len();
+        gaps.extend(not_scanned);
         Self {
             scanned: parts.join(", "),
             gaps,
+            not_scanned: count,
         }
     }
 }
 
 // Manifests whose packages have no known version: a scanner cannot know what will be installed.
 fn unlocked(root: &Path, prefix: &str, source: &SourceFiles) -> Vec<String> {
+    let last = RefCell::default();
     let is_excluded = |name: &str| EXCLUDED.contains(&name);
     let files = WalkDir::new(root)
         .max_depth(DEPTH)
@@ -104,18 +117,76 @@ fn unlocked(root: &Path, prefix: &str, source: &SourceFiles) -> Vec<String> {
             let relative = entry.path().strip_prefix(root).unwrap_or(Path::new(""));
             let path = [prefix, &relative.to_string_lossy()].join("/");
             let path = path.trim_matches('/');
+            let directories = Parents {
+                root,
+                prefix,
+                source,
+                directory: entry.path().parent().unwrap_or(root),
+                last: &last,
+            };
             let gap = ecosystems::unlocked(
                 &entry.file_name().to_string_lossy(),
                 || source.text(path).unwrap_or_default(),
-                |name| entry.path().with_file_name(name).is_file(),
+                &directories,
             )?;
             Some(message(path, &gap))
         })
         .collect()
 }
 
+/// Path and text of a file, by its name.
+type LastFiles = HashMap<String, (String, Rc<str>)>;
+
+/// The directories from that of a manifest up to the scanned one.
+struct Parents<'a> {
+    root: &'a Path,
+    /// The path of `root` in the workspace.
+    prefix: &'a str,
+    source: &'a SourceFiles,
+    /// Of the manifest.
+    directory: &'a Path,
+    /// The last file of each name: that of a workspace is read for all of its members.
+    last: &'a RefCell<LastFiles>,
+}
+
+impl Parents<'_> {
+    fn text(&self, name: &str, path: &str) -> Option<Rc<str>> {
+        let mut last = self.last.borrow_mut();
+        if let Some((known, text)) = last.get(name)
+            && known == path
+        {
+            return Some(Rc::clone(text));
+        }
+        let text: Rc<str> = self.source.text(path)?.into();
+        last.insert(name.to_owned(), (path.to_owned(), Rc::clone(&text)));
+        Some(text)
+    }
+}
+
+impl Directories for Parents<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.directory.join(name).is_file()
+    }
+
+    fn above(&self, name: &str) -> Vec<(Rc<str>, String)> {
+        let parents = self.directory.ancestors().skip(1);
+        let parents = parents.take_while(|parent| parent.starts_with(self.root));
+        let read = |parent: &Path| {
+            let member = self.directory.strip_prefix(parent).ok()?;
+            let file = parent.strip_prefix(self.root).ok()?.join(name);
+            let path = [self.prefix, &file.to_string_lossy()].join("/");
+            let text = self.text(name, path.trim_matches('/'))?;
+            Some((text, member.to_string_lossy().into_owned()))
+        };
+        parents.filter_map(read).collect()
+    }
+}
+
 fn message(path: &str, gap: &Gap) -> String {
     match gap {
+        Gap::UnreadLockFile(name) => format!(
+            "{path} has the lock file {name}, which Trivy does not read; its packages were not scanned"
+        ),
         Gap::NoLockFile => {
             format!("{path} has no lock file next to it; its packages were not scanned")
         }
@@ -148,13 +219,29 @@ mod tests {
         write("app/requirements.txt", "a\nb\nc\nd\ne\nf\n");
         write("app/pyproject.toml", "[project]\ndependencies = [\"a\"]\n");
         write("tool/pyproject.toml", "[project]\ndependencies = [\"a\"]\n");
-        write("web/package.json", "{\"dependencies\": {}}");
-        write("node_modules/x/package.json", "{\"dependencies\": {}}");
+        write("web/package.json", r#"{"dependencies": {"a": "1"}}"#);
+        write(
+            "js/package-lock.json",
+            r#"{"packages": {"packages/a": {}}}"#,
+        );
+        write(
+            "js/packages/a/package.json",
+            r#"{"dependencies": {"a": "1"}}"#,
+        );
+        write(
+            "js/packages/b/package.json",
+            r#"{"dependencies": {"a": "1"}}"#,
+        );
+        write(
+            "node_modules/x/package.json",
+            r#"{"dependencies": {"a": "1"}}"#,
+        );
         let gaps = unlocked(directory.path(), "", &SourceFiles::new(directory.path()));
         assert_eq!(
             gaps,
             [
                 "app/requirements.txt does not pin a, b, c, d, e and 1 more; they were not scanned",
+                "js/packages/b/package.json has no lock file next to it; its packages were not scanned",
                 "tool/pyproject.toml has no lock file next to it; its packages were not scanned",
                 "web/package.json has no lock file next to it; its packages were not scanned",
             ]

@@ -78,6 +78,32 @@ fn unpinned_packages_of_a_directory_are_reported() {
 }
 
 #[test]
+fn what_was_not_scanned_fails_the_step_if_that_is_requested() {
+    let run = |requirements: &str, fail: &str| {
+        let report = r#"{"SchemaVersion":2,"Results":[{"Target":"requirements.txt","Type":"pip","Packages":[{"Name":"flask"}]}]}"#;
+        step()
+            .tool("trivy", &crate::step::trivy(report))
+            .file("app/requirements.txt", requirements)
+            .input("scan-type", "fs")
+            .input("image", "")
+            .input("path", "app")
+            .input("fail-on-not-scanned", fail)
+            .run()
+    };
+    assert_eq!(run("flask==3.1.2\nwerkzeug>=2\n", "false").code, 0);
+    assert_eq!(run("flask==3.1.2\n", "true").code, 0);
+    let ran = run("flask==3.1.2\nwerkzeug>=2\n", "true");
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (1, "failed"),
+        "{}",
+        ran.log
+    );
+    let message = "something was not scanned in 1 place (`fail-on-not-scanned`); see the warnings";
+    assert!(ran.error().contains(message), "{}", ran.error());
+}
+
+#[test]
 fn a_saved_image_has_the_name_in_its_report() {
     let report = REPORT.replace("\"ImageID\"", "\"RepoTags\": [\"team/app:7\"], \"ImageID\"");
     let step = step()
