@@ -4,7 +4,7 @@ use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
 use azure::input::EntraInputs;
 use trivy::network::{DATABASE, JAVA_DATABASE, MACHINE_IDENTITY};
 
-use crate::patch::TOOLING;
+use crate::patch::{RPM_TOOLING, TOOLING};
 use crate::request::Inputs;
 
 /// The declaration from which `docs/network.md` is generated.
@@ -83,7 +83,7 @@ const fn build(host: Host, when: &'static [When], purpose: &'static str) -> Conn
     }
 }
 
-// Images of Copa's `pkg/pkgmgr/rpm.go`; the package sources are those of the distributions' own images.
+// The package sources are those of the distributions' own images.
 const PATCH: &[Connection] = &[
     build(
         Host::Images(TOOLING),
@@ -91,19 +91,17 @@ const PATCH: &[Connection] = &[
         "Copa's tools",
     ),
     build(
-        Host::ImageInput(Inputs::tooling_image),
-        &[When::Set(Inputs::tooling_image), NOT_IN_DOCKER],
+        Host::Images(RPM_TOOLING),
+        &[
+            When::Empty(Inputs::tooling_image),
+            When::Case("an image of an RPM distribution"),
+        ],
         "Copa's tools",
     ),
     build(
-        Host::Images(&[
-            "mcr.microsoft.com/cbl-mariner/base/core",
-            "registry.suse.com/bci/bci-base",
-            "registry.opensuse.org/opensuse/leap",
-            "quay.io/centos/centos",
-        ]),
-        &[When::Case("an image of an RPM distribution")],
-        "Copa's tools, which `tooling-image` does not replace",
+        Host::ImageInput(Inputs::tooling_image),
+        &[When::Set(Inputs::tooling_image), NOT_IN_DOCKER],
+        "Copa's tools",
     ),
     build(
         Host::Http("deb.debian.org"),

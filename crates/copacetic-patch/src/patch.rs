@@ -7,6 +7,6 @@ pub(crate) mod plan;
 pub(crate) mod python;
 
 pub(crate) use buildkit::BuildKit;
-pub(crate) use copa::TOOLING;
+pub(crate) use copa::{RPM_TOOLING, TOOLING};
 pub(crate) use patched_image::PatchedImage;
 pub(crate) use plan::Plan;

@@ -122,7 +122,15 @@ impl Values {
                 let first = clouds.first().map(|(_, name)| Endpoint::new(name));
                 first.into_iter().collect()
             }
-            Host::Images(images) => images.iter().copied().flat_map(registry).collect(),
+            Host::Images(images) => {
+                let mut all = Vec::new();
+                for endpoint in images.iter().copied().flat_map(registry) {
+                    if !all.contains(&endpoint) {
+                        all.push(endpoint);
+                    }
+                }
+                all
+            }
             Host::UrlInput(input) => vec![Endpoint::new(self.get(input))],
             Host::ImageInput(input) => self.get(input).lines().flat_map(registry).collect(),
             Host::Found(_) => Vec::new(),

@@ -113,9 +113,33 @@ impl Run<'_> {
     }
 }
 
-/// Where Copa pulls an image with the distribution's tools from, even if the target has them: first its own registry, then
+/// The images with a distribution's tools that Copa pulls, even if the target has them: from its own registry first, then from
 /// Docker Hub (project-copacetic/copacetic, pkg/pkgmgr/dpkg.go).
-pub(crate) const TOOLING: &[&str] = &["ghcr.io/project-copacetic/copacetic", "docker.io/library"];
+pub(crate) const TOOLING: &[&str] = &[
+    "ghcr.io/project-copacetic/copacetic/debian",
+    "ghcr.io/project-copacetic/copacetic/ubuntu",
+    "docker.io/library/debian",
+    "docker.io/library/ubuntu",
+];
+
+/// The same for the distributions with RPM packages (pkg/pkgmgr/rpm.go).
+pub(crate) const RPM_TOOLING: &[&str] = &[
+    "ghcr.io/project-copacetic/copacetic/cbl-mariner/base/core",
+    "ghcr.io/project-copacetic/copacetic/azurelinux/base/core",
+    "ghcr.io/project-copacetic/copacetic/bci/bci-base",
+    "ghcr.io/project-copacetic/copacetic/opensuse/leap",
+    "ghcr.io/project-copacetic/copacetic/opensuse/tumbleweed",
+    "mcr.microsoft.com/cbl-mariner/base/core",
+    "mcr.microsoft.com/azurelinux/base/core",
+    "registry.suse.com/bci/bci-base",
+    "registry.opensuse.org/opensuse/leap",
+    "registry.opensuse.org/opensuse/tumbleweed",
+    "quay.io/centos/centos",
+    "docker.io/library/almalinux",
+    "docker.io/library/amazonlinux",
+    "docker.io/library/oraclelinux",
+    "docker.io/library/rockylinux",
+];
 
 fn source_policy(tooling: &str) -> serde_json::Value {
     let rule = |from: &str| {
@@ -125,10 +149,8 @@ fn source_policy(tooling: &str) -> serde_json::Value {
             "updates": {"identifier": format!("docker-image://{tooling}")},
         })
     };
-    let rules: Vec<_> = TOOLING
-        .iter()
-        .flat_map(|registry| ["debian", "ubuntu"].map(|os| rule(&format!("{registry}/{os}"))))
-        .collect();
+    let images = TOOLING.iter().chain(RPM_TOOLING);
+    let rules: Vec<_> = images.map(|from| rule(from)).collect();
     json!({ "rules": rules })
 }
 
@@ -153,22 +175,17 @@ mod tests {
     fn every_tooling_image_is_replaced() {
         let policy = source_policy("127.0.0.1:5000/x/debian:1");
         let rules = policy["rules"].as_array().unwrap();
-        let from: Vec<_> = rules
-            .iter()
-            .map(|rule| rule["selector"]["identifier"].as_str().unwrap())
-            .collect();
-        assert_eq!(
-            from,
-            [
-                "docker-image://ghcr.io/project-copacetic/copacetic/debian:*",
-                "docker-image://ghcr.io/project-copacetic/copacetic/ubuntu:*",
-                "docker-image://docker.io/library/debian:*",
-                "docker-image://docker.io/library/ubuntu:*",
-            ]
-        );
-        assert_eq!(
-            rules[3]["updates"]["identifier"],
-            "docker-image://127.0.0.1:5000/x/debian:1"
-        );
+        assert_eq!(rules.len(), TOOLING.len() + RPM_TOOLING.len());
+        insta::assert_json_snapshot!(rules[0], @r#"
+        {
+          "action": "CONVERT",
+          "selector": {
+            "identifier": "docker-image://ghcr.io/project-copacetic/copacetic/debian:*"
+          },
+          "updates": {
+            "identifier": "docker-image://127.0.0.1:5000/x/debian:1"
+          }
+        }
+        "#);
     }
 }

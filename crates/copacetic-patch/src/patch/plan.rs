@@ -28,6 +28,7 @@ const FAMILIES: &[&str] = &[
     "azurelinux",
     "cbl-mariner",
     "suse linux enterprise server",
+    "sles",
     "opensuse",
 ];
 
