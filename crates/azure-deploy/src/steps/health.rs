@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use actions_toolkit::{Context, Log, PolicyFailure};
 use http_client::header::CONNECTION;
 use http_client::{Client, Error, Redirects};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Service, ServicePort};
 use serde_json::Value;
 
 use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, OutageBudget, poll_interval};
@@ -25,7 +25,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Address {
     /// The IP address or host name.
     pub(crate) host: String,
-    /// `http://…`, with the port if it is not 80.
+    /// `http://…` or `https://…`, with the port if it is not the scheme's own.
     pub(crate) url: String,
 }
 
@@ -41,22 +41,45 @@ fn load_balancer(objects: &[Object]) -> Option<&Object> {
     objects.iter().find(is_load_balancer)
 }
 
+// The port that most likely speaks HTTP: the first by `appProtocol` or name, or 80, or one of HTTPS, or just the first. A
+// certificate is rarely valid for an IP address, so HTTPS comes second.
+fn http_port(ports: &[ServicePort]) -> (&'static str, i32) {
+    let is = |port: &ServicePort, scheme: &str| match (&port.app_protocol, &port.name) {
+        (Some(protocol), _) => protocol.eq_ignore_ascii_case(scheme),
+        // Conventional: `http-web`.
+        (None, Some(name)) => name.split('-').next() == Some(scheme),
+        (None, None) => false,
+    };
+    let rank = |port: &ServicePort| match port {
+        port if port.protocol.as_deref().is_some_and(|it| it != "TCP") => 5,
+        port if is(port, "http") => 0,
+        port if is(port, "https") => 2,
+        port if port.app_protocol.is_some() => 4,
+        port if port.port == 80 => 1,
+        port if port.port == 443 => 2,
+        _ => 3,
+    };
+    let port = ports.iter().min_by_key(|port| rank(port));
+    port.map_or(("http", 80), |port| {
+        let is_https = rank(port) == 2;
+        (if is_https { "https" } else { "http" }, port.port)
+    })
+}
+
 fn address(service: &Service) -> Option<Address> {
     let balancer = service.status.as_ref()?.load_balancer.as_ref()?;
     let ingress = balancer.ingress.as_ref()?.first()?;
     let host = ingress.ip.clone().or_else(|| ingress.hostname.clone())?;
-    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_ref());
-    let port = ports.and_then(|ports| ports.first());
-    let port = port.map_or(80, |port| port.port);
+    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref());
+    let (scheme, port) = http_port(ports.unwrap_or_default());
     let bracketed = if host.contains(':') {
         format!("[{host}]")
     } else {
         host.clone()
     };
-    let url = match port {
-        80 => format!("http://{bracketed}"),
-        443 => format!("https://{bracketed}"),
-        port => format!("http://{bracketed}:{port}"),
+    let url = match (scheme, port) {
+        ("http", 80) | ("https", 443) => format!("{scheme}://{bracketed}"),
+        (scheme, port) => format!("{scheme}://{bracketed}:{port}"),
     };
     Some(Address { host, url })
 }
@@ -222,6 +245,43 @@ mod tests {
     use testkit::{Recorder, endless};
 
     use super::*;
+
+    #[test]
+    fn the_port_that_speaks_http_is_requested() {
+        let table = [
+            (
+                json!([{"port": 9090, "name": "metrics"}, {"port": 80, "name": "http"}]),
+                ("http", 80),
+            ),
+            (
+                json!([{"port": 9090, "name": "metrics"}, {"port": 8080, "name": "http-web"}]),
+                ("http", 8080),
+            ),
+            (
+                json!([{"port": 443, "name": "https"}, {"port": 80, "name": "http"}]),
+                ("http", 80),
+            ),
+            (json!([{"port": 443}, {"port": 80}]), ("http", 80)),
+            (
+                json!([{"port": 1883, "appProtocol": "mqtt"}, {"port": 8000}]),
+                ("http", 8000),
+            ),
+            (
+                json!([{"port": 80, "appProtocol": "mqtt"}, {"port": 443}]),
+                ("https", 443),
+            ),
+            (
+                json!([{"port": 443, "protocol": "UDP", "name": "http"}, {"port": 8443, "name": "https"}]),
+                ("https", 8443),
+            ),
+            (json!([{"port": 9000}, {"port": 9001}]), ("http", 9000)),
+            (json!([]), ("http", 80)),
+        ];
+        for (ports, expected) in table {
+            let read: Vec<ServicePort> = serde_json::from_value(ports.clone()).unwrap();
+            assert_eq!(http_port(&read), expected, "{ports}");
+        }
+    }
 
     #[test]
     fn an_address_may_be_a_name_and_have_a_port() {
