@@ -39,6 +39,8 @@ mod action;
 mod context;
 mod env;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod github_env;
 mod inputs;
 mod log;

@@ -1,6 +1,8 @@
 //! The `azure-deploy` action: push an image, deploy it, and verify the service, or roll back.
 
 mod action;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod kubernetes;
 mod manifests;
 mod network;

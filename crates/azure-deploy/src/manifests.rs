@@ -182,7 +182,7 @@ fn with_integers(value: Value) -> Value {
 }
 
 // Every document, and the items of a `List`, as kubectl reads it.
-fn parse(text: &str) -> Result<Vec<Value>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Value>, String> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     let documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {

@@ -6,6 +6,8 @@
 mod cloud;
 mod cluster;
 mod entra;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod input;
 pub mod network;
 mod registry;

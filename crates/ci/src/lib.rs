@@ -11,6 +11,8 @@ mod analysis;
 mod build;
 mod checks;
 mod dependencies;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod job;
 mod network;
 mod outcome;

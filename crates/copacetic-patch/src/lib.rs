@@ -8,6 +8,8 @@
 
 mod action;
 mod attempt;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod lineage;
 mod network;
 mod patch;

@@ -7,6 +7,8 @@ pub(crate) mod plan;
 pub(crate) mod python;
 
 pub(crate) use buildkit::BuildKit;
+#[cfg(fuzzing)]
+pub(crate) use copa::Failure;
 pub(crate) use copa::{RPM_TOOLING, TOOLING};
 pub(crate) use patched_image::PatchedImage;
 pub(crate) use plan::Plan;

@@ -19,6 +19,8 @@ use crate::{Docker, ImageInfo};
 use session::Session;
 use trace::Trace;
 
+#[cfg(fuzzing)]
+pub(crate) use dockerignore::Ignore;
 pub use dockerignore::context_size;
 pub use session::BuildSecrets;
 

@@ -12,6 +12,8 @@ mod build;
 mod client;
 mod container;
 mod dockerfile;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod image_info;
 mod load;
 mod local_registry;

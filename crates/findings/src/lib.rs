@@ -11,6 +11,8 @@ mod counts;
 pub mod ecosystems;
 mod finding;
 mod fingerprint;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod location;
 mod report;
 pub mod sarif;

@@ -21,6 +21,8 @@ mod client;
 mod code_scanning;
 mod dependencies;
 mod deployments;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod inputs;
 mod issues;
 mod leg;

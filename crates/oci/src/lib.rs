@@ -6,6 +6,8 @@
 
 mod digest;
 mod docker_config;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod hosts;
 mod manifest;
 mod reference;

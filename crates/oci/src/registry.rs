@@ -7,8 +7,8 @@
 mod auth;
 mod blobs;
 mod catalog;
-mod challenge;
-mod link;
+pub(crate) mod challenge;
+pub(crate) mod link;
 mod manifests;
 mod request;
 mod response;

@@ -125,6 +125,7 @@ fn verify_reproducibility(
         let not = [
             "crates/fake-azure",
             "crates/fake-github",
+            "crates/fuzz",
             "crates/local-services",
             "crates/release",
             "crates/testkit",

@@ -4,6 +4,8 @@
 
 mod action;
 mod baseline;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod network;
 mod publish;
 mod report;

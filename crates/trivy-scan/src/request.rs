@@ -1,7 +1,7 @@
 //! What the step is to do, valid by its types.
 
 mod baseline_source;
-mod ignore_file;
+pub(crate) mod ignore_file;
 mod inputs;
 mod target;
 

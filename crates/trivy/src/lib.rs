@@ -10,6 +10,8 @@
 
 mod database;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod inputs;
 pub mod network;
 pub mod report;

@@ -10,7 +10,7 @@ use crate::setup::builds::{Builds, CHECKS, PIPELINE};
 use crate::setup::programs::PROGRAMS;
 use crate::setup::timings;
 use crate::test::Tests;
-use crate::{bench, browser, pipeline, progress, stack, test};
+use crate::{bench, browser, fuzz, pipeline, progress, stack, test};
 
 /// Build, test and run the pipeline on one machine.
 #[derive(Parser)]
@@ -60,6 +60,14 @@ enum Command {
     Words {
         /// Below these paths; everywhere if there are none.
         paths: Vec<std::path::PathBuf>,
+    },
+    /// Fuzz the parsers of bytes from outside: one of them, or each for its part of the time.
+    Fuzz {
+        /// The target; its seeds are in `crates/fuzz/corpus/`.
+        name: Option<String>,
+        /// How long in all, such as `60s`, `5m` or `2h`.
+        #[arg(long, default_value = "60s", value_parser = fuzz::duration)]
+        time: std::time::Duration,
     },
     /// Run a benchmark.
     Bench {
@@ -119,6 +127,7 @@ pub fn main() -> ExitCode {
         }
         Command::Generate => crate::generate::write(),
         Command::Words { paths } => test::words::check(&paths),
+        Command::Fuzz { name, time } => fuzz::run(name.as_deref(), time).map(drop),
         Command::Bench { name } => bench::run(&name),
         Command::Release { args } => return release(&args),
         Command::Screenshot => browser::screenshot(),

@@ -5,6 +5,7 @@ pub mod actions;
 pub mod bench;
 pub mod browser;
 mod cli;
+mod fuzz;
 mod generate;
 pub mod paths;
 pub mod pipeline;

@@ -5,7 +5,7 @@ mod real;
 pub(crate) mod words;
 
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
@@ -13,10 +13,12 @@ use crate::setup::builds::{Builds, CHECKS, JUDGES, PIPELINE};
 use crate::setup::command::command;
 use crate::setup::{apt, crates_io, pypi};
 use crate::stack::{self, Inventory, Stack};
-use crate::{paths, progress};
+use crate::{fuzz, paths, progress};
 
 /// How much of a failed check's output is printed.
 const SHOWN: usize = 300;
+/// How long all fuzz targets run together.
+const FUZZED: Duration = Duration::from_secs(60);
 
 /// One check: its name, whether it failed, how long it took, how many tests it ran.
 struct Outcome {
@@ -125,6 +127,7 @@ fn all(outcomes: &mut Vec<Outcome>, judges: &[&'static str]) {
     }
     text_checks(outcomes);
     cargo_checks(outcomes, &["--workspace"]);
+    fuzzing(outcomes);
     real(outcomes, builds, judges);
 }
 
@@ -148,6 +151,22 @@ fn cargo_checks(outcomes: &mut Vec<Outcome>, crates: &[&str]) {
         "unit, contract and process tests",
         tests.args(crates),
     );
+}
+
+// Every parser for a moment: what a change breaks shows soon, and hours are run by hand.
+fn fuzzing(outcomes: &mut Vec<Outcome>) {
+    let started = Instant::now();
+    let outcome = progress::step("fuzz targets", || fuzz::run(None, FUZZED));
+    if let Err(e) = &outcome {
+        progress::failed(e);
+    }
+    outcomes.push(Outcome {
+        name: "fuzz targets".into(),
+        failed: outcome.is_err(),
+        seconds: started.elapsed().as_secs_f64(),
+        passed: outcome.unwrap_or_default(),
+        failures: 0,
+    });
 }
 
 fn real(outcomes: &mut Vec<Outcome>, builds: anyhow::Result<Builds>, judges: &[&'static str]) {

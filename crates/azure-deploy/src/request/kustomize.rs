@@ -7,6 +7,9 @@
 
 mod local;
 
+#[cfg(fuzzing)]
+pub(crate) use local::check_text;
+
 use std::path::Path;
 use std::time::Duration;
 

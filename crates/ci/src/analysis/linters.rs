@@ -1,7 +1,7 @@
 //! The linters: how each runs, and how its output is parsed. A new linter is a row of [`LINTERS`] and a parser in
 //! `output`.
 
-mod output;
+pub(crate) mod output;
 
 use findings::sarif::Driver;
 
@@ -38,21 +38,21 @@ pub(super) struct LinterArgs<'a> {
 
 /// A message of a linter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Diagnostic {
-    pub(super) code: String,
-    pub(super) message: String,
+pub(crate) struct Diagnostic {
+    pub(crate) code: String,
+    pub(crate) message: String,
     /// `None` is the Dockerfile or, for packages, the lock file.
-    pub(super) path: Option<String>,
+    pub(crate) path: Option<String>,
     /// Counted from 1; 0 for the whole file.
-    pub(super) line: u32,
-    pub(super) end_line: u32,
-    pub(super) level: Level,
-    pub(super) url: String,
-    pub(super) cwe: Option<u32>,
+    pub(crate) line: u32,
+    pub(crate) end_line: u32,
+    pub(crate) level: Level,
+    pub(crate) url: String,
+    pub(crate) cwe: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Level {
+pub(crate) enum Level {
     Error,
     #[default]
     Warning,

@@ -39,7 +39,7 @@ impl Ignore {
         Ok(Self::default())
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let (mut globs, mut includes) = (GlobSetBuilder::new(), Vec::new());
         for line in text
             .lines()

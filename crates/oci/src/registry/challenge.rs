@@ -7,7 +7,7 @@ const MAX_HEADER: usize = 8 * 1024;
 
 /// What a registry requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(crate) enum Challenge {
     Basic,
     Bearer {
         /// The URL of the token service.
@@ -24,7 +24,7 @@ struct Offer {
 
 impl Challenge {
     /// The challenge of a response; a token is preferred to the password. A malformed header is as good as none.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let headers = headers.get_all(WWW_AUTHENTICATE).iter();
         let offers = headers.filter_map(|header| offers(header.to_str().ok()?));
         let all: Vec<_> = offers.flatten().filter_map(Self::from_offer).collect();

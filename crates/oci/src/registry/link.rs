@@ -3,7 +3,7 @@
 use http_client::header::{HeaderMap, LINK};
 
 /// The target of the link to the next page.
-pub(super) fn next(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn next(headers: &HeaderMap) -> Option<&str> {
     let mut headers = headers.get_all(LINK).iter();
     headers.find_map(|header| next_in(header.to_str().ok()?))
 }

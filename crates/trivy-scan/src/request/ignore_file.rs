@@ -28,7 +28,7 @@ pub(crate) struct IgnoreFile {
 
 /// One line or entry of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
+pub(crate) struct Entry {
     id: String,
     expires: Option<Date>,
     has_reason: bool,
@@ -164,7 +164,7 @@ fn date(text: &str) -> Result<Date, String> {
         .map_err(|_| format!("invalid date `{text}`; use the form `2026-12-31`"))
 }
 
-fn parse_yaml(text: &str) -> Result<Vec<Entry>, String> {
+pub(crate) fn parse_yaml(text: &str) -> Result<Vec<Entry>, String> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
@@ -196,7 +196,7 @@ fn parse_yaml(text: &str) -> Result<Vec<Entry>, String> {
 }
 
 // `CVE-2026-1 exp:2026-12-31 # reason`; a comment above the line is a reason as well.
-fn parse_lines(text: &str) -> Result<Vec<Entry>, String> {
+pub(crate) fn parse_lines(text: &str) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
     let mut comment = false;
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {

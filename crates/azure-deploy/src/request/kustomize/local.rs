@@ -51,6 +51,23 @@ pub(super) fn check(root: &Path, directory: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// The check of one file without the files that it refers to.
+#[cfg(fuzzing)]
+pub(crate) fn check_text(text: &str) {
+    let root = Path::new("/nonexistent");
+    let mut walk = Walk {
+        root: root.to_owned(),
+        seen: HashSet::new(),
+        pending: Vec::new(),
+    };
+    let place = Place {
+        path: root,
+        directory: root,
+        role: Role::Manifests,
+    };
+    let _ = walk.text(text, &place);
+}
+
 struct Walk {
     root: PathBuf,
     seen: HashSet<(PathBuf, Role)>,

@@ -25,7 +25,7 @@ struct RuffLocation {
     row: u32,
 }
 
-pub(super) fn ruff(text: &str) -> Result<Vec<Diagnostic>, String> {
+pub(crate) fn ruff(text: &str) -> Result<Vec<Diagnostic>, String> {
     let findings: Vec<Ruff> = json(text)?;
     let diagnostic = |finding: Ruff| Diagnostic {
         code: finding.code.unwrap_or_else(|| "syntax-error".to_owned()),
@@ -40,7 +40,7 @@ pub(super) fn ruff(text: &str) -> Result<Vec<Diagnostic>, String> {
     Ok(findings.into_iter().map(diagnostic).collect())
 }
 
-pub(super) fn ruff_format(text: &str) -> Result<Vec<Diagnostic>, String> {
+pub(crate) fn ruff_format(text: &str) -> Result<Vec<Diagnostic>, String> {
     let diagnostics = ruff(text)?.into_iter().map(|diagnostic| Diagnostic {
         message: "the file is not formatted; run `ruff format`".to_owned(),
         end_line: diagnostic.line,
@@ -63,7 +63,7 @@ struct Mypy {
     severity: String,
 }
 
-pub(super) fn mypy(text: &str) -> Result<Vec<Diagnostic>, String> {
+pub(crate) fn mypy(text: &str) -> Result<Vec<Diagnostic>, String> {
     let lines = text.lines().filter(|line| line.starts_with('{'));
     lines
         .map(|line| {
@@ -114,7 +114,7 @@ struct BanditWeakness {
     id: Option<u32>,
 }
 
-pub(super) fn bandit(text: &str) -> Result<Vec<Diagnostic>, String> {
+pub(crate) fn bandit(text: &str) -> Result<Vec<Diagnostic>, String> {
     let report: BanditReport = json(text)?;
     if let Some(error) = report.errors.first() {
         return Err(format!(
@@ -147,7 +147,7 @@ struct Hadolint {
     level: String,
 }
 
-pub(super) fn hadolint(text: &str) -> Result<Vec<Diagnostic>, String> {
+pub(crate) fn hadolint(text: &str) -> Result<Vec<Diagnostic>, String> {
     let findings: Vec<Hadolint> = json(text)?;
     let diagnostic = |finding: Hadolint| Diagnostic {
         url: if finding.code.starts_with("DL") {
@@ -171,7 +171,7 @@ pub(super) fn hadolint(text: &str) -> Result<Vec<Diagnostic>, String> {
 }
 
 // One incompatible package per line: `flask 3.1.0 requires jinja2, which is not installed.`
-pub(super) fn pip_check(text: &str) -> Vec<Diagnostic> {
+pub(crate) fn pip_check(text: &str) -> Vec<Diagnostic> {
     let lines = text.lines().map(str::trim);
     lines
         .filter(|line| !line.is_empty() && *line != "No broken requirements found.")

@@ -1,0 +1,56 @@
+//! Entry points for fuzzing: each parses bytes from outside, and must neither panic nor take long.
+//!
+//! Compiled by `cargo xtask fuzz` alone. The targets are listed in `crates/fuzz/src/lib.rs`.
+
+use std::path::Path;
+
+use actions_toolkit::{Log, Scope, Value as _, Workspace};
+
+use crate::analysis::linters::output;
+use crate::request::secrets::SecretLines;
+use crate::source_map::SourceMap;
+use crate::test_run::coverage::Coverage;
+use crate::test_run::junit::Junit;
+
+/// A JUnit report, and the places of its failed tests.
+pub fn junit(text: &str) {
+    let Ok(junit) = Junit::parse(text) else {
+        return;
+    };
+    let source_map = source_map();
+    for (test, _, details) in junit.failed() {
+        source_map.locate(test, details);
+    }
+    junit.slowest(5);
+    junit.new_failures(&junit);
+}
+
+/// A coverage report: Cobertura or JSON of coverage.py.
+pub fn coverage(bytes: &[u8]) {
+    if let Ok(coverage) = Coverage::parse(bytes, &source_map()) {
+        coverage.percent();
+    }
+}
+
+/// The output of each linter.
+pub fn linters(text: &str) {
+    let _ = output::ruff(text);
+    let _ = output::ruff_format(text);
+    let _ = output::mypy(text);
+    let _ = output::bandit(text);
+    let _ = output::hadolint(text);
+    output::pip_check(text);
+}
+
+/// The input `build-secrets`.
+pub fn build_secrets(text: &str) {
+    let _ = SecretLines::parse(text, &Scope::new(&Log::sink(), &Workspace::new("/w")));
+}
+
+fn source_map() -> SourceMap {
+    SourceMap {
+        workspace: Workspace::new("/nonexistent"),
+        context: Path::new("/nonexistent").to_owned(),
+        workdir: Path::new("/app").to_owned(),
+    }
+}

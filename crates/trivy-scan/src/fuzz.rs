@@ -1,0 +1,21 @@
+//! Entry points for fuzzing: each parses bytes from outside, and must neither panic nor take long.
+//!
+//! Compiled by `cargo xtask fuzz` alone. The targets are listed in `crates/fuzz/src/lib.rs`.
+
+use crate::baseline::Baseline;
+use crate::request::ignore_file;
+
+/// An ignore file, in both forms.
+pub fn ignore_file(text: &str) {
+    let _ = ignore_file::parse_yaml(text);
+    let _ = ignore_file::parse_lines(text);
+}
+
+/// A stored SARIF file.
+pub fn baseline(bytes: &[u8]) {
+    if let Ok(sarif) = serde_json::from_slice(bytes)
+        && let Some(baseline) = Baseline::from_sarif(&sarif, "x")
+    {
+        baseline.compare(&[]);
+    }
+}
