@@ -4,21 +4,32 @@
 //! context's root, the last one that matches wins, `!` includes again, and a directory means
 //! everything in it.
 
+mod pattern;
+
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use regex::bytes::{RegexSet, RegexSetBuilder};
+
+use pattern::Pattern;
 
 /// Bytes of the largest ignore file.
 const FILE: usize = limits::MIB / 4;
 /// Patterns of one ignore file.
 const PATTERNS: usize = 5000;
+/// Bytes of its compiled patterns.
+const SIZE: usize = 64 * limits::MIB;
 
 /// The patterns of one ignore file.
 #[derive(Debug, Default)]
 pub(crate) struct Ignore {
-    globs: GlobSet,
+    /// The last pattern of each name without a wildcard.
+    names: HashMap<String, usize>,
+    wildcards: RegexSet,
+    /// The numbers of the patterns of `wildcards`.
+    numbers: Vec<usize>,
     /// Of each pattern, whether it includes again.
     includes: Vec<bool>,
 }
@@ -40,40 +51,76 @@ impl Ignore {
     }
 
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        let (mut globs, mut includes) = (GlobSetBuilder::new(), Vec::new());
-        for line in text
-            .lines()
-            .map(str::trim)
-            .filter(|l| !l.is_empty() && !l.starts_with('#'))
-        {
+        let mut ignore = Self::default();
+        let mut expressions = Vec::new();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let line = line.trim();
             let (pattern, include) = match line.strip_prefix('!') {
                 Some(pattern) => (pattern.trim(), true),
                 None => (line, false),
             };
-            let pattern = pattern.trim_matches('/').trim_start_matches("./");
-            if pattern.is_empty() || pattern == "." {
+            if include && pattern.is_empty() {
+                bail!("`!` needs a pattern after it");
+            }
+            let pattern = clean(pattern);
+            if pattern.is_empty() {
                 continue;
             }
-            for pattern in [pattern.to_owned(), format!("{pattern}/**")] {
-                let glob = GlobBuilder::new(&pattern)
-                    .literal_separator(true)
-                    .build()
-                    .with_context(|| format!("invalid pattern `{line}`"))?;
-                globs.add(glob);
-                includes.push(include);
-            }
-            if includes.len() > 2 * PATTERNS {
+            let number = ignore.includes.len();
+            ignore.includes.push(include);
+            if number >= PATTERNS {
                 bail!("it has more than {PATTERNS} patterns");
             }
+            match pattern::parse(&pattern) {
+                Ok(Pattern::Name(name)) => {
+                    ignore.names.insert(name, number);
+                }
+                Ok(Pattern::Expression(expression)) => {
+                    // A directory means everything in it.
+                    expressions.push(format!("^(?:{expression})(?:/.*)?$"));
+                    ignore.numbers.push(number);
+                }
+                Err(problem) => bail!("invalid pattern `{line}`: {problem}"),
+            }
         }
-        let globs = globs.build().context("its patterns are too complex")?;
-        Ok(Self { globs, includes })
+        ignore.wildcards = RegexSetBuilder::new(expressions)
+            // Of bytes, which is far smaller; a pattern says where it means a character.
+            .unicode(false)
+            .dot_matches_new_line(true)
+            .size_limit(SIZE)
+            .dfa_size_limit(SIZE)
+            .build()
+            .context("its patterns are too complex")?;
+        Ok(ignore)
     }
 
     pub(crate) fn ignores(&self, path: &Path) -> bool {
-        let last = self.globs.matches(path).into_iter().max();
-        last.is_some_and(|last| !self.includes[last])
+        let path = path.to_string_lossy();
+        let ancestors = path.match_indices('/').map(|(at, _)| &path[..at]);
+        let names = ancestors.chain([&*path]);
+        let literal = names.filter_map(|name| self.names.get(name)).max();
+        let matching = self.wildcards.matches(path.as_bytes());
+        let wildcard = matching.into_iter().map(|at| &self.numbers[at]).max();
+        let last = literal.max(wildcard);
+        last.is_some_and(|last| !self.includes[*last])
     }
+}
+
+// As Go's `filepath.Clean` does, and without a `/` before it: `./a//b/` is `a/b`.
+fn clean(pattern: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in pattern.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if pattern.starts_with('/') => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 /// Write the build context `context` to `out` as a tar: sorted, without owners and times, so that
@@ -171,6 +218,66 @@ mod tests {
         ];
         for (path, ignored) in table {
             assert_eq!(ignore.ignores(Path::new(path)), ignored, "{path}");
+        }
+    }
+
+    // As `docker build` treats them (github.com/moby/patternmatcher).
+    #[test]
+    fn patterns_are_those_of_docker() {
+        let table = [
+            // Two stars before anything: at every depth.
+            ("**.pyc", "a.pyc", true),
+            ("**.pyc", "a/b/c.pyc", true),
+            ("**.env", "conf/prod.env", true),
+            ("**/.env", ".env", true),
+            ("**/.env", "a/b/.env", true),
+            ("**/.env", "a/b.env", false),
+            // With another wildcard, they end at a slash.
+            ("**.py?", "a.pyc", false),
+            ("**/*.py?", "a/b.pyc", true),
+            ("a**", "abc/d", true),
+            ("a/**", "a/b/c", true),
+            ("a/**/b", "a/b", true),
+            ("a/**/b", "a/x/y/b", true),
+            ("a**b", "a/x/b", true),
+            ("a**b", "axb", false),
+            // One star, a question mark and a class stay within a name.
+            ("*.md", "docs/a.md", false),
+            ("*/*.md", "docs/a.md", true),
+            ("?.md", "ab.md", false),
+            ("?.md", "é.md", true),
+            ("é*.md", "éa.md", true),
+            ("[à-é].md", "è.md", true),
+            ("[a-c].md", "b.md", true),
+            ("[^a-c].md", "b.md", false),
+            ("[!a].md", "b.md", false),
+            ("[!a].md", "!.md", true),
+            // Braces and what else means something elsewhere are names.
+            ("{a,b}", "a", false),
+            ("{a,b}", "{a,b}", true),
+            ("a+(b)", "a+(b)", true),
+            ("\\*", "*", true),
+            ("\\*", "a", false),
+            ("./a//b/", "a/b/c", true),
+            ("a/../b", "b", true),
+            ("/a", "a/b", true),
+            ("../a", "a", false),
+            (" a ", "a", true),
+            (" #a", "#a", true),
+            ("\u{feff}a", "a", true),
+        ];
+        for (pattern, path, ignored) in table {
+            let ignore = Ignore::parse(pattern).unwrap();
+            assert_eq!(ignore.ignores(Path::new(path)), ignored, "{pattern} {path}");
+        }
+        for (pattern, error) in [
+            ("a[b", "invalid pattern `a[b`: `[` without `]`"),
+            ("[]", "invalid pattern `[]`: `[` without `]`"),
+            ("[b-a]", "invalid pattern `[b-a]`: `b-a` is not a range"),
+            ("a\\", "invalid pattern `a\\`: a `\\` at its end"),
+            ("!", "`!` needs a pattern after it"),
+        ] {
+            assert_eq!(Ignore::parse(pattern).unwrap_err().to_string(), error);
         }
     }
 
