@@ -240,6 +240,7 @@ fn check(outcomes: &mut Vec<Outcome>, name: &str, run: &mut Command) {
     let (passed, failures) = counts(&text);
     if let Err(e) = &outcome {
         progress::line(end(&text, SHOWN));
+        progress::line(end(&failing_tests(&text), SHOWN));
         progress::failed(e);
     }
     outcomes.push(Outcome {
@@ -260,6 +261,23 @@ fn end(text: &str, lines: usize) -> String {
         return shown;
     }
     format!("… {omitted} lines are omitted …\n{shown}")
+}
+
+// What failing tests printed, where many programs of tests ran: that of one in the middle is not at the end.
+fn failing_tests(text: &str) -> String {
+    let mut shown = Vec::new();
+    let mut is_shown = false;
+    for line in text.lines() {
+        if line.starts_with("---- ") && line.ends_with(" ----") {
+            is_shown = true;
+        } else if line == "failures:" {
+            is_shown = false;
+        }
+        if is_shown {
+            shown.push(line);
+        }
+    }
+    shown.join("\n")
 }
 
 // The closing lines of test runs: cargo's `test result: ok. 3 passed; 0 failed; …` and pytest's
@@ -309,6 +327,16 @@ mod tests {
         ] {
             assert_eq!(super::counts(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_failing_test_in_the_middle_is_shown() {
+        let text = "running 1 test\n\nfailures:\n\n---- a stdout ----\n1 is not 2\n\nfailures:\n    a\n\ntest result: FAILED. 0 passed; 1 failed\nrunning 0 tests";
+        assert_eq!(
+            super::failing_tests(text),
+            "---- a stdout ----\n1 is not 2\n"
+        );
+        assert_eq!(super::failing_tests("running 0 tests"), "");
     }
 
     #[test]
