@@ -1,5 +1,6 @@
 //! One run of Trivy for each target, and everything that is read from its report.
 
+mod broken_lock_files;
 mod coverage;
 mod inline_ignores;
 mod manifests;

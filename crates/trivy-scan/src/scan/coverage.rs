@@ -1,7 +1,7 @@
 //! What a scan covered, and what it did not.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use findings::ecosystems::{self, Directories, Gap};
 use trivy::{Report, Target};
 use walkdir::WalkDir;
 
-use super::inline_ignores;
+use super::{broken_lock_files, inline_ignores};
 use crate::request::{ScanType, TargetRequest};
 
 /// Directories with files that are not part of the project.
@@ -76,7 +76,9 @@ impl Coverage {
                     let files = report.results.iter().filter(|r| !r.packages.is_empty());
                     let files = plural(files.count(), "file");
                     parts.push(format!("{} in {files}", plural(packages, "package")));
-                    not_scanned.extend(unlocked(path, &target.prefix, source));
+                    let read = report.results.iter().filter(|r| !r.packages.is_empty());
+                    let read: HashSet<_> = read.map(|r| r.target.as_str()).collect();
+                    not_scanned.extend(unlocked(path, &target.prefix, source, &read));
                     if packages == 0 {
                         not_scanned
                             .push("no packages were found; there was nothing to scan".to_owned());
@@ -101,8 +103,9 @@ impl Coverage {
     }
 }
 
-// Manifests whose packages have no known version: a scanner cannot know what will be installed.
-fn unlocked(root: &Path, prefix: &str, source: &SourceFiles) -> Vec<String> {
+// Lock files that can't be read, and manifests whose packages have no known version: a scanner cannot know what will be
+// installed.
+fn unlocked(root: &Path, prefix: &str, source: &SourceFiles, read: &HashSet<&str>) -> Vec<String> {
     let last = RefCell::default();
     let is_excluded = |name: &str| EXCLUDED.contains(&name);
     let files = WalkDir::new(root)
@@ -113,7 +116,7 @@ fn unlocked(root: &Path, prefix: &str, source: &SourceFiles) -> Vec<String> {
         .filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_file());
     files
-        .filter_map(|entry| {
+        .flat_map(|entry| {
             let relative = entry.path().strip_prefix(root).unwrap_or(Path::new(""));
             let path = [prefix, &relative.to_string_lossy()].join("/");
             let path = path.trim_matches('/');
@@ -124,13 +127,15 @@ fn unlocked(root: &Path, prefix: &str, source: &SourceFiles) -> Vec<String> {
                 directory: entry.path().parent().unwrap_or(root),
                 last: &last,
             };
-            let gap = ecosystems::unlocked(
-                &entry.file_name().to_string_lossy(),
-                || source.text(path).unwrap_or_default(),
-                &directories,
-            )?;
-            Some(message(path, &gap))
+            let name = entry.file_name().to_string_lossy();
+            let are_read = read.contains(&*relative.to_string_lossy());
+            let problem = broken_lock_files::problem(&name, are_read, || source.text(path));
+            let broken = problem.map(|problem| format!("{path} {problem}"));
+            let text = || source.text(path).unwrap_or_default();
+            let gap = ecosystems::unlocked(&name, text, &directories);
+            [broken, gap.map(|gap| message(path, &gap))]
         })
+        .flatten()
         .collect()
 }
 
@@ -236,12 +241,19 @@ mod tests {
             "node_modules/x/package.json",
             r#"{"dependencies": {"a": "1"}}"#,
         );
-        let gaps = unlocked(directory.path(), "", &SourceFiles::new(directory.path()));
+        write("rust/Cargo.lock", "[[package]\n");
+        let gaps = unlocked(
+            directory.path(),
+            "",
+            &SourceFiles::new(directory.path()),
+            &HashSet::new(),
+        );
         assert_eq!(
             gaps,
             [
                 "app/requirements.txt does not pin a, b, c, d, e and 1 more; they were not scanned",
                 "js/packages/b/package.json has no lock file next to it; its packages were not scanned",
+                "rust/Cargo.lock is not valid TOML: unclosed array table, expected `]`; its packages were not scanned",
                 "tool/pyproject.toml has no lock file next to it; its packages were not scanned",
                 "web/package.json has no lock file next to it; its packages were not scanned",
             ]
