@@ -181,4 +181,4 @@ impl<'a> Locator<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

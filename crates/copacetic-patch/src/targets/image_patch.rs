@@ -1,7 +1,9 @@
 //! The patch of one image: where the image comes from, and under which name it is served.
 
+use std::sync::Arc;
+
 use docker::ImageInfo;
-use oci::ImageRef;
+use oci::{ImageRef, Registry};
 use tokio::sync::OnceCell;
 use trivy::{Report, Scanned};
 
@@ -24,6 +26,7 @@ pub(crate) struct ImagePatch<'s, 'a> {
     repository: String,
     served: OnceCell<ImageRef>,
     in_docker: OnceCell<ImageRef>,
+    patched_so_far: OnceCell<Option<Named>>,
 }
 
 /// The image that an earlier run made of the same original.
@@ -65,6 +68,7 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
             repository: found.repository,
             served: OnceCell::new_with(found.served),
             in_docker: OnceCell::new(),
+            patched_so_far: OnceCell::new(),
         }
     }
 
@@ -138,13 +142,14 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
     /// When it can't be read or scanned.
     pub(crate) async fn existing(&self) -> anyhow::Result<Option<ExistingPatch>> {
         let named = self.patched_so_far().await?;
-        let is_of_this = |named: &Named| lineage::origin_digest(&named.info) == Some(self.origin());
+        let is_of_this =
+            |named: &&Named| lineage::origin_digest(&named.info) == Some(self.origin());
         let Some(named) = named.filter(is_of_this) else {
             return Ok(None);
         };
         let scanned = self.session.scan(&named.name, &self.target.patched).await?;
         Ok(Some(ExistingPatch {
-            digest: named.digest,
+            digest: named.digest.clone(),
             scanned,
         }))
     }
@@ -162,22 +167,27 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
     }
 
     // The image that has the patched image's name before this run.
-    async fn patched_so_far(&self) -> anyhow::Result<Option<Named>> {
-        let session = self.session;
-        let patched = &self.target.patched;
-        let Source::Registry { registry, .. } = &self.source else {
-            return self.patched_in_docker().await;
+    async fn patched_so_far(&self) -> anyhow::Result<Option<&Named>> {
+        let find = || async {
+            match &self.source {
+                Source::Registry { registry, .. } if self.session.request.push => {
+                    self.patched_in_registry(registry).await
+                }
+                _ => self.patched_in_docker().await,
+            }
         };
-        if !session.request.push {
-            return self.patched_in_docker().await;
-        }
+        Ok(self.patched_so_far.get_or_try_init(find).await?.as_ref())
+    }
+
+    async fn patched_in_registry(&self, registry: &Arc<Registry>) -> anyhow::Result<Option<Named>> {
+        let patched = &self.target.patched;
         let manifest = registry.manifest(patched.repository(), patched.reference());
         let manifest = manifest.await?.filter(|m| !oci::is_index(&m.media_type));
         let Some(manifest) = manifest else {
             return Ok(None);
         };
         let repository = format!("{}-existing", self.repository);
-        let local = &session.local;
+        let local = &self.session.local;
         let name = local.add_remote(registry, patched, &manifest, &repository)?;
         let image = local.image(&name).await?;
         Ok(image.map(|image| Named {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use trivy::report::Metadata;
 
 use super::*;
+use crate::location::tests::workspace;
 use crate::{Finding, SourceFiles, from_report};
 
 #[test]
@@ -28,18 +29,6 @@ fn equal_hashes_are_numbered_within_their_rule() {
     let mut occurrences = Occurrences::default();
     let numbers = [("a", "h"), ("a", "h"), ("b", "h")].map(|(rule, h)| occurrences.number(rule, h));
     assert_eq!(numbers, ["h:1", "h:2", "h:1"]);
-}
-
-/// A workspace with these files.
-fn workspace(files: &[(String, String)]) -> (tempfile::TempDir, SourceFiles) {
-    let directory = tempfile::tempdir().unwrap();
-    for (path, text) in files {
-        let path = directory.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    let source = SourceFiles::new(directory.path());
-    (directory, source)
 }
 
 fn findings(report: Value, source: &SourceFiles) -> Vec<Finding> {
@@ -122,7 +111,7 @@ fn an_update_changes_no_fingerprint() {
 
 #[test]
 fn a_binary_keeps_its_fingerprint_when_the_image_has_a_dockerfile() {
-    let (_directory, source) = workspace(&[("Dockerfile".into(), "FROM a\n".into())]);
+    let (_directory, source) = workspace(&[("Dockerfile", "FROM a\n")]);
     let results = json!([
         {"Target": "bin/a", "Class": "lang-pkgs", "Type": "gobinary", "Vulnerabilities": [vulnerable("stdlib", "1.22", "")]},
         {"Target": "bin/b", "Class": "lang-pkgs", "Type": "gobinary", "Vulnerabilities": [vulnerable("stdlib", "1.22", "")]},
@@ -140,7 +129,7 @@ fn a_binary_keeps_its_fingerprint_when_the_image_has_a_dockerfile() {
 fn a_check_is_recognized_by_its_message_and_not_by_its_line() {
     let of = |image: &str, above: &str| {
         let text = format!("{above}FROM {image}\nRUN a\n");
-        let (_directory, source) = workspace(&[("Dockerfile".into(), text)]);
+        let (_directory, source) = workspace(&[("Dockerfile", &*text)]);
         let line = u32::try_from(above.lines().count()).unwrap() + 1;
         let message = format!("image '{image}' runs as root");
         let results = json!([{"Target": "Dockerfile", "Class": "config", "Misconfigurations": [check(&message, "", line)]}]);
@@ -166,7 +155,7 @@ fn another_port_is_another_finding() {
 #[test]
 fn a_replaced_secret_is_another_one() {
     let of = |text: &str, line: u32, end: u32| {
-        let (_directory, source) = workspace(&[(".env".into(), text.into())]);
+        let (_directory, source) = workspace(&[(".env", text)]);
         let results =
             json!([{"Target": ".env", "Class": "secret", "Secrets": [secret(line, end)]}]);
         only(directory(&results), &source)
@@ -180,10 +169,7 @@ fn a_replaced_secret_is_another_one() {
 
 #[test]
 fn equal_lines_in_two_files_are_numbered_apart() {
-    let (_directory, source) = workspace(&[
-        ("z.env".into(), "KEY=a\n".into()),
-        ("a.env".into(), "KEY=a\nKEY=a\n".into()),
-    ]);
+    let (_directory, source) = workspace(&[("z.env", "KEY=a\n"), ("a.env", "KEY=a\nKEY=a\n")]);
     let results = |files: &[(&str, &[u32])]| {
         let result = |(file, lines): &(&str, &[u32])| {
             let secrets: Vec<_> = lines.iter().map(|line| secret(*line, *line)).collect();

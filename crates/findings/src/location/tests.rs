@@ -17,12 +17,13 @@ fn metadata() -> Metadata {
     .unwrap()
 }
 
-fn workspace(files: &[(&str, &str)]) -> (tempfile::TempDir, SourceFiles) {
+/// A workspace with these files.
+pub(crate) fn workspace<T: AsRef<str>>(files: &[(T, T)]) -> (tempfile::TempDir, SourceFiles) {
     let directory = tempfile::tempdir().unwrap();
     for (path, text) in files {
-        let path = directory.path().join(path);
+        let path = directory.path().join(path.as_ref());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        std::fs::write(path, text.as_ref()).unwrap();
     }
     let source = SourceFiles::new(directory.path());
     (directory, source)
@@ -95,7 +96,7 @@ fn a_package_of_pylock_toml_is_shown_on_its_line() {
 
 #[test]
 fn paths_are_relative_to_the_workspace() {
-    let (_directory, source) = workspace(&[]);
+    let (_directory, source) = workspace::<&str>(&[]);
     let path = |name, prefix, file| Locator::new(name, prefix, &source).lines(file, 0, 0).path;
     assert_eq!(path("app", "app", "./a.txt"), "app/a.txt");
     assert_eq!(path("repository", "", "/etc/x"), "etc/x");
