@@ -38,10 +38,10 @@ impl Cluster {
         let (then, touched) = (Owners::of(before), touched(object, before, now.as_ref()));
         let exact = touched.clone().union(&consequences(before, now.as_ref()));
         let exact = object.with(previous(object, before, &exact));
-        if let Some(now) = &now
-            && let Some(taken) = Owners::of(now).take_over_defaults(&exact, now)
-        {
-            self.set_owners(object, now, taken.owners).await?;
+        if let Some(now) = &now {
+            let cleared =
+                |now: &Value| Some((Owners::of(now).take_over_defaults(&exact, now)?.owners, ()));
+            self.change_owners(object, now, cleared).await?;
         }
         let mut restored = match self.apply(&exact, false).await {
             // A port, for example, that another Service has got since.
@@ -51,23 +51,11 @@ impl Cluster {
             }
             applied => applied?,
         };
-        for attempt in 1.. {
-            let Some(owners) = Owners::of(&restored).restored(&then, &touched) else {
-                break;
-            };
-            match self.set_owners(object, &restored, owners).await {
-                Ok(live) => {
-                    restored = live;
-                    break;
-                }
-                Err(e) if attempt < ATTEMPTS && is_conflict(&e) => {
-                    restored = self.get(object).await?.unwrap_or(restored);
-                }
-                Err(e) => {
-                    log.warning(format!("{}: {e:#}", object.label()));
-                    break;
-                }
-            }
+        let owners = |now: &Value| Some((Owners::of(now).restored(&then, &touched)?, ()));
+        match self.change_owners(object, &restored, owners).await {
+            Ok(Some((live, ()))) => restored = live,
+            Ok(None) => {}
+            Err(e) => log.warning(format!("{}: {e:#}", object.label())),
         }
         Ok(restored)
     }
@@ -82,16 +70,38 @@ impl Cluster {
         object: &Object,
         live: Option<&Value>,
     ) -> anyhow::Result<Option<(Owners, Vec<String>)>> {
-        let mut live = live.cloned();
+        let Some(live) = live else { return Ok(None) };
+        let taken = |now: &Value| {
+            let before = Owners::of(now);
+            let taken = before.take_over(object, now)?;
+            Some((taken.owners, (before, taken.from.into_iter().collect())))
+        };
+        let changed = self.change_owners(object, live, taken).await?;
+        Ok(changed.map(|(_, taken)| taken))
+    }
+
+    // Set the owners that `wanted` decides for the state of `object`, which is `live`: after a conflict with someone who
+    // changes it at the same time, as its controller does, for the state that it has then. Returns the new state.
+    async fn change_owners<T>(
+        &self,
+        object: &Object,
+        live: &Value,
+        wanted: impl Fn(&Value) -> Option<(Owners, T)>,
+    ) -> anyhow::Result<Option<(Value, T)>> {
+        let mut newer = None;
         for attempt in 1.. {
-            let Some(now) = live else { break };
-            let before = Owners::of(&now);
-            let Some(taken) = before.take_over(object, &now) else {
+            let now = newer.as_ref().unwrap_or(live);
+            let Some((owners, decided)) = wanted(now) else {
                 break;
             };
-            match self.set_owners(object, &now, taken.owners).await {
-                Ok(_) => return Ok(Some((before, taken.from.into_iter().collect()))),
-                Err(e) if attempt < ATTEMPTS && is_conflict(&e) => live = self.get(object).await?,
+            match self.set_owners(object, now, owners).await {
+                Ok(changed) => return Ok(Some((changed, decided))),
+                Err(e) if attempt < ATTEMPTS && is_conflict(&e) => {
+                    newer = self.get(object).await?;
+                    if newer.is_none() {
+                        break;
+                    }
+                }
                 Err(e) => return Err(e),
             }
         }
@@ -168,6 +178,100 @@ fn previous(object: &Object, before: &Value, touched: &FieldSet) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use std::sync::Mutex;
+
+    use axum::body::Body;
+    use axum::response::Response;
+    use testkit::{Recorder, Seen};
+
+    /// An API server with one Deployment, whose controller writes before each change of the owners for the first time.
+    struct Busy {
+        live: Value,
+        version: u32,
+        interrupted: usize,
+    }
+
+    impl Busy {
+        fn respond(&mut self, seen: &Seen) -> Response {
+            let conflict = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Conflict", "code": 409,
+                "message": "the object has been modified"});
+            let (method, path) = seen.line.split_once(' ').unwrap();
+            let sent: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
+            let (code, body) = match (method, path) {
+                ("GET", "/apis/apps/v1") => {
+                    let kind = json!({"name": "deployments", "singularName": "deployment", "namespaced": true, "kind": "Deployment",
+                        "verbs": ["get", "patch"]});
+                    let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "apps/v1", "resources": [kind]});
+                    (200, list)
+                }
+                ("PATCH", path) if !path.contains("force=true") => {
+                    let of = text(&sent, "/metadata/resourceVersion").to_owned();
+                    self.version += u32::from(self.interrupted % 2 == 0);
+                    self.interrupted += 1;
+                    self.live["metadata"]["resourceVersion"] = self.version.to_string().into();
+                    if of == self.version.to_string() {
+                        self.live["metadata"]["managedFields"] =
+                            sent["metadata"]["managedFields"].clone();
+                        (200, self.live.clone())
+                    } else {
+                        (409, conflict)
+                    }
+                }
+                _ => (200, self.live.clone()),
+            };
+            let response = Response::builder().status(code);
+            let response = response.header("content-type", "application/json");
+            response.body(Body::from(body.to_string())).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_controller_that_writes_at_the_same_time_does_not_stop_a_rollback() {
+        let mut before = live(3, &json!({"f:spec": {"f:paused": {}}}));
+        before["spec"]["strategy"] = json!({"type": "Recreate"});
+        before["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:strategy"] =
+            json!({"f:type": {}});
+        let mut now = live(3, &json!({"f:spec": {"f:paused": {}, "f:replicas": {}}}));
+        now["metadata"]["resourceVersion"] = "20".into();
+        now["metadata"]["managedFields"]
+            .as_array_mut()
+            .unwrap()
+            .pop();
+        now["spec"]["strategy"] =
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}});
+        let server = Mutex::new(Busy {
+            live: now,
+            version: 20,
+            interrupted: 0,
+        });
+        let server = Recorder::start(move |seen| server.lock().unwrap().respond(seen));
+        let server = server.await.unwrap();
+        let object = Object {
+            file: String::new(),
+            value: json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "namespace": "n"}}),
+            default_namespace: None,
+        };
+        let uri = format!("http://{}", server.host()).parse().unwrap();
+        let log = Log::sink();
+        let mut cluster = Cluster::connect(kube::Config::new(uri), None, &log).unwrap();
+        cluster
+            .discover_kinds(std::slice::from_ref(&object))
+            .await
+            .unwrap();
+        let restored = cluster.restore(&object, &before, &log).await.unwrap();
+        let (owners, then) = (Owners::of(&restored), Owners::of(&before));
+        assert_eq!(
+            (owners.ours(), owners.others()),
+            (then.ours(), then.others())
+        );
+        let conflicts = server.seen();
+        let changes = conflicts
+            .iter()
+            .filter(|seen| seen.line.starts_with("PATCH"));
+        // Two changes of the owners, each tried twice, and the object itself.
+        assert_eq!(changes.count(), 5);
+    }
 
     fn live(replicas: u8, ours: &Value) -> Value {
         json!({
