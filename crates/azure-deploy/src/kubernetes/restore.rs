@@ -207,7 +207,7 @@ mod tests {
                 }
                 ("PATCH", path) if !path.contains("force=true") => {
                     let of = text(&sent, "/metadata/resourceVersion").to_owned();
-                    self.version += u32::from(self.interrupted % 2 == 0);
+                    self.version += u32::from(self.interrupted.is_multiple_of(2));
                     self.interrupted += 1;
                     self.live["metadata"]["resourceVersion"] = self.version.to_string().into();
                     if of == self.version.to_string() {
