@@ -57,6 +57,10 @@ inputs! {
             kubeconfig: Option<Secret>,
             /// Namespace of objects whose manifest has none; a manifest with another one is rejected.
             namespace: Option<String>,
+            /// Whether pods are replaced when a ConfigMap or Secret of the manifests that they read changes.
+            restart_on_config_change: bool = "false",
+            /// Whether objects of the last deployment that the manifests no longer have are removed once the new version is healthy.
+            prune: bool = "false",
             /// Variables for the deployed containers, one `NAME=value` per line, with `{image}`, `{digest}` and `{time}`.
             environment_variables: Vec<String>,
         }

@@ -1,6 +1,8 @@
 //! The API server of the cluster: its objects are read, applied and removed here.
 
+mod apply_set;
 mod client;
+mod definition;
 pub(crate) mod diff;
 mod fields;
 mod job;
@@ -18,9 +20,10 @@ mod snapshot;
 mod warnings;
 mod workload;
 
+pub(crate) use apply_set::ApplySet;
 pub(crate) use client::{Changes, Cluster, DEFAULT_NAMESPACE, Rejected};
 pub(crate) use job::outcome as job_outcome;
-pub(crate) use object::{Object, containers, containers_mut, text};
+pub(crate) use object::{Object, containers, containers_mut, set, text};
 pub(crate) use outage::{OutageBudget, retry_outage};
 pub(crate) use owners::{LAST_APPLIED, Owners};
 pub(crate) use run_command::RunCommand;

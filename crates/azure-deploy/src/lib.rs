@@ -24,7 +24,7 @@ use report::Report;
 use request::Request;
 use steps::github_deployment::GithubDeployment;
 use steps::push::Registry;
-use steps::{apply, connect, dry_run, health, images, roll_back};
+use steps::{apply, connect, dry_run, health, images, left_over, roll_back};
 
 /// Run the action.
 ///
@@ -107,6 +107,10 @@ async fn update(
     let log = ctx.log();
     let snapshot = Snapshot::read(cluster, request.manifests.objects()).await?;
     report.previous = snapshot.image(&request.repository).map(ToOwned::to_owned);
+    let left_over = left_over::find(log, request, cluster, &snapshot).await?;
+    if report.previous.is_none() {
+        report.previous = left_over.image(&request.repository).map(ToOwned::to_owned);
+    }
     let manifests = dry_run::plan(log, request, cluster, &snapshot, &report.image).await?;
     let limits = request.timeouts.rollout;
     apply::apply(log, cluster, manifests.objects(), snapshot, limits, report).await?;
@@ -124,5 +128,10 @@ async fn update(
         rollout::collect_all(cluster, &objects, log, &mut report.evidence).await;
     }
     report.finished("health", started);
-    healthy
+    healthy?;
+    if left_over::prune(log, request, cluster, left_over, report).await? {
+        // It may have needed what was removed.
+        health::check(ctx, request, cluster, report, &objects, commit).await?;
+    }
+    Ok(())
 }

@@ -7,11 +7,15 @@ use actions_toolkit::{BadInput, Workspace, WorkspacePath};
 use oci::ImageRef;
 use serde_json::Value;
 
-use crate::kubernetes::{Object, containers, containers_mut, text as text_of};
+use crate::kubernetes::{
+    ApplySet, DEFAULT_NAMESPACE, Object, containers, containers_mut, text as text_of,
+};
 use crate::request::kustomize::Rendered;
 
+mod configuration;
 mod variables;
 
+pub(crate) use configuration::{Reading, Stale, stale};
 pub(crate) use variables::{Facts, Variables};
 
 /// Bytes of the largest file; the API server accepts objects of 3 MB.
@@ -97,6 +101,32 @@ impl Manifests {
     /// The objects, in the order in which they are applied.
     pub(crate) fn objects(&self) -> &[Object] {
         &self.0
+    }
+
+    /// Make the objects a set, whose parent is one of them from now on. It is in the namespace of the first object that runs
+    /// `repository`, and `distinguished` from other sets there.
+    pub(crate) fn make_set(&mut self, repository: &str, distinguished: &str) -> ApplySet {
+        let runs = |object: &&Object| {
+            let containers = containers(&object.value);
+            let mut images = containers.iter().filter_map(|c| c["image"].as_str());
+            images.any(|image| is_of(image, repository))
+        };
+        let first = self.0.iter().find(runs).and_then(Object::namespace);
+        let set = ApplySet::new(
+            repository,
+            distinguished,
+            first.unwrap_or(DEFAULT_NAMESPACE),
+        );
+        let parent = set.adopt(&mut self.0);
+        self.add(parent);
+        set
+    }
+
+    /// Add `object` where it belongs in the order; it replaces the same object.
+    pub(crate) fn add(&mut self, object: Object) {
+        self.0.retain(|other| !other.is_same(&object));
+        self.0.push(object);
+        self.0.sort_by_key(Object::rank);
     }
 
     /// Every image of a container.

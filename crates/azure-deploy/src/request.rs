@@ -6,6 +6,7 @@ use actions_toolkit::{BadInput, Context, Scope, Secret, Value, WorkspacePath};
 use oci::ImageRef;
 
 use crate::action::Inputs;
+use crate::kubernetes::ApplySet;
 use crate::manifests::{Manifests, Namespace, Variables};
 use crate::rollout::Limits;
 
@@ -26,6 +27,8 @@ pub(crate) struct Request {
     /// The objects, with unresolved placeholders in the variables.
     pub(crate) manifests: Manifests,
     pub(crate) variables: Variables,
+    /// The set of the objects, if what is left of the last deployment is removed.
+    pub(crate) apply_set: Option<ApplySet>,
     /// The environment on GitHub, and the token for it.
     pub(crate) environment: Option<(String, Secret)>,
     pub(crate) latest: bool,
@@ -89,6 +92,15 @@ impl Request {
         }
         let mut manifests = manifests;
         manifests.set_variables(&repository, &variables);
+        if inputs.restart_on_config_change {
+            manifests.set_configuration_hashes();
+        }
+        let apply_set = inputs.prune.then(|| {
+            let paths = inputs.manifests.iter().map(WorkspacePath::relative);
+            let paths: Vec<_> = paths.collect();
+            let from = ctx.github().repository().unwrap_or_default();
+            manifests.make_set(&repository, &format!("{from} {}", paths.join(" ")))
+        });
         let commit = inputs.expect_commit;
         Ok(Self {
             image,
@@ -97,6 +109,7 @@ impl Request {
             target,
             manifests,
             variables,
+            apply_set,
             environment,
             latest: inputs.latest,
             health_path: inputs.health_path.0.map(|path| path.0),

@@ -6,5 +6,6 @@ pub(crate) mod dry_run;
 pub(crate) mod github_deployment;
 pub(crate) mod health;
 pub(crate) mod images;
+pub(crate) mod left_over;
 pub(crate) mod push;
 pub(crate) mod roll_back;

@@ -1,9 +1,10 @@
 //! The cluster: objects read, applied and removed through its API server.
 
 use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use actions_toolkit::Log;
+use actions_toolkit::{BadInput, Log};
 use anyhow::{Context as _, anyhow};
 use azure::{Entra, Nodes};
 use futures_util::StreamExt as _;
@@ -14,7 +15,7 @@ use http::{HeaderValue, Request};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::client::{Body, ClientBuilder};
 use kube::core::GroupVersionKind;
-use kube::discovery::{ApiResource, Scope, pinned_kind};
+use kube::discovery::{self, ApiResource, Scope, pinned_kind};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use tower::BoxError;
@@ -50,7 +51,8 @@ pub(crate) struct Cluster {
     streams: bool,
     /// Whether it gets more nodes, if Resource Manager reports that.
     pub(crate) nodes: Option<Nodes>,
-    kinds: BTreeMap<String, (ApiResource, Scope)>,
+    /// Written when kinds are discovered, before and after definitions are applied.
+    kinds: RwLock<BTreeMap<String, (ApiResource, Scope)>>,
 }
 
 /// A response of the API server that rejects a request.
@@ -80,6 +82,14 @@ impl Rejected {
 // The key of a kind: `apps/v1 Deployment`.
 fn key(object: &Object) -> String {
     format!("{} {}", object.api_version(), object.kind())
+}
+
+// Whether a kind was looked up that the cluster does not have.
+fn is_unknown(error: &anyhow::Error) -> bool {
+    let rejected = error.downcast_ref::<Rejected>();
+    let discovery = error.downcast_ref::<kube::Error>();
+    rejected.is_some_and(|e| e.code == 404)
+        || discovery.is_some_and(|e| matches!(e, kube::Error::Discovery(_)))
 }
 
 async fn sign(entra: Option<Entra>, mut request: Request<Body>) -> Result<Request<Body>, BoxError> {
@@ -160,7 +170,7 @@ impl Cluster {
             timeout: RESPONSE_TIMEOUT,
             streams: true,
             nodes: None,
-            kinds: BTreeMap::new(),
+            kinds: RwLock::default(),
         })
     }
 
@@ -172,7 +182,7 @@ impl Cluster {
             timeout: COMMAND_TIMEOUT,
             streams: false,
             nodes: None,
-            kinds: BTreeMap::new(),
+            kinds: RwLock::default(),
         }
     }
 
@@ -212,8 +222,12 @@ impl Cluster {
             .git_version)
     }
 
-    /// Discover the kinds of `objects`, in parallel.
-    pub(crate) async fn discover_kinds(&mut self, objects: &[Object]) -> anyhow::Result<()> {
+    /// Discover the kinds of `objects`, in parallel. A kind that the cluster does not know yet, and a definition among `objects`
+    /// will add, is left out: see [`Cluster::knows`].
+    ///
+    /// # Errors
+    /// [`BadInput`] for any other kind that the cluster does not know.
+    pub(crate) async fn discover_kinds(&self, objects: &[Object]) -> anyhow::Result<()> {
         // Of several objects of a kind the first is the one that an error names, as the last one inserted.
         let one_each: BTreeMap<_, _> = objects.iter().rev().map(|o| (key(o), o)).collect();
         let kinds = one_each.into_iter().map(async |(key, object)| {
@@ -222,27 +236,58 @@ impl Cluster {
                 .split_once('/')
                 .unwrap_or(("", object.api_version()));
             let kind = GroupVersionKind::gvk(group, version, object.kind());
-            let (resource, capabilities) = self
-                .response(pinned_kind(&self.client, &kind))
-                .await
-                .with_context(|| {
-                    format!(
-                        "the cluster does not know the kind of `{}` in `{}` ({key})",
-                        object.label(),
-                        object.file
-                    )
-                })?;
-            anyhow::Ok((key, (resource, capabilities.scope)))
+            let (label, file) = (object.label(), &object.file);
+            match self.response(pinned_kind(&self.client, &kind)).await {
+                Ok((resource, capabilities)) => Ok(Some((key, (resource, capabilities.scope)))),
+                Err(e) if !is_unknown(&e) => Err(e.context(format!(
+                    "failed to look up the kind of `{label}` in `{file}` ({key})"
+                ))),
+                Err(_) if objects.iter().any(|o| o.defines(object)) => Ok(None),
+                Err(_) => Err(BadInput::new("manifests", format!(
+                    "the cluster does not know the kind of `{label}` in `{file}` ({key}); check its `apiVersion` and `kind`, or add its CustomResourceDefinition"
+                ))
+                .into()),
+            }
         });
-        let kinds = try_join_all(kinds).await?;
-        self.kinds.extend(kinds);
+        let kinds = try_join_all(kinds).await?.into_iter().flatten();
+        let mut known = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(kinds);
         Ok(())
+    }
+
+    /// Whether the kind of `object` was discovered.
+    pub(crate) fn knows(&self, object: &Object) -> bool {
+        let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        known.contains_key(&key(object))
+    }
+
+    /// The preferred version of `kind` in `group`, which counts as discovered from now on; `None` if the cluster has none.
+    ///
+    /// # Errors
+    /// When the API server rejects a request.
+    pub(super) async fn kind(
+        &self,
+        group: &str,
+        kind: &str,
+    ) -> anyhow::Result<Option<(ApiResource, Scope)>> {
+        let found = match self.response(discovery::group(&self.client, group)).await {
+            Ok(group) => group.recommended_kind(kind),
+            Err(e) if is_unknown(&e) => None,
+            Err(e) => return Err(e.context(format!("failed to look up the kind {kind}.{group}"))),
+        };
+        Ok(found.map(|(resource, capabilities)| {
+            let key = format!("{} {kind}", resource.api_version);
+            let found = (resource, capabilities.scope);
+            let mut known = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(key, found.clone());
+            found
+        }))
     }
 
     pub(crate) fn api(&self, object: &Object) -> anyhow::Result<Api<DynamicObject>> {
         let key = key(object);
-        let (resource, scope) = self
-            .kinds
+        let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        let (resource, scope) = known
             .get(&key)
             .with_context(|| format!("the kind {key} was not discovered"))?;
         Ok(match scope {

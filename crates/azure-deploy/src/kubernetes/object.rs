@@ -4,6 +4,8 @@ use anyhow::Context as _;
 use k8s_openapi::serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::apply_set::is_parent;
+
 /// An object of any kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
@@ -86,6 +88,8 @@ impl Object {
     pub(crate) fn rank(&self) -> u8 {
         match self.kind() {
             "Namespace" => 0,
+            // It names what may have to be removed, should this deployment break off.
+            "ConfigMap" if is_parent(self) => 1,
             "CustomResourceDefinition" | "PriorityClass" | "StorageClass" => 1,
             "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => 2,
             "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "NetworkPolicy" => 3,
@@ -102,6 +106,21 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
         .pointer(pointer)
         .and_then(Value::as_str)
         .unwrap_or_default()
+}
+
+/// Set the field of `value` at `path`, and the objects that lead to it. Where a manifest has something other than an object, it
+/// is left for the API server to reject.
+pub(crate) fn set(value: &mut Value, path: &[&str], new: Value) {
+    let Some((field, rest)) = path.split_first() else {
+        *value = new;
+        return;
+    };
+    if value.is_null() {
+        *value = Value::Object(serde_json::Map::new());
+    }
+    if let Some(fields) = value.as_object_mut() {
+        set(fields.entry(*field).or_insert(Value::Null), rest, new);
+    }
 }
 
 /// Every container of `value`, in a pod's spec at any depth: in a template, in a job's template.
@@ -139,4 +158,28 @@ pub(crate) fn containers_mut(value: &mut Value) -> Vec<&mut Value> {
 
 fn holds_containers(key: &str) -> bool {
     matches!(key, "containers" | "initContainers" | "ephemeralContainers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_field_is_set_with_what_leads_to_it() {
+        let table = [
+            (json!(null), json!({"a": {"b": 1}})),
+            (json!({"a": null, "c": 2}), json!({"a": {"b": 1}, "c": 2})),
+            (
+                json!({"a": {"b": 0, "c": 2}}),
+                json!({"a": {"b": 1, "c": 2}}),
+            ),
+            (json!({"a": "text"}), json!({"a": "text"})),
+            (json!([]), json!([])),
+        ];
+        for (mut value, expected) in table {
+            set(&mut value, &["a", "b"], json!(1));
+            assert_eq!(value, expected);
+        }
+    }
 }

@@ -62,6 +62,11 @@ impl Owners {
         self.our_entry().map(|entry| text(entry, "/apiVersion"))
     }
 
+    /// Whether this action applied the object.
+    pub(crate) fn is_applied_by_us(&self) -> bool {
+        self.our_entry().is_some()
+    }
+
     /// The fields of all others.
     pub(crate) fn others(&self) -> FieldSet {
         let others = self.0.iter().filter(|entry| !is_ours(entry));

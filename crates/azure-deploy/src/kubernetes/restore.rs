@@ -254,7 +254,7 @@ mod tests {
         };
         let uri = format!("http://{}", server.host()).parse().unwrap();
         let log = Log::sink();
-        let mut cluster = Cluster::connect(kube::Config::new(uri), None, &log).unwrap();
+        let cluster = Cluster::connect(kube::Config::new(uri), None, &log).unwrap();
         cluster
             .discover_kinds(std::slice::from_ref(&object))
             .await

@@ -62,7 +62,7 @@ impl Both {
         let config = Kubeconfig::read_from(path).unwrap();
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(config, &options).await;
-        let mut cluster = Cluster::connect(config.unwrap(), None, &Log::sink()).unwrap();
+        let cluster = Cluster::connect(config.unwrap(), None, &Log::sink()).unwrap();
         let id = std::process::id();
         let both = Self {
             ours: format!("same-{name}-{id}"),

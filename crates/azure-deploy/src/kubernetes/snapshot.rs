@@ -14,13 +14,26 @@ const UID: &str = "/metadata/uid";
 pub(crate) struct Snapshot(Vec<(Object, Option<Value>)>);
 
 impl Snapshot {
-    /// Read the state of `objects`.
+    /// Read the state of `objects`. Of a kind that the cluster does not know yet there are none.
     ///
     /// # Errors
     /// When the API server rejects a request.
     pub(crate) async fn read(cluster: &Cluster, objects: &[Object]) -> anyhow::Result<Self> {
-        let live = try_join_all(objects.iter().map(|object| cluster.get(object))).await?;
+        let live = objects.iter().map(async |object| {
+            if cluster.knows(object) {
+                cluster.get(object).await
+            } else {
+                Ok(None)
+            }
+        });
+        let live = try_join_all(live).await?;
         Ok(Self(objects.iter().cloned().zip(live).collect()))
+    }
+
+    /// Set the state of `object`: it was not known before, or the object is not of the manifests.
+    pub(crate) fn set(&mut self, object: &Object, live: Option<Value>) {
+        self.0.retain(|(other, _)| !other.is_same(object));
+        self.0.push((object.clone(), live));
     }
 
     /// The objects, each with its state.

@@ -1,6 +1,7 @@
 //! The pods of a workload, their events and logs.
 
 use std::fmt::Debug;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use k8s_openapi::api::apps::v1::ReplicaSet;
@@ -12,10 +13,12 @@ use kube::core::NamespaceResourceScope;
 use kube::discovery::ApiResource;
 use kube::{Resource, ResourceExt as _};
 use serde_json::Value;
+use tokio::time::sleep;
 use tokio::{join, try_join};
 
 use crate::kubernetes::{
     Changes, Cluster, DEFAULT_NAMESPACE, Object, REVISION, TEMPLATE_GENERATION, Workload,
+    poll_interval, text,
 };
 
 const LINES: i64 = 30;
@@ -101,6 +104,43 @@ impl Cluster {
         deleted
             .map(drop)
             .with_context(|| format!("failed to remove the pod `{pod}`"))
+    }
+
+    /// Delete `object`, whose state is `live`; of a workload, wait until its pods get no more requests, or for `timeout`.
+    ///
+    /// # Errors
+    /// When the identity lacks the right to.
+    pub(crate) async fn retire(
+        &self,
+        object: &Object,
+        live: &Value,
+        timeout: Duration,
+    ) -> anyhow::Result<()> {
+        if !object.is_workload() {
+            return self.delete(object).await;
+        }
+        let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        let params = ListParams::default().labels(&selector(&object.with(live.clone())));
+        let own = text(live, "/metadata/uid");
+        let sets = self.list::<ReplicaSet>(namespace, &params).await;
+        let sets = sets.unwrap_or_default();
+        let owned = sets.iter().filter(|set| owned_by(&set.metadata, own));
+        let owners: Vec<_> = owned.map(|set| uid(&set.metadata)).chain([own]).collect();
+        self.delete(object).await?;
+        let started = Instant::now();
+        while started.elapsed() < timeout {
+            let pods = self.list::<Pod>(namespace, &params).await?;
+            let mut metadata = pods.iter().map(|pod| &pod.metadata);
+            let serves = |pod: &ObjectMeta| {
+                let mut owners = owners.iter();
+                pod.deletion_timestamp.is_none() && owners.any(|owner| owned_by(pod, owner))
+            };
+            if !metadata.any(serves) {
+                break;
+            }
+            sleep(poll_interval::after(started.elapsed())).await;
+        }
+        Ok(())
     }
 
     async fn list<K>(&self, namespace: &str, params: &ListParams) -> anyhow::Result<Vec<K>>

@@ -25,19 +25,20 @@ pub(crate) async fn apply(
 
     // From here on there is something to roll back.
     let snapshot = report.snapshot.insert(snapshot);
-    for objects in objects.chunk_by(|one, next| one.rank() == next.rank()) {
-        let applied = objects.iter().map(|object| {
+    for chunk in objects.chunk_by(|one, next| one.rank() == next.rank()) {
+        let applied = chunk.iter().map(|object| {
             let live = snapshot.live(object);
             cluster.apply_or_replace(object, live)
         });
-        for (object, applied) in objects.iter().zip(join_all(applied).await) {
+        for (object, applied) in chunk.iter().zip(join_all(applied).await) {
             let applied = applied?;
             let changes = snapshot.changes(object, Some(&applied));
             log.info(format!("applied {} ({})", object.label(), brief(&changes)));
             report.changes.push((object.label(), changes));
             report.applied.push(object.with(applied));
         }
-        let jobs = report.applied.iter().rev().take(objects.len());
+        define_kinds(log, cluster, chunk, objects, snapshot).await?;
+        let jobs = report.applied.iter().rev().take(chunk.len());
         let jobs: Vec<_> = jobs
             .filter(|o| o.runs_before_workloads())
             .cloned()
@@ -47,6 +48,35 @@ pub(crate) async fn apply(
             Box::pin(wait).await?;
         }
     }
+    Ok(())
+}
+
+// The objects whose kinds are defined by `applied` could not be checked: now they can, before anything else is applied.
+async fn define_kinds(
+    log: &Log,
+    cluster: &Cluster,
+    applied: &[Object],
+    objects: &[Object],
+    snapshot: &mut Snapshot,
+) -> anyhow::Result<()> {
+    let definitions = applied.iter().filter(|object| object.is_definition());
+    let definitions: Vec<_> = definitions.cloned().collect();
+    let new = objects.iter().filter(|object| !cluster.knows(object));
+    let new: Vec<_> = new.cloned().collect();
+    if definitions.is_empty() || new.is_empty() {
+        return Ok(());
+    }
+    cluster.wait_for_kinds(&definitions, &new).await?;
+    for object in &new {
+        // It may exist in another version of the kind.
+        snapshot.set(object, cluster.get(object).await?);
+    }
+    dry_run(cluster, snapshot, &new, &[]).await?;
+    let labels: Vec<_> = definitions.iter().map(Object::label).collect();
+    log.info(format!(
+        "the cluster serves the kinds of {}",
+        labels.join(", ")
+    ));
     Ok(())
 }
 

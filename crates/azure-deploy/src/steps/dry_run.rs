@@ -7,7 +7,7 @@ use oci::ImageRef;
 use serde_json::Value;
 
 use crate::kubernetes::{Cluster, Object, Rejected, Snapshot};
-use crate::manifests::{Facts, Manifests};
+use crate::manifests::{Facts, Manifests, Reading, Stale, stale};
 use crate::request::Request;
 
 /// What applying changes of each object, by its label.
@@ -69,8 +69,8 @@ pub(crate) async fn plan(
     let is_same_image = snapshot.image(&request.repository) == Some(&image.to_string());
     let previous_time = request.variables.time_of(previous);
     if let Some(time) = previous_time.filter(|_| is_same_image) {
-        let (manifests, _) = fill(request, image, time);
-        let changes = changes(cluster, snapshot, manifests.objects()).await?;
+        let (manifests, _) = fill(request, snapshot, image, time);
+        let (changes, _) = changes(cluster, snapshot, manifests.objects()).await?;
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
             log.info(format!("no changes since {time}; pods are not restarted"));
             return Ok(manifests);
@@ -78,7 +78,7 @@ pub(crate) async fn plan(
     }
     let now = jiff::Timestamp::now().round(jiff::Unit::Second);
     let now = now.map_or_else(|_| String::new(), |now| now.to_string());
-    let (manifests, containers) = fill(request, image, &now);
+    let (manifests, containers) = fill(request, snapshot, image, &now);
     let undone = manifests.objects().iter();
     for warning in undone.filter_map(|object| snapshot.scaling_undone(object)) {
         log.warning(warning);
@@ -86,25 +86,55 @@ pub(crate) async fn plan(
     for container in containers {
         log.info(format!("{container} gets {image}"));
     }
-    log_changes(log, &changes(cluster, snapshot, manifests.objects()).await?);
+    let (changes, stale) = changes(cluster, snapshot, manifests.objects()).await?;
+    log_changes(log, &changes);
+    log_stale(log, &stale);
     Ok(manifests)
 }
 
+// The changes of each object, and the workloads whose pods do not get those of the configuration.
 async fn changes(
     cluster: &Cluster,
     snapshot: &Snapshot,
     objects: &[Object],
-) -> anyhow::Result<Changes> {
+) -> anyhow::Result<(Changes, Vec<Stale>)> {
     let absent = snapshot.absent_namespaces(objects);
     let results = dry_run(cluster, snapshot, objects, &absent).await?;
-    let both = objects.iter().zip(results);
-    Ok(both
+    let both = || objects.iter().zip(&results);
+    let states = both().map(|(object, result)| (snapshot.live(object), result.as_ref()));
+    let stale = stale(objects, &states.collect::<Vec<_>>());
+    let changes = both()
         .map(|(object, result)| (object.label(), snapshot.changes(object, result.as_ref())))
-        .collect())
+        .collect();
+    Ok((changes, stale))
+}
+
+// What the pods do not see, or see later.
+fn log_stale(log: &Log, stale: &[Stale]) {
+    for Stale {
+        workload,
+        source,
+        reading,
+    } in stale
+    {
+        match reading {
+            Reading::Kept => log.warning(format!(
+                "{source} changes, and the pods of {workload} keep the old one until they are replaced; set `restart-on-config-change: true` to replace them"
+            )),
+            Reading::Updated => log.info(format!(
+                "{source} changes, and the pods of {workload} get the new files within about a minute; unless the application reads them again, set `restart-on-config-change: true`"
+            )),
+        }
+    }
 }
 
 // The manifests with `image` and the variables of a deployment at `time`, and the containers that got them.
-fn fill(request: &Request, image: &ImageRef, time: &str) -> (Manifests, Vec<String>) {
+fn fill(
+    request: &Request,
+    snapshot: &Snapshot,
+    image: &ImageRef,
+    time: &str,
+) -> (Manifests, Vec<String>) {
     let pinned = image.to_string();
     let facts = Facts {
         image: &pinned,
@@ -112,6 +142,12 @@ fn fill(request: &Request, image: &ImageRef, time: &str) -> (Manifests, Vec<Stri
         time,
     };
     let mut manifests = request.manifests.clone();
+    if let Some(set) = &request.apply_set {
+        // Until the deployment is done, the members of the last one count too.
+        let parent = set.parent_of(manifests.objects(), None);
+        let parent = set.parent_of(manifests.objects(), snapshot.live(&parent));
+        manifests.add(parent);
+    }
     manifests.set_variables(&request.repository, &request.variables.filled(facts));
     let containers = manifests.with_image(&request.repository, &pinned);
     (manifests, containers)
@@ -133,7 +169,8 @@ fn log_changes(log: &Log, plan: &Changes) {
     }
 }
 
-/// Each object as it would be. Those in one of the namespaces `absent` cannot be checked yet: `None`.
+/// Each object as it would be. Those in one of the namespaces `absent`, and those of kinds that the cluster does not know yet, cannot
+/// be checked: `None`.
 ///
 /// # Errors
 /// As [`validate`].
@@ -145,7 +182,8 @@ pub(crate) async fn dry_run(
 ) -> anyhow::Result<Vec<Option<Value>>> {
     let responses = objects.iter().map(async |object| {
         let namespace = object.namespace();
-        if absent.iter().any(|absent| Some(absent.name()) == namespace) {
+        let is_absent = absent.iter().any(|absent| Some(absent.name()) == namespace);
+        if is_absent || !cluster.knows(object) {
             return Ok(None);
         }
         let live = snapshot.live(object);

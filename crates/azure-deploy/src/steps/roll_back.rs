@@ -84,29 +84,33 @@ pub(crate) async fn restore(
     cluster: &Cluster,
     log: &Log,
 ) -> anyhow::Result<Vec<Object>> {
-    let outcomes = snapshot
-        .objects()
-        .iter()
-        .map(async |(object, live)| match live {
-            Some(live) => {
-                let restored = cluster.restore(object, live, log).await?;
-                Ok(("restored", Some(object.with(restored))))
-            }
-            // Deleting a namespace deletes everything that is in it.
-            None if object.is_namespace() => Ok(("kept", None)),
-            None => cluster.delete(object).await.map(|()| ("deleted", None)),
-        });
-    // In parallel: a cancelled run has seconds.
-    let outcomes = join_all(outcomes).await;
+    let restore = async |(object, live): &(Object, Option<_>)| match live {
+        Some(live) => {
+            let restored = cluster.restore(object, live, log).await?;
+            anyhow::Ok(("restored", Some(object.with(restored))))
+        }
+        // Deleting a namespace deletes everything that is in it.
+        None if object.is_namespace() => Ok(("kept", None)),
+        // Its definition was not served.
+        None if !cluster.knows(object) => Ok(("did not create", None)),
+        None => cluster.delete(object).await.map(|()| ("deleted", None)),
+    };
     let mut problems = Vec::new();
     let mut restored = Vec::new();
-    for ((object, _), outcome) in snapshot.objects().iter().zip(outcomes) {
-        match outcome {
-            Ok((done, previous)) => {
-                log.info(format!("{done} {}", object.label()));
-                restored.extend(previous);
+    let objects = snapshot.objects().iter();
+    let (definitions, others): (Vec<_>, Vec<_>) = objects.partition(|(o, _)| o.is_definition());
+    // Without its definition an object cannot be changed.
+    for objects in [others, definitions] {
+        // In parallel: a cancelled run has seconds.
+        let outcomes = join_all(objects.iter().copied().map(&restore)).await;
+        for ((object, _), outcome) in objects.iter().zip(outcomes) {
+            match outcome {
+                Ok((done, previous)) => {
+                    log.info(format!("{done} {}", object.label()));
+                    restored.extend(previous);
+                }
+                Err(e) => problems.push(format!("{e:#}")),
             }
-            Err(e) => problems.push(format!("{e:#}")),
         }
     }
     if problems.is_empty() {

@@ -5,11 +5,15 @@
 #[cfg(test)]
 mod anywhere;
 #[cfg(test)]
+mod definitions;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
 mod jobs;
+#[cfg(test)]
+mod left_over;
 #[cfg(test)]
 mod load;
 #[cfg(test)]

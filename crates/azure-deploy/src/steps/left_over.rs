@@ -1,0 +1,199 @@
+//! What is left of earlier deployments: objects that the manifests no longer have.
+
+use std::time::Duration;
+
+use actions_toolkit::Log;
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, Owners, Snapshot, containers};
+use crate::manifests::is_of;
+use crate::report::Report;
+use crate::request::Request;
+
+/// How long the pods of a removed workload may take until they get no more requests.
+const RETIREMENT: Duration = Duration::from_secs(30);
+/// The kinds whose pods may serve behind a Service of the manifests.
+const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
+
+/// The members of the last deployment that the manifests no longer have, each with its state.
+#[derive(Default)]
+pub(crate) struct LeftOver(Vec<(Object, Value)>);
+
+impl LeftOver {
+    /// The image of `repository` in one of them: a workload may only have another name.
+    pub(crate) fn image(&self, repository: &str) -> Option<&str> {
+        let containers = self.0.iter().flat_map(|(_, live)| containers(live));
+        let mut images = containers.filter_map(|c| c["image"].as_str());
+        images.find(|image| is_of(image, repository))
+    }
+}
+
+/// Find what is left over. It is in the log before anything changes; what will not be removed, and runs the application
+/// together with the new version, is a warning.
+///
+/// # Errors
+/// When the request has `prune`, and the API server rejects to list the objects.
+pub(crate) async fn find(
+    log: &Log,
+    request: &Request,
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+) -> anyhow::Result<LeftOver> {
+    let objects = request.manifests.objects();
+    let mut left_over = LeftOver::default();
+    if let Some(set) = &request.apply_set {
+        let parent = set.parent_of(objects, None);
+        if let Some(live) = snapshot.live(&parent) {
+            left_over.0 = cluster.left_over(set, live, objects).await?;
+        }
+        for (object, _) in &left_over.0 {
+            log.info(format!(
+                "{} is left from the last deployment, and is removed once the new version is healthy",
+                object.label()
+            ));
+        }
+    }
+    let others = others(cluster, objects).await;
+    let others = others.iter().filter(|(object, _)| {
+        !left_over
+            .0
+            .iter()
+            .any(|(removed, _)| removed.is_same(object))
+    });
+    for (object, live) in others {
+        if let Some(warning) = overlap(object, live, objects, &request.repository) {
+            log.warning(warning);
+        }
+    }
+    Ok(left_over)
+}
+
+// The workloads in the namespaces of the manifests that this action deployed, and that the manifests do not have. They are
+// only for a warning: where they cannot be read there are none.
+async fn others(cluster: &Cluster, objects: &[Object]) -> Vec<(Object, Value)> {
+    let services = objects.iter().filter(|object| object.kind() == "Service");
+    let mut namespaces: Vec<_> = services.map(Object::namespace).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let lists = namespaces.iter().flat_map(|namespace| {
+        WORKLOADS.map(|kind| cluster.workloads(kind, namespace.unwrap_or(DEFAULT_NAMESPACE)))
+    });
+    let lists = join_all(lists).await;
+    let found = lists.into_iter().filter_map(Result::ok).flatten();
+    let is_of_another = |(object, live): &(Object, Value)| {
+        Owners::of(live).is_applied_by_us()
+            && live["metadata"]["ownerReferences"].is_null()
+            && live["spec"]["replicas"] != 0
+            && !objects.iter().any(|listed| {
+                let namespace = listed.namespace().unwrap_or(DEFAULT_NAMESPACE);
+                listed.label() == object.label() && object.namespace() == Some(namespace)
+            })
+    };
+    found.filter(is_of_another).collect()
+}
+
+// The warning that `workload`, which the manifests do not have, serves together with the application.
+fn overlap(
+    workload: &Object,
+    live: &Value,
+    objects: &[Object],
+    repository: &str,
+) -> Option<String> {
+    let labels = &live["spec"]["template"]["metadata"]["labels"];
+    let selects = |service: &&Object| {
+        let selector = service.value["spec"]["selector"].as_object();
+        let namespace = service.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        service.kind() == "Service"
+            && workload.namespace() == Some(namespace)
+            && selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| labels[k] == *v))
+    };
+    let service = objects.iter().find(selects)?;
+    let containers = containers(live);
+    let mut images = containers.iter().filter_map(|c| c["image"].as_str());
+    let runs = if images.any(|image| is_of(image, repository)) {
+        format!("runs `{repository}` too, ")
+    } else {
+        String::new()
+    };
+    let namespace = workload.namespace().unwrap_or(DEFAULT_NAMESPACE);
+    let (label, kind) = (workload.label(), workload.kind().to_lowercase());
+    Some(format!(
+        "{label} {runs}serves behind {} together with the new version, and is not in the manifests; if it is left from an earlier deployment, remove it (`kubectl --namespace {namespace} delete {kind} {}`)",
+        service.label(),
+        workload.name()
+    ))
+}
+
+/// Remove what is left over; returns whether there was something. A rollback brings it back.
+///
+/// # Errors
+/// When an object cannot be removed.
+pub(crate) async fn prune(
+    log: &Log,
+    request: &Request,
+    cluster: &Cluster,
+    left_over: LeftOver,
+    report: &mut Report,
+) -> anyhow::Result<bool> {
+    let Some(set) = &request.apply_set else {
+        return Ok(false);
+    };
+    let is_any = !left_over.0.is_empty();
+    for (object, live) in left_over.0 {
+        if let Some(snapshot) = report.snapshot.as_mut().filter(|_| !object.is_job()) {
+            snapshot.set(&object, Some(live.clone()));
+        }
+        let retired = cluster.retire(&object, &live, RETIREMENT).await;
+        retired.context("failed to remove what is left of the last deployment; the identity needs the right to delete it")?;
+        log.info(format!("removed {}", object.label()));
+        report
+            .changes
+            .push((object.label(), vec!["removed".to_owned()]));
+    }
+    // From now on, only the members of this deployment count. If that fails, the next one looks in more places.
+    let parent = set.parent_of(request.manifests.objects(), None);
+    if let Err(e) = cluster.apply(&parent, false).await {
+        log.info(format!("{e:#}"));
+    }
+    Ok(is_any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(value: Value) -> Object {
+        Object {
+            file: String::new(),
+            value,
+            default_namespace: Some("web".into()),
+        }
+    }
+
+    #[test]
+    fn a_workload_that_serves_beside_the_new_version_is_a_warning() {
+        let service = |selector: Value| {
+            object(
+                json!({"kind": "Service", "metadata": {"name": "app"}, "spec": {"selector": selector}}),
+            )
+        };
+        let old = object(json!({"kind": "Deployment", "metadata": {"name": "old"}}));
+        let live = json!({"spec": {"template": {
+            "metadata": {"labels": {"app": "app", "tier": "web"}}, "spec": {"containers": [{"image": "r.io/app:1"}]},
+        }}});
+        let warning = |selector, repository| overlap(&old, &live, &[service(selector)], repository);
+        insta::assert_snapshot!(warning(json!({"app": "app"}), "app").unwrap(), @"Deployment/old runs `app` too, serves behind Service/app together with the new version, and is not in the manifests; if it is left from an earlier deployment, remove it (`kubectl --namespace web delete deployment old`)");
+        insta::assert_snapshot!(warning(json!({"app": "app"}), "other").unwrap(), @"Deployment/old serves behind Service/app together with the new version, and is not in the manifests; if it is left from an earlier deployment, remove it (`kubectl --namespace web delete deployment old`)");
+        for selector in [
+            json!({"app": "other"}),
+            json!({}),
+            json!(null),
+            json!({"app": "app", "x": "y"}),
+        ] {
+            assert_eq!(warning(selector, "app"), None);
+        }
+    }
+}

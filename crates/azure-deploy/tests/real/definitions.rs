@@ -1,0 +1,112 @@
+//! Definitions of kinds, and objects of these kinds, in one deployment.
+
+use crate::stack::{Stack, run};
+
+fn with_definition(stack: &Stack, group: &str, size: &str) -> String {
+    let (namespace, manifests) = (&stack.namespace, stack.manifests(80, "", ""));
+    // The object comes before its definition.
+    format!(
+        "{manifests}---
+apiVersion: {group}/v1
+kind: Offer
+metadata: {{name: best, namespace: {namespace}}}
+spec: {{size: {size}}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: offers.{group}}}
+spec:
+  group: {group}
+  names: {{kind: Offer, plural: offers}}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {{size: {{type: integer}}}}}}}}}}}}
+"
+    )
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn a_kind_and_its_objects_are_deployed_together_and_go_together() {
+    let stack = Stack::new("kinds").await;
+    let images = [
+        stack.build("one", "well").await,
+        stack.build("two", "crash").await,
+    ];
+    let [one, two] = &images;
+    let group = format!("shop-{}.example", std::process::id());
+    let step = async |image: &str, manifests: &str| {
+        let step = stack.step_without_azure(image).await;
+        step.file("k8s/app.yaml", manifests)
+            .input("expect-commit", "one")
+    };
+    let definition = format!("customresourcedefinition/offers.{group}");
+    let exists = || {
+        let args = ["get", &definition, "--output=name", "--ignore-not-found"];
+        !stack.kubectl(&args).is_empty()
+    };
+
+    let plain = stack.manifests(80, "", "");
+    let ran = run(step(one, &plain).await).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+
+    // What the new kind rejects is found once it is served, before the workloads change.
+    let ran = run(step(one, &with_definition(&stack, &group, "large")).await).await;
+    assert_eq!(
+        (ran.code, ran.output("rolled-back")),
+        (3, "true"),
+        "{}",
+        ran.log
+    );
+    assert!(ran.error().contains("Offer/best"), "{}", ran.error());
+    assert!(!ran.log.contains("applied Deployment/app"), "{}", ran.log);
+    assert!(!exists());
+
+    // A version that fails takes its kind with it.
+    let ran = run(step(two, &with_definition(&stack, &group, "1")).await).await;
+    assert_eq!(
+        (ran.code, ran.output("rolled-back")),
+        (1, "true"),
+        "{}",
+        ran.log
+    );
+    assert!(!exists());
+
+    let ran = run(step(one, &with_definition(&stack, &group, "1")).await).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let line = |text: &str| {
+        ran.log
+            .find(text)
+            .unwrap_or_else(|| panic!("{text}: {}", ran.log))
+    };
+    assert!(
+        line("applied CustomResourceDefinition")
+            < line("serves the kinds of CustomResourceDefinition")
+    );
+    assert!(line("serves the kinds of") < line("applied Offer/best"));
+    assert_eq!(stack.spec(&format!("offers.{group}/best"))["size"], 1);
+    let again = run(step(one, &with_definition(&stack, &group, "2")).await).await;
+    assert_eq!(again.code, 0, "{}", again.log);
+    assert!(
+        again.log.contains("applied Offer/best (spec.size: 1 → 2)"),
+        "{}",
+        again.log
+    );
+
+    // A kind that nothing defines is a mistake in the manifests.
+    let unknown = with_definition(&stack, &group, "1")
+        .replace("kind: Offer\nmetadata", "kind: Offering\nmetadata");
+    let ran = run(step(one, &unknown).await).await;
+    assert_eq!(ran.code, 3, "{}", ran.log);
+    assert_eq!(
+        ran.error(),
+        format!(
+            "azure-deploy: input `manifests`: the cluster does not know the kind of `Offering/best` in `k8s/app.yaml` ({group}/v1 Offering); check its `apiVersion` and `kind`, or add its CustomResourceDefinition"
+        )
+    );
+    stack.kubectl(&["delete", &definition]);
+    stack.forget(&images.each_ref().map(String::as_str)).await;
+}
