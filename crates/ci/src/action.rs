@@ -5,13 +5,13 @@ use std::num::NonZeroU16;
 use actions_toolkit::{
     Action, InputSet as _, OrNone, Output, Parsed, Timeout, WorkspacePath, inputs,
 };
-use github::GitHubInputs;
+use github::{GitHubInputs, Leg};
 use oci::ImageRef;
 use trivy::{DatabaseAgeInputs, DatabaseInputs, Severity};
 
 use crate::request::build::{BuildArg, Label};
 use crate::request::linting::{FailingLevel, LinterSelection};
-use crate::request::path::AbsolutePath;
+use crate::request::path::{AbsolutePath, ReportPath};
 use crate::request::secrets::SecretLines;
 use crate::request::test_stage::Percentage;
 
@@ -109,14 +109,14 @@ inputs! {
             build_timeout: Timeout = "20m",
         }
         "Tests" {
-            /// Absolute path of the JUnit report in the test container.
-            junit_path: AbsolutePath = "/results/junit.xml",
+            /// Paths or globs of JUnit reports in the test container, one per line; `/results/junit.xml`, or what the tests wrote, by default.
+            junit_path: Vec<ReportPath>,
             /// Path in the workspace to copy the JUnit report to.
             junit_file: WorkspacePath = "junit.xml",
             /// JUnit report of the base branch, relative to the workspace; failures that it does not have are marked as new.
             baseline_junit: Option<WorkspacePath>,
-            /// Absolute path in the test container of the coverage report, Cobertura XML or JSON of coverage.py.
-            coverage_path: AbsolutePath = "/results/coverage.xml",
+            /// Path in the test container of the coverage report: Cobertura, LCOV or JSON of coverage.py; found as `junit-path` is by default.
+            coverage_path: Option<ReportPath>,
             /// Minimum coverage of the tests in percent; a missing coverage report fails the step, too.
             min_coverage: Option<Percentage>,
             /// Timeout of the test run, and of the linters.
@@ -145,6 +145,8 @@ inputs! {
         "GitHub" {
             /// Path in the workspace of the SARIF file with the findings of the linters and the lock file.
             sarif_file: WorkspacePath = "ci.sarif",
+            /// Leg of the matrix that the job is, as JSON; part of category and comment, so that legs do not share them.
+            matrix: Leg,
             ..github: GitHubInputs,
         }
     }

@@ -3,7 +3,7 @@
 use actions_toolkit::{Context, Level};
 use findings::Finding;
 use findings::sarif::{self, Analysis, TRIVY};
-use github::{CompressedSarif, Leg, Publisher};
+use github::{CompressedSarif, Publisher};
 
 use crate::outcome::Outcome;
 use crate::report;
@@ -19,7 +19,7 @@ pub(crate) fn files(ctx: &Context, request: &Request, outcome: &Outcome) -> anyh
         tests.junit_file.write(text)?;
         ctx.output("junit-file", tests.junit_file.relative());
     }
-    if let Some(sarif) = sarif(ctx, outcome, |findings| findings)? {
+    if let Some(sarif) = sarif(request, outcome, |findings| findings)? {
         request.sarif_file.write(&sarif)?;
         ctx.output("sarif-file", request.sarif_file.relative());
     }
@@ -29,11 +29,11 @@ pub(crate) fn files(ctx: &Context, request: &Request, outcome: &Outcome) -> anyh
 // One analysis for each linter that ran, even without findings, which closes its alerts. `select` selects the findings
 // of each.
 fn sarif(
-    ctx: &Context,
+    request: &Request,
     outcome: &Outcome,
     select: fn(&[Finding]) -> &[Finding],
 ) -> anyhow::Result<Option<Vec<u8>>> {
-    let job = github::job_category(&ctx.github(), &Leg::default());
+    let job = &request.category;
     let linted = outcome
         .analysis
         .iter()
@@ -82,16 +82,13 @@ pub(crate) async fn publish(
     let github = ctx.github();
     if request.github.comment {
         let body = report::comment(request, outcome, passed, github.run_url().as_deref());
-        let marker = format!(
-            "seaworthy ci {}",
-            github::job_category(&github, &Leg::default())
-        );
+        let marker = format!("seaworthy ci {}", request.category);
         publisher.comment(&marker, &body, false).await;
     }
     if !request.github.upload {
         return Ok(());
     }
-    let Some(sarif) = sarif(ctx, outcome, sarif::open)? else {
+    let Some(sarif) = sarif(request, outcome, sarif::open)? else {
         return Ok(());
     };
     let file = CompressedSarif::new(&sarif, ctx.log().redactor())?;

@@ -31,6 +31,8 @@ pub(crate) struct Request {
     /// `None` for `health-path: none`.
     pub(crate) smoke: Option<Smoke>,
     pub(crate) sarif_file: WorkspacePath,
+    /// What identifies the comment of this step, and starts the categories of its findings.
+    pub(crate) category: String,
     pub(crate) github: GitHubInputs,
 }
 
@@ -82,8 +84,18 @@ impl Request {
             dependencies: LockFile::new(ctx, &inputs)?,
             smoke,
             sarif_file: path::file(Inputs::sarif_file, &inputs.sarif_file)?,
+            category: category(ctx, &inputs),
             github: inputs.github,
         })
+    }
+}
+
+// The job, the leg of its matrix, and the build context, of which a repository and a job may have several.
+fn category(ctx: &Context, inputs: &Inputs) -> String {
+    let job = github::job_category(&ctx.github(), &inputs.matrix);
+    match inputs.context.relative() {
+        "" => job,
+        context => format!("{job}/{context}"),
     }
 }
 

@@ -39,16 +39,18 @@ impl SourceMap {
     /// else the line in the report.
     pub(crate) fn locate(&self, test: &Test, traceback: &str) -> Option<Location> {
         let frames = traceback.lines().rev().filter_map(frame).take(FRAMES);
-        let frames: Vec<_> = frames.collect();
-        let file = match &test.file {
-            Some(file) => file.as_str(),
-            // Without a file, the last frame in a file of the repository.
-            None => frames.iter().find(|(file, _)| self.file(file).is_some())?.0,
+        let frames: Vec<_> = frames
+            .filter_map(|(file, line)| Some((self.file(file)?, line)))
+            .collect();
+        let own = if let Some(file) = &test.file {
+            self.file(file)?
+        } else {
+            // That of its class; else the last frame in a file of the repository.
+            let mut files = frames.iter().map(|(file, _)| file);
+            let of_class = files.clone().find(|file| is_module(file, &test.class));
+            of_class.or_else(|| files.next())?.clone()
         };
-        let own = self.file(file)?;
-        let asserted = frames
-            .iter()
-            .find(|(file, _)| self.file(file).as_ref() == Some(&own));
+        let asserted = frames.iter().find(|(file, _)| *file == own);
         Some(Location {
             line: asserted.map(|(_, line)| *line).or(test.line),
             file: own,
@@ -110,9 +112,42 @@ impl SourceMap {
     }
 }
 
-// `tests/test_app.py:12: AssertionError`, the last line of a frame in a traceback of pytest.
+// Whether `file` is the module of `class`, `tests.test_app.TestHealth`; a module may have lost its first packages.
+fn is_module(file: &str, class: &str) -> bool {
+    let Some((path, _)) = file.rsplit_once('.') else {
+        return false;
+    };
+    let parts: Vec<_> = class.split('.').take(PARTS).collect();
+    let modules = (1..=parts.len()).map(|count| parts[..count].join("/"));
+    let mut modules = modules.filter(|module| !module.is_empty());
+    modules.any(|module| {
+        let before = path.strip_suffix(&module);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    })
+}
+
+// A line of a traceback that names a file and a line.
 fn frame(line: &str) -> Option<(&str, u32)> {
-    let (file, rest) = line.trim().split_once(':')?;
+    // pytest marks lines of an error, Python the frames of a group of exceptions.
+    let line = line.trim_start();
+    let marked = line.strip_prefix("E ").or_else(|| line.strip_prefix('|'));
+    let line = marked.unwrap_or(line).trim_start();
+    frame_of_python(line).or_else(|| frame_of_pytest(line.trim()))
+}
+
+// `File "/app/tests/test_app.py", line 12, in test_sum`, as Python and so unittest, nose2 and pytest's `--tb=native`
+// print it.
+fn frame_of_python(line: &str) -> Option<(&str, u32)> {
+    let (file, rest) = line.strip_prefix("File \"")?.split_once("\", line ")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    let number = &rest[..end.unwrap_or(rest.len())];
+    let line = number.parse().ok().filter(|line| *line > 0)?;
+    (!file.is_empty()).then_some((file, line))
+}
+
+// `tests/test_app.py:12: AssertionError`, the last line of a frame of pytest.
+fn frame_of_pytest(line: &str) -> Option<(&str, u32)> {
+    let (file, rest) = line.split_once(':')?;
     let number = rest.split(':').next()?;
     let is_path = !file.is_empty() && !file.contains(char::is_whitespace);
     let line = number.parse().ok().filter(|line| *line > 0)?;
@@ -181,6 +216,7 @@ mod tests {
             line: None,
             seconds: 0.0,
             status: Status::Passed,
+            later: String::new(),
         };
         let frames = |count| "gone/a/b/c.py:1: in f\n".repeat(count);
         let location = |count| {
@@ -202,6 +238,7 @@ mod tests {
             line,
             seconds: 0.0,
             status: Status::Passed,
+            later: String::new(),
         };
         let traceback = "tests/test_app.py:9: \n_ _ _\ntests/test_app.py:14: AssertionError\n/usr/lib/x.py:3: in f\nE  a: b";
         let table = [
@@ -236,5 +273,77 @@ mod tests {
                 "{test:?}"
             );
         }
+    }
+
+    #[test]
+    fn every_producer_of_a_traceback_names_the_assertion() {
+        let (directory, source_map) = source_map();
+        let directory = directory.path();
+        std::fs::create_dir_all(directory.join("app/ut")).unwrap();
+        std::fs::write(directory.join("app/ut/test_u.py"), "").unwrap();
+        let test = |class: &str, file: Option<&str>, line| Test {
+            class: class.into(),
+            name: "t".into(),
+            file: file.map(ToOwned::to_owned),
+            line,
+            seconds: 0.0,
+            status: Status::Passed,
+            later: String::new(),
+        };
+        let table = [
+            // unittest, nose2 and `pytest --tb=native`: a helper of the repository is not the test.
+            (
+                test("test_u.T", None, None),
+                "Traceback (most recent call last):\n  File \"/srv/app/ut/test_u.py\", line 6, in test_bad\n    check(1)\n  \
+                 File \"/srv/app/flask_app/app.py\", line 40, in check\n    assert x\nAssertionError: 1 != 2\n",
+                Some(("app/ut/test_u.py", Some(6))),
+            ),
+            // xmlrunner has the line of the `def`.
+            (
+                test("ut.test_u.T", Some("ut/test_u.py"), Some(4)),
+                "Traceback (most recent call last):\n  File \"/srv/app/ut/test_u.py\", line 6, in test_bad\n    \
+                 self.fail()\n    ^^^^^\nAssertionError: None\n",
+                Some(("app/ut/test_u.py", Some(6))),
+            ),
+            // `pytest --tb=short`, and `--tb=line`.
+            (
+                test("tests.test_app", None, None),
+                "tests/test_app.py:12: in test_sum\n    check()\nflask_app/app.py:7: in check\n    assert 0\nE   assert 0",
+                Some(("app/tests/test_app.py", Some(12))),
+            ),
+            (
+                test("tests.test_app", None, None),
+                "/srv/app/tests/test_app.py:6: assert (1 + 1) == 3",
+                Some(("app/tests/test_app.py", Some(6))),
+            ),
+            // A module that can't be imported.
+            (
+                test("", None, None),
+                "E     File \"/srv/app/tests/test_app.py\", line 3\nE       def\nE   SyntaxError: invalid syntax",
+                Some(("app/tests/test_app.py", Some(3))),
+            ),
+            // A group of exceptions.
+            (
+                test("tests.test_app.T", None, None),
+                "  + Exception Group Traceback (most recent call last):\n  |   File \"/srv/app/tests/test_app.py\", line 9, in t\n  \
+                 | ExceptionGroup: two",
+                Some(("app/tests/test_app.py", Some(9))),
+            ),
+        ];
+        for (test, traceback, expected) in table {
+            let location = source_map.locate(&test, traceback);
+            let actual = location.as_ref().map(|l| (l.file.as_str(), l.line));
+            assert_eq!(actual, expected, "{traceback}");
+        }
+        let report = include_str!("../tests/fixtures/reports/nose2.xml");
+        let source_map = SourceMap {
+            workdir: "/app".into(),
+            ..source_map
+        };
+        let junit = crate::test_run::junit::Junit::parse(report).unwrap();
+        let lines = junit
+            .failed()
+            .map(|(test, _, text)| source_map.locate(test, text).unwrap().line.unwrap());
+        assert_eq!(lines.collect::<Vec<_>>(), [6, 8, 18, 18]);
     }
 }

@@ -2,10 +2,10 @@
 
 pub(crate) mod coverage;
 pub(crate) mod junit;
+mod reports;
 mod xml;
 
 use std::collections::VecDeque;
-use std::io::Read as _;
 use std::time::Instant;
 
 use actions_toolkit::{PolicyFailure, text, with_timeout};
@@ -21,6 +21,7 @@ use crate::source_map::SourceMap;
 
 use coverage::Coverage;
 use junit::Junit;
+use reports::{COVERAGE, JUNIT, ReportFile, Written};
 
 /// Lines of the log that are kept for the report.
 const TAIL: usize = 100;
@@ -60,22 +61,25 @@ pub(crate) async fn run(
     });
     let code = exit?;
 
+    let exit = Exit {
+        code,
+        is_out_of_memory: code != 0 && container.is_out_of_memory().await,
+    };
     let limit = ("test-timeout", tests.timeout);
-    let read = read_reports(job, image, &container, tests, code);
+    let read = read_reports(job, image, &container, tests, exit);
     let reports = with_timeout(job.ctx.log(), "reading the test reports", limit, read).await??;
     // The container is removed with those of the run: here, the step would wait for it.
     outcome.junit_text = Some(reports.junit_text);
-    let junit = reports.junit.map_err(|problem| {
-        anyhow!(
-            "the JUnit report `{}` is invalid: {problem}",
-            tests.junit_path
-        )
-    })?;
-    let verdict = verdict(&junit, code);
+    let junit = reports.junit.map_err(|problem| anyhow!(problem))?;
+    let verdict = verdict(&junit, exit);
     let coverage = check_report(tests, reports.coverage);
     if verdict.is_ok() || junit.failed().next().is_some() {
         // The report has more details than the log.
         outcome.build.log_tail = None;
+    }
+    if let Some(difference) = &junit.difference {
+        job.log
+            .warning(format!("the JUnit report is incomplete: {difference}"));
     }
     outcome.run = Some(TestRun {
         new_failures: tests.baseline.as_ref().map(|base| junit.new_failures(base)),
@@ -83,18 +87,33 @@ pub(crate) async fn run(
         time,
         source_map: SourceMap::new(job.request, image),
     });
+    let difference = coverage
+        .as_ref()
+        .ok()
+        .and_then(|coverage| coverage.as_ref()?.difference());
+    if let Some(difference) = difference {
+        job.log.warning(difference);
+    }
     let coverage = coverage.map(|coverage| outcome.coverage = coverage);
     verdict?;
     coverage?;
     check_coverage(tests, outcome.coverage.as_ref())
 }
 
+/// How the test command ended.
+#[derive(Debug, Clone, Copy)]
+struct Exit {
+    code: i64,
+    is_out_of_memory: bool,
+}
+
 /// The reports of a run.
 struct Reports {
+    /// All of them, as one document.
     junit_text: Vec<u8>,
     junit: Result<Junit, String>,
-    /// The inner error if it is invalid, the outer one if it is missing.
-    coverage: anyhow::Result<Result<Coverage, String>>,
+    /// With its path; the inner error if it is invalid, the outer one if it is missing.
+    coverage: anyhow::Result<(String, Result<Coverage, String>)>,
 }
 
 // The code under test writes them. They are parsed outside of the runtime's thread, which keeps timeouts and signals; their
@@ -104,34 +123,54 @@ async fn read_reports(
     image: &ImageInfo,
     container: &Container,
     tests: &Tests,
-    code: i64,
+    exit: Exit,
 ) -> anyhow::Result<Reports> {
-    let junit_text = fetch(container, &tests.junit_path, junit::SIZE_LIMIT)
-        .await
-        .with_context(|| no_report(tests, code))?;
-    let coverage = fetch(container, &tests.coverage_path, coverage::SIZE_LIMIT).await;
+    let written = Written::new(container, &image.config.working_dir);
+    let files = written.junit(&tests.junit_paths, job.log).await;
+    let files = files.context("failed to read the JUnit report")?;
+    if files.is_empty() {
+        bail!(no_report(tests, exit));
+    }
+    let coverage = written
+        .coverage(tests.coverage_path.as_deref(), job.log)
+        .await;
     let source_map = SourceMap::new(job.request, image);
-    let parse = move || {
-        let text = std::str::from_utf8(&junit_text).map_err(|e| e.to_string());
-        Reports {
-            junit: text.and_then(Junit::parse),
-            coverage: coverage.map(|report| Coverage::parse(&report, &source_map)),
-            junit_text,
-        }
+    let parse = move || Reports {
+        junit: parse(&files, exit.code),
+        junit_text: reports::as_one(files),
+        coverage: coverage.map(|file| {
+            let coverage = Coverage::parse(&file.content, &source_map);
+            (file.path, coverage)
+        }),
     };
     let parsed = tokio::task::spawn_blocking(parse).await;
     parsed.context("failed to parse the test reports")
 }
 
+fn parse(files: &[ReportFile], code: i64) -> Result<Junit, String> {
+    let mut all: Option<Junit> = None;
+    for file in files {
+        let text = std::str::from_utf8(&file.content).map_err(|e| e.to_string());
+        let junit = text.and_then(|text| Junit::of_run(text, code));
+        let junit =
+            junit.map_err(|e| format!("the JUnit report `{}` is invalid: {e}", file.path))?;
+        match &mut all {
+            Some(all) => all.append(junit),
+            None => all = Some(junit),
+        }
+    }
+    Ok(all.unwrap_or_default())
+}
+
 // A missing report is an error only with `min-coverage`: not every project measures its coverage.
 fn check_report(
     tests: &Tests,
-    report: anyhow::Result<Result<Coverage, String>>,
+    report: anyhow::Result<(String, Result<Coverage, String>)>,
 ) -> anyhow::Result<Option<Coverage>> {
-    let path = &tests.coverage_path;
+    let path = tests.coverage_path.as_deref().unwrap_or(COVERAGE);
     match report {
-        Ok(Ok(coverage)) => Ok(Some(coverage)),
-        Ok(Err(problem)) => Err(anyhow!(
+        Ok((_, Ok(coverage))) => Ok(Some(coverage)),
+        Ok((path, Err(problem))) => Err(anyhow!(
             "the coverage report `{path}` is invalid: {problem}"
         )),
         Err(_) if tests.min_coverage.is_none() => Ok(None),
@@ -182,28 +221,44 @@ async fn follow(
     exit?
 }
 
-fn no_report(tests: &Tests, code: i64) -> String {
+fn no_report(tests: &Tests, exit: Exit) -> String {
+    let path = tests.junit_paths.first().map_or(JUNIT, String::as_str);
+    let place = match &tests.junit_paths[..] {
+        [_, _, ..] => "any of `junit-path`".to_owned(),
+        _ => format!("`{path}`"),
+    };
     format!(
-        "the tests exited with code {code} and left no JUnit report at `{path}`; let the command of \
+        "the tests exited with code {}{} and left no JUnit report at {place}; let the command of \
          stage `{stage}` write one there (pytest: `--junitxml={path}`), or set `junit-path`",
-        path = tests.junit_path,
+        exit.code,
+        exit.out_of_memory(),
         stage = tests.target,
     )
 }
 
-async fn fetch(container: &Container, path: &str, limit: usize) -> anyhow::Result<Vec<u8>> {
-    let tar = container.copy_out(path, limit).await?;
-    let mut archive = tar::Archive::new(&tar[..]);
-    let mut entry = archive
-        .entries()?
-        .next()
-        .context("the archive is empty")??;
-    if !entry.header().entry_type().is_file() {
-        bail!("`{path}` is not a file");
+impl Exit {
+    fn out_of_memory(self) -> &'static str {
+        if self.is_out_of_memory {
+            " (out of memory)"
+        } else {
+            ""
+        }
     }
-    let mut content = Vec::new();
-    entry.read_to_end(&mut content)?;
-    Ok(content)
+
+    // What the exit code says where the report has failed tests; nothing if it says the same.
+    fn objection(self) -> String {
+        match self.code {
+            0 => "; the test command exited with code 0 all the same".to_owned(),
+            code if self.is_out_of_memory => {
+                format!(
+                    "; the test command was killed for lack of memory (exit code {code}), so others may not have run"
+                )
+            }
+            137 => "; the test command was killed (exit code 137), so others may not have run"
+                .to_owned(),
+            _ => String::new(),
+        }
+    }
 }
 
 /// The verdict on a run that exited with `code` and reported `junit`.
@@ -211,8 +266,8 @@ async fn fetch(container: &Container, path: &str, limit: usize) -> anyhow::Resul
 /// # Errors
 /// A [`PolicyFailure`] when a test failed, or the command failed for another reason; another error when nothing was
 /// tested, or the run was killed.
-fn verdict(junit: &Junit, code: i64) -> anyhow::Result<()> {
-    let counts = junit.counts();
+fn verdict(junit: &Junit, exit: Exit) -> anyhow::Result<()> {
+    let (counts, code) = (junit.counts(), exit.code);
     if counts.failed > 0 {
         let names: Vec<_> = junit
             .failed()
@@ -226,11 +281,18 @@ fn verdict(junit: &Junit, code: i64) -> anyhow::Result<()> {
         };
         let total = text::plural(counts.total, "test");
         return Err(PolicyFailure(format!(
-            "{} of {total} failed: {}{more}",
+            "{} of {total} failed: {}{more}{}",
             counts.failed,
-            names.join(", ")
+            names.join(", "),
+            exit.objection()
         ))
         .into());
+    }
+    if exit.is_out_of_memory {
+        bail!(
+            "the test run was killed for lack of memory (exit code {code}), though none of its {} reported failed",
+            text::plural(counts.total, "test")
+        );
     }
     if code > 128 {
         bail!(
@@ -277,12 +339,18 @@ mod tests {
             (
                 format!("{pass}{fail}"),
                 0,
-                Some((1, "1 of 2 tests failed: m::f")),
+                Some((
+                    1,
+                    "1 of 2 tests failed: m::f; the test command exited with code 0 all the same",
+                )),
             ),
             (
                 fail.repeat(5),
                 137,
-                Some((1, "5 of 5 tests failed: m::f, m::f, m::f, …")),
+                Some((
+                    1,
+                    "5 of 5 tests failed: m::f, m::f, m::f, …; the test command was killed (exit code 137), so others may not have run",
+                )),
             ),
             (
                 String::new(),
@@ -319,7 +387,11 @@ mod tests {
         ];
         for (cases, code, expected) in table {
             let junit = Junit::parse(&format!("<testsuite>{cases}</testsuite>")).unwrap();
-            let verdict = verdict(&junit, code).err();
+            let exit = Exit {
+                code,
+                is_out_of_memory: false,
+            };
+            let verdict = verdict(&junit, exit).err();
             let actual = verdict.map(|e| (ExitStatus::from_error(&e).code(), e.to_string()));
             assert_eq!(
                 actual.as_ref().map(|(code, text)| (*code, text.as_str())),
@@ -327,5 +399,25 @@ mod tests {
                 "{cases}"
             );
         }
+    }
+
+    #[test]
+    fn lack_of_memory_is_named() {
+        let exit = Exit {
+            code: 137,
+            is_out_of_memory: true,
+        };
+        let verdict = |case: &str| {
+            let junit = Junit::parse(&format!("<testsuite>{case}</testsuite>")).unwrap();
+            verdict(&junit, exit).unwrap_err().to_string()
+        };
+        assert_eq!(
+            verdict("<testcase name='a'/>"),
+            "the test run was killed for lack of memory (exit code 137), though none of its 1 test reported failed"
+        );
+        assert_eq!(
+            verdict("<testcase name='a'><failure/></testcase>"),
+            "1 of 1 test failed: a; the test command was killed for lack of memory (exit code 137), so others may not have run"
+        );
     }
 }

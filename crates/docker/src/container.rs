@@ -133,6 +133,12 @@ impl Container {
         Ok((state.running != Some(true)).then(|| state.exit_code.unwrap_or_default()))
     }
 
+    /// Whether the kernel killed a process of it because memory was exhausted, as far as Docker knows.
+    pub async fn is_out_of_memory(&self) -> bool {
+        let state = self.inspect().await.ok().and_then(|inspect| inspect.state);
+        state.is_some_and(|state| state.oom_killed == Some(true))
+    }
+
     /// Its address on the bridge network.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::cut;
 use crate::analysis::Linted;
 use crate::outcome::Outcome;
 use crate::request::Request;
-use crate::test_run::junit::Test;
+use crate::test_run::junit::{Status, Test};
 
 /// Annotations of one level that the runner shows for a step (`Runner.Worker/ExecutionContext.cs`).
 const SHOWN: usize = 10;
@@ -34,6 +34,7 @@ pub(super) fn write(ctx: &Context, request: &Request, outcome: &Outcome, errors:
     for (level, limit) in [
         (Level::Error, SHOWN.saturating_sub(errors)),
         (Level::Warning, SHOWN),
+        (Level::Notice, SHOWN),
     ] {
         let of_level = || all.iter().filter(|source| source.level() == level);
         for source in of_level().take(limit) {
@@ -97,7 +98,8 @@ impl Source<'_> {
             Self::Failed(..) => Level::Error,
             Self::Linter(_, finding) => match finding.severity {
                 Severity::Critical | Severity::High => Level::Error,
-                _ => Level::Warning,
+                Severity::Medium => Level::Warning,
+                Severity::Low | Severity::Unknown => Level::Notice,
             },
             Self::Flaky(_) | Self::BuildCheck(_) | Self::Vulnerability(_) => Level::Warning,
         }
@@ -106,18 +108,27 @@ impl Source<'_> {
     fn annotation(&self, request: &Request, outcome: &Outcome) -> Annotation {
         let run = outcome.tests.run.as_ref();
         let locate = |test, text| run.and_then(|run| run.source_map.locate(test, text));
+        let name_of = |test: &Test| cut(&test.full_name(), MESSAGE).to_owned();
         let (location, message) = match self {
             Self::Failed(test, message, traceback) => {
                 let name = test.full_name();
                 let new_failures = run.and_then(|run| run.new_failures.as_ref());
                 let is_new = new_failures.is_some_and(|new| new.contains(&name));
                 let new = if is_new { " (new)" } else { "" };
+                let name = cut(&name, MESSAGE);
                 let message = format!("{name}{new}: {}", cut(message, MESSAGE));
                 (locate(test, traceback), message)
             }
             Self::Flaky(test) => {
-                let message = format!("{} passed only after a rerun", test.full_name());
-                (locate(test, ""), message)
+                let (first, trace) = match &test.status {
+                    Status::Flaky { message, text } if !message.is_empty() => (
+                        format!("; at first: {}", cut(message, MESSAGE)),
+                        text.as_str(),
+                    ),
+                    _ => (String::new(), ""),
+                };
+                let message = format!("{} passed only after a rerun{first}", name_of(test));
+                (locate(test, trace), message)
             }
             Self::Linter(tool, finding) => of_finding(tool, finding),
             Self::BuildCheck(warning) => {

@@ -47,6 +47,10 @@ fn coverage_line(request: &Request, coverage: Option<&Coverage>) -> Option<Line>
         coverage.percent()
     );
     let mut mark = "✅";
+    if coverage.claimed.is_some() {
+        mark = "⚠️";
+        text.push_str("; the report's own totals and its files differ");
+    }
     if let Some(min) = min.filter(|min| !coverage.reaches(*min)) {
         let _ = write!(text, "; `min-coverage` is {min}");
         mark = "❌";

@@ -7,12 +7,14 @@ use actions_toolkit::text::{self, Table};
 use super::{ROWS, cut, details, more};
 use crate::outcome::Outcome;
 use crate::test_run::coverage::{percent, ranges};
-use crate::test_run::junit::Test;
+use crate::test_run::junit::{Status, Test};
 
 /// Number of slowest tests.
 const SLOWEST: usize = 5;
 /// Bytes of a failed test's text.
 const TEXT: usize = 4000;
+/// Bytes of what failed after that.
+const LATER: usize = 1000;
 /// Bytes of a name.
 const NAME: usize = 600;
 /// Bytes of a list of lines.
@@ -46,7 +48,8 @@ pub(super) fn failed_and_flaky(md: &mut String, outcome: &Outcome) {
         } else {
             traceback
         };
-        let body = text::code_block(cut(body, TEXT));
+        let body = both_ends(body, TEXT) + &both_ends(&test.later, LATER);
+        let body = text::code_block(&body);
         let _ = write!(
             md,
             "<details><summary>{heading}</summary>\n\n{body}\n</details>\n"
@@ -59,13 +62,42 @@ pub(super) fn failed_and_flaky(md: &mut String, outcome: &Outcome) {
         md.push_str("\n### Flaky tests\n\n");
     }
     for test in flaky.iter().take(ROWS) {
-        let _ = writeln!(
-            md,
-            "- {} passed only after a rerun",
-            text::code(&test.full_name())
-        );
+        let first = match &test.status {
+            Status::Flaky { message, .. } if !message.is_empty() => {
+                format!("; at first: {}", text::markdown(cut(message, NAME)))
+            }
+            _ => String::new(),
+        };
+        let name = text::code(cut(&test.full_name(), NAME));
+        let _ = writeln!(md, "- {name} passed only after a rerun{first}");
     }
     more(md, counts.flaky, "in the JUnit report");
+    if let Some(difference) = &run.junit.difference {
+        let _ = write!(
+            md,
+            "\nThe JUnit report is incomplete: {}.\n",
+            text::markdown(difference)
+        );
+    }
+}
+
+// The start of a long text, and more of its end: a traceback ends with what failed.
+fn both_ends(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let start = text.floor_char_boundary(max / 4);
+    let end = text.ceil_char_boundary(text.len() - (max - max / 4));
+    // In whole lines, where there are some.
+    let start = text[..start].rfind('\n').unwrap_or(start);
+    let next = text[end..].find('\n').map(|at| end + at + 1);
+    let end = next.filter(|next| *next < text.len()).unwrap_or(end);
+    let omitted = end - start;
+    format!(
+        "{}\n… {omitted} bytes are left out …\n{}",
+        &text[..start],
+        &text[end..]
+    )
 }
 
 /// The files with the largest gaps in their coverage.
@@ -102,4 +134,27 @@ pub(super) fn slowest(md: &mut String, outcome: &Outcome) {
 
 fn name(test: &Test) -> String {
     text::html(&cut(&test.full_name(), NAME).replace(['\n', '\r'], " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_text_is_kept() {
+        assert_eq!(both_ends("short", 10), "short");
+        let lines: Vec<_> = (0..2000).map(|i| format!("line {i}")).collect();
+        let text = lines.join("\n") + "\nE   ValueError: the reason";
+        let shown = both_ends(&text, 4000);
+        assert!(shown.len() < 4100, "{}", shown.len());
+        assert!(shown.starts_with("line 0\nline 1\n"), "{shown}");
+        assert!(shown.ends_with("\nE   ValueError: the reason"), "{shown}");
+        let (start, rest) = shown.split_once("\n… ").unwrap();
+        let (omitted, end) = rest.split_once(" bytes are left out …\n").unwrap();
+        let omitted: usize = omitted.parse().unwrap();
+        assert_eq!(start.len() + omitted + end.len(), text.len());
+        let one_line = "ü".repeat(5000);
+        assert!(both_ends(&one_line, 4000).len() < 4100);
+        assert!(both_ends(&format!("{one_line}\n"), 4000).ends_with("ü\n"));
+    }
 }

@@ -28,6 +28,7 @@ pub(crate) fn request() -> Request {
         linting: None,
         dependencies: None,
         sarif_file: file("sarif-file", "ci.sarif"),
+        category: "local:local".into(),
         github: github::GitHubInputs {
             token: None,
             upload: true,
@@ -35,9 +36,9 @@ pub(crate) fn request() -> Request {
         },
         tests: Some(Tests {
             target: "test".into(),
-            junit_path: "/results/junit.xml".into(),
+            junit_paths: Vec::new(),
             junit_file: file("junit-file", "junit.xml"),
-            coverage_path: "/results/coverage.xml".into(),
+            coverage_path: None,
             min_coverage: None,
             baseline: None,
             timeout: Duration::from_secs(60),
@@ -91,6 +92,7 @@ fn a_successful_run() {
                     total: 20,
                     missing: vec![7],
                 }],
+                claimed: None,
             }),
             ..TestOutcome::default()
         },

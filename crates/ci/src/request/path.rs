@@ -21,6 +21,21 @@ impl Value for AbsolutePath {
     }
 }
 
+/// A path of a report in the test container, which may have globs; a relative one is below its working directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReportPath(pub(crate) String);
+
+impl Value for ReportPath {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        if text.contains(char::is_control) || text.ends_with('/') {
+            return Err(format!("`{text}` is not the path of a file"));
+        }
+        let glob = globset::Glob::new(text);
+        glob.map_err(|e| format!("`{text}`: {}", e.kind()))?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// The path of a file to write; the workspace itself is not one.
 pub(super) fn file(input: &str, path: &WorkspacePath) -> Result<WorkspacePath, BadInput> {
     if path.relative().is_empty() {

@@ -14,12 +14,12 @@ use crate::test_run::junit::{Junit, SIZE_LIMIT};
 pub(crate) struct Tests {
     /// The stage whose command runs them.
     pub(crate) target: String,
-    /// Of the report, in the container.
-    pub(crate) junit_path: String,
+    /// Of the reports, in the container; empty for the default.
+    pub(crate) junit_paths: Vec<String>,
     /// Where the report is copied to.
     pub(crate) junit_file: WorkspacePath,
-    /// Of the coverage report, in the container.
-    pub(crate) coverage_path: String,
+    /// Of the coverage report, in the container; `None` for the default.
+    pub(crate) coverage_path: Option<String>,
     /// In percent.
     pub(crate) min_coverage: Option<f64>,
     /// The report of the base branch.
@@ -41,9 +41,13 @@ impl Tests {
         }
         Ok(Some(Self {
             target: target.clone(),
-            junit_path: inputs.junit_path.0.clone(),
+            junit_paths: inputs
+                .junit_path
+                .iter()
+                .map(|path| path.0.clone())
+                .collect(),
             junit_file: path::file(Inputs::junit_file, &inputs.junit_file)?,
-            coverage_path: inputs.coverage_path.0.clone(),
+            coverage_path: inputs.coverage_path.as_ref().map(|path| path.0.clone()),
             min_coverage: inputs.min_coverage.map(|percentage| percentage.0),
             baseline: inputs.baseline_junit.as_ref().map(baseline).transpose()?,
             timeout: inputs.test_timeout.0,

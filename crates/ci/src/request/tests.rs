@@ -15,6 +15,11 @@ fn read(args: &[&str]) -> Result<Request, String> {
         ("GITHUB_WORKSPACE", directory.path().to_str().unwrap()),
         ("GITHUB_REPOSITORY", "octo-org/app"),
         ("GITHUB_SHA", "f00"),
+        ("GITHUB_JOB", "image"),
+        (
+            "GITHUB_WORKFLOW_REF",
+            "octo-org/app/.github/workflows/ci.yml@refs/heads/main",
+        ),
     ]);
     let args: Vec<_> = args.iter().map(ToString::to_string).collect();
     let inputs = Inputs::read(&crate::ACTION, &args, &env).map_err(|e| e.to_string())?;
@@ -64,6 +69,31 @@ fn the_defaults_fit_a_plain_project() {
         (smoke.path.as_str(), smoke.port, smoke.timeout.as_secs()),
         ("/health", None, 60)
     );
+}
+
+#[test]
+fn legs_and_contexts_have_their_own_category() {
+    let category = |args: &[&str]| {
+        let mut all = vec!["--image=app:1", "--test-target=none"];
+        all.extend_from_slice(args);
+        read(&all).unwrap().category
+    };
+    let job = ".github/workflows/ci.yml:image";
+    let table: [(&[&str], &str); 4] = [
+        (&["--dockerfile=app/Dockerfile"], ""),
+        (&["--context=app"], "/app"),
+        (
+            &["--context=app", r#"--matrix={"py": "3.13"}"#],
+            "/py:3.13/app",
+        ),
+        (
+            &["--context=./app/", r#"--matrix={"py": "3.14"}"#],
+            "/py:3.14/app",
+        ),
+    ];
+    for (args, end) in table {
+        assert_eq!(category(args), format!("{job}{end}"));
+    }
 }
 
 #[test]
@@ -121,8 +151,12 @@ fn every_error_names_its_input_and_what_is_valid() {
             "input `test-target`: `Dockerfile` has no stage `unit`; its stages: `build`, `test`; `none` builds without tests",
         ),
         (
-            &["--junit-path=out.xml"],
-            "input `junit-path`: `out.xml` must start with `/` and contain no whitespace",
+            &["--junit-path=out.xml\nresults/"],
+            "input `junit-path`: `results/` is not the path of a file",
+        ),
+        (
+            &["--coverage-path=a{b"],
+            "input `coverage-path`: `a{b`: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
         ),
         (
             &["--junit-file=/etc/x"],

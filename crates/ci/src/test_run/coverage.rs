@@ -1,6 +1,7 @@
-//! The coverage report of the tests: Cobertura XML, or JSON of coverage.py.
+//! The coverage report of the tests: Cobertura XML, JSON of coverage.py, or LCOV.
 
 mod cobertura;
+pub(super) mod lcov;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,27 @@ const SOURCES: usize = 100;
 pub(crate) struct Coverage {
     /// The file with the most uncovered lines and branches first.
     pub(crate) files: Vec<FileCoverage>,
+    /// The report's own totals, where its files have other ones. coverage.py writes one of several files with one name
+    /// below different sources, and counts all of them.
+    pub(crate) claimed: Option<Claimed>,
+}
+
+/// The totals that a report has beside its files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Claimed {
+    /// Covered lines and branches.
+    pub(crate) covered: u64,
+    /// All lines and branches.
+    pub(crate) total: u64,
+}
+
+/// What a parser reads.
+#[derive(Default)]
+struct Parsed {
+    files: Vec<FileCoverage>,
+    /// Directories that the files are in.
+    sources: Vec<String>,
+    claimed: Option<Claimed>,
 }
 
 /// The coverage of a file.
@@ -41,11 +63,17 @@ impl Coverage {
     /// Parse a report; `source_map` resolves its paths.
     ///
     /// # Errors
-    /// When it has neither of the two formats, or no lines of code.
+    /// When it has none of the formats, or no lines of code.
     pub(crate) fn parse(report: &[u8], source_map: &SourceMap) -> Result<Self, String> {
         let text = std::str::from_utf8(report).map_err(|e| format!("not UTF-8: {e}"))?;
-        let (mut files, sources) = if text.trim_start().starts_with('{') {
-            (parse_json(text)?, Vec::new())
+        let Parsed {
+            mut files,
+            sources,
+            claimed,
+        } = if text.trim_start().starts_with('{') {
+            parse_json(text)?
+        } else if lcov::is_lcov(text) {
+            lcov::parse(text)?
         } else {
             let mut reader = CoberturaReader::default();
             // Most reports have a document type; it is not fetched.
@@ -65,19 +93,39 @@ impl Coverage {
                 file.path = path;
             }
         }
-        let coverage = Self { files };
+        let coverage = Self { files, claimed };
         match coverage.counts() {
             (_, 0) => Err("it contains no lines of code".to_owned()),
             _ => Ok(coverage),
         }
     }
 
-    /// Covered and all lines and branches, added up as coverage.py does.
+    /// Covered and all lines and branches, added up as coverage.py does; those of the lower coverage, where the report's own
+    /// totals are others: what is missing in a report may be what is not covered.
     pub(crate) fn counts(&self) -> (u64, u64) {
+        let sum = self.sum();
+        let claimed = self.claimed.map(|claimed| (claimed.covered, claimed.total));
+        let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
+        match claimed {
+            Some(claimed) if product(claimed.0, sum.1) < product(sum.0, claimed.1) => claimed,
+            _ => sum,
+        }
+    }
+
+    fn sum(&self) -> (u64, u64) {
         let add = |(covered, total): (u64, u64), file: &FileCoverage| {
             (covered + file.covered, total + file.total)
         };
         self.files.iter().fold((0, 0), add)
+    }
+
+    /// How the report's own totals differ from its files.
+    pub(crate) fn difference(&self) -> Option<String> {
+        let Claimed { covered, total } = self.claimed?;
+        let (of_files, all) = self.sum();
+        Some(format!(
+            "the coverage report counts {covered} of {total} lines and branches, its files {of_files} of {all}; the lower percentage counts"
+        ))
     }
 
     /// In percent with two decimals, rounded down: 100.00 means complete.
@@ -125,6 +173,7 @@ pub(crate) fn ranges(lines: &[u32]) -> String {
 #[derive(Deserialize)]
 struct Json {
     files: BTreeMap<String, JsonFile>,
+    totals: Option<JsonSummary>,
 }
 
 #[derive(Deserialize)]
@@ -145,7 +194,7 @@ struct JsonSummary {
     num_branches: u32,
 }
 
-fn parse_json(text: &str) -> Result<Vec<FileCoverage>, String> {
+fn parse_json(text: &str) -> Result<Parsed, String> {
     let report: Json =
         serde_json::from_str(text).map_err(|e| format!("not a JSON report of coverage.py: {e}"))?;
     let file = |(path, file): (String, JsonFile)| {
@@ -164,7 +213,35 @@ fn parse_json(text: &str) -> Result<Vec<FileCoverage>, String> {
             missing: file.missing_lines,
         })
     };
-    report.files.into_iter().map(file).collect()
+    let totals = report.totals;
+    let summaries = report.files.values().map(|file| &file.summary);
+    let lines = summaries.fold((0, 0), |(covered, all), summary| {
+        let (of_file, all_of_file) = summary.lines();
+        (covered + of_file, all + all_of_file)
+    });
+    let claimed = totals.filter(|totals| totals.lines() != lines);
+    let claimed = claimed.map(|totals| Claimed {
+        covered: u64::from(totals.covered_lines) + u64::from(totals.covered_branches),
+        total: u64::from(totals.num_statements) + u64::from(totals.num_branches),
+    });
+    let files: Result<_, String> = report.files.into_iter().map(file).collect();
+    Ok(Parsed {
+        files: files?,
+        sources: Vec::new(),
+        claimed: claimed.filter(Claimed::is_possible),
+    })
+}
+
+impl JsonSummary {
+    fn lines(&self) -> (u64, u64) {
+        (self.covered_lines.into(), self.num_statements.into())
+    }
+}
+
+impl Claimed {
+    fn is_possible(&self) -> bool {
+        self.total > 0 && self.covered <= self.total
+    }
 }
 
 #[cfg(test)]

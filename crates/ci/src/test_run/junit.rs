@@ -11,6 +11,8 @@ use reader::JunitReader;
 pub(crate) const SIZE_LIMIT: usize = 32 * 1024 * 1024;
 /// Failed tests that are kept, flaky tests, and others; all of them are counted.
 const KEPT: usize = 10_000;
+/// Bytes of later failures of one test after which no other is added.
+const LATER: usize = 32 * 1024;
 
 /// A report.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +23,18 @@ pub(crate) struct Junit {
     counts: Counts,
     /// The full names of all failed tests.
     failed_names: Vec<String>,
+    /// Where the report counts more failures than it names.
+    pub(crate) difference: Option<String>,
+}
+
+/// Which test cases with the same class, name, file and line are attempts at one test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Attempts {
+    /// Those of pytest: other producers give one name to several tests, such as those with parameters.
+    #[default]
+    OfPytest,
+    /// Those of every producer.
+    OfAny,
 }
 
 /// A test, with the result of its last run.
@@ -36,6 +50,8 @@ pub(crate) struct Test {
     /// Of all its runs.
     pub(crate) seconds: f64,
     pub(crate) status: Status,
+    /// What failed after the first failure, such as the teardown, if that is something else.
+    pub(crate) later: String,
 }
 
 /// The result of a test.
@@ -43,7 +59,11 @@ pub(crate) struct Test {
 pub(crate) enum Status {
     Passed,
     /// Passed only after a rerun.
-    Flaky,
+    Flaky {
+        /// Of the first run that failed; empty if the report does not have it.
+        message: String,
+        text: String,
+    },
     Skipped,
     /// An assertion failed, or an error occurred.
     Failed {
@@ -79,12 +99,38 @@ impl Test {
         matches!(self.status, Status::Passed | Status::Skipped)
     }
 
-    // The last run counts; one that passes after others is flaky.
-    fn add_rerun(&mut self, last: Self) {
+    // The last attempt decides, and the first failure is what is reported.
+    fn add_attempt(&mut self, last: Self) {
         self.seconds += last.seconds;
-        self.status = match last.status {
-            Status::Passed => Status::Flaky,
-            status => status,
+        let before = std::mem::replace(&mut self.status, Status::Passed);
+        self.status = match (before, last.status) {
+            (
+                Status::Failed { message, text } | Status::Flaky { message, text },
+                Status::Failed {
+                    message: last,
+                    text: last_text,
+                },
+            ) if !message.is_empty() => {
+                if last != message && self.later.len() < LATER {
+                    let text = if last_text.is_empty() {
+                        &last
+                    } else {
+                        &last_text
+                    };
+                    self.later.push_str(&format!("\n\n{text}"));
+                }
+                Status::Failed { message, text }
+            }
+            (
+                Status::Failed { message, text } | Status::Flaky { message, text },
+                Status::Passed | Status::Flaky { .. },
+            ) => Status::Flaky { message, text },
+            // pytest-rerunfailures reports an attempt that failed without its failure.
+            (Status::Passed, Status::Passed) => Status::Flaky {
+                message: String::new(),
+                text: String::new(),
+            },
+            (_, last) => last,
         };
     }
 }
@@ -96,9 +142,70 @@ impl Junit {
     /// # Errors
     /// When the text is not a `JUnit` report, or counts failures that it does not name.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut reader = JunitReader::default();
+        Self::parse_with(text, Attempts::OfPytest)
+    }
+
+    /// [`parse`](Self::parse) the report of a command that exited with `code`. A test that failed and later passed,
+    /// and a command that takes that for a success (`gotestsum --rerun-fails`), is flaky.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub(crate) fn of_run(text: &str, code: i64) -> Result<Self, String> {
+        let junit = Self::parse(text)?;
+        if code != 0 || junit.counts.failed == 0 {
+            return Ok(junit);
+        }
+        let merged = Self::parse_with(text, Attempts::OfAny)?;
+        Ok(if merged.counts.failed == 0 {
+            merged
+        } else {
+            junit
+        })
+    }
+
+    fn parse_with(text: &str, attempts: Attempts) -> Result<Self, String> {
+        let mut reader = JunitReader::new(attempts);
         xml::read(text, false, &mut reader)?;
         reader.finish()
+    }
+
+    /// Add the tests of another report of the same run.
+    pub(crate) fn append(&mut self, other: Self) {
+        let Counts {
+            total,
+            passed,
+            flaky,
+            failed,
+            skipped,
+        } = other.counts;
+        let counts = &mut self.counts;
+        counts.total += total;
+        counts.passed += passed;
+        counts.flaky += flaky;
+        counts.failed += failed;
+        counts.skipped += skipped;
+        self.failed_names.extend(other.failed_names);
+        self.difference = self.difference.take().or(other.difference);
+        let (mut failed, mut flaky) = (self.failed().count(), self.flaky().count());
+        for test in other.tests {
+            let of_kind = match test.status {
+                Status::Failed { .. } => Some(&mut failed),
+                Status::Flaky { .. } => Some(&mut flaky),
+                Status::Passed | Status::Skipped => None,
+            };
+            match of_kind {
+                None => {
+                    self.tests.push(test);
+                    self.keep_slowest();
+                }
+                Some(count) => {
+                    *count += 1;
+                    if *count <= KEPT {
+                        self.tests.push(test);
+                    }
+                }
+            }
+        }
     }
 
     // Count `test`, and keep it if there is room.
@@ -110,7 +217,7 @@ impl Junit {
                 self.failed_names.push(test.full_name());
                 &mut counts.failed
             }
-            Status::Flaky => {
+            Status::Flaky { .. } => {
                 counts.passed += 1;
                 &mut counts.flaky
             }
@@ -164,7 +271,7 @@ impl Junit {
     pub(crate) fn flaky(&self) -> impl Iterator<Item = &Test> {
         self.tests
             .iter()
-            .filter(|test| test.status == Status::Flaky)
+            .filter(|test| matches!(test.status, Status::Flaky { .. }))
     }
 
     /// The full names of the failed tests that did not fail in `base`, because they passed or did not exist.

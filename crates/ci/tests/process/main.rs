@@ -11,3 +11,4 @@ mod fixtures;
 mod network;
 #[cfg(test)]
 mod real;
+mod reports;

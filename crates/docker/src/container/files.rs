@@ -1,9 +1,12 @@
 //! Copying files between a container and this process.
 
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use bollard::errors::Error as DockerError;
+use bollard::models::ChangeType;
 use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
@@ -15,6 +18,8 @@ use super::Container;
 
 /// Bytes of the largest file that is copied.
 const FILE: usize = 1024 * MIB;
+/// Bytes that an archive has beyond its only file: headers of a long name, padding and the end.
+const TAR: usize = 64 * 1024;
 
 // Write the only entry of the archive `from`, a regular file, to `to`: an archive may also have links, and paths that lead
 // elsewhere.
@@ -29,6 +34,17 @@ fn only_file(from: &Path, to: &Path) -> anyhow::Result<()> {
     let mut file = std::fs::File::create(to)?;
     std::io::copy(&mut entry, &mut file)?;
     Ok(file.set_permissions(std::fs::Permissions::from_mode(mode))?)
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<DockerError>();
+    matches!(
+        error,
+        Some(DockerError::DockerResponseServerError {
+            status_code: 404,
+            ..
+        })
+    )
 }
 
 impl Container {
@@ -54,6 +70,44 @@ impl Container {
             }
         }
         Ok(tar)
+    }
+
+    /// The content of the regular file `path`; `None` if there is nothing at that path.
+    ///
+    /// # Errors
+    /// When it is something else, or larger than `limit` bytes.
+    pub async fn read_file(&self, path: &str, limit: usize) -> anyhow::Result<Option<Vec<u8>>> {
+        let tar = match self.copy_out(path, limit.saturating_add(TAR)).await {
+            Ok(tar) => tar,
+            Err(e) if is_missing(&e) => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let mut archive = tar::Archive::new(&tar[..]);
+        let entry = archive.entries()?.next();
+        let mut entry = entry.context("the archive is empty")??;
+        if !entry.header().entry_type().is_file() {
+            bail!("`{path}` in the container is not a regular file");
+        }
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        if content.len() > limit {
+            bail!("`{path}` in the container is larger than {limit} bytes");
+        }
+        Ok(Some(content))
+    }
+
+    /// The paths that were added or changed since it was created; not those in a volume.
+    ///
+    /// # Errors
+    /// When Docker does not respond.
+    pub async fn changed_paths(&self) -> anyhow::Result<Vec<String>> {
+        let changes = self.docker.api.container_changes(&self.id).await;
+        let changes = changes.context("failed to list the changed files of a container")?;
+        let changes = changes.unwrap_or_default().into_iter();
+        Ok(changes
+            .filter(|change| change.kind != ChangeType::_2)
+            .map(|change| change.path)
+            .collect())
     }
 
     /// Copy the regular file `path`, of at most a gibibyte, into the directory `into`, under the same name.

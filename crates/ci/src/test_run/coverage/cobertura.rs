@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::xml::{Element, Reader};
-use super::{FileCoverage, SOURCES};
+use super::{Claimed, FileCoverage, Parsed, SOURCES};
 
 /// Bytes of the longest path of Linux (`PATH_MAX`).
 const PATH: usize = 4096;
@@ -17,10 +17,13 @@ pub(super) struct CoberturaReader {
     index: BTreeMap<String, usize>,
     /// The open elements, the root first.
     open: Vec<Open>,
+    /// Covered and all lines, and branches, as the root has them.
+    claimed: Option<[u64; 4]>,
 }
 
 enum Open {
     Source(String),
+    Methods,
     /// The index of its file.
     Class(Option<usize>),
     Other,
@@ -30,6 +33,8 @@ enum Open {
 struct File {
     path: String,
     lines: BTreeMap<u32, Line>,
+    /// Those of its methods, which the file has as well, as a rule.
+    of_methods: BTreeMap<u32, Line>,
 }
 
 #[derive(Default)]
@@ -40,16 +45,23 @@ struct Line {
 }
 
 impl CoberturaReader {
-    /// The files, and the directories that they are in, after the end of the report.
-    pub(super) fn finish(self) -> (Vec<FileCoverage>, Vec<String>) {
-        let files = self.files.into_iter().map(|file| {
-            let lines = file.lines.values();
+    /// What it has read, after the end of the report.
+    pub(super) fn finish(self) -> Parsed {
+        let mut lines = (0, 0);
+        let files = self.files.into_iter().map(|mut file| {
+            if file.lines.is_empty() {
+                file.lines = file.of_methods;
+            }
+            let hit = file.lines.values().filter(|line| line.hits > 0).count();
+            lines.0 += hit as u64;
+            lines.1 += file.lines.len() as u64;
+            let values = file.lines.values();
             FileCoverage {
-                covered: lines
+                covered: values
                     .clone()
                     .map(|line| u64::from(line.hits > 0) + u64::from(line.taken))
                     .sum(),
-                total: lines.map(|line| 1 + u64::from(line.branches)).sum(),
+                total: values.map(|line| 1 + u64::from(line.branches)).sum(),
                 missing: file
                     .lines
                     .iter()
@@ -59,7 +71,31 @@ impl CoberturaReader {
                 path: file.path,
             }
         });
-        (files.collect(), self.sources)
+        let files = files.collect();
+        // Producers count branches in several ways, lines in one.
+        let claimed = self
+            .claimed
+            .filter(|claimed| (claimed[0], claimed[1]) != lines);
+        let claimed = claimed.map(|[covered, all, taken, branches]| Claimed {
+            covered: covered.saturating_add(taken),
+            total: all.saturating_add(branches),
+        });
+        Parsed {
+            files,
+            sources: self.sources,
+            claimed: claimed.filter(Claimed::is_possible),
+        }
+    }
+
+    fn claimed(element: &Element<'_>) -> Result<Option<[u64; 4]>, String> {
+        let number = |name| -> Result<Option<u64>, String> {
+            let value = element.attribute(name)?;
+            Ok(value.and_then(|value| value.trim().parse().ok()))
+        };
+        let lines = number("lines-covered")?.zip(number("lines-valid")?);
+        let branches = number("branches-covered")?.zip(number("branches-valid")?);
+        let (taken, branches) = branches.unwrap_or_default();
+        Ok(lines.map(|(covered, all)| [covered, all, taken, branches]))
     }
 
     fn class(&mut self, element: &Element<'_>) -> Result<Option<usize>, String> {
@@ -96,7 +132,13 @@ impl CoberturaReader {
         let (Some(at), Some(hits)) = (at, number("hits")?) else {
             return Err("a `line` has no `number` or `hits`".to_owned());
         };
-        let line = file.lines.entry(at).or_default();
+        let in_methods = self.open.iter().any(|open| matches!(open, Open::Methods));
+        let lines = if in_methods {
+            &mut file.of_methods
+        } else {
+            &mut file.lines
+        };
+        let line = lines.entry(at).or_default();
         line.hits = line.hits.saturating_add(hits);
         // `50% (1/2)`: taken and all branches.
         let condition = element.attribute("condition-coverage")?.unwrap_or_default();
@@ -119,7 +161,11 @@ impl Reader for CoberturaReader {
             let name = &name[..name.floor_char_boundary(PATH)];
             return Err(format!("the root element is `{name}`, not `coverage`"));
         }
+        if self.open.is_empty() {
+            self.claimed = Self::claimed(element)?;
+        }
         let open = match name {
+            "methods" => Open::Methods,
             "source" => Open::Source(String::new()),
             "class" => Open::Class(self.class(element)?),
             "line" => {

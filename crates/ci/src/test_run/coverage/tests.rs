@@ -26,7 +26,7 @@ fn cobertura(sources: &str, name: &str) -> String {
 #[test]
 fn both_formats_have_the_same_result() {
     let (_directory, source_map) = source_map();
-    let json = r#"{"meta": {}, "totals": {}, "files": {"board/page.py": {"missing_lines": [4, 5],
+    let json = r#"{"meta": {}, "totals": {"covered_lines": 2, "num_statements": 4}, "files": {"board/page.py": {"missing_lines": [4, 5],
         "summary": {"covered_lines": 2, "num_statements": 4, "covered_branches": 1, "num_branches": 2}}}}"#;
     let table = [
         json.to_owned(),
@@ -46,6 +46,102 @@ fn both_formats_have_the_same_result() {
         assert_eq!(coverage.percent(), "50.00");
         assert!(coverage.reaches(50.0) && !coverage.reaches(50.1));
     }
+}
+
+#[test]
+fn lcov_is_read() {
+    let (_directory, source_map) = source_map();
+    let parse = |text: &str| Coverage::parse(text.as_bytes(), &source_map);
+    let text = "TN:\nSF:/srv/board/page.py\nFN:1,f\nFNDA:1,f\nDA:1,1\nDA:2,3,abc=\nBRDA:2,0,jump to line 4,1\nBRDA:2,0,1,-\n\
+                DA:4,0\nDA:5,-1\nLF:4\nLH:2\nBRF:2\nBRH:1\nend_of_record\n";
+    let coverage = parse(text).unwrap();
+    let file = FileCoverage {
+        path: "app/board/page.py".into(),
+        covered: 3,
+        total: 6,
+        missing: vec![4, 5],
+    };
+    assert_eq!((&coverage.files[..], coverage.claimed), (&[file][..], None));
+    // Another test of the same file.
+    let both = format!(
+        "{text}TN:b\nSF:/srv/board/page.py\nDA:4,1\nBRDA:2,0,1,2\nLF:1\nLH:1\nend_of_record\n"
+    );
+    let coverage = parse(&both).unwrap();
+    assert_eq!((coverage.counts(), coverage.claimed), ((5, 6), None));
+    let table = [
+        ("SF:a\nDA:x,1\n", "not LCOV: line 2 is malformed"),
+        ("TN:\nDA:1,1\n", "not LCOV: line 2 is malformed"),
+        ("SF:a\nBRDA:1\n", "not LCOV: line 2 is malformed"),
+        ("SF:a\nend_of_record\n", "it contains no lines of code"),
+    ];
+    for (text, problem) in table {
+        assert_eq!(parse(text).unwrap_err(), problem, "{text}");
+    }
+}
+
+#[test]
+fn the_lower_of_two_totals_counts() {
+    let (_directory, source_map) = source_map();
+    let parse = |text: &str| Coverage::parse(text.as_bytes(), &source_map).unwrap();
+    // As coverage.py writes it for two sources with an `app.py` each: one has replaced the other.
+    let root = |attributes: &str| {
+        format!(
+            "<coverage {attributes}><sources><source>/a</source><source>/b</source></sources><packages><package name='.'>\
+             <classes><class filename='app.py'><methods/><lines><line number='1' hits='1'/><line number='2' hits='1'/></lines>\
+             </class></classes></package></packages></coverage>"
+        )
+    };
+    let coverage = parse(&root(
+        "lines-valid='4' lines-covered='2' branches-valid='0' branches-covered='0'",
+    ));
+    assert_eq!(coverage.percent(), "50.00");
+    assert!(!coverage.reaches(90.0));
+    assert_eq!(
+        coverage.difference().unwrap(),
+        "the coverage report counts 2 of 4 lines and branches, its files 2 of 2; the lower percentage counts"
+    );
+    let same = parse(&root(
+        "lines-valid='2' lines-covered='2' branches-valid='9' branches-covered='9'",
+    ));
+    assert_eq!((same.percent().as_str(), same.claimed), ("100.00", None));
+    for attributes in [
+        "",
+        "lines-valid='0' lines-covered='0'",
+        "lines-valid='1' lines-covered='3'",
+    ] {
+        assert_eq!(parse(&root(attributes)).claimed, None, "{attributes}");
+    }
+    let json = r#"{"totals": {"covered_lines": 2, "num_statements": 8}, "files": {"a.py": {"summary": {"covered_lines": 2, "num_statements": 2}}}}"#;
+    assert_eq!(parse(json).percent(), "25.00");
+    // A total that is higher than the files does not count.
+    let json = r#"{"totals": {"covered_lines": 9, "num_statements": 9}, "files": {"a.py": {"summary": {"covered_lines": 1, "num_statements": 2}}}}"#;
+    let coverage = parse(json);
+    assert_eq!(
+        (coverage.percent().as_str(), coverage.difference().is_some()),
+        ("50.00", true)
+    );
+    let lcov = parse("SF:a\nDA:1,1\nLF:2\nLH:1\nend_of_record\n");
+    assert_eq!(lcov.percent(), "50.00");
+}
+
+#[test]
+fn lines_of_methods_are_those_of_their_class() {
+    let (_directory, source_map) = source_map();
+    let report = |lines: &str| {
+        format!(
+            "<coverage><class filename='a.js'><methods><method><lines><line number='1' hits='1'/></lines></method></methods>{lines}</class></coverage>"
+        )
+    };
+    let counts = |report: &str| {
+        Coverage::parse(report.as_bytes(), &source_map)
+            .unwrap()
+            .counts()
+    };
+    assert_eq!(
+        counts(&report("<lines><line number='2' hits='0'/></lines>")),
+        (0, 1)
+    );
+    assert_eq!(counts(&report("")), (1, 1));
 }
 
 #[test]

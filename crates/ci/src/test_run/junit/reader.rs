@@ -1,9 +1,10 @@
 //! From the elements of a report to its tests.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
 use super::super::xml::{Element, Reader};
-use super::{Junit, Status, Test};
+use super::{Attempts, Junit, Status, Test};
 
 /// Bytes of a name, a class or a path that are kept.
 const NAME: usize = 4096;
@@ -16,10 +17,11 @@ const EXCERPT: usize = 32 * 1024;
 #[derive(Default)]
 pub(super) struct JunitReader {
     junit: Junit,
+    attempts: Attempts,
     /// The open elements, the root first.
     open: Vec<Open>,
-    /// The last test, to which a rerun may be added.
-    last: Option<(u64, Test)>,
+    /// Whether the root says so; a suite of pytest may have any name (`junit_suite_name`).
+    is_of_pytest: bool,
     hasher: RandomState,
     /// Of the first suite that does not name its failures.
     problem: Option<String>,
@@ -37,34 +39,64 @@ struct Suite {
     is_of_pytest: bool,
     /// Failures and errors, as it counts them.
     claims: u64,
-    names_failures: bool,
+    /// Failures and errors that are in it.
+    named: u64,
+    merged: Option<Merged>,
+}
+
+/// The tests of a suite whose test cases may be attempts at one test.
+#[derive(Default)]
+struct Merged {
+    /// In the order of their first attempts.
+    tests: Vec<Test>,
+    /// The index of each by its identity. With several workers (pytest-xdist), other tests are between two attempts.
+    index: HashMap<u64, usize>,
 }
 
 struct Case {
     test: Test,
     /// A hash of what two runs of one test have in common.
     identity: u64,
-    is_of_pytest: bool,
-    failure: Option<Status>,
-    /// Of a run before the last one.
-    rerun: Option<Status>,
+    /// The first one.
+    failure: Option<Text>,
+    /// The first one of a run before the last one.
+    rerun: Option<Text>,
+    /// The first one of a run before one that passed.
+    flaky: Option<Text>,
     is_skipped: bool,
-    is_flaky: bool,
+}
+
+/// Message and text of a failure.
+#[derive(Default)]
+struct Text {
+    message: String,
+    text: String,
+}
+
+#[derive(Clone, Copy)]
+enum FailureKind {
+    Last,
+    Rerun,
+    Flaky,
 }
 
 struct Failure {
-    is_rerun: bool,
+    of: FailureKind,
     message: Option<String>,
     kind: Option<String>,
     text: Excerpt,
 }
 
 impl JunitReader {
-    /// The report, after its end.
-    pub(super) fn finish(mut self) -> Result<Junit, String> {
-        if let Some((_, test)) = self.last {
-            self.junit.add(test);
+    pub(super) fn new(attempts: Attempts) -> Self {
+        Self {
+            attempts,
+            ..Self::default()
         }
+    }
+
+    /// The report, after its end.
+    pub(super) fn finish(self) -> Result<Junit, String> {
         self.problem.map_or(Ok(self.junit), Err)
     }
 
@@ -72,6 +104,25 @@ impl JunitReader {
         self.open.iter_mut().rev().find_map(|open| match open {
             Open::Suite(suite) => Some(suite),
             _ => None,
+        })
+    }
+
+    fn open_suite(&self, element: &Element<'_>) -> Result<Suite, String> {
+        let count = |name| -> Result<u64, String> {
+            let count = element.attribute(name)?;
+            Ok(count
+                .and_then(|count| count.trim().parse().ok())
+                .unwrap_or(0))
+        };
+        let name = element.attribute("name")?.unwrap_or_default();
+        let is_of_pytest = self.is_of_pytest || name.starts_with("pytest");
+        let is_merged = is_of_pytest || self.attempts == Attempts::OfAny;
+        Ok(Suite {
+            is_of_pytest,
+            name: cut(&name, NAME),
+            claims: count("failures")?.saturating_add(count("errors")?),
+            named: 0,
+            merged: is_merged.then(Merged::default),
         })
     }
 
@@ -96,12 +147,12 @@ impl JunitReader {
                 line: line.and_then(|line| line.checked_add(u32::from(counts_from_zero))),
                 seconds: seconds.filter(|s| s.is_finite()).unwrap_or(0.0),
                 status: Status::Passed,
+                later: String::new(),
             },
-            is_of_pytest,
             failure: None,
             rerun: None,
-            is_skipped: false,
-            is_flaky: false,
+            flaky: None,
+            is_skipped: text("status")?.is_some_and(|status| is_skipped(&status)),
         })
     }
 
@@ -110,27 +161,29 @@ impl JunitReader {
         let name = element.name();
         // Runs before the last one, in the format of Maven Surefire: `flaky…` when a rerun passed; `rerun…`, next to a
         // `failure`, when none did.
-        let is_flaky = matches!(name, "flakyFailure" | "flakyError");
-        let is_rerun = matches!(name, "rerunFailure" | "rerunError");
-        let is_failure = is_rerun || matches!(name, "failure" | "error");
-        if (is_failure || is_flaky)
+        let of = match name {
+            "failure" | "error" => Some(FailureKind::Last),
+            "rerunFailure" | "rerunError" => Some(FailureKind::Rerun),
+            "flakyFailure" | "flakyError" => Some(FailureKind::Flaky),
+            _ => None,
+        };
+        if of.is_some()
             && let Some(suite) = self.suite()
         {
-            suite.names_failures = true;
+            suite.named += 1;
         }
         let Some(Open::Case(case)) = self.open.last_mut() else {
             return Ok(Open::Other);
         };
-        case.is_flaky |= is_flaky;
         case.is_skipped |= name == "skipped";
-        if !is_failure {
+        let Some(of) = of else {
             return Ok(Open::Other);
-        }
+        };
         let text = |name| -> Result<Option<String>, String> {
             Ok(element.attribute(name)?.as_deref().and_then(first_line))
         };
         Ok(Open::Failure(Box::new(Failure {
-            is_rerun,
+            of,
             message: text("message")?,
             kind: text("type")?,
             text: Excerpt::default(),
@@ -138,28 +191,43 @@ impl JunitReader {
     }
 
     fn end_suite(&mut self, suite: Suite) {
-        let Suite { name, claims, .. } = suite;
-        if claims > 0 && !suite.names_failures {
+        let Suite {
+            name,
+            claims,
+            named,
+            merged,
+            ..
+        } = suite;
+        for test in merged.into_iter().flat_map(|merged| merged.tests) {
+            self.junit.add(test);
+        }
+        if claims > 0 && named == 0 {
             let problem = || format!("suite `{name}` counts {claims} failures but names none");
             self.problem.get_or_insert_with(problem);
+        } else if claims > named {
+            let note = || format!("suite `{name}` counts {claims} failures and names {named}");
+            self.junit.difference.get_or_insert_with(note);
         }
         if let Some(outer) = self.suite() {
-            outer.names_failures |= suite.names_failures;
+            outer.named += named;
         }
     }
 
-    // With pytest-rerunfailures, a report of pytest has one `testcase` for each run of a test, one after the other, and
-    // only the last one counts.
+    // With pytest-rerunfailures, a report of pytest has a `testcase` for each run of a test; without a plugin it has a
+    // second one for a test that fails and whose teardown fails, too.
     fn end_case(&mut self, case: Case) {
-        let (identity, is_of_pytest) = (case.identity, case.is_of_pytest);
+        let identity = case.identity;
         let test = case.finish();
-        match &mut self.last {
-            Some((earlier, last)) if is_of_pytest && *earlier == identity => last.add_rerun(test),
-            _ => {
-                if let Some((_, last)) = self.last.replace((identity, test)) {
-                    self.junit.add(last);
-                }
-            }
+        let suite = self.suite();
+        let Some(merged) = suite.and_then(|suite| suite.merged.as_mut()) else {
+            self.junit.add(test);
+            return;
+        };
+        let count = merged.tests.len();
+        let at = *merged.index.entry(identity).or_insert(count);
+        match merged.tests.get_mut(at) {
+            Some(first) => first.add_attempt(test),
+            None => merged.tests.push(test),
         }
     }
 }
@@ -173,8 +241,12 @@ impl Reader for JunitReader {
                 cut(name, NAME)
             ));
         }
+        if self.open.is_empty() {
+            let name = element.attribute("name")?;
+            self.is_of_pytest = name.is_some_and(|name| name == "pytest tests");
+        }
         let open = match name {
-            "testsuite" => Open::Suite(Suite::new(element)?),
+            "testsuite" => Open::Suite(self.open_suite(element)?),
             "testcase" => Open::Case(Box::new(self.open_case(element)?)),
             _ => self.open_other(element)?,
         };
@@ -194,10 +266,10 @@ impl Reader for JunitReader {
             Some(Open::Case(case)) => self.end_case(*case),
             Some(Open::Failure(failure)) => {
                 if let Some(Open::Case(case)) = self.open.last_mut() {
-                    let first = if failure.is_rerun {
-                        &mut case.rerun
-                    } else {
-                        &mut case.failure
+                    let first = match failure.of {
+                        FailureKind::Last => &mut case.failure,
+                        FailureKind::Rerun => &mut case.rerun,
+                        FailureKind::Flaky => &mut case.flaky,
                     };
                     first.get_or_insert_with(|| failure.finish());
                 }
@@ -208,31 +280,13 @@ impl Reader for JunitReader {
     }
 }
 
-impl Suite {
-    fn new(element: &Element<'_>) -> Result<Self, String> {
-        let count = |name| -> Result<u64, String> {
-            let count = element.attribute(name)?;
-            Ok(count
-                .and_then(|count| count.trim().parse().ok())
-                .unwrap_or(0))
-        };
-        let name = element.attribute("name")?.unwrap_or_default();
-        Ok(Self {
-            is_of_pytest: name.starts_with("pytest"),
-            name: cut(&name, NAME),
-            claims: count("failures")?.saturating_add(count("errors")?),
-            names_failures: false,
-        })
-    }
-}
-
 impl Case {
     fn finish(self) -> Test {
-        let status = match self.failure.or(self.rerun) {
-            Some(failed) => failed,
-            None if self.is_skipped => Status::Skipped,
-            None if self.is_flaky => Status::Flaky,
-            None => Status::Passed,
+        let status = match (self.failure.or(self.rerun), self.flaky) {
+            (Some(Text { message, text }), _) => Status::Failed { message, text },
+            (None, _) if self.is_skipped => Status::Skipped,
+            (None, Some(Text { message, text })) => Status::Flaky { message, text },
+            (None, None) => Status::Passed,
         };
         Test {
             status,
@@ -241,16 +295,27 @@ impl Case {
     }
 }
 
+// As GoogleTest, MSTest's converters and others write it.
+fn is_skipped(status: &str) -> bool {
+    let values = ["disabled", "ignored", "notrun", "skipped"];
+    values
+        .iter()
+        .any(|value| status.eq_ignore_ascii_case(value))
+}
+
 impl Failure {
-    fn finish(self) -> Status {
+    fn finish(self) -> Text {
         let text = self.text.finish();
         let text = text.trim_matches('\n').trim_end().to_owned();
         let message = self
             .message
             .or_else(|| first_line(&text))
             .or(self.kind)
-            .unwrap_or_else(|| "no message".to_owned());
-        Status::Failed { message, text }
+            .unwrap_or_else(|| match self.of {
+                FailureKind::Flaky => String::new(),
+                FailureKind::Last | FailureKind::Rerun => "no message".to_owned(),
+            });
+        Text { message, text }
     }
 }
 

@@ -7,6 +7,18 @@ fn failed(message: &str, text: &str) -> Status {
     }
 }
 
+fn flaky(message: &str, text: &str) -> Status {
+    Status::Flaky {
+        message: message.into(),
+        text: text.into(),
+    }
+}
+
+fn statuses(junit: &Junit) -> Vec<(&str, &Status)> {
+    let tests = junit.tests.iter();
+    tests.map(|test| (&*test.name, &test.status)).collect()
+}
+
 #[test]
 fn one_test_of_each_status() {
     let table = [
@@ -41,8 +53,8 @@ fn one_test_of_each_status() {
         ),
         // A rerun that passed, and reruns of which none did.
         (
-            "<testcase name='t'><flakyFailure message='x'/></testcase>",
-            Status::Flaky,
+            "<testcase name='t'><flakyFailure message='x'>at a:1</flakyFailure><flakyError message='y'/></testcase>",
+            flaky("x", "at a:1"),
         ),
         (
             "<testcase name='t'><failure message='x'/><rerunFailure message='y'/></testcase>",
@@ -52,6 +64,9 @@ fn one_test_of_each_status() {
             "<testcase name='t'><rerunFailure message='y'/></testcase>",
             failed("y", ""),
         ),
+        ("<testcase name='t' status='notrun'/>", Status::Skipped),
+        ("<testcase name='t' status='DISABLED'/>", Status::Skipped),
+        ("<testcase name='t' status='run'/>", Status::Passed),
         // Skipped and broken at once counts as broken.
         (
             "<testcase name='t'><skipped/><error message='teardown'/></testcase>",
@@ -148,12 +163,11 @@ fn reruns_of_pytest_are_one_test() {
         <testcase classname="t" name="bad" file="t.py" line="4"><failure message="assert 1 == 2">x</failure></testcase>
         <testcase classname="t" name="ok" file="t.py" line="6" /></testsuite></testsuites>"#;
     let junit = Junit::parse(text).unwrap();
-    let statuses: Vec<_> = junit.tests.iter().map(|t| (&*t.name, &t.status)).collect();
     let bad = failed("assert 1 == 2", "x");
     assert_eq!(
-        statuses,
+        statuses(&junit),
         [
-            ("flaky", &Status::Flaky),
+            ("flaky", &flaky("", "")),
             ("bad", &bad),
             ("ok", &Status::Passed)
         ]
@@ -165,6 +179,134 @@ fn reruns_of_pytest_are_one_test() {
         .collect();
     assert_eq!(slowest, [("flaky", 0.75), ("bad", 0.125)]);
     assert_eq!(junit.flaky().count(), 1);
+}
+
+const XDIST: &str = include_str!("../../../tests/fixtures/reports/rerun-xdist.xml");
+const SUBTESTS: &str = include_str!("../../../tests/fixtures/reports/subs-xdist.xml");
+const TEARDOWN: &str = include_str!("../../../tests/fixtures/reports/plain-x2.xml");
+
+#[test]
+fn attempts_with_other_tests_between_them_are_one_test() {
+    let junit = Junit::parse(XDIST).unwrap();
+    let counts = Counts {
+        total: 24,
+        passed: 17,
+        flaky: 2,
+        failed: 5,
+        skipped: 2,
+    };
+    assert_eq!(junit.counts(), counts);
+    let failed: Vec<_> = junit.failed().map(|(test, ..)| &*test.name).collect();
+    let expected = [
+        "test_call_and_teardown",
+        "test_ids[]]>]",
+        "test_xpass_strict",
+        "test_teardown_only",
+        "test_subtests",
+    ];
+    assert_eq!(failed, expected);
+    let flaky: Vec<_> = junit.flaky().map(|test| &*test.name).collect();
+    assert_eq!(flaky, ["test_flaky_one", "test_flaky_two"]);
+
+    let junit = Junit::parse(SUBTESTS).unwrap();
+    assert_eq!((junit.counts().total, junit.counts().failed), (9, 0));
+    let [test] = junit.flaky().collect::<Vec<_>>()[..] else {
+        panic!("{junit:?}");
+    };
+    let Status::Flaky { message, text } = &test.status else {
+        panic!("{test:?}");
+    };
+    assert_eq!(message, "assert 0 > 0");
+    assert!(text.ends_with("test_f.py:12: AssertionError"), "{text}");
+}
+
+#[test]
+fn the_first_failure_is_kept_and_the_teardown_follows_it() {
+    let junit = Junit::parse(TEARDOWN).unwrap();
+    let counts = junit.counts();
+    assert_eq!((counts.total, counts.failed, counts.flaky), (24, 7, 0));
+    let (test, message, traceback) = junit.failed().next().unwrap();
+    assert_eq!(test.name, "test_call_and_teardown");
+    assert_eq!(message, "AssertionError: the real reason");
+    assert!(
+        traceback.ends_with("test_many.py:17: AssertionError"),
+        "{traceback}"
+    );
+    assert!(test.later.ends_with("test_many.py:14: RuntimeError"));
+}
+
+#[test]
+fn one_name_is_one_test_only_where_the_producer_or_the_exit_code_says_so() {
+    let case = |inside: &str| format!("<testcase name='t'>{inside}</testcase>");
+    let (pass, fail) = (case(""), case("<failure message='x'/>"));
+    let suite = |name: &str, cases: &str| format!("<testsuite name='{name}'>{cases}</testsuite>");
+    let counts = |text: &str, code| {
+        let counts = Junit::of_run(text, code).unwrap().counts();
+        (counts.total, counts.failed, counts.flaky)
+    };
+    let retried = suite("go", &format!("{fail}{pass}"));
+    // The command has retried it.
+    assert_eq!(counts(&retried, 0), (1, 0, 1));
+    // The command failed: two tests with parameters, of which one failed.
+    assert_eq!(counts(&retried, 1), (2, 1, 0));
+    // One that fails last has failed, whatever the command says.
+    let failed = suite("go", &format!("{pass}{fail}"));
+    assert_eq!(counts(&failed, 0), (2, 1, 0));
+    let pytest = suite("pytest", &format!("{fail}{pass}"));
+    assert_eq!(counts(&pytest, 1), (1, 0, 1));
+    // `junit_suite_name` renames the suite, and another suite has other tests.
+    let renamed = suite("backend", &format!("{fail}{pass}"));
+    let two = format!("<testsuites name='pytest tests'>{renamed}{renamed}</testsuites>");
+    assert_eq!(counts(&two, 1), (2, 0, 2));
+}
+
+#[test]
+fn a_report_that_counts_more_than_it_names_says_so() {
+    let text =
+        "<testsuite name='s' failures='3'><testcase name='a'><failure/></testcase></testsuite>";
+    let junit = Junit::parse(text).unwrap();
+    let difference = "suite `s` counts 3 failures and names 1";
+    assert_eq!(junit.difference.as_deref(), Some(difference));
+    for text in [XDIST, SUBTESTS, TEARDOWN] {
+        assert_eq!(Junit::parse(text).unwrap().difference, None);
+    }
+}
+
+#[test]
+fn several_reports_are_one() {
+    let report = |inside: &str| {
+        Junit::parse(&format!(
+            "<testsuite><testcase name='t'>{inside}</testcase></testsuite>"
+        ))
+        .unwrap()
+    };
+    let mut junit = report("");
+    junit.append(report("<failure message='x'/>"));
+    junit.append(report("<skipped/>"));
+    assert_eq!(
+        statuses(&junit),
+        [
+            ("t", &Status::Passed),
+            ("t", &failed("x", "")),
+            ("t", &Status::Skipped)
+        ]
+    );
+    let counts = junit.counts();
+    assert_eq!((counts.total, counts.failed, counts.skipped), (3, 1, 1));
+    assert_eq!(junit.new_failures(&report("")), ["t"]);
+    let many = |count: usize| {
+        let case = "<testcase name='t'><failure/></testcase>".repeat(count);
+        Junit::parse(&format!(
+            "<testsuite>{case}<testcase name='a'/></testsuite>"
+        ))
+        .unwrap()
+    };
+    let mut junit = many(KEPT);
+    for _ in 0..9 {
+        junit.append(many(KEPT));
+    }
+    assert_eq!(junit.counts().failed, 10 * KEPT);
+    assert_eq!(junit.failed().count(), KEPT);
 }
 
 #[test]
