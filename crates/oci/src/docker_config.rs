@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::Credentials;
+use crate::hosts::is_docker_hub;
 
 /// Docker Hub is named after its first API (`cli/config/credentials` of the Docker CLI).
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -37,6 +38,7 @@ impl Credentials {
         registries: impl IntoIterator<Item = Option<&'a str>>,
     ) -> std::io::Result<()> {
         let entry = |registry: Option<&str>| {
+            let registry = registry.filter(|host| !is_docker_hub(host));
             let registry = registry.unwrap_or(DOCKER_HUB);
             (registry.to_owned(), json!({"auth": self.basic()}))
         };
@@ -55,14 +57,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn docker_hub_has_a_name_of_its_own() {
+    fn docker_hub_has_another_name_here() {
         let directory = tempfile::tempdir().unwrap();
         let credentials = Credentials {
             username: "me".to_owned(),
             password: "pass".to_owned(),
         };
         credentials
-            .write_docker_config(directory.path(), [None, Some("ghcr.io")])
+            .write_docker_config(directory.path(), [Some("docker.io"), Some("ghcr.io")])
             .unwrap();
         let text = std::fs::read_to_string(directory.path().join("config.json")).unwrap();
         insta::assert_snapshot!(text, @r#"{"auths":{"ghcr.io":{"auth":"bWU6cGFzcw=="},"https://index.docker.io/v1/":{"auth":"bWU6cGFzcw=="}}}"#);

@@ -1,8 +1,11 @@
 //! The hosts of public registries: where their tokens come from, and where they redirect to for content.
 
+/// The host of the distribution API of Docker Hub (github.com/moby/moby, `registry/config.go`).
+pub(crate) const DOCKER_HUB_API: &str = "registry-1.docker.io";
+
 /// docs.docker.com/desktop/setup/allow-list; `index.docker.io` is what clients other than Docker call it.
 const DOCKER_HUB: &[&str] = &[
-    "registry-1.docker.io",
+    DOCKER_HUB_API,
     "index.docker.io",
     "auth.docker.io",
     "production.cloudflare.docker.com",
@@ -24,11 +27,15 @@ const STORAGE: &[(&str, &[&str])] = &[
     (".azurecr.io", &["*.blob.core.windows.net"]),
 ];
 
+/// Whether `host` is a name of Docker Hub in image references (github.com/distribution/reference, `splitDockerDomain`).
+pub(crate) fn is_docker_hub(host: &str) -> bool {
+    matches!(host, "docker.io" | "index.docker.io")
+}
+
 /// The hosts that a client of `registry` connects to, `None` for Docker Hub: the registry first, then those that its
 /// responses name, if it is a public one. `*.` begins the end of a name.
 pub fn hosts(registry: Option<&str>) -> Vec<&str> {
-    let Some(registry) = registry.filter(|host| !matches!(*host, "docker.io" | "index.docker.io"))
-    else {
+    let Some(registry) = registry.filter(|host| !is_docker_hub(host)) else {
         return DOCKER_HUB.to_vec();
     };
     let is_of = |end: &str| match end.strip_prefix('.') {

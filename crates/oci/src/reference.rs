@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::Digest;
+use crate::hosts::is_docker_hub;
 
 /// Why a text is not an image reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -115,7 +116,7 @@ impl ImageRef {
     pub fn normalized(&self) -> String {
         let path = &self.path;
         let repository = match self.registry() {
-            Some(host) if !matches!(host, "docker.io" | "index.docker.io") => {
+            Some(host) if !is_docker_hub(host) => {
                 format!("{host}/{path}")
             }
             _ if path.contains('/') => format!("docker.io/{path}"),

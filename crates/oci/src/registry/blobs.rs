@@ -11,7 +11,7 @@ use http_client::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION}
 use http_client::{Body, Chunks, Method, Response, StatusCode, Url};
 use tokio::io::AsyncReadExt as _;
 
-use super::request::{ApiRequest, push_scope, retry_policy};
+use super::request::retry_policy;
 use super::response::{Failed, available, header, success};
 use super::{ATTEMPTS, Registry};
 use crate::Digest;
@@ -139,8 +139,7 @@ impl Registry {
         digest: &str,
         range: Option<(u64, u64)>,
     ) -> anyhow::Result<Response> {
-        let path = format!("{repository}/blobs/{digest}");
-        let mut request = ApiRequest::pull(Method::GET, &path, repository);
+        let mut request = self.pull(Method::GET, repository, &format!("blobs/{digest}"));
         request.timeout = BLOB_TIMEOUT;
         request.range = range.map(|(start, end)| format!("bytes={start}-{end}"));
         let what = || self.reading(repository, digest);
@@ -163,8 +162,7 @@ impl Registry {
         path: &Path,
     ) -> anyhow::Result<()> {
         let what = || format!("failed to push a blob to `{}/{repository}`", self.host);
-        let blob = format!("{repository}/blobs/{digest}");
-        let request = ApiRequest::push(Method::HEAD, &blob, repository);
+        let request = self.push(Method::HEAD, repository, &format!("blobs/{digest}"));
         if self.send(request).await.with_context(what)?.status() == StatusCode::OK {
             return Ok(());
         }
@@ -175,7 +173,7 @@ impl Registry {
             let session = self.open_upload(repository).await.map_err(Failed::Other)?;
             let response = self.upload(repository, &session, digest, path).await?;
             if self.is_challenge(&response) && !is_renewed.swap(true, Ordering::Relaxed) {
-                self.remember(&push_scope(repository), None);
+                self.remember(&self.push_scope(repository), None);
                 return Err(Failed::Expired(Box::new(response)));
             }
             Ok(response)
@@ -197,8 +195,7 @@ impl Registry {
 
     // The URL that the registry names for the upload of one blob.
     async fn open_upload(&self, repository: &str) -> anyhow::Result<Url> {
-        let path = format!("{repository}/blobs/uploads/");
-        let request = ApiRequest::push(Method::POST, &path, repository);
+        let request = self.push(Method::POST, repository, "blobs/uploads/");
         let response = success(self.send(request).await?, &self.host).await?;
         let location = header(response.headers(), LOCATION.as_str())
             .context("the registry opened an upload without a `Location`")?;
@@ -245,7 +242,7 @@ impl Registry {
             Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(chunk), file)))
         });
         // Only the registry itself gets the authorization, as with github.com/containerd/containerd.
-        let known = self.known_authorization(&push_scope(repository));
+        let known = self.known_authorization(&self.push_scope(repository));
         let authorization = known.filter(|_| self.owns(&url));
         let mut request = self
             .http

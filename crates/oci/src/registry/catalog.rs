@@ -40,7 +40,8 @@ impl Registry {
         let what = || format!("failed to list the repositories of `{}`", self.host);
         let first = "_catalog?n=1000".to_owned();
         let scope = "registry:catalog:*".to_owned();
-        let pages = self.pages(first, &scope).await.with_context(what)?;
+        let request = ApiRequest::new(Method::GET, first, scope);
+        let pages = self.pages(request).await.with_context(what)?;
         Ok(pages
             .into_iter()
             .flat_map(|page| page.repositories.unwrap_or_default())
@@ -54,21 +55,19 @@ impl Registry {
     /// million names.
     pub async fn tags(&self, repository: &str) -> anyhow::Result<Vec<String>> {
         let what = || format!("failed to list the tags of `{}/{repository}`", self.host);
-        let first = format!("{repository}/tags/list?n=1000");
-        let scope = format!("repository:{repository}:pull");
-        let pages = self.pages(first, &scope).await.with_context(what)?;
+        let request = self.pull(Method::GET, repository, "tags/list?n=1000");
+        let pages = self.pages(request).await.with_context(what)?;
         Ok(pages
             .into_iter()
             .flat_map(|page| page.tags.unwrap_or_default())
             .collect())
     }
 
-    async fn pages(&self, first: String, scope: &str) -> anyhow::Result<Vec<Page>> {
+    async fn pages(&self, mut request: ApiRequest<'_>) -> anyhow::Result<Vec<Page>> {
         let mut pages = Vec::new();
         let mut names = 0;
-        let mut path = first;
         while pages.len() < MAX_PAGES {
-            let request = ApiRequest::new(Method::GET, &path, scope);
+            let scope = request.scope.clone();
             let response = self.send(request).await?;
             if response.status() == StatusCode::NOT_FOUND {
                 return Ok(pages);
@@ -86,7 +85,7 @@ impl Registry {
             let Some(next) = next else {
                 return Ok(pages);
             };
-            path = next;
+            request = ApiRequest::new(Method::GET, next, scope);
         }
         bail!(
             "the list of `{}` is over the limit of {MAX_PAGES} pages",

@@ -6,7 +6,6 @@ use http_client::{Method, Response, StatusCode};
 
 use super::Registry;
 use super::blobs::check_digest;
-use super::request::ApiRequest;
 use super::response::{header, success};
 use crate::{Descriptor, Digest, INDEX, Index, Manifest};
 
@@ -52,10 +51,8 @@ impl Registry {
         } else {
             None
         };
-        let path = format!("{repository}/manifests/{reference}");
-        let response = self
-            .send(ApiRequest::pull(Method::GET, &path, repository))
-            .await?;
+        let path = format!("manifests/{reference}");
+        let response = self.send(self.pull(Method::GET, repository, &path)).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -125,8 +122,8 @@ impl Registry {
         manifest: &RawManifest,
     ) -> anyhow::Result<Response> {
         let what = format!("failed to tag `{}/{repository}:{reference}`", self.host);
-        let path = format!("{repository}/manifests/{reference}");
-        let mut request = ApiRequest::push(Method::PUT, &path, repository);
+        let path = format!("manifests/{reference}");
+        let mut request = self.push(Method::PUT, repository, &path);
         request.body = Some(manifest);
         let response = self.send(request).await.context(what.clone())?;
         success(response, &self.host).await.context(what)

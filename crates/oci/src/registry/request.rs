@@ -1,5 +1,6 @@
 //! Sending a request: authentication when the registry requires it, and retries.
 
+use std::borrow::Cow;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use http_client::{Method, Redirects, Response, StatusCode, Url, is_local};
 use super::auth::Authorization;
 use super::response::{Failed, available};
 use super::{RawManifest, Registry};
+use crate::hosts::{DOCKER_HUB_API, is_docker_hub};
 
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -20,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) struct ApiRequest<'a> {
     pub(super) method: Method,
     /// Below `/v2/`.
-    pub(super) path: &'a str,
+    pub(super) path: String,
     /// What its token must allow: `repository:app:pull`.
     pub(super) scope: String,
     pub(super) body: Option<&'a RawManifest>,
@@ -29,24 +31,16 @@ pub(super) struct ApiRequest<'a> {
     pub(super) timeout: Duration,
 }
 
-impl<'a> ApiRequest<'a> {
-    pub(super) fn new(method: Method, path: &'a str, scope: &str) -> Self {
+impl ApiRequest<'_> {
+    pub(super) fn new(method: Method, path: String, scope: String) -> Self {
         Self {
             method,
             path,
-            scope: scope.to_owned(),
+            scope,
             body: None,
             range: None,
             timeout: TIMEOUT,
         }
-    }
-
-    pub(super) fn pull(method: Method, path: &'a str, repository: &str) -> Self {
-        Self::new(method, path, &format!("repository:{repository}:pull"))
-    }
-
-    pub(super) fn push(method: Method, path: &'a str, repository: &str) -> Self {
-        Self::new(method, path, &push_scope(repository))
     }
 
     // Registries redirect reads to where their content is stored. The credentials stay behind.
@@ -58,10 +52,6 @@ impl<'a> ApiRequest<'a> {
     }
 }
 
-pub(super) fn push_scope(repository: &str) -> String {
-    format!("repository:{repository}:pull,push")
-}
-
 /// Delays of 0.5, 1, 2 … seconds between `attempts`.
 pub(super) fn retry_policy(attempts: usize) -> ExponentialBuilder {
     ExponentialBuilder::new()
@@ -70,8 +60,12 @@ pub(super) fn retry_policy(attempts: usize) -> ExponentialBuilder {
         .with_max_times(attempts.saturating_sub(1))
 }
 
-/// The URL of the registry `host`; plain HTTP is only for a registry on this machine.
+/// The URL of the registry `host`; plain HTTP is only for a registry on this machine, and Docker Hub's API is on another
+/// host than its name.
 pub(super) fn base_url(host: &str) -> String {
+    if is_docker_hub(host) {
+        return format!("https://{DOCKER_HUB_API}");
+    }
     let http = format!("http://{host}");
     if Url::parse(&http).is_ok_and(|url| is_local(&url)) {
         http
@@ -81,6 +75,31 @@ pub(super) fn base_url(host: &str) -> String {
 }
 
 impl Registry {
+    /// A request for `path` below `repository`, with a token that allows reading it.
+    pub(super) fn pull<'a>(&self, method: Method, repository: &str, path: &str) -> ApiRequest<'a> {
+        let repository = self.name_in_api(repository);
+        let scope = format!("repository:{repository}:pull");
+        ApiRequest::new(method, format!("{repository}/{path}"), scope)
+    }
+
+    /// The same with a token that allows pushing to it.
+    pub(super) fn push<'a>(&self, method: Method, repository: &str, path: &str) -> ApiRequest<'a> {
+        let (scope, repository) = (self.push_scope(repository), self.name_in_api(repository));
+        ApiRequest::new(method, format!("{repository}/{path}"), scope)
+    }
+
+    pub(super) fn push_scope(&self, repository: &str) -> String {
+        format!("repository:{}:pull,push", self.name_in_api(repository))
+    }
+
+    // On Docker Hub, `debian` is `library/debian` (github.com/distribution/reference, `ParseNormalizedNamed`).
+    fn name_in_api<'r>(&self, repository: &'r str) -> Cow<'r, str> {
+        if is_docker_hub(&self.host) && !repository.contains('/') {
+            return format!("library/{repository}").into();
+        }
+        repository.into()
+    }
+
     /// What the registry accepted for `scope` before, unless it has expired.
     pub(super) fn known_authorization(&self, scope: &str) -> Option<Authorization> {
         let known = self.authorizations.lock();
