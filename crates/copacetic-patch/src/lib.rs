@@ -99,6 +99,7 @@ async fn patch_image(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageReport> 
         let followed = publish::follow_original(patch).await?;
         return report::up_to_date(patch, &baseline, followed);
     }
+    patch.check_layers()?;
     announce(patch, &plan);
     let mut attempt = Attempt::verified(patch, baseline, &plan).await?;
     let after = &attempt.verification.after.report;

@@ -12,7 +12,7 @@ pub struct FakeDocker {
 }
 
 struct State {
-    image: &'static str,
+    image: String,
     containers: String,
     images: String,
     requests: Vec<String>,
@@ -23,10 +23,10 @@ impl FakeDocker {
     ///
     /// # Panics
     /// When no socket can be created.
-    pub fn with(image: &'static str) -> Self {
+    pub fn with(image: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let state = State {
-            image,
+            image: image.to_owned(),
             containers: "[]".to_owned(),
             images: "[]".to_owned(),
             requests: Vec::new(),

@@ -33,7 +33,7 @@ pub(crate) fn up_to_date(
     let patched = followed.then_some(&patch.target.patched);
     let image = patched.unwrap_or(original);
     let log = session.ctx.log();
-    let remaining = verify::remaining(baseline.report());
+    let remaining = verify::remaining(baseline.report(), &baseline.suppressed);
     log.info(format!(
         "{original} is up to date: no package has an update that fixes a finding"
     ));
@@ -83,11 +83,11 @@ pub(crate) fn still_current(
         "{patched} is up to date: no new updates for {image} since it was made"
     ));
     let report = &existing.scanned.report;
-    let remaining = verify::remaining(report);
     let file = file(&session.request.report_file, patch.number);
     file.write(&existing.scanned.raw)?;
     let none = BTreeSet::new();
     let suppressed = baseline.map_or(&none, |baseline| &baseline.suppressed);
+    let remaining = verify::remaining(report, suppressed);
     Ok(ImageReport {
         result: "up-to-date",
         original: image.clone(),

@@ -69,19 +69,25 @@ impl FoundImage {
                 platforms: 1,
             });
         }
-        let absent = |owner: &str| {
-            BadInput::new(
-                Inputs::image,
-                format!("{owner} has no image `{image}`; build or pull it in an earlier step"),
-            )
+        let absent = |owner: &str, cure: &str| {
+            let problem = format!("{owner} has no image `{image}`; {cure}");
+            BadInput::new(Inputs::image, problem)
         };
         let Some(host) = image.registry() else {
-            return Err(absent("Docker").into());
+            return Err(absent("Docker", "build or pull it in an earlier step").into());
         };
         let registry = session.registry(host).await?;
         let manifest = registry.manifest(image.repository(), image.reference());
         let Some(manifest) = manifest.await? else {
-            return Err(absent(&format!("`{host}`")).into());
+            let is_in_docker = session.docker.inspect(image).await?.is_some();
+            let cure = match (is_in_docker, session.request.push) {
+                (true, _) => {
+                    "Docker has it: push it in an earlier step, or set `push: false` to patch it in Docker"
+                }
+                (false, true) => "push it in an earlier step, or correct its name",
+                (false, false) => "build or pull it in an earlier step",
+            };
+            return Err(absent(&format!("`{host}`"), cure).into());
         };
         let (manifest, platforms) = of_this_platform(&registry, image, manifest).await?;
         let patch_of = check_manifest(&manifest)?;

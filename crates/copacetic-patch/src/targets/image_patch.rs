@@ -13,6 +13,9 @@ use crate::request::{PackageTypes, Target};
 use crate::session::Session;
 use crate::targets::{FoundImage, Source};
 
+/// The most layers of an image that Docker pulls (github.com/moby/moby, `maxLayerDepth` in daemon/internal/layer).
+const MAX_LAYERS: usize = 125;
+
 /// The patch of one image.
 pub(crate) struct ImagePatch<'s, 'a> {
     pub(crate) session: &'s Session<'a>,
@@ -119,6 +122,20 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
     pub(crate) fn plan(&self, report: &Report) -> anyhow::Result<Plan> {
         let libraries = self.session.request.package_types == PackageTypes::OsAndLibrary;
         Plan::new(report, &self.image, libraries)
+    }
+
+    /// Check that an image with one more layer can still be pulled.
+    ///
+    /// # Errors
+    /// When it can't.
+    pub(crate) fn check_layers(&self) -> anyhow::Result<()> {
+        let layers = self.image.diff_ids.len();
+        anyhow::ensure!(
+            layers < MAX_LAYERS,
+            "{} has {layers} layers, and a patch adds one, but Docker pulls no image of more than {MAX_LAYERS} (`max depth exceeded`); rebuild it with fewer layers, in which several commands are one `RUN`, or of one `COPY --from` of a stage",
+            self.target.image
+        );
+        Ok(())
     }
 
     /// That a failure changed nothing, for its message.

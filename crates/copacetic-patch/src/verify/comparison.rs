@@ -5,6 +5,7 @@ mod report_index;
 pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use trivy::report::{Package, Vulnerability};
 use trivy::{Report, Severity};
@@ -13,6 +14,9 @@ use super::Counts;
 use crate::patch::Plan;
 use crate::patch::python::{self, Location};
 use report_index::{ReportIndex, version};
+
+/// Why a package with an update was left as it was, when the plan is made of a report that was given.
+const NOT_REPORTED: &str = "the given report does not have it, so its package was not updated; leave `report` empty to update all";
 
 /// A finding that the patched image still has.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +51,52 @@ pub(crate) struct Comparison {
     pub(crate) new: Vec<Vulnerability>,
     /// Findings that are gone although their package is the same: the other database did not have them.
     pub(crate) forgotten: Vec<Vulnerability>,
+    /// Why the report before the patch lacks the findings `new`, if it shows.
+    pub(crate) filter: Option<ReportFilter>,
+}
+
+/// What a report was limited to when it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ReportFilter {
+    /// `--severity`: the severities that it has.
+    Severity(BTreeSet<Severity>),
+    /// `--ignore-unfixed`.
+    IgnoreUnfixed,
+}
+
+impl fmt::Display for ReportFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Severity(severities) => {
+                let names: Vec<_> = severities.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "only findings of severity {}, as one made with `--severity`",
+                    names.join(", ")
+                )
+            }
+            Self::IgnoreUnfixed => f.write_str(
+                "only findings that have a fixed version, as one made with `--ignore-unfixed`",
+            ),
+        }
+    }
+}
+
+impl ReportFilter {
+    // What the findings of `report` have in common, and none of `missing` has.
+    fn new(report: &ReportIndex<'_>, missing: &[Vulnerability]) -> Option<Self> {
+        let has: Vec<_> = report.findings.values().map(|(v, _)| *v).collect();
+        if has.is_empty() || missing.is_empty() {
+            return None;
+        }
+        let severities: BTreeSet<_> = has.iter().map(|v| v.severity).collect();
+        if !missing.iter().any(|v| severities.contains(&v.severity)) {
+            return Some(Self::Severity(severities));
+        }
+        let is_fixed = |v: &Vulnerability| !v.fixed_version.is_empty();
+        let unfixed = has.iter().all(|v| is_fixed(v)) && !missing.iter().any(is_fixed);
+        unfixed.then_some(Self::IgnoreUnfixed)
+    }
 }
 
 impl Comparison {
@@ -81,21 +131,27 @@ impl Comparison {
         };
         let remaining = is.findings.values().map(|(v, system)| Remaining {
             finding: (*v).clone(),
-            reason: reason(v, *system, skipped),
+            reason: if *system && !v.fixed_version.is_empty() && !plan.has(&v.package) {
+                NOT_REPORTED.to_owned()
+            } else {
+                reason(v, *system, skipped)
+            },
             planned: if *system {
                 !v.fixed_version.is_empty() && plan.has(&v.package)
             } else {
                 plan.has_library(v)
             },
         });
+        let new = missing(&is, &was);
         Self {
             fixed,
             forgotten,
+            filter: ReportFilter::new(&was, &new),
             remaining: remaining.collect(),
             updated: is.packages.iter().filter_map(update).collect(),
             added: absent(&is, &was),
             removed: absent(&was, &is),
-            new: missing(&is, &was),
+            new,
         }
     }
 
@@ -176,15 +232,16 @@ pub(crate) fn same_packages(one: &Report, other: &Report) -> bool {
     list(one) == list(other)
 }
 
-/// The findings of an image that is not patched: id, package, and why no patch fixes them.
-pub(crate) fn remaining(report: &Report) -> Vec<[String; 3]> {
+/// The findings of an image that is not patched, as [`findings`] counts them: id, package, and why no patch fixes them.
+pub(crate) fn remaining(
+    report: &Report,
+    suppressed: &BTreeSet<(String, String)>,
+) -> Vec<[String; 3]> {
     let none = BTreeMap::new();
-    let findings = report.results.iter().flat_map(|result| {
-        let system = result.class == "os-pkgs";
-        result.vulnerabilities.iter().map(move |v| (v, system))
-    });
-    let row = |(v, system): (&Vulnerability, bool)| {
-        [v.id.clone(), v.package.clone(), reason(v, system, &none)]
+    let index = ReportIndex::new(report, suppressed);
+    let findings = index.findings.values();
+    let row = |(v, system): &(&Vulnerability, bool)| {
+        [v.id.clone(), v.package.clone(), reason(v, *system, &none)]
     };
     findings.map(row).collect()
 }

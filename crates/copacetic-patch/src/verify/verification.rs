@@ -43,12 +43,15 @@ impl Verification {
         let skipped = &patched_image.skipped;
         let mut comparison = compare(&baseline, &after, plan, skipped);
         if !comparison.is_of_one_database() && !baseline.is_own_scan {
-            // Findings that came or went without their package are due to another database. With one database for
-            // both, what is left is the patch's doing.
-            session
-                .ctx
-                .log()
-                .info("the report was made with another database; scanning the image again");
+            // Findings that came or went without their package are due to another database or a filter. With one
+            // database for both, what is left is the patch's doing.
+            session.ctx.log().info(match &comparison.filter {
+                Some(filter) if comparison.forgotten.is_empty() => format!(
+                    "the report has {filter}; scanning the image again for the comparison"
+                ),
+                _ => "the report was made with another database or a filter; scanning the image again"
+                    .to_owned(),
+            });
             baseline = BaselineReport::scan(patch, baseline.suppressed).await?;
             comparison = compare(&baseline, &after, plan, skipped);
         }

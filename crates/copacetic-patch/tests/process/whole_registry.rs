@@ -296,3 +296,42 @@ async fn line_n_of_every_output_is_of_the_same_image() {
     assert_eq!(ran.output("patched-tag"), "\n2-patched");
     assert_eq!(ran.output("vex-file"), "");
 }
+
+#[tokio::test]
+async fn an_image_that_could_not_be_pulled_with_one_more_layer_is_refused_before_work() {
+    let layers: Vec<_> = (0..125).map(|n| format!("sha256:{n:064x}")).collect();
+    let config = json!({"os": "linux", "architecture": architecture(), "rootfs": {"type": "layers", "diff_ids": layers}});
+    let content = Content::default().add("team/app:1", CONFIG, &config, &json!({}));
+    let fixable = NOTHING.replace(
+        r#""Packages""#,
+        r#""Vulnerabilities": [{"VulnerabilityID": "CVE-1", "PkgName": "perl", "InstalledVersion": "5", "FixedVersion": "6", "Severity": "HIGH"}], "Packages""#,
+    );
+    let (ran, _, registry) = run(content, |step| {
+        step.tool("trivy", &format!("cat <<'REPORT'\n{fixable}\nREPORT"))
+    })
+    .await;
+    assert_eq!(ran.code, 2, "{}", ran.log);
+    assert_eq!(
+        ran.error().replace(&registry.host(), "HOST"),
+        "copacetic-patch: HOST/team/app:1 has 125 layers, and a patch adds one, but Docker pulls no image of more than 125 (`max depth exceeded`); rebuild it with fewer layers, in which several commands are one `RUN`, or of one `COPY --from` of a stage"
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_docker_alone_has_is_not_said_to_be_missing_there() {
+    let registry = Recorder::start(|seen| Content::default().respond(seen));
+    let registry = registry.await.unwrap();
+    let image = format!("{}/team/app:1", registry.host());
+    let docker = FakeDocker::with(&image);
+    let step = whole(&docker, &registry)
+        .input("registry", "")
+        .input("image", &image);
+    let ran = tokio::task::spawn_blocking(move || step.run())
+        .await
+        .unwrap();
+    assert_eq!(ran.code, 3, "{}", ran.log);
+    assert_eq!(
+        ran.error().replace(&registry.host(), "HOST"),
+        "copacetic-patch: input `image`: `HOST` has no image `HOST/team/app:1`; Docker has it: push it in an earlier step, or set `push: false` to patch it in Docker"
+    );
+}

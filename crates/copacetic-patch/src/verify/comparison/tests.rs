@@ -110,6 +110,41 @@ fn objections_to_a_patch() {
 }
 
 #[test]
+fn a_report_of_a_part_of_the_findings_is_known_by_what_it_lacks() {
+    let filter = |severity: &str, fixed: &str| {
+        let mut before = report(&[("openssl", "1", "2"), ("tar", "1", "-")]);
+        before.results[0].vulnerabilities[0].severity = Severity::Critical;
+        let plan = Plan::new(&before, &image(), false).unwrap();
+        let mut after = report(&[("openssl", "2", "-"), ("tar", "1", fixed)]);
+        after.results[0].vulnerabilities[0].severity = severity.parse().unwrap();
+        let none = (BTreeMap::new(), BTreeSet::new());
+        let result = Comparison::new(&before, &after, &plan, &none.0, &none.1);
+        let remaining = result.remaining[0].reason.clone();
+        (result.filter.map(|filter| filter.to_string()), remaining)
+    };
+    let (severity, reason) = filter("HIGH", "2");
+    insta::assert_snapshot!(severity.unwrap(), @"only findings of severity critical, as one made with `--severity`");
+    assert_eq!(reason, NOT_REPORTED);
+    let (unfixed, reason) = filter("CRITICAL", "");
+    insta::assert_snapshot!(unfixed.unwrap(), @"only findings that have a fixed version, as one made with `--ignore-unfixed`");
+    assert_eq!(reason, "there is no fixed version yet");
+    // Of another database, for all that is known.
+    assert_eq!(filter("CRITICAL", "2"), (None, NOT_REPORTED.to_owned()));
+}
+
+#[test]
+fn what_is_suppressed_does_not_remain() {
+    let report = report(&[("bash", "1", ""), ("tar", "1", "")]);
+    let suppressed = [("bash".to_owned(), "CVE-bash".to_owned())].into();
+    let rows = remaining(&report, &suppressed);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(
+        findings(&report, &suppressed),
+        rows.iter().map(|_| Severity::High).collect()
+    );
+}
+
+#[test]
 fn the_distributions_statement_on_a_finding() {
     let of = |status: &str| {
         let v = Vulnerability {
