@@ -88,6 +88,19 @@ impl<'a> GithubEnv<'a> {
         }
     }
 
+    /// Whether the run is for a pull request whose code is in another repository: such a run has no secrets, and its token
+    /// may only read. A fork that was deleted is one, too.
+    pub fn is_pull_request_of_fork(&self) -> bool {
+        let event = self.event().unwrap_or_default();
+        let head = event.pointer("/pull_request/head");
+        head.is_some_and(|head| {
+            let name = head
+                .pointer("/repo/full_name")
+                .and_then(|name| name.as_str());
+            name != self.repository()
+        })
+    }
+
     /// The webhook payload of the event; `null` outside GitHub.
     ///
     /// # Errors
@@ -105,6 +118,38 @@ impl<'a> GithubEnv<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fork_is_another_repository() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("event.json");
+        let table = [
+            (
+                r#"{"pull_request": {"head": {"repo": {"full_name": "me/app"}}}}"#,
+                true,
+            ),
+            (r#"{"pull_request": {"head": {"repo": null}}}"#, true),
+            (
+                r#"{"pull_request": {"head": {"repo": {"full_name": "octo-org/app"}}}}"#,
+                false,
+            ),
+            (r#"{"pull_request": {"number": 7}}"#, false),
+            ("{}", false),
+            ("not JSON", false),
+        ];
+        for (event, expected) in table {
+            std::fs::write(&file, event).unwrap();
+            let env = Env::from_pairs([
+                ("GITHUB_REPOSITORY", "octo-org/app"),
+                ("GITHUB_EVENT_PATH", file.to_str().unwrap()),
+            ]);
+            assert_eq!(
+                GithubEnv(&env).is_pull_request_of_fork(),
+                expected,
+                "{event}"
+            );
+        }
+    }
 
     #[test]
     fn the_workflow_path_needs_no_call_to_the_api() {

@@ -1,7 +1,8 @@
-//! What a step leaves behind for the steps after it and for its reader: outputs and summary.
+//! What a step leaves behind for the steps after it and for its reader: outputs, summary and artifacts.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::io::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::anyhow;
@@ -12,7 +13,7 @@ use crate::{Action, Env, Log, text};
 const SUMMARY_LIMIT: usize = 1024 * 1024;
 const CUT_NOTE: &str = "\n\n> This summary was cut at GitHub's limit of 1 MiB.\n";
 
-/// Outputs and summary, gathered while the action runs and written once at its end, on every path.
+/// Outputs, summary and artifacts, gathered while the action runs and written once at its end, on every path.
 #[derive(Debug, Default)]
 pub struct Report(Mutex<Content>);
 
@@ -20,6 +21,7 @@ pub struct Report(Mutex<Content>);
 struct Content {
     outputs: BTreeMap<&'static str, String>,
     summary: String,
+    artifacts: Vec<String>,
 }
 
 impl Report {
@@ -38,6 +40,31 @@ impl Report {
         content.summary.push_str(markdown.as_ref());
         if !content.summary.ends_with('\n') {
             content.summary.push('\n');
+        }
+    }
+
+    /// The run has published the image `reference`, with its digest and without a tag.
+    pub fn artifact(&self, reference: impl Display) {
+        self.content().artifacts.push(format!("oci://{reference}"));
+    }
+
+    /// Declare the artifacts to the runner, where it takes declarations: `actions/attest` attests them
+    /// (`Runner.Worker/CreateArtifactsFileCommand.cs`). A lost declaration changes no verdict.
+    pub(crate) fn write_artifacts(&self, env: &Env, log: &Log) {
+        let content = self.content();
+        let Some(path) = env.get("GITHUB_ARTIFACTS") else {
+            return;
+        };
+        if content.artifacts.is_empty() {
+            return;
+        }
+        let lines = content.artifacts.join("\n") + "\n";
+        let file = std::fs::File::options().append(true).open(path);
+        let written = file.and_then(|mut file| file.write_all(lines.as_bytes()));
+        if let Err(e) = written {
+            log.warning(format!(
+                "failed to declare the image in `GITHUB_ARTIFACTS`: {e}"
+            ));
         }
     }
 
@@ -102,6 +129,21 @@ fn within_limit(summary: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn artifacts_are_lines_of_the_runners_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("artifacts");
+        std::fs::write(&file, "earlier\n").unwrap();
+        let report = Report::default();
+        let env = Env::from_pairs([("GITHUB_ARTIFACTS", file.to_str().unwrap())]);
+        report.write_artifacts(&env, &Log::sink());
+        report.artifact("ghcr.io/octo-org/app@sha256:0a");
+        report.write_artifacts(&Env::from_pairs([("CI", "true")]), &Log::sink());
+        report.write_artifacts(&env, &Log::sink());
+        let text = std::fs::read_to_string(file).unwrap();
+        assert_eq!(text, "earlier\noci://ghcr.io/octo-org/app@sha256:0a\n");
+    }
 
     #[test]
     fn a_long_summary_is_cut_at_a_line_and_says_so() {

@@ -148,6 +148,7 @@ fn finish(
         ));
     }
     report.write_summary(env, log);
+    report.write_artifacts(env, log);
     if let Err(error) = outcome {
         log.error(format!("{}: {error:#}", action.name));
     }

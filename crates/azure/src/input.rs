@@ -6,6 +6,7 @@ use crate::{AUDIENCE, AUTHORITY, Cloud};
 
 inputs! {
     /// The application that the run signs in as: a group.
+    #[derive(Debug, Clone)]
     pub struct EntraInputs {
         /// Application (client) ID in Entra that the run signs in as, for resources in Azure.
         client_id: Option<EntraId>,

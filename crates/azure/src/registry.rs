@@ -7,6 +7,7 @@ use std::time::Duration;
 use actions_toolkit::{BadInput, Secret};
 use anyhow::{Context as _, bail};
 use http_client::TOKEN_LIMIT;
+use oci::Credentials;
 use serde::Deserialize;
 
 use crate::{Cloud, Entra, ResourceManager, Scope, retry};
@@ -97,6 +98,18 @@ impl LoginServer {
     /// The host name.
     pub fn host(&self) -> &str {
         &self.0
+    }
+
+    /// The login of the run's identity, by [`LoginServer::refresh_token`].
+    ///
+    /// # Errors
+    /// When the identity has no rights in the registry.
+    pub async fn credentials(&self, entra: &Entra) -> anyhow::Result<Credentials> {
+        let token = self.refresh_token(entra).await?;
+        Ok(Credentials {
+            username: TOKEN_USER.to_owned(),
+            password: token.expose().to_owned(),
+        })
     }
 
     /// A refresh token of the registry, masked: the password for [`TOKEN_USER`]. It is valid for three hours.

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use actions_toolkit::{
     Action, InputSet as _, OrNone, Output, Parsed, Timeout, WorkspacePath, inputs,
 };
+use azure::input::EntraInputs;
 use github::{GitHubInputs, Leg};
 use oci::ImageRef;
 use trivy::{DatabaseAgeInputs, DatabaseInputs, Severity};
@@ -12,7 +13,9 @@ use trivy::{DatabaseAgeInputs, DatabaseInputs, Severity};
 use crate::request::build::{BuildArg, Label};
 use crate::request::linting::{FailingLevel, LinterSelection};
 use crate::request::path::{AbsolutePath, ReportPath};
+use crate::request::registries::RegistryLines;
 use crate::request::secrets::SecretLines;
+use crate::request::tags::TagLine;
 use crate::request::test_stage::Percentage;
 
 /// The declaration from which `action.yml`, `--help` and the README's tables are generated.
@@ -27,7 +30,15 @@ pub const ACTION: Action = Action {
         ),
         Output::new(
             "image",
-            "Name of the image, which it gets when every check has passed.",
+            "Name of the image, which it gets when every check has passed; by digest if it was pushed.",
+        ),
+        Output::new(
+            "digest",
+            "Digest of the pushed image in its registry; empty without a push.",
+        ),
+        Output::new(
+            "tags",
+            "Names that the image has got, with their tags, one per line.",
         ),
         Output::new("image-id", "ID of the image, `sha256:` and 64 hex digits."),
         Output::new(
@@ -77,8 +88,12 @@ inputs! {
             context: WorkspacePath = ".",
             /// Path of the Dockerfile, relative to `context`.
             dockerfile: String = "Dockerfile",
-            /// Name of the image to build, as `name:tag`.
+            /// Name of the image to build, as `name:tag`; without the tag where `tags` has them.
             image: Parsed<ImageRef>,
+            /// Further tags, one per line, with `{sha}`, `{short-sha}`, `{branch}`, `{tag}`, `{version}`, `{major}`, `{minor}` or `{pr}`; whole names also.
+            tags: Vec<TagLine>,
+            /// Push the image when every check has passed; a pull request from a fork pushes nothing.
+            push: bool = "false",
             /// Stage to build; the last one by default.
             target: Option<String>,
             /// Stage whose command runs the tests; `none` builds without tests.
@@ -107,6 +122,13 @@ inputs! {
             context_limit: u64 = "2000",
             /// Timeout of each build.
             build_timeout: Timeout = "20m",
+        }
+        "Registries" {
+            /// Logins, one `host user secret` per line; `host` alone for `ghcr.io` (with `token`) and for Azure (with `client-id`).
+            registries: RegistryLines,
+            /// Timeout of each push.
+            push_timeout: Timeout = "10m",
+            ..entra: EntraInputs,
         }
         "Tests" {
             /// Paths or globs of JUnit reports in the test container, one per line; `/results/junit.xml`, or what the tests wrote, by default.

@@ -6,9 +6,10 @@ use actions_toolkit::{PolicyFailure, StopCommands, text, with_timeout};
 use anyhow::anyhow;
 use docker::{BuildError, BuildEvent, BuildRequest, ImageInfo};
 use limits::Shown;
-use oci::ImageRef;
+use oci::{ImageRef, Logins, is_denied};
 
 use crate::job::Job;
+use crate::logins;
 use crate::outcome::{BuildOutcome, LogTail};
 
 /// Failed build checks that are kept.
@@ -57,6 +58,7 @@ pub(crate) async fn build(
         build_args: build.args.clone(),
         labels: build.labels.clone(),
         secrets: build.secrets.clone(),
+        logins: job.logins.clone(),
         cache: build.cache.clone(),
     };
     let start = Instant::now();
@@ -69,13 +71,19 @@ pub(crate) async fn build(
         let lines = job.log.stop_commands();
         let (mut heading, mut shown) = (None, Shown::default());
         let limit = ("build-timeout", build.timeout);
-        let warnings = &mut outcome.warnings;
+        let (warnings, caches) = (&mut outcome.warnings, &mut outcome.unavailable_caches);
         let work = job.docker.build(&request, |event| {
             if let BuildEvent::Warning(warning) = &event
                 && warnings.len() < WARNINGS
                 && !warnings.contains(warning)
             {
                 warnings.push(warning.clone());
+            }
+            if let BuildEvent::CacheUnavailable { cache, reason } = &event
+                && is_denied(reason)
+                && !caches.contains(cache)
+            {
+                caches.push(cache.clone());
             }
             if !matches!(&event, BuildEvent::Line(line) if !shown.admits(line)) {
                 steps.record(event, &lines, &mut heading);
@@ -88,9 +96,15 @@ pub(crate) async fn build(
         }
         image_info
     };
+    for cache in &outcome.unavailable_caches {
+        let host = host_in(cache);
+        let hint = logins::hint(&host, job.logins);
+        let note = format!("the cache `{cache}` cannot be read: {hint}");
+        job.log.warning(note);
+    }
     steps.time = start.elapsed();
     outcome.build = Some(steps);
-    image_info?.map_err(|e| outcome.failure(e))
+    image_info?.map_err(|e| outcome.failure(e, job.logins))
 }
 
 impl Build {
@@ -118,6 +132,9 @@ impl Build {
                 lines.raw(&format!("{step}: {time}"));
                 self.add(&step, seconds, cached);
             }
+            BuildEvent::CacheUnavailable { cache, reason } => {
+                lines.raw(&format!("the cache {cache} is not used: {reason}"));
+            }
             BuildEvent::Warning(warning) => lines.raw(&format!("warning: {}", warning.message)),
         }
     }
@@ -142,7 +159,7 @@ impl Build {
 }
 
 impl BuildOutcome {
-    fn failure(&mut self, error: BuildError) -> anyhow::Error {
+    fn failure(&mut self, error: BuildError, logins: &Logins) -> anyhow::Error {
         let BuildError::Failed { step, reason, tail } = error else {
             return error.into();
         };
@@ -153,6 +170,10 @@ impl BuildOutcome {
             return anyhow!(
                 "Docker's disk is full at `{step}`: {reason}; free space on the runner (`docker system prune`)"
             );
+        }
+        if is_denied(&reason) && !reason.contains("exit code") {
+            let hint = logins::hint(&host_in(&step), logins);
+            return anyhow!("the build could not get what it needs at `{step}`: {hint} ({reason})");
         }
         if is_unavailable(&step, &reason) {
             return anyhow!(
@@ -180,6 +201,18 @@ fn stage_of(step: &str) -> &str {
         .last()
         .filter(|name| !name.contains('/'))
         .unwrap_or("stage-0")
+}
+
+// The registry of the image in `step`: `[internal] load metadata for ghcr.io/octo-org/base:1`.
+fn host_in(step: &str) -> String {
+    let images = step
+        .split([' ', '='])
+        .filter(|word| word.contains([':', '/', '@']));
+    let mut images = images.filter_map(|word| word.parse::<ImageRef>().ok());
+    let named = images.clone().find(|image| image.registry().is_some());
+    let image = named.or_else(|| images.next());
+    let host = image.as_ref().map(|image| image.in_registry().0);
+    host.unwrap_or("docker.io").to_owned()
 }
 
 // A base image that does not exist is a mistake in the Dockerfile; an unreachable registry is not.
@@ -288,14 +321,34 @@ mod tests {
                 "the build could not get what it needs at `[internal] load metadata for r.io/a:1`: failed to do request: Head: dial tcp: lookup r.io: no such host; is the registry reachable?",
             ),
         ];
-        for (step, reason, code, message) in table {
+        let denied = [
+            (
+                "[internal] load metadata for ghcr.io/octo-org/base:1",
+                "failed to authorize: no basic auth credentials",
+                2,
+                "the build could not get what it needs at `[internal] load metadata for ghcr.io/octo-org/base:1`: `ghcr.io` requires a login; add a line to `registries`: `ghcr.io` (the job needs `packages: write` to push, `packages: read` to pull) (failed to authorize: no basic auth credentials)",
+            ),
+            (
+                "[internal] load metadata for docker.io/team/base:1",
+                "pull access denied, repository does not exist or may require authorization",
+                2,
+                "the build could not get what it needs at `[internal] load metadata for docker.io/team/base:1`: `docker.io` requires a login; add a line to `registries`: `docker.io USER SECRET` (pull access denied, repository does not exist or may require authorization)",
+            ),
+            (
+                "[2/2] RUN curl --fail https://example.com",
+                "process did not complete successfully: 403 Forbidden: exit code: 22",
+                1,
+                "the build failed at `[2/2] RUN curl --fail https://example.com`: its command exited with code 22",
+            ),
+        ];
+        for (step, reason, code, message) in table.into_iter().chain(denied) {
             let mut outcome = BuildOutcome::default();
             let failed = BuildError::Failed {
                 step: step.into(),
                 reason: reason.into(),
                 tail: vec!["x".into()],
             };
-            let error = outcome.failure(failed);
+            let error = outcome.failure(failed, &Logins::default());
             assert_eq!(
                 (
                     ExitStatus::from_error(&error).code(),

@@ -2,7 +2,7 @@
 
 use actions_toolkit::{Buffered, Context};
 use docker::Docker;
-use oci::ImageRef;
+use oci::{ImageRef, Logins};
 
 use crate::build::build;
 use crate::job::Job;
@@ -35,7 +35,7 @@ pub(crate) async fn run(
     ctx: &Context,
     docker: &Docker,
     request: &Request,
-    run: &Run,
+    (run, logins): (&Run, &Logins),
     outcome: &mut Outcome,
 ) -> Vec<anyhow::Result<()>> {
     // The lines of each check stay together in the log.
@@ -45,6 +45,7 @@ pub(crate) async fn run(
         log: logs[check].log(),
         docker,
         request,
+        logins,
         run: &run.id,
     };
     let Outcome {

@@ -2,6 +2,7 @@
 
 use actions_toolkit::{Context, Log};
 use docker::Docker;
+use oci::Logins;
 
 use crate::request::Request;
 
@@ -14,6 +15,8 @@ pub(crate) struct Job<'a> {
     pub(crate) log: &'a Log,
     pub(crate) docker: &'a Docker,
     pub(crate) request: &'a Request,
+    /// Of the registries that the run signed in to.
+    pub(crate) logins: &'a Logins,
     /// The label of the run's containers, by which they are removed.
     pub(crate) run: &'a str,
 }

@@ -4,7 +4,8 @@
 //! 2. `checks`, in parallel: `build` the test stage, and there run the tests (`test_run`) and the linters (`analysis`); `build` the
 //!    image and smoke-test it (`smoke`) with the restrictions of production; scan the lock file (`dependencies`).
 //! 3. `verdict`: one of all checks. A check without a result is an error, never a success.
-//! 4. `report` and `publish`: outputs, annotations, the summary; files, the Security tab, the comment.
+//! 4. `push`: the names of the image when every check has passed, in Docker and in registries (`logins`).
+//! 5. `report` and `publish`: outputs, annotations, the summary; files, the Security tab, the comment.
 
 mod action;
 mod analysis;
@@ -14,9 +15,11 @@ mod dependencies;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod job;
+mod logins;
 mod network;
 mod outcome;
 mod publish;
+mod push;
 mod report;
 mod request;
 mod smoke;
@@ -45,10 +48,14 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let docker = docker.with_lifetime(request.lifetime());
     let overdue = docker.remove_overdue();
     let run = Run::new(&docker)?;
+    let logins = tokio::select! {
+        logins = logins::sign_in(ctx, &request.registries) => logins?,
+        stop = ctx.cancelled() => return Err(stop.into()),
+    };
 
     let mut outcome = Outcome::default();
     let mut verdicts = tokio::select! {
-        verdicts = checks::run(ctx, &docker, &request, &run, &mut outcome) => verdicts,
+        verdicts = checks::run(ctx, &docker, &request, (&run, &logins), &mut outcome) => verdicts,
         stop = ctx.cancelled() => vec![Err(stop.into())],
     };
     docker.remove_run(&run.id).await;
@@ -56,9 +63,11 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         ctx.log().info(removed);
     }
     if verdicts.iter().all(Result::is_ok) {
-        let tagged = docker.tag(&run.image, &request.build.image).await;
-        outcome.image.is_tagged = tagged.is_ok();
-        verdicts.push(tagged);
+        let image = (&run.image, &logins);
+        verdicts.push(tokio::select! {
+            done = push::publish(ctx, &docker, &request, image, &mut outcome.image) => done,
+            stop = ctx.cancelled() => Err(stop.into()),
+        });
     }
     for name in [&run.test_image, &run.image] {
         verdicts.push(docker.untag(name).await);

@@ -1,6 +1,7 @@
 //! What the action connects to.
 
 use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
+use azure::input::EntraInputs;
 use github::GitHubInputs;
 use trivy::network::DATABASE;
 
@@ -13,14 +14,39 @@ pub const NETWORK: Network = &[
         connections: &[github::network::API],
     },
     Part {
+        when: &[When::Set(EntraInputs::client_id)],
+        connections: &[azure::network::OIDC, azure::network::ENTRA],
+    },
+    Part {
         when: &[],
         connections: &[
+            Connection {
+                host: Host::Found("registries of Azure in `registries`"),
+                by: By::Step,
+                when: &[When::Set(EntraInputs::client_id)],
+                purpose: "sign-in with a token of Entra",
+                sends: "access token of Entra",
+            },
+            Connection {
+                host: Host::ImageInput(Inputs::image),
+                by: By::Step,
+                when: &[When::Is(Inputs::push, "true")],
+                purpose: "tags of the pushed image; the registries of `tags`, too",
+                sends: "the login in `registries`; the image's manifest",
+            },
+            Connection {
+                host: Host::ImageInput(Inputs::image),
+                by: By::Docker,
+                when: &[When::Is(Inputs::push, "true")],
+                purpose: "push; the registries of `tags`, too",
+                sends: "the login in `registries`; the image",
+            },
             Connection {
                 host: Host::Found("registries of the images in `FROM` and `# syntax=` lines"),
                 by: By::Docker,
                 when: &[],
                 purpose: "base images",
-                sends: "nothing",
+                sends: "the registry's login in `registries`",
             },
             Connection {
                 host: Host::Found("hosts that commands of the Dockerfile connect to"),
@@ -41,7 +67,7 @@ pub const NETWORK: Network = &[
                 by: By::Docker,
                 when: &[When::Set(Inputs::cache_from)],
                 purpose: "cache of an earlier build",
-                sends: "nothing",
+                sends: "the registry's login in `registries`",
             },
         ],
     },
@@ -67,7 +93,7 @@ pub const NETWORK: Network = &[
                 by: By::Docker,
                 when: &[When::Set(Inputs::trivy_image)],
                 purpose: "Trivy",
-                sends: "nothing",
+                sends: "the registry's login in `registries`",
             },
         ],
     },

@@ -7,6 +7,7 @@ use docker::{BuildWarning, ImageInfo, Layer};
 use crate::analysis::Analysis;
 use crate::build::Build;
 use crate::dependencies::Dependencies;
+use crate::push::Pushed;
 use crate::source_map::SourceMap;
 use crate::test_run::coverage::Coverage;
 use crate::test_run::junit::Junit;
@@ -38,8 +39,10 @@ pub(crate) struct ImageOutcome {
     /// From the base up.
     pub(crate) layers: Vec<Layer>,
     pub(crate) health: Option<Health>,
-    /// Whether it has the name of the input `image`.
+    /// Whether it has its names in Docker.
     pub(crate) is_tagged: bool,
+    /// In each repository that it was pushed to.
+    pub(crate) pushed: Vec<Pushed>,
 }
 
 /// The result of a build.
@@ -48,6 +51,8 @@ pub(crate) struct BuildOutcome {
     pub(crate) build: Option<Build>,
     /// Failed build checks of the Dockerfile.
     pub(crate) warnings: Vec<BuildWarning>,
+    /// Images of `cache-from` whose registry refused them.
+    pub(crate) unavailable_caches: Vec<String>,
     /// The last lines of what failed: the build, or what ran in its image.
     pub(crate) log_tail: Option<LogTail>,
 }

@@ -14,7 +14,7 @@ use actions_toolkit::Context;
 use actions_toolkit::text::{self, Table};
 
 use crate::outcome::{LogTail, Outcome};
-use crate::request::Request;
+use crate::request::{Push, Request};
 
 /// Maximum number of rows of a table, and of failed tests in full.
 const ROWS: usize = 20;
@@ -51,7 +51,12 @@ pub(crate) fn last_line(request: &Request) -> String {
     let tested = request.tests.as_ref().map(|_| ", tested");
     let healthy = request.smoke.as_ref().map(|_| ", healthy");
     let [tested, healthy] = [tested, healthy].map(Option::unwrap_or_default);
-    format!("`{}` is built{tested}{healthy}", request.build.image)
+    let pushed = matches!(request.push, Push::Yes).then_some(", pushed");
+    let pushed = pushed.unwrap_or_default();
+    format!(
+        "`{}` is built{tested}{healthy}{pushed}",
+        request.build.image
+    )
 }
 
 /// The job summary.

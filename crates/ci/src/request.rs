@@ -4,7 +4,9 @@ pub(crate) mod build;
 pub(crate) mod dependencies;
 pub(crate) mod linting;
 pub(crate) mod path;
+pub(crate) mod registries;
 pub(crate) mod secrets;
+pub(crate) mod tags;
 pub(crate) mod test_stage;
 
 use std::time::Duration;
@@ -15,6 +17,8 @@ use github::GitHubInputs;
 pub(crate) use build::Build;
 pub(crate) use dependencies::LockFile;
 pub(crate) use linting::Linting;
+pub(crate) use registries::{Login, Push, Registries};
+pub(crate) use tags::Names;
 pub(crate) use test_stage::Tests;
 
 use crate::action::Inputs;
@@ -24,6 +28,10 @@ use crate::action::Inputs;
 pub(crate) struct Request {
     pub(crate) workspace: Workspace,
     pub(crate) build: Build,
+    pub(crate) names: Names,
+    pub(crate) registries: Registries,
+    pub(crate) push: Push,
+    pub(crate) push_timeout: Duration,
     /// `None` for `test-target: none`.
     pub(crate) tests: Option<Tests>,
     pub(crate) linting: Option<Linting>,
@@ -61,12 +69,21 @@ impl Request {
         let smoke = smoke.map(|smoke| smoke.timeout + smoke.stop_timeout);
         // The reports have the same timeout as the tests.
         let checks = [tests, tests, linting, smoke].into_iter().flatten();
-        self.build.timeout * 2 + checks.sum::<Duration>() + MARGIN
+        let pushes = u32::try_from(self.names.names.len()).unwrap_or(u32::MAX);
+        let pushes = match self.push {
+            Push::Yes => self.push_timeout.saturating_mul(pushes),
+            Push::No | Push::Skipped(_) => Duration::ZERO,
+        };
+        self.build.timeout * 2 + checks.sum::<Duration>() + pushes + MARGIN
     }
 
     /// Check the inputs of `ctx` against each other and against the workspace.
     pub(crate) async fn read(ctx: &Context) -> anyhow::Result<Self> {
         let inputs: Inputs = ctx.read()?;
+        // Names and logins are rejected before a file is looked at.
+        let names = Names::new(&inputs.image, &inputs.tags, &ctx.github())?;
+        let registries = Registries::new(ctx, &inputs)?;
+        let push = Push::new(ctx, &inputs, &registries, &names.names);
         let stages = build::stages(&inputs)?;
         let tests = Tests::new(&inputs, &stages)?;
         let smoke = inputs.health_path.0.as_ref().map(|path| Smoke {
@@ -78,7 +95,11 @@ impl Request {
         build::check_size(ctx, &inputs).await?;
         Ok(Self {
             workspace: ctx.workspace()?,
-            build: Build::new(ctx, &inputs)?,
+            build: Build::new(ctx, &inputs, &names)?,
+            names,
+            registries,
+            push,
+            push_timeout: inputs.push_timeout.0,
             linting: Linting::new(&inputs, tests.is_some()),
             tests,
             dependencies: LockFile::new(ctx, &inputs)?,

@@ -12,7 +12,7 @@ use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use oci::ImageRef;
+use oci::{ImageRef, Logins};
 use tokio::sync::mpsc;
 
 use crate::{Docker, ImageInfo};
@@ -41,8 +41,27 @@ pub struct BuildRequest {
     pub labels: Vec<(String, String)>,
     /// What its steps may mount as a secret.
     pub secrets: BuildSecrets,
+    /// Credentials for the registries of base images and caches; BuildKit requests those of a registry that requires some.
+    pub logins: Logins,
     /// Caches beyond Docker's own.
     pub cache: Cache,
+}
+
+impl BuildRequest {
+    /// A build of the last stage of `dockerfile` in the directory `context` as `image`, with nothing else set.
+    pub fn new(context: impl Into<PathBuf>, dockerfile: &str, image: ImageRef) -> Self {
+        Self {
+            context: context.into(),
+            dockerfile: dockerfile.to_owned(),
+            target: None,
+            image,
+            build_args: Vec::new(),
+            labels: Vec::new(),
+            secrets: BuildSecrets::default(),
+            logins: Logins::default(),
+            cache: Cache::default(),
+        }
+    }
 }
 
 /// Caches for the steps of a build, in addition to Docker's own cache.
@@ -77,6 +96,13 @@ pub enum BuildEvent {
     Line(String),
     /// A failed build check of the Dockerfile (docs.docker.com/reference/build-checks).
     Warning(BuildWarning),
+    /// A cache that could not be read; the build continues without it.
+    CacheUnavailable {
+        /// The image that has it.
+        cache: String,
+        /// BuildKit's reason.
+        reason: String,
+    },
 }
 
 /// A failed build check of a Dockerfile.
@@ -141,10 +167,11 @@ impl Docker {
             options = options.nocache(true);
         }
         // bollard opens its own session under the same id, which can't provide secrets: Docker keeps the first.
-        let _secrets = if request.secrets.is_empty() {
+        let _session = if request.secrets.is_empty() && request.logins.is_empty() {
             None
         } else {
-            Some(Session::open(&self.socket, &session, request.secrets.clone()).await?)
+            let (secrets, logins) = (request.secrets.clone(), request.logins.clone());
+            Some(Session::open(&self.socket, &session, secrets, logins).await?)
         };
         let (context, sent) = stream_context(request);
         let mut trace = Trace::default();

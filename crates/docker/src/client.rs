@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use backon::Retryable as _;
 use bollard::Docker as Bollard;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error as DockerError;
@@ -19,6 +20,9 @@ use tokio::sync::RwLock;
 const REQUEST_TIMEOUT: u64 = 600;
 /// How long a run may take if nothing else is known: longer than any, since what it has made is removed after that.
 const LIFETIME: Duration = Duration::from_hours(24);
+
+/// Pauses between the attempts of a push. Docker tries each layer five times, but not the manifest and the push as a whole.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 /// A connection to the Docker daemon.
 #[derive(Clone)]
@@ -192,6 +196,26 @@ impl Docker {
         known.with_context(|| {
             format!("Docker did not report the digest that `{image}` was pushed under")
         })
+    }
+}
+
+impl Docker {
+    /// Push `image` as [`Docker::push`] does, up to three times: only a lack of rights is permanent. `on_retry` gets the
+    /// failure before each further attempt.
+    ///
+    /// # Errors
+    /// Those of the last attempt.
+    pub async fn push_with_retries(
+        &self,
+        image: &ImageRef,
+        credentials: Option<&Credentials>,
+        mut on_retry: impl FnMut(&anyhow::Error),
+    ) -> anyhow::Result<Digest> {
+        (|| self.push(image, credentials))
+            .retry(PAUSES.into_iter())
+            .when(|e| !oci::is_denied(&format!("{e:#}")))
+            .notify(|e, _| on_retry(e))
+            .await
     }
 }
 

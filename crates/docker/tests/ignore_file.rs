@@ -97,16 +97,8 @@ async fn a_context_has_the_files_that_docker_build_sends() {
     let names = ["ours", "dockers"].map(|name| format!("seaworthy-ignore-real:{name}"));
     for patterns in PATTERNS {
         std::fs::write(directory.path().join(".dockerignore"), patterns).unwrap();
-        let request = BuildRequest {
-            context: directory.path().to_owned(),
-            dockerfile: "Dockerfile".into(),
-            target: None,
-            image: names[0].parse::<ImageRef>().unwrap(),
-            build_args: Vec::new(),
-            labels: Vec::new(),
-            secrets: docker::BuildSecrets::default(),
-            cache: docker::Cache::default(),
-        };
+        let image = names[0].parse::<ImageRef>().unwrap();
+        let request = BuildRequest::new(directory.path(), "Dockerfile", image);
         docker.build(&request, |_| ()).await.unwrap();
         build_with_docker(directory.path(), &names[1]);
         let [ours, dockers] = names.each_ref().map(|name| files(name));

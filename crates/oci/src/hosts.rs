@@ -28,7 +28,7 @@ const STORAGE: &[(&str, &[&str])] = &[
 ];
 
 /// Whether `host` is a name of Docker Hub in image references (github.com/distribution/reference, `splitDockerDomain`).
-pub(crate) fn is_docker_hub(host: &str) -> bool {
+pub fn is_docker_hub(host: &str) -> bool {
     matches!(host, "docker.io" | "index.docker.io")
 }
 

@@ -2,19 +2,24 @@
 //!
 //! - [`ImageRef`]: a reference, parsed and checked; [`Digest`]: the SHA-256 digest of a blob or manifest;
 //! - [`Manifest`], [`Index`], [`Descriptor`]: the documents that registries store;
+//! - [`Logins`]: which registry gets which credentials;
 //! - [`Registry`]: a client of the OCI distribution API.
 
+mod denied;
 mod digest;
 mod docker_config;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod hosts;
+mod logins;
 mod manifest;
 mod reference;
 mod registry;
 
+pub use denied::is_denied;
 pub use digest::Digest;
-pub use hosts::hosts;
+pub use hosts::{hosts, is_docker_hub};
+pub use logins::Logins;
 pub use manifest::{
     CONFIG, Descriptor, EMPTY, INDEX, Index, LAYER, MANIFEST, Manifest, Platform, is_index,
 };

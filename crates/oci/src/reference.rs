@@ -1,10 +1,14 @@
 //! Image references, as the OCI distribution specification and Docker's CLI write them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::Digest;
 use crate::hosts::is_docker_hub;
+
+/// The registry of an image that names none.
+const DOCKER_HUB: &str = "docker.io";
 
 /// Why a text is not an image reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +54,15 @@ impl ImageRef {
     /// The repository's path in its registry, as written.
     pub fn repository(&self) -> &str {
         &self.path
+    }
+
+    /// The registry's host, and the repository's path as its API has it: `debian` is `library/debian` of Docker Hub.
+    pub fn in_registry(&self) -> (&str, Cow<'_, str>) {
+        match self.registry() {
+            Some(host) if !is_docker_hub(host) => (host, Cow::Borrowed(&self.path)),
+            _ if self.path.contains('/') => (DOCKER_HUB, Cow::Borrowed(&self.path)),
+            _ => (DOCKER_HUB, Cow::Owned(format!("library/{}", self.path))),
+        }
     }
 
     /// The last part of the repository's path: the image's name.
@@ -114,16 +127,9 @@ impl ImageRef {
     /// The normalized name: `debian` and `docker.io/library/debian:latest` are the same image
     /// (github.com/distribution/reference, `ParseDockerRef`).
     pub fn normalized(&self) -> String {
-        let path = &self.path;
-        let repository = match self.registry() {
-            Some(host) if !is_docker_hub(host) => {
-                format!("{host}/{path}")
-            }
-            _ if path.contains('/') => format!("docker.io/{path}"),
-            _ => format!("docker.io/library/{path}"),
-        };
+        let (host, path) = self.in_registry();
         let separator = if self.digest.is_some() { '@' } else { ':' };
-        format!("{repository}{separator}{}", self.reference())
+        format!("{host}/{path}{separator}{}", self.reference())
     }
 
     /// The digest, else the tag, else `latest`.

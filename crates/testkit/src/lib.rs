@@ -8,6 +8,7 @@
 //! - [`server`], [`Faults`], [`pki`]: what the fakes of GitHub and Azure (`fake-github`, `fake-azure`) are built of;
 //! - [`Namespace`]: a network namespace that records what a step contacts;
 //! - [`wire`]: a proxy before a real server, with a fault at a request;
+//! - [`PrivateRegistry`]: a real registry with a password, and its log;
 //! - [`sarif_objections`]: Microsoft's validator of SARIF files.
 
 pub mod contract;
@@ -16,6 +17,7 @@ mod fake_docker;
 mod faults;
 mod namespace;
 pub mod pki;
+mod private_registry;
 mod recorder;
 mod runner;
 mod sarif_multitool;
@@ -25,6 +27,7 @@ pub mod wire;
 pub use fake_docker::FakeDocker;
 pub use faults::{Fault, Faults};
 pub use namespace::{Contacted, Namespace};
+pub use private_registry::PrivateRegistry;
 pub use recorder::{Recorder, Seen, endless, zeros};
 pub use runner::{FakeRunner, Ran};
 pub use sarif_multitool::sarif_objections;

@@ -1,36 +1,19 @@
 //! Push the images to the registry.
 
-use std::time::Duration;
-
 use actions_toolkit::{Context, with_timeout};
 use anyhow::Context as _;
-use azure::TOKEN_USER;
-use backon::Retryable as _;
 use docker::Docker;
 use futures_util::future::try_join_all;
-use oci::{Auth, Credentials, Digest, ImageRef};
+use oci::{Auth, Credentials, ImageRef};
 
 use super::connect::Azure;
 use crate::action::Inputs as RequestInputs;
 use crate::request::{RegistryTarget, Request};
 
-/// Pauses between attempts. Docker tries each layer five times, but not the manifest and the push as a whole.
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
-
 /// The registry after the sign-in.
 pub(crate) struct Registry {
     credentials: Option<Credentials>,
     client: oci::Registry,
-}
-
-// Whether another attempt may succeed: a lack of rights is permanent
-// (github.com/opencontainers/distribution-spec, error codes).
-fn is_transient(error: &anyhow::Error) -> bool {
-    let message = format!("{error:#}").to_lowercase();
-    let rejections = ["denied", "unauthorized", "authentication required"];
-    !rejections
-        .iter()
-        .any(|rejection| message.contains(rejection))
 }
 
 impl Registry {
@@ -47,11 +30,7 @@ impl Registry {
         let (host, credentials) = match (registry, azure) {
             (RegistryTarget::Azure { name, group }, Some(azure)) => {
                 let server = azure.manager.login_server(name, group.as_deref()).await?;
-                let token = server.refresh_token(&azure.entra).await?;
-                let credentials = Credentials {
-                    username: TOKEN_USER.into(),
-                    password: token.expose().to_owned(),
-                };
+                let credentials = server.credentials(&azure.entra).await?;
                 (server.host().to_owned(), Some(credentials))
             }
             (RegistryTarget::Host { host, credentials }, _) => (host.clone(), credentials.clone()),
@@ -102,8 +81,12 @@ impl Registry {
         docker.tag(image, &target).await?;
         let timeout = (RequestInputs::push_timeout, request.timeouts.push);
         let what = format!("the push of {target}");
-        let digest =
-            with_timeout(ctx.log(), &what, timeout, self.retry(ctx, docker, &target)).await??;
+        let log = ctx.log();
+        let credentials = self.credentials.as_ref();
+        let push = docker.push_with_retries(&target, credentials, |e| {
+            log.info(format!("{e:#}; retrying the push"));
+        });
+        let digest = with_timeout(log, &what, timeout, push).await??;
         // As the registry reports it, not Docker.
         let manifest = self
             .client
@@ -114,19 +97,6 @@ impl Registry {
         })?;
         ctx.log().info(format!("pushed {target} ({digest})"));
         Ok(target.with_digest(&digest))
-    }
-
-    async fn retry(
-        &self,
-        ctx: &Context,
-        docker: &Docker,
-        target: &ImageRef,
-    ) -> anyhow::Result<Digest> {
-        (|| docker.push(target, self.credentials.as_ref()))
-            .retry(PAUSES.into_iter())
-            .when(is_transient)
-            .notify(|e, _| ctx.log().info(format!("{e:#}; retrying the push")))
-            .await
     }
 
     /// Move the tag `latest` to `image`.

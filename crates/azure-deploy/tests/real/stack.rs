@@ -96,17 +96,11 @@ impl Stack {
         std::fs::write(context.path().join("server.pl"), SERVER).unwrap();
         let image: ImageRef = format!("{REPOSITORY}:{commit}").parse().unwrap();
         let request = BuildRequest {
-            context: context.path().to_owned(),
-            dockerfile: "Dockerfile".into(),
-            target: None,
-            image: image.clone(),
             build_args: vec![
                 ("COMMIT".into(), commit.into()),
                 ("MODE".into(), mode.into()),
             ],
-            labels: Vec::new(),
-            secrets: docker::BuildSecrets::default(),
-            cache: docker::Cache::default(),
+            ..BuildRequest::new(context.path(), "Dockerfile", image.clone())
         };
         self.docker.build(&request, |_| {}).await.unwrap();
         image.to_string()

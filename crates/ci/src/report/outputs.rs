@@ -10,7 +10,13 @@ pub(super) fn outputs(request: &Request, outcome: &Outcome) -> Vec<(&'static str
     let mut outputs = Vec::new();
     if let Some(image) = &outcome.image.image {
         if outcome.image.is_tagged {
-            outputs.push(("image", request.build.image.to_string()));
+            let names = &request.names.names;
+            let pushed = outcome.image.pushed.first();
+            let name = pushed.map(|pushed| &pushed.image).or(names.first());
+            outputs.extend(name.map(|name| ("image", name.to_string())));
+            outputs.extend(pushed.map(|pushed| ("digest", pushed.digest.to_string())));
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            outputs.push(("tags", names.join("\n")));
             outputs.push(("image-id", image.id.clone()));
             outputs.push(("created", image.created.clone()));
         }

@@ -8,7 +8,7 @@ use findings::Counts;
 use super::{size, time};
 use crate::analysis::Linted;
 use crate::outcome::Outcome;
-use crate::request::Request;
+use crate::request::{Push, Request};
 use crate::test_run::coverage::Coverage;
 
 /// A heading, and a row for each check.
@@ -29,6 +29,9 @@ pub(super) fn overview(request: &Request, outcome: &Outcome) -> String {
     }
     row("Image", image_line(outcome));
     row("Smoke test", health_line(request, outcome));
+    if let Some(line) = push_line(request, outcome) {
+        row("Push", line);
+    }
     let image = text::code(&request.build.image.to_string());
     format!("## ci: {image}\n\n{table}")
 }
@@ -155,6 +158,37 @@ fn image_line(outcome: &Outcome) -> Line {
         }
         None => ("❔", "not built".to_owned()),
     }
+}
+
+fn push_line(request: &Request, outcome: &Outcome) -> Option<Line> {
+    let pushed = &outcome.image.pushed;
+    let left_out = request.names.left_out.iter();
+    let left_out: Vec<_> = left_out
+        .map(|(line, reason)| format!("{} left out: {}", text::code(line), text::markdown(reason)))
+        .collect();
+    let (mark, main) = match &request.push {
+        Push::No if left_out.is_empty() => return None,
+        Push::No => ("➖", "not requested".to_owned()),
+        Push::Skipped(reason) => (
+            "➖",
+            format!("nothing is pushed: {}", text::markdown(reason)),
+        ),
+        Push::Yes if pushed.is_empty() => ("❔", "not pushed".to_owned()),
+        Push::Yes => {
+            let images = pushed.iter().map(|one| text::code(&one.image.to_string()));
+            let images: Vec<_> = images.collect();
+            let names = request.names.names.iter();
+            let tags: Vec<_> = names
+                .filter_map(|name| Some(text::code(name.tag()?)))
+                .collect();
+            (
+                "✅",
+                format!("{} as {}", images.join(", "), tags.join(", ")),
+            )
+        }
+    };
+    let parts: Vec<_> = std::iter::once(main).chain(left_out).collect();
+    Some((mark, parts.join("; ")))
 }
 
 fn health_line(request: &Request, outcome: &Outcome) -> Line {

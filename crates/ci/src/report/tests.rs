@@ -25,6 +25,13 @@ pub(crate) fn request() -> Request {
             cache: docker::Cache::default(),
             timeout: Duration::from_secs(60),
         },
+        names: request::Names {
+            names: vec!["flask-app:f00".parse().unwrap()],
+            left_out: Vec::new(),
+        },
+        registries: request::Registries::default(),
+        push: request::Push::No,
+        push_timeout: Duration::from_secs(60),
         linting: None,
         dependencies: None,
         sarif_file: file("sarif-file", "ci.sarif"),
@@ -171,7 +178,7 @@ fn a_successful_run() {
         .collect();
     assert_eq!(
         outputs.join(" "),
-        "image=flask-app:f00 image-id=sha256:0a created=2026-01-31T12:00:00Z size=81234567 tests=3 failures=0 skipped=1 flaky=1 coverage=95.00 health-status=healthy"
+        "image=flask-app:f00 tags=flask-app:f00 image-id=sha256:0a created=2026-01-31T12:00:00Z size=81234567 tests=3 failures=0 skipped=1 flaky=1 coverage=95.00 health-status=healthy"
     );
 }
 

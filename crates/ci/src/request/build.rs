@@ -10,6 +10,7 @@ use docker::{BuildSecrets, Cache, Dockerfile, context_size};
 use oci::ImageRef;
 
 use super::path::relative;
+use super::tags::Names;
 use crate::action::Inputs;
 
 const MEGABYTE: u64 = 1_000_000;
@@ -22,7 +23,7 @@ pub(crate) struct Build {
     pub(crate) context: PathBuf,
     /// Relative to the context.
     pub(crate) dockerfile: String,
-    /// With a tag.
+    /// The first of its names, or the one without a tag if no tag applies to the run.
     pub(crate) image: ImageRef,
     /// `None` for the last stage.
     pub(crate) target: Option<String>,
@@ -35,11 +36,11 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    pub(super) fn new(ctx: &Context, inputs: &Inputs) -> Result<Self, BadInput> {
+    pub(super) fn new(ctx: &Context, inputs: &Inputs, names: &Names) -> Result<Self, BadInput> {
         Ok(Self {
             context: inputs.context.absolute(),
             dockerfile: relative(Inputs::dockerfile, &inputs.dockerfile)?,
-            image: image(&inputs.image)?,
+            image: names.names.first().unwrap_or(&inputs.image).clone(),
             target: inputs.target.clone(),
             args: args(&inputs.build_args)?,
             secrets: inputs.build_secrets.0.clone(),
@@ -84,8 +85,6 @@ impl Value for Label {
 
 /// The stages of the Dockerfile; `target` is one of them.
 pub(super) fn stages(inputs: &Inputs) -> Result<Dockerfile, BadInput> {
-    // An image name is rejected before a file is looked at.
-    image(&inputs.image)?;
     inputs.context.directory()?;
     let dockerfile = relative(Inputs::dockerfile, &inputs.dockerfile)?;
     let bad = |problem| BadInput::new(Inputs::dockerfile, problem);
@@ -152,19 +151,6 @@ pub(super) async fn check_size(ctx: &Context, inputs: &Inputs) -> anyhow::Result
         largest.unwrap_or_default()
     ))
     .into())
-}
-
-fn image(image: &ImageRef) -> Result<ImageRef, BadInput> {
-    let bad = |problem| BadInput::new(Inputs::image, format!("`{image}` {problem}"));
-    if image.digest().is_some() {
-        return Err(bad(
-            "has a digest, which only a build can assign; write it as `name:tag`",
-        ));
-    }
-    if image.tag().is_none() {
-        return Err(bad("has no tag; write it as `name:tag`"));
-    }
-    Ok(image.clone())
 }
 
 fn args(lines: &[BuildArg]) -> Result<Vec<(String, String)>, BadInput> {

@@ -120,7 +120,7 @@ fn every_error_names_its_input_and_what_is_valid() {
         ),
         (
             &["--image=app"],
-            "input `image`: `app` has no tag; write it as `name:tag`",
+            "input `image`: `app` has no tag; write it as `name:tag`, or set `tags`",
         ),
         (
             &["--context=src"],

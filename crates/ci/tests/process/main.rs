@@ -10,5 +10,7 @@ mod fixtures;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod push;
+#[cfg(test)]
 mod real;
 mod reports;

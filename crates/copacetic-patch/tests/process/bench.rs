@@ -207,14 +207,8 @@ fn build(
     let docker = runtime.block_on(Docker::connect(host.as_deref())).unwrap();
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let request = BuildRequest {
-        context: here(),
-        dockerfile: dockerfile.into(),
-        target: None,
-        image: image.clone(),
         build_args: arguments.iter().map(owned).collect(),
-        labels: Vec::new(),
-        secrets: docker::BuildSecrets::default(),
-        cache: docker::Cache::default(),
+        ..BuildRequest::new(here(), dockerfile, image.clone())
     };
     runtime.block_on(docker.build(&request, |_| ())).unwrap();
     (runtime, docker)

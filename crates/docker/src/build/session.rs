@@ -1,5 +1,5 @@
-//! A session next to a build: BuildKit requests the build's secrets here, so that they are in no argument, layer or
-//! file (github.com/moby/buildkit, `session/manager.go` and `session/secrets`).
+//! A session next to a build: BuildKit requests the build's secrets and the credentials of registries here, so that they
+//! are in no argument, layer or file (github.com/moby/buildkit, `session/manager.go`, `session/secrets`, `session/auth`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,10 +13,17 @@ use bollard_buildkit_proto::health::{
 };
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
+use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
+use bollard_buildkit_proto::moby::filesync::v1::{
+    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
+    GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
+    VerifyTokenAuthorityResponse,
+};
 use http::header::{CONNECTION, HOST, UPGRADE};
 use http::{Method, Request, StatusCode};
 use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use oci::Logins;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tonic::codegen::Service as _;
@@ -50,7 +57,7 @@ impl std::fmt::Debug for BuildSecrets {
 pub(crate) struct Session(JoinHandle<()>);
 
 impl Session {
-    /// Open the session `id` with the Docker daemon behind `socket`, and serve `secrets` in it.
+    /// Open the session `id` with the Docker daemon behind `socket`, and serve `secrets` and `logins` in it.
     ///
     /// # Errors
     /// When Docker rejects it.
@@ -58,8 +65,9 @@ impl Session {
         socket: &Path,
         id: &str,
         secrets: BuildSecrets,
+        logins: Logins,
     ) -> anyhow::Result<Self> {
-        let what = "failed to open the session for the build secrets";
+        let what = "failed to open the session for the secrets and credentials of the build";
         let stream = UnixStream::connect(socket).await.context(what)?;
         let (mut docker, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -73,6 +81,7 @@ impl Session {
             .header(UPGRADE, "h2c")
             .header("X-Docker-Expose-Session-Uuid", id)
             .header(METHOD, "/moby.buildkit.secrets.v1.Secrets/GetSecret")
+            .header(METHOD, "/moby.filesync.v1.Auth/Credentials")
             .header(METHOD, "/grpc.health.v1.Health/Check")
             .body(Empty::<bytes::Bytes>::new())
             .context(what)?;
@@ -82,16 +91,23 @@ impl Session {
         }
         let upgraded = hyper::upgrade::on(response).await.context(what)?;
         let (secrets, health) = (SecretsServer::new(Store(secrets)), HealthServer::new(Alive));
+        let auth = AuthServer::new(Registries(logins));
         let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-            let (mut secrets, mut health) = (secrets.clone(), health.clone());
+            let (mut secrets, mut auth, mut health) =
+                (secrets.clone(), auth.clone(), health.clone());
             async move {
                 let path = request.uri().path();
                 if path.starts_with("/moby.buildkit.secrets.v1.Secrets/") {
                     secrets.call(request).await
+                } else if path.starts_with("/moby.filesync.v1.Auth/") {
+                    auth.call(request).await
                 } else if path.starts_with("/grpc.health.v1.Health/") {
                     health.call(request).await
                 } else {
-                    Ok(Status::unimplemented("this session only serves secrets").into_http())
+                    Ok(
+                        Status::unimplemented("this session only serves secrets and credentials")
+                            .into_http(),
+                    )
                 }
             }
         });
@@ -127,6 +143,46 @@ impl Secrets for Store {
             // A mount without `required` continues without the secret.
             None => Err(Status::not_found(format!("secret {id}: not found"))),
         }
+    }
+}
+
+struct Registries(Logins);
+
+// Without the other calls, BuildKit requests the credentials and then the token itself.
+#[async_trait]
+impl Auth for Registries {
+    async fn credentials(
+        &self,
+        request: tonic::Request<CredentialsRequest>,
+    ) -> Result<Response<CredentialsResponse>, Status> {
+        let login = self.0.get(&request.get_ref().host);
+        // Without credentials BuildKit is anonymous.
+        let login = login.map(|login| CredentialsResponse {
+            username: login.username.clone(),
+            secret: login.password.clone(),
+        });
+        Ok(Response::new(login.unwrap_or_default()))
+    }
+
+    async fn fetch_token(
+        &self,
+        _: tonic::Request<FetchTokenRequest>,
+    ) -> Result<Response<FetchTokenResponse>, Status> {
+        Err(Status::unimplemented("BuildKit requests the token"))
+    }
+
+    async fn get_token_authority(
+        &self,
+        _: tonic::Request<GetTokenAuthorityRequest>,
+    ) -> Result<Response<GetTokenAuthorityResponse>, Status> {
+        Err(Status::unimplemented("BuildKit requests the token"))
+    }
+
+    async fn verify_token_authority(
+        &self,
+        _: tonic::Request<VerifyTokenAuthorityRequest>,
+    ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
+        Err(Status::unimplemented("BuildKit requests the token"))
     }
 }
 

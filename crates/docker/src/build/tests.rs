@@ -53,3 +53,38 @@ fn a_canceled_step_is_not_the_cause() {
         assert!(failure.ends_with("exit code: 9"), "{failure}");
     }
 }
+
+#[test]
+fn a_cache_that_cannot_be_read_is_not_why_a_build_fails() {
+    let step = |name: &str, error: &str| Vertex {
+        digest: name.into(),
+        name: name.into(),
+        error: error.into(),
+        ..Default::default()
+    };
+    let mut trace = Trace::default();
+    let mut events = Vec::new();
+    let cache = step(
+        "importing cache manifest from r.example/app:cache",
+        "unexpected status: 401 Unauthorized",
+    );
+    for vertexes in [
+        vec![cache.clone()],
+        vec![cache, step("[1/2] RUN", "exit code: 2")],
+    ] {
+        let status = StatusResponse {
+            vertexes,
+            ..Default::default()
+        };
+        trace.read(status, &mut |event| events.push(event));
+    }
+    assert_eq!(
+        events,
+        [BuildEvent::CacheUnavailable {
+            cache: "r.example/app:cache".into(),
+            reason: "unexpected status: 401 Unauthorized".into(),
+        }]
+    );
+    let failure = trace.failure("").unwrap().to_string();
+    assert_eq!(failure, "the build failed at `[1/2] RUN`: exit code: 2");
+}

@@ -9,6 +9,9 @@ use super::{BuildError, BuildEvent, BuildWarning};
 /// The number of output lines that the error of a failed step keeps.
 const TAIL: usize = 40;
 
+/// The step that reads a cache (github.com/moby/buildkit, `solver/llbsolver/bridge.go`).
+const CACHE_IMPORT: &str = "importing cache manifest from ";
+
 /// The steps so far.
 #[derive(Default)]
 pub(super) struct Trace {
@@ -35,6 +38,17 @@ impl Trace {
             let step = self.steps.entry(vertex.digest.clone()).or_default();
             step.name.clone_from(&vertex.name);
             if !vertex.error.is_empty() {
+                // BuildKit continues without a cache that it can't read.
+                if let Some(cache) = vertex.name.strip_prefix(CACHE_IMPORT) {
+                    if !step.done {
+                        step.done = true;
+                        on_event(BuildEvent::CacheUnavailable {
+                            cache: cache.to_owned(),
+                            reason: vertex.error,
+                        });
+                    }
+                    continue;
+                }
                 self.fail(vertex.digest, vertex.error);
                 continue;
             }

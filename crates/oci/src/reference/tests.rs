@@ -105,3 +105,18 @@ fn normalized_names() {
         assert_eq!(image.normalized(), full);
     }
 }
+
+#[test]
+fn the_api_of_docker_hub_has_full_names() {
+    let table = [
+        ("debian:13", ("docker.io", "library/debian")),
+        ("docker.io/debian:13", ("docker.io", "library/debian")),
+        ("index.docker.io/team/app", ("docker.io", "team/app")),
+        ("ghcr.io/app", ("ghcr.io", "app")),
+        ("127.0.0.1:5000/team/app:1", ("127.0.0.1:5000", "team/app")),
+    ];
+    for (image, (host, path)) in table {
+        let image: ImageRef = image.parse().unwrap();
+        assert_eq!(image.in_registry(), (host, path.into()));
+    }
+}

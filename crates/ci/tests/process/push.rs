@@ -1,0 +1,277 @@
+//! Registries with a password: base images from them, and the push of what was tested.
+
+use std::process::{Command, Stdio};
+
+use docker::Docker;
+use oci::{Credentials, ImageRef, Logins, RawManifest, Registry};
+use serde_json::Value;
+use testkit::{FakeRunner, PrivateRegistry, Ran};
+
+const SCRATCH: &str = "FROM scratch\nCOPY app /\n";
+
+/// A project whose image is pushed to a registry.
+struct Project {
+    registry: PrivateRegistry,
+    step: FakeRunner,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Project {
+    fn new(dockerfile: &str) -> Self {
+        let registry = PrivateRegistry::start();
+        let dockerfile = dockerfile.replace("HOST", registry.host());
+        let image = format!("{}/team/app:1", registry.host());
+        let step = FakeRunner::new(env!("CARGO_BIN_EXE_ci"))
+            .file("Dockerfile", &dockerfile)
+            .file("app", registry.host())
+            .input("image", &image)
+            .input("push", "true")
+            .input("test-target", "none")
+            .input("health-path", "none")
+            .input("static-analysis", "none")
+            .input("token", "");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        Self {
+            registry,
+            step,
+            runtime,
+        }
+    }
+
+    fn input(self, name: &str, value: &str) -> Self {
+        let value = value.replace("HOST", self.registry.host());
+        let step = self.step.input(name, &value);
+        Self { step, ..self }
+    }
+
+    fn signed_in(self) -> Self {
+        self.input("registries", "HOST seaworthy secret")
+    }
+
+    /// An image `base:1` in the registry, and not in Docker.
+    fn with_base(self) -> Self {
+        let name: ImageRef = format!("{}/base:1", self.registry.host()).parse().unwrap();
+        let mut import = Command::new("docker")
+            .args(["import", "-", &name.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut tar = tar::Builder::new(import.stdin.take().unwrap());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(4);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, "base", &b"base"[..]).unwrap();
+        drop(tar.into_inner().unwrap());
+        assert!(import.wait().unwrap().success());
+        let credentials = Credentials {
+            username: PrivateRegistry::USER.into(),
+            password: PrivateRegistry::PASSWORD.into(),
+        };
+        self.runtime.block_on(async {
+            let host = std::env::var("DOCKER_HOST").ok();
+            let docker = Docker::connect(host.as_deref()).await.unwrap();
+            docker.push(&name, &credentials).await.unwrap();
+            docker.untag(&name).await.unwrap();
+        });
+        self
+    }
+
+    /// Run the step; the image is removed from Docker.
+    fn run(&self) -> Ran {
+        let ran = self.step.run();
+        let names: Vec<_> = ran.output("tags").lines().collect();
+        if !names.is_empty() {
+            let remove = Command::new("docker")
+                .args(["image", "rm", "--force"])
+                .args(names)
+                .output();
+            assert!(remove.unwrap().status.success());
+        }
+        ran
+    }
+
+    fn manifest(&self, tag: &str) -> Option<RawManifest> {
+        let login = Credentials {
+            username: PrivateRegistry::USER.into(),
+            password: PrivateRegistry::PASSWORD.into(),
+        };
+        let host = self.registry.host();
+        let logins: Logins = [(host.to_owned(), login)].into_iter().collect();
+        let http = http_client::Client::new().unwrap();
+        let client = Registry::new(http, host, logins.auth(host), |_| {});
+        let found = client.manifest("team/app", tag);
+        self.runtime.block_on(found).unwrap()
+    }
+
+    /// The requests that changed `team/app`; those without a login, which are repeated with it, did not.
+    fn changes(&self) -> Vec<String> {
+        let requests = self.registry.requests().into_iter();
+        let is_change = |request: &String| {
+            let method = request.split(' ').next().unwrap_or_default();
+            let is_read = matches!(method, "GET" | "HEAD");
+            request.contains("/team/app/") && !is_read && !request.ends_with(" 401")
+        };
+        requests.filter(is_change).collect()
+    }
+}
+
+#[test]
+#[ignore = "real: needs Docker and a registry"]
+fn what_was_tested_is_pushed_once_and_tagged_by_digest() {
+    let project = Project::new("FROM HOST/base:1\nCOPY app /\n")
+        .with_base()
+        .signed_in()
+        .input("tags", "{branch}\n{version}\nHOST/team/app:sha-{short-sha}");
+    let artifacts = project.step.directory().join("artifacts");
+    std::fs::write(&artifacts, "").unwrap();
+    let step = project
+        .step
+        .env("GITHUB_ARTIFACTS", &artifacts.to_string_lossy());
+    let project = Project { step, ..project };
+    let ran = project.run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "passed"),
+        "{}",
+        ran.log
+    );
+
+    // BuildKit read the base image with the login.
+    let base = "GET /v2/base/manifests/";
+    let requests = project.registry.requests();
+    let read = |request: &String| request.starts_with(base) && request.ends_with(" 200");
+    assert!(requests.iter().any(read), "{requests:#?}");
+
+    let host = project.registry.host();
+    let digest = ran.output("digest");
+    assert_eq!(ran.output("image"), format!("{host}/team/app@{digest}"));
+    let tags = ["1", "main", "sha-0123456"];
+    let names = tags.map(|tag| format!("{host}/team/app:{tag}"));
+    assert_eq!(ran.output("tags"), names.join("\n"));
+    for tag in tags {
+        let manifest = project.manifest(tag).unwrap();
+        assert_eq!(manifest.digest.as_str(), digest);
+        let json: Value = serde_json::from_slice(&manifest.bytes).unwrap();
+        assert_eq!(json["config"]["digest"], ran.output("image-id"));
+    }
+    // Docker pushes the first tag alone.
+    let puts: Vec<_> = project
+        .changes()
+        .into_iter()
+        .filter(|r| r.contains("/manifests/"))
+        .collect();
+    assert_eq!(
+        puts,
+        tags.map(|tag| format!("PUT /v2/team/app/manifests/{tag} 201"))
+    );
+    let declared = std::fs::read_to_string(&artifacts).unwrap();
+    assert_eq!(declared, format!("oci://{host}/team/app@{digest}\n"));
+    assert!(
+        ran.summary
+            .contains("; `{version}` left out: the run is for "),
+        "{}",
+        ran.summary
+    );
+
+    // The registry has it all: the second push moves no layer.
+    let before = project.changes().len();
+    let again = project.run();
+    assert_eq!(
+        (again.code, again.output("digest")),
+        (0, digest),
+        "{}",
+        again.log
+    );
+    let moved = project.changes().split_off(before);
+    assert_eq!(
+        moved,
+        tags.map(|tag| format!("PUT /v2/team/app/manifests/{tag} 201"))
+    );
+}
+
+#[test]
+#[ignore = "real: needs Docker and a registry"]
+fn a_missing_login_is_an_error_that_names_the_host_and_the_line() {
+    let project = Project::new("FROM HOST/base:1\nCOPY app /\n").with_base();
+    let ran = project.run();
+    let host = project.registry.host();
+    let hint =
+        format!("`{host}` requires a login; add a line to `registries`: `{host} USER SECRET`");
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert!(ran.error().contains(&hint), "{}", ran.error());
+
+    let project = Project::new(SCRATCH);
+    let ran = project.run();
+    let host = project.registry.host();
+    let hint =
+        format!("`{host}` requires a login; add a line to `registries`: `{host} USER SECRET`");
+    assert_eq!((ran.code, ran.output("digest")), (2, ""), "{}", ran.log);
+    assert!(ran.error().contains(&hint), "{}", ran.error());
+    assert_eq!(project.manifest("1").map(|manifest| manifest.digest), None);
+
+    let project = Project::new(SCRATCH).input("registries", "HOST seaworthy wr0ng-word");
+    let ran = project.run();
+    let host = project.registry.host();
+    let hint = format!("`{host}` refused the login of its line in `registries`");
+    assert_eq!(ran.code, 2, "{}", ran.log);
+    assert!(ran.error().contains(&hint), "{}", ran.error());
+    let masks = |line: &&str| !line.starts_with("::add-mask::");
+    let shown: Vec<_> = ran.log.lines().filter(masks).collect();
+    assert!(!shown.join("\n").contains("wr0ng-word"), "{}", ran.log);
+    assert!(
+        ran.log.starts_with("::add-mask::wr0ng-word\n"),
+        "{}",
+        ran.log
+    );
+}
+
+#[test]
+#[ignore = "real: needs Docker and a registry"]
+fn a_cache_that_needs_a_login_is_reported() {
+    let project = Project::new(SCRATCH)
+        .with_base()
+        .input("push", "false")
+        .input("cache-from", "HOST/base:1");
+    let ran = project.run();
+    let host = project.registry.host();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let note =
+        format!("::warning::the cache `{host}/base:1` cannot be read: `{host}` requires a login");
+    assert!(ran.log.contains(&note), "{}", ran.log);
+}
+
+#[test]
+#[ignore = "real: needs Docker and a registry"]
+fn nothing_is_pushed_when_a_check_fails() {
+    let dockerfile = format!("FROM debian:trixie-slim AS test\nCMD [\"false\"]\n{SCRATCH}");
+    let project = Project::new(&dockerfile)
+        .signed_in()
+        .input("test-target", "test");
+    let ran = project.run();
+    assert_eq!((ran.code, ran.output("image")), (2, ""), "{}", ran.log);
+    assert_eq!(project.changes(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "real: needs Docker and a registry"]
+fn a_pull_request_from_a_fork_pushes_nothing() {
+    // The secret is empty in such a run.
+    let project = Project::new(SCRATCH).input("registries", "HOST seaworthy ");
+    let event = project.step.directory().join("event.json");
+    let fork = r#"{"pull_request": {"number": 7, "head": {"repo": {"full_name": "me/app"}}}}"#;
+    std::fs::write(event, fork).unwrap();
+    let ran = project.run();
+    assert_eq!((ran.code, ran.output("digest")), (0, ""), "{}", ran.log);
+    let notice = "::notice::nothing is pushed: the pull request is from a fork, whose runs have no credentials";
+    assert!(ran.log.contains(notice), "{}", ran.log);
+    assert_eq!(project.registry.requests(), Vec::<String>::new());
+}

@@ -1,0 +1,50 @@
+//! Whether a registry refused for want of credentials, from messages of programs that have no codes for it.
+
+/// How registries (github.com/opencontainers/distribution-spec, error codes), Docker and containerd word it.
+const REFUSALS: &[&str] = &[
+    "denied",
+    "unauthorized",
+    "forbidden",
+    "authentication required",
+    "authorization failed",
+    "insufficient_scope",
+    "no basic auth credentials",
+];
+
+/// Whether `message`, about a request to a registry, says that credentials are missing, invalid or not sufficient. The
+/// permissions of files are something else.
+pub fn is_denied(message: &str) -> bool {
+    let message = message.to_lowercase().replace("permission denied", "");
+    REFUSALS.iter().any(|refusal| message.contains(refusal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_rights_is_recognized() {
+        let table = [
+            ("denied: requested access to the resource is denied", true),
+            ("denied: permission_denied: write_package", true),
+            (
+                "pull access denied for x, repository does not exist or may require 'docker login'",
+                true,
+            ),
+            ("failed to authorize: no basic auth credentials", true),
+            (
+                "unexpected status code [manifests 1]: 401 Unauthorized",
+                true,
+            ),
+            ("`ghcr.io` responded with 403 Forbidden", true),
+            ("insufficient_scope: authorization failed", true),
+            ("manifest unknown", false),
+            ("dial tcp: connection refused", false),
+            ("500 Internal Server Error", false),
+            ("open /app/x: permission denied", false),
+        ];
+        for (message, denied) in table {
+            assert_eq!(is_denied(message), denied, "{message}");
+        }
+    }
+}
