@@ -36,7 +36,7 @@ impl Attempt {
         let reason = reason
             .strip_suffix(&format!("; {}", patch.untouched()))
             .unwrap_or(&reason);
-        let log = patch.session.ctx.log();
+        let log = &patch.log;
         log.warning(format!("Python packages are not updated: {reason}"));
         let mut attempt = Self::run(patch, baseline, &system, is_only).await?;
         let skipped = plan.libraries().iter();

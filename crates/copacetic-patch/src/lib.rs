@@ -20,9 +20,10 @@ mod session;
 mod targets;
 mod verify;
 
-use actions_toolkit::{Context, Done, text::plural};
+use actions_toolkit::{Buffered, Context, Done, Log, text::plural};
 use anyhow::anyhow;
 use docker::Docker;
+use futures_util::stream::{self, StreamExt as _};
 
 pub use action::ACTION;
 use attempt::Attempt;
@@ -63,25 +64,61 @@ async fn patch_all(session: &Session<'_>) -> anyhow::Result<Done> {
         skipped: targets.skipped,
     };
     let count = targets.patches.len();
-    for (index, (target, found)) in targets.patches.into_iter().enumerate() {
+    // The error of a single image is the step's.
+    let is_only = count == 1 && outcomes.failed.is_empty();
+    let numbered = targets.patches.into_iter().enumerate();
+    let work = stream::iter(numbered).map(async |(index, (target, found))| {
         let number = (count > 1).then_some(index + 1);
         let subject = Subject::from(&target);
-        let patch = ImagePatch::new(session, target, number, found);
-        match Box::pin(patch_image(&patch)).await {
+        let lines = Lines::of(session, &subject, number);
+        let patch = ImagePatch::new(session, target, number, found, lines.log());
+        let outcome = Box::pin(patch_image(&patch)).await;
+        patch.clean_up().await;
+        // The other images are patched all the same.
+        if let (Err(error), false) = (&outcome, is_only) {
+            patch.log.error(format!("{subject}: {error:#}"));
+        }
+        (index, subject, outcome)
+    });
+    let concurrency = session.request.concurrency;
+    let mut finished: Vec<_> = work.buffer_unordered(concurrency).collect().await;
+    finished.sort_unstable_by_key(|(index, ..)| *index);
+    for (_, subject, outcome) in finished {
+        match outcome {
             Ok(image) => outcomes.done.push(image),
-            // The error of a single image is the step's.
-            Err(error) if count == 1 && outcomes.failed.is_empty() => return Err(error),
-            // The other images are patched all the same.
-            Err(error) => {
-                let log = session.ctx.log();
-                log.error(format!("{subject}: {error:#}"));
-                outcomes.failed.push(Failure { subject, error });
-            }
+            Err(error) if is_only => return Err(error),
+            Err(error) => outcomes.failed.push(Failure { subject, error }),
         }
     }
     report::write(session, &outcomes)?;
     issue::update(session, &outcomes).await;
     report::verdict(&outcomes)
+}
+
+/// The lines about one image: together, where several are patched at once.
+enum Lines {
+    AtOnce(Log),
+    Together(Buffered),
+}
+
+impl Lines {
+    fn of(session: &Session<'_>, image: &Subject, number: Option<usize>) -> Self {
+        let log = session.ctx.log();
+        if number.is_none() || session.request.concurrency == 1 {
+            return Self::AtOnce(log.clone());
+        }
+        log.progress(format!("{image}: patching"));
+        let lines = log.buffered();
+        lines.log().info(format!("{image}:"));
+        Self::Together(lines)
+    }
+
+    fn log(&self) -> Log {
+        match self {
+            Self::AtOnce(log) => log.clone(),
+            Self::Together(lines) => lines.log().clone(),
+        }
+    }
 }
 
 async fn patch_image(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageReport> {
@@ -94,6 +131,7 @@ async fn patch_image(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageReport> 
         return report::still_current(patch, existing, baseline.as_ref());
     }
     let baseline = BaselineReport::load(patch).await?;
+    report::warn_of_end_of_life(patch, baseline.report());
     let plan = patch.plan(baseline.report())?;
     if plan.is_empty() {
         let followed = publish::follow_original(patch).await?;
@@ -117,7 +155,7 @@ async fn patch_image(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageReport> 
 
 fn announce(patch: &ImagePatch<'_, '_>, plan: &Plan) {
     let packages: Vec<_> = plan.packages().collect();
-    patch.session.ctx.log().info(format!(
+    patch.log.info(format!(
         "{} can be updated: {}",
         plural(packages.len(), "package"),
         packages.join(", ")

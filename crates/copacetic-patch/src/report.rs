@@ -13,7 +13,7 @@ use oci::ImageRef;
 use crate::session::Session;
 use crate::verify::Counts;
 
-pub(crate) use image::{patched, still_current, up_to_date};
+pub(crate) use image::{patched, still_current, up_to_date, warn_of_end_of_life};
 pub(crate) use outcomes::{Failure, Outcomes, Skipped, Subject};
 
 /// Rows of a table in the summary; the report file has the rest.

@@ -36,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) smoke_test: SmokeTest,
     pub(crate) buildkit: BuildKitSource,
     pub(crate) tooling: Option<ImageRef>,
+    /// Images that are patched at once.
+    pub(crate) concurrency: usize,
     /// Of one run of Copa.
     pub(crate) timeout: Duration,
     pub(crate) database: DatabaseRequest,
@@ -111,6 +113,7 @@ impl Request {
                 None => BuildKitSource::Image(inputs.buildkit_image.0),
             },
             tooling: inputs.tooling_image.map(|Parsed(image)| image),
+            concurrency: inputs.concurrency.0,
             timeout: inputs.timeout.0,
             java_database: inputs.java_database.request(&database),
             database,

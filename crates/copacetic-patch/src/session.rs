@@ -2,14 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use actions_toolkit::{Context, PrivateDirectory};
-use anyhow::Context as _;
+use actions_toolkit::{Context, Log, PrivateDirectory};
+use anyhow::{Context as _, anyhow};
 use azure::{Credential, Entra, LoginServer, TOKEN_USER};
 use docker::{Docker, LocalRegistry};
 use oci::{Auth, Credentials, ImageRef, Registry};
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use trivy::{Database, Origin, Scan, Scanned, Scanner};
 
@@ -67,10 +68,13 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// A new directory, which is removed with the run.
-    pub(crate) fn new_directory(&self) -> anyhow::Result<PathBuf> {
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        self.directory.subdirectory(&name)
+    /// A new directory, which is removed when it is dropped, or else with the run.
+    ///
+    /// # Errors
+    /// When it can't be created.
+    pub(crate) fn new_directory(&self) -> anyhow::Result<TempDir> {
+        let directory = TempDir::new_in(self.directory.path());
+        directory.context("failed to create a temporary directory")
     }
 
     /// The directory with Docker's `config.json` for the local registry; it has no other login.
@@ -81,6 +85,18 @@ impl<'a> Session<'a> {
     /// Docker may get the temporary name `image`: remove it when the run ends.
     pub(crate) fn remove_at_end(&self, image: ImageRef) {
         self.names.borrow_mut().push(image);
+    }
+
+    /// Remove the temporary names `images` from Docker.
+    pub(crate) async fn remove_now(&self, images: &[ImageRef]) {
+        self.names
+            .borrow_mut()
+            .retain(|name| !images.contains(name));
+        for name in images {
+            if let Err(e) = self.docker.untag(name).await {
+                self.ctx.log().warning(format!("{e:#}"));
+            }
+        }
     }
 
     /// How the run's own BuildKit exited, if it did while it was needed.
@@ -98,11 +114,7 @@ impl<'a> Session<'a> {
     /// Remove the containers and temporary names of this run, on every path.
     pub(crate) async fn clean_up(&self) {
         self.docker.remove_run(&self.id).await;
-        for name in self.names.take() {
-            if let Err(e) = self.docker.untag(&name).await {
-                self.ctx.log().warning(format!("{e:#}"));
-            }
-        }
+        self.remove_now(&self.names.take()).await;
     }
 
     /// The address of BuildKit. The first call starts one if the inputs do not name any.
@@ -223,7 +235,7 @@ impl<'a> Session<'a> {
         self.database.get_or_try_init(provide).await.copied()
     }
 
-    /// Scan the image `name` for vulnerable packages; the report calls it `reported`.
+    /// Scan the image `name` for vulnerable packages; the report calls it `reported`, and lines about it go to `log`.
     ///
     /// # Errors
     /// When there is no database, or Trivy fails.
@@ -231,6 +243,7 @@ impl<'a> Session<'a> {
         &self,
         name: &ImageRef,
         reported: &ImageRef,
+        log: &Log,
     ) -> anyhow::Result<Scanned> {
         self.database().await?;
         let mut scan = Scan::new(
@@ -243,7 +256,11 @@ impl<'a> Session<'a> {
         if name.registry() == Some(self.local.host().as_str()) {
             scan.docker_config = Some(self.docker_config().to_owned());
         }
-        let scanned = scan.run(self.ctx.env(), self.ctx.log()).await?;
+        let scanned = scan.run(self.ctx.env(), log).await;
+        let scanned = scanned.map_err(|error| match self.local.source_error(name) {
+            Some(cause) => anyhow!(cause).context(format!("failed to scan {reported}")),
+            None => error.into(),
+        })?;
         if name == reported {
             return Ok(scanned);
         }

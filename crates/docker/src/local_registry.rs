@@ -7,11 +7,11 @@
 //! is pushed here stays here.
 
 mod archive;
+mod content;
 mod http;
 mod saved;
 mod upload;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,7 @@ use bytes::Bytes;
 use oci::{Credentials, Digest, ImageRef, RawManifest, Registry};
 
 use crate::ImageInfo;
+use content::{Blob, Content, Stored};
 
 /// A registry on a loopback port. When it is dropped it stops, and its files are removed.
 pub struct LocalRegistry {
@@ -48,34 +49,6 @@ struct Shared {
     /// The header `Authorization` without which nothing is served.
     authorization: Option<String>,
     content: Mutex<Content>,
-}
-
-#[derive(Default)]
-struct Content {
-    /// By `repository/reference`.
-    manifests: HashMap<String, Stored>,
-    /// By digest.
-    blobs: HashMap<String, Blob>,
-    /// Why the last upload that failed could not be stored.
-    upload_error: Option<String>,
-}
-
-#[derive(Clone)]
-struct Stored {
-    digest: Digest,
-    media_type: String,
-    bytes: Bytes,
-}
-
-// Where the bytes of a blob are.
-#[derive(Clone)]
-enum Blob {
-    File(PathBuf),
-    Remote {
-        registry: Arc<Registry>,
-        repository: String,
-        size: u64,
-    },
 }
 
 impl Shared {
@@ -167,16 +140,14 @@ impl LocalRegistry {
                 repository: image.repository().to_owned(),
                 size: blob.size,
             };
-            content.blobs.entry(blob.digest.clone()).or_insert(at);
+            content.add(reference.repository(), &blob.digest, at);
         }
-        content.store(
-            &reference,
-            &Stored {
-                digest: manifest.digest.clone(),
-                media_type: manifest.media_type.clone(),
-                bytes: Bytes::from(manifest.bytes.clone()),
-            },
-        );
+        let stored = Stored {
+            digest: manifest.digest.clone(),
+            media_type: manifest.media_type.clone(),
+            bytes: Bytes::from(manifest.bytes.clone()),
+        };
+        content.store(reference.repository(), tag(&reference), &stored);
         drop(content);
         Ok(reference)
     }
@@ -197,21 +168,31 @@ impl LocalRegistry {
             media_type: oci::MANIFEST.to_owned(),
             bytes,
         };
-        self.shared.content().store(reference, &stored);
+        let mut content = self.shared.content();
+        content.store(reference.repository(), tag(reference), &stored);
         Ok(digest)
     }
 
-    /// Store a blob.
+    /// Store a blob for the repository of `reference`.
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn put_blob(&self, bytes: &[u8]) -> anyhow::Result<Digest> {
+    pub fn put_blob(&self, reference: &ImageRef, bytes: &[u8]) -> anyhow::Result<Digest> {
         let path = self.shared.file();
         std::fs::write(&path, bytes).context("failed to write a blob")?;
         let digest = Digest::sha256(bytes);
+        let file = Blob::File(path);
         let mut content = self.shared.content();
-        content.blobs.insert(digest.to_string(), Blob::File(path));
+        let unneeded = content.add(reference.repository(), digest.as_str(), file);
+        drop(content);
+        remove(unneeded);
         Ok(digest)
+    }
+
+    /// Forget the repository of `reference`, and what no other repository has of its content.
+    pub fn remove(&self, reference: &ImageRef) {
+        let unneeded = self.shared.content().remove(reference.repository());
+        remove(unneeded);
     }
 
     /// The image `reference`, or `None`.
@@ -220,7 +201,7 @@ impl LocalRegistry {
     /// When its manifest or configuration is invalid or can't be fetched.
     pub async fn image(&self, reference: &ImageRef) -> anyhow::Result<Option<StoredImage>> {
         let key = key(reference);
-        let Some(stored) = self.shared.content().manifests.get(&key).cloned() else {
+        let Some(stored) = self.shared.content().manifest(&key).cloned() else {
             return Ok(None);
         };
         let manifest: oci::Manifest =
@@ -239,8 +220,16 @@ impl LocalRegistry {
         self.shared.content().upload_error.clone()
     }
 
+    /// Why the registry that has the content of `reference` did not provide a blob: the client that read it from here saw
+    /// only a status.
+    pub fn source_error(&self, reference: &ImageRef) -> Option<String> {
+        let content = self.shared.content();
+        let error = content.source_error(reference.repository());
+        error.map(ToOwned::to_owned)
+    }
+
     async fn read(&self, digest: &str) -> anyhow::Result<Vec<u8>> {
-        let blob = self.shared.content().blobs.get(digest).cloned();
+        let blob = self.shared.content().blob(digest);
         match blob {
             Some(Blob::File(path)) => {
                 let directory = self.shared.directory.path().to_owned();
@@ -262,7 +251,7 @@ impl LocalRegistry {
     /// # Errors
     /// When it is unavailable.
     pub async fn fetch(&self, digest: &str) -> anyhow::Result<PathBuf> {
-        let blob = self.shared.content().blobs.get(digest).cloned();
+        let blob = self.shared.content().blob(digest);
         let (registry, repository, size) = match blob {
             Some(Blob::File(path)) => return Ok(path),
             Some(Blob::Remote {
@@ -276,10 +265,12 @@ impl LocalRegistry {
         registry
             .fetch_blob(&repository, digest, size, &path)
             .await?;
-        let mut content = self.shared.content();
-        let file = Blob::File(path.clone());
-        content.blobs.insert(digest.to_owned(), file);
-        Ok(path)
+        let kept = self.shared.content().fetched(digest, &path);
+        let Some(kept) = kept else {
+            return Ok(path);
+        };
+        remove([path]);
+        Ok(kept)
     }
 }
 
@@ -289,14 +280,14 @@ impl Drop for LocalRegistry {
     }
 }
 
-impl Content {
-    fn store(&mut self, reference: &ImageRef, stored: &Stored) {
-        let repository = reference.repository();
-        let tag = reference.tag().unwrap_or("latest");
-        for name in [tag, stored.digest.as_str()] {
-            self.manifests
-                .insert(format!("{repository}/{name}"), stored.clone());
-        }
+fn tag(reference: &ImageRef) -> &str {
+    reference.tag().unwrap_or("latest")
+}
+
+// A file that stays is removed with the directory.
+fn remove(files: impl IntoIterator<Item = PathBuf>) {
+    for file in files {
+        let _ = std::fs::remove_file(file);
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 use tool::Tool;
 
 use super::Plan;
-use crate::session::Session;
+use crate::targets::ImagePatch;
 
 pub(crate) use failure::Failure;
 
@@ -74,10 +74,11 @@ impl Run<'_> {
     /// When Copa can't be started or followed; that it failed is the inner result.
     pub(crate) async fn patch(
         &self,
-        session: &Session<'_>,
+        patch: &ImagePatch<'_, '_>,
         plan: &Plan,
         directory: &Path,
     ) -> anyhow::Result<Result<(), Failure>> {
+        let session = patch.session;
         let ctx = session.ctx;
         let report = directory.join("report.json");
         let content = plan.report(&self.image.to_string()).to_string();
@@ -103,9 +104,11 @@ impl Run<'_> {
             copa = copa.env("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY", policy);
         }
         let packages = text::plural(plan.packages().count(), "package");
-        let done = copa
-            .stream(ctx.log(), &format!("Copa updates {packages}"))
-            .await?;
+        let title = match patch.number {
+            Some(_) => format!("Copa updates {packages} of {}", patch.target.image),
+            None => format!("Copa updates {packages}"),
+        };
+        let done = copa.stream(&patch.log, &title).await?;
         if done.code() == Some(0) {
             return Ok(Ok(()));
         }

@@ -48,14 +48,14 @@ impl PatchedImage {
             tooling,
             timeout: session.request.timeout,
         };
-        let skipped = update(patch, &copa, plan, &directory).await?;
+        let skipped = update(patch, &copa, plan, directory.path()).await?;
         let local = &session.local;
         let Some(raw) = local.image(&served.with_tag(RAW)?).await? else {
             bail!("Copa exited with code 0 but made no image; see its output in the log");
         };
         let lineage = Lineage::new(&patch.image, &patch.target.image, patch.origin());
         let config = lineage.label(&raw.config)?;
-        let digest = local.put_blob(&config)?;
+        let digest = local.put_blob(served, &config)?;
         let mut manifest = raw.manifest.as_oci();
         manifest.config = oci::Descriptor::new(oci::CONFIG, &digest, config.len() as u64);
         manifest.annotations.extend(lineage.annotations());
@@ -77,10 +77,7 @@ impl PatchedImage {
     pub(crate) async fn in_docker(&self, patch: &ImagePatch<'_, '_>) -> anyhow::Result<&ImageRef> {
         let session = patch.session;
         let load = || async {
-            // Two runs at once must not use the same name, even for the same image.
-            let tag = session.docker.temporary_tag(&session.id);
-            let name = patch.target.patched.with_tag(&format!("staging-{tag}"))?;
-            session.remove_at_end(name.clone());
+            let name = patch.temporary_name(&patch.target.patched, "")?;
             let shared = match patch.source {
                 Source::Docker => self.shared_layers(&patch.image),
                 Source::Registry { .. } => 0,
@@ -109,16 +106,19 @@ async fn update(
     directory: &Path,
 ) -> anyhow::Result<BTreeMap<String, String>> {
     let session = patch.session;
-    let log = session.ctx.log();
+    let log = &patch.log;
     let mut skipped = BTreeMap::new();
     let mut plan = plan.clone();
     let mut may_retry = true;
     for _ in 0..=RETRIES {
-        let Err(failure) = copa.patch(session, &plan, directory).await? else {
+        let Err(failure) = copa.patch(patch, &plan, directory).await? else {
             return Ok(skipped);
         };
         if let Some(exit) = session.buildkit_exit().await {
             return Err(failed(BTreeMap::new(), exit));
+        }
+        if let Some(error) = session.local.source_error(copa.image) {
+            return Err(anyhow!(error).context("failed to read the original"));
         }
         if let Some(error) = session.local.upload_error() {
             return Err(anyhow!(error).context("failed to store Copa's image"));

@@ -46,7 +46,7 @@ pub(crate) async fn upload(patch: &ImagePatch<'_, '_>, after: &Report) {
         };
         let file = file(patch, after, baseline.scanned.report, &category)?;
         if publisher.upload(&file, Level::Notice).await?.is_some() {
-            ctx.log().info(format!(
+            patch.log.info(format!(
                 "uploaded the remaining findings to the Security tab: {category}"
             ));
         }
@@ -54,12 +54,12 @@ pub(crate) async fn upload(patch: &ImagePatch<'_, '_>, after: &Report) {
     };
     if let Err(error) = upload.await {
         let message = format!("the findings are not in the Security tab: {error:#}");
-        ctx.log().warning(message);
+        patch.log.warning(message);
     }
 }
 
 fn log_skipped(patch: &ImagePatch<'_, '_>) {
-    let log = patch.session.ctx.log();
+    let log = &patch.log;
     let message = format!(
         "the Security tab was not updated for {}: without `report`, that would close the other findings of its scan; set `report` to the scan's report, or `upload: false`",
         patch.target.image

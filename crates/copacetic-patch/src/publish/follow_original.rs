@@ -12,7 +12,7 @@ pub(crate) async fn follow_original(patch: &ImagePatch<'_, '_>) -> anyhow::Resul
     if !patch.has_outdated_patch().await? {
         return Ok(false);
     }
-    let log = session.ctx.log();
+    let log = &patch.log;
     match &patch.source {
         Source::Docker => session.docker.tag(&patch.target.image, patched).await?,
         Source::Registry { registry, manifest } if session.request.push => {

@@ -92,7 +92,7 @@ async fn push(
     if !is_at(registry, repository, &incremental, &digest).await? {
         incremental = number(registry, patched, manifest, &digest).await?;
     }
-    session.ctx.log().info(format!(
+    patch.log.info(format!(
         "pushed {} and {tag}: {digest}",
         patched.with_tag(&incremental)?
     ));
@@ -114,7 +114,7 @@ async fn number(
     let prefix = format!("{}-", patched.tag().unwrap_or_default());
     for _ in 0..ATTEMPTS {
         let tags = registry.tags(repository).await?;
-        let tag = format!("{prefix}{}", highest(&tags, &prefix) + 1);
+        let tag = format!("{prefix}{}", next(&tags, &prefix));
         let taken = registry.manifest(repository, &tag).await?;
         if taken.is_some() {
             continue;
@@ -142,11 +142,12 @@ async fn is_at(
     Ok(current.is_some_and(|current| current.digest == *digest))
 }
 
-fn highest(tags: &[String], prefix: &str) -> u64 {
+// A tag that ends with more than a `u32` is a date or a build number of someone else.
+fn next(tags: &[String], prefix: &str) -> u64 {
     let numbers = tags
         .iter()
-        .filter_map(|tag| tag.strip_prefix(prefix)?.parse().ok());
-    numbers.max().unwrap_or(0)
+        .filter_map(|tag| tag.strip_prefix(prefix)?.parse::<u32>().ok());
+    u64::from(numbers.max().unwrap_or(0)) + 1
 }
 
 // github.com/opencontainers/image-spec, manifest.md, guidelines for artifact usage.
@@ -158,9 +159,10 @@ async fn attach(
     document: &serde_json::Value,
 ) -> anyhow::Result<()> {
     let local = &patch.session.local;
+    let served = patch.served().await?;
     let repository = patch.target.patched.repository();
     let send = async |media_type: &str, bytes: Vec<u8>| {
-        let blob = local.put_blob(&bytes)?;
+        let blob = local.put_blob(served, &bytes)?;
         let file = local.fetch(blob.as_str()).await?;
         registry.push_blob(repository, blob.as_str(), &file).await?;
         anyhow::Ok(oci::Descriptor::new(media_type, &blob, bytes.len() as u64))
@@ -187,9 +189,12 @@ mod tests {
             "1-patched-10",
             "1-patched-x",
             "2-patched-40",
+            "1-patched-18446744073709551615",
+            "4-patched-4294967295",
         ];
         let tags: Vec<_> = tags.map(ToOwned::to_owned).into();
-        assert_eq!(super::highest(&tags, "1-patched-"), 10);
-        assert_eq!(super::highest(&tags, "3-patched-"), 0);
+        assert_eq!(super::next(&tags, "1-patched-"), 11);
+        assert_eq!(super::next(&tags, "3-patched-"), 1);
+        assert_eq!(super::next(&tags, "4-patched-"), 4_294_967_296);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use actions_toolkit::{WorkspacePath, text::plural};
 use oci::ImageRef;
+use trivy::Report;
 
 use super::markdown::{nothing_to_fix, patched_image};
 use super::{ImageReport, ROWS};
@@ -20,6 +21,17 @@ fn file(path: &WorkspacePath, number: Option<usize>) -> WorkspacePath {
     }
 }
 
+/// Warn first, before the list of what can be updated: most findings of such an image have no update.
+pub(crate) fn warn_of_end_of_life(patch: &ImagePatch<'_, '_>, report: &Report) {
+    let os = report.metadata.os.as_ref();
+    if let Some(os) = os.filter(|os| os.end_of_life) {
+        patch.log.warning(format!(
+            "{}: {} {} has reached end of life and no longer receives security updates; use a newer base image",
+            patch.target.image, os.family, os.name
+        ));
+    }
+}
+
 /// The report of an image that has nothing to fix; its patched tag may have `followed` it.
 ///
 /// # Errors
@@ -32,18 +44,12 @@ pub(crate) fn up_to_date(
     let (session, original) = (patch.session, &patch.target.image);
     let patched = followed.then_some(&patch.target.patched);
     let image = patched.unwrap_or(original);
-    let log = session.ctx.log();
+    let log = &patch.log;
     let remaining = verify::remaining(baseline.report(), &baseline.suppressed);
     log.info(format!(
         "{original} is up to date: no package has an update that fixes a finding"
     ));
     let os = baseline.report().metadata.os.as_ref();
-    if let Some(os) = os.filter(|os| os.end_of_life) {
-        log.warning(format!(
-            "{} {} has reached end of life and no longer receives security updates; use a newer base image",
-            os.family, os.name
-        ));
-    }
     let file = file(&session.request.report_file, patch.number);
     file.write(&baseline.scanned.raw)?;
     let counts = verify::findings(baseline.report(), &baseline.suppressed);
@@ -79,7 +85,7 @@ pub(crate) fn still_current(
 ) -> anyhow::Result<ImageReport> {
     let session = patch.session;
     let (image, patched) = (&patch.target.image, &patch.target.patched);
-    session.ctx.log().info(format!(
+    patch.log.info(format!(
         "{patched} is up to date: no new updates for {image} since it was made"
     ));
     let report = &existing.scanned.report;
@@ -115,7 +121,7 @@ pub(crate) fn patched(
     promoted: &Promoted,
 ) -> anyhow::Result<ImageReport> {
     let (session, patched) = (patch.session, &patch.target.patched);
-    let log = session.ctx.log();
+    let log = &patch.log;
     let comparison = &attempt.verification.comparison;
     let result = if attempt.patched_image.skipped.is_empty() && !comparison.is_partial() {
         "patched"
@@ -165,7 +171,13 @@ pub(crate) fn patched(
         remaining: remaining.collect(),
         vex: vex.relative().to_owned(),
         report: report.relative().to_owned(),
-        markdown: patched_image(&patch.target.image, patched, result, comparison),
+        markdown: patched_image(
+            &patch.target.image,
+            patched,
+            result,
+            comparison,
+            attempt.verification.after.report.metadata.os.as_ref(),
+        ),
     })
 }
 

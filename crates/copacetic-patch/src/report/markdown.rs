@@ -19,6 +19,7 @@ pub(super) fn patched_image(
     patched: &ImageRef,
     result: &str,
     comparison: &Comparison,
+    os: Option<&Os>,
 ) -> String {
     let heading = if result == "patched" {
         "Patched"
@@ -32,6 +33,10 @@ pub(super) fn patched_image(
         text::code(&image.to_string()),
         text::code(&patched.to_string()),
     );
+    let end_of_life = end_of_life(os);
+    if !end_of_life.is_empty() {
+        out.push_str(&format!("{end_of_life}\n"));
+    }
     let mut severities = Table::new(["Severity", "Before", "After"]);
     for (severity, before, after) in comparison.by_severity() {
         severities.row([severity.to_string(), before.to_string(), after.to_string()]);
@@ -94,6 +99,17 @@ fn cut(rows: usize) -> String {
     }
 }
 
+fn end_of_life(os: Option<&Os>) -> String {
+    let os = os.filter(|os| os.end_of_life);
+    os.map_or_else(String::new, |os| {
+        format!(
+            "⚠️ {} {} has reached end of life and no longer receives security updates.\n",
+            text::markdown(&os.family),
+            text::markdown(&os.name)
+        )
+    })
+}
+
 /// The summary of an image that has nothing to fix.
 pub(super) fn nothing_to_fix(
     image: &ImageRef,
@@ -104,12 +120,9 @@ pub(super) fn nothing_to_fix(
         "## ✅ Up to date\n\nNo package update fixes a finding in {}.\n",
         text::code(&image.to_string())
     );
-    if let Some(os) = os.filter(|os| os.end_of_life) {
-        out.push_str(&format!(
-            "\n⚠️ {} {} has reached end of life and no longer receives security updates.\n",
-            text::markdown(&os.family),
-            text::markdown(&os.name)
-        ));
+    let end_of_life = end_of_life(os);
+    if !end_of_life.is_empty() {
+        out.push_str(&format!("\n{end_of_life}"));
     }
     if remaining.is_empty() {
         return out;
@@ -175,7 +188,7 @@ mod tests {
         );
         let image = "app:1".parse().unwrap();
         let patched = "app:1-patched".parse().unwrap();
-        insta::assert_snapshot!(patched_image(&image, &patched, "partial", &comparison), @r"
+        insta::assert_snapshot!(patched_image(&image, &patched, "partial", &comparison, None), @r"
         ## 🩹 Partly patched: 1 finding fixed, 2 remaining
 
         `app:1` → `app:1-patched`

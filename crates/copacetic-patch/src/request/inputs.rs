@@ -38,7 +38,7 @@ actions_toolkit::inputs! {
             /// Images of these that are left out, one such pattern per line, of a `repository` or of `repository:tag`.
             exclude: Vec<Pattern>,
             /// Number of newest tags in each repository to patch: by version, or by date of creation if the tag is none; all by default.
-            newest_tags: Option<TagCount>,
+            newest_tags: Option<Count>,
             /// Age above which an image is left out, `90d`; no limit by default.
             max_image_age: Option<Age>,
             ..registry_login: RegistryInputs,
@@ -53,6 +53,8 @@ actions_toolkit::inputs! {
             smoke_timeout: Timeout = "60s",
         }
         "Copa and BuildKit" {
+            /// Number of images to patch at once; the lines of each are together in the log.
+            concurrency: Count = "1",
             /// Timeout of each run of Copa.
             timeout: Timeout = "10m",
             /// Address of a BuildKit to use, `unix:///path` or `tcp://host:port`; by default, the step starts its own.
@@ -112,11 +114,11 @@ impl Value for PackageTypes {
     }
 }
 
-/// A number of tags, at least 1.
+/// A number, at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TagCount(pub(crate) usize);
+pub(crate) struct Count(pub(crate) usize);
 
-impl Value for TagCount {
+impl Value for Count {
     fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
         let count = text.parse().ok().filter(|count| *count > 0);
         let count = count.ok_or_else(|| format!("invalid number `{text}`; use 1 or more"));

@@ -8,7 +8,7 @@ use azure::{Cloud, LoginServer, RESOURCE_MANAGER};
 use oci::ImageRef;
 use trivy::{RegistryInputs, RegistryLogin};
 
-use super::inputs::TagCount;
+use super::inputs::Count;
 use super::{Inputs, Pattern};
 
 /// Images of a registry.
@@ -59,7 +59,7 @@ impl Filter {
             repositories: inputs.repositories.clone(),
             tags: inputs.tags.clone(),
             exclude: inputs.exclude.clone(),
-            newest: inputs.newest_tags.map(|TagCount(count)| count),
+            newest: inputs.newest_tags.map(|Count(count)| count),
             max_age: inputs.max_image_age.map(|Age(age)| age),
         }))
     }

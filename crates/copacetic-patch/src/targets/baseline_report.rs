@@ -11,6 +11,9 @@ use trivy::{REPORT_LIMIT, Report, Scanned};
 use crate::request::Inputs;
 use crate::targets::ImagePatch;
 
+/// The bytes of a file by which another format is recognized.
+const START: usize = 4096;
+
 /// A report of the original.
 #[derive(Clone)]
 pub(crate) struct BaselineReport {
@@ -33,7 +36,7 @@ impl BaselineReport {
         // Only a list says which packages are installed: a finding alone may be about one that Copa would then
         // install.
         if !lists_packages(report.report()) {
-            patch.session.ctx.log().notice(
+            patch.log.notice(
                 "the report does not list the installed packages (`--list-all-pkgs`): scanning again",
             );
             return Self::scan(patch, report.suppressed).await;
@@ -60,9 +63,11 @@ impl BaselineReport {
             let problem = format!("`{name}` is larger than {REPORT_LIMIT} bytes");
             return Err(BadInput::new(Inputs::report, problem).into());
         }
-        let scanned = Scanned::parse_apart(raw)
-            .await
-            .map_err(|e| BadInput::new(Inputs::report, format!("`{name}`: {e}")))?;
+        let start = String::from_utf8_lossy(&raw[..raw.len().min(START)]).into_owned();
+        let scanned = Scanned::parse_apart(raw).await.map_err(|_| {
+            let problem = format!("`{name}` {}", instead_of_a_report(&start));
+            BadInput::new(Inputs::report, problem)
+        })?;
         check_image(&scanned.report, &patch.image)?;
         let suppressed = suppressed(&scanned.report);
         Ok(Some(Self {
@@ -90,6 +95,21 @@ impl BaselineReport {
     pub(crate) fn report(&self) -> &Report {
         &self.scanned.report
     }
+}
+
+// What a file that begins with `start` is.
+fn instead_of_a_report(start: &str) -> String {
+    let has = |words: &[&str]| words.iter().any(|word| start.contains(word));
+    let what = if has(&["\"runs\"", "sarif"]) {
+        "is a SARIF file, which does not list the installed packages"
+    } else if has(&["\"bomFormat\"", "\"spdxVersion\""]) {
+        "is an SBOM"
+    } else {
+        "is not a JSON report of Trivy"
+    };
+    format!(
+        "{what}; use the report that Trivy writes with `--format json`, and `trivy-scan` as its output `report-file`, or leave the input empty"
+    )
 }
 
 // Copa would accept the report of another image, and install the packages that it names.
@@ -177,6 +197,23 @@ mod tests {
                 check(change),
                 Err(format!("input `report`: {problem}{hint}"))
             );
+        }
+    }
+
+    #[test]
+    fn another_format_is_named() {
+        for (start, what) in [
+            (
+                "{\"$schema\": \"https://json.schemastore.org/sarif-2.1.0.json\"",
+                "is a SARIF file",
+            ),
+            ("{\"version\": \"2.1.0\", \"runs\": []}", "is a SARIF file"),
+            ("{\"bomFormat\": \"CycloneDX\"", "is an SBOM"),
+            ("{\"spdxVersion\": \"SPDX-2.3\"", "is an SBOM"),
+            ("Report Summary", "is not a JSON report of Trivy"),
+        ] {
+            let message = instead_of_a_report(start);
+            assert!(message.starts_with(what), "{start}: {message}");
         }
     }
 

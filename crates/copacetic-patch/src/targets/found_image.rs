@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actions_toolkit::BadInput;
 use anyhow::Context as _;
 use docker::ImageInfo;
-use oci::{ImageRef, Index, RawManifest, Registry};
+use oci::{Descriptor, ImageRef, Index, Platform, RawManifest, Registry};
 
 use crate::lineage;
 use crate::request::{BuildKitSource, Inputs};
@@ -167,7 +167,11 @@ async fn of_this_platform(
     // Attestations are entries of the index as well, of the platform `unknown`.
     let mut platforms = Vec::new();
     for entry in &index.manifests {
-        if let Some(platform) = entry.platform.as_ref().filter(|p| p.os != "unknown") {
+        let platform = match &entry.platform {
+            Some(platform) => platform.clone(),
+            None => platform_of(registry, image, entry).await?,
+        };
+        if platform.os != "unknown" {
             platforms.push((entry, platform));
         }
     }
@@ -195,6 +199,28 @@ async fn of_this_platform(
         .iter()
         .filter(|(_, platform)| platform.os == "linux");
     Ok((found, linux.count()))
+}
+
+// The platform of an entry that does not name it, as its configuration has it.
+async fn platform_of(
+    registry: &Registry,
+    image: &ImageRef,
+    entry: &Descriptor,
+) -> anyhow::Result<Platform> {
+    let unknown = || Platform {
+        os: "unknown".to_owned(),
+        architecture: "unknown".to_owned(),
+    };
+    let repository = image.repository();
+    let manifest = registry.manifest(repository, &entry.digest).await?;
+    let manifest = manifest.filter(|manifest| check_manifest(manifest).is_ok());
+    let manifest = manifest.map(|raw| serde_json::from_slice::<oci::Manifest>(&raw.bytes));
+    let Some(Ok(manifest)) = manifest else {
+        return Ok(unknown());
+    };
+    let config = registry.blob_bytes(repository, &manifest.config.digest);
+    let platform = serde_json::from_slice(&config.await?);
+    Ok(platform.unwrap_or_else(|_| unknown()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The patch of one image: where the image comes from, and under which name it is served.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use actions_toolkit::Log;
 use docker::ImageInfo;
 use oci::{ImageRef, Registry};
 use tokio::sync::OnceCell;
@@ -19,6 +21,8 @@ const MAX_LAYERS: usize = 125;
 /// The patch of one image.
 pub(crate) struct ImagePatch<'s, 'a> {
     pub(crate) session: &'s Session<'a>,
+    /// The lines about this image, which stay together where several are patched at once.
+    pub(crate) log: Log,
     pub(crate) target: Target,
     /// The number of the image, from 1, if the run has several: its files carry it.
     pub(crate) number: Option<usize>,
@@ -30,6 +34,8 @@ pub(crate) struct ImagePatch<'s, 'a> {
     served: OnceCell<ImageRef>,
     in_docker: OnceCell<ImageRef>,
     patched_so_far: OnceCell<Option<Named>>,
+    /// Temporary names in Docker.
+    names: RefCell<Vec<ImageRef>>,
 }
 
 /// The image that an earlier run made of the same original.
@@ -49,21 +55,23 @@ struct Named {
 }
 
 impl<'s, 'a> ImagePatch<'s, 'a> {
-    /// The patch of the image that was found.
+    /// The patch of the image that was found; its lines go to `log`.
     pub(crate) fn new(
         session: &'s Session<'a>,
         target: Target,
         number: Option<usize>,
         found: FoundImage,
+        log: Log,
     ) -> Self {
         if found.platforms > 1 {
-            session.ctx.log().warning(format!(
+            log.warning(format!(
                 "{} has images for {} platforms; only {}/{} is patched, and `{}` is for that platform alone",
                 target.image, found.platforms, found.info.os, found.info.architecture, target.patched
             ));
         }
         Self {
             session,
+            log,
             target,
             number,
             image: found.info,
@@ -72,6 +80,7 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
             served: OnceCell::new_with(found.served),
             in_docker: OnceCell::new(),
             patched_so_far: OnceCell::new(),
+            names: RefCell::default(),
         }
     }
 
@@ -95,9 +104,7 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
                 &self.source,
                 session.local.image(self.served().await?).await?,
             ) {
-                let tag = session.docker.temporary_tag(&session.id);
-                let name = image.with_tag(&format!("staging-{tag}-original"))?;
-                session.remove_at_end(name.clone());
+                let name = self.temporary_name(image, "-original")?;
                 let docker = &session.docker;
                 docker.load(&session.local, &stored, &name, 0).await?;
                 return Ok(name);
@@ -105,6 +112,30 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
             anyhow::Ok(image.clone())
         };
         self.in_docker.get_or_try_init(load).await
+    }
+
+    /// A name for the repository of `image` in Docker, which is removed when this patch ends. Two patches at once never
+    /// have the same, even of the same image.
+    ///
+    /// # Errors
+    /// When `end` can't be part of a tag.
+    pub(crate) fn temporary_name(&self, image: &ImageRef, end: &str) -> anyhow::Result<ImageRef> {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let tag = self.session.docker.temporary_tag(&id);
+        let name = image.with_tag(&format!("staging-{tag}{end}"))?;
+        self.session.remove_at_end(name.clone());
+        self.names.borrow_mut().push(name.clone());
+        Ok(name)
+    }
+
+    /// Remove what only this patch needed: its temporary names in Docker, and its content in the local registry.
+    pub(crate) async fn clean_up(&self) {
+        self.session.remove_now(&self.names.take()).await;
+        let existing = self.patched_so_far.get().and_then(Option::as_ref);
+        let existing = existing.map(|named| &named.name);
+        for name in self.served.get().into_iter().chain(existing) {
+            self.session.local.remove(name);
+        }
     }
 
     /// What identifies the image: the digest of its manifest, or its id in Docker.
@@ -150,7 +181,7 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
     pub(crate) async fn scan(&self) -> anyhow::Result<Scanned> {
         // From Docker, Trivy reads only the layers that its cache lacks; what is served is exported already.
         let name = self.served.get().unwrap_or(&self.target.image);
-        self.session.scan(name, &self.target.image).await
+        self.session.scan(name, &self.target.image, &self.log).await
     }
 
     /// What an earlier run made of this image, if it has the patched image's name.
@@ -164,7 +195,10 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
         let Some(named) = named.filter(is_of_this) else {
             return Ok(None);
         };
-        let scanned = self.session.scan(&named.name, &self.target.patched).await?;
+        let scanned = self
+            .session
+            .scan(&named.name, &self.target.patched, &self.log)
+            .await?;
         Ok(Some(ExistingPatch {
             digest: named.digest.clone(),
             scanned,

@@ -74,7 +74,7 @@ pub(crate) async fn smoke_test(
     if !before.is::<PolicyFailure>() {
         return Err(before);
     }
-    session.ctx.log().warning(format!(
+    patch.log.warning(format!(
         "{error:#}; the original does not work either ({before:#}), so this is not the patch's fault; set `smoke-command` to a command that works in a container alone"
     ));
     Ok(())

@@ -39,13 +39,15 @@ impl Verification {
             return Err(failure(objection).into());
         }
         let patched = &patch.target.patched;
-        let after = session.scan(&patched_image.name, patched).await?;
+        let after = session
+            .scan(&patched_image.name, patched, &patch.log)
+            .await?;
         let skipped = &patched_image.skipped;
         let mut comparison = compare(&baseline, &after, plan, skipped);
         if !comparison.is_of_one_database() && !baseline.is_own_scan {
             // Findings that came or went without their package are due to another database or a filter. With one
             // database for both, what is left is the patch's doing.
-            session.ctx.log().info(match &comparison.filter {
+            patch.log.info(match &comparison.filter {
                 Some(filter) if comparison.forgotten.is_empty() => format!(
                     "the report has {filter}; scanning the image again for the comparison"
                 ),

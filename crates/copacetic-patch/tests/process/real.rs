@@ -357,9 +357,12 @@ fn an_image_that_does_not_exist_is_bad_input() {
 fn a_report_that_is_not_of_this_image_is_rejected_before_buildkit_starts() {
     let foreign = r#"{"SchemaVersion": 2, "ArtifactName": "other:1", "ArtifactType": "container_image", "Metadata": {"DiffIDs": ["sha256:0"]}}"#;
     let table = [
-        ("{}", "is not the expected JSON"),
-        ("[]", "is not the expected JSON"),
-        ("{\"SchemaVersion\": 2, \"Res", "is not the expected JSON"),
+        ("{}", "is not a JSON report of Trivy"),
+        ("[]", "is not a JSON report of Trivy"),
+        (
+            "{\"SchemaVersion\": 2, \"Res",
+            "is not a JSON report of Trivy",
+        ),
         (
             foreign,
             "is of `other:1`, whose layers differ from the image's",

@@ -299,3 +299,40 @@ fn the_matching_images_of_a_registry_are_patched() {
         none.error()
     );
 }
+
+#[test]
+#[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
+fn images_that_are_patched_at_once_do_not_interfere() {
+    let mut pushed = Pushed::new("several", "vulnlib");
+    pushed.runtime.block_on(async {
+        let registry = pushed.server.client();
+        let original = registry.manifest("team/app", "1").await.unwrap().unwrap();
+        for tag in ["2", "3"] {
+            registry.tag("team/app", tag, &original).await.unwrap();
+        }
+    });
+    let names = ["1", "2", "3"].map(|tag| pushed.image.with_tag(tag).unwrap().to_string());
+    pushed.bench = pushed
+        .bench
+        .input("image", &names.join("\n"))
+        .input("smoke-command", "dpkg-query --show vulnlib")
+        .input("concurrency", "2");
+    let ran = pushed.bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("patched-tag")),
+        (0, "patched", "1-patched\n2-patched\n3-patched"),
+        "{}",
+        ran.log
+    );
+    let digests: Vec<_> = ran.output("digest").lines().collect();
+    for (tag, digest) in ["1-patched", "2-patched", "3-patched"].iter().zip(digests) {
+        let (actual, manifest) = pushed.manifest(tag);
+        assert_eq!(actual, digest);
+        let origin = &manifest["annotations"]["sh.copa.patch.origin.name"];
+        let original = tag.strip_suffix("-patched").unwrap();
+        assert_eq!(
+            *origin,
+            pushed.image.with_tag(original).unwrap().to_string()
+        );
+    }
+}

@@ -19,6 +19,7 @@ const NOTHING: &str = r#"{"SchemaVersion": 2, "ArtifactName": "app", "ArtifactTy
 struct Content {
     bodies: BTreeMap<String, (String, String)>,
     tags: BTreeMap<String, Vec<String>>,
+    has_no_catalog: bool,
 }
 
 impl Content {
@@ -73,6 +74,25 @@ impl Content {
         self.add(name, CONFIG, &config, &json!({"annotations": origin}))
     }
 
+    /// An index under `name` of the images that `others` names, without their platforms.
+    fn index(mut self, name: &str, others: &[&str]) -> Self {
+        let (repository, tag) = name.split_once(':').unwrap();
+        let path = |tag: &str| format!("/v2/{repository}/manifests/{tag}");
+        let entries: Vec<_> = others
+            .iter()
+            .map(|other| {
+                let (_, body) = &self.bodies[&path(other)];
+                json!({"mediaType": MANIFEST, "digest": Digest::sha256(body.as_bytes()).to_string(), "size": body.len()})
+            })
+            .collect();
+        let index = json!({"schemaVersion": 2, "mediaType": oci::INDEX, "manifests": entries});
+        self.bodies
+            .insert(path(tag), (oci::INDEX.to_owned(), index.to_string()));
+        let tags = self.tags.entry(repository.to_owned()).or_default();
+        tags.push(tag.to_owned());
+        self
+    }
+
     fn respond(&self, seen: &Seen) -> Response {
         let (method, path) = seen.line.split_once(' ').unwrap();
         let path = path.split('?').next().unwrap();
@@ -88,6 +108,9 @@ impl Content {
         };
         if method == "PUT" {
             return status(201);
+        }
+        if path == "/v2/_catalog" && self.has_no_catalog {
+            return status(404);
         }
         if path == "/v2/_catalog" {
             let names: Vec<_> = self.tags.keys().collect();
@@ -334,4 +357,71 @@ async fn an_image_that_docker_alone_has_is_not_said_to_be_missing_there() {
         ran.error().replace(&registry.host(), "HOST"),
         "copacetic-patch: input `image`: `HOST` has no image `HOST/team/app:1`; Docker has it: push it in an earlier step, or set `push: false` to patch it in Docker"
     );
+}
+
+#[tokio::test]
+async fn several_images_at_once_keep_their_lines_together_and_their_order() {
+    let images = ["team/app:1", "team/app:2", "team/app:3", "team/app:4"];
+    let content = images.iter().fold(Content::default(), |content, name| {
+        content.image(name, "2026-11-28T00:00:00Z")
+    });
+    let (ran, results, registry) = run(content, |step| {
+        // A scan ends only when a second one runs.
+        let scans = step.directory().join("scans");
+        let meet = format!(
+            "mkdir -p {scans}; : > {scans}/$$; tries=0; while [ $(ls {scans} | wc -l) -lt 2 ]; do tries=$((tries + 1)); [ $tries -lt 5000 ] || exit 1; done",
+            scans = scans.display()
+        );
+        let trivy = format!("{meet}\ncat <<'REPORT'\n{NOTHING}\nREPORT");
+        step.tool("trivy", &trivy).input("concurrency", "2")
+    })
+    .await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let host = registry.host();
+    let expected: Vec<_> = images.map(|name| format!("{host}/{name}")).into();
+    assert_eq!(ran.output("image").lines().collect::<Vec<_>>(), expected);
+    assert_eq!(results.as_array().unwrap().len(), 4);
+    let lines: Vec<_> = ran.log.lines().collect();
+    for name in &expected {
+        let title = format!("{name}:");
+        let at = lines.iter().position(|line| *line == title).unwrap();
+        let outcome = format!("{name} is up to date");
+        let end = lines.iter().position(|line| line.starts_with(&outcome));
+        let others = &lines[at + 1..end.unwrap()];
+        let is_other = |line: &&&str| expected.iter().any(|other| line.starts_with(&**other));
+        assert_eq!(others.iter().find(is_other), None, "{}", ran.log);
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_names_no_platforms_is_read_by_its_images() {
+    let arm = json!({"os": "linux", "architecture": "s390x"});
+    let content = Content::default()
+        .add("team/app:other", CONFIG, &arm, &json!({}))
+        .image("team/app:own", "2026-11-28T00:00:00Z")
+        .index("team/app:1", &["other", "own"]);
+    let (ran, results, registry) = run(content, |step| step.input("tags", "1")).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    insta::assert_snapshot!(lines(&results, &registry), @"HOST/team/app:1: up-to-date ()");
+}
+
+#[tokio::test]
+async fn a_registry_that_lists_no_repositories_needs_their_names() {
+    let content = || Content {
+        has_no_catalog: true,
+        ..Content::default().image("team/app:1", "2026-11-28T00:00:00Z")
+    };
+    let (ran, _, registry) = run(content(), |step| step).await;
+    assert_eq!(
+        (
+            ran.code,
+            ran.error().replace(&registry.host(), "HOST").as_str()
+        ),
+        (
+            2,
+            "copacetic-patch: `HOST` does not list its repositories; name each one, without `*`"
+        )
+    );
+    let (ran, ..) = run(content(), |step| step.input("repositories", "team/app")).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
 }

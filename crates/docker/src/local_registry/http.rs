@@ -11,7 +11,8 @@ use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use super::{Blob, Shared, upload};
+use super::content::Blob;
+use super::{Shared, upload};
 
 pub(super) type Body = BoxBody<Bytes, std::io::Error>;
 
@@ -54,7 +55,7 @@ fn is_authorized(shared: &Shared, request: &Request<Incoming>) -> bool {
     wanted.is_none_or(|wanted| sent == Some(wanted))
 }
 
-async fn respond(prefix: &str, shared: &Shared, request: Request<Incoming>) -> Response<Body> {
+async fn respond(prefix: &str, shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
     if !is_authorized(shared, &request) {
         let mut response = plain(StatusCode::UNAUTHORIZED);
         let challenge = HeaderValue::from_static("Basic realm=\"images of this run\"");
@@ -84,8 +85,8 @@ async fn respond(prefix: &str, shared: &Shared, request: Request<Incoming>) -> R
         } else {
             upload::manifest(shared, repository, reference, request).await
         }
-    } else if let Some((_, digest)) = path.split_once("/blobs/").filter(|_| reads) {
-        blob(shared, digest, &request).await
+    } else if let Some((repository, digest)) = path.split_once("/blobs/").filter(|_| reads) {
+        blob(shared, repository, digest, &request).await
     } else {
         None
     };
@@ -93,7 +94,7 @@ async fn respond(prefix: &str, shared: &Shared, request: Request<Incoming>) -> R
 }
 
 fn manifest(shared: &Shared, key: &str, head: bool) -> Option<Response<Body>> {
-    let stored = shared.content().manifests.get(key)?.clone();
+    let stored = shared.content().manifest(key)?.clone();
     Response::builder()
         .header("content-type", &stored.media_type)
         .header("content-length", stored.bytes.len())
@@ -115,11 +116,12 @@ fn parse_range(text: &str, size: u64) -> Option<(u64, u64)> {
 }
 
 async fn blob(
-    shared: &Shared,
+    shared: &Arc<Shared>,
+    local: &str,
     digest: &str,
     request: &Request<Incoming>,
 ) -> Option<Response<Body>> {
-    let at = shared.content().blobs.get(digest)?.clone();
+    let at = shared.content().hold(local, digest)?;
     let size = match &at {
         Blob::File(path) => tokio::fs::metadata(path).await.ok()?.len(),
         Blob::Remote { size, .. } => *size,
@@ -160,14 +162,22 @@ async fn blob(
             repository,
             ..
         } => {
-            let Ok(mut blob) = registry.blob(&repository, digest, size, range).await else {
-                return Some(plain(StatusCode::BAD_GATEWAY));
+            let mut blob = match registry.blob(&repository, digest, size, range).await {
+                Ok(blob) => blob,
+                Err(error) => {
+                    shared.content().failed(local, &error);
+                    return Some(plain(StatusCode::BAD_GATEWAY));
+                }
             };
             // It is not `Sync`, which a boxed body must be.
             let (send, receive) = tokio::sync::mpsc::channel(2);
+            let (shared, local) = (Arc::clone(shared), local.to_owned());
             tokio::spawn(async move {
                 while let Some(chunk) = blob.next_chunk().await.transpose() {
                     let is_end = chunk.is_err();
+                    if let Err(error) = &chunk {
+                        shared.content().failed(&local, error);
+                    }
                     let chunk = chunk.map_err(std::io::Error::other);
                     if send.send(chunk).await.is_err() || is_end {
                         break;
@@ -213,6 +223,40 @@ mod tests {
         let mut response = String::new();
         stream.read_to_string(&mut response).await.unwrap();
         response.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn why_a_registry_has_lost_a_blob_is_known_here() {
+        let lost = testkit::Recorder::start(|_| {
+            let builder = axum::response::Response::builder().status(404);
+            builder.body(axum::body::Body::empty()).unwrap()
+        });
+        let lost = lost.await.unwrap();
+        let client = http_client::Client::direct().unwrap();
+        let client = oci::Registry::new(client, &lost.host(), oci::Auth::Anonymous, |_| ());
+        let config = oci::Digest::sha256(b"{}");
+        let descriptor = oci::Descriptor::new(oci::CONFIG, &config, 2);
+        let bytes = oci::Manifest::new(descriptor, Vec::new()).bytes().unwrap();
+        let manifest = oci::RawManifest {
+            digest: oci::Digest::sha256(&bytes),
+            media_type: oci::MANIFEST.to_owned(),
+            bytes,
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let registry = LocalRegistry::open(directory.path()).await.unwrap();
+        let image = "team/app:1".parse().unwrap();
+        let name = registry.add_remote(&client.into(), &image, &manifest, "space");
+        let name = name.unwrap();
+        assert_eq!(registry.source_error(&name), None);
+        let path = format!("/v2/{}/blobs/{config}", name.repository());
+        assert_eq!(
+            status(&registry, &path, "").await,
+            "HTTP/1.1 502 Bad Gateway"
+        );
+        let error = registry.source_error(&name).unwrap();
+        assert!(error.ends_with("responded with 404 Not Found"), "{error}");
+        registry.remove(&name);
+        assert_eq!(status(&registry, &path, "").await, "HTTP/1.1 404 Not Found");
     }
 
     #[tokio::test]

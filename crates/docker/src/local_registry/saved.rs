@@ -13,7 +13,8 @@ use oci::{CONFIG, Descriptor, Digest, ImageRef, LAYER, Manifest};
 use serde::Deserialize;
 
 use super::archive::{self, JSON};
-use super::{Blob, LocalRegistry};
+use super::content::Blob;
+use super::{LocalRegistry, remove};
 use crate::Docker;
 
 /// The archive does not identify one of several images: they must be saved one by one.
@@ -73,12 +74,13 @@ impl LocalRegistry {
         let saved = self.save(docker, images).await.with_context(what)?;
         let mut served = Vec::new();
         for ((image, space), saved) in images.iter().zip(saved) {
-            let blobs = saved.blobs.into_iter();
-            self.shared
-                .content()
-                .blobs
-                .extend(blobs.map(|(digest, path)| (digest, Blob::File(path))));
             let reference = self.reference_for(space, image)?;
+            let mut unneeded = Vec::new();
+            for (digest, path) in saved.blobs {
+                let mut content = self.shared.content();
+                unneeded.extend(content.add(reference.repository(), &digest, Blob::File(path)));
+            }
+            remove(unneeded);
             self.put_manifest(&reference, &saved.manifest)?;
             served.push(reference);
         }

@@ -7,8 +7,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use oci::Digest;
 use tokio::io::AsyncWriteExt as _;
 
+use super::content::{Blob, Stored};
 use super::http::{Body, full, plain};
-use super::{Blob, Shared, Stored};
+use super::{Shared, remove};
 
 /// The largest manifest in bytes; registries accept 4 MiB at most.
 const MAX_MANIFEST: usize = 4 * 1024 * 1024;
@@ -35,7 +36,7 @@ pub(super) async fn blob(
     };
     // A blob that is already here need not be uploaded.
     if let Some(known) = parameter(&request, "mount")
-        && shared.content().blobs.contains_key(&known)
+        && shared.content().hold(repository, &known).is_some()
     {
         return created(repository, "blobs", &known);
     }
@@ -65,8 +66,9 @@ pub(super) async fn blob(
         return Some(plain(StatusCode::BAD_REQUEST));
     }
     let mut content = shared.content();
-    content.blobs.insert(digest.clone(), Blob::File(path));
+    let unneeded = content.add(repository, &digest, Blob::File(path));
     drop(content);
+    remove(unneeded);
     created(repository, "blobs", &digest)
 }
 
@@ -131,12 +133,6 @@ pub(super) async fn manifest(
         media_type,
         bytes,
     };
-    let mut content = shared.content();
-    for name in [reference, digest.as_str()] {
-        content
-            .manifests
-            .insert(format!("{repository}/{name}"), stored.clone());
-    }
-    drop(content);
+    shared.content().store(repository, reference, &stored);
     created(repository, "manifests", digest.as_str())
 }

@@ -34,14 +34,20 @@ impl Registry {
     /// The repositories that the credentials may list.
     ///
     /// # Errors
-    /// [`Refused`](super::Refused): not every registry lists them (GHCR and Docker Hub do not). When there are over
-    /// 1000 pages or a million names.
+    /// [`Refused`](super::Refused), or when there is no such list: not every registry has one (GHCR and Docker Hub have
+    /// none). When there are over 1000 pages or a million names.
     pub async fn repositories(&self) -> anyhow::Result<Vec<String>> {
-        let what = || format!("failed to list the repositories of `{}`", self.host);
+        let what = || {
+            format!(
+                "`{}` does not list its repositories; name each one, without `*`",
+                self.host
+            )
+        };
         let first = "_catalog?n=1000".to_owned();
         let scope = "registry:catalog:*".to_owned();
         let request = ApiRequest::new(Method::GET, first, scope);
         let pages = self.pages(request).await.with_context(what)?;
+        ensure!(!pages.is_empty(), what());
         Ok(pages
             .into_iter()
             .flat_map(|page| page.repositories.unwrap_or_default())
