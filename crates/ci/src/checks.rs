@@ -8,7 +8,7 @@ use crate::build::build;
 use crate::job::Job;
 use crate::outcome::{ImageOutcome, Outcome, TestOutcome};
 use crate::request::Request;
-use crate::{analysis, dependencies, smoke, test_run};
+use crate::{analysis, architecture, dependencies, smoke, test_run};
 
 /// The id of a run, and the names of its images until every check has passed; the names are removed with the run.
 pub(crate) struct Run {
@@ -94,13 +94,22 @@ async fn check_image(
     outcome: &mut ImageOutcome,
 ) -> anyhow::Result<()> {
     let target = job.request.build.target.as_deref();
-    let image = build(&job, (target, name), &mut outcome.build).await?;
+    let pinned = architecture::pinned_platforms(&job, &job.request.build.pinned);
+    let build = build(&job, (target, name), &mut outcome.build);
+    let (pinned, image) = tokio::join!(pinned, build);
+    outcome.build.warnings.extend(pinned);
+    let image = image?;
     outcome.layers = job.docker.layers(&image.id).await?;
     outcome.image = Some(image.clone());
-    match &job.request.smoke {
-        Some(smoke) => smoke::test(&job, smoke, &image, outcome).await,
-        None => Ok(()),
-    }
+    let smoke = async {
+        match &job.request.smoke {
+            Some(smoke) => smoke::test(&job, smoke, &image, outcome).await,
+            None => Ok(()),
+        }
+    };
+    let (architecture, smoke) = tokio::join!(architecture::check(&job, &image), smoke);
+    // A program for another architecture fails the smoke test, too, or is emulated there.
+    architecture.and(smoke)
 }
 
 async fn check_packages(

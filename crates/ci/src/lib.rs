@@ -9,6 +9,7 @@
 
 mod action;
 mod analysis;
+mod architecture;
 mod build;
 mod checks;
 mod dependencies;

@@ -49,6 +49,13 @@ pub const NETWORK: Network = &[
                 sends: "the registry's login in `registries`",
             },
             Connection {
+                host: Host::Found("registries of the images with a digest in `FROM` lines"),
+                by: By::Step,
+                when: &[],
+                purpose: "whether the digest is that of one platform; without a response nothing is reported",
+                sends: "the registry's login in `registries`",
+            },
+            Connection {
                 host: Host::Found("hosts that commands of the Dockerfile connect to"),
                 by: By::Docker,
                 when: &[],

@@ -95,7 +95,7 @@ impl Request {
         build::check_size(ctx, &inputs).await?;
         Ok(Self {
             workspace: ctx.workspace()?,
-            build: Build::new(ctx, &inputs, &names)?,
+            build: Build::new(ctx, &inputs, &names, &stages)?,
             names,
             registries,
             push,

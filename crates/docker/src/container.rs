@@ -2,6 +2,7 @@
 
 mod exec;
 mod files;
+mod head;
 mod log;
 mod spec;
 
@@ -21,6 +22,7 @@ use futures_util::future::join_all;
 use crate::{Docker, RUN_LABEL};
 
 pub use exec::{ExecOutput, ExecStream};
+pub use head::FileHead;
 pub use spec::ContainerSpec;
 
 /// How long a clean-up waits for containers that are being created.
@@ -44,6 +46,18 @@ impl Docker {
     /// # Errors
     /// When Docker refuses; no container is left then.
     pub async fn start(&self, spec: &ContainerSpec) -> anyhow::Result<Container> {
+        self.make(spec, true).await
+    }
+
+    /// Create a container that is not started: for the files of its image.
+    ///
+    /// # Errors
+    /// When Docker refuses.
+    pub async fn create(&self, spec: &ContainerSpec) -> anyhow::Result<Container> {
+        self.make(spec, false).await
+    }
+
+    async fn make(&self, spec: &ContainerSpec, starts: bool) -> anyhow::Result<Container> {
         // Docker carries out a request even if its client disconnects: a canceled one continues in its own task,
         // and `remove_run` waits for it.
         let making = Arc::clone(&self.making).read_owned().await;
@@ -51,13 +65,17 @@ impl Docker {
         let spec = spec.clone();
         let start = async move {
             let _making = making;
-            docker.create_and_start(&spec).await
+            docker.create_and_start(&spec, starts).await
         };
         let started = tokio::spawn(start).await;
         started.context("failed to start a container")?
     }
 
-    async fn create_and_start(&self, spec: &ContainerSpec) -> anyhow::Result<Container> {
+    async fn create_and_start(
+        &self,
+        spec: &ContainerSpec,
+        starts: bool,
+    ) -> anyhow::Result<Container> {
         let image = &spec.image;
         let made = self
             .api
@@ -68,6 +86,9 @@ impl Docker {
             docker: self.clone(),
             id: made.id,
         };
+        if !starts {
+            return Ok(container);
+        }
         if let Err(e) = self
             .api
             .start_container(&container.id, None::<StartContainerOptions>)

@@ -125,6 +125,12 @@ impl Dockerfile {
         stages.into_iter().rev().flat_map(own).collect()
     }
 
+    /// The image or stage that each stage is built from, as it is written, with the line of its `FROM`.
+    pub fn bases(&self) -> impl Iterator<Item = (&str, u32)> {
+        let stages = self.stages.iter();
+        stages.map(|stage| (stage.from.as_str(), self.instructions[stage.at].line))
+    }
+
     /// Whether there are no stages.
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty()

@@ -24,7 +24,7 @@ pub use build::{
     BuildError, BuildEvent, BuildRequest, BuildSecrets, BuildWarning, Cache, context_size,
 };
 pub use client::Docker;
-pub use container::{Container, ContainerSpec, ExecOutput, ExecStream};
+pub use container::{Container, ContainerSpec, ExecOutput, ExecStream, FileHead};
 pub use dockerfile::{Dockerfile, Instruction};
 pub use image_info::{ImageConfig, ImageInfo, Layer};
 pub use local_registry::{LocalRegistry, StoredImage};

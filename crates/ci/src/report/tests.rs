@@ -18,6 +18,7 @@ pub(crate) fn request() -> Request {
             context: "/w/app".into(),
             dockerfile: "Dockerfile".into(),
             image: "flask-app:f00".parse().unwrap(),
+            pinned: Vec::new(),
             target: None,
             args: Vec::new(),
             secrets: docker::BuildSecrets::default(),

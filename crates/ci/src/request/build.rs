@@ -25,6 +25,8 @@ pub(crate) struct Build {
     pub(crate) dockerfile: String,
     /// The first of its names, or the one without a tag if no tag applies to the run.
     pub(crate) image: ImageRef,
+    /// Base images with a digest, and the lines of their `FROM`.
+    pub(crate) pinned: Vec<(ImageRef, u32)>,
     /// `None` for the last stage.
     pub(crate) target: Option<String>,
     pub(crate) args: Vec<(String, String)>,
@@ -36,11 +38,17 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    pub(super) fn new(ctx: &Context, inputs: &Inputs, names: &Names) -> Result<Self, BadInput> {
+    pub(super) fn new(
+        ctx: &Context,
+        inputs: &Inputs,
+        names: &Names,
+        stages: &Dockerfile,
+    ) -> Result<Self, BadInput> {
         Ok(Self {
             context: inputs.context.absolute(),
             dockerfile: relative(Inputs::dockerfile, &inputs.dockerfile)?,
             image: names.names.first().unwrap_or(&inputs.image).clone(),
+            pinned: pinned(stages),
             target: inputs.target.clone(),
             args: args(&inputs.build_args)?,
             secrets: inputs.build_secrets.0.clone(),
@@ -49,6 +57,15 @@ impl Build {
             timeout: inputs.build_timeout.0,
         })
     }
+}
+
+fn pinned(stages: &Dockerfile) -> Vec<(ImageRef, u32)> {
+    let images = stages.bases().filter_map(|(from, line)| {
+        let image: ImageRef = from.parse().ok()?;
+        image.digest()?;
+        Some((image, line))
+    });
+    images.collect()
 }
 
 /// A line of `build-args`.

@@ -94,7 +94,22 @@ impl Project {
         ran
     }
 
+    fn file(self, path: &str, content: &str) -> Self {
+        let step = self.step.file(path, content);
+        Self { step, ..self }
+    }
+
     fn manifest(&self, tag: &str) -> Option<RawManifest> {
+        self.stored("team/app", tag)
+    }
+
+    fn stored(&self, repository: &str, tag: &str) -> Option<RawManifest> {
+        let client = self.client();
+        let found = client.manifest(repository, tag);
+        self.runtime.block_on(found).unwrap()
+    }
+
+    fn client(&self) -> Registry {
         let login = Credentials {
             username: PrivateRegistry::USER.into(),
             password: PrivateRegistry::PASSWORD.into(),
@@ -102,9 +117,7 @@ impl Project {
         let host = self.registry.host();
         let logins: Logins = [(host.to_owned(), login)].into_iter().collect();
         let http = http_client::Client::new().unwrap();
-        let client = Registry::new(http, host, logins.auth(host), |_| {});
-        let found = client.manifest("team/app", tag);
-        self.runtime.block_on(found).unwrap()
+        Registry::new(http, host, logins.auth(host), |_| {})
     }
 
     /// The requests that changed `team/app`; those without a login, which are repeated with it, did not.
@@ -274,4 +287,74 @@ fn a_pull_request_from_a_fork_pushes_nothing() {
     let notice = "::notice::nothing is pushed: the pull request is from a fork, whose runs have no credentials";
     assert!(ran.log.contains(notice), "{}", ran.log);
     assert_eq!(project.registry.requests(), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "real: needs Docker and a registry"]
+fn a_digest_of_one_platform_is_a_warning_on_its_line() {
+    let project = Project::new(SCRATCH).with_base().signed_in();
+    let base = project.stored("base", "1").unwrap();
+    let entry = |digest: &oci::Digest, architecture: &str| {
+        serde_json::json!({
+            "mediaType": base.media_type, "digest": digest.as_str(), "size": base.bytes.len(),
+            "platform": {"os": "linux", "architecture": architecture},
+        })
+    };
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": oci::INDEX,
+        "manifests": [entry(&base.digest, "amd64")],
+    });
+    let bytes = serde_json::to_vec(&index).unwrap();
+    let index = RawManifest {
+        digest: oci::Digest::sha256(&bytes),
+        media_type: oci::INDEX.to_owned(),
+        bytes,
+    };
+    let tagged = async { project.client().tag("base", "multi", &index).await };
+    project.runtime.block_on(tagged).unwrap();
+    let host = project.registry.host();
+    let pinned = format!("{host}/base:multi@{}", base.digest);
+    let project = project.file(
+        "Dockerfile",
+        &format!("# A comment.\nFROM {pinned}\nCOPY app /\n"),
+    );
+    let ran = project.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let host = project.registry.host();
+    let warning = format!(
+        "::warning file=Dockerfile,line=2::PlatformDigest: `{host}/base@{}` is the image of linux/amd64 alone, for each platform that is built; pin the digest of the index of `multi`, now {}",
+        base.digest, index.digest
+    );
+    assert!(ran.log.contains(&warning), "{}", ran.log);
+    // The digest of the index is right.
+    let pinned = format!("{host}/base:multi@{}", index.digest);
+    let project = project.file("Dockerfile", &format!("FROM {pinned}\nCOPY app /\n"));
+    let ran = project.run();
+    assert!(!ran.log.contains("PlatformDigest"), "{}", ran.log);
+}
+
+#[test]
+#[ignore = "real: needs Docker"]
+fn a_program_for_another_architecture_fails_the_step() {
+    let project = Project::new(
+        "FROM scratch\nCOPY app /bin/app\nCOPY run /run\nENV PATH=/bin\nENTRYPOINT [\"/run\"]\n",
+    )
+    .input("push", "false")
+    .file("run", "#!/usr/bin/env app\n");
+    for (machine, architecture, code) in [(0x3e, "amd64", 0), (0xb7, "arm64", 1)] {
+        // A program's header is enough: it is not started.
+        let mut header = b"\x7fELF\x02\x01".to_vec();
+        header.resize(18, 0);
+        header.extend([machine, 0]);
+        std::fs::write(project.step.workspace().join("app"), header).unwrap();
+        let ran = project.run();
+        assert_eq!(ran.code, code, "{}", ran.log);
+        if code == 1 {
+            let problem = format!(
+                "the image says that it is for `amd64`, but `/bin/app` is a program for `{architecture}`"
+            );
+            assert!(ran.error().contains(&problem), "{}", ran.error());
+            assert_eq!(ran.output("image"), "");
+        }
+    }
 }
