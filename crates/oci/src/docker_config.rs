@@ -33,16 +33,29 @@ impl Credentials {
     /// # Errors
     /// When it can't be written.
     pub fn write_docker_config<'a>(
-        &self,
+        &'a self,
         directory: &Path,
         registries: impl IntoIterator<Item = Option<&'a str>>,
     ) -> std::io::Result<()> {
-        let entry = |registry: Option<&str>| {
-            let registry = registry.filter(|host| !is_docker_hub(host));
-            let registry = registry.unwrap_or(DOCKER_HUB);
-            (registry.to_owned(), json!({"auth": self.basic()}))
+        let logins = registries.into_iter().map(|registry| (registry, self));
+        Self::write_docker_config_of(directory, logins)
+    }
+
+    /// The same with its own credentials for each registry.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write_docker_config_of<'a>(
+        directory: &Path,
+        logins: impl IntoIterator<Item = (Option<&'a str>, &'a Credentials)>,
+    ) -> std::io::Result<()> {
+        let entry = |(registry, credentials): (Option<&str>, &Credentials)| {
+            let registry = registry
+                .filter(|host| !is_docker_hub(host))
+                .unwrap_or(DOCKER_HUB);
+            (registry.to_owned(), json!({"auth": credentials.basic()}))
         };
-        let auths: serde_json::Map<_, _> = registries.into_iter().map(entry).collect();
+        let auths: serde_json::Map<_, _> = logins.into_iter().map(entry).collect();
         std::fs::File::options()
             .write(true)
             .create_new(true)
@@ -55,6 +68,20 @@ impl Credentials {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_registry_has_its_credentials() {
+        let directory = tempfile::tempdir().unwrap();
+        let credentials = |username: &str| Credentials {
+            username: username.to_owned(),
+            password: "pass".to_owned(),
+        };
+        let (hub, other) = (credentials("hub"), credentials("other"));
+        let logins = [(Some("docker.io"), &hub), (Some("quay.io:443"), &other)];
+        Credentials::write_docker_config_of(directory.path(), logins).unwrap();
+        let text = std::fs::read_to_string(directory.path().join("config.json")).unwrap();
+        insta::assert_snapshot!(text, @r#"{"auths":{"https://index.docker.io/v1/":{"auth":"aHViOnBhc3M="},"quay.io:443":{"auth":"b3RoZXI6cGFzcw=="}}}"#);
+    }
 
     #[test]
     fn docker_hub_has_another_name_here() {
