@@ -97,6 +97,18 @@ impl Dockerfile {
     /// The instructions of the last stage, after those of the stages that it builds on; the first one is the `FROM` of
     /// the base image.
     pub fn chain(&self) -> Vec<&Instruction> {
+        self.chains().next().unwrap_or_default()
+    }
+
+    /// The same for each stage, the last one first.
+    pub fn chains(&self) -> impl Iterator<Item = Vec<&Instruction>> {
+        let by_name = self.by_name();
+        let stages = (0..self.stages.len()).rev();
+        stages.map(move |stage| self.chain_of(stage, &by_name))
+    }
+
+    // The indices of the stages of each name, in lower case.
+    fn by_name(&self) -> HashMap<String, Vec<usize>> {
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, stage) in self.stages.iter().enumerate() {
             if let Some(name) = &stage.name {
@@ -104,6 +116,10 @@ impl Dockerfile {
                 indices.push(index);
             }
         }
+        by_name
+    }
+
+    fn chain_of(&self, stage: usize, by_name: &HashMap<String, Vec<usize>>) -> Vec<&Instruction> {
         // The last stage of a name that is above counts.
         let earlier = |from: &str, index: usize| {
             let indices = by_name.get(&from.to_ascii_lowercase())?;
@@ -111,7 +127,7 @@ impl Dockerfile {
             indices.get(above.checked_sub(1)?).copied()
         };
         let mut stages = Vec::new();
-        let mut at = self.stages.len().checked_sub(1);
+        let mut at = Some(stage);
         while let Some(index) = at {
             let stage = &self.stages[index];
             stages.push(stage);

@@ -10,12 +10,14 @@ mod uri;
 
 use std::collections::HashMap;
 
-use docker::Dockerfile;
 use trivy::report::{Layer, Lines, ScanResult};
 
 use crate::ecosystems::Ecosystem;
 pub use source_files::SourceFiles;
 pub use uri::uri;
+
+/// Files in which a package of an image is looked up.
+const PACKAGE_FILES: usize = 100;
 
 /// Lines of a file in the repository or, failing that, in the image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +48,7 @@ pub struct Locator<'a> {
     prefix: &'a str,
     source: &'a SourceFiles,
     dockerfile: Option<Image>,
+    in_file: bool,
 }
 
 struct Image {
@@ -65,6 +68,17 @@ impl<'a> Locator<'a> {
             prefix,
             source,
             dockerfile: None,
+            in_file: false,
+        }
+    }
+
+    /// One file was scanned that describes something else, such as an SBOM: the paths in its report are not of the
+    /// workspace, and everything is shown on the file.
+    #[must_use]
+    pub fn in_file(self) -> Self {
+        Self {
+            in_file: true,
+            ..self
         }
     }
 
@@ -73,17 +87,34 @@ impl<'a> Locator<'a> {
     pub fn built_from(mut self, path: &str, metadata: &trivy::report::Metadata) -> Self {
         let path = path.trim_start_matches("./");
         let text = self.source.text(path).unwrap_or_default();
-        let file = Dockerfile::parse(&text);
-        let chain = file.chain();
-        let line = chain.first().map_or(1, |from| from.line);
-        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let layers = layers::locate(path, &text, metadata);
+        // The build context is the directory of the Dockerfile or one above.
+        let directories = path.match_indices('/').rev().map(|(at, _)| &path[..at]);
+        let directories = directories.chain([""]);
+        let package_files = directories.flat_map(|directory| self.source.package_files(directory));
         self.dockerfile = Some(Image {
-            base: Location::new(path, line, line),
-            layers: layers::locate(path, &chain, metadata),
-            package_files: self.source.package_files(directory),
+            base: Location::new(path, layers.base, layers.base),
+            layers: layers.locations,
+            package_files: package_files.take(PACKAGE_FILES).collect(),
             path: path.to_owned(),
         });
         self
+    }
+
+    /// The one of several Dockerfiles, at `paths` of the workspace, from which the image was built: the one with most of its
+    /// instructions. `None` if its history has none of any.
+    pub fn dockerfile_of<'p>(
+        &self,
+        paths: &'p [String],
+        metadata: &trivy::report::Metadata,
+    ) -> Option<&'p str> {
+        let matched = paths.iter().map(|path| {
+            let text = self.source.text(path).unwrap_or_default();
+            (layers::locate(path, &text, metadata).by_text, path)
+        });
+        let best = matched.reduce(|best, other| if other.0 > best.0 { other } else { best });
+        best.filter(|(by_text, _)| *by_text > 0)
+            .map(|(_, path)| path.as_str())
     }
 
     /// The name of what was scanned.
@@ -105,6 +136,9 @@ impl<'a> Locator<'a> {
         layer: &Layer,
         lines: Option<&Lines>,
     ) -> Location {
+        if self.in_file {
+            return Location::new(self.prefix, 1, 1);
+        }
         let file = if file.is_empty() {
             &result.target
         } else {
