@@ -6,15 +6,24 @@
 //! A new lock file is a row in its ecosystem's table. A new ecosystem is a module with such a table and a line in
 //! `ECOSYSTEMS`.
 
+mod java;
 mod npm;
+mod php;
 mod python;
+mod ruby;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-const ECOSYSTEMS: &[&Ecosystem] = &[&python::PYTHON, &npm::NPM];
+const ECOSYSTEMS: &[&Ecosystem] = &[
+    &python::PYTHON,
+    &npm::NPM,
+    &java::JAVA,
+    &php::PHP,
+    &ruby::RUBY,
+];
 
 /// A package manager's world: how names are compared, and the files that name packages.
 pub(crate) struct Ecosystem {

@@ -20,6 +20,9 @@ pub(super) const PYTHON: Ecosystem = Ecosystem {
         PackageFile::new(FileName::Affixes("requirements", ".txt"))
             .lines(requirements)
             .unlocked(Unlocked::Unpinned(unpinned)),
+        PackageFile::new(FileName::Exact("Pipfile")).unlocked(Unlocked::WithoutLockFile {
+            declares_packages: pipfile_declares_packages,
+        }),
         PackageFile::new(FileName::Exact("pyproject.toml"))
             .lines(quoted_requirements)
             .unlocked(Unlocked::WithoutLockFile { declares_packages }),
@@ -76,6 +79,18 @@ fn quoted_requirements(text: &str) -> Vec<PackageLine> {
         );
     }
     lines
+}
+
+// Whether `[packages]` of a Pipfile has any; `[dev-packages]` are not delivered.
+fn pipfile_declares_packages(text: &str) -> bool {
+    let mut table = "";
+    numbered(text).any(|(_, line)| {
+        if line.starts_with('[') {
+            table = line;
+            return false;
+        }
+        table.starts_with("[packages]") && !line.starts_with('#') && line.contains('=')
+    })
 }
 
 // Whether a project has dependencies: in `dependencies` of `[project]`, in a list of `[project.optional-dependencies]` or

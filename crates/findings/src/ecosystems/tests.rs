@@ -177,6 +177,102 @@ fn a_manifest_without_a_lock_file_is_a_gap() {
 }
 
 #[test]
+fn manifests_of_other_ecosystems_need_their_lock_file() {
+    let table: [(&str, &str, &'static [&'static str], bool); 15] = [
+        (
+            "Pipfile",
+            "[packages]\nflask = \"*\"\n",
+            &["Pipfile.lock"],
+            true,
+        ),
+        (
+            "Pipfile",
+            "[packages]\n[dev-packages]\nx = \"*\"\n",
+            &["Pipfile.lock"],
+            false,
+        ),
+        (
+            "Gemfile",
+            "source 'x'\ngem 'rails'\n",
+            &["Gemfile.lock"],
+            true,
+        ),
+        (
+            "Gemfile",
+            "  gem(\"rails\", '~> 8')\n",
+            &["Gemfile.lock"],
+            true,
+        ),
+        (
+            "Gemfile",
+            "source 'x'\ngemspec\n# gem 'a'\n",
+            &["Gemfile.lock"],
+            false,
+        ),
+        (
+            "composer.json",
+            r#"{"require": {"php": "8", "a/b": "1"}}"#,
+            &["composer.lock"],
+            true,
+        ),
+        (
+            "composer.json",
+            r#"{"require": {"php": "8", "ext-json": "*"}}"#,
+            &["composer.lock"],
+            false,
+        ),
+        ("composer.json", "not JSON", &["composer.lock"], false),
+        (
+            "build.gradle",
+            "dependencies {\n  implementation 'a:b:1'\n}",
+            &["gradle.lockfile"],
+            true,
+        ),
+        (
+            "build.gradle.kts",
+            "  api(libs.guava)\n",
+            &["gradle.lockfile"],
+            true,
+        ),
+        (
+            "build.gradle",
+            "  runtimeOnly(\"a:b:1\") { }\n",
+            &["gradle.lockfile"],
+            true,
+        ),
+        (
+            "build.gradle",
+            "implementation project(':core')\n",
+            &["gradle.lockfile"],
+            false,
+        ),
+        (
+            "build.gradle.kts",
+            "implementation(project(\":core\"))\n",
+            &["gradle.lockfile"],
+            false,
+        ),
+        (
+            "build.gradle",
+            "testImplementation 'a:b:1'\ncompileJava { }\nruntime = 1\n",
+            &["gradle.lockfile"],
+            false,
+        ),
+        (
+            "build.gradle",
+            "apply plugin: 'java'\n// implementation 'a'\n",
+            &["gradle.lockfile"],
+            false,
+        ),
+    ];
+    for (name, text, lock, is_gap) in table {
+        let expected = is_gap.then_some(Gap::NoLockFile);
+        assert_eq!(gap_next_to(name, text, &[]), expected, "{name}: {text}");
+        assert_eq!(gap_next_to(name, text, lock), None, "{name}: {text}");
+    }
+}
+
+#[test]
 fn a_lock_file_that_trivy_does_not_read_is_a_gap() {
     let table: [(&str, &str, &'static [&'static str]); 3] = [
         ("package.json", PACKAGE, &["npm-shrinkwrap.json"]),
