@@ -134,6 +134,9 @@ pub fn both<A, B>(
 }
 
 fn unknown(action: &Action, declared: &[Input], name: &str) -> BadInput {
+    if let Some((_, instead)) = action.replaced.iter().find(|(old, _)| *old == name) {
+        return BadInput(format!("input `{name}` is unknown; {instead}"));
+    }
     let known: Vec<_> = declared.iter().map(|input| input.name).collect();
     let distance = |known: &str| strsim::levenshtein(known, name);
     let nearest = known.iter().min_by_key(|known| distance(known));

@@ -19,6 +19,7 @@
 //!     name: "greet",
 //!     about: "Say hello.",
 //!     inputs: Inputs::declared,
+//!     replaced: &[],
 //!     outputs: &[Output::new("result", "`passed`, `failed` or `error`.")],
 //! };
 //!

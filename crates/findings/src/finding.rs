@@ -23,7 +23,7 @@ pub struct Rule {
     pub score: Option<f64>,
 }
 
-/// A vulnerable package, a failed check or a secret.
+/// A vulnerable package, a failed check, a secret or a license.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// Shared by all findings of the same advisory or check.
@@ -56,6 +56,11 @@ pub enum Subject {
     },
     /// A file that contains a secret.
     Secret,
+    /// A package or file whose license restricts its use.
+    License {
+        /// The package; empty for a file.
+        package: String,
+    },
 }
 
 /// A vulnerable package.
@@ -111,14 +116,15 @@ impl Finding {
         match &self.subject {
             Subject::Package(package) => !package.fixed.is_empty(),
             Subject::Check { .. } | Subject::Secret => true,
+            Subject::License { .. } => false,
         }
     }
 
-    /// The vulnerable package; `None` for a check or a secret.
+    /// The vulnerable package; `None` for any other finding.
     pub fn package(&self) -> Option<&Package> {
         match &self.subject {
             Subject::Package(package) => Some(package),
-            Subject::Check { .. } | Subject::Secret => None,
+            Subject::Check { .. } | Subject::Secret | Subject::License { .. } => None,
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | vulnerable package | advisory, package URL without version, place, class, name of the target |
 //! | failed check | check, path, resource, message without tags, versions and counts |
 //! | secret | rule, path and its lines; of a file that is not in the workspace: rule, path, name of the target |
+//! | license | license, package, place, class, name of the target |
 //!
 //! The place of a distribution's package is empty; of any other package in an image, its file there without the versions
 //! that the path spells out; in a directory, the lock file.
@@ -28,7 +29,7 @@ mod versions;
 use std::collections::HashMap;
 
 use oci::Digest;
-use trivy::report::{Misconfiguration, ScanResult, SecretFinding, Vulnerability};
+use trivy::report::{License, Misconfiguration, ScanResult, SecretFinding, Vulnerability};
 
 use crate::{Location, Locator};
 use versions::{path_without_versions, stable_message};
@@ -92,6 +93,18 @@ impl Identity {
             hash: hash(&parts.map(String::as_str)),
             order: (String::new(), location.line),
             former: former::check(m, location, locator),
+        }
+    }
+
+    /// Of a license of a package or file in `result`.
+    pub(crate) fn of_license(l: &License, result: &ScanResult, locator: &Locator<'_>) -> Self {
+        let place = path_without_versions(&locator.path(&l.file_path), "");
+        let place = if l.file_path.is_empty() { "" } else { &place };
+        let hash = hash(&[&l.name, &l.package, place, &result.class, locator.name()]);
+        Self {
+            former: hash.clone(),
+            hash,
+            order: (l.file_path.clone(), 0),
         }
     }
 

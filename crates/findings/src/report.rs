@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use trivy::report::{
-    Layer, Misconfiguration, Modified, Package as Listed, ScanResult, SecretFinding, Vulnerability,
+    Layer, License, Lines, Misconfiguration, Modified, Package as Listed, ScanResult,
+    SecretFinding, Vulnerability,
 };
 use trivy::{Report, Severity};
 
@@ -18,7 +19,8 @@ pub use rescan::from_rescan;
 
 /// The findings of `report`: open ones first, each part by severity. Passed checks are not findings.
 pub fn from_report(report: Report, locator: &Locator<'_>) -> Vec<Finding> {
-    let reader = Reader::new(locator, Suppressions::default(), is_image(&report));
+    let mut reader = Reader::new(locator, Suppressions::default(), is_image(&report));
+    reader.reads_licenses = report.results.iter().any(|r| !r.licenses.is_empty());
     reader.read(report.results)
 }
 
@@ -26,12 +28,18 @@ fn is_image(report: &Report) -> bool {
     report.artifact_type == "container_image"
 }
 
+/// Categories of licenses that are not findings: they require the notice at most.
+const WITHOUT_CONDITIONS: [&str; 3] = ["notice", "permissive", "unencumbered"];
+
 struct Reader<'a> {
     locator: &'a Locator<'a>,
     // Those of an earlier report of the same target.
     suppressions: Suppressions,
     in_image: bool,
     rules: HashMap<String, Arc<Rule>>,
+    reads_licenses: bool,
+    // Where a file names a package, by both.
+    lines: HashMap<(String, String), Lines>,
     findings: Vec<(Finding, Identity)>,
 }
 
@@ -42,12 +50,17 @@ impl<'a> Reader<'a> {
             suppressions,
             in_image,
             rules: HashMap::new(),
+            reads_licenses: false,
+            lines: HashMap::new(),
             findings: Vec::new(),
         }
     }
 
     fn read(mut self, results: impl IntoIterator<Item = ScanResult>) -> Vec<Finding> {
         for result in results {
+            if self.reads_licenses {
+                self.remember_lines(&result);
+            }
             self.result(result);
         }
         self.into_sorted()
@@ -57,6 +70,7 @@ impl<'a> Reader<'a> {
         let vulnerabilities = std::mem::take(&mut result.vulnerabilities);
         let misconfigurations = std::mem::take(&mut result.misconfigurations);
         let secrets = std::mem::take(&mut result.secrets);
+        let licenses = std::mem::take(&mut result.licenses);
         let modified = std::mem::take(&mut result.modified);
         let packages = std::mem::take(&mut result.packages);
         let by_id: HashMap<&str, &Listed> = packages.iter().map(|p| (&*p.id, p)).collect();
@@ -68,6 +82,9 @@ impl<'a> Reader<'a> {
         }
         for s in secrets {
             self.secret(&result, &s, None);
+        }
+        for l in licenses {
+            self.license(&result, l, None);
         }
         for modified in modified {
             let (kind, value, reason) = split(modified);
@@ -86,6 +103,11 @@ impl<'a> Reader<'a> {
                 "secret" => {
                     if let Some(s) = parse(value) {
                         self.secret(&result, &s, reason);
+                    }
+                }
+                "license" => {
+                    if let Some(l) = parse(value) {
+                        self.license(&result, l, reason);
                     }
                 }
                 _ => {}
@@ -229,6 +251,67 @@ impl<'a> Reader<'a> {
             rule,
             severity: s.severity,
             subject: Subject::Secret,
+            location,
+            fingerprint: String::new(),
+            former_fingerprint: None,
+            suppressed,
+        };
+        self.findings.push((finding, identity));
+    }
+
+    // Trivy reports licenses after the packages, without the lines of the lock file.
+    fn remember_lines(&mut self, result: &ScanResult) {
+        for package in &result.packages {
+            if let Some(lines) = package.locations.first() {
+                let key = (result.target.clone(), package.name.clone());
+                self.lines.entry(key).or_insert_with(|| lines.clone());
+            }
+        }
+    }
+
+    fn license(&mut self, result: &ScanResult, l: License, suppressed: Option<Suppression>) {
+        if WITHOUT_CONDITIONS.contains(&l.category.as_str()) {
+            return;
+        }
+        let lines = self.lines.get(&(l.file_path.clone(), l.package.clone()));
+        // The distribution's packages have no file.
+        let is_system = l.file_path.is_empty() && result.class == "license";
+        let result = &ScanResult {
+            class: if is_system { "os-pkgs" } else { &result.class }.to_owned(),
+            target: result.target.clone(),
+            ..ScanResult::default()
+        };
+        let names = (l.package.as_str(), "");
+        let none = Layer::default();
+        let location = self
+            .locator
+            .package(result, names, &l.file_path, &none, lines);
+        let identity = Identity::of_license(&l, result, self.locator);
+        let category = match l.category.as_str() {
+            "" => "unknown",
+            category => category,
+        };
+        let rule = self.rule(&l.name, || Rule {
+            title: format!("License {}: {category}", l.name),
+            description: format!(
+                "{} is in the category `{category}` of github.com/google/licenseclassifier. Check that its terms allow this use.",
+                l.name
+            ),
+            url: l.link.clone(),
+            ..Rule::default()
+        });
+        let what = match l.package.as_str() {
+            "" => &l.file_path,
+            package => package,
+        };
+        let finding = Finding {
+            message: format!(
+                "{what} has the license {} ({category}): check that its terms allow this use.",
+                l.name
+            ),
+            rule,
+            severity: l.severity,
+            subject: Subject::License { package: l.package },
             location,
             fingerprint: String::new(),
             former_fingerprint: None,

@@ -127,6 +127,7 @@ mod tests {
         name: "nothing",
         about: "Nothing.",
         inputs: Vec::new,
+        replaced: &[],
         outputs: &[],
     };
 

@@ -72,6 +72,7 @@ pub(crate) async fn compare(
             BaselineSource::Directory(directory) => match outcome.target.in_directory(directory) {
                 Some(target) => Ok(Baseline::from_findings(
                     &scans.findings(&target, &outcome.name).await?,
+                    &request.filter,
                 )),
                 None => Err(NoBaseline::absent(
                     "the baseline is a directory, and this is an image",
@@ -84,6 +85,7 @@ pub(crate) async fn compare(
                 };
                 Ok(Baseline::from_findings(
                     &scans.findings(&target, &outcome.name).await?,
+                    &request.filter,
                 ))
             }
             BaselineSource::Image(_) => Err(NoBaseline::absent(
@@ -93,7 +95,20 @@ pub(crate) async fn compare(
         let what = format!("{} `{}`", outcome.target.scan_type, outcome.name);
         match baseline {
             Ok(baseline) => {
-                let comparison = baseline.compare(&outcome.findings);
+                let comparison = baseline.compare(&outcome.findings, &outcome.hidden);
+                let gate = request.gate;
+                let counts = |at: &&usize| {
+                    let fail_on = gate.fail_on.filter(|_| gate.new_only);
+                    fail_on.is_some_and(|fail_on| gate.counts(&outcome.hidden[**at], fail_on))
+                };
+                let unknown = comparison.undecided_hidden.iter().filter(counts).count();
+                if unknown > 0 {
+                    remarks.push(format!(
+                        "the baseline of {what} has no findings that {} hides, so it is unknown whether {} of them are new; they do not count as new",
+                        request.filter.inputs(),
+                        text::plural(unknown, "finding")
+                    ));
+                }
                 if comparison.undecided > 0 {
                     remarks.push(format!(
                         "the baseline of {what} has no room for all of its findings, so it is unknown whether {} of the lowest severities are new; they do not count as new",

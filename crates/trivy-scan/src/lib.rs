@@ -4,6 +4,7 @@
 
 mod action;
 mod baseline;
+mod filter;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod network;
@@ -37,13 +38,19 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
 
 async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::new(ctx)?;
-    let login = match &request.login {
-        Some(login) => Some(registry_login(ctx, login)?),
+    let login = match &request.logins[..] {
+        [] => None,
+        logins => Some(registry_login(ctx, logins)?),
+    };
+    // Removed at the end of the run.
+    let settings = match &request.trivy_config {
+        Some(config) => Some(config.write(ctx)?),
         None => None,
     };
     let scans = Scans {
         ctx,
         request: &request,
+        trivy_config: settings.as_ref().map(|(_, path)| path.clone()),
         docker_config: login.as_ref().map(|directory| directory.path().to_owned()),
     };
     let (scanner, mut outcomes) = scan(&scans).await?;
@@ -115,9 +122,12 @@ async fn compare_and_publish(
 
     let sarif = SarifFile::new(outcomes, &scanner.version, ctx.log().redactor())?;
     request.sarif_file.write(&sarif.text)?;
+    if let Some(file) = &request.table_file {
+        file.write(report::table(outcomes, &request.filter).as_bytes())?;
+    }
     report::set_outputs(ctx, request, outcomes, database);
     remarks.extend(report::notes(request, outcomes, database, sarif.omitted));
-    report::log(ctx, outcomes, &remarks);
+    report::log(ctx, request, outcomes, &remarks);
 
     let upload = match &publisher {
         Some(publisher) => {
@@ -138,6 +148,7 @@ async fn compare_and_publish(
     // Written even if publishing failed.
     let facts = report::Facts {
         database,
+        filter: request.filter.clone(),
         security_tab: is_uploaded.then(|| publish::security_tab(ctx)),
         remarks,
     };

@@ -36,6 +36,6 @@ const fn image(input: &'static str) -> Connection {
         by: By::Step,
         when: &[When::Case("an image that is not in Docker")],
         purpose: "image",
-        sends: "`registry-password`",
+        sends: "`registry-password` or the password of that registry in `registries`",
     }
 }

@@ -6,10 +6,14 @@ mod log;
 mod notes;
 mod outputs;
 mod summary;
+mod table;
 
-use ::findings::{Counts, Finding};
+use ::findings::Counts;
 
+use crate::baseline::Comparison;
+use crate::filter::Filter;
 use crate::scan::ScanOutcome;
+use crate::verdict::Gated;
 
 pub(crate) use comment::comment;
 use findings::{findings_table, log_lines};
@@ -17,6 +21,7 @@ pub(crate) use log::log;
 pub(crate) use notes::notes;
 pub(crate) use outputs::set_outputs;
 pub(crate) use summary::{Facts, summary};
+pub(crate) use table::table;
 
 /// The counts of all outcomes together.
 fn counts(outcomes: &[ScanOutcome]) -> Counts {
@@ -38,15 +43,37 @@ fn changes(outcomes: &[ScanOutcome]) -> Option<(usize, usize)> {
     }))
 }
 
-/// Every finding that the gate counts and whether it is new; without a baseline, all of them are.
-pub(crate) fn gated(outcomes: &[ScanOutcome]) -> impl Iterator<Item = (&Finding, bool)> {
+/// Every finding that the gate decides on.
+pub(crate) fn gated(outcomes: &[ScanOutcome]) -> impl Iterator<Item = Gated<'_>> {
     outcomes.iter().flat_map(|outcome| {
-        let findings = outcome.findings.iter().enumerate();
-        let counted = findings.filter(|(at, _)| !outcome.dismissed.contains_key(at));
-        counted.map(|(at, finding)| {
-            let compared = outcome.comparison.as_ref();
-            let new = compared.is_none_or(|comparison| comparison.new.get(at) == Some(&true));
-            (finding, new)
-        })
+        let compared = outcome.comparison.as_ref();
+        let is_new = move |new: fn(&Comparison) -> &[bool], at: usize| {
+            compared.is_none_or(|comparison| new(comparison).get(at) == Some(&true))
+        };
+        let shown = outcome.findings.iter().enumerate();
+        let counted = shown.filter(|(at, _)| !outcome.dismissed.contains_key(at));
+        let shown = counted.map(move |(at, finding)| Gated {
+            finding,
+            is_new: is_new(|comparison| &comparison.new, at),
+            is_hidden: false,
+        });
+        let hidden = outcome.hidden.iter().enumerate();
+        let hidden = hidden.map(move |(at, finding)| Gated {
+            finding,
+            is_new: is_new(|comparison| &comparison.new_hidden, at),
+            is_hidden: true,
+        });
+        shown.chain(hidden)
     })
+}
+
+/// How many open findings of `outcomes` the filter hides, for a person; `None` if it hides nothing.
+pub(crate) fn hidden_message<'a>(
+    filter: &Filter,
+    outcomes: impl IntoIterator<Item = &'a ScanOutcome>,
+) -> Option<String> {
+    let hidden = outcomes.into_iter().flat_map(|outcome| &outcome.hidden);
+    let counts: Counts = hidden.collect();
+    let inputs = filter.inputs();
+    (counts.total() > 0).then(|| format!("hidden by {inputs}: {counts}; the gate counts them"))
 }

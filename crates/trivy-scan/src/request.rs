@@ -1,24 +1,31 @@
 //! What the step is to do, valid by its types.
 
 mod baseline_source;
+mod checks;
 pub(crate) mod ignore_file;
 mod inputs;
+mod registry_logins;
 mod target;
+mod trivy_config;
+mod vex;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, GitHubToken, Secret, Workspace, WorkspacePath};
 use github::Leg;
 use oci::ImageRef;
-use trivy::{DatabaseRequest, RegistryLogin, SbomFormat, Scanner, Target};
+use trivy::{DatabaseRequest, ImageSource, RegistryLogin, SbomFormat, Scanner, Target};
 
+use crate::filter::Filter;
 use crate::verdict::Gate;
 
 pub(crate) use baseline_source::{BaselineSource, read_sarif};
+use checks::Checks;
 pub(crate) use ignore_file::IgnoreFile;
 pub(crate) use inputs::{Inputs, ScanType};
 pub(crate) use target::TargetRequest;
+pub(crate) use trivy_config::TrivyConfig;
+pub(crate) use vex::VexDocument;
 
 /// Bytes of the largest file of the workspace that is parsed.
 const FILE_LIMIT: u64 = 8 << 20;
@@ -28,26 +35,32 @@ pub(crate) struct Request {
     pub(crate) workspace: Workspace,
     pub(crate) targets: Vec<TargetRequest>,
     /// Relative to the workspace.
-    pub(crate) dockerfile: Option<String>,
+    pub(crate) dockerfiles: Vec<String>,
     pub(crate) platform: Option<String>,
     pub(crate) scanners: Vec<Scanner>,
     /// Globs.
     pub(crate) skip_dirs: Vec<String>,
     pub(crate) skip_files: Vec<String>,
+    pub(crate) checks: Checks,
+    pub(crate) ignore_policy: Option<WorkspacePath>,
+    pub(crate) trivy_config: Option<TrivyConfig>,
+    pub(crate) image_sources: Vec<ImageSource>,
     pub(crate) gate: Gate,
+    pub(crate) filter: Filter,
     pub(crate) fail_on_not_scanned: bool,
     pub(crate) baseline: BaselineSource,
     pub(crate) ignore_file: Option<IgnoreFile>,
-    pub(crate) vex: Vec<PathBuf>,
+    pub(crate) vex: Vec<VexDocument>,
     pub(crate) github: GitHubRequest,
     pub(crate) sbom: Vec<SbomFormat>,
     /// For the registries of the images.
-    pub(crate) login: Option<RegistryLogin>,
+    pub(crate) logins: Vec<RegistryLogin>,
     pub(crate) database: DatabaseRequest,
     pub(crate) java_database: DatabaseRequest,
     /// Of each scan.
     pub(crate) timeout: Duration,
     pub(crate) sarif_file: WorkspacePath,
+    pub(crate) table_file: Option<WorkspacePath>,
     report_file: WorkspacePath,
 }
 
@@ -66,38 +79,71 @@ impl Request {
     pub(crate) fn new(ctx: &Context) -> Result<Self, BadInput> {
         let inputs: Inputs = ctx.read()?;
         let workspace = ctx.workspace()?;
-        let dockerfile = match &inputs.dockerfile {
-            Some(path) => {
-                path.read(FILE_LIMIT)?;
-                Some(path.relative().to_owned())
-            }
-            None => None,
-        };
+        let mut dockerfiles = Vec::new();
+        for path in &inputs.dockerfile {
+            path.read(FILE_LIMIT)?;
+            dockerfiles.push(path.relative().to_owned());
+        }
         let targets = TargetRequest::all(&inputs, &workspace)?;
         let baseline = BaselineSource::new(ctx, &workspace, &inputs.baseline)?;
         let gate = Gate::new(&inputs);
+        let filter = Filter::new(&inputs);
+        let checks = Checks::open(&inputs.checks)?;
+        let is_config = |target: &TargetRequest| target.scan_type == ScanType::Config;
+        if !checks.paths.is_empty() && !targets.iter().any(is_config) {
+            let problem = "are for targets of the `scan-type` `config`, and there is none";
+            return Err(BadInput::new(Inputs::checks, problem));
+        }
+        let finds_nothing =
+            |target: &&TargetRequest| target.scanners(&inputs.scanners.0).is_empty();
+        if let Some(target) = targets.iter().find(finds_nothing) {
+            let problem = format!(
+                "has nothing to look for in {} `{}`",
+                target.scan_type, target.input
+            );
+            return Err(BadInput::new(Inputs::scanners, problem));
+        }
+        if inputs.image_sources.0.is_empty() {
+            return Err(BadInput::new(Inputs::image_sources, "is empty"));
+        }
+        if let Some(file) = &inputs.ignore_policy {
+            file.read(FILE_LIMIT)?;
+        }
+        let mut trivy_config = inputs
+            .trivy_config
+            .as_ref()
+            .map(TrivyConfig::open)
+            .transpose()?;
+        let (mut skip_dirs, mut skip_files) = (inputs.skip_dirs, inputs.skip_files);
+        if let Some(config) = &mut trivy_config {
+            skip_dirs.append(&mut config.skip_dirs);
+            skip_files.append(&mut config.skip_files);
+        }
         let max_age = inputs.database_age.max_database_age.0;
         let database = inputs.database.request(ctx, max_age)?;
         let images: Vec<_> = images(&targets, &baseline).collect();
         Ok(Self {
             targets,
-            dockerfile,
+            dockerfiles,
             gate,
+            filter,
             fail_on_not_scanned: inputs.fail_on_not_scanned,
             baseline,
             ignore_file: IgnoreFile::open(&workspace, inputs.ignore_file.as_deref())?,
             vex: inputs
                 .vex
                 .iter()
-                .map(WorkspacePath::existing)
+                .map(VexDocument::open)
                 .collect::<Result<_, _>>()?,
-            login: inputs
-                .registry_login
-                .login(images.iter().map(ImageRef::registry))?,
+            logins: inputs.registries.with(inputs.registry_login, &images)?,
             platform: inputs.platform,
             scanners: inputs.scanners.0,
-            skip_dirs: inputs.skip_dirs,
-            skip_files: inputs.skip_files,
+            skip_dirs,
+            skip_files,
+            checks,
+            ignore_policy: inputs.ignore_policy,
+            trivy_config,
+            image_sources: inputs.image_sources.0,
             github: GitHubRequest {
                 token: inputs.token.map(|GitHubToken(token)| token),
                 upload: inputs.upload,
@@ -111,9 +157,16 @@ impl Request {
             database,
             timeout: inputs.timeout.0,
             sarif_file: inputs.sarif_file,
+            table_file: inputs.table_file,
             report_file: inputs.report_file,
             workspace,
         })
+    }
+
+    /// Whether the Dockerfile is that of the image without doubt: there is one of each.
+    pub(crate) fn has_one_image(&self) -> bool {
+        let images = self.targets.iter().filter(|target| target.is_image());
+        self.dockerfiles.len() == 1 && images.count() == 1
     }
 
     /// Where the report of the target at `index` is written.

@@ -33,8 +33,10 @@ pub(crate) struct ScanOutcome {
     pub(crate) name: String,
     pub(crate) category: String,
     pub(crate) coverage: Coverage,
-    /// Open ones first, each part by severity.
+    /// Those that are shown: open ones first, each part by severity.
     pub(crate) findings: Vec<Finding>,
+    /// Open ones that the filter hides.
+    pub(crate) hidden: Vec<Finding>,
     /// Its packages, if they are submitted to the dependency graph.
     pub(crate) manifests: BTreeMap<String, Manifest>,
     /// Trivy's report.
@@ -65,12 +67,22 @@ pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
     scan.timeout = request.timeout;
     request.workspace.root().clone_into(&mut scan.directory);
     scan.ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());
-    scan.vex.clone_from(&request.vex);
+    scan.vex = request
+        .vex
+        .iter()
+        .map(|document| document.path.clone())
+        .collect();
     scan.platform.clone_from(&request.platform);
     scan.skip_dirs.clone_from(&request.skip_dirs);
     scan.skip_files.clone_from(&request.skip_files);
+    scan.checks.clone_from(&request.checks.paths);
+    scan.check_namespaces = request.checks.namespaces.iter().cloned().collect();
+    scan.ignore_policy = request.ignore_policy.as_ref().map(WorkspacePath::absolute);
+    scan.image_sources.clone_from(&request.image_sources);
     scan.shared_cache = request.targets.len() > 1;
     scan.skip = vec![request.sarif_file.absolute()];
+    scan.skip
+        .extend(request.table_file.iter().map(WorkspacePath::absolute));
     for index in 0..request.targets.len() {
         scan.skip.push(request.report_file(index).absolute());
     }
@@ -90,6 +102,8 @@ pub(crate) struct Scans<'a> {
     pub(crate) request: &'a Request,
     /// A directory with the credentials of the image's registry.
     pub(crate) docker_config: Option<PathBuf>,
+    /// The settings file that Trivy gets.
+    pub(crate) trivy_config: Option<PathBuf>,
 }
 
 impl Scans<'_> {
@@ -163,7 +177,8 @@ impl Scans<'_> {
                 .checkout
                 .clone()
                 .unwrap_or_else(|| self.request.workspace.root().to_owned()),
-            dockerfile: self.request.dockerfile.clone(),
+            dockerfiles: self.request.dockerfiles.clone(),
+            has_one_image: self.request.has_one_image(),
             has_snapshot: self.request.github.snapshot,
             target: target.clone(),
             name,
@@ -175,6 +190,9 @@ impl Scans<'_> {
     async fn run(&self, target: &TargetRequest, log: &Log) -> anyhow::Result<Scanned> {
         let mut scan = trivy_scan(self.request, target);
         scan.docker_config.clone_from(&self.docker_config);
+        scan.config.clone_from(&self.trivy_config);
+        let config = self.request.trivy_config.as_ref();
+        scan.config_has_secret_rules = config.is_some_and(|config| config.has_secret_rules);
         Ok(scan.run(self.ctx.env(), log).await?)
     }
 
@@ -205,9 +223,11 @@ impl Scans<'_> {
             manifests,
             findings,
         } = contents;
+        let (findings, hidden) = self.request.filter.split(findings);
         Ok(ScanOutcome {
             category: self.request.category(self.ctx, target, &name),
             findings,
+            hidden,
             target: target.clone(),
             name,
             coverage,
@@ -251,7 +271,9 @@ impl Names {
 struct ReportReader {
     checkout: PathBuf,
     /// Relative to the workspace.
-    dockerfile: Option<String>,
+    dockerfiles: Vec<String>,
+    /// Whether there is one Dockerfile, and one image.
+    has_one_image: bool,
     has_snapshot: bool,
     target: TargetRequest,
     name: String,
@@ -270,12 +292,24 @@ impl ReportReader {
         let name = &self.name;
         let source = SourceFiles::new(&self.checkout);
         let locator = Locator::new(name, &target.prefix, &source);
-        let locator = match &self.dockerfile {
-            Some(path) if target.is_image() => locator.built_from(path, &report.metadata),
-            _ => locator,
+        let dockerfile = match &self.dockerfiles[..] {
+            [only] if self.has_one_image && target.is_image() => Some(only.as_str()),
+            several if target.is_image() => locator.dockerfile_of(several, &report.metadata),
+            _ => None,
+        };
+        let mut coverage = Coverage::new(&report, target, &source);
+        let locator = match dockerfile {
+            Some(path) => {
+                if !self.has_one_image {
+                    coverage.scanned.push_str(&format!(", built from {path}"));
+                }
+                locator.built_from(path, &report.metadata)
+            }
+            None if target.scan_type == ScanType::Sbom => locator.in_file(),
+            None => locator,
         };
         Contents {
-            coverage: Coverage::new(&report, target, &source),
+            coverage,
             manifests: if self.has_snapshot {
                 manifests::manifests(&report, target, name)
             } else {

@@ -19,6 +19,16 @@ pub(crate) struct Gate {
     pub(crate) dismissed: bool,
 }
 
+/// A finding that the gate decides on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gated<'a> {
+    pub(crate) finding: &'a Finding,
+    /// Without a baseline, all are.
+    pub(crate) is_new: bool,
+    /// Whether the filter hides it.
+    pub(crate) is_hidden: bool,
+}
+
 impl Gate {
     pub(crate) fn new(inputs: &Inputs) -> Self {
         Self {
@@ -29,27 +39,39 @@ impl Gate {
         }
     }
 
-    /// The verdict on `findings`, each with whether it is new.
+    /// Whether `finding` fails the step if it is new.
+    pub(crate) fn counts(self, finding: &Finding, fail_on: Severity) -> bool {
+        finding.is_open()
+            && finding.severity >= fail_on
+            && (finding.is_fixable() || !self.fixable_only)
+    }
+
+    /// The verdict on `findings`.
     ///
     /// # Errors
     /// [`PolicyFailure`] when one of them fails the step.
     pub(crate) fn judge<'a>(
         self,
-        findings: impl Iterator<Item = (&'a Finding, bool)>,
+        findings: impl Iterator<Item = Gated<'a>>,
     ) -> Result<Done, PolicyFailure> {
         let Some(fail_on) = self.fail_on else {
             return Ok(Done("passed"));
         };
-        let fails = |(finding, new): &(&Finding, bool)| {
-            finding.is_open()
-                && finding.severity >= fail_on
-                && (finding.is_fixable() || !self.fixable_only)
-                && (*new || !self.new_only)
-        };
-        let over = findings.filter(fails).count();
+        let mut over = 0;
+        let mut hidden = 0;
+        for gated in findings {
+            if self.counts(gated.finding, fail_on) && (gated.is_new || !self.new_only) {
+                over += 1;
+                hidden += usize::from(gated.is_hidden);
+            }
+        }
         if over == 0 {
             return Ok(Done("passed"));
         }
+        let hidden = match hidden {
+            0 => String::new(),
+            count => format!(" ({count} hidden by the filters)"),
+        };
         let kind = match (self.new_only, self.fixable_only) {
             (true, true) => "new fixable finding",
             (true, false) => "new finding",
@@ -57,7 +79,7 @@ impl Gate {
             (false, false) => "finding",
         };
         Err(PolicyFailure(format!(
-            "{} of severity {fail_on} or worse; update what has a fixed version, or list in `ignore-file` what cannot do harm here",
+            "{} of severity {fail_on} or worse{hidden}; update what has a fixed version, or list in `ignore-file` what cannot do harm here",
             text::plural(over, kind)
         )))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use actions_toolkit::{Age, BadInput, Context, Scope, Secret, Value, both, inputs};
-use oci::Credentials;
+use oci::{Credentials, is_docker_hub};
 
 use crate::{DatabaseKind, DatabaseRequest, Severity, default_cache};
 
@@ -74,7 +74,9 @@ impl RegistryInputs {
             (Self::registry_username, self.registry_username),
             (Self::registry_password, self.registry_password),
         )?;
-        let registries: BTreeSet<_> = registries.into_iter().collect();
+        let registries = registries.into_iter();
+        let registries = registries.map(|registry| registry.filter(|host| !is_docker_hub(host)));
+        let registries: BTreeSet<_> = registries.collect();
         let Some((username, password)) = pair.filter(|_| !registries.is_empty()) else {
             return Ok(None);
         };
@@ -157,7 +159,7 @@ mod tests {
         let ghcr = Some("ghcr.io");
         let table: [(&[Option<&str>], Option<&str>); 4] = [
             (&[], None),
-            (&[None, None], Some("")),
+            (&[None, Some("docker.io")], Some("")),
             (&[ghcr, None, ghcr], Some("ghcr.io")),
             (&[ghcr], Some("ghcr.io")),
         ];

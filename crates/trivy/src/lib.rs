@@ -30,7 +30,7 @@ pub use inputs::{
 };
 pub use report::Report;
 pub use sbom::SbomFormat;
-pub use scan::{REPORT_LIMIT, Scan, Scanned, Scanner, Target};
+pub use scan::{ImageSource, REPORT_LIMIT, Scan, Scanned, Scanner, Target};
 pub use severity::{Severity, UnknownSeverity};
 pub use version::{REJECTED, version};
 
@@ -42,15 +42,9 @@ const EMPTY: &str = "/dev/null";
 /// A file that does not exist: Trivy rejects an empty one as settings of the scan for secrets.
 const ABSENT: &str = "/nonexistent/trivy-secret.yaml";
 
-// The flags that make a run depend on nothing but its arguments: no version check or telemetry, no `trivy.yaml` of the
-// directory it runs in (it could exclude findings). `.trivyignore` and `trivy-secret.yaml` are of the same kind, and their
-// flags are not those of every command: `Scan::argv` sets them.
-const HYGIENE: &[&str] = &[
-    "--config",
-    EMPTY,
-    "--skip-version-check",
-    "--disable-telemetry",
-];
+// The flags that make a run depend on nothing but its arguments: no version check or telemetry. `Scan::argv` sets those for
+// `trivy.yaml`, `.trivyignore` and `trivy-secret.yaml` of the directory it runs in, which could exclude findings.
+const HYGIENE: &[&str] = &["--skip-version-check", "--disable-telemetry"];
 
 /// Trivy as a child process: it sees where Docker is, and nothing else of the environment.
 fn tool(env: &Env) -> Tool {

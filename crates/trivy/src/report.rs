@@ -108,6 +108,9 @@ model! {
         /// Secrets, their values censored.
         #[serde(deserialize_with = "list")]
         secrets: Vec<SecretFinding>,
+        /// Licenses of packages and files.
+        #[serde(deserialize_with = "list")]
+        licenses: Vec<License>,
         /// Findings that an ignore file or a VEX document suppressed, with the reason.
         #[serde(rename = "ExperimentalModifiedFindings", deserialize_with = "list")]
         modified: Vec<Modified>,
@@ -303,6 +306,25 @@ model! {
 }
 
 model! {
+    /// The license of a package or file.
+    License {
+        /// By its category.
+        severity: Severity,
+        /// `forbidden`, `restricted`, `reciprocal`, `notice`, `permissive`, `unencumbered` or `unknown`.
+        category: String,
+        /// The package; empty for a file.
+        #[serde(rename = "PkgName")]
+        package: String,
+        /// The file that names the license, or the lock file; may be empty.
+        file_path: String,
+        /// `GPL-3.0-only`.
+        name: String,
+        /// Its text; may be empty.
+        link: String,
+    }
+}
+
+model! {
     /// A suppressed finding.
     Modified {
         /// `vulnerability`, `misconfiguration`, `secret`, `license`.
@@ -313,7 +335,7 @@ model! {
         statement: String,
         /// The ignore file or VEX document.
         source: String,
-        /// The finding: a [`Vulnerability`], a [`Misconfiguration`] or a [`SecretFinding`].
+        /// The finding: a [`Vulnerability`], a [`Misconfiguration`], a [`SecretFinding`] or a [`License`].
         finding: Value,
     }
 }

@@ -16,6 +16,15 @@ use crate::{
 /// Bytes of the largest report that is read: about 100,000 vulnerabilities with their descriptions.
 pub const REPORT_LIMIT: usize = 256 * limits::MIB;
 
+/// Where other sources of images than Docker are: variables that their own programs read.
+const SOURCE_VARIABLES: [(ImageSource, &[&str]); 2] = [
+    (ImageSource::Podman, &["XDG_RUNTIME_DIR"]),
+    (
+        ImageSource::Containerd,
+        &["CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE"],
+    ),
+];
+
 /// Something to scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -25,6 +34,10 @@ pub enum Target {
     Archive(PathBuf),
     /// Lock files and secrets in a directory, or one lock file.
     Filesystem(PathBuf),
+    /// The root of an installed system, such as an unpacked image.
+    Rootfs(PathBuf),
+    /// An SBOM, whose packages are looked up.
+    Sbom(PathBuf),
     /// Dockerfiles, Kubernetes manifests and similar configuration in a directory, or one such file.
     Config(PathBuf),
 }
@@ -36,6 +49,8 @@ impl Target {
             Self::Image(_) => "image",
             Self::Archive(_) => "archive",
             Self::Filesystem(_) => "fs",
+            Self::Rootfs(_) => "rootfs",
+            Self::Sbom(_) => "sbom",
             Self::Config(_) => "config",
         }
     }
@@ -49,6 +64,23 @@ choice! {
         Vulnerabilities = "vuln",
         /// Secrets in files.
         Secrets = "secret",
+        /// Licenses of packages that are restricted.
+        Licenses = "license",
+    }
+}
+
+choice! {
+    /// Where an image is looked for.
+    #[derive(PartialEq, Eq)]
+    pub enum ImageSource {
+        /// The Docker daemon.
+        Docker = "docker",
+        /// Podman's socket.
+        Podman = "podman",
+        /// containerd's socket.
+        Containerd = "containerd",
+        /// The image's registry.
+        Remote = "remote",
     }
 }
 
@@ -77,6 +109,18 @@ pub struct Scan {
     pub shared_cache: bool,
     /// Files and directories to exclude from the scan of a directory.
     pub skip: Vec<PathBuf>,
+    /// A file with settings of Trivy, which options replace; without one, Trivy does not look for one either.
+    pub config: Option<PathBuf>,
+    /// Whether `config` names a file with rules for secrets.
+    pub config_has_secret_rules: bool,
+    /// A file in Rego that decides which findings are ignored.
+    pub ignore_policy: Option<PathBuf>,
+    /// Files and directories with checks of configuration in addition to Trivy's.
+    pub checks: Vec<PathBuf>,
+    /// The namespaces of those checks.
+    pub check_namespaces: Vec<String>,
+    /// Where an image is looked for, in this order.
+    pub image_sources: Vec<ImageSource>,
     /// Globs of directories to exclude, also in an image.
     pub skip_dirs: Vec<String>,
     /// Globs of files to exclude, also in an image.
@@ -109,6 +153,12 @@ impl Scan {
             docker_config: None,
             shared_cache: false,
             skip: Vec::new(),
+            config: None,
+            config_has_secret_rules: false,
+            ignore_policy: None,
+            checks: Vec::new(),
+            check_namespaces: Vec::new(),
+            image_sources: vec![ImageSource::Docker, ImageSource::Remote],
             skip_dirs: Vec::new(),
             skip_files: Vec::new(),
             timeout: Duration::from_secs(600),
@@ -124,14 +174,24 @@ impl Scan {
     /// The command line after `trivy`.
     pub fn argv(&self) -> Vec<String> {
         let mut argv: Vec<String> = vec![self.command().into()];
-        argv.extend(HYGIENE.iter().map(ToString::to_string));
         let mut add = |parts: &[&str]| argv.extend(parts.iter().map(ToString::to_string));
+        add(&[
+            "--config",
+            &text(self.config.as_deref().unwrap_or(Path::new(EMPTY))),
+        ]);
+        add(HYGIENE);
         add(&["--format", "json", "--exit-code", "0"]);
         add(&["--cache-dir", &text(&self.cache)]);
         add(&["--timeout", &format!("{}s", self.timeout.as_secs())]);
         if matches!(self.target, Target::Config(_)) {
             // The checks that are built into this version, so that a result depends on the version alone.
             add(&["--skip-check-update"]);
+            for path in &self.checks {
+                add(&["--config-check", &csv_field(&text(path))]);
+            }
+            for namespace in &self.check_namespaces {
+                add(&["--check-namespaces", namespace]);
+            }
         } else {
             add(&["--list-all-pkgs", "--show-suppressed", "--no-progress"]);
             add(&["--skip-db-update", "--skip-java-db-update"]);
@@ -142,34 +202,45 @@ impl Scan {
             }
             let scanners: Vec<_> = self.scanners.iter().map(ToString::to_string).collect();
             add(&["--scanners", &scanners.join(",")]);
-            if self.scanners.contains(&Scanner::Secrets) {
+            if self.scanners.contains(&Scanner::Secrets) && !self.config_has_secret_rules {
                 add(&["--secret-config", ABSENT]);
             }
         }
         let ignore_file = self.ignore_file.as_deref().unwrap_or(Path::new(EMPTY));
         add(&["--ignorefile", &text(ignore_file)]);
+        if let Some(policy) = &self.ignore_policy {
+            add(&["--ignore-policy", &text(policy)]);
+        }
         for file in self.vex.iter().filter(|_| self.needs_database()) {
             add(&["--vex", &text(file)]);
         }
         if let (Some(platform), Target::Image(_)) = (&self.platform, &self.target) {
             add(&["--platform", platform]);
         }
-        for path in &self.skip {
+        // `trivy sbom` has no such options.
+        let excludes = !matches!(self.target, Target::Sbom(_));
+        for path in self.skip.iter().filter(|_| excludes) {
             // The path may not exist yet, so it can become either.
             let path = text(path);
             let path = csv_field(&path);
             add(&["--skip-files", &path, "--skip-dirs", &path]);
         }
-        for glob in &self.skip_dirs {
+        for glob in self.skip_dirs.iter().filter(|_| excludes) {
             add(&["--skip-dirs", &csv_field(glob)]);
         }
-        for glob in &self.skip_files {
+        for glob in self.skip_files.iter().filter(|_| excludes) {
             add(&["--skip-files", &csv_field(glob)]);
         }
         match &self.target {
-            Target::Image(image) => add(&["--image-src", "docker,remote", "--", image]),
+            Target::Image(image) => {
+                let sources: Vec<_> = self.image_sources.iter().map(ToString::to_string).collect();
+                add(&["--image-src", &sources.join(","), "--", image]);
+            }
             Target::Archive(path) => add(&["--input", &text(path)]),
-            Target::Filesystem(path) | Target::Config(path) => add(&["--", &text(path)]),
+            Target::Filesystem(path)
+            | Target::Rootfs(path)
+            | Target::Sbom(path)
+            | Target::Config(path) => add(&["--", &text(path)]),
         }
         argv
     }
@@ -216,6 +287,16 @@ impl Scan {
         if let Some(directory) = &self.docker_config {
             tool = tool.env("DOCKER_CONFIG", directory);
         }
+        for (source, names) in SOURCE_VARIABLES {
+            for name in names
+                .iter()
+                .filter(|_| self.image_sources.contains(&source))
+            {
+                if let Some(value) = env.get(name) {
+                    tool = tool.env(name, value);
+                }
+            }
+        }
         let title = format!("trivy {} {}", self.command(), self.subject());
         let output = tokio::time::timeout(deadline, tool.capture(log, &title))
             .await
@@ -227,18 +308,22 @@ impl Scan {
         Scanned::parse_apart(output.stdout).await
     }
 
+    // A saved image is an option of `trivy image`.
     fn command(&self) -> &'static str {
         match self.target {
-            Target::Image(_) | Target::Archive(_) => "image",
-            Target::Filesystem(_) => "fs",
-            Target::Config(_) => "config",
+            Target::Archive(_) => "image",
+            _ => self.target.kind(),
         }
     }
 
     fn subject(&self) -> String {
         match &self.target {
             Target::Image(image) => image.clone(),
-            Target::Archive(path) | Target::Filesystem(path) | Target::Config(path) => text(path),
+            Target::Archive(path)
+            | Target::Filesystem(path)
+            | Target::Rootfs(path)
+            | Target::Sbom(path)
+            | Target::Config(path) => text(path),
         }
     }
 }
@@ -317,6 +402,23 @@ mod tests {
             scan.skip_dirs = vec!["**/{testdata,docs}".into(), "say \"so\"".into()];
             scan.skip_files = vec!["*.min.js".into()];
         }), @r#"fs --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --secret-config /nonexistent/trivy-secret.yaml --ignorefile /dev/null --skip-files app/report.json --skip-dirs app/report.json --skip-dirs "**/{testdata,docs}" --skip-dirs "say ""so""" --skip-files *.min.js -- app"#);
+        insta::assert_snapshot!(line(Target::Sbom("a.cdx.json".into()), |scan| {
+            scan.scanners = vec![Scanner::Vulnerabilities, Scanner::Licenses];
+            scan.skip_dirs = vec!["x".into()];
+            scan.ignore_policy = Some("ignore.rego".into());
+        }), @"sbom --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,license --ignorefile /dev/null --ignore-policy ignore.rego -- a.cdx.json");
+        insta::assert_snapshot!(line(Target::Rootfs("root".into()), |scan| {
+            scan.config = Some("trivy.yaml".into());
+            scan.config_has_secret_rules = true;
+        }), @"rootfs --config trivy.yaml --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners vuln,secret --ignorefile /dev/null -- root");
+        insta::assert_snapshot!(line(Target::Config("k8s".into()), |scan| {
+            scan.checks = vec!["policies".into(), "more".into()];
+            scan.check_namespaces = vec!["user".into()];
+        }), @"config --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --skip-check-update --config-check policies --config-check more --check-namespaces user --ignorefile /dev/null -- k8s");
+        insta::assert_snapshot!(line(Target::Image("app:1".into()), |scan| {
+            scan.image_sources = vec![ImageSource::Containerd, ImageSource::Podman];
+            scan.scanners = vec![Scanner::Licenses];
+        }), @"image --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners license --ignorefile /dev/null --image-src containerd,podman -- app:1");
         insta::assert_snapshot!(line(Target::Config("k8s".into()), |_| {}), @"config --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --skip-check-update --ignorefile /dev/null -- k8s");
     }
 

@@ -56,6 +56,7 @@ static SCAN: Action = Action {
     name: "scan",
     about: "Scan.",
     inputs: ScanInputs::declared,
+    replaced: &[("img", "use `image`")],
     outputs: &[Output::new("result", "The verdict.")],
 };
 
@@ -147,7 +148,12 @@ fn an_empty_value_is_absent() {
 #[test]
 fn mistakes_are_named() {
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
-    let table: [Case; 8] = [
+    let table: [Case; 9] = [
+        (
+            &[],
+            &[("INPUT_IMG", "x")],
+            "input `img` is unknown; use `image`",
+        ),
         (
             &["--image=x", "--upload=yes"],
             &[],

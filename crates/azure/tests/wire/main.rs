@@ -21,6 +21,7 @@ static ACTION: Action = Action {
     name: "test",
     about: "",
     inputs: Vec::new,
+    replaced: &[],
     outputs: &[],
 };
 

@@ -176,7 +176,10 @@ fn logical(subject: &Subject) -> Option<LogicalLocation> {
         Subject::Check { resource } if !resource.is_empty() => {
             (resource.clone(), resource.clone(), "resource")
         }
-        Subject::Check { .. } | Subject::Secret => return None,
+        Subject::License { package } if !package.is_empty() => {
+            (package.clone(), package.clone(), "package")
+        }
+        Subject::Check { .. } | Subject::Secret | Subject::License { .. } => return None,
     };
     let logical = LogicalLocation::builder()
         .name(name)

@@ -6,6 +6,8 @@ use findings::{Finding, sarif};
 use serde_json::Value;
 use trivy::Severity;
 
+use crate::filter::Filter;
+
 /// Rule and fingerprint of a result.
 pub(super) type Key = (String, String);
 
@@ -46,6 +48,8 @@ pub(crate) struct Baseline {
     messages: BTreeMap<Key, String>,
     /// Findings up to this severity may be missing: the file has room for the worst only.
     cut: Option<Severity>,
+    /// Those that the filter hides; `None` if it may lack such findings, since they are not uploaded.
+    hidden: Option<HashSet<Key>>,
 }
 
 impl Baseline {
@@ -64,24 +68,25 @@ impl Baseline {
         Some(Self {
             messages: messages.collect(),
             cut: cut.map(|last| sarif::worst_of_level(last["level"].as_str())),
+            hidden: None,
         })
     }
 
-    /// The open ones of `findings`.
-    pub(crate) fn from_findings(findings: &[Finding]) -> Self {
+    /// The open ones of `findings`, some of which `filter` hides.
+    pub(crate) fn from_findings(findings: &[Finding], filter: &Filter) -> Self {
+        let key = |finding: &Finding| (finding.rule.id.clone(), finding.fingerprint.clone());
         let open = findings.iter().filter(|finding| finding.is_open());
-        let messages = open.map(|finding| {
-            let key = (finding.rule.id.clone(), finding.fingerprint.clone());
-            (key, finding.message.clone())
-        });
+        let messages = open.map(|finding| (key(finding), finding.message.clone()));
+        let hidden = findings.iter().filter(|finding| !filter.shows(finding));
         Self {
             messages: messages.collect(),
             cut: None,
+            hidden: Some(hidden.map(key).collect()),
         }
     }
 
-    /// Compare `findings` with the baseline.
-    pub(crate) fn compare(&self, findings: &[Finding]) -> Comparison {
+    /// Compare `findings`, and those that the filter hides, with the baseline.
+    pub(crate) fn compare(&self, findings: &[Finding], hidden: &[Finding]) -> Comparison {
         let mut left: HashSet<_> = self.messages.keys().collect();
         let mut undecided = 0;
         let mut new = Vec::with_capacity(findings.len());
@@ -97,6 +102,22 @@ impl Baseline {
             undecided += usize::from(is_undecided);
             new.push(is_added && !is_undecided);
         }
+        let mut new_hidden = Vec::with_capacity(hidden.len());
+        let mut undecided_hidden = Vec::new();
+        for (at, finding) in hidden.iter().enumerate() {
+            let mut is_known = false;
+            for key in keys(finding) {
+                is_known |= self.messages.contains_key(&key);
+                left.remove(&key);
+            }
+            if !is_known && self.hidden.is_none() {
+                undecided_hidden.push(at);
+            }
+            new_hidden.push(!is_known && self.hidden.is_some());
+        }
+        if let Some(hidden) = &self.hidden {
+            left.retain(|key| !hidden.contains(key));
+        }
         let messages = self.messages.iter();
         let fixed = messages.filter(|(key, _)| left.contains(key));
         Comparison {
@@ -105,6 +126,8 @@ impl Baseline {
                 .map(|((rule, _), message)| (rule.clone(), message.clone()))
                 .collect(),
             undecided,
+            new_hidden,
+            undecided_hidden,
         }
     }
 }
@@ -118,6 +141,10 @@ pub(crate) struct Comparison {
     pub(crate) fixed: Vec<(String, String)>,
     /// How many findings a baseline that was cut may have had.
     pub(crate) undecided: usize,
+    /// For each finding that the filter hides, whether it is not in the baseline.
+    pub(crate) new_hidden: Vec<bool>,
+    /// The indices of hidden findings that the base may have: it is an upload, which has none of them.
+    pub(crate) undecided_hidden: Vec<usize>,
 }
 
 impl Comparison {
@@ -159,7 +186,7 @@ mod tests {
         let source = findings::SourceFiles::default();
         let locator = findings::Locator::new("app", "", &source);
         let mut current = findings::from_report(serde_json::from_value(report).unwrap(), &locator);
-        let compared = baseline.compare(&current);
+        let compared = baseline.compare(&current, &[]);
         assert_eq!(compared.count_new(), 1);
         let fixed: Vec<_> = compared
             .fixed
@@ -168,8 +195,8 @@ mod tests {
             .collect();
         assert_eq!(fixed, ["CVE-1", "CVE-2"]);
         assert_eq!(
-            Baseline::from_findings(&current)
-                .compare(&current)
+            Baseline::from_findings(&current, &Filter::default())
+                .compare(&current, &[])
                 .count_new(),
             0
         );
@@ -178,7 +205,7 @@ mod tests {
             source: String::new(),
             status: String::new(),
         });
-        assert_eq!(baseline.compare(&current).count_new(), 0);
+        assert_eq!(baseline.compare(&current, &[]).count_new(), 0);
     }
 
     fn vulnerable(id: &str, severity: &str) -> Value {
@@ -216,9 +243,9 @@ mod tests {
             Baseline::from_sarif(&serde_json::from_slice(&file).unwrap(), "c").unwrap()
         };
         let base = stored(&scan(&[]));
-        let same = base.compare(&scan(&[]));
+        let same = base.compare(&scan(&[]), &[]);
         assert_eq!((same.count_new(), same.undecided), (0, 500));
-        let worse = base.compare(&scan(&[vulnerable("CVE-X", "MEDIUM")]));
+        let worse = base.compare(&scan(&[vulnerable("CVE-X", "MEDIUM")]), &[]);
         assert_eq!((worse.count_new(), worse.undecided), (1, 500));
         assert_eq!(worse.fixed, []);
     }
@@ -234,7 +261,9 @@ mod tests {
         let current = findings_of(&results, &source);
         let print = source.line_hash("Dockerfile", 1).unwrap();
         let sarif = json!({"runs": [{"results": [result("DS-1", &print)]}]});
-        let compared = Baseline::from_sarif(&sarif, "").unwrap().compare(&current);
+        let compared = Baseline::from_sarif(&sarif, "")
+            .unwrap()
+            .compare(&current, &[]);
         assert_eq!((compared.count_new(), compared.fixed.len()), (0, 0));
     }
 }

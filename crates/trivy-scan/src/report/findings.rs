@@ -21,7 +21,8 @@ pub(crate) fn log_lines(findings: &[Finding]) -> Vec<String> {
     lines
 }
 
-fn log_line(finding: &Finding) -> String {
+/// An open finding in one line.
+pub(super) fn log_line(finding: &Finding) -> String {
     let severity = finding.severity.name();
     let rule = &finding.rule.id;
     match &finding.subject {
@@ -31,7 +32,11 @@ fn log_line(finding: &Finding) -> String {
             package.installed,
             fixed(package)
         ),
-        Subject::Check { .. } | Subject::Secret => format!(
+        Subject::License { package } if !package.is_empty() => format!(
+            "{severity:<8}  {rule:<18}  {package} ({})",
+            finding.location.path
+        ),
+        Subject::Check { .. } | Subject::Secret | Subject::License { .. } => format!(
             "{severity:<8}  {rule:<18}  {}:{}  {}",
             finding.location.path, finding.location.line, finding.rule.title
         ),
@@ -59,7 +64,10 @@ pub(crate) fn findings_table(findings: &[&Finding], limit: usize) -> String {
                 text::code(&format!("{} {}", package.name, package.installed)),
                 text::markdown(fixed(package)),
             ),
-            Subject::Check { .. } | Subject::Secret => (
+            Subject::License { package } if !package.is_empty() => {
+                (text::code(package), String::new())
+            }
+            Subject::Check { .. } | Subject::Secret | Subject::License { .. } => (
                 text::code(&format!(
                     "{}:{}",
                     finding.location.path, finding.location.line

@@ -3,12 +3,13 @@
 use actions_toolkit::Context;
 use findings::Counts;
 
-use super::{changes, log_lines};
+use super::{changes, hidden_message, log_lines};
 use crate::baseline::dismissed_message;
+use crate::request::Request;
 use crate::scan::ScanOutcome;
 
 /// Log findings, coverage and remarks.
-pub(crate) fn log(ctx: &Context, outcomes: &[ScanOutcome], remarks: &[String]) {
+pub(crate) fn log(ctx: &Context, request: &Request, outcomes: &[ScanOutcome], remarks: &[String]) {
     let log = ctx.log();
     for outcome in outcomes {
         let counts: Counts = outcome.findings.iter().collect();
@@ -27,6 +28,9 @@ pub(crate) fn log(ctx: &Context, outcomes: &[ScanOutcome], remarks: &[String]) {
         log.info(format!(
             "{new} new, {fixed} fixed compared with the baseline"
         ));
+    }
+    if let Some(message) = hidden_message(&request.filter, outcomes) {
+        log.info(message);
     }
     if let Some(message) = dismissed_message(outcomes) {
         log.info(message);

@@ -4,16 +4,23 @@ use actions_toolkit::text;
 use findings::sarif;
 use trivy::{Database, Origin, Target};
 
-use crate::request::{Request, TargetRequest};
+use crate::request::{Request, TargetRequest, TrivyConfig};
 use crate::scan::ScanOutcome;
 
 /// Files in which Trivy looks for settings, and which it gets no chance to read.
-const UNUSED: [&str; 2] = ["trivy.yaml", "trivy-secret.yaml"];
+const UNUSED: [(&str, &str); 2] = [
+    ("trivy.yaml", "if they are right, name it in `trivy-config`"),
+    (
+        SECRET_RULES,
+        "if they are right, name it as `secret.config` in a file for `trivy-config`",
+    ),
+];
+const SECRET_RULES: &str = "trivy-secret.yaml";
 
 /// Remarks on the whole step: an old database, entries of the ignore file, findings that GitHub does not show.
-pub(crate) fn notes(
+pub(crate) fn notes<'a>(
     request: &Request,
-    outcomes: &[ScanOutcome],
+    outcomes: &'a [ScanOutcome],
     database: Option<&Database>,
     omitted: usize,
 ) -> Vec<String> {
@@ -22,23 +29,43 @@ pub(crate) fn notes(
         let errors = errors.join("; ");
         notes.push(format!("no mirror has a newer vulnerability database, so the newest advisories are missing ({errors})"));
     }
-    for name in UNUSED {
-        if request.workspace.root().join(name).exists() {
+    let config = request.trivy_config.as_ref();
+    notes.extend(config.into_iter().flat_map(TrivyConfig::remarks));
+    for (name, instead) in UNUSED {
+        let is_used = match name {
+            SECRET_RULES => config.is_some_and(|config| config.has_secret_rules),
+            name => config.is_some_and(|config| config.is(name)),
+        };
+        if !is_used && request.workspace.root().join(name).exists() {
             notes.push(format!(
-                "`{name}` is not used: settings of a checkout could turn the scan off"
+                "`{name}` is not used: settings of a checkout could turn the scan off; {instead}"
             ));
         }
     }
-    if let Some(file) = &request.ignore_file {
-        let findings: Vec<_> = outcomes
+    let is_configuration = |target: &TargetRequest| matches!(target.target, Target::Config(_));
+    let scans_configuration = request.targets.iter().any(is_configuration);
+    if let Some(policy) = request
+        .ignore_policy
+        .as_ref()
+        .filter(|_| scans_configuration)
+    {
+        notes.push(format!(
+            "`{}` may suppress checks of configuration",
+            policy.given()
+        ));
+    }
+    let all = |outcome: &'a ScanOutcome| outcome.findings.iter().chain(&outcome.hidden);
+    let findings: Vec<_> = outcomes.iter().flat_map(all).collect();
+    notes.extend(
+        request
+            .vex
             .iter()
-            .flat_map(|outcome| &outcome.findings)
-            .collect();
+            .flat_map(|document| document.remarks(&findings)),
+    );
+    if let Some(file) = &request.ignore_file {
         let today = jiff::Zoned::now()
             .with_time_zone(jiff::tz::TimeZone::UTC)
             .date();
-        let is_configuration = |target: &TargetRequest| matches!(target.target, Target::Config(_));
-        let scans_configuration = request.targets.iter().any(is_configuration);
         notes.extend(file.remark_on_checks().filter(|_| scans_configuration));
         notes.extend(file.remarks(&findings, scans_configuration, today));
     }

@@ -20,6 +20,8 @@ pub(crate) fn set_outputs(
         ctx.output(severity.name(), counts.get(severity));
     }
     ctx.output("fixable", counts.fixable);
+    let hidden: usize = outcomes.iter().map(|outcome| outcome.hidden.len()).sum();
+    ctx.output("hidden", hidden);
     if let Some((new, fixed)) = changes(outcomes) {
         ctx.output("new", new);
         ctx.output("fixed", fixed);
@@ -30,6 +32,9 @@ pub(crate) fn set_outputs(
         .collect();
     ctx.output("sarif-file", request.sarif_file.relative());
     ctx.output("report-file", reports.join("\n"));
+    if let Some(file) = &request.table_file {
+        ctx.output("table-file", file.relative());
+    }
     if let Some(database) = database {
         ctx.output("database-age", database.age.as_secs() / 3600);
     }

@@ -4,7 +4,8 @@ use actions_toolkit::text::{self, Table};
 use findings::{Counts, Finding};
 use trivy::{Database, Origin};
 
-use super::{changes, counts, findings_table};
+use super::{changes, counts, findings_table, hidden_message};
+use crate::filter::Filter;
 use crate::scan::ScanOutcome;
 
 /// Rows of a table; the report has all findings.
@@ -14,6 +15,7 @@ const ROWS: usize = 50;
 #[derive(Default)]
 pub(crate) struct Facts<'a> {
     pub(crate) database: Option<&'a Database>,
+    pub(crate) filter: Filter,
     pub(crate) security_tab: Option<String>,
     /// On the whole step.
     pub(crate) remarks: Vec<String>,
@@ -51,7 +53,7 @@ pub(crate) fn summary(outcomes: &[ScanOutcome], facts: &Facts<'_>) -> String {
         if outcomes.len() > 1 {
             out.push_str(&heading("\n###", outcome));
         }
-        out.push_str(&section(outcome));
+        out.push_str(&section(outcome, &facts.filter));
     }
     if let Some(database) = facts.database {
         out.push_str(&format!(
@@ -79,13 +81,16 @@ fn heading(level: &str, outcome: &ScanOutcome) -> String {
     )
 }
 
-fn section(outcome: &ScanOutcome) -> String {
+fn section(outcome: &ScanOutcome, filter: &Filter) -> String {
     let mut out = String::new();
     for gap in &outcome.coverage.gaps {
         out.push_str(&format!("> ⚠️ {}\n\n", text::markdown(gap)));
     }
     let open: Vec<&Finding> = outcome.findings.iter().filter(|f| f.is_open()).collect();
     out.push_str(&findings_table(&open, ROWS));
+    if let Some(message) = hidden_message(filter, [outcome]) {
+        out.push_str(&format!("\n{message}\n"));
+    }
     out.push_str(&dismissed(outcome));
     let suppressed: Vec<_> = outcome
         .findings

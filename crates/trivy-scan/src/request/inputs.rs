@@ -1,11 +1,15 @@
 //! The inputs of a step.
 
-use actions_toolkit::{GitHubToken, List, OrNone, Timeout, WorkspacePath, choice, inputs};
+use actions_toolkit::{
+    GitHubToken, List, OrNone, Scope, Timeout, Value, WorkspacePath, choice, inputs, invalid_choice,
+};
 use github::Leg;
 use trivy::{
-    DatabaseAgeInputs, DatabaseInputs, JavaDatabaseInputs, RegistryInputs, SbomFormat, Scanner,
-    Severity,
+    DatabaseAgeInputs, DatabaseInputs, ImageSource, JavaDatabaseInputs, RegistryInputs, SbomFormat,
+    Scanner, Severity,
 };
+
+use super::registry_logins::RegistryLogins;
 
 choice! {
     /// What kind of thing is scanned, and for what.
@@ -14,8 +18,25 @@ choice! {
         Image = "image",
         Archive = "archive",
         Fs = "fs",
+        Rootfs = "rootfs",
+        Sbom = "sbom",
         Config = "config",
         Secret = "secret",
+    }
+}
+
+/// A severity that is shown.
+#[derive(Clone, Copy)]
+pub(crate) struct ShownSeverity(pub(crate) Severity);
+
+impl Value for ShownSeverity {
+    const CHOICES: &'static [&'static str] = &["critical", "high", "medium", "low", "unknown"];
+
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let severity = text.parse();
+        severity
+            .map(Self)
+            .map_err(|_| invalid_choice(text, Self::CHOICES))
     }
 }
 
@@ -23,7 +44,7 @@ inputs! {
     /// The inputs of a step, by topic.
     pub(crate) struct Inputs {
         "Common" {
-            /// `image`, `archive` (saved image or OCI layout), `fs` (packages and secrets), `config` (manifests) or `secret`.
+            /// `image`, `archive` (saved image, OCI layout), `fs` (packages, secrets), `rootfs`, `sbom`, `config` (manifests) or `secret`.
             scan_type: ScanType = "image",
             /// Image to scan, in Docker or in a registry; for `scan-type: image`.
             image: Option<String>,
@@ -31,8 +52,8 @@ inputs! {
             path: WorkspacePath = ".",
             /// Several targets, one per line, each a `scan-type` and an image or path: `image app:1`; instead of the three above.
             targets: Vec<String>,
-            /// Dockerfile of the image; its findings are shown there, or on the line of a lock file next to it.
-            dockerfile: Option<WorkspacePath>,
+            /// Dockerfile of the image; its findings are shown there, or on a line of a lock file. Of several images, one per line.
+            dockerfile: Vec<WorkspacePath>,
             /// Lowest severity that fails the step: `critical`, `high`, `medium`, `low` or `none`.
             fail_on: OrNone<Severity> = "none",
             /// GitHub token; the permissions that it needs depend on what is published, see the README.
@@ -54,13 +75,27 @@ inputs! {
             /// VEX documents (OpenVEX, CSAF, CycloneDX), one path per line; findings that do not apply are suppressed.
             vex: Vec<WorkspacePath>,
         }
+        "Filters" {
+            /// Severities to show and upload, such as `critical,high`; all by default. The gate counts the others too.
+            severity: List<ShownSeverity>,
+            /// Show and upload no vulnerability without a fixed version. The gate counts them too, see `fail-on-fixable-only`.
+            ignore_unfixed: bool = "false",
+        }
         "Scan" {
-            /// What to look for in images and directories: `vuln`, `secret`, or both.
+            /// What to look for in images and directories: `vuln`, `secret`, `license`, or several of them.
             scanners: List<Scanner> = "vuln,secret",
             /// Directories to exclude from every scan, one glob per line, relative to the target: `**/testdata`.
             skip_dirs: Vec<String>,
             /// Files to exclude from every scan, one glob per line, relative to the target: `docs/*.json`.
             skip_files: Vec<String>,
+            /// Checks of configuration in Rego in addition to Trivy's, one file or directory per line; for `config` targets.
+            checks: Vec<WorkspacePath>,
+            /// Rego file that decides which findings are ignored; they are listed as suppressed.
+            ignore_policy: Option<WorkspacePath>,
+            /// Settings file of Trivy, for settings that are not inputs. What it sets is reported; none by default.
+            trivy_config: Option<WorkspacePath>,
+            /// Where images are looked for, in this order: `docker`, `podman`, `containerd`, `remote` (the registry).
+            image_sources: List<ImageSource> = "docker,remote",
             /// Platform of a multi-platform image, such as `linux/arm64`.
             platform: Option<String>,
             /// Timeout of each scan.
@@ -81,12 +116,16 @@ inputs! {
         "Files" {
             /// SARIF file to write, in the workspace.
             sarif_file: WorkspacePath = "trivy-results.sarif",
+            /// Text file to write, in the workspace, with a line for each finding that is shown; none by default.
+            table_file: Option<WorkspacePath>,
             /// JSON report of Trivy to write, in the workspace; `<name>-2.json` for the second target.
             report_file: WorkspacePath = "trivy-report.json",
             /// SBOM formats to write next to `report-file`: `cyclonedx`, `spdx`, or both.
             sbom: List<SbomFormat>,
         }
         "Registry" {
+            /// Logins to several registries, one `host user password` per line. Each registry gets its own.
+            registries: RegistryLogins,
             ..registry_login: RegistryInputs,
         }
         "Vulnerability database" {

@@ -102,6 +102,8 @@ impl TargetRequest {
         let (target, prefix) = match scan_type {
             ScanType::Archive => (Target::Archive(existing), ""),
             ScanType::Config => (Target::Config(existing), relative),
+            ScanType::Rootfs => (Target::Rootfs(existing), relative),
+            ScanType::Sbom => (Target::Sbom(existing), relative),
             _ => (Target::Filesystem(existing), relative),
         };
         Ok(Self {
@@ -120,6 +122,8 @@ impl TargetRequest {
         let target = match self.target {
             Target::Filesystem(_) => Target::Filesystem(path),
             Target::Config(_) => Target::Config(path),
+            Target::Rootfs(_) => Target::Rootfs(path),
+            Target::Sbom(_) => Target::Sbom(path),
             Target::Image(_) | Target::Archive(_) => return None,
         };
         Some(Self {
@@ -131,10 +135,14 @@ impl TargetRequest {
 
     /// What to look for in this target, given the input `scanners`.
     pub(crate) fn scanners(&self, scanners: &[Scanner]) -> Vec<Scanner> {
-        if self.scan_type == ScanType::Secret {
-            vec![Scanner::Secrets]
-        } else {
-            scanners.to_vec()
+        match self.scan_type {
+            ScanType::Secret => vec![Scanner::Secrets],
+            // It has no files.
+            ScanType::Sbom => {
+                let without = scanners.iter().filter(|s| **s != Scanner::Secrets);
+                without.copied().collect()
+            }
+            _ => scanners.to_vec(),
         }
     }
 

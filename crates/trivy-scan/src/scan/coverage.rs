@@ -1,7 +1,7 @@
 //! What a scan covered, and what it did not.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -64,8 +64,14 @@ impl Coverage {
                 let files = files.count();
                 parts.push(plural(files, "file"));
                 if files == 0 {
-                    not_scanned
-                        .push("no configuration was found; there was nothing to check".to_owned());
+                    let chart = chart_of(path, &target.prefix);
+                    not_scanned.push(match chart {
+                        Some(chart) => format!(
+                            "{} is a file of the Helm chart {chart}, which is checked as a whole only: set the path to the chart",
+                            target.prefix
+                        ),
+                        None => "no configuration was found; there was nothing to check".to_owned(),
+                    });
                 }
             }
             Target::Filesystem(path) => {
@@ -85,7 +91,7 @@ impl Coverage {
                     }
                 }
             }
-            Target::Image(_) | Target::Archive(_) => {
+            Target::Image(_) | Target::Archive(_) | Target::Rootfs(_) | Target::Sbom(_) => {
                 parts.push(plural(packages, "package"));
                 if packages == 0 {
                     not_scanned
@@ -93,6 +99,7 @@ impl Coverage {
                 }
             }
         }
+        not_scanned.extend(without_version(report, target));
         let count = not_scanned.len();
         gaps.extend(not_scanned);
         Self {
@@ -101,6 +108,57 @@ impl Coverage {
             not_scanned: count,
         }
     }
+}
+
+// Packages that a file names and whose version is elsewhere, such as in the parent of a `pom.xml` that the repository does
+// not have: Trivy lists them without one, and finds nothing for them.
+fn without_version(report: &Report, target: &TargetRequest) -> Vec<String> {
+    let results = report.results.iter().filter(|r| r.class == "lang-pkgs");
+    let gaps = results.filter_map(|result| {
+        let unknown = result.packages.iter().filter(|package| {
+            let is_project = ["root", "workspace"].contains(&package.relationship.as_str());
+            package.version.is_empty() && !is_project && !package.name.is_empty()
+        });
+        let names: BTreeSet<&str> = unknown.map(|package| package.name.as_str()).collect();
+        let path = [target.prefix.as_str(), result.target.as_str()].join("/");
+        (!names.is_empty()).then(|| {
+            format!(
+                "{} does not have the versions of {}; they were not scanned",
+                path.trim_matches('/'),
+                some_of(names)
+            )
+        })
+    });
+    gaps.collect()
+}
+
+// The first of `names`, and how many more there are.
+fn some_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.into_iter().collect();
+    let more = match names.len().saturating_sub(NAMES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", names[..names.len().min(NAMES)].join(", "))
+}
+
+// The Helm chart that the file at `path` is in, which is `relative` in the workspace.
+fn chart_of(path: &Path, relative: &str) -> Option<String> {
+    let directories = path
+        .ancestors()
+        .zip(Path::new(relative).ancestors())
+        .skip(1);
+    let is_chart = |(directory, _): &(&Path, &Path)| directory.join("Chart.yaml").is_file();
+    let (_, chart) = directories
+        .into_iter()
+        .filter(|_| path.is_file())
+        .find(is_chart)?;
+    let chart = chart.to_string_lossy().into_owned();
+    Some(if chart.is_empty() {
+        ".".to_owned()
+    } else {
+        chart
+    })
 }
 
 // Lock files that can't be read, and manifests whose packages have no known version: a scanner cannot know what will be
@@ -196,15 +254,8 @@ fn message(path: &str, gap: &Gap) -> String {
             format!("{path} has no lock file next to it; its packages were not scanned")
         }
         Gap::Unpinned(packages) => {
-            let more = match packages.len().saturating_sub(NAMES) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let names: Vec<_> = packages.iter().take(NAMES).map(String::as_str).collect();
-            format!(
-                "{path} does not pin {}{more}; they were not scanned",
-                names.join(", ")
-            )
+            let names = some_of(packages.iter().map(String::as_str));
+            format!("{path} does not pin {names}; they were not scanned")
         }
     }
 }

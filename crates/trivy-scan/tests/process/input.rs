@@ -7,7 +7,7 @@ fn bad_input_is_named_before_anything_is_started() {
     let inputs = (trivy_scan::ACTION.inputs)();
     let inputs: Vec<_> = inputs.iter().map(|input| input.name).collect();
     let unknown = format!(
-        "input `severity` is unknown; the inputs of `trivy-scan` are: {}",
+        "input `with-helm-kube-version` is unknown; the inputs of `trivy-scan` are: {}",
         inputs.join(", ")
     );
     let table: [(_, _, &str); 16] = [
@@ -24,7 +24,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "scan-type",
             "repo",
-            "input `scan-type`: invalid value `repo`; expected one of `image`, `archive`, `fs`, `config`, `secret`",
+            "input `scan-type`: invalid value `repo`; expected one of `image`, `archive`, `fs`, `rootfs`, `sbom`, `config`, `secret`",
         ),
         (
             "targets",
@@ -48,8 +48,8 @@ fn bad_input_is_named_before_anything_is_started() {
         ),
         (
             "scanners",
-            "vuln,license",
-            "input `scanners`: invalid value `license`; expected one of `vuln`, `secret`",
+            "vuln,misconfig",
+            "input `scanners`: invalid value `misconfig`; expected one of `vuln`, `secret`, `license`",
         ),
         (
             "sbom",
@@ -86,7 +86,7 @@ fn bad_input_is_named_before_anything_is_started() {
             "1000000000h",
             "input `timeout`: duration `1000000000h` is longer than any job can run; use at most `120h`",
         ),
-        ("severity", "HIGH", &unknown),
+        ("with-helm-kube-version", "1.30", &unknown),
     ];
     for (name, value, error) in table {
         let step = step().input(name, value);
@@ -103,11 +103,26 @@ fn bad_input_is_named_before_anything_is_started() {
 }
 
 #[test]
+fn severities_are_those_of_trivy_and_old_inputs_are_named() {
+    let severity = "input `severity`: invalid value `SEVERE`; expected one of `critical`, `high`, `medium`, `low`, `unknown`";
+    let code =
+        "input `exit-code` is unknown; use `fail-on`, the lowest severity that fails the step";
+    for (name, value, error) in [
+        ("severity", "HIGH,SEVERE", severity),
+        ("exit-code", "1", code),
+    ] {
+        let ran = step().input(name, value).run();
+        assert_eq!(ran.code, 3, "{}", ran.log);
+        assert_eq!(ran.error(), format!("trivy-scan: {error}"));
+    }
+}
+
+#[test]
 fn targets_are_checked_line_by_line() {
     let table = [
         (
             "repo app",
-            "`repo app`: invalid value `repo`; expected one of `image`, `archive`, `fs`, `config`, `secret`",
+            "`repo app`: invalid value `repo`; expected one of `image`, `archive`, `fs`, `rootfs`, `sbom`, `config`, `secret`",
         ),
         ("image", "`image` does not name an image or path"),
         ("image app:1\nimage app:1", "`image app:1` is in it twice"),
@@ -144,5 +159,29 @@ fn a_malformed_ignore_file_is_bad_input() {
             "{}",
             ran.error()
         );
+    }
+}
+
+#[test]
+fn the_inputs_of_the_actions_that_it_replaces_have_a_hint_each() {
+    // aquasecurity/trivy-action 0.36.0 and github/codeql-action/upload-sarif 4: action.yml.
+    let theirs = "scan-type image-ref input scan-ref exit-code ignore-unfixed vuln-type severity format template output \
+        skip-dirs skip-files cache-dir timeout ignore-policy hide-progress list-all-pkgs scanners trivyignores github-pat \
+        trivy-config tf-vars limit-severities-for-sarif docker-host version cache skip-setup-trivy token-setup-trivy \
+        sarif_file checkout_path ref sha token matrix category wait-for-processing";
+    let declared = (trivy_scan::ACTION.inputs)();
+    let is_declared = |name: &str| declared.iter().any(|input| input.name == name);
+    let replaced = trivy_scan::ACTION.replaced;
+    for name in theirs.split_whitespace() {
+        let has_hint = replaced.iter().any(|(old, _)| *old == name);
+        assert!(is_declared(name) != has_hint, "{name}");
+    }
+    // A hint names inputs that exist.
+    for (old, hint) in replaced {
+        let named = hint.split('`').skip(1).step_by(2);
+        let named = named.map(|name| name.split(':').next().unwrap_or(name));
+        for name in named.filter(|name| !name.contains(['.', ' ']) && *name != "DOCKER_HOST") {
+            assert!(is_declared(name), "{old}: {name}");
+        }
     }
 }

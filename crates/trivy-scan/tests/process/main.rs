@@ -6,15 +6,18 @@ mod base_branch;
 mod database;
 mod dismissed;
 mod faults;
+mod filters;
 mod gate;
 mod github;
 mod input;
 mod legs;
 mod network;
+mod placement;
 mod real;
 mod report;
 mod sboms;
 mod secrets;
+mod settings;
 mod step;
 mod targets;
 

@@ -197,6 +197,35 @@ fn the_credentials_of_a_registry_are_seen_by_trivy_alone_and_gone_after() {
 }
 
 #[test]
+fn several_registries_have_their_own_credentials() {
+    let step = step()
+        .input("image", "")
+        .input("dockerfile", "")
+        .input(
+            "targets",
+            "image ghcr.io/team/app:1\nimage quay.io/app:1\nimage debian:13",
+        )
+        .input("registries", "ghcr.io robot p4ss1\nquay.io other p4ss2")
+        .input("registry-username", "hub")
+        .input("registry-password", "p4ss3");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let login = std::fs::read_to_string(step.directory().join("tools/login")).unwrap();
+    insta::assert_snapshot!(login, @r#"{"auths":{"ghcr.io":{"auth":"cm9ib3Q6cDRzczE="},"https://index.docker.io/v1/":{"auth":"aHViOnA0c3Mz"},"quay.io":{"auth":"b3RoZXI6cDRzczI="}}}"#);
+    let unmasked = ran
+        .log
+        .lines()
+        .filter(|line| !line.starts_with("::add-mask::"));
+    assert!(
+        unmasked.clone().all(|line| !line.contains("p4ss")),
+        "{}",
+        ran.log
+    );
+    let ran = step.input("registries", "").run();
+    insta::assert_snapshot!(ran.error(), @"trivy-scan: input `registry-password`: is for one registry, and the images are in `ghcr.io` and `quay.io`; use a step with its own login for each registry, or `registries`");
+}
+
+#[test]
 fn outputs_that_are_lost_fail_a_step_that_passed_and_no_other() {
     let full = "output `result` could not be written, so later steps would not see it: i/o error: No space left on device (os error 28); check the disk of the runner";
     let gone = "output `result` could not be written, so later steps would not see it: GITHUB_OUTPUT points at missing file: /nonexistent/output; check the disk of the runner";
