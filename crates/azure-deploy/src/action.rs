@@ -6,14 +6,14 @@ use actions_toolkit::{
 };
 use azure::input::{Address, EntraId, EntraInputs};
 
-use crate::request::{HealthPath, Repository, TaggedImage};
+use crate::request::{DeployedImage, HealthPath, Repository, TaggedImage};
 
 inputs! {
     /// The inputs, each valid by its type.
     pub(crate) struct Inputs {
         "Common" {
-            /// Image to deploy, in Docker: `repository:tag`.
-            image: TaggedImage,
+            /// Image to deploy: `repository:tag` in Docker, or with host or digest in a registry.
+            image: DeployedImage,
             /// Name of the registry resource in Azure, or host of any other registry, such as `ghcr.io`.
             registry: String,
             /// Name of the cluster resource in Azure.
@@ -35,6 +35,8 @@ inputs! {
             ..entra: EntraInputs,
         }
         "Registry and images" {
+            /// More images to deploy, one per line, each as `image` has it.
+            also_deploy: Vec<DeployedImage>,
             /// More images in Docker to push, one `repository:tag` per line.
             also_push: Vec<TaggedImage>,
             /// Repository of `image` in the registry and in the manifests; without it, the image's own.
@@ -45,7 +47,13 @@ inputs! {
             username: Option<String>,
             /// Password or token of that user.
             password: Option<Secret>,
-            /// Whether the tag `latest` moves to the image once it is deployed and healthy.
+            /// User for the other registry that an image is copied from, unless it is public or in Azure.
+            source_username: Option<String>,
+            /// Password or token of that user.
+            source_password: Option<Secret>,
+            /// Name of a Secret with `username` and `password`, which is created for the pods to pull with.
+            image_pull_secret: Option<String>,
+            /// Whether the tag `latest` moves to a pushed or copied image once it is deployed and healthy.
             latest: bool = "true",
             /// Timeout of the push of each image.
             push_timeout: Timeout = "20m",

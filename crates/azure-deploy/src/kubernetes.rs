@@ -23,7 +23,7 @@ mod workload;
 pub(crate) use apply_set::ApplySet;
 pub(crate) use client::{Changes, Cluster, DEFAULT_NAMESPACE, Rejected};
 pub(crate) use job::outcome as job_outcome;
-pub(crate) use object::{Object, containers, containers_mut, set, text};
+pub(crate) use object::{Object, containers, containers_mut, pod_specs_mut, set, text};
 pub(crate) use outage::{OutageBudget, retry_outage};
 pub(crate) use owners::{LAST_APPLIED, Owners};
 pub(crate) use run_command::RunCommand;

@@ -23,8 +23,9 @@ pub use network::NETWORK;
 use report::Report;
 use request::Request;
 use steps::github_deployment::GithubDeployment;
+use steps::images::{Images, Resolved};
 use steps::push::Registry;
-use steps::{apply, connect, dry_run, health, images, left_over, roll_back};
+use steps::{apply, connect, dry_run, health, left_over, roll_back};
 
 /// Run the action.
 ///
@@ -37,9 +38,8 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         // kustomize is stopped with it.
         cancelled = ctx.cancelled() => return Err(cancelled.into()),
     };
-    let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
-    let overdue = docker.remove_overdue();
-    images::require(&docker, &request).await?;
+    let images = Images::find(ctx, &request).await?;
+    let overdue = images.docker().map(Docker::remove_overdue);
 
     // Everything that may reject the deployment is queried before anything is pushed.
     let azure = connect::sign_in(ctx, request.target.azure.as_ref()).await?;
@@ -48,18 +48,26 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         dry_run::validate(ctx.log(), &cluster, request.manifests.objects()).await?;
         anyhow::Ok(cluster)
     };
-    let registry = Registry::sign_in(ctx, azure.as_ref(), &request.target.registry);
-    let (cluster, registry) = tokio::try_join!(cluster, registry)?;
-    if let Some(removed) = overdue.finish(ctx.cancelled()).await {
+    let registry = async {
+        let registry = Registry::sign_in(ctx, azure.as_ref(), &request.target.registry).await?;
+        let pushes = images
+            .resolve(ctx, &request, azure.as_ref(), &registry)
+            .await?;
+        anyhow::Ok((registry, pushes))
+    };
+    let (cluster, (registry, images)) = tokio::try_join!(cluster, registry)?;
+    if let Some(overdue) = overdue
+        && let Some(removed) = overdue.finish(ctx.cancelled()).await
+    {
         ctx.log().info(removed);
     }
 
     let github = GithubDeployment::start(ctx, &request).await;
-    let deployed = deploy(ctx, &request, &docker, &registry, &cluster);
+    let deployed = deploy(ctx, &request, &images, &registry, &cluster);
     let deployed = Box::pin(deployed).await;
     github.finish(&deployed).await;
     let report = deployed?;
-    if request.latest {
+    if request.latest && images.moves_latest() {
         let moved = registry.move_latest(&report.image).await;
         moved.context(
             "the new version is deployed and healthy, but the tag `latest` did not move",
@@ -73,16 +81,17 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
 async fn deploy(
     ctx: &Context,
     request: &Request,
-    docker: &Docker,
+    images: &Resolved,
     registry: &Registry,
     cluster: &Cluster,
 ) -> anyhow::Result<Report> {
     let started = Instant::now();
-    let image = tokio::select! {
-        pushed = registry.push_all(ctx, docker, request) => pushed?,
+    let (image, more) = tokio::select! {
+        pushed = registry.push_all(ctx, images, request) => pushed?,
         cancelled = ctx.cancelled() => return Err(cancelled.into()),
     };
     let mut report = Report::new(image, started);
+    report.more = more;
     let mut updated = tokio::select! {
         updated = update(ctx, request, cluster, &mut report) => updated,
         cancelled = ctx.cancelled() => Err(cancelled.into()),
@@ -111,7 +120,7 @@ async fn update(
     if report.previous.is_none() {
         report.previous = left_over.image(&request.repository).map(ToOwned::to_owned);
     }
-    let manifests = dry_run::plan(log, request, cluster, &snapshot, &report.image).await?;
+    let manifests = dry_run::plan(log, request, cluster, &snapshot, report).await?;
     let limits = request.timeouts.rollout;
     apply::apply(log, cluster, manifests.objects(), snapshot, limits, report).await?;
     let objects = report.applied.clone();

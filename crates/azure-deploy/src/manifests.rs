@@ -13,6 +13,7 @@ use crate::kubernetes::{
 use crate::request::kustomize::Rendered;
 
 mod configuration;
+mod pull_secret;
 mod variables;
 
 pub(crate) use configuration::{Reading, Stale, stale};

@@ -32,6 +32,16 @@ pub const NETWORK: Network = &[
         connections: &[registry(By::Step), registry(By::Docker)],
     },
     Part {
+        when: &[When::Case("`image` is in another registry")],
+        connections: &[Connection {
+            host: Host::ImageInput(Inputs::image),
+            by: By::Step,
+            when: &[],
+            purpose: "registry that the image is copied from",
+            sends: "`source-password`, or an access token of Entra",
+        }],
+    },
+    Part {
         when: &[
             When::Empty(Inputs::kubeconfig),
             When::Is(Inputs::cluster_access, "direct"),

@@ -18,6 +18,8 @@ pub(crate) struct Report {
     started: Instant,
     /// The image by digest.
     pub(crate) image: ImageRef,
+    /// More images by digest.
+    pub(crate) more: Vec<ImageRef>,
     /// The image that was deployed before.
     pub(crate) previous: Option<String>,
     /// The state before the first change; `None` until there is one.
@@ -44,6 +46,7 @@ impl Report {
         Self {
             started,
             image,
+            more: Vec::new(),
             previous: None,
             snapshot: None,
             applied: Vec::new(),
@@ -100,8 +103,14 @@ impl Report {
             .iter()
             .map(|(part, seconds)| format!("{part} {seconds}s"))
             .collect();
+        let more: Vec<_> = self
+            .more
+            .iter()
+            .map(|i| text::code(&i.to_string()))
+            .collect();
         let rows = [
             ("Image", Some(text::code(&self.image.to_string()))),
+            ("More images", (!more.is_empty()).then(|| more.join(", "))),
             ("Address", self.address.as_ref().map(|a| a.url.clone())),
             ("Revision", self.revision.as_deref().map(text::markdown)),
             ("Previous image", self.previous.as_deref().map(text::code)),

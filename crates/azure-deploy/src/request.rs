@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, Scope, Secret, Value, WorkspacePath};
-use oci::ImageRef;
+use actions_toolkit::{BadInput, Context, Scope, Secret, Value, WorkspacePath, both};
+use oci::{Credentials, ImageRef};
 
 use crate::action::Inputs;
 use crate::kubernetes::ApplySet;
@@ -18,11 +18,15 @@ pub(crate) use target::{AzureTarget, ClusterTarget, RegistryTarget, Target};
 
 /// A deployment, valid by its types.
 pub(crate) struct Request {
-    /// The image in Docker.
+    /// The image, in Docker or in a registry.
     pub(crate) image: ImageRef,
     /// The repository of `image` in the registry and in the manifests.
     pub(crate) repository: String,
+    /// More images, each in the containers of its repository.
+    pub(crate) also_deploy: Vec<ImageRef>,
     pub(crate) also_push: Vec<ImageRef>,
+    /// For the registry that an image is copied from.
+    pub(crate) source_credentials: Option<Credentials>,
     pub(crate) target: Target,
     /// The objects, with unresolved placeholders in the variables.
     pub(crate) manifests: Manifests,
@@ -49,6 +53,9 @@ pub(crate) struct Timeouts {
 
 /// An image in Docker: with a tag, and without a digest.
 pub(crate) struct TaggedImage(ImageRef);
+
+/// An image to deploy: with a tag or a digest.
+pub(crate) struct DeployedImage(ImageRef);
 
 /// A repository without registry, tag and digest.
 pub(crate) struct Repository(String);
@@ -91,6 +98,26 @@ impl Request {
             return Err(BadInput::new(Inputs::image, problem).into());
         }
         let mut manifests = manifests;
+        let also_deploy: Vec<_> = inputs
+            .also_deploy
+            .into_iter()
+            .map(|image| image.0)
+            .collect();
+        check_more(&also_deploy, &repository, &manifests)?;
+        let login = both(
+            (Inputs::source_username, inputs.source_username.as_ref()),
+            (Inputs::source_password, inputs.source_password.as_ref()),
+        )?;
+        let source_credentials = login.map(|(username, password)| Credentials {
+            username: username.clone(),
+            password: password.expose().to_owned(),
+        });
+        if let Some(name) = &inputs.image_pull_secret {
+            let registry = pull_login(&target.registry)?;
+            let more = also_deploy.iter().map(ImageRef::repository);
+            let repositories: Vec<_> = more.chain([&*repository]).collect();
+            manifests.add_pull_secret(name, registry, &repositories)?;
+        }
         manifests.set_variables(&repository, &variables);
         if inputs.restart_on_config_change {
             manifests.set_configuration_hashes();
@@ -105,6 +132,8 @@ impl Request {
         Ok(Self {
             image,
             repository,
+            also_deploy,
+            source_credentials,
             also_push: inputs.also_push.into_iter().map(|image| image.0).collect(),
             target,
             manifests,
@@ -136,6 +165,41 @@ impl Request {
     }
 }
 
+// Each image has a repository of its own, and a container.
+fn check_more(more: &[ImageRef], repository: &str, manifests: &Manifests) -> Result<(), BadInput> {
+    let mut known = vec![repository];
+    for image in more {
+        let other = image.repository();
+        let problem = if known.contains(&other) {
+            format!("there are two images of `{other}`")
+        } else if !manifests.name_repository(other) {
+            let images = manifests.images().join(", ");
+            format!(
+                "no container of the manifests has an image called `{other}`; they have: {images}"
+            )
+        } else {
+            known.push(other);
+            continue;
+        };
+        return Err(BadInput::new(Inputs::also_deploy, problem));
+    }
+    Ok(())
+}
+
+// What the Secret for the pods has: a token of Azure is valid for hours, and pods are started at any time.
+fn pull_login(registry: &RegistryTarget) -> Result<(&str, &Credentials), BadInput> {
+    match registry {
+        RegistryTarget::Host {
+            host,
+            credentials: Some(credentials),
+        } => Ok((host, credentials)),
+        _ => Err(BadInput::new(
+            Inputs::image_pull_secret,
+            "requires `username` and `password`, which the pods use; for a registry of Azure give the cluster's identity the role AcrPull",
+        )),
+    }
+}
+
 async fn manifests(
     ctx: &Context,
     paths: &[WorkspacePath],
@@ -159,6 +223,16 @@ impl Value for TaggedImage {
             return Err(format!(
                 "`{text}` needs a tag and no digest: it is pushed under the tag"
             ));
+        }
+        Ok(Self(image))
+    }
+}
+
+impl Value for DeployedImage {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let image: ImageRef = text.parse().map_err(|e| format!("`{text}`: {e}"))?;
+        if image.tag().is_none() && image.digest().is_none() {
+            return Err(format!("`{text}` needs a tag or a digest"));
         }
         Ok(Self(image))
     }

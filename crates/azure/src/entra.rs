@@ -130,7 +130,7 @@ impl Entra {
     }
 
     /// The cloud of the tenant.
-    pub(crate) fn cloud(&self) -> &Cloud {
+    pub fn cloud(&self) -> &Cloud {
         &self.0.cloud
     }
 

@@ -156,6 +156,18 @@ pub(crate) fn containers_mut(value: &mut Value) -> Vec<&mut Value> {
     }
 }
 
+/// Every pod's spec in `value`, at any depth.
+pub(crate) fn pod_specs_mut(value: &mut Value) -> Vec<&mut Value> {
+    if value["containers"].is_array() {
+        return vec![value];
+    }
+    match value {
+        Value::Object(map) => map.values_mut().flat_map(pod_specs_mut).collect(),
+        Value::Array(list) => list.iter_mut().flat_map(pod_specs_mut).collect(),
+        _ => Vec::new(),
+    }
+}
+
 fn holds_containers(key: &str) -> bool {
     matches!(key, "containers" | "initContainers" | "ephemeralContainers")
 }

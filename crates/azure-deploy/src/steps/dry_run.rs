@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::kubernetes::{Cluster, Object, Rejected, Snapshot};
 use crate::manifests::{Facts, Manifests, Reading, Stale, stale};
+use crate::report::Report;
 use crate::request::Request;
 
 /// What applying changes of each object, by its label.
@@ -53,7 +54,7 @@ pub(crate) async fn validate(
     checked.map(drop)
 }
 
-/// The manifests as they are to be applied, with `image`; the log gets every change that they would make. If only the time
+/// The manifests as they are to be applied, with the images of `report`; the log gets every change that they would make. If only the time
 /// would change, the previous time is kept: the pods are not restarted.
 ///
 /// # Errors
@@ -63,13 +64,14 @@ pub(crate) async fn plan(
     request: &Request,
     cluster: &Cluster,
     snapshot: &Snapshot,
-    image: &ImageRef,
+    report: &Report,
 ) -> anyhow::Result<Manifests> {
+    let image = &report.image;
     let previous = |name: &str| snapshot.variable(&request.repository, name);
     let is_same_image = snapshot.image(&request.repository) == Some(&image.to_string());
     let previous_time = request.variables.time_of(previous);
     if let Some(time) = previous_time.filter(|_| is_same_image) {
-        let (manifests, _) = fill(request, snapshot, image, time);
+        let (manifests, _) = fill(request, snapshot, report, time);
         let (changes, _) = changes(cluster, snapshot, manifests.objects()).await?;
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
             log.info(format!("no changes since {time}; pods are not restarted"));
@@ -78,13 +80,13 @@ pub(crate) async fn plan(
     }
     let now = jiff::Timestamp::now().round(jiff::Unit::Second);
     let now = now.map_or_else(|_| String::new(), |now| now.to_string());
-    let (manifests, containers) = fill(request, snapshot, image, &now);
+    let (manifests, containers) = fill(request, snapshot, report, &now);
     let undone = manifests.objects().iter();
     for warning in undone.filter_map(|object| snapshot.scaling_undone(object)) {
         log.warning(warning);
     }
     for container in containers {
-        log.info(format!("{container} gets {image}"));
+        log.info(container);
     }
     let (changes, stale) = changes(cluster, snapshot, manifests.objects()).await?;
     log_changes(log, &changes);
@@ -128,13 +130,14 @@ fn log_stale(log: &Log, stale: &[Stale]) {
     }
 }
 
-// The manifests with `image` and the variables of a deployment at `time`, and the containers that got them.
+// The manifests with the images and variables of a deployment at `time`, and a line for each container that got an image.
 fn fill(
     request: &Request,
     snapshot: &Snapshot,
-    image: &ImageRef,
+    report: &Report,
     time: &str,
 ) -> (Manifests, Vec<String>) {
+    let image = &report.image;
     let pinned = image.to_string();
     let facts = Facts {
         image: &pinned,
@@ -149,7 +152,17 @@ fn fill(
         manifests.add(parent);
     }
     manifests.set_variables(&request.repository, &request.variables.filled(facts));
-    let containers = manifests.with_image(&request.repository, &pinned);
+    let of = |repository: &str, image: &ImageRef, manifests: &mut Manifests| {
+        let pinned = image.to_string();
+        let containers = manifests.with_image(repository, &pinned).into_iter();
+        containers
+            .map(move |container| format!("{container} gets {pinned}"))
+            .collect::<Vec<_>>()
+    };
+    let mut containers = of(&request.repository, image, &mut manifests);
+    for (image, pinned) in request.also_deploy.iter().zip(&report.more) {
+        containers.extend(of(image.repository(), pinned, &mut manifests));
+    }
     (manifests, containers)
 }
 

@@ -1,19 +1,30 @@
-//! Push the images to the registry.
+//! Push the images to the registry, or copy them from another one.
 
-use actions_toolkit::{Context, with_timeout};
+use std::sync::Arc;
+
+use actions_toolkit::{Context, text::plural, with_timeout};
 use anyhow::Context as _;
 use docker::Docker;
 use futures_util::future::try_join_all;
-use oci::{Auth, Credentials, ImageRef};
+use oci::{Auth, Credentials, ImageRef, RawManifest};
 
 use super::connect::Azure;
+use super::images::{Resolved, Source};
 use crate::action::Inputs as RequestInputs;
 use crate::request::{RegistryTarget, Request};
 
 /// The registry after the sign-in.
 pub(crate) struct Registry {
     credentials: Option<Credentials>,
-    client: oci::Registry,
+    client: Arc<oci::Registry>,
+}
+
+/// A client of the registry `host`.
+pub(super) fn client(ctx: &Context, host: &str, auth: Auth) -> anyhow::Result<Arc<oci::Registry>> {
+    let log = ctx.log().clone();
+    let mask = move |secret: &str| log.mask(secret);
+    let http = ctx.http()?.clone();
+    Ok(Arc::new(oci::Registry::new(http, host, auth, mask)))
 }
 
 impl Registry {
@@ -39,43 +50,93 @@ impl Registry {
             }
         };
         let auth = credentials.clone().map_or(Auth::Anonymous, Auth::Password);
-        let log = ctx.log().clone();
-        let mask = move |secret: &str| log.mask(secret);
-        let client = oci::Registry::new(ctx.http()?.clone(), &host, auth, mask);
+        let client = client(ctx, &host, auth)?;
         Ok(Self {
             credentials,
             client,
         })
     }
 
-    /// Push every image of the request, in parallel: Docker sends a layer that several have only once. Returns the deployed
-    /// one by digest.
+    /// Its API.
+    pub(super) fn client(&self) -> &Arc<oci::Registry> {
+        &self.client
+    }
+
+    /// Push or copy every image of the request, in parallel: Docker sends a layer that several have only once. Returns `image` and
+    /// those of `also-deploy` by digest.
     ///
     /// # Errors
     /// When a push fails permanently or times out, or the registry does not have what was pushed.
     pub(crate) async fn push_all(
         &self,
         ctx: &Context,
-        docker: &Docker,
+        images: &Resolved,
         request: &Request,
-    ) -> anyhow::Result<ImageRef> {
+    ) -> anyhow::Result<(ImageRef, Vec<ImageRef>)> {
+        let is_deployed = |image: &ImageRef| {
+            let mut deployed = images.deployed.iter();
+            deployed.any(|source| matches!(source, Source::Docker(other) if other == image))
+        };
         let others = request
             .also_push
             .iter()
-            .filter(|image| **image != request.image)
-            .map(|image| self.push(ctx, docker, request, image));
-        let deployed = self.push(ctx, docker, request, &request.image);
-        let (_, deployed) = tokio::try_join!(try_join_all(others), deployed)?;
-        Ok(deployed)
+            .filter(|image| !is_deployed(image))
+            .map(|image| self.push(ctx, images.docker.as_ref(), request, image));
+        let deployed = images.deployed.iter().map(async |source| match source {
+            Source::Docker(image) => {
+                let docker = images.docker.as_ref();
+                self.push(ctx, docker, request, image).await
+            }
+            Source::Here(pinned) => Ok(pinned.clone()),
+            Source::Elsewhere {
+                image,
+                manifest,
+                registry,
+            } => self.copy(ctx, request, registry, image, manifest).await,
+        });
+        let (_, mut deployed) = tokio::try_join!(try_join_all(others), try_join_all(deployed))?;
+        let more = deployed.split_off(1.min(deployed.len()));
+        let image = deployed.pop().context("there is no image to deploy")?;
+        Ok((image, more))
+    }
+
+    // The same image by digest here, with what refers to it.
+    async fn copy(
+        &self,
+        ctx: &Context,
+        request: &Request,
+        source: &oci::Registry,
+        image: &ImageRef,
+        manifest: &RawManifest,
+    ) -> anyhow::Result<ImageRef> {
+        let repository = request.repository_of(image);
+        let target = image.moved_to(self.client.host(), repository)?;
+        let what = format!("the copy of {image}");
+        let timeout = (RequestInputs::push_timeout, request.timeouts.push);
+        let from = image.repository();
+        let copy = self
+            .client
+            .copy_from(source, from, repository, manifest, image.tag());
+        let copied = with_timeout(ctx.log(), &what, timeout, copy).await??;
+        ctx.log().info(format!(
+            "copied {image} to {target}: {} with {}; of the layers and configurations, {} were there, {} were mounted, and {} bytes were transferred",
+            plural(copied.manifests, "manifest"),
+            plural(copied.referrers, "referrer"),
+            copied.present,
+            copied.mounted,
+            copied.bytes
+        ));
+        Ok(target.with_digest(&manifest.digest))
     }
 
     async fn push(
         &self,
         ctx: &Context,
-        docker: &Docker,
+        docker: Option<&Docker>,
         request: &Request,
         image: &ImageRef,
     ) -> anyhow::Result<ImageRef> {
+        let docker = docker.context("Docker is not connected")?;
         let repository = request.repository_of(image);
         let target = image.moved_to(self.client.host(), repository)?;
         docker.tag(image, &target).await?;

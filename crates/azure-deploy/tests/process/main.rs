@@ -45,12 +45,12 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "image",
             "",
-            "input `image`: is required (Image to deploy, in Docker: `repository:tag`.)",
+            "input `image`: is required (Image to deploy: `repository:tag` in Docker, or with host or digest in a registry.)",
         ),
         (
             "image",
             "flask-app",
-            "input `image`: `flask-app` needs a tag and no digest: it is pushed under the tag",
+            "input `image`: `flask-app` needs a tag or a digest",
         ),
         (
             "image",
@@ -205,6 +205,6 @@ fn an_image_that_docker_does_not_have_is_bad_input() {
     let step = step().env("DOCKER_HOST", &docker.host());
     rejected(
         &step.run(),
-        "input `image`: Docker has no image `flask-app:1`; build or pull it in an earlier step",
+        "input `image`: Docker has no image `flask-app:1`; build or pull it in an earlier step, or name its registry (`HOST/flask-app:1`) if it was pushed",
     );
 }

@@ -9,6 +9,8 @@ mod definitions;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
 mod interrupted;
 #[cfg(test)]
 mod jobs;

@@ -106,6 +106,12 @@ impl Stack {
         image.to_string()
     }
 
+    /// Give `image` in Docker the name `other` too.
+    pub(crate) async fn tag(&self, image: &str, other: &str) {
+        let (image, other) = (image.parse().unwrap(), other.parse().unwrap());
+        self.docker.tag(&image, &other).await.unwrap();
+    }
+
     /// The namespace, which warns of pods that break Pod Security's `restricted`.
     pub(crate) fn namespace_that_warns(&self) {
         self.kubectl(&["create", "namespace", &self.namespace]);

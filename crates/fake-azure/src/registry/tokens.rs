@@ -7,7 +7,6 @@ use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Front, Inner, refused};
@@ -86,23 +85,18 @@ pub(super) async fn refresh(State(front): State<Front>, Form(form): Fields) -> R
     access_token(inner, scope, Role::Push)
 }
 
-#[derive(Deserialize)]
-pub(super) struct Scope {
-    scope: Option<String>,
-    service: Option<String>,
-}
-
 /// `GET /oauth2/token`: the same for a user and a password, as Docker's token flow does.
 pub(super) async fn basic(
     State(front): State<Front>,
-    Query(query): Query<Scope>,
+    Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Response {
     let inner = &front.0;
-    if query
-        .service
-        .is_some_and(|service| service != inner.config.login_server)
-    {
+    let all = |name| {
+        let values = query.iter().filter(move |(other, _)| other == name);
+        values.map(|(_, value)| value.as_str())
+    };
+    if all("service").any(|service| service != inner.config.login_server) {
         return unauthorized();
     }
     let Some((user, password)) = credentials(&headers) else {
@@ -116,7 +110,8 @@ pub(super) async fn basic(
     } else {
         return unauthorized();
     };
-    access_token(inner, &query.scope.unwrap_or_default(), role)
+    let scopes: Vec<_> = all("scope").collect();
+    access_token(inner, &scopes.join(" "), role)
 }
 
 fn credentials(headers: &HeaderMap) -> Option<(String, String)> {

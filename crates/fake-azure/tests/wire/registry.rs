@@ -1,5 +1,6 @@
 //! Azure Container Registry in front of the real registry (Debian's `docker-registry`).
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use fake_azure::{Azure, AzureConfig, AzureRegistry, RegistryConfig};
@@ -226,4 +227,45 @@ async fn a_node_pulls_with_its_password_and_does_not_push() {
     let pull = stack.call(Method::GET, "/v2/app/tags/list", token);
     // Let in; there is nothing yet.
     assert_eq!(pull.send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+#[ignore = "real: needs a registry"]
+async fn a_token_for_two_repositories_mounts_a_blob_of_one_in_the_other() {
+    let stack = stack().await;
+    let content = b"content".as_slice();
+    let hash = digest(&SHA256, content);
+    let mut blob = "sha256:".to_owned();
+    for byte in hash.as_ref() {
+        write!(blob, "{byte:02x}").unwrap();
+    }
+    let token = stack.access_token("repository:dev:pull,push").await;
+    let open = stack.call(Method::POST, "/v2/dev/blobs/uploads/", &token);
+    let response = open.send().await.unwrap();
+    let location = response.headers()["location"].to_str().unwrap().to_owned();
+    let path = location
+        .split_once(NAME)
+        .map_or(&*location, |(_, rest)| rest);
+    let path = &path[path.find("/v2/").unwrap()..];
+    let put = stack.call(Method::PUT, &format!("{path}&digest={blob}"), &token);
+    assert_eq!(put.body(content).send().await.unwrap().status(), 201);
+
+    // As Docker and our own client ask: each scope is a parameter.
+    let refresh = stack.refresh_token().await;
+    let query = format!(
+        "/oauth2/token?service={NAME}&scope=repository:prod:pull,push&scope=repository:dev:pull"
+    );
+    let user = "00000000-0000-0000-0000-000000000000";
+    let request = stack
+        .call(Method::GET, &query, "")
+        .basic_auth(user, Some(refresh));
+    let response: Value = request.send().await.unwrap().json().await.unwrap();
+    let token = response["access_token"].as_str().unwrap();
+    let mount = format!("/v2/prod/blobs/uploads/?mount={blob}&from=dev");
+    let mounted = stack
+        .call(Method::POST, &mount, token)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(mounted.status(), 201);
 }

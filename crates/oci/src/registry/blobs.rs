@@ -1,4 +1,6 @@
-//! Reading and pushing blobs.
+//! Reading and pushing blobs, and copying images with all of theirs.
+
+mod copy;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use backon::Retryable as _;
 use bytes::Bytes;
+use futures_util::stream::try_unfold;
 use http_client::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http_client::{Body, Chunks, Method, Response, StatusCode, Url};
 use tokio::io::AsyncReadExt as _;
@@ -50,6 +53,49 @@ impl Blob {
             check_digest(&host, &expected, &hasher.finish())?;
         }
         Ok(self.held.take())
+    }
+}
+
+/// The content of a blob that is pushed; each attempt opens it again.
+pub(super) enum Content<'a> {
+    /// A file.
+    File(&'a Path),
+    /// The blob of another repository.
+    Blob {
+        source: &'a Registry,
+        repository: &'a str,
+        size: u64,
+    },
+}
+
+impl Content<'_> {
+    // The bytes, and how many.
+    async fn open(&self, digest: &str) -> anyhow::Result<(u64, Body)> {
+        match self {
+            Self::File(path) => {
+                let file = tokio::fs::File::open(path).await?;
+                let size = file.metadata().await?.len();
+                let chunks = try_unfold(file, |mut file| async move {
+                    let mut chunk = vec![0; CHUNK];
+                    let read = file.read(&mut chunk).await?;
+                    chunk.truncate(read);
+                    Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(chunk), file)))
+                });
+                Ok((size, Body::wrap_stream(chunks)))
+            }
+            Self::Blob {
+                source,
+                repository,
+                size,
+            } => {
+                let blob = source.blob(repository, digest, *size, None).await?;
+                let chunks = try_unfold(blob, |mut blob| async move {
+                    let chunk = blob.next_chunk().await.map_err(std::io::Error::other)?;
+                    Ok::<_, std::io::Error>(chunk.map(|chunk| (chunk, blob)))
+                });
+                Ok((*size, Body::wrap_stream(chunks)))
+            }
+        }
     }
 }
 
@@ -161,17 +207,39 @@ impl Registry {
         digest: &str,
         path: &Path,
     ) -> anyhow::Result<()> {
-        let what = || format!("failed to push a blob to `{}/{repository}`", self.host);
-        let request = self.push(Method::HEAD, repository, &format!("blobs/{digest}"));
-        if self.send(request).await.with_context(what)?.status() == StatusCode::OK {
+        if self.has_blob(repository, digest).await? {
             return Ok(());
         }
+        self.push_content(repository, digest, Content::File(path))
+            .await
+    }
+
+    /// Whether `repository` has the blob `digest`.
+    pub(super) async fn has_blob(&self, repository: &str, digest: &str) -> anyhow::Result<bool> {
+        let request = self.push(Method::HEAD, repository, &format!("blobs/{digest}"));
+        let response = self.send(request).await;
+        let response = response.with_context(|| self.pushing(repository))?;
+        Ok(response.status() == StatusCode::OK)
+    }
+
+    fn pushing(&self, repository: &str) -> String {
+        format!("failed to push a blob to `{}/{repository}`", self.host)
+    }
+
+    /// Push `content`, whose digest is `digest`, to `repository`, which does not have it.
+    pub(super) async fn push_content(
+        &self,
+        repository: &str,
+        digest: &str,
+        content: Content<'_>,
+    ) -> anyhow::Result<()> {
+        let what = || self.pushing(repository);
         let is_renewed = AtomicBool::new(false);
         // An upload that breaks off starts again with a new session: not every registry keeps the old one.
         let upload = || async {
             // This has retries of its own.
             let session = self.open_upload(repository).await.map_err(Failed::Other)?;
-            let response = self.upload(repository, &session, digest, path).await?;
+            let response = self.upload(repository, &session, digest, &content).await?;
             if self.is_challenge(&response) && !is_renewed.swap(true, Ordering::Relaxed) {
                 self.remember(&self.push_scope(repository), None);
                 return Err(Failed::Expired(Box::new(response)));
@@ -228,19 +296,11 @@ impl Registry {
         repository: &str,
         session: &Url,
         digest: &str,
-        path: &Path,
+        content: &Content<'_>,
     ) -> Result<Response, Failed> {
-        let other = |e: std::io::Error| Failed::Other(e.into());
         let mut url = session.clone();
         url.query_pairs_mut().append_pair("digest", digest);
-        let file = tokio::fs::File::open(path).await.map_err(other)?;
-        let size = file.metadata().await.map_err(other)?.len();
-        let chunks = futures_util::stream::try_unfold(file, |mut file| async move {
-            let mut chunk = vec![0; CHUNK];
-            let read = file.read(&mut chunk).await?;
-            chunk.truncate(read);
-            Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(chunk), file)))
-        });
+        let (size, chunks) = content.open(digest).await.map_err(Failed::Other)?;
         // Only the registry itself gets the authorization, as with github.com/containerd/containerd.
         let known = self.known_authorization(&self.push_scope(repository));
         let authorization = known.filter(|_| self.owns(&url));
@@ -250,7 +310,7 @@ impl Registry {
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_LENGTH, size.to_string())
             .timeout(BLOB_TIMEOUT)
-            .body(Body::wrap_stream(chunks));
+            .body(chunks);
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization.value());
         }

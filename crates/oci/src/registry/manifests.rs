@@ -106,13 +106,29 @@ impl Registry {
             bytes,
         };
         let reference = reference.unwrap_or(digest.as_str());
-        let response = self.put_manifest(repository, reference, &raw).await?;
-        let subject = manifest.subject.as_ref();
-        if let Some(subject) = subject.filter(|_| !response.headers().contains_key("oci-subject")) {
-            self.add_referrer(repository, subject, manifest, &raw)
+        self.push_raw(repository, &raw, reference).await?;
+        Ok(digest)
+    }
+
+    /// Push `raw` as it is, under `reference`.
+    pub(super) async fn push_raw(
+        &self,
+        repository: &str,
+        raw: &RawManifest,
+        reference: &str,
+    ) -> anyhow::Result<()> {
+        let response = self.put_manifest(repository, reference, raw).await?;
+        if response.headers().contains_key("oci-subject") {
+            return Ok(());
+        }
+        let manifest = serde_json::from_slice::<Manifest>(&raw.bytes).ok();
+        if let Some(manifest) = manifest
+            && let Some(subject) = &manifest.subject
+        {
+            self.add_referrer(repository, subject, &manifest, raw)
                 .await?;
         }
-        Ok(digest)
+        Ok(())
     }
 
     async fn put_manifest(
@@ -146,7 +162,9 @@ impl Registry {
             manifests: Vec::new(),
         });
         let mut entry = Descriptor::new(&raw.media_type, &raw.digest, raw.bytes.len() as u64);
-        entry.artifact_type.clone_from(&manifest.artifact_type);
+        // Without a type of its own, an artifact has that of its configuration.
+        let own = manifest.artifact_type.clone();
+        entry.artifact_type = own.or_else(|| Some(manifest.config.media_type.clone()));
         entry.annotations.clone_from(&manifest.annotations);
         index.manifests.retain(|other| other.digest != entry.digest);
         index.manifests.push(entry);

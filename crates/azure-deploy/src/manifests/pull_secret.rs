@@ -1,0 +1,180 @@
+//! The Secret that pods pull their images with.
+
+use std::collections::BTreeSet;
+
+use actions_toolkit::BadInput;
+use base64::Engine as _;
+use oci::{Credentials, is_docker_hub};
+use serde_json::{Value, json};
+
+use super::{Manifests, is_of};
+use crate::action::Inputs;
+use crate::kubernetes::{DEFAULT_NAMESPACE, Object, containers, pod_specs_mut};
+
+/// The key of Docker Hub in the configuration of a client.
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+impl Manifests {
+    /// Add the Secret `name` with the login of a registry, in each namespace in which pods run one of `repositories`, and have these
+    /// pods use it, next to those that they have.
+    ///
+    /// # Errors
+    /// When the manifests have such a Secret.
+    pub(crate) fn add_pull_secret(
+        &mut self,
+        name: &str,
+        (host, login): (&str, &Credentials),
+        repositories: &[&str],
+    ) -> Result<(), BadInput> {
+        let runs = |value: &Value| {
+            let containers = containers(value);
+            let mut images = containers.iter().filter_map(|c| c["image"].as_str());
+            images.any(|image| {
+                repositories
+                    .iter()
+                    .any(|repository| is_of(image, repository))
+            })
+        };
+        let mut namespaces = BTreeSet::new();
+        for object in self.0.iter_mut().filter(|object| runs(&object.value)) {
+            namespaces.insert(object.namespace().unwrap_or(DEFAULT_NAMESPACE).to_owned());
+            for pod in pod_specs_mut(&mut object.value)
+                .into_iter()
+                .filter(|pod| runs(pod))
+            {
+                let entry = json!({"name": name});
+                match pod["imagePullSecrets"].as_array_mut() {
+                    Some(secrets) if secrets.contains(&entry) => {}
+                    Some(secrets) => secrets.push(entry),
+                    None => pod["imagePullSecrets"] = json!([entry]),
+                }
+            }
+        }
+        for namespace in namespaces {
+            let secret = secret(name, &namespace, host, login);
+            if let Some(own) = self.0.iter().find(|object| object.is_same(&secret)) {
+                let problem = format!("`Secret/{name}` is in `{}` too; use another name", own.file);
+                return Err(BadInput::new(Inputs::image_pull_secret, problem));
+            }
+            self.add(secret);
+        }
+        Ok(())
+    }
+}
+
+// kubernetes.io/docs/concepts/configuration/secret, "Docker config Secrets".
+fn secret(name: &str, namespace: &str, host: &str, login: &Credentials) -> Object {
+    let base64 = &base64::engine::general_purpose::STANDARD;
+    let key = if is_docker_hub(host) {
+        DOCKER_HUB
+    } else {
+        host
+    };
+    let (username, password) = (&login.username, &login.password);
+    let auth = base64.encode(format!("{username}:{password}"));
+    let config =
+        json!({"auths": {key: {"username": username, "password": password, "auth": auth}}});
+    Object {
+        file: "input `image-pull-secret`".to_owned(),
+        value: json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace},
+            "type": "kubernetes.io/dockerconfigjson",
+            "data": {".dockerconfigjson": base64.encode(config.to_string())},
+        }),
+        default_namespace: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(namespace: &str, kind: &str, spec: &Value) -> Object {
+        Object {
+            file: "app.yaml".into(),
+            value: json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": kind.to_lowercase()}, "spec": spec}),
+            default_namespace: Some(namespace.into()),
+        }
+    }
+
+    fn pod(image: &str, more: &Value) -> Value {
+        let mut pod = json!({"containers": [{"name": "a", "image": image}]});
+        if !more.is_null() {
+            pod["imagePullSecrets"] = more.clone();
+        }
+        json!({"template": {"spec": pod}})
+    }
+
+    #[test]
+    fn pods_of_the_image_get_the_secret_of_their_namespace() {
+        let own = json!({"jobTemplate": {"spec": pod("web", &json!([{"name": "own"}]))}});
+        let mut manifests = Manifests(vec![
+            object(
+                "web",
+                "Deployment",
+                &pod("ghcr.io/octo/web:1", &Value::Null),
+            ),
+            object("jobs", "CronJob", &own),
+            object("other", "StatefulSet", &pod("redis:8", &Value::Null)),
+        ]);
+        let login = Credentials {
+            username: "octo".into(),
+            password: "token".into(),
+        };
+        let repositories = ["octo/web", "web"];
+        manifests
+            .add_pull_secret("pull", ("ghcr.io", &login), &repositories)
+            .unwrap();
+        let secrets: Vec<_> = manifests
+            .objects()
+            .iter()
+            .filter(|o| o.kind() == "Secret")
+            .collect();
+        let namespaces: Vec<_> = secrets.iter().map(|s| s.namespace().unwrap()).collect();
+        assert_eq!(namespaces, ["jobs", "web"]);
+        let data = secrets[0].value["data"][".dockerconfigjson"]
+            .as_str()
+            .unwrap();
+        let data = base64::engine::general_purpose::STANDARD
+            .decode(data)
+            .unwrap();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&data).unwrap(),
+            json!({"auths": {"ghcr.io": {"username": "octo", "password": "token", "auth": "b2N0bzp0b2tlbg=="}}})
+        );
+        let used = |kind: &str, pointer: &str| {
+            let object = manifests
+                .objects()
+                .iter()
+                .find(|o| o.kind() == kind)
+                .unwrap();
+            object.value.pointer(pointer).cloned()
+        };
+        let pull = json!({"name": "pull"});
+        let of_template = "/spec/template/spec/imagePullSecrets";
+        assert_eq!(used("Deployment", of_template), Some(json!([pull])));
+        assert_eq!(used("StatefulSet", of_template), None);
+        let of_job = "/spec/jobTemplate/spec/template/spec/imagePullSecrets";
+        assert_eq!(
+            used("CronJob", of_job),
+            Some(json!([{"name": "own"}, pull]))
+        );
+
+        let again = manifests.add_pull_secret("pull", ("ghcr.io", &login), &repositories);
+        assert_eq!(
+            again.unwrap_err().to_string(),
+            "input `image-pull-secret`: `Secret/pull` is in `input `image-pull-secret`` too; use another name"
+        );
+        let hub = secret("pull", "web", "docker.io", &login);
+        let data = hub.value["data"][".dockerconfigjson"].as_str().unwrap();
+        let data = base64::engine::general_purpose::STANDARD
+            .decode(data)
+            .unwrap();
+        assert!(
+            String::from_utf8(data)
+                .unwrap()
+                .contains("\"https://index.docker.io/v1/\"")
+        );
+    }
+}

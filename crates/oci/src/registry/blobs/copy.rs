@@ -1,0 +1,260 @@
+//! Copying an image from one registry or repository to another, unchanged: its digest stays, and so do an index and what refers
+//! to the image (signatures, SBOM, attestations).
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use anyhow::{Context as _, bail, ensure};
+use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
+use http_client::{Method, StatusCode};
+
+use super::Content;
+use crate::registry::response::success;
+use crate::{Descriptor, Digest, Index, Manifest, RawManifest, Registry, is_index};
+
+/// Blobs that are transferred at the same time.
+const PARALLEL: usize = 4;
+/// The most manifests of one image, with all platforms and what refers to them.
+const MANIFESTS: usize = 1000;
+/// The most bytes of a list of referrers.
+const LIST_LIMIT: u64 = 4 * 1024 * 1024;
+/// The ends of the tags with which cosign up to 2 attaches to a digest (github.com/sigstore/cosign, `pkg/oci/remote`).
+const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
+/// Layers that are not in a registry, but at an address that they name.
+const FOREIGN: [&str; 2] = ["foreign", "nondistributable"];
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Manifests: of the image, its platforms, and what refers to them.
+    pub manifests: usize,
+    /// Of these, those that refer to another: signatures, SBOMs, attestations.
+    pub referrers: usize,
+    /// Blobs that the target had already.
+    pub present: usize,
+    /// Blobs that the registry took from the other repository, without a transfer.
+    pub mounted: usize,
+    /// Bytes of blobs that went through this machine.
+    pub bytes: u64,
+}
+
+/// A copy from one repository to another.
+struct Copy<'a> {
+    source: &'a Registry,
+    from: &'a str,
+    target: &'a Registry,
+    to: &'a str,
+    copied: Mutex<Copied>,
+    seen: HashSet<String>,
+}
+
+impl Registry {
+    /// Copy `manifest`, which `source` has in its repository `from`, with everything that belongs to it, to the repository `to`
+    /// here, under the tag `tag` if there is one. Blobs are mounted where both are one registry, and streamed elsewhere.
+    ///
+    /// # Errors
+    /// When either registry rejects a request, or something is missing in `source`.
+    pub async fn copy_from(
+        &self,
+        source: &Self,
+        from: &str,
+        to: &str,
+        manifest: &RawManifest,
+        tag: Option<&str>,
+    ) -> anyhow::Result<Copied> {
+        let mut copy = Copy {
+            source,
+            from,
+            target: self,
+            to,
+            copied: Mutex::default(),
+            seen: HashSet::new(),
+        };
+        let what = || {
+            format!(
+                "failed to copy `{}/{from}@{}` to `{}/{to}`",
+                source.host, manifest.digest, self.host
+            )
+        };
+        copy.all(manifest, tag).await.with_context(what)?;
+        let copied = copy.copied.into_inner();
+        Ok(copied.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What refers to `digest` in `repository`: by the API of the distribution specification 1.1, or by the tag that names
+    /// it in registries without.
+    ///
+    /// # Errors
+    /// When the registry rejects the request.
+    pub async fn referrers(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> anyhow::Result<Vec<Descriptor>> {
+        let what = || {
+            format!(
+                "failed to list what refers to `{}/{repository}@{digest}`",
+                self.host
+            )
+        };
+        let request = self.pull(Method::GET, repository, &format!("referrers/{digest}"));
+        let response = self.send(request).await.with_context(what)?;
+        let list = match response.status() {
+            // A registry may also respond with 400 or 405 to a path that it does not know.
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED => {
+                let tag = digest.as_str().replace(':', "-");
+                let manifest = self.manifest(repository, &tag).await?;
+                manifest.map(|manifest| manifest.bytes)
+            }
+            _ => {
+                let response = success(response, &self.host).await.with_context(what)?;
+                Some(response.bytes(LIST_LIMIT).await.with_context(what)?)
+            }
+        };
+        let Some(list) = list else {
+            return Ok(Vec::new());
+        };
+        let index: Index = serde_json::from_slice(&list).with_context(what)?;
+        Ok(index.manifests)
+    }
+}
+
+impl Copy<'_> {
+    // In the order in which a registry accepts them: what a manifest lists comes before it, and its referrers come after it.
+    async fn all(&mut self, root: &RawManifest, tag: Option<&str>) -> anyhow::Result<()> {
+        let mut pending = vec![(root.clone(), tag.map(ToOwned::to_owned))];
+        while let Some((manifest, tag)) = pending.pop() {
+            let mut family = Vec::new();
+            if is_index(&manifest.media_type) {
+                let index: Index = serde_json::from_slice(&manifest.bytes)
+                    .with_context(|| format!("the index {} is invalid", manifest.digest))?;
+                for entry in &index.manifests {
+                    if self.seen.contains(&entry.digest) {
+                        continue;
+                    }
+                    let child = self.read(&entry.digest).await?;
+                    ensure!(
+                        !is_index(&child.media_type),
+                        "the index {} has another index in it, which is not supported",
+                        manifest.digest
+                    );
+                    self.one(&child, None).await?;
+                    family.push(child.digest);
+                }
+            }
+            self.one(&manifest, tag.as_deref()).await?;
+            family.push(manifest.digest.clone());
+            for digest in family {
+                for (referrer, tag) in self.referring(&digest).await? {
+                    if !self.seen.contains(referrer.digest.as_str()) || tag.is_some() {
+                        self.count(|copied| copied.referrers += 1);
+                        pending.push((referrer, tag));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Copied)) {
+        change(&mut self.copied.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    async fn read(&self, digest: &str) -> anyhow::Result<RawManifest> {
+        let manifest = self.source.manifest(self.from, digest).await?;
+        manifest.with_context(|| {
+            format!(
+                "`{}/{}` does not have {digest}",
+                self.source.host, self.from
+            )
+        })
+    }
+
+    // What refers to `digest`, with the tag of those that are found by one.
+    async fn referring(
+        &self,
+        digest: &Digest,
+    ) -> anyhow::Result<Vec<(RawManifest, Option<String>)>> {
+        let mut found = BTreeMap::new();
+        for entry in self.source.referrers(self.from, digest).await? {
+            let manifest = self.read(&entry.digest).await?;
+            found.insert(entry.digest, (manifest, None));
+        }
+        for end in COSIGN {
+            let tag = format!("{}.{end}", digest.as_str().replace(':', "-"));
+            if let Some(manifest) = self.source.manifest(self.from, &tag).await? {
+                found.insert(tag.clone(), (manifest, Some(tag)));
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    async fn one(&mut self, manifest: &RawManifest, tag: Option<&str>) -> anyhow::Result<()> {
+        let is_new = self.seen.insert(manifest.digest.to_string());
+        if self.seen.len() > MANIFESTS {
+            bail!("the image has more than {MANIFESTS} manifests");
+        }
+        if is_new && !is_index(&manifest.media_type) {
+            let parsed: Manifest = serde_json::from_slice(&manifest.bytes)
+                .with_context(|| format!("the manifest {} is invalid", manifest.digest))?;
+            let blobs = std::iter::once(parsed.config).chain(parsed.layers);
+            let is_foreign = |blob: &Descriptor| {
+                FOREIGN
+                    .iter()
+                    .any(|foreign| blob.media_type.contains(foreign))
+            };
+            let blobs: BTreeMap<_, _> = blobs
+                .filter(|blob| !is_foreign(blob))
+                .map(|blob| (blob.digest.clone(), blob))
+                .collect();
+            let transfers = iter(blobs.values().map(|blob| self.blob(blob)));
+            transfers
+                .buffer_unordered(PARALLEL)
+                .try_collect::<Vec<()>>()
+                .await?;
+        }
+        let reference = tag.unwrap_or(manifest.digest.as_str());
+        self.target.push_raw(self.to, manifest, reference).await?;
+        if is_new {
+            self.count(|copied| copied.manifests += 1);
+        }
+        Ok(())
+    }
+
+    async fn blob(&self, blob: &Descriptor) -> anyhow::Result<()> {
+        // It is part of a path.
+        let digest: Digest = blob.digest.parse()?;
+        if self.target.has_blob(self.to, digest.as_str()).await? {
+            self.count(|copied| copied.present += 1);
+            return Ok(());
+        }
+        if self.source.host == self.target.host && self.mount(&digest).await {
+            self.count(|copied| copied.mounted += 1);
+            return Ok(());
+        }
+        let content = Content::Blob {
+            source: self.source,
+            repository: self.from,
+            size: blob.size,
+        };
+        self.target
+            .push_content(self.to, digest.as_str(), content)
+            .await?;
+        self.count(|copied| copied.bytes += blob.size);
+        Ok(())
+    }
+
+    // Whether the registry took the blob from the other repository. One that does not, or that requires more rights for it, opens
+    // an upload or rejects the request, and its token service may not know two scopes: then the blob is streamed.
+    async fn mount(&self, digest: &Digest) -> bool {
+        let (from, to) = (self.from, self.to);
+        let from = self.source.pull(Method::GET, from, "");
+        let name = from.path.trim_end_matches('/');
+        let path = format!("blobs/uploads/?mount={digest}&from={name}");
+        let mut request = self.target.push(Method::POST, to, &path);
+        request.scope = format!("{} {}", request.scope, from.scope);
+        let response = self.target.send(request).await;
+        response.is_ok_and(|response| response.status() == StatusCode::CREATED)
+    }
+}
