@@ -6,7 +6,7 @@ use actions_toolkit::{
 };
 use azure::input::{Address, EntraId, EntraInputs};
 
-use crate::request::{DeployedImage, HealthPath, Repository, TaggedImage};
+use crate::request::{DeployedImage, HealthPath, HealthUrl, Repository, TaggedImage};
 
 inputs! {
     /// The inputs, each valid by its type.
@@ -79,6 +79,8 @@ inputs! {
             max_restarts: u16 = "1",
             /// Timeout for the address of the load balancer.
             address_timeout: Timeout = "5m",
+            /// URL that must respond instead, such as that of an Ingress or a gateway: `https://shop.example/health`.
+            health_url: Option<HealthUrl>,
             /// Timeout for three healthy responses in a row.
             health_timeout: Timeout = "60s",
             /// Expected `commit` in the health response, if it has one; without it, the commit of the run.

@@ -59,6 +59,13 @@ pub const NETWORK: Network = &[
                 sends: "the user's token or certificate; objects",
             },
             Connection {
+                host: Host::UrlInput(Inputs::health_url),
+                by: By::Step,
+                when: &[When::Set(Inputs::health_url)],
+                purpose: "health check",
+                sends: "nothing",
+            },
+            Connection {
                 host: Host::Found("address and port of the Service"),
                 by: By::Step,
                 when: &[When::Not(Inputs::health_path, "none")],

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Scope, Secret, Value, WorkspacePath, both};
+use http_client::Url;
 use oci::{Credentials, ImageRef};
 
 use crate::action::Inputs;
@@ -37,6 +38,8 @@ pub(crate) struct Request {
     pub(crate) environment: Option<(String, Secret)>,
     pub(crate) latest: bool,
     pub(crate) health_path: Option<String>,
+    /// Instead of the address of a Service.
+    pub(crate) health_url: Option<Url>,
     pub(crate) expect_commit: Option<String>,
     pub(crate) timeouts: Timeouts,
 }
@@ -59,6 +62,9 @@ pub(crate) struct DeployedImage(ImageRef);
 
 /// A repository without registry, tag and digest.
 pub(crate) struct Repository(String);
+
+/// A URL of a web server, without a user.
+pub(crate) struct HealthUrl(Url);
 
 /// A path that begins with `/`.
 pub(crate) struct HealthPath(String);
@@ -142,6 +148,7 @@ impl Request {
             environment,
             latest: inputs.latest,
             health_path: inputs.health_path.0.map(|path| path.0),
+            health_url: inputs.health_url.map(|url| url.0),
             expect_commit: commit.or_else(|| ctx.github().sha().map(ToOwned::to_owned)),
             timeouts: Timeouts {
                 push: inputs.push_timeout.0,
@@ -257,5 +264,21 @@ impl Value for HealthPath {
             return Ok(Self(text.to_owned()));
         }
         Err(format!("`{text}` does not begin with `/`"))
+    }
+}
+
+impl Value for HealthUrl {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let url = Url::parse(text).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let Some(url) = url.filter(|url| url.host_str().is_some()) else {
+            return Err(format!(
+                "`{text}` is not a URL; use a form such as `https://shop.example/health`"
+            ));
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("has a user or a password, which a health check does not send".to_owned());
+        }
+        Ok(Self(url))
     }
 }

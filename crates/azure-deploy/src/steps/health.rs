@@ -98,9 +98,17 @@ pub(crate) async fn check(
     commit: Option<&str>,
 ) -> anyhow::Result<()> {
     let log = ctx.log();
+    if let Some(url) = &request.health_url {
+        report.address = Some(Address {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            url: url.origin().ascii_serialization(),
+        });
+        let timeout = request.timeouts.health;
+        return wait_for_health(ctx.http()?, url.as_str(), commit, timeout, log).await;
+    }
     let Some(service) = load_balancer(objects) else {
         if request.health_path.is_some() && !report.rolled_back {
-            log.warning("the manifests have no Service of type LoadBalancer, so the health check is skipped; set `health-path: none` if that is intended");
+            log.warning("the manifests have no Service of type LoadBalancer, so the health check is skipped; set `health-url` to where the application responds, or `health-path: none` if that is intended");
         }
         return Ok(());
     };
@@ -163,21 +171,28 @@ async fn wait_for_address(
     }
 }
 
-/// Why a response is not the healthy response of the version that was deployed.
-fn problem(status: u16, body: &str, commit: Option<&str>) -> Option<String> {
+/// Whether a healthy response has the commit of the version that was deployed, if one is expected.
+///
+/// # Errors
+/// With the reason why it is not the healthy response of that version.
+fn judge(status: u16, body: &str, commit: Option<&str>) -> Result<bool, String> {
     if !(200..300).contains(&status) {
-        return Some(format!("status {status}"));
+        return Err(format!("status {status}"));
     }
-    let response = serde_json::from_str::<Value>(body).ok()?;
-    let actual = response.get("commit")?.as_str()?.to_owned();
-    let expected = commit.filter(|expected| *expected != actual)?;
-    Some(format!(
+    let response = serde_json::from_str::<Value>(body).unwrap_or_default();
+    let (Some(actual), Some(expected)) = (response["commit"].as_str(), commit) else {
+        return Ok(false);
+    };
+    if actual == expected {
+        return Ok(true);
+    }
+    Err(format!(
         "commit `{actual}` responded; expected `{expected}`"
     ))
 }
 
-// Why the application at `url` is not healthy. Of its response, the start is read: what is the application's is foreign.
-async fn query(http: &Client, url: &str, commit: Option<&str>) -> Option<String> {
+// Whether the application at `url` is healthy, as `judge` has it. Of its response, the start is read: what is the application's is foreign.
+async fn query(http: &Client, url: &str, commit: Option<&str>) -> Result<bool, String> {
     // Each on its own connection: the load balancer may choose another pod.
     let request = http
         .get(url)
@@ -187,10 +202,10 @@ async fn query(http: &Client, url: &str, commit: Option<&str>) -> Option<String>
     match request.send().await {
         Ok(response) => {
             let status = response.status().as_u16();
-            problem(status, &response.error_text().await, commit)
+            judge(status, &response.error_text().await, commit)
         }
-        Err(e @ Error::Redirect { .. }) => Some(e.to_string()),
-        Err(e) => Some(format!("no response: {e}")),
+        Err(e @ Error::Redirect { .. }) => Err(e.to_string()),
+        Err(e) => Err(format!("no response: {e}")),
     }
 }
 
@@ -207,15 +222,18 @@ async fn wait_for_health(
     let mut last = String::new();
     while started.elapsed() <= timeout {
         match query(http, url, commit).await {
-            None if healthy + 1 == IN_A_ROW => {
+            Ok(names_commit) if healthy + 1 == IN_A_ROW => {
+                if !names_commit && commit.is_some() {
+                    log.info("the response names no commit; that it is the new version is taken from the rollout");
+                }
                 log.info(format!(
                     "{url} is healthy ({:.0}s)",
                     started.elapsed().as_secs_f64()
                 ));
                 return Ok(());
             }
-            None => healthy += 1,
-            Some(problem) => {
+            Ok(_) => healthy += 1,
+            Err(problem) => {
                 healthy = 0;
                 if problem != last {
                     log.info(format!("{url}: {problem}"));
@@ -333,25 +351,28 @@ mod tests {
             let url = format!("http://{}{path}", app.host());
             query(&http, &url, None).await
         };
-        let problem = get("/elsewhere").await.unwrap();
+        let problem = get("/elsewhere").await.unwrap_err();
         assert!(
             problem.ends_with("is not followed: it is another host"),
             "{problem}"
         );
         assert_eq!(other.seen(), []);
-        assert_eq!(get("/login").await, None);
-        assert_eq!(get("/endless").await, None);
+        assert_eq!(get("/login").await, Ok(false));
+        assert_eq!(get("/endless").await, Ok(false));
         assert!(sent.load(std::sync::atomic::Ordering::Relaxed) < 32 * 1024 * 1024);
     }
 
     #[test]
     fn a_response_of_an_old_pod_is_not_healthy() {
-        assert_eq!(problem(200, r#"{"commit": "new"}"#, Some("new")), None);
+        assert_eq!(judge(200, r#"{"commit": "new"}"#, Some("new")), Ok(true));
         assert_eq!(
-            problem(200, r#"{"commit": "old"}"#, Some("new")).unwrap(),
+            judge(200, r#"{"commit": "old"}"#, Some("new")).unwrap_err(),
             "commit `old` responded; expected `new`"
         );
-        assert_eq!(problem(200, "ok", Some("new")), None);
-        assert_eq!(problem(503, "", None).unwrap(), "status 503");
+        for body in ["ok", "{}", r#"{"commit": 1}"#] {
+            assert_eq!(judge(200, body, Some("new")), Ok(false));
+        }
+        assert_eq!(judge(200, r#"{"commit": "old"}"#, None), Ok(false));
+        assert_eq!(judge(503, "", None).unwrap_err(), "status 503");
     }
 }

@@ -108,6 +108,16 @@ fn bad_input_is_named_before_anything_is_started() {
             "input `health-path`: `health` does not begin with `/`",
         ),
         (
+            "health-url",
+            "shop.example/health",
+            "input `health-url`: `shop.example/health` is not a URL; use a form such as `https://shop.example/health`",
+        ),
+        (
+            "health-url",
+            "https://me:secret@shop.example/health",
+            "input `health-url`: has a user or a password, which a health check does not send",
+        ),
+        (
             "rollout-timeout",
             "soon",
             "input `rollout-timeout`: invalid duration `soon`; use a form such as `90s`, `5m` or `1h30m`",

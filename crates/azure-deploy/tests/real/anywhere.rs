@@ -51,3 +51,38 @@ async fn a_password_a_kubeconfig_and_a_kustomization_are_enough() {
     assert_eq!(stack.spec("deployment/app"), deployed);
     stack.forget(&[&image]).await;
 }
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn the_health_is_checked_at_any_url() {
+    let stack = Stack::new("url").await;
+    let image = stack.build("one", "well").await;
+    let manifests = stack
+        .manifests(80, "", "")
+        .replace("type: LoadBalancer", "type: ClusterIP");
+    let gateway = testkit::Recorder::start(|seen| match seen.line.as_str() {
+        "GET /ready" => axum::response::Response::default(),
+        _ => axum::response::IntoResponse::into_response(axum::http::StatusCode::NOT_FOUND),
+    });
+    let gateway = gateway.await.unwrap();
+    let step = |path: &str| {
+        let url = format!("http://{}{path}", gateway.host());
+        let step = stack.step(&image, &manifests).input("health-url", &url);
+        step.input("health-timeout", "2s")
+    };
+    let ran = run(step("/ready")).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    assert_eq!(ran.output("url"), format!("http://{}", gateway.host()));
+    let notice =
+        "the response names no commit; that it is the new version is taken from the rollout";
+    assert_eq!(ran.log.matches(notice).count(), 1, "{}", ran.log);
+    let ran = run(step("/absent")).await;
+    assert_eq!(ran.code, 1, "{}", ran.log);
+    assert!(
+        ran.error()
+            .contains("/absent is unhealthy: timed out after 2s (`health-timeout`): status 404"),
+        "{}",
+        ran.error()
+    );
+    stack.forget(&[&image]).await;
+}
