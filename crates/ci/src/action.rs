@@ -11,12 +11,15 @@ use oci::ImageRef;
 use trivy::{DatabaseAgeInputs, DatabaseInputs, Severity};
 
 use crate::request::build::{BuildArg, Label};
+use crate::request::environment::EnvVar;
 use crate::request::linting::{FailingLevel, LinterSelection};
-use crate::request::path::{AbsolutePath, ReportPath};
+use crate::request::path::ReportPath;
 use crate::request::registries::RegistryLines;
 use crate::request::secrets::SecretLines;
+use crate::request::services::Services;
+use crate::request::smoke::{CommandLine, HealthTarget, SmokeUser};
 use crate::request::tags::TagLine;
-use crate::request::test_stage::Percentage;
+use crate::request::test_stage::{Percentage, TestNetwork};
 
 /// The declaration from which `action.yml`, `--help` and the README's tables are generated.
 pub const ACTION: Action = Action {
@@ -97,16 +100,16 @@ inputs! {
             push: bool = "false",
             /// Stage to build; the last one by default.
             target: Option<String>,
-            /// Stage whose command runs the tests; `none` builds without tests.
-            test_target: OrNone<String> = "test",
+            /// Stage that the tests run in, `none` for no tests; `test`, or with `test-command` the image itself, by default.
+            test_target: Option<OrNone<String>>,
             /// Build arguments, one `NAME=value` per line; not for secrets.
             build_args: Vec<BuildArg>,
             /// Lock file to scan for vulnerabilities with Trivy, relative to the workspace; none by default.
             lock_file: Option<WorkspacePath>,
             /// Lowest severity of a vulnerability that fails the step: `critical`, `high`, `medium`, `low` or `none`.
             fail_on: OrNone<Severity> = "none",
-            /// Path that responds with 2xx when the application is healthy; `none` skips the smoke test.
-            health_path: OrNone<AbsolutePath> = "/health",
+            /// Path that responds with 2xx when the application is healthy; `auto`, `tcp`, `healthcheck`, or `none` for no smoke test.
+            health_path: OrNone<HealthTarget> = "/health",
         }
         "Build" {
             /// Build secrets, one `id=value` per line, for `RUN --mount=type=secret`; quote multi-line values with `"`.
@@ -132,6 +135,16 @@ inputs! {
             ..entra: EntraInputs,
         }
         "Tests" {
+            /// Shell command that runs the tests; the command of the stage by default.
+            test_command: Option<String>,
+            /// Environment variables of the tests, one `NAME=value` per line.
+            test_env: Vec<EnvVar>,
+            /// What the tests reach in addition to `services`: `none` or `internet`.
+            test_network: TestNetwork = "none",
+            /// Services for the tests and the smoke test, as YAML of a job's `services`; each is found at its name.
+            services: Services,
+            /// Timeout until every service is healthy.
+            services_timeout: Timeout = "2m",
             /// Paths or globs of JUnit reports in the test container, one per line; `/results/junit.xml`, or what the tests wrote, by default.
             junit_path: Vec<ReportPath>,
             /// Path in the workspace to copy the JUnit report to.
@@ -160,6 +173,18 @@ inputs! {
         "Smoke test" {
             /// Port of the application; the only port that the image exposes by default.
             port: Option<NonZeroU16>,
+            /// Environment variables of the application, one `NAME=value` per line.
+            smoke_env: Vec<EnvVar>,
+            /// Command of the application, instead of the image's `CMD`.
+            smoke_command: Option<CommandLine>,
+            /// Command in the container that succeeds when the application is healthy, instead of a request of `health-path`.
+            health_command: Option<String>,
+            /// Memory of the application in megabytes.
+            smoke_memory: NonZeroU16 = "256",
+            /// User of the application: `non-root`, or `any`, with which root has Docker's default capabilities.
+            smoke_user: SmokeUser = "non-root",
+            /// Run the application with a read-only root file system, and `/tmp` in memory.
+            smoke_read_only: bool = "true",
             /// Timeout until the application is healthy.
             smoke_timeout: Timeout = "60s",
             /// Timeout of the application's shutdown after SIGTERM.

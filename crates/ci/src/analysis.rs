@@ -25,7 +25,7 @@ use crate::source_map::SourceMap;
 
 use findings::Places;
 use linter_host::{LinterHost, LinterOutput};
-use linters::Linter;
+use linters::{Diagnostic, Linter, output};
 
 /// The result of the linters.
 #[derive(Debug, Default)]
@@ -34,6 +34,8 @@ pub(crate) struct Analysis {
     pub(crate) linted: Vec<Linted>,
     /// The names of the linters that are not installed.
     pub(crate) missing: Vec<&'static str>,
+    /// The linters that are installed and could not run, with the reason.
+    pub(crate) unusable: Vec<(&'static str, String)>,
     /// The files of the checkout from which they take settings, relative to the build context.
     pub(crate) settings: Vec<String>,
     /// Of the packages in the test stage.
@@ -50,6 +52,8 @@ pub(crate) struct Linted {
     pub(crate) findings: Vec<Finding>,
     /// The severities of the others.
     pub(crate) not_kept: Vec<Severity>,
+    /// Findings in installed packages, which are left out.
+    pub(crate) of_packages: usize,
 }
 
 impl Linted {
@@ -93,8 +97,12 @@ pub(crate) async fn run(
     for linted in &analysis.linted {
         let findings = text::plural(linted.severities().count(), "finding");
         let name = linted.linter.name;
+        let left_out = match linted.of_packages {
+            0 => String::new(),
+            count => format!(", without {count} in installed packages"),
+        };
         job.log
-            .info(format!("{name} ({}): {findings}", linted.host));
+            .info(format!("{name} ({}): {findings}{left_out}", linted.host));
     }
     linting.check(&analysis.linted)
 }
@@ -121,20 +129,35 @@ async fn run_all(
     analysis.licenses = licenses;
     analysis.settings = settings.await.context("failed to look for settings")?;
     for (linter, run) in linting.linters.iter().zip(runs) {
-        let result = run.with_context(|| format!("failed to run {}", linter.name))?;
-        match result {
-            Some(linted) => analysis.linted.push(linted),
-            None => analysis.missing.push(linter.name),
+        match run {
+            Ok(Some(linted)) => analysis.linted.push(linted),
+            Ok(None) => analysis.missing.push(linter.name),
+            Err(e) if linting.required => {
+                return Err(e.context(format!("failed to run {}", linter.name)));
+            }
+            // It was found, and not asked for: what it can't do is not a fault of the code.
+            Err(e) => {
+                let version = host.version(linter).await;
+                let reason = match version {
+                    Some(version) => format!("{version}: {e:#}"),
+                    None => format!("{e:#}"),
+                };
+                job.log
+                    .warning(format!("{} could not run: {reason}", linter.name));
+                analysis.unusable.push((linter.name, reason));
+            }
         }
     }
     if linting.required && !analysis.missing.is_empty() {
         bail!(
-            "{} neither in the test stage nor on the runner; install it in the stage `{}`, or remove it from `static-analysis`",
+            "{} neither in the test stage nor on the runner; install it in {}, or remove it from `static-analysis`",
             with_verb(&analysis.missing),
             job.request
                 .tests
                 .as_ref()
-                .map_or("test", |tests| &tests.target),
+                .map_or("the test stage".to_owned(), |tests| tests
+                    .target
+                    .to_string()),
         );
     }
     Ok(())
@@ -153,6 +176,13 @@ async fn run_one(
     let Some(output) = host.run(linter).await? else {
         return Ok(None);
     };
+    if output.is_old {
+        let version = host.version(linter).await;
+        let version = version.unwrap_or_else(|| format!("this version of {}", linter.name));
+        host.note(format!(
+            "{version} does not know the options of newer ones; its text is read"
+        ));
+    }
     // A report may be large, and be about thousands of files.
     let places = Arc::clone(places);
     let read = tokio::task::spawn_blocking(move || read(linter, &output, &places));
@@ -160,23 +190,68 @@ async fn run_one(
 }
 
 fn read(linter: &'static Linter, output: &LinterOutput, places: &Places) -> anyhow::Result<Linted> {
+    let old = linter.old.as_ref().filter(|_| output.is_old);
+    let parse = old.map_or(linter.parse, |old| old.parse);
     if !linter.exit_codes.contains(&output.code) {
+        // A file that can't be parsed stops some of them, after they have named it.
+        let mut named = output::unparsed(&output.text);
+        named.extend(parse(&output.stdout).unwrap_or_default());
+        let is_of_setup = |diagnostic: &Diagnostic| {
+            let messages = ["Duplicate module named", "Source file found twice"];
+            messages
+                .iter()
+                .any(|text| diagnostic.message.starts_with(text))
+        };
+        let of_setup = named.iter().find(|diagnostic| is_of_setup(diagnostic));
+        if let Some(diagnostic) = of_setup {
+            bail!("{}", shortened(&diagnostic.message));
+        }
+        if !named.is_empty() {
+            return Ok(linted(linter, output.host, named, places));
+        }
         let last: Vec<_> = output.text.lines().rev().take(3).collect();
         let last: Vec<_> = last.into_iter().rev().map(shortened).collect();
         bail!("exited with code {}: {}", output.code, last.join(" / "));
     }
-    let diagnostics = (linter.parse)(&output.stdout)
+    let diagnostics = parse(&output.stdout)
         .map_err(|e| anyhow::anyhow!("its output is invalid: {}", shortened(&e)))?;
     if output.code != 0 && diagnostics.is_empty() && linter.name != "pip check" {
         bail!("exited with code {} without a finding", output.code);
     }
+    Ok(linted(linter, output.host, diagnostics, places))
+}
+
+fn linted(
+    linter: &'static Linter,
+    host: &'static str,
+    mut diagnostics: Vec<Diagnostic>,
+    places: &Places,
+) -> Linted {
+    let all = diagnostics.len();
+    diagnostics.retain(|diagnostic| !diagnostic.path.as_deref().is_some_and(is_of_package));
+    let of_packages = all - diagnostics.len();
     let (findings, not_kept) = findings::from_diagnostics(places, diagnostics);
-    Ok(Linted {
+    Linted {
         linter,
-        host: output.host,
+        host,
         findings,
         not_kept,
-    })
+        of_packages,
+    }
+}
+
+// In an environment or a package inside of the build context, such as uv's `.venv`.
+fn is_of_package(path: &str) -> bool {
+    const DIRECTORIES: &[&str] = &[
+        ".nox",
+        ".tox",
+        ".venv",
+        "dist-packages",
+        "node_modules",
+        "site-packages",
+        "venv",
+    ];
+    path.split('/').any(|part| DIRECTORIES.contains(&part))
 }
 
 // A linter may quote a whole file in its message.
@@ -233,6 +308,7 @@ mod tests {
             host: "test stage",
             findings: findings::tests::findings(&[Severity::Medium, Severity::Low]),
             not_kept: Vec::new(),
+            of_packages: 0,
         }];
         let check = |fail_on| {
             let linting = Linting {
@@ -256,5 +332,89 @@ mod tests {
             failure("1 finding", "warning", 1)
         );
         assert_eq!(check(Some(Severity::Low)), failure("2 findings", "note", 2));
+    }
+
+    fn read_output(
+        name: &str,
+        code: i64,
+        stdout: &str,
+        stderr: &str,
+        is_old: bool,
+    ) -> Result<Vec<String>, String> {
+        let linter = linters::LINTERS.iter().find(|linter| linter.name == name);
+        let request = crate::report::tests::request();
+        let source_map = SourceMap::new(&request, &ImageInfo::default());
+        let places = Places::new(&request, source_map);
+        let output = LinterOutput {
+            host: "test stage",
+            code,
+            stdout: stdout.to_owned(),
+            text: format!("{stdout}{stderr}"),
+            is_old,
+        };
+        let linted = read(linter.unwrap(), &output, &places).map_err(|e| e.to_string())?;
+        let findings = linted.findings.iter();
+        let mut rows: Vec<_> = findings
+            .map(|f| format!("{} {}:{}", f.rule.id, f.location.path, f.location.line))
+            .collect();
+        if linted.of_packages > 0 {
+            rows.push(format!("{} in packages", linted.of_packages));
+        }
+        Ok(rows)
+    }
+
+    #[test]
+    fn findings_of_packages_are_left_out() {
+        let finding = |path: &str| {
+            format!(
+                r#"{{"filename": "{path}", "issue_severity": "LOW", "issue_text": "t", "line_number": 4, "test_id": "B101"}}"#
+            )
+        };
+        let paths = [
+            "./.venv/lib/python3.13/site-packages/x.py",
+            "./venv/y.py",
+            "./my_venv/z.py",
+            "./.hidden/a.py",
+        ];
+        let report = format!(
+            r#"{{"errors": [], "results": [{}]}}"#,
+            paths.map(finding).join(",")
+        );
+        assert_eq!(
+            read_output("bandit", 1, &report, "", false).unwrap(),
+            [
+                "B101 .hidden/a.py:4",
+                "B101 my_venv/z.py:4",
+                "2 in packages"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_with_a_syntax_error_is_a_finding_and_a_wrong_setup_is_not() {
+        let syntax = r#"{"file": "bad.py", "line": 1, "column": 4, "message": "Invalid syntax", "hint": null, "code": "syntax", "severity": "error"}"#;
+        assert_eq!(
+            read_output("mypy", 2, syntax, "", false).unwrap(),
+            ["syntax bad.py:1"]
+        );
+        let parsed = "error: Failed to parse bad.py:1:5: Expected an expression\n";
+        assert_eq!(
+            read_output("ruff-format", 2, "[]", parsed, false).unwrap(),
+            ["syntax-error bad.py:1"]
+        );
+        let twice = r#"{"file": "b/app.py", "line": 1, "column": 0, "message": "Duplicate module named \"app\"", "code": null, "hint": null, "severity": "error"}"#;
+        assert_eq!(
+            read_output("mypy", 2, twice, "", false).unwrap_err(),
+            "Duplicate module named \"app\""
+        );
+        assert_eq!(
+            read_output("mypy", 2, "", "mypy: can't read file 'x'\n", false).unwrap_err(),
+            "exited with code 2: mypy: can't read file 'x'"
+        );
+        let old = "app.py:3: error: Name \"x\" is not defined  [name-defined]\n";
+        assert_eq!(
+            read_output("mypy", 1, old, "", true).unwrap(),
+            ["name-defined app.py:3"]
+        );
     }
 }

@@ -7,7 +7,7 @@ use oci::{ImageRef, Logins};
 use crate::build::build;
 use crate::job::Job;
 use crate::outcome::{ImageOutcome, Outcome, TestOutcome};
-use crate::request::Request;
+use crate::request::{Request, TestImage};
 use crate::{analysis, architecture, dependencies, smoke, test_run};
 
 /// The id of a run, and the names of its images until every check has passed; the names are removed with the run.
@@ -70,7 +70,10 @@ async fn check_code(
     let Some(tests) = &testing.request.tests else {
         return [Ok(()), Ok(())];
     };
-    let target = Some(tests.target.as_str());
+    let target = match &tests.target {
+        TestImage::Stage(stage) => Some(stage.as_str()),
+        TestImage::Image => testing.request.build.target.as_deref(),
+    };
     let stage = match build(&testing, (target, name), &mut outcome.build).await {
         Ok(stage) => stage,
         Err(e) => return [Err(e), Ok(())],

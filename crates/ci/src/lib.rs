@@ -23,6 +23,7 @@ mod publish;
 mod push;
 mod report;
 mod request;
+mod services;
 mod smoke;
 mod source_map;
 mod test_run;

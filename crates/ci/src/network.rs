@@ -66,8 +66,22 @@ pub const NETWORK: Network = &[
                 host: Host::Found("hosts that the application connects to"),
                 by: By::Docker,
                 when: &[When::Not(Inputs::health_path, "none")],
-                purpose: "smoke test; tests have no network",
+                purpose: "smoke test",
                 sends: "nothing",
+            },
+            Connection {
+                host: Host::Found("hosts that the tests connect to"),
+                by: By::Docker,
+                when: &[When::Is(Inputs::test_network, "internet")],
+                purpose: "tests; they have no network by default",
+                sends: "nothing",
+            },
+            Connection {
+                host: Host::Found("registries of the images in `services`"),
+                by: By::Docker,
+                when: &[When::Set(Inputs::services)],
+                purpose: "services for the tests and the smoke test",
+                sends: "the registry's login in `registries`",
             },
             Connection {
                 host: Host::ImageInput(Inputs::cache_from),

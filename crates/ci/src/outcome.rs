@@ -72,6 +72,8 @@ pub(crate) struct TestRun {
 pub(crate) struct Health {
     /// `GET /health`.
     pub(crate) request: String,
+    /// In what it is not run as in production, as the inputs permit.
+    pub(crate) relaxed: Vec<String>,
     /// From the start to the first of the consecutive successful responses, if it became healthy.
     pub(crate) healthy_after: Option<Duration>,
     /// Whether the image's own health check passed; `None` if it has none or was not run.

@@ -67,6 +67,7 @@ fn summary(request: &Request, outcome: &Outcome, others: &[String]) -> String {
     }
     test_results::failed_and_flaky(&mut md, outcome);
     findings::linters(&mut md, outcome);
+    findings::unusable(&mut md, outcome);
     findings::settings(&mut md, outcome);
     findings::vulnerable_packages(&mut md, outcome);
     for tail in log_tails(outcome) {

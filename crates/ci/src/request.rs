@@ -2,12 +2,16 @@
 
 pub(crate) mod build;
 pub(crate) mod dependencies;
+pub(crate) mod environment;
 pub(crate) mod linting;
 pub(crate) mod path;
 pub(crate) mod registries;
 pub(crate) mod secrets;
+pub(crate) mod services;
+pub(crate) mod smoke;
 pub(crate) mod tags;
 pub(crate) mod test_stage;
+mod words;
 
 use std::time::Duration;
 
@@ -18,8 +22,10 @@ pub(crate) use build::Build;
 pub(crate) use dependencies::LockFile;
 pub(crate) use linting::Linting;
 pub(crate) use registries::{Login, Push, Registries};
+pub(crate) use services::Service;
+pub(crate) use smoke::{HealthTarget, Smoke};
 pub(crate) use tags::Names;
-pub(crate) use test_stage::Tests;
+pub(crate) use test_stage::{TestImage, Tests};
 
 use crate::action::Inputs;
 
@@ -38,23 +44,14 @@ pub(crate) struct Request {
     pub(crate) dependencies: Option<LockFile>,
     /// `None` for `health-path: none`.
     pub(crate) smoke: Option<Smoke>,
+    /// For the tests and the smoke test.
+    pub(crate) services: Vec<Service>,
+    /// Until all of them are healthy.
+    pub(crate) services_timeout: Duration,
     pub(crate) sarif_file: WorkspacePath,
     /// What identifies the comment of this step, and starts the categories of its findings.
     pub(crate) category: String,
     pub(crate) github: GitHubInputs,
-}
-
-/// How the application's health is checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Smoke {
-    /// Of the request; it starts with `/`.
-    pub(crate) path: String,
-    /// `None` for the one that the image exposes.
-    pub(crate) port: Option<u16>,
-    /// Until the application is healthy.
-    pub(crate) timeout: Duration,
-    /// Until the application exits after SIGTERM.
-    pub(crate) stop_timeout: Duration,
 }
 
 /// What a run takes beyond its timeouts: pulling images, a vulnerability database.
@@ -66,7 +63,7 @@ impl Request {
         let tests = self.tests.as_ref().map(|tests| tests.timeout);
         let linting = self.linting.as_ref().map(|linting| linting.timeout);
         let smoke = self.smoke.as_ref();
-        let smoke = smoke.map(|smoke| smoke.timeout + smoke.stop_timeout);
+        let smoke = smoke.map(|smoke| smoke.timeout * 2 + smoke.stop_timeout);
         // The reports have the same timeout as the tests.
         let checks = [tests, tests, linting, smoke].into_iter().flatten();
         let pushes = u32::try_from(self.names.names.len()).unwrap_or(u32::MAX);
@@ -74,7 +71,10 @@ impl Request {
             Push::Yes => self.push_timeout.saturating_mul(pushes),
             Push::No | Push::Skipped(_) => Duration::ZERO,
         };
-        self.build.timeout * 2 + checks.sum::<Duration>() + pushes + MARGIN
+        (self.build.timeout + self.services_timeout) * 2
+            + checks.sum::<Duration>()
+            + pushes
+            + MARGIN
     }
 
     /// Check the inputs of `ctx` against each other and against the workspace.
@@ -86,14 +86,10 @@ impl Request {
         let push = Push::new(ctx, &inputs, &registries, &names.names);
         let stages = build::stages(&inputs)?;
         let tests = Tests::new(&inputs, &stages)?;
-        let smoke = inputs.health_path.0.as_ref().map(|path| Smoke {
-            path: path.0.clone(),
-            port: inputs.port.map(std::num::NonZeroU16::get),
-            timeout: inputs.smoke_timeout.0,
-            stop_timeout: inputs.stop_timeout.0,
-        });
+        let smoke = Smoke::new(&inputs)?;
         build::check_size(ctx, &inputs).await?;
         Ok(Self {
+            category: category(ctx, &inputs),
             workspace: ctx.workspace()?,
             build: Build::new(ctx, &inputs, &names, &stages)?,
             names,
@@ -104,8 +100,9 @@ impl Request {
             tests,
             dependencies: LockFile::new(ctx, &inputs)?,
             smoke,
+            services: inputs.services.0,
+            services_timeout: inputs.services_timeout.0,
             sarif_file: path::file(Inputs::sarif_file, &inputs.sarif_file)?,
-            category: category(ctx, &inputs),
             github: inputs.github,
         })
     }

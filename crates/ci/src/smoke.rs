@@ -1,26 +1,37 @@
 //! The smoke test: the image is healthy with the restrictions of production, and stops on SIGTERM.
 
+mod diagnosis;
 mod network;
+mod probe;
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{PolicyFailure, text, with_timeout};
 use anyhow::{Context as _, bail};
-use docker::{Container, ContainerSpec, ImageInfo};
-use http_client::{Client, Redirects};
+use docker::{Container, ContainerSpec, HealthCheck, ImageConfig, ImageInfo};
+use http_client::Client;
 
 use crate::job::Job;
 use crate::outcome::{Health, ImageOutcome, LogTail};
-use crate::request::Smoke;
+use crate::request::{HealthTarget, Smoke};
+use crate::services::{self, Outside};
+
+use diagnosis::Signal;
+use probe::Probe;
 
 /// Consecutive successful responses of a healthy application: a single one can be chance.
 const HEALTHY_RESPONSES: u32 = 2;
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Timeout of the image's own health check.
-const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(10);
-const MEMORY: i64 = 256 * 1024 * 1024;
+/// Of the image's own health check, where it does not have them (docs.docker.com/reference/dockerfile, "HEALTHCHECK").
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(30);
+const HEALTHCHECK_RETRIES: u32 = 3;
+/// The longest pause between two attempts at it; its interval is for production, where no step waits.
+const HEALTHCHECK_PAUSE: Duration = Duration::from_secs(5);
+const MEBIBYTE: i64 = 1024 * 1024;
+/// The memory without `smoke-memory`.
+const MEMORY: u16 = 256;
 const PIDS: i64 = 128;
 const TAIL: usize = 100;
 /// Bytes of a line in a message.
@@ -36,48 +47,93 @@ pub(crate) async fn test(
     image: &ImageInfo,
     outcome: &mut ImageOutcome,
 ) -> anyhow::Result<()> {
-    if is_root(&image.config.user) {
-        let problem = "the image runs as root; end the Dockerfile's last stage with a numeric `USER`, such as `USER 10001:10001`";
+    let user = &image.config.user;
+    let is_root = is_root(user);
+    if is_root && !smoke.may_be_root {
+        let problem = "the image runs as root; end the Dockerfile's last stage with a numeric `USER`, such as `USER 10001:10001`, or set `smoke-user: any`";
         outcome.health = Some(Health {
-            request: format!("GET {}", smoke.path),
+            request: probe::title(&smoke.health),
             problem: Some(problem.to_owned()),
             ..Health::default()
         });
         return Err(PolicyFailure(problem.to_owned()).into());
     }
-    let port = port(smoke.port, &image.config.exposed_ports)?;
-    let (container, address) = network::start(job, image, hardened).await?;
-    let host = match address {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
+    if !is_root && !smoke.may_be_root && !is_numeric(user) {
+        job.log.warning(format!(
+            "the image's user `{user}` has no number: Kubernetes does not start it under `runAsNonRoot`, since the name may be root's; write the number in `USER`"
+        ));
+    }
+    let needs_port = !matches!(
+        smoke.health,
+        HealthTarget::HealthCheck | HealthTarget::Command(_)
+    );
+    let port = if needs_port {
+        Some(port(smoke, &image.config)?)
+    } else {
+        None
     };
-    let url = format!("http://{host}:{port}{}", smoke.path);
+    let services = services::start(job, "smoke", Outside::Reachable).await?;
+    let spec = hardened(job, smoke, image, is_root);
+    let (container, address) = network::start(job, spec, services).await?;
+    let client = Client::direct().context("failed to prepare the smoke test")?;
+    let socket = SocketAddr::new(address, port.unwrap_or_default());
+    let probes = probe::of(smoke, &image.config, &client, socket)?;
+    let relaxed = relaxed(smoke, is_root);
     // Not buffered, so that a long smoke test is visible while it runs.
     job.ctx.log().info(format!(
-        "Smoke test: {url}, read-only, without capabilities, 256 MB of memory"
+        "Smoke test: {}, {}, {}, {} MB of memory",
+        probes.first().map(Probe::place).unwrap_or_default(),
+        if smoke.read_only {
+            "read-only"
+        } else {
+            "writable"
+        },
+        if is_root {
+            "as root with Docker's default capabilities"
+        } else {
+            "without capabilities"
+        },
+        smoke.memory
     ));
+    let own = &image.config.health;
+    let check = own.start_period.unwrap_or_default()
+        + (own.timeout.unwrap_or(HEALTHCHECK_TIMEOUT) + HEALTHCHECK_PAUSE)
+            * own.retries.unwrap_or(HEALTHCHECK_RETRIES).min(100);
     let limit = (
         "smoke-timeout",
-        smoke.timeout + smoke.stop_timeout + RESPONSE_TIMEOUT * 2 + HEALTHCHECK_TIMEOUT,
+        smoke.timeout
+            + smoke.stop_timeout
+            + RESPONSE_TIMEOUT * 2
+            + check.min(smoke.timeout.max(HEALTHCHECK_TIMEOUT)),
     );
-    let work = examine(&container, smoke, &image.config.healthcheck, &url);
+    let work = examine(&container, smoke, &image.config, &probes);
     let health = with_timeout(job.ctx.log(), "the smoke test", limit, work).await??;
     let problem = health.problem.clone();
-    outcome.health = Some(health);
+    if let Some(request) = problem.is_none().then_some(&health.request)
+        && smoke.health == HealthTarget::Auto
+    {
+        job.log.info(format!(
+            "healthy by `{request}`; set `health-path` to request only that"
+        ));
+    }
+    outcome.health = Some(Health { relaxed, ..health });
     let Some(problem) = problem else {
         container.remove().await;
         return Ok(());
     };
     let lines = container.log_tail(TAIL).await;
+    let hint = diagnosis::hint(&container, smoke, port, &lines).await;
     container.remove().await;
-    let hint = hint(&lines)
-        .map(|hint| format!("; {hint}"))
-        .unwrap_or_default();
+    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
     outcome.build.log_tail = Some(LogTail {
         title: "Last lines of the application".to_owned(),
         lines,
     });
-    Err(PolicyFailure(format!("{problem}{hint}")).into())
+    let message = format!("{problem}{hint}");
+    if let Some(health) = &mut outcome.health {
+        health.problem = Some(message.clone());
+    }
+    Err(PolicyFailure(message).into())
 }
 
 // `USER` may name a group too.
@@ -85,17 +141,47 @@ fn is_root(user: &str) -> bool {
     matches!(user.split(':').next(), None | Some("" | "0" | "root"))
 }
 
-fn hardened(image: &ImageInfo, run: &str, network: &str) -> ContainerSpec {
+fn is_numeric(user: &str) -> bool {
+    let user = user.split(':').next().unwrap_or_default();
+    user.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+// What the inputs permit and production does not.
+fn relaxed(smoke: &Smoke, is_root: bool) -> Vec<String> {
+    let mut relaxed = Vec::new();
+    if is_root {
+        relaxed.push("root, with Docker's default capabilities (`smoke-user: any`)".to_owned());
+    }
+    if !smoke.read_only {
+        relaxed.push("writable root file system (`smoke-read-only: false`)".to_owned());
+    }
+    if smoke.memory > MEMORY {
+        relaxed.push(format!("{} MB of memory (`smoke-memory`)", smoke.memory));
+    }
+    relaxed
+}
+
+fn hardened(job: &Job<'_>, smoke: &Smoke, image: &ImageInfo, is_root: bool) -> ContainerSpec {
     ContainerSpec {
         image: image.id.clone(),
-        network: Some(network.to_owned()),
-        read_only: true,
-        tmpfs: vec!["/tmp".to_owned()],
-        cap_drop: vec!["ALL".to_owned()],
+        cmd: smoke.command.clone(),
+        env: smoke.env.clone(),
+        read_only: smoke.read_only,
+        tmpfs: if smoke.read_only {
+            vec!["/tmp".to_owned()]
+        } else {
+            Vec::new()
+        },
+        // Programs that are made to start as root change their user or the owner of files.
+        cap_drop: if is_root {
+            Vec::new()
+        } else {
+            vec!["ALL".to_owned()]
+        },
         security_opt: vec!["no-new-privileges".to_owned()],
-        memory: Some(MEMORY),
+        memory: Some(i64::from(smoke.memory) * MEBIBYTE),
         pids_limit: Some(PIDS),
-        run: run.to_owned(),
+        run: job.run.to_owned(),
         ..ContainerSpec::default()
     }
 }
@@ -103,58 +189,74 @@ fn hardened(image: &ImageInfo, run: &str, network: &str) -> ContainerSpec {
 async fn examine(
     container: &Container,
     smoke: &Smoke,
-    healthcheck: &[String],
-    url: &str,
+    config: &ImageConfig,
+    probes: &[Probe<'_>],
 ) -> anyhow::Result<Health> {
     let mut health = Health {
-        request: format!("GET {}", smoke.path),
+        request: probe::title(&smoke.health),
         ..Health::default()
     };
-    match until_healthy(container, smoke, url).await? {
-        Ok(after) => health.healthy_after = Some(after),
+    match until_healthy(container, smoke, probes).await? {
+        Ok((probe, after)) => {
+            health.request = probe.title();
+            health.healthy_after = Some(after);
+        }
         Err(problem) => {
             health.problem = Some(problem);
             return Ok(health);
         }
     }
-    if let Some(command) = check_command(healthcheck) {
-        let problem = check(container, &command).await?;
+    if let Some(command) = check_command(&config.healthcheck)
+        && smoke.health != HealthTarget::HealthCheck
+    {
+        let problem = check(container, &command, &config.health).await?;
         health.checked = Some(problem.is_none());
         if problem.is_some() {
             health.problem = problem;
             return Ok(health);
         }
     }
+    let signal = Signal::of(&config.stop_signal);
+    let handles = diagnosis::handles(container, &signal).await;
     let start = Instant::now();
     let code = container.stop(smoke.stop_timeout).await?;
     health.stopped = Some((code, start.elapsed()));
-    health.problem = stop_problem(code, smoke.stop_timeout);
+    let is_shell = smoke.command.is_empty() && diagnosis::is_shell_form(config);
+    health.problem = diagnosis::stop_problem(code, smoke.stop_timeout, &signal, is_shell, handles);
     Ok(health)
 }
 
-// Docker runs HEALTHCHECK at its interval, which may be long; here its command runs at once.
-async fn check(container: &Container, command: &[&str]) -> anyhow::Result<Option<String>> {
-    let exec = container.exec(command);
-    let Ok(done) = tokio::time::timeout(HEALTHCHECK_TIMEOUT, exec).await else {
-        return Ok(Some(format!(
-            "the image's HEALTHCHECK timed out after {}",
-            text::seconds(HEALTHCHECK_TIMEOUT)
-        )));
-    };
-    let done = done?;
-    let last = done
-        .output
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty());
-    Ok((done.code != 0).then(|| {
-        format!(
-            "the application responds, but the image's HEALTHCHECK exited with code {}{}",
-            done.code,
-            last.map(|line| format!(": {}", text::cut(line.trim(), LINE)))
-                .unwrap_or_default()
-        )
-    }))
+// Docker runs HEALTHCHECK at its interval, which may be long; here its command runs at once, and again as often as it may
+// fail, or as long as its start period is.
+async fn check(
+    container: &Container,
+    command: &[&str],
+    own: &HealthCheck,
+) -> anyhow::Result<Option<String>> {
+    let timeout = own.timeout.unwrap_or(HEALTHCHECK_TIMEOUT);
+    let pause = own
+        .interval
+        .unwrap_or(HEALTHCHECK_PAUSE)
+        .min(HEALTHCHECK_PAUSE);
+    let retries = own.retries.unwrap_or(HEALTHCHECK_RETRIES);
+    let start_period = own.start_period.unwrap_or_default();
+    let start = Instant::now();
+    let mut failed = 0;
+    loop {
+        let Some(problem) = probe::run(container, command, timeout).await? else {
+            return Ok(None);
+        };
+        if start.elapsed() >= start_period {
+            failed += 1;
+        }
+        if failed >= retries {
+            return Ok(Some(format!(
+                "the application responds, but the image's HEALTHCHECK {problem} ({})",
+                text::plural(failed as usize, "attempt")
+            )));
+        }
+        tokio::time::sleep(pause).await;
+    }
 }
 
 // `["CMD", …]`, `["CMD-SHELL", "…"]` or `["NONE"]` (Docker Engine API, `HealthConfig.Test`).
@@ -168,34 +270,17 @@ fn check_command(healthcheck: &[String]) -> Option<Vec<&str>> {
     }
 }
 
-// 143 is the exit code of a process without a handler: 128 plus the number of SIGTERM.
-fn stop_problem(code: i64, timeout: Duration) -> Option<String> {
-    match code {
-        0 | 143 => None,
-        137 => Some(format!(
-            "the application was killed because it was still running {} after SIGTERM; use the exec form of `CMD`, so \
-             that it receives the signal",
-            text::seconds(timeout)
-        )),
-        code => Some(format!(
-            "the application exited with code {code} after SIGTERM, not with 0"
-        )),
-    }
-}
-
-async fn until_healthy(
+async fn until_healthy<'a>(
     container: &Container,
     smoke: &Smoke,
-    url: &str,
-) -> anyhow::Result<Result<Duration, String>> {
-    // The application runs on this machine: the system's proxy is not used.
-    let client = Client::direct().context("failed to prepare the smoke test")?;
+    probes: &'a [Probe<'a>],
+) -> anyhow::Result<Result<(&'a Probe<'a>, Duration), String>> {
     let start = Instant::now();
-    let mut healthy = 0;
-    let mut since = Duration::ZERO;
+    // The probe that succeeded last, since when, and how often.
+    let mut healthy: Option<(&Probe<'_>, Duration, u32)> = None;
     loop {
         if let Some(code) = container.exit_code().await? {
-            let when = if healthy > 0 {
+            let when = if healthy.is_some() {
                 "right after its first response"
             } else {
                 "before it was healthy"
@@ -204,45 +289,67 @@ async fn until_healthy(
                 "the application exited with code {code} {when}"
             )));
         }
-        // Its status is the verdict: no redirect is followed, and no body is read.
-        let request = client.get(url).redirects(Redirects::Returned);
-        let problem = match request.timeout(RESPONSE_TIMEOUT).send().await {
-            Ok(response) if response.status().is_success() => None,
-            Ok(response) => Some(format!("it responded with {}", response.status())),
-            Err(e) if e.is_timeout() => Some(format!(
-                "it did not respond within {}",
-                text::seconds(RESPONSE_TIMEOUT)
-            )),
-            Err(e) if e.is_connect() => Some("nothing listens on its port".to_owned()),
-            Err(_) => Some("its response is not HTTP".to_owned()),
+        let candidates = match healthy {
+            Some((probe, ..)) => std::slice::from_ref(probe),
+            None => probes,
         };
-        if let Some(problem) = problem {
-            healthy = 0;
-            if start.elapsed() >= smoke.timeout {
-                let timeout = text::seconds(smoke.timeout);
-                return Ok(Err(format!(
-                    "`GET {}` was not healthy within {timeout} (`smoke-timeout`): {problem}",
-                    smoke.path
-                )));
+        let mut problems: Vec<(&Probe<'_>, String)> = Vec::new();
+        let mut success = None;
+        for probe in candidates {
+            match probe.attempt(container).await? {
+                Ok(()) => success = Some(probe),
+                Err(problem) => problems.push((probe, problem.message)),
             }
-        } else {
-            if healthy == 0 {
-                since = start.elapsed();
+            // Another path of the same port has the same problem.
+            if success.is_some()
+                || problems
+                    .last()
+                    .is_some_and(|(_, p)| p == probe::NOTHING_LISTENS)
+            {
+                break;
             }
-            healthy += 1;
-            if healthy == HEALTHY_RESPONSES {
-                return Ok(Ok(since));
+        }
+        match (success, healthy) {
+            (Some(_), Some((probe, since, count))) if count + 1 >= HEALTHY_RESPONSES => {
+                return Ok(Ok((probe, since)));
+            }
+            (Some(_), Some((probe, since, count))) => healthy = Some((probe, since, count + 1)),
+            (Some(probe), None) => healthy = Some((probe, start.elapsed(), 1)),
+            (None, _) => {
+                healthy = None;
+                if start.elapsed() >= smoke.timeout {
+                    return Ok(Err(unhealthy(smoke, &problems)));
+                }
             }
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-fn port(input: Option<u16>, exposed: &[String]) -> anyhow::Result<u16> {
-    if let Some(port) = input {
+fn unhealthy(smoke: &Smoke, problems: &[(&Probe<'_>, String)]) -> String {
+    let timeout = text::seconds(smoke.timeout);
+    let [(probe, problem)] = problems else {
+        let parts = problems
+            .iter()
+            .map(|(probe, problem)| format!("{}: {problem}", probe.place()));
+        let parts: Vec<_> = parts.collect();
+        return format!(
+            "no usual path was healthy within {timeout} (`smoke-timeout`); set `health-path`: {}",
+            parts.join(", ")
+        );
+    };
+    format!(
+        "`{}` was not healthy within {timeout} (`smoke-timeout`): {problem}",
+        probe.title()
+    )
+}
+
+fn port(smoke: &Smoke, config: &ImageConfig) -> anyhow::Result<u16> {
+    if let Some(port) = smoke.port {
         return Ok(port);
     }
-    let tcp: Vec<u16> = exposed
+    let tcp: Vec<u16> = config
+        .exposed_ports
         .iter()
         .filter_map(|port| match port.split_once('/') {
             Some((number, "tcp")) => number.parse().ok(),
@@ -250,26 +357,23 @@ fn port(input: Option<u16>, exposed: &[String]) -> anyhow::Result<u16> {
             None => port.parse().ok(),
         })
         .collect();
-    match tcp[..] {
-        [port] => Ok(port),
-        [] => bail!(
+    if let [port] = tcp[..] {
+        return Ok(port);
+    }
+    // What the image itself requests, and what platforms that start containers set.
+    let of_check =
+        check_command(&config.healthcheck).and_then(|command| probe::url(&command)?.port);
+    let of_env = smoke.env.iter().chain(&config.env);
+    let of_env = of_env.filter_map(|pair| pair.strip_prefix("PORT=")?.parse().ok());
+    match of_check.or_else(|| of_env.into_iter().next()) {
+        Some(port) if tcp.is_empty() || tcp.contains(&port) => Ok(port),
+        _ if tcp.is_empty() => bail!(
             "the image exposes no port for the smoke test; add `EXPOSE` to the Dockerfile, or set `port`"
         ),
         _ => bail!(
             "the image exposes {}; set `port` for the smoke test",
             text::plural(tcp.len(), "port")
         ),
-    }
-}
-
-fn hint(lines: &[String]) -> Option<&'static str> {
-    let contains = |text: &str| lines.iter().any(|line| line.contains(text));
-    if contains("Read-only file system") {
-        Some("its root file system is read-only, as in production; write only to `/tmp`")
-    } else if contains("Operation not permitted") {
-        Some("it has no capabilities, as in production; it must not need any")
-    } else {
-        None
     }
 }
 

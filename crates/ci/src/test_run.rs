@@ -17,11 +17,12 @@ use limits::Shown;
 use crate::job::Job;
 use crate::outcome::{LogTail, TestOutcome, TestRun};
 use crate::request::Tests;
+use crate::services::{self, Outside};
 use crate::source_map::SourceMap;
 
 use coverage::Coverage;
 use junit::Junit;
-use reports::{COVERAGE, JUNIT, ReportFile, Written};
+use reports::{COVERAGE, JUNIT, PYTEST, ReportFile, Written};
 
 /// Lines of the log that are kept for the report.
 const TAIL: usize = 100;
@@ -36,10 +37,21 @@ pub(crate) async fn run(
     image: &ImageInfo,
     outcome: &mut TestOutcome,
 ) -> anyhow::Result<()> {
+    let services = services::start(job, "tests", tests.outside).await?;
+    let shell = tests.command.as_ref().map(|_| ["/bin/sh", "-ec"]);
     let spec = ContainerSpec {
         image: image.id.clone(),
+        entrypoint: shell.into_iter().flatten().map(str::to_owned).collect(),
+        cmd: tests.command.iter().cloned().collect(),
+        env: environment(tests, image),
         // Unit tests do not depend on the network, and must not fail because of it.
-        network: Some("none".to_owned()),
+        network: services.or_else(|| {
+            let network = match tests.outside {
+                Outside::Unreachable => "none",
+                Outside::Reachable => "bridge",
+            };
+            Some(network.to_owned())
+        }),
         security_opt: vec!["no-new-privileges".to_owned()],
         run: job.run.to_owned(),
         ..ContainerSpec::default()
@@ -47,9 +59,7 @@ pub(crate) async fn run(
     let start = Instant::now();
     let mut tail = VecDeque::new();
     let (container, exit) = {
-        let _group = job
-            .log
-            .group(format!("Run the tests of stage `{}`", tests.target));
+        let _group = job.log.group(format!("Run the tests of {}", tests.target));
         let container = job.docker.start(&spec).await?;
         let exit = follow(job, &container, tests, &mut tail).await;
         (container, exit)
@@ -98,6 +108,25 @@ pub(crate) async fn run(
     verdict?;
     coverage?;
     check_coverage(tests, outcome.coverage.as_ref())
+}
+
+// With a command that may be a stranger's, pytest is asked for a report by its environment; its own options come after that.
+fn environment(tests: &Tests, image: &ImageInfo) -> Vec<String> {
+    const NAME: &str = "PYTEST_ADDOPTS=";
+    let mut env = tests.env.clone();
+    let of_image = image
+        .config
+        .env
+        .iter()
+        .find_map(|pair| pair.strip_prefix(NAME));
+    let is_set = env.iter().any(|pair| pair.starts_with(NAME));
+    if tests.command.is_some() && tests.junit_paths.is_empty() && !is_set {
+        let options = of_image
+            .map(|options| format!("{options} "))
+            .unwrap_or_default();
+        env.push(format!("{NAME}{options}--junitxml={PYTEST}"));
+    }
+    env
 }
 
 /// How the test command ended.
@@ -229,10 +258,10 @@ fn no_report(tests: &Tests, exit: Exit) -> String {
     };
     format!(
         "the tests exited with code {}{} and left no JUnit report at {place}; let the command of \
-         stage `{stage}` write one there (pytest: `--junitxml={path}`), or set `junit-path`",
+         {} write one there (pytest: `--junitxml={path}`), or set `junit-path`",
         exit.code,
         exit.out_of_memory(),
-        stage = tests.target,
+        tests.target,
     )
 }
 

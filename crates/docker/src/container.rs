@@ -7,10 +7,12 @@ mod log;
 mod spec;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use bollard::models::HealthStatusEnum;
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptionsBuilder,
     ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
@@ -23,7 +25,7 @@ use crate::{Docker, RUN_LABEL};
 
 pub use exec::{ExecOutput, ExecStream};
 pub use head::FileHead;
-pub use spec::ContainerSpec;
+pub use spec::{ContainerSpec, HealthCheck};
 
 /// How long a clean-up waits for containers that are being created.
 const CANCELED_TIMEOUT: Duration = Duration::from_secs(4);
@@ -38,6 +40,21 @@ pub struct Container {
     pub(crate) docker: Docker,
     /// The container's id.
     pub id: String,
+}
+
+/// The health of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthStatus {
+    /// It has no health check.
+    None,
+    /// No check has succeeded, and not too many have failed.
+    Starting,
+    /// The last check succeeded.
+    Healthy,
+    /// Too many checks failed; with the output of the last one.
+    Unhealthy(String),
+    /// It does not run; with its exit code.
+    Exited(i64),
 }
 
 impl Docker {
@@ -106,7 +123,7 @@ impl Docker {
         let _ = tokio::time::timeout(CANCELED_TIMEOUT, self.making.write()).await;
     }
 
-    /// Remove every container of the run `run`, also one that is being created.
+    /// Remove every container and network of the run `run`, also one that is being created.
     pub async fn remove_run(&self, run: &str) {
         self.wait_for_canceled().await;
         let filters = HashMap::from([("label", vec![format!("{RUN_LABEL}={run}")])]);
@@ -124,6 +141,9 @@ impl Docker {
             id,
         });
         join_all(containers.map(|container| async move { container.remove().await })).await;
+        // Those that still have a container can't be removed.
+        self.remove_networks(format!("{RUN_LABEL}={run}"), |_| true)
+            .await;
     }
 }
 
@@ -164,20 +184,50 @@ impl Container {
     ///
     /// # Errors
     /// When it has none.
-    pub async fn ip(&self) -> anyhow::Result<std::net::IpAddr> {
-        let networks = self
-            .inspect()
-            .await?
-            .network_settings
-            .and_then(|n| n.networks);
-        let address = networks
-            .into_iter()
-            .flatten()
-            .find_map(|(_, network)| network.ip_address.filter(|ip| !ip.is_empty())?.parse().ok());
+    pub async fn ip(&self) -> anyhow::Result<IpAddr> {
+        let addresses = self.addresses().await?;
+        let address = addresses.into_iter().next();
         address.context("the container has no address on a bridge network")
     }
 
-    async fn inspect(&self) -> anyhow::Result<bollard::models::ContainerInspectResponse> {
+    /// Its addresses, one for each of its networks.
+    ///
+    /// # Errors
+    /// When Docker does not respond.
+    pub async fn addresses(&self) -> anyhow::Result<Vec<IpAddr>> {
+        let settings = self.inspect().await?.network_settings;
+        let networks = settings.and_then(|settings| settings.networks);
+        let addresses = networks.into_iter().flatten().filter_map(|(_, network)| {
+            network.ip_address.filter(|ip| !ip.is_empty())?.parse().ok()
+        });
+        Ok(addresses.collect())
+    }
+
+    /// Its health, by its health check.
+    ///
+    /// # Errors
+    /// When Docker does not respond.
+    pub async fn health(&self) -> anyhow::Result<HealthStatus> {
+        let state = self.inspect().await?.state.unwrap_or_default();
+        if state.running != Some(true) {
+            return Ok(HealthStatus::Exited(state.exit_code.unwrap_or_default()));
+        }
+        let Some(health) = state.health else {
+            return Ok(HealthStatus::None);
+        };
+        let last = health.log.into_iter().flatten().last();
+        let output = || last.and_then(|check| check.output).unwrap_or_default();
+        Ok(match health.status {
+            Some(HealthStatusEnum::HEALTHY) => HealthStatus::Healthy,
+            Some(HealthStatusEnum::STARTING) => HealthStatus::Starting,
+            Some(HealthStatusEnum::UNHEALTHY) => HealthStatus::Unhealthy(output()),
+            _ => HealthStatus::None,
+        })
+    }
+
+    pub(crate) async fn inspect(
+        &self,
+    ) -> anyhow::Result<bollard::models::ContainerInspectResponse> {
         self.docker
             .api
             .inspect_container(&self.id, None::<InspectContainerOptions>)

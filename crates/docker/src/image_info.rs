@@ -7,7 +7,7 @@ use bollard::errors::Error as DockerError;
 use oci::{Digest, ImageRef};
 use serde_json::Value;
 
-use crate::Docker;
+use crate::{Docker, HealthCheck};
 
 /// An image as Docker or its configuration describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
     /// `HEALTHCHECK`, its command.
     pub healthcheck: Vec<String>,
+    /// `HEALTHCHECK` with its times and retries, of an image in Docker.
+    pub health: HealthCheck,
     /// `STOPSIGNAL`.
     pub stop_signal: String,
 }
@@ -76,6 +78,8 @@ impl Docker {
             Err(e) => return Err(e).with_context(|| format!("failed to inspect `{image}`")),
         };
         let config = found.config.unwrap_or_default();
+        let health = config.healthcheck.map(HealthCheck::from_config);
+        let health = health.unwrap_or_default();
         Ok(Some(ImageInfo {
             id: found.id.unwrap_or_default(),
             repo_digests: found.repo_digests.unwrap_or_default(),
@@ -98,7 +102,8 @@ impl Docker {
                 working_dir: config.working_dir.unwrap_or_default(),
                 exposed_ports: config.exposed_ports.unwrap_or_default(),
                 labels: config.labels.unwrap_or_default().into_iter().collect(),
-                healthcheck: config.healthcheck.and_then(|h| h.test).unwrap_or_default(),
+                healthcheck: health.test.clone(),
+                health,
                 stop_signal: config.stop_signal.unwrap_or_default(),
             },
         }))
@@ -178,6 +183,7 @@ impl ImageInfo {
                 exposed_ports: keys(&config["ExposedPorts"]),
                 labels,
                 healthcheck: strings(&config["Healthcheck"]["Test"]),
+                health: HealthCheck::default(),
                 stop_signal: text(&config["StopSignal"]),
             },
             ..Self::default()

@@ -18,13 +18,16 @@ mod image_info;
 mod load;
 mod local_registry;
 pub mod netns;
+mod network;
 mod overdue;
 
 pub use build::{
     BuildError, BuildEvent, BuildRequest, BuildSecrets, BuildWarning, Cache, context_size,
 };
 pub use client::Docker;
-pub use container::{Container, ContainerSpec, ExecOutput, ExecStream, FileHead};
+pub use container::{
+    Container, ContainerSpec, ExecOutput, ExecStream, FileHead, HealthCheck, HealthStatus,
+};
 pub use dockerfile::{Dockerfile, Instruction};
 pub use image_info::{ImageConfig, ImageInfo, Layer};
 pub use local_registry::{LocalRegistry, StoredImage};

@@ -1,7 +1,7 @@
-//! What a run has left that was killed before its clean-up: containers, and temporary names of images.
+//! What a run has left that was killed before its clean-up: containers, networks, and temporary names of images.
 //!
-//! Each of them carries the time at which its run is certainly over, a container in the label [`EXPIRES_LABEL`], a name in its tag.
-//! The next run of any action removes those whose time has come, and nothing else: not what belongs to a run in parallel,
+//! Each of them carries the time at which its run is certainly over, a container and a network in the label
+//! [`EXPIRES_LABEL`], a name in its tag. The next run of any action removes those whose time has come, and nothing else: not what belongs to a run in parallel,
 //! and nothing without such a time.
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ const LAST_WAIT: Duration = Duration::from_secs(10);
 const DIGITS: usize = 10;
 
 /// The removal of what is overdue, next to the work of a run.
-pub struct OverdueRemoval(JoinHandle<(usize, usize)>);
+pub struct OverdueRemoval(JoinHandle<(usize, usize, usize)>);
 
 impl Docker {
     /// The end of a tag for the time of the run `run`, a UUID of 32 hex digits: `<run>-<time>`.
@@ -44,7 +44,14 @@ impl Docker {
             let now = seconds(SystemTime::now());
             let removal = async {
                 let containers = docker.remove_overdue_containers(now).await;
-                (containers, docker.remove_overdue_names(now).await)
+                let is_overdue = |labels: &HashMap<String, String>| {
+                    let expires: Option<u64> =
+                        labels.get(EXPIRES_LABEL).and_then(|time| time.parse().ok());
+                    expires.is_some_and(|expires| expires < now)
+                };
+                let label = EXPIRES_LABEL.to_owned();
+                let networks = docker.remove_networks(label, is_overdue).await;
+                (containers, docker.remove_overdue_names(now).await, networks)
             };
             tokio::time::timeout(TIMEOUT, removal)
                 .await
@@ -101,14 +108,18 @@ impl OverdueRemoval {
             abort.abort();
             return None;
         };
-        let (containers, names) = removed.ok()?;
+        let (containers, names, networks) = removed.ok()?;
         let count = |count, noun| match count {
             1 => format!("1 {noun}"),
             _ => format!("{count} {noun}s"),
         };
-        (containers + names > 0).then(|| {
+        (containers + names + networks > 0).then(|| {
+            let networks = match networks {
+                0 => String::new(),
+                networks => format!(", {}", count(networks, "network")),
+            };
             format!(
-                "removed {} and {} of images that earlier runs had left",
+                "removed {}{networks} and {} of images that earlier runs had left",
                 count(containers, "container"),
                 count(names, "temporary name")
             )

@@ -42,14 +42,24 @@ impl Places {
 
     fn path(&self, diagnostic: &Diagnostic) -> String {
         match (&diagnostic.path, &self.lock_file) {
-            (Some(path), _) => self
-                .source_map
-                .file(path)
-                .unwrap_or_else(|| path.trim_start_matches(['/', '.']).to_owned()),
+            (Some(path), _) => self.source_map.file(path).unwrap_or_else(|| relative(path)),
             (None, Some(lock_file)) if diagnostic.code == "pip-check" => lock_file.clone(),
             (None, _) => self.dockerfile.clone(),
         }
     }
+}
+
+// A directory may begin with a dot, as `.github` does.
+fn relative(path: &str) -> String {
+    let mut path = path;
+    while let Some(rest) = path
+        .strip_prefix("./")
+        .or_else(|| path.strip_prefix("../"))
+        .or_else(|| path.strip_prefix('/'))
+    {
+        path = rest;
+    }
+    path.to_owned()
 }
 
 /// The findings of `diagnostics`, the most severe first, and the severities of those that are not kept.

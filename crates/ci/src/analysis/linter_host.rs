@@ -2,10 +2,10 @@
 
 use actions_toolkit::Env;
 use anyhow::Context as _;
-use docker::{Container, ImageConfig};
+use docker::{Container, ExecOutput, ImageConfig};
 use tool::Tool;
 
-use super::linters::{Linter, LinterArgs};
+use super::linters::{LINTERS, Linter, LinterArgs};
 use super::{License, settings};
 use crate::job::Job;
 
@@ -42,6 +42,8 @@ pub(super) struct LinterOutput {
     pub(super) stdout: String,
     /// Standard output and standard error.
     pub(super) text: String,
+    /// Of a version that does not know the options of today's; it has been run by those that it knows.
+    pub(super) is_old: bool,
 }
 
 impl<'a> LinterHost<'a> {
@@ -71,14 +73,15 @@ impl<'a> LinterHost<'a> {
     pub(super) async fn run(&self, linter: &Linter) -> anyhow::Result<Option<LinterOutput>> {
         if let Some(container) = self.container {
             let copy = format!("{}/{}", DOCKERFILE_COPY.0, DOCKERFILE_COPY.1);
-            let args = (linter.args)(&LinterArgs {
-                dockerfile: &copy,
-                has_bandit_settings: self.has_bandit_settings(),
-                mypy_settings: None,
-            });
-            let mut command = vec!["/usr/bin/env", &self.path, linter.program];
-            command.extend(args.iter().map(String::as_str));
-            let done = container.exec(&command).await?;
+            let settings = self.settings(&copy, None);
+            let mut done = self
+                .exec(container, linter, &(linter.args)(&settings))
+                .await?;
+            let old = linter.old.as_ref();
+            let old = old.filter(|_| done.code != 0 && is_unknown_option(&done.output));
+            if let Some(old) = old {
+                done = self.exec(container, linter, &(old.args)(&settings)).await?;
+            }
             let absent = done.code == NOT_FOUND
                 || done.output.contains("No module named pip")
                 || done.output.contains("executable file not found");
@@ -88,10 +91,48 @@ impl<'a> LinterHost<'a> {
                     code: done.code,
                     stdout: done.stdout,
                     text: done.output,
+                    is_old: old.is_some(),
                 }));
             }
         }
         self.on_runner(linter).await
+    }
+
+    async fn exec(
+        &self,
+        container: &Container,
+        linter: &Linter,
+        args: &[String],
+    ) -> anyhow::Result<ExecOutput> {
+        let mut command = vec!["/usr/bin/env", &self.path, linter.program];
+        command.extend(args.iter().map(String::as_str));
+        container.exec(&command).await
+    }
+
+    /// Log a line.
+    pub(super) fn note(&self, line: String) {
+        self.job.log.info(line);
+    }
+
+    /// The version of `linter` in the test stage, as it prints it: `mypy 1.10.0 (compiled: yes)`; `None` if it does not.
+    pub(super) async fn version(&self, linter: &Linter) -> Option<String> {
+        let args = ["--version".to_owned()];
+        let done = self.exec(self.container?, linter, &args).await.ok()?;
+        let line = done.stdout.lines().next()?.trim().to_owned();
+        (done.code == 0 && !line.is_empty()).then_some(line)
+    }
+
+    fn settings<'b>(&self, dockerfile: &'b str, mypy_settings: Option<&'b str>) -> LinterArgs<'b> {
+        let context = &self.job.request.build.context;
+        let mypy = LINTERS.iter().find(|linter| linter.name == "mypy");
+        let keys = ["files", "modules", "packages"];
+        LinterArgs {
+            dockerfile,
+            has_bandit_settings: self.has_bandit_settings(),
+            has_mypy_files: mypy.is_some_and(|mypy| settings::has_key(context, mypy, &keys)),
+            has_bandit_file: context.join(".bandit").is_file(),
+            mypy_settings,
+        }
     }
 
     async fn on_runner(&self, linter: &Linter) -> anyhow::Result<Option<LinterOutput>> {
@@ -102,11 +143,7 @@ impl<'a> LinterHost<'a> {
         }
         let build = &self.job.request.build;
         let settings = settings::on_runner(&build.context, linter)?;
-        let args = (linter.args)(&LinterArgs {
-            dockerfile: &build.dockerfile,
-            has_bandit_settings: self.has_bandit_settings(),
-            mypy_settings: Some(settings),
-        });
+        let args = (linter.args)(&self.settings(&build.dockerfile, Some(settings)));
         let done = Tool::new(linter.program, env)
             .args(args)
             .current_directory(&build.context)
@@ -122,6 +159,7 @@ impl<'a> LinterHost<'a> {
             code: done.code().map_or(-1, i64::from),
             stdout,
             text,
+            is_old: false,
         }))
     }
 
@@ -146,6 +184,16 @@ impl<'a> LinterHost<'a> {
         let file = limits::read_text(context, "pyproject.toml".as_ref(), settings::LIMIT);
         file.is_ok_and(|text| text.contains("[tool.bandit"))
     }
+}
+
+// As argparse (mypy) and clap (ruff) say it.
+fn is_unknown_option(output: &str) -> bool {
+    let messages = [
+        "unrecognized arguments",
+        "no such option",
+        "unexpected argument",
+    ];
+    messages.iter().any(|message| output.contains(message))
 }
 
 // A virtual environment may be missing in PATH: the image's command contains the path of its Python.

@@ -20,10 +20,20 @@ pub(crate) struct Linter {
     pub(super) exit_codes: &'static [i64],
     /// Parses its standard output.
     pub(super) parse: fn(&str) -> Result<Vec<Diagnostic>, String>,
+    /// For versions that do not know an option of `args`.
+    pub(super) old: Option<OldVersion>,
     /// The files with its settings, in the order in which it looks for them.
     pub(super) settings: &'static [Settings],
     /// The settings that make it run a program.
     pub(super) programs: &'static [&'static str],
+}
+
+/// How an old version of a linter runs.
+#[derive(Debug)]
+pub(super) struct OldVersion {
+    pub(super) args: fn(&LinterArgs) -> Vec<String>,
+    /// Parses its standard output.
+    pub(super) parse: fn(&str) -> Result<Vec<Diagnostic>, String>,
 }
 
 /// What the arguments of a linter depend on.
@@ -32,6 +42,10 @@ pub(super) struct LinterArgs<'a> {
     pub(super) dockerfile: &'a str,
     /// Whether `pyproject.toml` has settings for bandit, which reads it only when it is named.
     pub(super) has_bandit_settings: bool,
+    /// Whether the settings of mypy name what it checks.
+    pub(super) has_mypy_files: bool,
+    /// Whether bandit's own file with settings is there: what it excludes would be overridden.
+    pub(super) has_bandit_file: bool,
     /// The only file with settings that mypy may read, empty for none; `None` if it may look for one.
     pub(super) mypy_settings: Option<&'a str>,
 }
@@ -92,6 +106,7 @@ pub(crate) static LINTERS: [Linter; 6] = [
         args: |_| words("check --no-cache --output-format json ."),
         exit_codes: &[0, 1],
         parse: output::ruff,
+        old: None,
         settings: RUFF,
         programs: &[],
     },
@@ -106,6 +121,10 @@ pub(crate) static LINTERS: [Linter; 6] = [
         args: |_| words("format --check --no-cache --output-format json ."),
         exit_codes: &[0, 1],
         parse: output::ruff_format,
+        old: Some(OldVersion {
+            args: |_| words("format --check --no-cache ."),
+            parse: |text| Ok(output::ruff_format_text(text)),
+        }),
         settings: RUFF,
         programs: &[],
     },
@@ -113,15 +132,13 @@ pub(crate) static LINTERS: [Linter; 6] = [
         name: "mypy",
         driver: driver("mypy", "https://mypy.readthedocs.io", false),
         program: "mypy",
-        args: |args| {
-            let settings = args
-                .mypy_settings
-                .map(|file| format!("--config-file={file} "));
-            let settings = settings.unwrap_or_default();
-            words(&format!("{settings}--output json --cache-dir /dev/null ."))
-        },
+        args: |args| mypy(args, "--output json"),
         exit_codes: &[0, 1],
         parse: output::mypy,
+        old: Some(OldVersion {
+            args: |args| mypy(args, "--show-error-codes --no-color-output --no-pretty"),
+            parse: |text| Ok(output::mypy_text(text)),
+        }),
         settings: MYPY,
         programs: &["plugins", "python_executable"],
     },
@@ -135,10 +152,18 @@ pub(crate) static LINTERS: [Linter; 6] = [
             } else {
                 ""
             };
-            words(&format!("--quiet {settings}--format json --recursive ."))
+            let exclude = if args.has_bandit_file {
+                String::new()
+            } else {
+                format!("--exclude {NOT_OF_THE_PROJECT} ")
+            };
+            words(&format!(
+                "--quiet {settings}{exclude}--format json --recursive ."
+            ))
         },
         exit_codes: &[0, 1],
         parse: output::bandit,
+        old: None,
         settings: BANDIT,
         programs: &[],
     },
@@ -149,6 +174,7 @@ pub(crate) static LINTERS: [Linter; 6] = [
         args: |args| words(&format!("--format json {}", args.dockerfile)),
         exit_codes: &[0, 1],
         parse: output::hadolint,
+        old: None,
         settings: HADOLINT,
         programs: &[],
     },
@@ -159,10 +185,24 @@ pub(crate) static LINTERS: [Linter; 6] = [
         args: |_| words("-m pip check --disable-pip-version-check"),
         exit_codes: &[0, 1],
         parse: |text| Ok(output::pip_check(text)),
+        old: None,
         settings: &[],
         programs: &[],
     },
 ];
+
+// Bandit's own default, and environments and packages inside of the project; it excludes each path that has one of them in it.
+const NOT_OF_THE_PROJECT: &str = ".svn,CVS,.bzr,.hg,.git,__pycache__,.tox,.eggs,*.egg,/.nox/,/.venv/,/venv/,/site-packages/,/node_modules/";
+
+fn mypy(args: &LinterArgs, format: &str) -> Vec<String> {
+    let settings = args
+        .mypy_settings
+        .map(|file| format!("--config-file={file} "));
+    let settings = settings.unwrap_or_default();
+    // A path would override what the settings name.
+    let path = if args.has_mypy_files { "" } else { " ." };
+    words(&format!("{settings}{format} --cache-dir /dev/null{path}"))
+}
 
 const fn driver(name: &'static str, page: &'static str, security: bool) -> Driver {
     Driver {

@@ -64,6 +64,32 @@ pub(super) fn on_runner(context: &Path, linter: &Linter) -> anyhow::Result<&'sta
     Ok("")
 }
 
+/// Whether the settings of `linter` in the build context have one of `keys` in its own section.
+pub(super) fn has_key(context: &Path, linter: &Linter, keys: &[&str]) -> bool {
+    let mut texts = linter.settings.iter().filter_map(|file| {
+        let text = file.text(context, file.name.as_ref())?;
+        Some((file, text))
+    });
+    // It reads the first one only.
+    let Some((file, text)) = texts.next() else {
+        return false;
+    };
+    let of_section = |line: &str| match file.section {
+        // `[mypy-tests.*]` is about other modules.
+        "" => line == "[mypy]",
+        section => line.trim_end_matches(']') == section,
+    };
+    let mut is_in = false;
+    text.lines().map(str::trim).any(|line| {
+        if line.starts_with('[') && line.ends_with(']') {
+            is_in = of_section(line);
+            return false;
+        }
+        let key = line.split(['=', ':']).next().unwrap_or_default().trim();
+        is_in && line.len() > key.len() && keys.contains(&key.trim_matches(['"', '\'']))
+    })
+}
+
 impl Settings {
     fn is_in(&self, context: &Path, path: &Path) -> bool {
         self.section.is_empty() || self.text(context, path).is_some()
@@ -108,6 +134,41 @@ mod tests {
             of_linters(directory.path(), &all[3..]),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn files_of_mypy_are_those_of_its_own_section() {
+        let mypy = LINTERS.iter().find(|linter| linter.name == "mypy").unwrap();
+        let table = [
+            ("pyproject.toml", "[tool.mypy]\nfiles = [\"app\"]\n", true),
+            (
+                "pyproject.toml",
+                "[tool.mypy]\nstrict = true\n[tool.other]\nfiles = [\"app\"]\n",
+                false,
+            ),
+            (
+                "pyproject.toml",
+                "[[tool.mypy.overrides]]\nmodule = \"x\"\n",
+                false,
+            ),
+            (
+                "setup.cfg",
+                "[mypy]\npackages: app\n[mypy-tests.*]\nignore_errors = True\n",
+                true,
+            ),
+            (
+                "mypy.ini",
+                "[mypy]\n# files = app\n[mypy-x]\nfiles = y\n",
+                false,
+            ),
+            ("mypy.ini", "[mypy]\nmodules = app\n", true),
+            ("app.py", "files = 1", false),
+        ];
+        for (name, text, expected) in table {
+            let context = context(&[(name, text)]);
+            let has = has_key(context.path(), mypy, &["files", "modules", "packages"]);
+            assert_eq!(has, expected, "{name}: {text}");
+        }
     }
 
     #[test]

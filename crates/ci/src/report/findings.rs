@@ -42,6 +42,15 @@ pub(super) fn linters(md: &mut String, outcome: &Outcome) {
     more(md, count, "in the SARIF file");
 }
 
+/// The linters that could not run.
+pub(super) fn unusable(md: &mut String, outcome: &Outcome) {
+    let unusable = outcome.analysis.iter().flat_map(|a| &a.unusable);
+    for (name, reason) in unusable {
+        let reason = text::markdown(cut(reason, MESSAGE));
+        let _ = write!(md, "\n{name} could not run: {reason}\n");
+    }
+}
+
 /// The files of the checkout that the linters take settings from: what they exclude is not in the findings.
 pub(super) fn settings(md: &mut String, outcome: &Outcome) {
     let settings = outcome.analysis.iter().flat_map(|a| &a.settings);

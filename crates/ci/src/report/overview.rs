@@ -77,13 +77,16 @@ fn analysis_line(request: &Request, outcome: &Outcome) -> Option<Line> {
     if !analysis.missing.is_empty() {
         parts.push(format!("not installed: {}", analysis.missing.join(", ")));
     }
+    for (name, _) in &analysis.unusable {
+        parts.push(format!("{name} could not run"));
+    }
     let severities = || analysis.linted.iter().flat_map(Linted::severities);
     let failing = linting
         .fail_on
         .is_some_and(|threshold| severities().any(|severity| severity >= threshold));
     let mark = if failing {
         "❌"
-    } else if severities().next().is_some() {
+    } else if severities().next().is_some() || !analysis.unusable.is_empty() {
         "⚠️"
     } else if analysis.linted.is_empty() {
         "➖"
@@ -214,6 +217,10 @@ fn health_line(request: &Request, outcome: &Outcome) -> Line {
     }
     if let Some(problem) = &health.problem {
         parts.push(text::markdown(problem));
+    }
+    if !health.relaxed.is_empty() {
+        let relaxed = text::markdown(&health.relaxed.join(", "));
+        parts.push(format!("less strict than in production: {relaxed}"));
     }
     let mark = if health.problem.is_some() {
         "❌"

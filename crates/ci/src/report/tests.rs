@@ -43,7 +43,10 @@ pub(crate) fn request() -> Request {
             comment: true,
         },
         tests: Some(Tests {
-            target: "test".into(),
+            target: request::TestImage::Stage("test".into()),
+            command: None,
+            env: Vec::new(),
+            outside: crate::services::Outside::Unreachable,
             junit_paths: Vec::new(),
             junit_file: file("junit-file", "junit.xml"),
             coverage_path: None,
@@ -51,9 +54,16 @@ pub(crate) fn request() -> Request {
             baseline: None,
             timeout: Duration::from_secs(60),
         }),
+        services: Vec::new(),
+        services_timeout: Duration::from_secs(60),
         smoke: Some(Smoke {
-            path: "/health".into(),
+            health: request::HealthTarget::Path("/health".into()),
             port: None,
+            env: Vec::new(),
+            command: Vec::new(),
+            memory: 256,
+            may_be_root: false,
+            read_only: true,
             timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(10),
         }),
@@ -117,6 +127,7 @@ fn a_successful_run() {
             }],
             health: Some(Health {
                 request: "GET /health".into(),
+                relaxed: vec!["writable root file system (`smoke-read-only: false`)".into()],
                 healthy_after: Some(Duration::from_millis(800)),
                 checked: Some(true),
                 stopped: Some((0, Duration::from_millis(300))),
@@ -135,7 +146,7 @@ fn a_successful_run() {
     | ✅ | Tests | 2 passed, 1 skipped, 1 only after a rerun in 1.5 s |
     | ✅ | Coverage | 95.00 % (19 of 20 lines and branches) |
     | ✅ | Image | `sha256:0a`, 81.2 MB |
-    | ✅ | Smoke test | `GET /health` healthy after 0.8 s; HEALTHCHECK passed; stopped in 0.3 s (exit code 0) |
+    | ✅ | Smoke test | `GET /health` healthy after 0.8 s; HEALTHCHECK passed; stopped in 0.3 s (exit code 0); less strict than in production: writable root file system (\\`smoke-read-only: false\\`) |
 
     ### Flaky tests
 

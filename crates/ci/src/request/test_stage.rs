@@ -2,18 +2,52 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Scope, Value, WorkspacePath};
+use actions_toolkit::{BadInput, Scope, Value, WorkspacePath, choice};
 use docker::Dockerfile;
 
-use super::{build, path};
+use super::{build, environment, path};
 use crate::action::Inputs;
+use crate::services::Outside;
 use crate::test_run::junit::{Junit, SIZE_LIMIT};
 
-/// The run of the test stage.
+/// Names of a stage that has the tests, of which the first one of a Dockerfile is taken by default.
+const STAGES: &[&str] = &[
+    "test",
+    "tests",
+    "testing",
+    "unit-test",
+    "unit-tests",
+    "unittest",
+];
+
+/// The image that the tests run in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TestImage {
+    /// A stage of the Dockerfile.
+    Stage(String),
+    /// The image that the step builds.
+    Image,
+}
+
+impl std::fmt::Display for TestImage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stage(stage) => write!(f, "stage `{stage}`"),
+            Self::Image => f.write_str("the image"),
+        }
+    }
+}
+
+/// The run of the tests.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tests {
-    /// The stage whose command runs them.
-    pub(crate) target: String,
+    pub(crate) target: TestImage,
+    /// For a shell; the image's own command by default.
+    pub(crate) command: Option<String>,
+    /// As `NAME=value`.
+    pub(crate) env: Vec<String>,
+    /// What they reach.
+    pub(crate) outside: Outside,
     /// Of the reports, in the container; empty for the default.
     pub(crate) junit_paths: Vec<String>,
     /// Where the report is copied to.
@@ -30,17 +64,17 @@ pub(crate) struct Tests {
 impl Tests {
     /// `None` for `test-target: none`.
     pub(super) fn new(inputs: &Inputs, stages: &Dockerfile) -> Result<Option<Self>, BadInput> {
-        let Some(target) = &inputs.test_target.0 else {
+        let Some(target) = target(inputs, stages)? else {
             return Ok(None);
         };
-        if !stages.has(target) {
-            let dockerfile = path::relative(Inputs::dockerfile, &inputs.dockerfile)?;
-            let hint = "; `none` builds without tests";
-            let input = Inputs::test_target;
-            return Err(build::no_stage(input, target, &dockerfile, stages, hint));
-        }
         Ok(Some(Self {
-            target: target.clone(),
+            target,
+            command: inputs.test_command.clone(),
+            env: environment::environment(Inputs::test_env, &inputs.test_env)?,
+            outside: match inputs.test_network {
+                TestNetwork::None => Outside::Unreachable,
+                TestNetwork::Internet => Outside::Reachable,
+            },
             junit_paths: inputs
                 .junit_path
                 .iter()
@@ -52,6 +86,40 @@ impl Tests {
             baseline: inputs.baseline_junit.as_ref().map(baseline).transpose()?,
             timeout: inputs.test_timeout.0,
         }))
+    }
+}
+
+fn target(inputs: &Inputs, stages: &Dockerfile) -> Result<Option<TestImage>, BadInput> {
+    let command = inputs.test_command.is_some();
+    let name = match &inputs.test_target {
+        Some(target) => match &target.0 {
+            Some(name) => name,
+            None if command => {
+                let problem = "is set, and `test-target: none` is for no tests";
+                return Err(BadInput::new(Inputs::test_command, problem));
+            }
+            None => return Ok(None),
+        },
+        None => match STAGES.iter().find(|name| stages.has(name)) {
+            Some(name) => return Ok(Some(TestImage::Stage((*name).to_owned()))),
+            None if command => return Ok(Some(TestImage::Image)),
+            None => STAGES[0],
+        },
+    };
+    if stages.has(name) {
+        return Ok(Some(TestImage::Stage(name.to_owned())));
+    }
+    let dockerfile = path::relative(Inputs::dockerfile, &inputs.dockerfile)?;
+    let hint = "; `none` builds without tests, and `test-command` runs them in the image itself";
+    let input = Inputs::test_target;
+    Err(build::no_stage(input, name, &dockerfile, stages, hint))
+}
+
+choice! {
+    /// `test-network`.
+    pub(crate) enum TestNetwork {
+        None = "none",
+        Internet = "internet",
     }
 }
 

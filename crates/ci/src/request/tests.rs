@@ -11,6 +11,13 @@ fn read(args: &[&str]) -> Result<Request, String> {
     )
     .unwrap();
     std::fs::write(app.join("empty"), "# nothing\n").unwrap();
+    let others = [
+        ("plain.Dockerfile", "FROM a AS build\nFROM build\n"),
+        ("tests.Dockerfile", "FROM a AS unit-tests\nFROM a\n"),
+    ];
+    for (name, text) in others {
+        std::fs::write(app.join(name), text).unwrap();
+    }
     let env = Env::from_pairs([
         ("GITHUB_WORKSPACE", directory.path().to_str().unwrap()),
         ("GITHUB_REPOSITORY", "octo-org/app"),
@@ -60,14 +67,12 @@ fn the_defaults_fit_a_plain_project() {
         ]
     );
     let tests = request.tests.unwrap();
-    assert_eq!(
-        (tests.target.as_str(), tests.junit_file.relative()),
-        ("test", "junit.xml")
-    );
+    assert_eq!(tests.target, TestImage::Stage("test".into()));
+    assert_eq!(tests.junit_file.relative(), "junit.xml");
     let smoke = request.smoke.unwrap();
     assert_eq!(
-        (smoke.path.as_str(), smoke.port, smoke.timeout.as_secs()),
-        ("/health", None, 60)
+        (smoke.health, smoke.port, smoke.timeout.as_secs()),
+        (HealthTarget::Path("/health".into()), None, 60)
     );
 }
 
@@ -111,6 +116,39 @@ fn tests_and_smoke_test_can_be_skipped() {
 }
 
 #[test]
+fn the_image_that_the_tests_run_in_is_detected() {
+    let target = |dockerfile: &str, args: &[&str]| {
+        let file = format!("--dockerfile={dockerfile}");
+        let mut all = vec!["--context=app", "--image=app:1", &file];
+        all.extend_from_slice(args);
+        let request = read(&all).unwrap();
+        request.tests.map(|tests| tests.target.to_string())
+    };
+    let table: [(&str, &[&str], &str); 4] = [
+        ("Dockerfile", &[], "stage `test`"),
+        ("tests.Dockerfile", &[], "stage `unit-tests`"),
+        ("plain.Dockerfile", &["--test-command=pytest"], "the image"),
+        (
+            "plain.Dockerfile",
+            &["--test-command=pytest", "--test-target=build"],
+            "stage `build`",
+        ),
+    ];
+    for (dockerfile, args, expected) in table {
+        assert_eq!(target(dockerfile, args).as_deref(), Some(expected));
+    }
+    // Without a command and a stage there is nothing to run, which is not a success.
+    assert!(
+        read(&[
+            "--context=app",
+            "--image=app:1",
+            "--dockerfile=plain.Dockerfile"
+        ])
+        .is_err()
+    );
+}
+
+#[test]
 #[expect(clippy::too_many_lines, reason = "one table")]
 fn every_error_names_its_input_and_what_is_valid() {
     let table: &[(&[&str], &str)] = &[
@@ -148,7 +186,7 @@ fn every_error_names_its_input_and_what_is_valid() {
         ),
         (
             &["--test-target=unit"],
-            "input `test-target`: `Dockerfile` has no stage `unit`; its stages: `build`, `test`; `none` builds without tests",
+            "input `test-target`: `Dockerfile` has no stage `unit`; its stages: `build`, `test`; `none` builds without tests, and `test-command` runs them in the image itself",
         ),
         (
             &["--junit-path=out.xml\nresults/"],
@@ -164,7 +202,31 @@ fn every_error_names_its_input_and_what_is_valid() {
         ),
         (
             &["--health-path=health"],
-            "input `health-path`: `health` must start with `/` and contain no whitespace",
+            "input `health-path`: `health` must start with `/` and contain no whitespace, or be `auto`, `tcp`, `healthcheck` or `none`",
+        ),
+        (
+            &["--test-command=pytest", "--test-target=none"],
+            "input `test-command`: is set, and `test-target: none` is for no tests",
+        ),
+        (
+            &["--test-env=A"],
+            "input `test-env`: line `A` is not of the form `NAME=value`",
+        ),
+        (
+            &["--smoke-env=A=1\nA=2"],
+            "input `smoke-env`: `A` is set twice",
+        ),
+        (
+            &["--smoke-command='a"],
+            "input `smoke-command`: the quotes of `'a` are not closed",
+        ),
+        (
+            &["--smoke-user=root"],
+            "input `smoke-user`: invalid value `root`; expected one of `non-root`, `any`",
+        ),
+        (
+            &["--services=db:\n  image: x\n  options: --privileged=true"],
+            "input `services`: `db`: `--privileged` in `options` is not supported; supported are `--health-cmd`, `--health-interval`, `--health-retries`, `--health-start-period`, `--health-timeout`, `--no-healthcheck`, `--entrypoint`, `--env`, `--tmpfs`, `--user`",
         ),
         (
             &["--port=0"],

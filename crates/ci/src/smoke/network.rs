@@ -2,21 +2,31 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use docker::{Container, ContainerSpec, ImageInfo, netns};
+use docker::{Container, ContainerSpec, netns};
 
 use crate::job::Job;
 
-/// Start a container of `image`, and return it with an address at which it is reachable.
+/// Start the container of `spec`, and return it with an address at which it is reachable.
 ///
 /// The container joins the default bridge network, which is reachable from the host and from its containers there. If
-/// this process runs in a container of another network (a job with services), the container shares that network.
+/// this process runs in a container of another network (a job with services), the container shares that network. With
+/// `services`, the network of the services of the step, it joins that one first, and others until it is reachable.
 pub(super) async fn start(
     job: &Job<'_>,
-    image: &ImageInfo,
-    spec: fn(image: &ImageInfo, run: &str, network: &str) -> ContainerSpec,
+    spec: ContainerSpec,
+    services: Option<String>,
 ) -> anyhow::Result<(Container, IpAddr)> {
-    let (docker, run) = (job.docker, job.run);
-    let container = docker.start(&spec(image, run, "bridge")).await?;
+    let docker = job.docker;
+    let of = |network: &str| ContainerSpec {
+        network: Some(network.to_owned()),
+        ..spec.clone()
+    };
+    if let Some(network) = services {
+        let container = docker.start(&of(&network)).await?;
+        let address = join(job, &container).await;
+        return Ok((container, address));
+    }
+    let container = docker.start(&of("bridge")).await?;
     // A container that exited at once has no address; the reason is determined later.
     let Ok(address) = container.ip().await else {
         return Ok((container, Ipv4Addr::LOCALHOST.into()));
@@ -24,11 +34,37 @@ pub(super) async fn start(
     match netns::self_container_id() {
         Some(id) if !is_directly_reachable(address) => {
             container.remove().await;
-            let network = format!("container:{id}");
-            let container = docker.start(&spec(image, run, &network)).await?;
+            let container = docker.start(&of(&format!("container:{id}"))).await?;
             Ok((container, Ipv4Addr::LOCALHOST.into()))
         }
         _ => Ok((container, address)),
+    }
+}
+
+// Join networks of this process until one of the container's addresses is reachable.
+async fn join(job: &Job<'_>, container: &Container) -> IpAddr {
+    let mut networks = vec!["bridge".to_owned()];
+    if let Some(id) = netns::self_container_id() {
+        networks.extend(job.docker.networks_of(&id).await.unwrap_or_default());
+    }
+    let mut networks = networks.iter();
+    loop {
+        let addresses = container.addresses().await.unwrap_or_default();
+        let reachable = addresses
+            .iter()
+            .find(|address| is_directly_reachable(**address));
+        if let Some(address) = reachable {
+            return *address;
+        }
+        let Some(network) = networks.next() else {
+            let first = addresses.first().copied();
+            return first.unwrap_or_else(|| Ipv4Addr::LOCALHOST.into());
+        };
+        // One that can't be joined is of no use; the connection shows it.
+        let _ = job
+            .docker
+            .connect_network(network, &container.id, None)
+            .await;
     }
 }
 

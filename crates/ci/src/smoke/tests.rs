@@ -1,5 +1,9 @@
 use super::*;
 
+fn smoke() -> Smoke {
+    crate::report::tests::request().smoke.unwrap()
+}
+
 #[test]
 fn the_port_is_that_of_the_input_or_the_only_one() {
     type Row = (
@@ -26,24 +30,60 @@ fn the_port_is_that_of_the_input_or_the_only_one() {
     ];
     for (input, exposed, expected) in table {
         let exposed: Vec<_> = exposed.iter().map(ToString::to_string).collect();
+        let smoke = Smoke {
+            port: input,
+            ..smoke()
+        };
+        let config = ImageConfig {
+            exposed_ports: exposed,
+            ..ImageConfig::default()
+        };
         assert_eq!(
-            port(input, &exposed).map_err(|e| e.to_string()),
+            port(&smoke, &config).map_err(|e| e.to_string()),
             expected.map_err(str::to_owned)
         );
     }
 }
 
 #[test]
-fn an_application_has_to_exit_after_sigterm() {
-    let stop_problem = |code| stop_problem(code, Duration::from_secs(10));
-    assert_eq!(stop_problem(0), None);
-    assert_eq!(stop_problem(143), None);
-    assert!(
-        stop_problem(137)
-            .unwrap()
-            .contains("10 seconds after SIGTERM")
+fn a_port_that_is_not_exposed_is_that_of_the_check_or_the_environment() {
+    let port = |env: &[&str], exposed: &[&str], check: &[&str]| {
+        let strings = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        let config = ImageConfig {
+            env: strings(env),
+            exposed_ports: strings(exposed),
+            healthcheck: strings(check),
+            ..ImageConfig::default()
+        };
+        port(&smoke(), &config).ok()
+    };
+    let check = ["CMD", "curl", "http://localhost:81/up"];
+    assert_eq!(port(&[], &["80/tcp", "81/tcp"], &check), Some(81));
+    assert_eq!(port(&["PORT=8080"], &[], &[]), Some(8080));
+    assert_eq!(port(&["PORT=8080"], &[], &check), Some(81));
+    assert_eq!(port(&["PORT=8080"], &["80/tcp", "90/tcp"], &[]), None);
+    assert_eq!(port(&[], &[], &[]), None);
+}
+
+#[test]
+fn every_relaxation_is_reported() {
+    assert_eq!(relaxed(&smoke(), false), Vec::<String>::new());
+    let smoke = Smoke {
+        memory: 512,
+        read_only: false,
+        may_be_root: true,
+        ..smoke()
+    };
+    assert_eq!(
+        relaxed(&smoke, true),
+        [
+            "root, with Docker's default capabilities (`smoke-user: any`)",
+            "writable root file system (`smoke-read-only: false`)",
+            "512 MB of memory (`smoke-memory`)"
+        ]
     );
-    assert!(stop_problem(1).unwrap().contains("exited with code 1"));
+    // An image that is not root needs no permission.
+    assert_eq!(relaxed(&smoke, false).len(), 2);
 }
 
 #[test]
@@ -79,6 +119,6 @@ fn a_known_problem_has_a_hint() {
         "x".to_owned(),
         "OSError: [Errno 30] Read-only file system: '/log'".to_owned(),
     ];
-    assert!(hint(&lines).unwrap().contains("/tmp"));
-    assert_eq!(hint(&lines[..1]), None);
+    assert!(diagnosis::of_log(&lines).unwrap().contains("/tmp"));
+    assert_eq!(diagnosis::of_log(&lines[..1]), None);
 }

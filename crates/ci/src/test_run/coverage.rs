@@ -28,7 +28,7 @@ pub(crate) struct Coverage {
     pub(crate) claimed: Option<Claimed>,
 }
 
-/// The totals that a report has beside its files.
+/// The totals that a report has next to its files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Claimed {
     /// Covered lines and branches.

@@ -9,6 +9,8 @@ use super::{coverage, junit};
 
 /// Where a JUnit report is looked for first.
 pub(crate) const JUNIT: &str = "/results/junit.xml";
+/// Where pytest writes a report by default if a command is given for it.
+pub(crate) const PYTEST: &str = "/tmp/seaworthy-junit.xml";
 /// Where a coverage report is looked for first.
 pub(crate) const COVERAGE: &str = "/results/coverage.xml";
 /// Reports of one run.

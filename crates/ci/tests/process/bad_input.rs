@@ -54,7 +54,7 @@ fn an_invalid_input_is_one_error_with_cause_and_hint() {
         ),
         (
             &[("test-target", "unit")],
-            "input `test-target`: `Dockerfile` has no stage `unit`; its stages: `build`, `test`; `none` builds without tests",
+            "input `test-target`: `Dockerfile` has no stage `unit`; its stages: `build`, `test`; `none` builds without tests, and `test-command` runs them in the image itself",
         ),
         (
             &[("target", "prod")],

@@ -1,6 +1,8 @@
 //! The built binary as the runner starts it.
 
 #[cfg(test)]
+mod any_image;
+#[cfg(test)]
 mod bad_input;
 mod build_secrets;
 #[cfg(test)]
@@ -8,9 +10,12 @@ mod contract;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod linters;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod push;
 #[cfg(test)]
 mod real;
+#[cfg(test)]
 mod reports;

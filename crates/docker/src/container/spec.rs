@@ -1,8 +1,11 @@
 //! What a container is made of.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig,
+};
 
 use crate::{EXPIRES_LABEL, RUN_LABEL};
 
@@ -17,8 +20,14 @@ pub struct ContainerSpec {
     pub entrypoint: Vec<String>,
     /// Environment, as `NAME=value`.
     pub env: Vec<String>,
-    /// `bridge` (the default), `none`, `host` or `container:<id>`.
+    /// `bridge` (the default), `none`, `host`, `container:<id>` or the name of another network.
     pub network: Option<String>,
+    /// The host name at which other containers find it, in a network that was created.
+    pub alias: Option<String>,
+    /// The user, unless the image's is used.
+    pub user: Option<String>,
+    /// The health check, unless the image's is used.
+    pub health: Option<HealthCheck>,
     /// Whether the root file system is read-only.
     pub read_only: bool,
     /// Directories in memory.
@@ -43,6 +52,55 @@ pub struct ContainerSpec {
     pub auto_remove: bool,
     /// The value of [`RUN_LABEL`].
     pub run: String,
+}
+
+/// A health check, as `HEALTHCHECK` and `docker run --health-cmd` have it; what is not set is the image's or Docker's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// `["CMD", …]`, `["CMD-SHELL", "…"]` or `["NONE"]`; empty for the image's.
+    pub test: Vec<String>,
+    /// Between two checks.
+    pub interval: Option<Duration>,
+    /// Of one check.
+    pub timeout: Option<Duration>,
+    /// Failed checks in a row that make a container unhealthy.
+    pub retries: Option<u32>,
+    /// The time in which a failed check does not count.
+    pub start_period: Option<Duration>,
+}
+
+impl HealthCheck {
+    fn body(&self) -> HealthConfig {
+        let nanoseconds = |time: Option<Duration>| {
+            time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
+        };
+        HealthConfig {
+            test: (!self.test.is_empty()).then(|| self.test.clone()),
+            interval: nanoseconds(self.interval),
+            timeout: nanoseconds(self.timeout),
+            retries: self.retries.map(i64::from),
+            start_period: nanoseconds(self.start_period),
+            ..Default::default()
+        }
+    }
+
+    // 0 is Docker's default.
+    pub(crate) fn from_config(config: HealthConfig) -> Self {
+        let time = |nanoseconds: Option<i64>| {
+            let nanoseconds = nanoseconds.and_then(|time| u64::try_from(time).ok());
+            nanoseconds
+                .filter(|time| *time > 0)
+                .map(Duration::from_nanos)
+        };
+        let retries = config.retries.and_then(|count| u32::try_from(count).ok());
+        Self {
+            test: config.test.unwrap_or_default(),
+            interval: time(config.interval),
+            timeout: time(config.timeout),
+            retries: retries.filter(|count| *count > 0),
+            start_period: time(config.start_period),
+        }
+    }
 }
 
 impl ContainerSpec {
@@ -75,6 +133,9 @@ impl ContainerSpec {
             entrypoint: some(&self.entrypoint),
             env: some(&self.env),
             volumes: some(&self.volumes),
+            user: self.user.clone(),
+            healthcheck: self.health.as_ref().map(HealthCheck::body),
+            networking_config: self.endpoints(),
             labels: Some(HashMap::from([
                 (RUN_LABEL.to_owned(), self.run.clone()),
                 (EXPIRES_LABEL.to_owned(), expires.to_string()),
@@ -82,5 +143,16 @@ impl ContainerSpec {
             host_config: Some(host),
             ..Default::default()
         }
+    }
+
+    fn endpoints(&self) -> Option<NetworkingConfig> {
+        let (network, alias) = (self.network.clone()?, self.alias.clone()?);
+        let endpoint = EndpointSettings {
+            aliases: Some(vec![alias]),
+            ..Default::default()
+        };
+        Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network, endpoint)])),
+        })
     }
 }

@@ -5,6 +5,10 @@ use serde::de::DeserializeOwned;
 
 use super::{Diagnostic, Level};
 
+/// Of a file that a linter can't parse.
+const SYNTAX_ERROR: &str = "syntax-error";
+const UNFORMATTED: &str = "the file is not formatted; run `ruff format`";
+
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|e| e.to_string())
 }
@@ -28,7 +32,7 @@ struct RuffLocation {
 pub(crate) fn ruff(text: &str) -> Result<Vec<Diagnostic>, String> {
     let findings: Vec<Ruff> = json(text)?;
     let diagnostic = |finding: Ruff| Diagnostic {
-        code: finding.code.unwrap_or_else(|| "syntax-error".to_owned()),
+        code: finding.code.unwrap_or_else(|| SYNTAX_ERROR.to_owned()),
         message: finding.message,
         path: Some(finding.filename),
         line: finding.location.row,
@@ -42,7 +46,7 @@ pub(crate) fn ruff(text: &str) -> Result<Vec<Diagnostic>, String> {
 
 pub(crate) fn ruff_format(text: &str) -> Result<Vec<Diagnostic>, String> {
     let diagnostics = ruff(text)?.into_iter().map(|diagnostic| Diagnostic {
-        message: "the file is not formatted; run `ruff format`".to_owned(),
+        message: UNFORMATTED.to_owned(),
         end_line: diagnostic.line,
         level: Level::Warning,
         ..diagnostic
@@ -86,6 +90,76 @@ pub(crate) fn mypy(text: &str) -> Result<Vec<Diagnostic>, String> {
         .collect()
 }
 
+/// The text of versions before 1.11: `app.py:3: error: Name "x" is not defined  [name-defined]`.
+pub(crate) fn mypy_text(text: &str) -> Vec<Diagnostic> {
+    let lines = text.lines().filter_map(|line| {
+        let (path, rest) = line.split_once(':')?;
+        let (number, rest) = rest.split_once(':')?;
+        let number = number.trim().parse().ok()?;
+        let (severity, message) = rest.trim_start().split_once(':')?;
+        let level = match severity {
+            "error" => Level::Error,
+            "note" => Level::Note,
+            _ => return None,
+        };
+        let message = message.trim();
+        let code = message
+            .strip_suffix(']')
+            .and_then(|message| message.rsplit_once("  ["));
+        let (message, code) = code.unwrap_or((message, "mypy"));
+        Some(Diagnostic {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            path: Some(path.to_owned()),
+            line: number,
+            end_line: number,
+            level,
+            ..Diagnostic::default()
+        })
+    });
+    lines.collect()
+}
+
+/// The text of versions of ruff whose formatter has no other format: `Would reformat: app.py`.
+pub(crate) fn ruff_format_text(text: &str) -> Vec<Diagnostic> {
+    let paths = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("Would reformat: "));
+    let diagnostics = paths.map(|path| Diagnostic {
+        code: "unformatted".to_owned(),
+        message: UNFORMATTED.to_owned(),
+        path: Some(path.trim().to_owned()),
+        line: 1,
+        end_line: 1,
+        level: Level::Warning,
+        ..Diagnostic::default()
+    });
+    diagnostics.collect()
+}
+
+/// The files that ruff's formatter can't parse, which it names on standard error:
+/// `error: Failed to parse app.py:1:5: Expected …`.
+pub(crate) fn unparsed(text: &str) -> Vec<Diagnostic> {
+    let lines = text.lines().filter_map(|line| {
+        // Standard output may end in the same line.
+        let (_, rest) = line.split_once("error: Failed to parse ")?;
+        let (path, rest) = rest.split_once(':')?;
+        let (number, rest) = rest.split_once(':').unwrap_or(("", rest));
+        let number = number.parse().unwrap_or(0);
+        let message = rest.split_once(": ").map_or(rest, |(_, message)| message);
+        Some(Diagnostic {
+            code: SYNTAX_ERROR.to_owned(),
+            message: message.trim().to_owned(),
+            path: Some(path.to_owned()),
+            line: number,
+            end_line: number,
+            level: Level::Error,
+            ..Diagnostic::default()
+        })
+    });
+    lines.collect()
+}
+
 #[derive(Deserialize)]
 struct BanditReport {
     errors: Vec<BanditError>,
@@ -116,12 +190,14 @@ struct BanditWeakness {
 
 pub(crate) fn bandit(text: &str) -> Result<Vec<Diagnostic>, String> {
     let report: BanditReport = json(text)?;
-    if let Some(error) = report.errors.first() {
-        return Err(format!(
-            "failed to read `{}`: {}",
-            error.filename, error.reason
-        ));
-    }
+    // A file that it can't read is a finding: the other files have their own.
+    let unread = report.errors.into_iter().map(|error| Diagnostic {
+        code: SYNTAX_ERROR.to_owned(),
+        message: error.reason,
+        path: Some(error.filename),
+        level: Level::Error,
+        ..Diagnostic::default()
+    });
     let diagnostic = |finding: Bandit| Diagnostic {
         code: finding.test_id,
         message: finding.issue_text,
@@ -136,7 +212,8 @@ pub(crate) fn bandit(text: &str) -> Result<Vec<Diagnostic>, String> {
         url: finding.more_info.unwrap_or_default(),
         cwe: finding.issue_cwe.and_then(|cwe| cwe.id),
     };
-    Ok(report.results.into_iter().map(diagnostic).collect())
+    let findings = report.results.into_iter().map(diagnostic);
+    Ok(unread.chain(findings).collect())
 }
 
 #[derive(Deserialize)]

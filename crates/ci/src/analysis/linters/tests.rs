@@ -72,6 +72,90 @@ fn no_finding_is_not_the_same_as_no_output() {
     }
     let unreadable =
         r#"{"errors": [{"filename": "a.py", "reason": "syntax error"}], "results": []}"#;
-    let error = parse("bandit", unreadable).unwrap_err();
-    assert_eq!(error, "failed to read `a.py`: syntax error");
+    let row = (
+        "syntax-error".to_owned(),
+        0,
+        Level::Error,
+        Some("a.py".to_owned()),
+    );
+    assert_eq!(parse("bandit", unreadable).unwrap(), [row]);
+}
+
+#[test]
+fn the_text_of_old_versions_is_parsed() {
+    let row = |d: Diagnostic| (d.code, d.message, d.path.unwrap(), d.line, d.level);
+    // As mypy 1.10 and ruff 0.4 write it.
+    let text = "app.py:3: error: Name \"x\" is not defined  [name-defined]\napp.py:3: note: See a: b\nFound 1 error in 1 file (checked 2 source files)\n";
+    let rows: Vec<_> = output::mypy_text(text).into_iter().map(row).collect();
+    let name = "Name \"x\" is not defined";
+    assert_eq!(
+        rows,
+        [
+            (
+                "name-defined".into(),
+                name.into(),
+                "app.py".into(),
+                3,
+                Level::Error
+            ),
+            (
+                "mypy".into(),
+                "See a: b".into(),
+                "app.py".into(),
+                3,
+                Level::Note
+            )
+        ]
+    );
+    assert_eq!(
+        output::mypy_text("Success: no issues found in 2 source files\n"),
+        []
+    );
+    let text = "Would reformat: a b.py\nWould reformat: c.py\n2 files would be reformatted, 1 file already formatted\n";
+    let paths: Vec<_> = output::ruff_format_text(text)
+        .into_iter()
+        .map(|d| d.path.unwrap())
+        .collect();
+    assert_eq!(paths, ["a b.py", "c.py"]);
+    let text = "error: Failed to parse pkg/bad.py:1:8: Expected an identifier\n1 file would be reformatted\n";
+    let rows: Vec<_> = output::unparsed(text).into_iter().map(row).collect();
+    let message = "Expected an identifier";
+    assert_eq!(
+        rows,
+        [(
+            "syntax-error".into(),
+            message.into(),
+            "pkg/bad.py".into(),
+            1,
+            Level::Error
+        )]
+    );
+}
+
+#[test]
+fn the_projects_settings_decide_what_is_checked() {
+    let args = |name: &str, has_mypy_files, has_bandit_file| {
+        let linter = LINTERS.iter().find(|linter| linter.name == name).unwrap();
+        let args = (linter.args)(&LinterArgs {
+            dockerfile: "Dockerfile",
+            has_bandit_settings: false,
+            has_mypy_files,
+            has_bandit_file,
+            mypy_settings: None,
+        });
+        args.join(" ")
+    };
+    assert_eq!(
+        args("mypy", false, false),
+        "--output json --cache-dir /dev/null ."
+    );
+    assert_eq!(
+        args("mypy", true, false),
+        "--output json --cache-dir /dev/null"
+    );
+    assert!(args("bandit", false, false).contains("/.venv/,/venv/,/site-packages/"));
+    assert_eq!(
+        args("bandit", false, true),
+        "--quiet --format json --recursive ."
+    );
 }

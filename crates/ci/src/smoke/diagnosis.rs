@@ -1,0 +1,327 @@
+//! Why an application is not healthy, or does not stop, as far as its container shows it.
+
+use std::time::Duration;
+
+use actions_toolkit::text;
+use docker::{Container, ImageConfig};
+
+use crate::request::Smoke;
+
+/// Of a look into the container.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Ports that a message names.
+const PORTS: usize = 5;
+/// The state of a socket that listens (`include/net/tcp_states.h` of Linux).
+const LISTEN: &str = "0A";
+
+/// A signal that stops a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Signal {
+    pub(super) name: String,
+    /// 0 if it is not known.
+    number: u32,
+}
+
+impl Signal {
+    /// That of `STOPSIGNAL`, by name or number; SIGTERM by default.
+    pub(super) fn of(stop_signal: &str) -> Self {
+        // signal(7), for x86 and ARM.
+        const NUMBERS: &[(&str, u32)] = &[
+            ("HUP", 1),
+            ("INT", 2),
+            ("QUIT", 3),
+            ("ABRT", 6),
+            ("KILL", 9),
+            ("USR1", 10),
+            ("USR2", 12),
+            ("TERM", 15),
+            ("WINCH", 28),
+            ("RTMIN+3", 37),
+        ];
+        let text = match stop_signal.trim() {
+            "" => "SIGTERM".to_owned(),
+            text => text.to_ascii_uppercase(),
+        };
+        if let Ok(number) = text.parse() {
+            let name = NUMBERS.iter().find(|(_, known)| *known == number);
+            return Self {
+                name: name.map_or(text, |(name, _)| format!("SIG{name}")),
+                number,
+            };
+        }
+        let short = text.strip_prefix("SIG").unwrap_or(&text);
+        let number = NUMBERS.iter().find(|(name, _)| *name == short);
+        Self {
+            name: format!("SIG{short}"),
+            number: number.map_or(0, |(_, number)| *number),
+        }
+    }
+}
+
+/// Whether the first process of the container handles `signal`; `None` if that can't be seen.
+pub(super) async fn handles(container: &Container, signal: &Signal) -> Option<bool> {
+    let status = read(container, &["cat", "/proc/1/status"]).await?;
+    is_caught(&status, signal)
+}
+
+// `SigCgt` is a mask of the signals that are handled, in hex digits (proc_pid_status(5)).
+fn is_caught(status: &str, signal: &Signal) -> Option<bool> {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    let bit = signal.number.checked_sub(1).filter(|bit| *bit < 64)?;
+    Some(mask >> bit & 1 == 1)
+}
+
+/// Whether the command of the image is run by a shell, which does not pass signals on.
+pub(super) fn is_shell_form(config: &ImageConfig) -> bool {
+    let command: Vec<_> = config.entrypoint.iter().chain(&config.cmd).collect();
+    match command[..] {
+        [shell, option, script, ..] => {
+            let name = shell.rsplit('/').next().unwrap_or_default();
+            let is_shell = matches!(name, "sh" | "bash" | "ash" | "dash");
+            is_shell
+                && option.starts_with('-')
+                && option.ends_with('c')
+                && !script.trim_start().starts_with("exec ")
+        }
+        _ => false,
+    }
+}
+
+// The exit code of a process that a signal ends is 128 plus the signal's number.
+pub(super) fn stop_problem(
+    code: i64,
+    timeout: Duration,
+    signal: &Signal,
+    is_shell: bool,
+    handles: Option<bool>,
+) -> Option<String> {
+    let Signal { name, number } = signal;
+    if code == 0 || *number > 0 && code == 128 + i64::from(*number) {
+        return None;
+    }
+    if code != 137 {
+        return Some(format!(
+            "the application exited with code {code} after {name}, not with 0"
+        ));
+    }
+    let cure = match (is_shell, handles) {
+        (true, _) => "use the exec form of `CMD`, so that it receives the signal".to_owned(),
+        (false, Some(false)) => format!(
+            "its first process has no handler for {name}, without which Linux ignores the signal there: handle it, start the \
+             application with an init (`tini`), or set `STOPSIGNAL` to a signal that it handles"
+        ),
+        (false, Some(true)) => {
+            format!(
+                "it handles {name}, and needs longer: raise `stop-timeout`, or let it end sooner"
+            )
+        }
+        (false, None) => format!("let it handle {name}"),
+    };
+    Some(format!(
+        "the application was killed because it was still running {} after {name}; {cure}",
+        text::seconds(timeout)
+    ))
+}
+
+/// What may be the cause of a problem.
+pub(super) async fn hint(
+    container: &Container,
+    smoke: &Smoke,
+    port: Option<u16>,
+    lines: &[String],
+) -> Option<String> {
+    if container.is_out_of_memory().await {
+        return Some(format!(
+            "it was killed for lack of memory; it has {} MB, as `smoke-memory` says",
+            smoke.memory
+        ));
+    }
+    if let Some(hint) = of_log(lines) {
+        return Some(hint.to_owned());
+    }
+    let tables = read(container, &["cat", "/proc/net/tcp", "/proc/net/tcp6"]).await?;
+    of_sockets(&tables, port?)
+}
+
+pub(super) fn of_log(lines: &[String]) -> Option<&'static str> {
+    let contains = |text: &str| lines.iter().any(|line| line.contains(text));
+    if contains("Read-only file system") {
+        Some(
+            "its root file system is read-only, as in production; write only to `/tmp`, or set `smoke-read-only: false`",
+        )
+    } else if contains("Operation not permitted") {
+        Some("it has no capabilities, as in production; it must not need any")
+    } else {
+        None
+    }
+}
+
+// Columns: sl local_address rem_address st …; an address is in hex digits, `0100007F:1F90` (proc_net_tcp(5)).
+fn of_sockets(tables: &str, port: u16) -> Option<String> {
+    let mut others = Vec::new();
+    let mut is_local = false;
+    for line in tables.lines() {
+        let mut columns = line.split_whitespace().skip(1);
+        let (Some(local), _, Some(LISTEN)) = (columns.next(), columns.next(), columns.next())
+        else {
+            continue;
+        };
+        let (address, number) = local.split_once(':')?;
+        let number = u16::from_str_radix(number, 16).ok()?;
+        let loopback = matches!(
+            address,
+            "0100007F" | "0000000000000000FFFF00000100007F" | "00000000000000000000000001000000"
+        );
+        if number == port {
+            if !loopback {
+                return None;
+            }
+            is_local = true;
+        } else if !loopback && !others.contains(&number) {
+            // Docker's own DNS server listens on a loopback address.
+            others.push(number);
+        }
+    }
+    if is_local {
+        return Some(format!(
+            "it listens on 127.0.0.1:{port}, where only the container itself reaches it; let it listen on 0.0.0.0"
+        ));
+    }
+    others.sort_unstable();
+    let ports: Vec<_> = others.iter().take(PORTS).map(u16::to_string).collect();
+    match &ports[..] {
+        [] => None,
+        [other] => Some(format!("it listens on port {other}; set `port: {other}`")),
+        _ => Some(format!(
+            "it listens on the ports {}; set `port`",
+            ports.join(", ")
+        )),
+    }
+}
+
+// Standard output of a command in the container; `None` if it does not run, or the image does not have it.
+async fn read(container: &Container, command: &[&str]) -> Option<String> {
+    let exec = container.exec(command);
+    let done = tokio::time::timeout(TIMEOUT, exec).await.ok()?.ok()?;
+    (!done.stdout.is_empty()).then_some(done.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_show_where_an_application_listens() {
+        let head = "  sl  local_address rem_address   st tx_queue rx_queue\n";
+        let row = |local: &str, state: &str| {
+            format!("   0: {local} 00000000:0000 {state} 00000000:00000000\n")
+        };
+        let hint = |rows: &[(&str, &str)]| {
+            let rows = rows.iter().map(|(local, state)| row(local, state));
+            of_sockets(&(head.to_owned() + &rows.collect::<String>()), 8000)
+        };
+        assert_eq!(hint(&[]), None);
+        assert_eq!(hint(&[("00000000:1F40", "0A")]), None);
+        assert!(
+            hint(&[("0100007F:1F40", "0A")])
+                .unwrap()
+                .contains("127.0.0.1:8000")
+        );
+        // A connection is not a listener, and Docker's DNS is on a loopback address.
+        assert_eq!(
+            hint(&[("0100007F:1F40", "01"), ("0B00007F:9C40", "01")]),
+            None
+        );
+        let other = "it listens on port 5000; set `port: 5000`";
+        assert_eq!(hint(&[("00000000:1388", "0A")]).as_deref(), Some(other));
+        let both = "it listens on the ports 80, 5000; set `port`";
+        let rows = [
+            ("00000000:1388", "0A"),
+            ("00000000000000000000000000000000:0050", "0A"),
+        ];
+        assert_eq!(hint(&rows).as_deref(), Some(both));
+        assert_eq!(of_sockets("a b c\n", 1), None);
+    }
+
+    #[test]
+    fn a_signal_has_a_name_and_a_number() {
+        let table = [
+            ("", "SIGTERM", 15),
+            ("SIGINT", "SIGINT", 2),
+            ("quit", "SIGQUIT", 3),
+            ("15", "SIGTERM", 15),
+            ("SIGRTMIN+3", "SIGRTMIN+3", 37),
+            ("64", "64", 64),
+            ("SIGX", "SIGX", 0),
+        ];
+        for (text, name, number) in table {
+            let signal = Signal::of(text);
+            assert_eq!((signal.name.as_str(), signal.number), (name, number));
+        }
+        let term = Signal::of("");
+        let status =
+            |mask: &str| format!("Name:\tpython\nSigIgn:\t0000000001001000\nSigCgt:\t{mask}\n");
+        assert_eq!(is_caught(&status("0000000000004002"), &term), Some(true));
+        assert_eq!(is_caught(&status("0000000000000002"), &term), Some(false));
+        assert_eq!(is_caught("Name:\tx\n", &term), None);
+        assert_eq!(
+            is_caught(&status("0000000000004002"), &Signal::of("SIGX")),
+            None
+        );
+    }
+
+    #[test]
+    fn what_does_not_stop_gets_the_hint_that_fits() {
+        let problem = |code, signal: &str, is_shell, handles| {
+            stop_problem(
+                code,
+                Duration::from_secs(10),
+                &Signal::of(signal),
+                is_shell,
+                handles,
+            )
+        };
+        assert_eq!(problem(0, "", false, None), None);
+        assert_eq!(problem(143, "", false, None), None);
+        assert_eq!(problem(130, "SIGINT", false, None), None);
+        assert_eq!(
+            problem(143, "SIGINT", false, None).unwrap(),
+            "the application exited with code 143 after SIGINT, not with 0"
+        );
+        let killed =
+            "the application was killed because it was still running 10 seconds after SIGTERM; ";
+        for (is_shell, handles, hint) in [
+            (true, Some(true), "use the exec form of `CMD`"),
+            (
+                false,
+                Some(false),
+                "its first process has no handler for SIGTERM",
+            ),
+            (false, Some(true), "it handles SIGTERM, and needs longer"),
+            (false, None, "let it handle SIGTERM"),
+        ] {
+            let text = problem(137, "", is_shell, handles).unwrap();
+            assert!(text.starts_with(&format!("{killed}{hint}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_shell_that_execs_is_not_in_the_way() {
+        let config = |command: &[&str]| ImageConfig {
+            cmd: command.iter().map(ToString::to_string).collect(),
+            ..ImageConfig::default()
+        };
+        assert!(is_shell_form(&config(&["/bin/sh", "-c", "python app.py"])));
+        assert!(is_shell_form(&config(&["bash", "-lc", "python app.py"])));
+        assert!(!is_shell_form(&config(&[
+            "/bin/sh",
+            "-c",
+            "exec python app.py"
+        ])));
+        assert!(!is_shell_form(&config(&["python", "-c", "x"])));
+        assert!(!is_shell_form(&config(&["/bin/sh", "start.sh"])));
+    }
+}
