@@ -73,7 +73,7 @@ async fn patch_all(session: &Session<'_>) -> anyhow::Result<Done> {
         let lines = Lines::of(session, &subject, number);
         let patch = ImagePatch::new(session, target, number, found, lines.log());
         let outcome = Box::pin(patch_image(&patch)).await;
-        patch.clean_up().await;
+        patch.clean_up(outcome.is_ok()).await;
         // The other images are patched all the same.
         if let (Err(error), false) = (&outcome, is_only) {
             patch.log.error(format!("{subject}: {error:#}"));

@@ -4,12 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actions_toolkit::{Context, Log, PrivateDirectory};
 use anyhow::{Context as _, anyhow};
-use azure::{Credential, Entra, LoginServer, TOKEN_USER};
+use azure::{Credential, Entra, LoginServer};
 use docker::{Docker, LocalRegistry};
-use oci::{Auth, Credentials, ImageRef, Registry};
+use futures_util::FutureExt as _;
+use oci::{Auth, Credentials, ImageRef, Registry, Renewed};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use trivy::{Database, Origin, Scan, Scanned, Scanner};
@@ -19,6 +21,9 @@ use crate::request::{BuildKitSource, Login, Request};
 
 /// The tooling image's repository in the local registry.
 const TOOLING: &str = "tooling";
+
+/// How long a login to a registry of Azure is used: it is valid for three hours, and one request may take one of them.
+const LOGIN_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// One run.
 pub(crate) struct Session<'a> {
@@ -87,11 +92,15 @@ impl<'a> Session<'a> {
         self.names.borrow_mut().push(image);
     }
 
-    /// Remove the temporary names `images` from Docker.
+    /// Remove the temporary names `images` from Docker now.
     pub(crate) async fn remove_now(&self, images: &[ImageRef]) {
         self.names
             .borrow_mut()
             .retain(|name| !images.contains(name));
+        self.remove(images).await;
+    }
+
+    async fn remove(&self, images: &[ImageRef]) {
         for name in images {
             if let Err(e) = self.docker.untag(name).await {
                 self.ctx.log().warning(format!("{e:#}"));
@@ -114,7 +123,7 @@ impl<'a> Session<'a> {
     /// Remove the containers and temporary names of this run, on every path.
     pub(crate) async fn clean_up(&self) {
         self.docker.remove_run(&self.id).await;
-        self.remove_now(&self.names.take()).await;
+        self.remove(&self.names.take()).await;
     }
 
     /// The address of BuildKit. The first call starts one if the inputs do not name any.
@@ -200,11 +209,13 @@ impl<'a> Session<'a> {
             } => {
                 let server = LoginServer::new(host, cloud, self.request.input_of(host))?;
                 let entra = Entra::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
-                let token = server.refresh_token(&entra).await?;
-                Auth::Password(Credentials {
-                    username: TOKEN_USER.to_owned(),
-                    password: token.expose().to_owned(),
-                })
+                let login = Renewed::new(LOGIN_LIFE, move || {
+                    let (server, entra) = (server.clone(), entra.clone());
+                    async move { server.credentials(&entra).await }.boxed()
+                });
+                // An identity without rights in the registry is an error before anything else.
+                login.get().await?;
+                Auth::Renewed(login)
             }
         };
         let log = self.ctx.log().clone();

@@ -24,4 +24,4 @@ pub use manifest::{
     CONFIG, Descriptor, EMPTY, INDEX, Index, LAYER, MANIFEST, Manifest, Platform, is_index,
 };
 pub use reference::{ImageRef, ParseImageError};
-pub use registry::{Auth, Blob, Credentials, RawManifest, Refused, Registry};
+pub use registry::{Auth, Blob, Credentials, RawManifest, Refused, Registry, Renewed};

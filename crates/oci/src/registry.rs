@@ -10,6 +10,7 @@ mod catalog;
 pub(crate) mod challenge;
 pub(crate) mod link;
 mod manifests;
+mod renewed;
 mod request;
 mod response;
 
@@ -22,6 +23,7 @@ use http_client::{Client, Url};
 pub use auth::{Auth, Credentials};
 pub use blobs::Blob;
 pub use manifests::RawManifest;
+pub use renewed::Renewed;
 pub use response::Refused;
 
 use auth::Authorization;

@@ -4,12 +4,14 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
 use http_client::Client;
-use oci::{Auth, Credentials, Digest, MANIFEST, RawManifest, Registry};
+use oci::{Auth, Credentials, Digest, MANIFEST, RawManifest, Registry, Renewed};
 use testkit::{Recorder, Seen, endless, zeros};
 
 const MIB: u64 = 1024 * 1024;
@@ -500,6 +502,28 @@ async fn a_token_is_for_one_scope_and_is_replaced_when_it_expires() {
     registry.tags("a").await.unwrap();
     registry.tags("a").await.unwrap();
     assert_eq!(issued.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_password_that_expires_is_fetched_again_when_it_is_old() {
+    for (life, expected) in [(Duration::ZERO, 2), (Duration::from_secs(3600), 1)] {
+        // Each token expires at once.
+        let (host, _) = numbering(1, |_, _| true).await;
+        let fetched = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&fetched);
+        let login = Renewed::new(life, move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let (username, password) = ("user".to_owned(), "password".to_owned());
+            async { Ok(Credentials { username, password }) }.boxed()
+        });
+        let http = Client::direct().unwrap();
+        let registry = Registry::new(http, &host.host(), Auth::Renewed(login), |_| ());
+        registry.tags("a").await.unwrap();
+        registry.tags("a").await.unwrap();
+        assert_eq!(fetched.load(Ordering::Relaxed), expected);
+        let sent = host.authorizations();
+        assert_eq!(sent.iter().filter(|value| *value == BASIC).count(), 2);
+    }
 }
 
 #[tokio::test]

@@ -128,9 +128,12 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
         Ok(name)
     }
 
-    /// Remove what only this patch needed: its temporary names in Docker, and its content in the local registry.
-    pub(crate) async fn clean_up(&self) {
-        self.session.remove_now(&self.names.take()).await;
+    /// Remove what only this patch needed: its content in the local registry and, if it `succeeded`, its temporary names in
+    /// Docker. One that failed may have left a test or an import at work, which the end of the run stops first.
+    pub(crate) async fn clean_up(&self, succeeded: bool) {
+        if succeeded {
+            self.session.remove_now(&self.names.take()).await;
+        }
         let existing = self.patched_so_far.get().and_then(Option::as_ref);
         let existing = existing.map(|named| &named.name);
         for name in self.served.get().into_iter().chain(existing) {

@@ -19,9 +19,9 @@ use http_client::header::{HeaderMap, WWW_AUTHENTICATE};
 use http_client::{TOKEN_LIMIT, Url, is_local};
 use serde::Deserialize;
 
-use super::Registry;
 use super::challenge::Challenge;
 use super::response::success;
+use super::{Registry, Renewed};
 
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// A token is not used this long before it expires: the request takes time.
@@ -45,6 +45,8 @@ pub enum Auth {
     Anonymous,
     /// With a user name and password, for the registry or the token service that it names.
     Password(Credentials),
+    /// The same with credentials that expire.
+    Renewed(Renewed),
 }
 
 /// The value of an `Authorization` header.
@@ -82,7 +84,7 @@ impl Registry {
         scope: &str,
     ) -> anyhow::Result<Authorization> {
         match Challenge::of(headers) {
-            Some(Challenge::Basic) => self.basic(),
+            Some(Challenge::Basic) => self.basic().await,
             Some(Challenge::Bearer { realm, service }) => {
                 let quoted: String = realm.chars().take(QUOTED).collect();
                 let token = self.token(&realm, service, scope).await;
@@ -100,8 +102,16 @@ impl Registry {
         }
     }
 
-    fn basic(&self) -> anyhow::Result<Authorization> {
-        let Auth::Password(credentials) = &self.auth else {
+    async fn credentials(&self) -> anyhow::Result<Option<Credentials>> {
+        match &self.auth {
+            Auth::Anonymous => Ok(None),
+            Auth::Password(credentials) => Ok(Some(credentials.clone())),
+            Auth::Renewed(renewed) => renewed.get().await.map(Some),
+        }
+    }
+
+    async fn basic(&self) -> anyhow::Result<Authorization> {
+        let Some(credentials) = self.credentials().await? else {
             bail!("`{}` requires a user name and password", self.host);
         };
         (self.mask)(&credentials.basic());
@@ -121,7 +131,7 @@ impl Registry {
         let mut query = vec![("scope", scope.to_owned())];
         query.extend(service.map(|service| ("service", service)));
         let mut request = self.http.get(realm).query(&query).timeout(TOKEN_TIMEOUT);
-        if let Auth::Password(credentials) = &self.auth {
+        if let Some(credentials) = self.credentials().await? {
             request = request.basic_auth(&credentials.username, &credentials.password);
         }
         let response = request.send().await?;
