@@ -65,6 +65,8 @@ inputs! {
             kubeconfig: Option<Secret>,
             /// Namespace of objects whose manifest has none; a manifest with another one is rejected.
             namespace: Option<String>,
+            /// Whether namespaces that the manifests use and do not have are created.
+            create_namespace: bool = "false",
             /// Whether pods are replaced when a ConfigMap or Secret of the manifests that they read changes.
             restart_on_config_change: bool = "false",
             /// Whether objects of the last deployment that the manifests no longer have are removed once the new version is healthy.

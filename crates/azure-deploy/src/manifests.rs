@@ -1,11 +1,11 @@
 //! Kubernetes manifests: read, checked, and with the image that is deployed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use actions_toolkit::{BadInput, Workspace, WorkspacePath};
 use oci::ImageRef;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::kubernetes::{
     ApplySet, DEFAULT_NAMESPACE, Object, containers, containers_mut, text as text_of,
@@ -121,6 +121,26 @@ impl Manifests {
         let parent = set.adopt(&mut self.0);
         self.add(parent);
         set
+    }
+
+    /// Add the namespaces that objects are for.
+    pub(crate) fn add_namespaces(&mut self) {
+        let used: BTreeSet<_> = self.0.iter().filter_map(Object::namespace).collect();
+        let is_listed = |name: &str| {
+            let mut namespaces = self.0.iter().filter(|object| object.is_namespace());
+            namespaces.any(|namespace| namespace.name() == name)
+        };
+        let missing = used.into_iter().filter(|name| !is_listed(name));
+        let missing: Vec<_> = missing
+            .map(|name| Object {
+                file: "input `create-namespace`".to_owned(),
+                value: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
+                default_namespace: None,
+            })
+            .collect();
+        for namespace in missing {
+            self.add(namespace);
+        }
     }
 
     /// Add `object` where it belongs in the order; it replaces the same object.

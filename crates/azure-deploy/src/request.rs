@@ -104,6 +104,9 @@ impl Request {
             return Err(BadInput::new(Inputs::image, problem).into());
         }
         let mut manifests = manifests;
+        if inputs.create_namespace {
+            manifests.add_namespaces();
+        }
         let also_deploy: Vec<_> = inputs
             .also_deploy
             .into_iter()

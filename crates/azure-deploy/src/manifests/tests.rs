@@ -1,5 +1,3 @@
-use serde_json::json;
-
 use super::*;
 
 fn read(text: &str, namespace: Option<&str>) -> Result<Manifests, String> {
@@ -184,4 +182,18 @@ fn scalars_are_read_as_kubectl_reads_them() {
     }
     assert_eq!(problems, Vec::<String>::new());
     assert!(parse("v: .inf").is_err() && parse("v: .nan").is_err());
+}
+
+#[test]
+fn namespaces_that_are_used_are_added() {
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: shop}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: x}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {a: b}}\n";
+    let mut manifests = read(text, None).unwrap();
+    manifests.add_namespaces();
+    let all = labels(&manifests);
+    let (namespaces, others) = all.split_at(2);
+    assert_eq!(others, ["Service/x", "Service/x"]);
+    assert!(namespaces.contains(&"Namespace/context".to_owned()));
+    let mut objects = manifests.objects().iter();
+    let own = objects.find(|object| object.name() == "shop").unwrap();
+    assert_eq!(own.value["metadata"]["labels"]["a"], "b");
 }

@@ -60,6 +60,8 @@ async fn the_health_is_checked_at_any_url() {
     let manifests = stack
         .manifests(80, "", "")
         .replace("type: LoadBalancer", "type: ClusterIP");
+    // Without the Namespace, which is created.
+    let (_, manifests) = manifests.split_once("---\n").unwrap();
     let gateway = testkit::Recorder::start(|seen| match seen.line.as_str() {
         "GET /ready" => axum::response::Response::default(),
         _ => axum::response::IntoResponse::into_response(axum::http::StatusCode::NOT_FOUND),
@@ -67,8 +69,9 @@ async fn the_health_is_checked_at_any_url() {
     let gateway = gateway.await.unwrap();
     let step = |path: &str| {
         let url = format!("http://{}{path}", gateway.host());
-        let step = stack.step(&image, &manifests).input("health-url", &url);
+        let step = stack.step(&image, manifests).input("health-url", &url);
         step.input("health-timeout", "2s")
+            .input("create-namespace", "true")
     };
     let ran = run(step("/ready")).await;
     assert_eq!(ran.code, 0, "{}", ran.log);
