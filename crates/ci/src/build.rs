@@ -190,8 +190,6 @@ fn stage_of(step: &str) -> &str {
     let Some((inside, _)) = step.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
         return match step.split(' ').next() {
             Some("exporting") => "(export)",
-            // The whole context is copied once, before its parts.
-            Some("copy") => "(context)",
             _ => "(other)",
         };
     };

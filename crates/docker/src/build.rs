@@ -1,11 +1,11 @@
 //! Building an image with Docker's BuildKit.
 
+mod context;
 mod dockerignore;
 mod session;
 mod trace;
 
 use std::collections::HashMap;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bollard::models::{BuildInfo, BuildInfoAux};
@@ -13,9 +13,9 @@ use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use oci::{ImageRef, Logins};
-use tokio::sync::mpsc;
 
 use crate::{Docker, ImageInfo};
+use context::BuildContext;
 use session::Session;
 use trace::Trace;
 
@@ -155,6 +155,7 @@ impl Docker {
             .t(&request.image.to_string())
             .buildargs(&build_args)
             .labels(&map(&request.labels))
+            .remote("client-session")
             .version(BuilderVersion::BuilderBuildKit)
             .session(&session);
         if let Some(target) = &request.target {
@@ -166,22 +167,21 @@ impl Docker {
         if request.cache.none {
             options = options.nocache(true);
         }
-        // bollard opens its own session under the same id, which can't provide secrets: Docker keeps the first.
-        let _session = if request.secrets.is_empty() && request.logins.is_empty() {
-            None
-        } else {
-            let (secrets, logins) = (request.secrets.clone(), request.logins.clone());
-            Some(Session::open(&self.socket, &session, secrets, logins).await?)
-        };
-        let (context, sent) = stream_context(request);
+        let context = BuildContext::new(&request.context, &request.dockerfile);
+        // bollard opens its own session under the same id, which can't provide files and secrets: Docker keeps the first.
+        let _session = Session::open(
+            &self.socket,
+            &session,
+            context.clone(),
+            (request.secrets.clone(), request.logins.clone()),
+        )
+        .await?;
         let mut trace = Trace::default();
         let mut refused = None;
         {
-            let mut responses = self.api.build_image(
-                options.build(),
-                None,
-                Some(bollard::body_try_stream(context)),
-            );
+            // The context comes from the session.
+            let empty = bollard::body_full(Bytes::new());
+            let mut responses = self.api.build_image(options.build(), None, Some(empty));
             while let Some(response) = responses.next().await {
                 match response {
                     Ok(BuildInfo {
@@ -199,7 +199,7 @@ impl Docker {
             }
         }
         if let Some(error) = refused {
-            if let Ok(Err(e)) = sent.await {
+            if let Some(e) = context.take_error() {
                 return Err(e.into());
             }
             return Err(trace.failure(&error.to_string()).unwrap_or_else(|| {
@@ -215,43 +215,6 @@ impl Docker {
             })
         })
     }
-}
-
-type Sent = tokio::task::JoinHandle<anyhow::Result<()>>;
-
-// The context is sent while it is read: it is never in memory as a whole.
-fn stream_context(
-    request: &BuildRequest,
-) -> (
-    impl futures_util::Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
-    Sent,
-) {
-    struct Pipe(mpsc::Sender<Result<Bytes, io::Error>>);
-    impl Write for Pipe {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-            sent.map(|()| bytes.len())
-                .map_err(|_| io::ErrorKind::BrokenPipe.into())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let (pipe, mut chunks) = mpsc::channel(16);
-    let (context, dockerfile) = (request.context.clone(), request.dockerfile.clone());
-    let sent = tokio::task::spawn_blocking(move || {
-        let mut out = io::BufWriter::with_capacity(64 * 1024, Pipe(pipe.clone()));
-        let is_canceled = || pipe.is_closed();
-        let written = dockerignore::write_context(&context, &dockerfile, &mut out, is_canceled)
-            .and_then(|()| Ok(out.flush()?));
-        if let Err(e) = &written {
-            // Without an error Docker would accept an incomplete context as a complete one.
-            let _ = pipe.blocking_send(Err(io::Error::other(format!("{e:#}"))));
-        }
-        written
-    });
-    let stream = futures_util::stream::poll_fn(move |cx| chunks.poll_recv(cx));
-    (stream, sent)
 }
 
 #[cfg(test)]

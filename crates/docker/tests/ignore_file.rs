@@ -33,7 +33,9 @@ const FILES: [&str; 22] = [
 ];
 
 /// Each is an ignore file.
-const PATTERNS: [&str; 16] = [
+const PATTERNS: [&str; 18] = [
+    "Dockerfile",
+    "Dockerfile\n.dockerignore\nx",
     "**.pyc\n**.env",
     "**/*.pyc\n**/.env",
     "*\n!app",
@@ -65,8 +67,7 @@ fn files(image: &str) -> BTreeSet<String> {
     let paths = list
         .lines()
         .filter_map(|path| path.strip_prefix("context/"));
-    // Docker sends the two files beside the context if they are ignored.
-    let own = |path: &&str| !path.ends_with('/') && !["Dockerfile", ".dockerignore"].contains(path);
+    let own = |path: &&str| !path.ends_with('/');
     paths.filter(own).map(ToOwned::to_owned).collect()
 }
 

@@ -7,7 +7,6 @@
 mod pattern;
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -123,27 +122,6 @@ fn clean(pattern: &str) -> String {
     parts.join("/")
 }
 
-/// Write the build context `context` to `out` as a tar: sorted, without owners and times, so that
-/// equal contexts are equal streams. The Dockerfile is always in it.
-///
-/// # Errors
-/// When a file cannot be read, or once `is_canceled`.
-pub(crate) fn write_context(
-    context: &Path,
-    dockerfile: &str,
-    out: impl Write,
-    is_canceled: impl Fn() -> bool,
-) -> anyhow::Result<()> {
-    let mut tar = tar::Builder::new(out);
-    tar.follow_symlinks(false);
-    tar.mode(tar::HeaderMode::Deterministic);
-    each_file(context, dockerfile, is_canceled, |entry, path| {
-        tar.append_path_with_name(entry.path(), path)
-            .with_context(|| format!("failed to read `{}` of the build context", path.display()))
-    })?;
-    tar.finish().context("failed to send the build context")
-}
-
 /// The bytes of the files that a build of `dockerfile` in the directory `context` sends to Docker, and the largest
 /// of these files with its bytes.
 ///
@@ -171,7 +149,12 @@ pub fn context_size(
     Ok((total, largest))
 }
 
-fn each_file(
+/// Call `visit` for each file and link that the ignore file of `dockerfile` leaves in `context`, sorted, with its path in
+/// the context.
+///
+/// # Errors
+/// When the directory or the ignore file cannot be read, `visit` fails, or once `is_canceled`.
+pub(super) fn each_file(
     context: &Path,
     dockerfile: &str,
     is_canceled: impl Fn() -> bool,
@@ -189,8 +172,7 @@ fn each_file(
         let path = entry.path().strip_prefix(context).unwrap_or(entry.path());
         let kind = entry.file_type();
         // A directory is implied by its files; an image has no sockets and pipes.
-        let included = path == Path::new(dockerfile) || !ignore.ignores(path);
-        if included && (kind.is_file() || kind.is_symlink()) {
+        if !ignore.ignores(path) && (kind.is_file() || kind.is_symlink()) {
             visit(&entry, path)?;
         }
     }
@@ -282,28 +264,15 @@ mod tests {
     }
 
     #[test]
-    fn equal_directories_are_equal_streams() {
+    fn what_is_ignored_has_no_size() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("Dockerfile"), "FROM scratch\n").unwrap();
         std::fs::write(directory.path().join("b"), "b").unwrap();
         std::fs::write(directory.path().join(".dockerignore"), "Dockerfile\nb\n").unwrap();
-        let stream = || {
-            let mut out = Vec::new();
-            write_context(directory.path(), "Dockerfile", &mut out, || false).unwrap();
-            out
-        };
-        let first = stream();
-        let mut archive = tar::Archive::new(&first[..]);
-        let names: Vec<_> = archive
-            .entries()
-            .unwrap()
-            .map(|e| e.unwrap().path().unwrap().display().to_string())
-            .collect();
-        assert_eq!(names, [".dockerignore", "Dockerfile"]);
-        assert_eq!(first, stream());
         let size = context_size(directory.path(), "Dockerfile", || false).unwrap();
-        assert_eq!(size, (13 + 13, Some((".dockerignore".into(), 13))));
+        assert_eq!(size, (13, Some((".dockerignore".into(), 13))));
     }
+
     #[test]
     fn many_patterns_are_matched_at_once() {
         let patterns: Vec<_> = (0..PATTERNS).map(|i| format!("a{i}*/?b\n")).collect();

@@ -1,5 +1,5 @@
-//! A session next to a build: BuildKit requests the build's secrets and the credentials of registries here, so that they
-//! are in no argument, layer or file (github.com/moby/buildkit, `session/manager.go`, `session/secrets`, `session/auth`).
+//! A session next to a build: BuildKit requests the build's context, its secrets and the credentials of registries here, so
+//! that secrets are in no argument, layer or file (github.com/moby/buildkit, `session/manager.go`, `session/secrets`, `session/auth`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,6 +13,7 @@ use bollard_buildkit_proto::health::{
 };
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
+use bollard_buildkit_proto::moby::filesync::packet::file_sync_server::FileSyncServer;
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
 use bollard_buildkit_proto::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
@@ -28,6 +29,8 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tonic::codegen::Service as _;
 use tonic::{Response, Status, async_trait};
+
+use super::context::BuildContext;
 
 /// Secrets of a build by id, for `RUN --mount=type=secret,id=…`.
 #[derive(Clone, Default)]
@@ -57,17 +60,17 @@ impl std::fmt::Debug for BuildSecrets {
 pub(crate) struct Session(JoinHandle<()>);
 
 impl Session {
-    /// Open the session `id` with the Docker daemon behind `socket`, and serve `secrets` and `logins` in it.
+    /// Open the session `id` with the Docker daemon behind `socket`, and serve `context`, `secrets` and `logins` in it.
     ///
     /// # Errors
     /// When Docker rejects it.
     pub(crate) async fn open(
         socket: &Path,
         id: &str,
-        secrets: BuildSecrets,
-        logins: Logins,
+        context: BuildContext,
+        (secrets, logins): (BuildSecrets, Logins),
     ) -> anyhow::Result<Self> {
-        let what = "failed to open the session for the secrets and credentials of the build";
+        let what = "failed to open the session of the build";
         let stream = UnixStream::connect(socket).await.context(what)?;
         let (mut docker, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -80,6 +83,10 @@ impl Session {
             .header(CONNECTION, "Upgrade")
             .header(UPGRADE, "h2c")
             .header("X-Docker-Expose-Session-Uuid", id)
+            // What BuildKit keeps of a context is compared with the next one of this key, by sizes and times, which say too
+            // little here.
+            .header("X-Docker-Expose-Session-Sharedkey", id)
+            .header(METHOD, "/moby.filesync.v1.FileSync/DiffCopy")
             .header(METHOD, "/moby.buildkit.secrets.v1.Secrets/GetSecret")
             .header(METHOD, "/moby.filesync.v1.Auth/Credentials")
             .header(METHOD, "/grpc.health.v1.Health/Check")
@@ -92,20 +99,24 @@ impl Session {
         let upgraded = hyper::upgrade::on(response).await.context(what)?;
         let (secrets, health) = (SecretsServer::new(Store(secrets)), HealthServer::new(Alive));
         let auth = AuthServer::new(Registries(logins));
+        let files = FileSyncServer::new(context);
         let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
             let (mut secrets, mut auth, mut health) =
                 (secrets.clone(), auth.clone(), health.clone());
+            let mut files = files.clone();
             async move {
                 let path = request.uri().path();
                 if path.starts_with("/moby.buildkit.secrets.v1.Secrets/") {
                     secrets.call(request).await
+                } else if path.starts_with("/moby.filesync.v1.FileSync/") {
+                    files.call(request).await
                 } else if path.starts_with("/moby.filesync.v1.Auth/") {
                     auth.call(request).await
                 } else if path.starts_with("/grpc.health.v1.Health/") {
                     health.call(request).await
                 } else {
                     Ok(
-                        Status::unimplemented("this session only serves secrets and credentials")
+                        Status::unimplemented("this session serves files, secrets and credentials")
                             .into_http(),
                     )
                 }
