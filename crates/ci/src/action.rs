@@ -62,6 +62,10 @@ pub const ACTION: Action = Action {
             "coverage",
             "Percentage of lines and branches that the tests cover, such as `97.31`.",
         ),
+        Output::new(
+            "changed-coverage",
+            "Percentage of the measured lines that the pull request adds and the tests cover; empty without one.",
+        ),
         Output::new("findings", "Number of findings of the linters."),
         Output::new(
             "vulnerabilities",

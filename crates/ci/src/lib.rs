@@ -75,6 +75,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         verdicts.push(docker.untag(name).await);
     }
     verdicts.push(publish::files(ctx, &request, &outcome));
+    publish::look_up_changes(ctx, &request, &mut outcome).await;
     let (verdict, others) = verdict::combine(verdicts);
     report::write(ctx, &request, &outcome, verdict.as_ref().err(), &others);
     let published = publish::publish(ctx, &request, &outcome, verdict.is_ok()).await;

@@ -10,6 +10,7 @@ use crate::dependencies::Dependencies;
 use crate::push::Pushed;
 use crate::source_map::SourceMap;
 use crate::test_run::coverage::Coverage;
+use crate::test_run::coverage::changed::ChangedCoverage;
 use crate::test_run::junit::Junit;
 
 /// The results, one field for each of the parallel checks. The report is made of it.
@@ -29,6 +30,8 @@ pub(crate) struct TestOutcome {
     pub(crate) junit_text: Option<Vec<u8>>,
     pub(crate) run: Option<TestRun>,
     pub(crate) coverage: Option<Coverage>,
+    /// Of the lines that the pull request adds, if there is one.
+    pub(crate) changed: Option<ChangedCoverage>,
 }
 
 /// The result of building and running the image.

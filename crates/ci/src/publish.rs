@@ -65,6 +65,28 @@ fn sarif(
     sarif::write(&analyses, sarif::SHOWN).map(Some)
 }
 
+/// Add the coverage of the lines that the pull request adds to `outcome`, if there is one and the token may read them. They are
+/// information: what goes wrong is logged.
+pub(crate) async fn look_up_changes(ctx: &Context, request: &Request, outcome: &mut Outcome) {
+    let token = request.github.token.as_ref().map(|token| &token.0);
+    let Some(coverage) = &outcome.tests.coverage else {
+        return;
+    };
+    let root = request.workspace.root();
+    let Ok(Some(publisher)) = Publisher::new(ctx, token, root) else {
+        return;
+    };
+    let Some(pull_request) = publisher.pull_request() else {
+        return;
+    };
+    match pull_request.changed_files().await {
+        Ok(files) => outcome.tests.changed = Some(coverage.of_changes(root, &files)),
+        Err(e) => ctx.log().info(format!(
+            "the coverage of the changed lines is unknown: {e:#}"
+        )),
+    }
+}
+
 /// Publish the results on GitHub, as far as the inputs request it.
 ///
 /// # Errors

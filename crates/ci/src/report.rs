@@ -74,6 +74,7 @@ fn summary(request: &Request, outcome: &Outcome, others: &[String]) -> String {
         let _ = write!(md, "\n### {}\n\n", text::markdown(&tail.title));
         md.push_str(&text::code_block(&tail.lines.join("\n")));
     }
+    test_results::changed_lines(&mut md, outcome);
     test_results::coverage(&mut md, outcome);
     test_results::slowest(&mut md, outcome);
     findings::licenses(&mut md, outcome);
@@ -91,6 +92,7 @@ pub(crate) fn comment(
 ) -> String {
     let mut md = overview::overview(request, outcome);
     test_results::failed_and_flaky(&mut md, outcome);
+    test_results::changed_lines(&mut md, outcome);
     findings::linters(&mut md, outcome);
     findings::vulnerable_packages(&mut md, outcome);
     let verdict = if passed { "passed" } else { "did not pass" };

@@ -27,6 +27,7 @@ OPERATIONS = [
     "issues/get",
     "issues/update",
     "pulls/list",
+    "pulls/list-files",
     "pulls/get",
     "repos/get",
     "repos/list-deployments",

@@ -209,6 +209,16 @@ impl GitHub {
         number
     }
 
+    /// The pull request `number` changes the file `path` by `diff`, the parts of a unified diff.
+    pub fn change(&self, number: u64, path: &str, diff: &str) {
+        let mut repository = self.shared.repository();
+        let mut pulls = repository.pulls.iter_mut();
+        if let Some(pull) = pulls.find(|pull| pull.number == number) {
+            pull.files.push((path.to_owned(), diff.to_owned()));
+        }
+        repository.save();
+    }
+
     /// `by` dismisses every open alert of `rule`, with GitHub's `reason`.
     pub fn dismiss(&self, by: &Account, rule: &str, reason: &str, comment: &str) {
         let mut repository = self.shared.repository();
@@ -299,6 +309,7 @@ fn router(shared: &Shared) -> Router {
         )
         .route("/pulls", get(handle(pulls::list)))
         .route("/pulls/{pull_number}", get(handle(pulls::get)))
+        .route("/pulls/{pull_number}/files", get(handle(pulls::files)))
         .route(
             "/dependency-graph/snapshots",
             post(handle(repository::snapshot)),

@@ -19,6 +19,9 @@ pub(super) struct Pull {
     pub(super) head: (String, String),
     /// The branch that it is for.
     pub(super) base: String,
+    /// Paths with their patches.
+    #[serde(default)]
+    pub(super) files: Vec<(String, String)>,
     created: String,
     closed: Option<String>,
 }
@@ -30,6 +33,7 @@ impl Pull {
             title: title.into(),
             head: (head.0.into(), head.1.into()),
             base: base.into(),
+            files: Vec::new(),
             created: now(),
             closed: None,
         }
@@ -117,6 +121,31 @@ pub(super) fn list(
         paging,
         address: links.api("pulls"),
     }
+}
+
+pub(super) fn files(
+    repository: &mut Repository,
+    links: &Links,
+    (Id(number), Query(paging)): (Id<u64>, Query<Paging>),
+) -> Outcome {
+    let pull = find(&mut repository.pulls, |pull| pull.number == number)?;
+    let sha = &pull.head.1;
+    let files = pull.files.iter().map(|(path, diff)| {
+        let count = |sign| diff.lines().filter(|line| line.starts_with(sign)).count();
+        let (additions, deletions) = (count('+'), count('-'));
+        json!({
+            "sha": sha, "filename": path, "status": "modified", "additions": additions, "deletions": deletions,
+            "changes": additions + deletions, "patch": diff,
+            "blob_url": format!("https://github.com/{}/blob/{sha}/{path}", links.repository),
+            "raw_url": format!("https://github.com/{}/raw/{sha}/{path}", links.repository),
+            "contents_url": links.api(&format!("contents/{path}?ref={sha}")),
+        })
+    });
+    Ok(Reply::Listed {
+        all: files.collect(),
+        paging,
+        address: links.api(&format!("pulls/{number}/files")),
+    })
 }
 
 pub(super) fn get(repository: &mut Repository, links: &Links, Id(number): Id<u64>) -> Outcome {

@@ -19,7 +19,7 @@ macro_rules! operations {
     };
 }
 
-const OPERATIONS: [&str; 22] = operations![
+const OPERATIONS: [&str; 23] = operations![
     "code-scanning-get-analysis",
     "code-scanning-get-sarif",
     "code-scanning-list-alerts-for-repo",
@@ -36,6 +36,7 @@ const OPERATIONS: [&str; 22] = operations![
     "issues-update-comment",
     "pulls-get",
     "pulls-list",
+    "pulls-list-files",
     "repos-create-deployment",
     "repos-create-deployment-status",
     "repos-get",

@@ -9,7 +9,7 @@ use actions_toolkit::{Context, Level, Secret};
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::{Client, Commented, CompressedSarif, NoRevision, Revision, Uploaded};
+use crate::{Client, Commented, CompressedSarif, NoRevision, PullRequest, Revision, Uploaded};
 
 /// Publishes the results of one run.
 pub struct Publisher<'a> {
@@ -50,6 +50,14 @@ impl<'a> Publisher<'a> {
     /// [`NoRevision`], which does not fail the scan.
     pub fn revision(&self) -> Result<Revision, NoRevision> {
         Revision::from_run(&self.ctx.github(), self.workspace)
+    }
+
+    /// The pull request of the run, if there is one.
+    pub fn pull_request(&self) -> Option<PullRequest> {
+        let event = self.ctx.github().event().unwrap_or_default();
+        let number = event.pointer("/pull_request/number");
+        let number = number.and_then(Value::as_u64)?;
+        Some(self.client.pull_request(number))
     }
 
     /// Upload `file` to the Security tab; `None` if the run or the repository does not permit it, which is logged at
@@ -93,13 +101,10 @@ impl<'a> Publisher<'a> {
     ///
     /// What goes wrong is logged, and changes no verdict.
     pub async fn comment(&self, marker: &str, body: &str, only_update: bool) {
-        let event = self.ctx.github().event().unwrap_or_default();
-        let number = event.pointer("/pull_request/number");
-        let Some(number) = number.and_then(Value::as_u64) else {
+        let Some(pull_request) = self.pull_request() else {
             return;
         };
         let log = self.ctx.log();
-        let pull_request = self.client.pull_request(number);
         match pull_request.comment(marker, body, only_update).await {
             Ok(Commented::Created) => log.info("commented on the pull request"),
             Ok(Commented::Updated) => log.info("updated the comment on the pull request"),

@@ -4,6 +4,7 @@ use findings::Counts;
 
 use crate::outcome::{Health, Outcome};
 use crate::request::Request;
+use crate::test_run::coverage::percent;
 
 /// Name and value of each output that has a value.
 pub(super) fn outputs(request: &Request, outcome: &Outcome) -> Vec<(&'static str, String)> {
@@ -33,6 +34,9 @@ pub(super) fn outputs(request: &Request, outcome: &Outcome) -> Vec<(&'static str
     }
     let coverage = outcome.tests.coverage.as_ref();
     outputs.extend(coverage.map(|coverage| ("coverage", coverage.percent())));
+    let changed = outcome.tests.changed.as_ref().filter(|c| c.total > 0);
+    let changed = changed.map(|c| percent(c.covered as u64, c.total as u64));
+    outputs.extend(changed.map(|percent| ("changed-coverage", percent)));
     if let Some(analysis) = &outcome.analysis {
         let findings: usize = analysis.linted.iter().map(|l| l.severities().count()).sum();
         outputs.push(("findings", findings.to_string()));

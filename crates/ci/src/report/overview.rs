@@ -9,7 +9,7 @@ use super::{size, time};
 use crate::analysis::Linted;
 use crate::outcome::Outcome;
 use crate::request::{Push, Request};
-use crate::test_run::coverage::Coverage;
+use crate::test_run::coverage::{Coverage, percent};
 
 /// A heading, and a row for each check.
 pub(super) fn overview(request: &Request, outcome: &Outcome) -> String {
@@ -20,6 +20,9 @@ pub(super) fn overview(request: &Request, outcome: &Outcome) -> String {
     row("Tests", test_line(request, outcome));
     if let Some(line) = coverage_line(request, outcome.tests.coverage.as_ref()) {
         row("Coverage", line);
+    }
+    if let Some(line) = changed_line(outcome) {
+        row("Changed lines", line);
     }
     if let Some(line) = analysis_line(request, outcome) {
         row("Static analysis", line);
@@ -59,6 +62,23 @@ fn coverage_line(request: &Request, coverage: Option<&Coverage>) -> Option<Line>
         mark = "❌";
     }
     Some((mark, text))
+}
+
+fn changed_line(outcome: &Outcome) -> Option<Line> {
+    let changed = outcome.tests.changed.as_ref()?;
+    let (covered, total) = (changed.covered, changed.total);
+    let mut text = match total {
+        0 => "none that is measured".to_owned(),
+        _ => format!(
+            "{} % covered ({covered} of {total} that are measured)",
+            percent(covered as u64, total as u64)
+        ),
+    };
+    if changed.differing > 0 {
+        let files = text::plural(changed.differing, "file");
+        let _ = write!(text, "; {files} that the base branch changes too left out");
+    }
+    Some(("➖", text))
 }
 
 fn analysis_line(request: &Request, outcome: &Outcome) -> Option<Line> {

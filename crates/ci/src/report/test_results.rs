@@ -119,6 +119,21 @@ pub(super) fn coverage(md: &mut String, outcome: &Outcome) {
     more(md, gaps.len(), "in the coverage report");
 }
 
+/// The lines that the pull request adds and no test covers.
+pub(super) fn changed_lines(md: &mut String, outcome: &Outcome) {
+    let changed = outcome.tests.changed.iter();
+    let missing: Vec<_> = changed.flat_map(|changed| &changed.missing).collect();
+    let mut table = Table::new(["File", "Lines"]);
+    table.extend(
+        missing
+            .iter()
+            .take(ROWS)
+            .map(|(file, lines)| [text::code(file), cut(&ranges(lines), LINES).to_owned()]),
+    );
+    details(md, "Changed lines that no test covers", &table);
+    more(md, missing.len(), "in the coverage report");
+}
+
 /// The slowest tests.
 pub(super) fn slowest(md: &mut String, outcome: &Outcome) {
     let run = outcome.tests.run.iter();

@@ -6,6 +6,7 @@ use crate::build::{Build, Stage};
 use crate::outcome::{BuildOutcome, Health, ImageOutcome, TestOutcome, TestRun};
 use crate::request::{self, Smoke, Tests};
 use crate::source_map::SourceMap;
+use crate::test_run::coverage::changed::ChangedCoverage;
 use crate::test_run::coverage::{Coverage, FileCoverage};
 use crate::test_run::junit::Junit;
 
@@ -84,6 +85,7 @@ fn test_run(cases: &str) -> TestRun {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one snapshot of everything")]
 fn a_successful_run() {
     let outcome = Outcome {
         tests: TestOutcome {
@@ -109,8 +111,15 @@ fn a_successful_run() {
                     covered: 19,
                     total: 20,
                     missing: vec![7],
+                    executed: Vec::new(),
                 }],
                 claimed: None,
+            }),
+            changed: Some(ChangedCoverage {
+                covered: 2,
+                total: 3,
+                missing: vec![("app/page.py".into(), vec![7])],
+                differing: 0,
             }),
             ..TestOutcome::default()
         },
@@ -145,12 +154,21 @@ fn a_successful_run() {
     |---|---|---|
     | ✅ | Tests | 2 passed, 1 skipped, 1 only after a rerun in 1.5 s |
     | ✅ | Coverage | 95.00 % (19 of 20 lines and branches) |
+    | ➖ | Changed lines | 66.66 % covered (2 of 3 that are measured) |
     | ✅ | Image | `sha256:0a`, 81.2 MB |
     | ✅ | Smoke test | `GET /health` healthy after 0.8 s; HEALTHCHECK passed; stopped in 0.3 s (exit code 0); less strict than in production: writable root file system (\\`smoke-read-only: false\\`) |
 
     ### Flaky tests
 
     - `c` passed only after a rerun
+
+    <details><summary>Changed lines that no test covers</summary>
+
+    | File | Lines |
+    |---|---|
+    | `app/page.py` | 7 |
+
+    </details>
 
     <details><summary>Not covered by tests</summary>
 
@@ -190,7 +208,7 @@ fn a_successful_run() {
         .collect();
     assert_eq!(
         outputs.join(" "),
-        "image=flask-app:f00 tags=flask-app:f00 image-id=sha256:0a created=2026-01-31T12:00:00Z size=81234567 tests=3 failures=0 skipped=1 flaky=1 coverage=95.00 health-status=healthy"
+        "image=flask-app:f00 tags=flask-app:f00 image-id=sha256:0a created=2026-01-31T12:00:00Z size=81234567 tests=3 failures=0 skipped=1 flaky=1 coverage=95.00 changed-coverage=66.66 health-status=healthy"
     );
 }
 

@@ -1,5 +1,6 @@
 //! The coverage report of the tests: Cobertura XML, JSON of coverage.py, or LCOV.
 
+pub(crate) mod changed;
 mod cobertura;
 pub(super) mod lcov;
 
@@ -57,6 +58,8 @@ pub(crate) struct FileCoverage {
     pub(crate) total: u64,
     /// Lines that were not executed, in ascending order.
     pub(crate) missing: Vec<u32>,
+    /// Lines that were executed, in ascending order.
+    pub(crate) executed: Vec<u32>,
 }
 
 impl Coverage {
@@ -181,6 +184,8 @@ struct JsonFile {
     summary: JsonSummary,
     #[serde(default)]
     missing_lines: Vec<u32>,
+    #[serde(default)]
+    executed_lines: Vec<u32>,
 }
 
 // 32 bits are enough for the lines of a file, and their sums fit into 64 bits.
@@ -197,7 +202,9 @@ struct JsonSummary {
 fn parse_json(text: &str) -> Result<Parsed, String> {
     let report: Json =
         serde_json::from_str(text).map_err(|e| format!("not a JSON report of coverage.py: {e}"))?;
-    let file = |(path, file): (String, JsonFile)| {
+    let file = |(path, mut file): (String, JsonFile)| {
+        file.missing_lines.sort_unstable();
+        file.executed_lines.sort_unstable();
         let summary = file.summary;
         if summary.covered_lines > summary.num_statements
             || summary.covered_branches > summary.num_branches
@@ -211,6 +218,7 @@ fn parse_json(text: &str) -> Result<Parsed, String> {
             covered: u64::from(summary.covered_lines) + u64::from(summary.covered_branches),
             total: u64::from(summary.num_statements) + u64::from(summary.num_branches),
             missing: file.missing_lines,
+            executed: file.executed_lines,
         })
     };
     let totals = report.totals;

@@ -1,5 +1,6 @@
 //! Reports of tests at other paths than the default one, with Docker.
 
+use fake_github::GitHub;
 use testkit::{FakeRunner, Ran};
 
 /// A step whose stage `test` runs `script` in `/srv`.
@@ -84,4 +85,32 @@ fn a_report_that_is_too_large_is_not_called_missing() {
         "failed to read the JUnit report: `/results/junit.xml` in the container is larger than";
     assert!(ran.error().contains(error), "{}", ran.error());
     assert!(!ran.error().contains("left no"), "{}", ran.error());
+}
+
+#[test]
+#[ignore = "real: needs Docker"]
+fn the_coverage_of_the_lines_of_a_pull_request_is_reported() {
+    let script = writes("report.xml", &[""])
+        + "printf 'TN:\\nSF:tests.sh\\nDA:1,1\\nDA:2,0\\nDA:9,0\\nend_of_record\\n' > lcov.info\n";
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(GitHub::start("t")).unwrap();
+    let number = server.pull_request("A change", "topic", &"a".repeat(40), "main");
+    let added: Vec<_> = script.lines().map(|line| format!("+{line}")).collect();
+    let diff = format!("@@ -0,0 +1,2 @@\n{}", added.join("\n"));
+    server.change(number, "tests.sh", &diff);
+    let step = step("changed", &script)
+        .input("token", "t")
+        .input("upload", "false")
+        .env("GITHUB_API_URL", &server.url());
+    let event = format!(r#"{{"pull_request": {{"number": {number}}}}}"#);
+    std::fs::write(step.directory().join("event.json"), event).unwrap();
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    assert_eq!(ran.output("coverage"), "33.33");
+    assert_eq!(ran.output("changed-coverage"), "50.00", "{}", ran.log);
+    let row = "| Changed lines | 50.00 % covered (1 of 2 that are measured) |";
+    for text in [&ran.summary, &server.comments()[0]] {
+        assert!(text.contains(row), "{text}");
+    }
+    remove("changed");
 }

@@ -44,6 +44,11 @@ struct Line {
     taken: u32,
 }
 
+fn numbers(lines: &BTreeMap<u32, Line>, select: fn(&Line) -> bool) -> Vec<u32> {
+    let selected = lines.iter().filter(|(_, line)| select(line));
+    selected.map(|(number, _)| *number).collect()
+}
+
 impl CoberturaReader {
     /// What it has read, after the end of the report.
     pub(super) fn finish(self) -> Parsed {
@@ -62,12 +67,8 @@ impl CoberturaReader {
                     .map(|line| u64::from(line.hits > 0) + u64::from(line.taken))
                     .sum(),
                 total: values.map(|line| 1 + u64::from(line.branches)).sum(),
-                missing: file
-                    .lines
-                    .iter()
-                    .filter(|(_, line)| line.hits == 0)
-                    .map(|(number, _)| *number)
-                    .collect(),
+                missing: numbers(&file.lines, |line| line.hits == 0),
+                executed: numbers(&file.lines, |line| line.hits > 0),
                 path: file.path,
             }
         });

@@ -92,12 +92,8 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
             path: path.to_owned(),
             covered: hit + taken,
             total: count(file.lines.len() + file.branches.len()),
-            missing: file
-                .lines
-                .iter()
-                .filter(|(_, hits)| **hits == 0)
-                .map(|(line, _)| *line)
-                .collect(),
+            missing: numbers(&file.lines, |hits| hits == 0),
+            executed: numbers(&file.lines, |hits| hits > 0),
         }
     });
     let files = files.collect();
@@ -110,4 +106,9 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
         sources: Vec::new(),
         claimed: claimed.filter(Claimed::is_possible),
     })
+}
+
+fn numbers(lines: &BTreeMap<u32, u64>, select: fn(u64) -> bool) -> Vec<u32> {
+    let selected = lines.iter().filter(|(_, hits)| select(**hits));
+    selected.map(|(number, _)| *number).collect()
 }

@@ -26,7 +26,7 @@ fn cobertura(sources: &str, name: &str) -> String {
 #[test]
 fn both_formats_have_the_same_result() {
     let (_directory, source_map) = source_map();
-    let json = r#"{"meta": {}, "totals": {"covered_lines": 2, "num_statements": 4}, "files": {"board/page.py": {"missing_lines": [4, 5],
+    let json = r#"{"meta": {}, "totals": {"covered_lines": 2, "num_statements": 4}, "files": {"board/page.py": {"missing_lines": [5, 4], "executed_lines": [1, 2],
         "summary": {"covered_lines": 2, "num_statements": 4, "covered_branches": 1, "num_branches": 2}}}}"#;
     let table = [
         json.to_owned(),
@@ -41,6 +41,7 @@ fn both_formats_have_the_same_result() {
             covered: 3,
             total: 6,
             missing: vec![4, 5],
+            executed: vec![1, 2],
         };
         assert_eq!(coverage.files, [file], "{report}");
         assert_eq!(coverage.percent(), "50.00");
@@ -60,6 +61,7 @@ fn lcov_is_read() {
         covered: 3,
         total: 6,
         missing: vec![4, 5],
+        executed: vec![1, 2],
     };
     assert_eq!((&coverage.files[..], coverage.claimed), (&[file][..], None));
     // Another test of the same file.
