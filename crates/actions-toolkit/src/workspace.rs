@@ -119,6 +119,22 @@ impl WorkspacePath {
         }
     }
 
+    /// The same with `suffix` at the end of its name: `report.json`, `report-suffix.json`.
+    #[must_use]
+    pub fn suffixed(&self, suffix: &str) -> Self {
+        let path = Path::new(&self.relative);
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let mut name = format!("{stem}-{suffix}");
+        if let Some(extension) = path.extension() {
+            name.push('.');
+            name.push_str(&extension.to_string_lossy());
+        }
+        Self {
+            relative: path.with_file_name(name).to_string_lossy().into_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The absolute path of a file or directory that exists, with every link resolved.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod baseline_source;
 mod checks;
+mod claim;
 pub(crate) mod ignore_file;
 mod inputs;
 mod registry_logins;
@@ -21,6 +22,7 @@ use crate::verdict::Gate;
 
 pub(crate) use baseline_source::{BaselineSource, read_sarif};
 use checks::Checks;
+use claim::Claim;
 pub(crate) use ignore_file::IgnoreFile;
 pub(crate) use inputs::{Inputs, ScanType};
 pub(crate) use target::TargetRequest;
@@ -62,6 +64,7 @@ pub(crate) struct Request {
     pub(crate) sarif_file: WorkspacePath,
     pub(crate) table_file: Option<WorkspacePath>,
     report_file: WorkspacePath,
+    _claim: Claim,
 }
 
 /// What is published on GitHub.
@@ -77,7 +80,7 @@ pub(crate) struct GitHubRequest {
 impl Request {
     /// Read and check every input, before anything is started.
     pub(crate) fn new(ctx: &Context) -> Result<Self, BadInput> {
-        let inputs: Inputs = ctx.read()?;
+        let mut inputs: Inputs = ctx.read()?;
         let workspace = ctx.workspace()?;
         let mut dockerfiles = Vec::new();
         for path in &inputs.dockerfile {
@@ -122,7 +125,11 @@ impl Request {
         let max_age = inputs.database_age.max_database_age.0;
         let database = inputs.database.request(ctx, max_age)?;
         let images: Vec<_> = images(&targets, &baseline).collect();
+        let files = [&mut inputs.sarif_file, &mut inputs.report_file];
+        let mut files: Vec<_> = files.into_iter().chain(&mut inputs.table_file).collect();
+        let claim = Claim::new(ctx, &mut files);
         Ok(Self {
+            _claim: claim,
             targets,
             dockerfiles,
             gate,

@@ -46,6 +46,9 @@ pub enum ScanError {
     /// There is no Java database.
     #[error(transparent)]
     JavaDatabase(#[from] DatabaseError),
+    /// Another run has the cache on disk.
+    #[error("another program uses Trivy's cache; give it its own `cache-directory`\n{0}")]
+    CacheInUse(String),
     /// A VEX document is malformed.
     #[error("failed to read a VEX document; check the files of `vex`\n{0}")]
     Vex(String),
@@ -122,6 +125,8 @@ pub(crate) fn from_output(output: &Finished, subject: &str, timeout: Duration) -
         }
     } else if has("'--skip-java-db-update' cannot be specified on the first run") {
         ScanError::NoJavaDatabase(detail)
+    } else if has("cache may be in use by another process") {
+        ScanError::CacheInUse(detail)
     } else if has("VEX error") {
         ScanError::Vex(detail)
     } else if has("DB error") || has("vulnerability DB") || has("database error") {
@@ -156,7 +161,14 @@ mod tests {
                 format!("2026-11-23T12:08:56Z\tFATAL\tFatal error\trun error: {text}"),
             ]
         };
-        let table: [(i32, Vec<String>, &str); 7] = [
+        let table: [(i32, Vec<String>, &str); 8] = [
+            (
+                1,
+                fatal(
+                    "unable to initialize fs cache: cache may be in use by another process: timeout",
+                ),
+                "another program uses Trivy's cache",
+            ),
             (
                 1,
                 fatal(

@@ -277,6 +277,21 @@ impl Scan {
     }
 
     async fn run_once(&self, env: &Env, log: &Log) -> Result<Scanned, ScanError> {
+        match self.attempt(env, log).await {
+            // Another step, or a program that is not part of this run.
+            Err(ScanError::CacheInUse(_)) if !self.shared_cache => {
+                log.info("another program uses the cache of scanned layers: this scan goes on without it");
+                let scan = Self {
+                    shared_cache: true,
+                    ..self.clone()
+                };
+                scan.attempt(env, log).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt(&self, env: &Env, log: &Log) -> Result<Scanned, ScanError> {
         // Trivy enforces its timeout itself, with a better message; one that hangs is stopped.
         let deadline = self.timeout + self.timeout / 10;
         let mut tool = tool(env)

@@ -12,6 +12,7 @@ mod github;
 mod input;
 mod legs;
 mod network;
+mod parallel;
 mod placement;
 mod real;
 mod report;
