@@ -108,7 +108,10 @@ const REPLACED: &[(&str, &str)] = &[
         "token-setup-trivy",
         "remove it: Trivy is in the image of the action",
     ),
-    ("sarif_file", "use `scan-type: sarif` with `path`"),
+    (
+        "sarif_file",
+        "keep upload-sarif for the files of other scanners; those of Trivy are uploaded by `upload: true`",
+    ),
     ("checkout_path", "remove it: the checkout is the workspace"),
     ("ref", "remove it: the ref of the run is used"),
     ("sha", "remove it: the commit of the run is used"),
