@@ -42,7 +42,20 @@ fn media_type(bytes: &[u8]) -> String {
     value["mediaType"].as_str().unwrap().to_owned()
 }
 
+/// The token service, and what a request without a token gets.
+fn unless_authorized(seen: &Seen) -> Option<Response> {
+    if seen.line.starts_with("GET /token?") {
+        return Some(r#"{"token": "T"}"#.into_response());
+    }
+    let challenge = format!("Bearer realm=\"http://{}/token\"", seen.host);
+    let challenge = || response(401, &[("www-authenticate", &challenge)], Vec::new());
+    seen.authorization.is_none().then(challenge)
+}
+
 fn respond(store: &mut Store, abilities: Abilities, seen: &Seen) -> Response {
+    if let Some(response) = unless_authorized(seen) {
+        return response;
+    }
     let absent = || StatusCode::NOT_FOUND.into_response();
     let (method, path) = seen.line.split_once(' ').unwrap();
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -283,6 +296,9 @@ async fn within_a_registry_that_mounts_no_layer_is_transferred() {
             is_blob || seen.line.starts_with("PUT /v2/prod/blobs")
         });
         assert_eq!(transfers.count(), 0);
+        // One token for both repositories, each scope in its own parameter.
+        let both = "scope=repository%3Aprod%3Apull%2Cpush&scope=repository%3Adev%3Apull";
+        assert!(seen.iter().any(|seen| seen.line.contains(both)));
         // Everything is there, under the same digests and tags.
         assert_eq!(registry.manifests("prod"), registry.manifests("dev"));
         let count = client.referrers("prod", &image.digest).await.unwrap().len();

@@ -3,6 +3,7 @@
 mod baseline_source;
 mod checks;
 mod claim;
+mod globs;
 pub(crate) mod ignore_file;
 mod inputs;
 mod registry_logins;
@@ -23,6 +24,7 @@ use crate::verdict::Gate;
 pub(crate) use baseline_source::{BaselineSource, read_sarif};
 use checks::Checks;
 use claim::Claim;
+use globs::Globs;
 pub(crate) use ignore_file::IgnoreFile;
 pub(crate) use inputs::{Inputs, ScanType};
 pub(crate) use target::TargetRequest;
@@ -117,7 +119,9 @@ impl Request {
             .as_ref()
             .map(TrivyConfig::open)
             .transpose()?;
-        let (mut skip_dirs, mut skip_files) = (inputs.skip_dirs, inputs.skip_files);
+        let flat = |lines: Vec<Globs>| lines.into_iter().flat_map(|Globs(globs)| globs).collect();
+        let mut skip_dirs: Vec<_> = flat(inputs.skip_dirs);
+        let mut skip_files: Vec<_> = flat(inputs.skip_files);
         if let Some(config) = &mut trivy_config {
             skip_dirs.append(&mut config.skip_dirs);
             skip_files.append(&mut config.skip_files);

@@ -5,7 +5,7 @@
 //! registry's `WWW-Authenticate` names:
 //!
 //! - `Basic`: the registry itself;
-//! - `Bearer realm="…"`: the token service at `realm`, which returns a token for one scope; the registry gets only the
+//! - `Bearer realm="…"`: the token service at `realm`, which returns a token for what a request needs; the registry gets only the
 //!   token (distribution.github.io/distribution/spec/auth/token). The service may be on another host, as
 //!   github.com/containerd/containerd and github.com/google/go-containerregistry allow it, with https. Without https it
 //!   is the registry itself, or on this machine, as the registry is.
@@ -128,7 +128,9 @@ impl Registry {
         scope: &str,
     ) -> anyhow::Result<Authorization> {
         let realm = token_service(realm, &self.base()?)?;
-        let mut query = vec![("scope", scope.to_owned())];
+        // Each in its own parameter, as the specification has it.
+        let scopes = scope.split(' ').map(|scope| ("scope", scope.to_owned()));
+        let mut query: Vec<_> = scopes.collect();
         query.extend(service.map(|service| ("service", service)));
         let mut request = self.http.get(realm).query(&query).timeout(TOKEN_TIMEOUT);
         if let Some(credentials) = self.credentials().await? {

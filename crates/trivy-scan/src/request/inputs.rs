@@ -9,6 +9,7 @@ use trivy::{
     Scanner, Severity,
 };
 
+use super::globs::Globs;
 use super::registry_logins::RegistryLogins;
 
 choice! {
@@ -84,10 +85,10 @@ inputs! {
         "Scan" {
             /// What to look for in images and directories: `vuln`, `secret`, `license`, or several of them.
             scanners: List<Scanner> = "vuln,secret",
-            /// Directories to exclude from every scan, one glob per line, relative to the target: `**/testdata`.
-            skip_dirs: Vec<String>,
-            /// Files to exclude from every scan, one glob per line, relative to the target: `docs/*.json`.
-            skip_files: Vec<String>,
+            /// Directories to exclude from every scan, globs in lines or with commas, relative to the target: `**/testdata`.
+            skip_dirs: Vec<Globs>,
+            /// Files to exclude from every scan, globs in lines or with commas, relative to the target: `docs/*.json`.
+            skip_files: Vec<Globs>,
             /// Checks of configuration in Rego in addition to Trivy's, one file or directory per line; for `config` targets.
             checks: Vec<WorkspacePath>,
             /// Rego file that decides which findings are ignored; they are listed as suppressed.
