@@ -16,6 +16,6 @@ pub fn baseline(bytes: &[u8]) {
     if let Ok(sarif) = serde_json::from_slice(bytes)
         && let Some(baseline) = Baseline::from_sarif(&sarif, "x")
     {
-        baseline.compare(&[]);
+        baseline.compare(&[], &[]);
     }
 }
