@@ -25,10 +25,11 @@ pub fn junit(text: &str) {
     junit.new_failures(&junit);
 }
 
-/// A coverage report: Cobertura or JSON of coverage.py.
+/// A coverage report: Cobertura, JSON of coverage.py, or LCOV.
 pub fn coverage(bytes: &[u8]) {
     if let Ok(coverage) = Coverage::parse(bytes, &source_map()) {
         coverage.percent();
+        coverage.difference();
     }
 }
 
@@ -40,6 +41,9 @@ pub fn linters(text: &str) {
     let _ = output::bandit(text);
     let _ = output::hadolint(text);
     output::pip_check(text);
+    output::mypy_text(text);
+    output::ruff_format_text(text);
+    output::unparsed(text);
 }
 
 /// The input `build-secrets`.

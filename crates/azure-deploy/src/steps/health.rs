@@ -1,33 +1,25 @@
 //! The health of the new version: the load balancer's address, and the responses of the service there.
 
+mod address;
+mod response;
+
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{Context, Log, PolicyFailure};
-use http_client::header::CONNECTION;
-use http_client::{Client, Error, Redirects};
-use k8s_openapi::api::core::v1::{Service, ServicePort};
-use serde_json::Value;
+use http_client::Client;
 
 use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, OutageBudget, poll_interval};
 use crate::report::Report;
 use crate::request::Request;
 
+pub(crate) use address::Address;
+use address::addresses;
+use response::query;
+
 /// Healthy responses in a row that are required: the first request after a rollout may still be lost.
 const IN_A_ROW: u32 = 3;
 /// The interval after a healthy response.
 const HEALTHY_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Timeout of one response.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The address of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Address {
-    /// The IP address or host name.
-    pub(crate) host: String,
-    /// `http://…` or `https://…`, with the port if it is not the scheme's own.
-    pub(crate) url: String,
-}
 
 /// The Service of type `LoadBalancer` among `objects`.
 fn load_balancer(objects: &[Object]) -> Option<&Object> {
@@ -39,49 +31,6 @@ fn load_balancer(objects: &[Object]) -> Option<&Object> {
                 .is_some_and(|t| t == "LoadBalancer")
     };
     objects.iter().find(is_load_balancer)
-}
-
-// The port that most likely speaks HTTP: the first by `appProtocol` or name, or 80, or one of HTTPS, or just the first. A
-// certificate is rarely valid for an IP address, so HTTPS comes second.
-fn http_port(ports: &[ServicePort]) -> (&'static str, i32) {
-    let is = |port: &ServicePort, scheme: &str| match (&port.app_protocol, &port.name) {
-        (Some(protocol), _) => protocol.eq_ignore_ascii_case(scheme),
-        // Conventional: `http-web`.
-        (None, Some(name)) => name.split('-').next() == Some(scheme),
-        (None, None) => false,
-    };
-    let rank = |port: &ServicePort| match port {
-        port if port.protocol.as_deref().is_some_and(|it| it != "TCP") => 5,
-        port if is(port, "http") => 0,
-        port if is(port, "https") => 2,
-        port if port.app_protocol.is_some() => 4,
-        port if port.port == 80 => 1,
-        port if port.port == 443 => 2,
-        _ => 3,
-    };
-    let port = ports.iter().min_by_key(|port| rank(port));
-    port.map_or(("http", 80), |port| {
-        let is_https = rank(port) == 2;
-        (if is_https { "https" } else { "http" }, port.port)
-    })
-}
-
-fn address(service: &Service) -> Option<Address> {
-    let balancer = service.status.as_ref()?.load_balancer.as_ref()?;
-    let ingress = balancer.ingress.as_ref()?.first()?;
-    let host = ingress.ip.clone().or_else(|| ingress.hostname.clone())?;
-    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref());
-    let (scheme, port) = http_port(ports.unwrap_or_default());
-    let bracketed = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.clone()
-    };
-    let url = match (scheme, port) {
-        ("http", 80) | ("https", 443) => format!("{scheme}://{bracketed}"),
-        (scheme, port) => format!("{scheme}://{bracketed}:{port}"),
-    };
-    Some(Address { host, url })
 }
 
 /// Wait for the address of the load balancer and for healthy responses there, with `commit` if there is one. The report
@@ -104,7 +53,10 @@ pub(crate) async fn check(
             url: url.origin().ascii_serialization(),
         });
         let timeout = request.timeouts.health;
-        return wait_for_health(ctx.http()?, url.as_str(), commit, timeout, log).await;
+        let url = url.as_str().to_owned();
+        return wait_for_health(ctx.http()?, &[url], commit, timeout, log)
+            .await
+            .map(drop);
     }
     let Some(service) = load_balancer(objects) else {
         if request.health_path.is_some() && !report.rolled_back {
@@ -112,19 +64,20 @@ pub(crate) async fn check(
         }
         return Ok(());
     };
-    let address = wait_for_address(cluster, service, request.timeouts.address, log).await?;
-    log.info(format!(
-        "{} has the address {}",
-        service.label(),
-        address.host
-    ));
-    let url = address.url.clone();
-    report.address = Some(address);
+    let mut found = wait_for_address(cluster, service, request.timeouts.address, log).await?;
+    let hosts: Vec<_> = found.iter().map(|address| address.host.as_str()).collect();
+    let hosts = hosts.join(" and ");
+    log.info(format!("{} has the address {hosts}", service.label()));
+    report.address = found.first().cloned();
     let Some(path) = &request.health_path else {
         return Ok(());
     };
-    let url = format!("{url}{path}");
-    wait_for_health(ctx.http()?, &url, commit, request.timeouts.health, log).await
+    let urls = found.iter().map(|address| format!("{}{path}", address.url));
+    let urls: Vec<_> = urls.collect();
+    let timeout = request.timeouts.health;
+    let healthy = wait_for_health(ctx.http()?, &urls, commit, timeout, log).await?;
+    report.address = Some(found.swap_remove(healthy));
+    Ok(())
 }
 
 // When there is none in time, the error has the Service's events.
@@ -133,16 +86,17 @@ async fn wait_for_address(
     service: &Object,
     timeout: Duration,
     log: &Log,
-) -> anyhow::Result<Address> {
+) -> anyhow::Result<Vec<Address>> {
     let started = Instant::now();
     let mut logged = Instant::now();
     let mut budget = OutageBudget::default();
     loop {
         let live = budget.spend(cluster.get(service).await)?.flatten();
-        if let Some(live) = live
-            && let Some(address) = address(&service.read(live)?)
-        {
-            return Ok(address);
+        if let Some(live) = live {
+            let found = addresses(&service.read(live)?);
+            if !found.is_empty() {
+                return Ok(found);
+            }
         }
         if started.elapsed() > timeout {
             let namespace = service.namespace().unwrap_or(DEFAULT_NAMESPACE);
@@ -171,56 +125,21 @@ async fn wait_for_address(
     }
 }
 
-/// Whether a healthy response has the commit of the version that was deployed, if one is expected.
-///
-/// # Errors
-/// With the reason why it is not the healthy response of that version.
-fn judge(status: u16, body: &str, commit: Option<&str>) -> Result<bool, String> {
-    if !(200..300).contains(&status) {
-        return Err(format!("status {status}"));
-    }
-    let response = serde_json::from_str::<Value>(body).unwrap_or_default();
-    let (Some(actual), Some(expected)) = (response["commit"].as_str(), commit) else {
-        return Ok(false);
-    };
-    if actual == expected {
-        return Ok(true);
-    }
-    Err(format!(
-        "commit `{actual}` responded; expected `{expected}`"
-    ))
-}
-
-// Whether the application at `url` is healthy, as `judge` has it. Of its response, the start is read: what is the application's is foreign.
-async fn query(http: &Client, url: &str, commit: Option<&str>) -> Result<bool, String> {
-    // Each on its own connection: the load balancer may choose another pod.
-    let request = http
-        .get(url)
-        .redirects(Redirects::SameHost)
-        .header(CONNECTION, "close")
-        .timeout(RESPONSE_TIMEOUT);
-    match request.send().await {
-        Ok(response) => {
-            let status = response.status().as_u16();
-            judge(status, &response.error_text().await, commit)
-        }
-        Err(e @ Error::Redirect { .. }) => Err(e.to_string()),
-        Err(e) => Err(format!("no response: {e}")),
-    }
-}
-
-// Query `url` until it is healthy three times in a row. When it is not in time, the error has the last response.
+// Query each of `urls` in turn until one is healthy three times in a row; which one. When none is in time, the error has the
+// last response of each.
 async fn wait_for_health(
     http: &Client,
-    url: &str,
+    urls: &[String],
     commit: Option<&str>,
     timeout: Duration,
     log: &Log,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     let started = Instant::now();
     let mut healthy = 0;
-    let mut last = String::new();
+    let mut at = 0;
+    let mut last = vec![String::new(); urls.len()];
     while started.elapsed() <= timeout {
+        let url = &urls[at];
         match query(http, url, commit).await {
             Ok(names_commit) if healthy + 1 == IN_A_ROW => {
                 if !names_commit && commit.is_some() {
@@ -230,15 +149,16 @@ async fn wait_for_health(
                     "{url} is healthy ({:.0}s)",
                     started.elapsed().as_secs_f64()
                 ));
-                return Ok(());
+                return Ok(at);
             }
             Ok(_) => healthy += 1,
             Err(problem) => {
                 healthy = 0;
-                if problem != last {
+                if problem != last[at] {
                     log.info(format!("{url}: {problem}"));
                 }
-                last = problem;
+                last[at] = problem;
+                at = (at + 1) % urls.len();
             }
         }
         let pause = if healthy > 0 {
@@ -248,131 +168,44 @@ async fn wait_for_health(
         };
         tokio::time::sleep(pause).await;
     }
-    Err(PolicyFailure(format!(
-        "{url} is unhealthy: timed out after {}s (`health-timeout`): {last}",
-        timeout.as_secs()
-    ))
-    .into())
+    let limit = format!("timed out after {}s (`health-timeout`)", timeout.as_secs());
+    let problem = if let ([url], [problem]) = (urls, &last[..]) {
+        format!("{url} is unhealthy: {limit}: {problem}")
+    } else {
+        let tried = urls.iter().zip(last);
+        let tried: Vec<_> = tried
+            .map(|(url, problem)| format!("{url}: {problem}"))
+            .collect();
+        format!("the service is unhealthy: {limit}: {}", tried.join("; "))
+    };
+    Err(PolicyFailure(problem).into())
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
     use axum::response::Response;
-    use serde_json::json;
-    use testkit::{Recorder, endless};
+    use testkit::Recorder;
 
     use super::*;
 
-    #[test]
-    fn the_port_that_speaks_http_is_requested() {
-        let table = [
-            (
-                json!([{"port": 9090, "name": "metrics"}, {"port": 80, "name": "http"}]),
-                ("http", 80),
-            ),
-            (
-                json!([{"port": 9090, "name": "metrics"}, {"port": 8080, "name": "http-web"}]),
-                ("http", 8080),
-            ),
-            (
-                json!([{"port": 443, "name": "https"}, {"port": 80, "name": "http"}]),
-                ("http", 80),
-            ),
-            (json!([{"port": 443}, {"port": 80}]), ("http", 80)),
-            (
-                json!([{"port": 1883, "appProtocol": "mqtt"}, {"port": 8000}]),
-                ("http", 8000),
-            ),
-            (
-                json!([{"port": 80, "appProtocol": "mqtt"}, {"port": 443}]),
-                ("https", 443),
-            ),
-            (
-                json!([{"port": 443, "protocol": "UDP", "name": "http"}, {"port": 8443, "name": "https"}]),
-                ("https", 8443),
-            ),
-            (json!([{"port": 9000}, {"port": 9001}]), ("http", 9000)),
-            (json!([]), ("http", 80)),
-        ];
-        for (ports, expected) in table {
-            let read: Vec<ServicePort> = serde_json::from_value(ports.clone()).unwrap();
-            assert_eq!(http_port(&read), expected, "{ports}");
-        }
-    }
-
-    #[test]
-    fn an_address_may_be_a_name_and_have_a_port() {
-        let service = |ingress: Value, port: u64| {
-            let live = json!({"spec": {"ports": [{"port": port}]}, "status": {"loadBalancer": {"ingress": [ingress]}}});
-            serde_json::from_value::<Service>(live).unwrap()
-        };
-        assert_eq!(
-            address(&service(json!({"ip": "10.77.1.10"}), 80))
-                .unwrap()
-                .url,
-            "http://10.77.1.10"
-        );
-        assert_eq!(
-            address(&service(json!({"hostname": "x.example"}), 8080))
-                .unwrap()
-                .url,
-            "http://x.example:8080"
-        );
-        assert_eq!(
-            address(&service(json!({"ip": "fd00::1"}), 80)).unwrap().url,
-            "http://[fd00::1]"
-        );
-        let pending = json!({"status": {"loadBalancer": {"ingress": []}}});
-        assert_eq!(address(&serde_json::from_value(pending).unwrap()), None);
-    }
-
-    fn redirect(location: &str) -> Response {
-        let builder = Response::builder().status(302);
-        let builder = builder.header("location", location);
-        builder.body(Body::empty()).unwrap()
-    }
-
     #[tokio::test]
-    async fn a_health_check_stays_on_its_host_and_reads_the_start_of_a_response() {
-        let other = Recorder::start(|_| Response::default()).await.unwrap();
-        let elsewhere = format!("http://localhost:{}/", other.port());
-        let (body, sent) = endless();
-        let body = std::sync::Mutex::new(Some(body));
-        let app = Recorder::start(move |seen| match seen.line.as_str() {
-            "GET /elsewhere" => redirect(&elsewhere),
-            "GET /login" => redirect("/"),
-            "GET /endless" => Response::new(body.lock().unwrap().take().unwrap_or_default()),
-            _ => Response::default(),
-        });
-        let app = app.await.unwrap();
+    async fn of_several_addresses_the_one_that_this_machine_reaches_is_enough() {
+        let app = Recorder::start(|_| Response::default()).await.unwrap();
         let http = Client::direct().unwrap();
-        let get = async |path: &str| {
-            let url = format!("http://{}{path}", app.host());
-            query(&http, &url, None).await
-        };
-        let problem = get("/elsewhere").await.unwrap_err();
-        assert!(
-            problem.ends_with("is not followed: it is another host"),
-            "{problem}"
-        );
-        assert_eq!(other.seen(), []);
-        assert_eq!(get("/login").await, Ok(false));
-        assert_eq!(get("/endless").await, Ok(false));
-        assert!(sent.load(std::sync::atomic::Ordering::Relaxed) < 32 * 1024 * 1024);
-    }
+        // Port 9 is that of a service which no machine runs any more (RFC 863).
+        let urls = ["http://[::1]:9/", &format!("http://{}/", app.host())].map(ToOwned::to_owned);
+        let limit = Duration::from_secs(20);
+        let log = Log::sink();
+        let healthy = wait_for_health(&http, &urls, None, limit, &log).await;
+        assert_eq!(healthy.unwrap(), 1);
 
-    #[test]
-    fn a_response_of_an_old_pod_is_not_healthy() {
-        assert_eq!(judge(200, r#"{"commit": "new"}"#, Some("new")), Ok(true));
-        assert_eq!(
-            judge(200, r#"{"commit": "old"}"#, Some("new")).unwrap_err(),
-            "commit `old` responded; expected `new`"
+        let none = wait_for_health(&http, &urls[..1], None, Duration::from_millis(1), &log).await;
+        let error = none.unwrap_err().to_string();
+        assert!(
+            error.starts_with(
+                "http://[::1]:9/ is unhealthy: timed out after 0s (`health-timeout`): no response: "
+            ),
+            "{error}"
         );
-        for body in ["ok", "{}", r#"{"commit": 1}"#] {
-            assert_eq!(judge(200, body, Some("new")), Ok(false));
-        }
-        assert_eq!(judge(200, r#"{"commit": "old"}"#, None), Ok(false));
-        assert_eq!(judge(503, "", None).unwrap_err(), "status 503");
     }
 }
