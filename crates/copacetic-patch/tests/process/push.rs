@@ -13,9 +13,9 @@ const INCREMENTAL: &str = "1-patched-1";
 
 /// The image's registry is reached through a wire; `step` has the process at its other end.
 fn by_wire(mut pushed: Pushed, step: &Arc<AtomicI32>) -> (Pushed, Wire) {
-    let wire = Wire::to_server(pushed.server.host.clone(), step);
+    let wire = Wire::to_server(pushed.server.host().to_owned(), step);
     let image = pushed.image.to_string();
-    let image = image.replace(&pushed.server.host, &wire.address);
+    let image = image.replace(pushed.server.host(), &wire.address);
     pushed.bench = pushed.bench.input("image", &image);
     (pushed, wire)
 }

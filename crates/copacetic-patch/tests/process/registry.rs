@@ -1,81 +1,29 @@
 //! A real registry that requires a password.
 
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use docker::Docker;
 use oci::{Auth, Credentials, ImageRef, Registry};
 use serde_json::Value;
-use testkit::FakeRunner;
+use testkit::{FakeRunner, PrivateRegistry};
 
 use crate::bench::{Bench, step_for};
 
-/// `seaworthy:secret`.
-const USERS: &str = "seaworthy:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
-
 fn credentials() -> Credentials {
     Credentials {
-        username: "seaworthy".into(),
-        password: "secret".into(),
+        username: PrivateRegistry::USER.into(),
+        password: PrivateRegistry::PASSWORD.into(),
     }
 }
 
-/// A registry with its own port and directory; it stops with the test.
-pub(crate) struct Server {
-    child: Child,
-    pub(crate) host: String,
-    directory: tempfile::TempDir,
-}
-
-impl Server {
-    fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let host = free.local_addr().unwrap().to_string();
-        drop(free);
-        let at = |name: &str| directory.path().join(name);
-        std::fs::write(at("users"), USERS).unwrap();
-        let config = format!(
-            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {host}, relativeurls: true}}\nauth: {{htpasswd: {{realm: test, path: {}}}}}\n",
-            at("data").display(),
-            at("users").display()
-        );
-        std::fs::write(at("config.yml"), config).unwrap();
-        let child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(at("config.yml"))
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("`docker-registry` is installed by `cargo xtask up`");
-        let started = Instant::now();
-        while std::net::TcpStream::connect(&host).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(10));
-            std::thread::yield_now();
-        }
-        Self {
-            child,
-            host,
-            directory,
-        }
-    }
-
-    fn client(&self) -> Registry {
-        let http = http_client::Client::new().unwrap();
-        Registry::new(http, &self.host, Auth::Password(credentials()), |_| {})
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn client(server: &PrivateRegistry) -> Registry {
+    let http = http_client::Client::new().unwrap();
+    Registry::new(http, server.host(), Auth::Password(credentials()), |_| {})
 }
 
 /// An image in a registry, and the step that patches it there.
 pub(crate) struct Pushed {
-    pub(crate) server: Server,
+    pub(crate) server: PrivateRegistry,
     pub(crate) bench: Bench,
     pub(crate) image: ImageRef,
     runtime: tokio::runtime::Runtime,
@@ -90,9 +38,9 @@ fn for_registry(step: FakeRunner, image: &ImageRef) -> FakeRunner {
 
 impl Pushed {
     pub(crate) fn new(name: &str, packages: &str) -> Self {
-        let server = Server::start();
+        let server = PrivateRegistry::start();
         let bench = Bench::new(name, packages, "");
-        let image: ImageRef = format!("{}/team/app:1", server.host).parse().unwrap();
+        let image: ImageRef = format!("{}/team/app:1", server.host()).parse().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -119,14 +67,14 @@ impl Pushed {
     }
 
     pub(crate) fn tags(&self) -> Vec<String> {
-        let registry = self.server.client();
+        let registry = client(&self.server);
         let mut tags = self.runtime.block_on(registry.tags("team/app")).unwrap();
         tags.sort();
         tags
     }
 
     pub(crate) fn manifest(&self, reference: &str) -> (String, Value) {
-        let registry = self.server.client();
+        let registry = client(&self.server);
         let found = registry.manifest("team/app", reference);
         let found = self.runtime.block_on(found).unwrap().unwrap();
         (
@@ -177,7 +125,7 @@ fn an_image_of_a_registry_is_patched_there() {
     let product = vex["statements"][0]["products"][0]["@id"].as_str().unwrap();
     assert!(product.contains(&digest.replace(':', "%3A")), "{product}");
     // A scanner with a database that does not have the fix suppresses the finding by it.
-    let cache = crate::bench::later_database(pushed.server.directory.path());
+    let cache = crate::bench::later_database(pushed.server.directory());
     let scan = |vex: &[&std::ffi::OsStr]| {
         let done = Command::new("trivy")
             .args(["image", "--quiet", "--format", "json", "--scanners", "vuln"])
@@ -190,7 +138,7 @@ fn an_image_of_a_registry_is_patched_there() {
             .arg("--cache-dir")
             .arg(&cache)
             .args(vex)
-            .arg(format!("{}/team/app@{digest}", pushed.server.host))
+            .arg(format!("{}/team/app@{digest}", pushed.server.host()))
             .envs([
                 ("TRIVY_USERNAME", "seaworthy"),
                 ("TRIVY_PASSWORD", "secret"),
@@ -234,7 +182,7 @@ fn an_image_of_a_registry_is_patched_there() {
     );
     assert_eq!(pushed.tags(), tags);
     assert_eq!(pushed.manifest("1-patched").0, digest);
-    assert!(pushed.server.directory.path().is_dir());
+    assert!(pushed.server.directory().is_dir());
 }
 
 #[test]
@@ -281,7 +229,7 @@ fn the_matching_images_of_a_registry_are_patched() {
     pushed.bench = pushed
         .bench
         .input("image", "")
-        .input("registry", &pushed.server.host)
+        .input("registry", pushed.server.host())
         .input("repositories", "team/*")
         .input("tags", "*");
     let ran = pushed.bench.run();
@@ -305,7 +253,7 @@ fn the_matching_images_of_a_registry_are_patched() {
 fn images_that_are_patched_at_once_do_not_interfere() {
     let mut pushed = Pushed::new("several", "vulnlib");
     pushed.runtime.block_on(async {
-        let registry = pushed.server.client();
+        let registry = client(&pushed.server);
         let original = registry.manifest("team/app", "1").await.unwrap().unwrap();
         for tag in ["2", "3"] {
             registry.tag("team/app", tag, &original).await.unwrap();
