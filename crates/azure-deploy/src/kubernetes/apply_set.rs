@@ -252,11 +252,10 @@ mod tests {
     use super::*;
 
     fn object(api_version: &str, kind: &str, namespace: Option<&str>) -> Object {
-        Object {
-            file: String::new(),
-            value: json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}}),
-            default_namespace: namespace.map(ToOwned::to_owned),
-        }
+        Object::of_test(
+            json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}}),
+            namespace,
+        )
     }
 
     // KEP-3659: `applyset-<base64url(sha256(<name>.<namespace>.<kind>.<group>))>-v1`, without padding.

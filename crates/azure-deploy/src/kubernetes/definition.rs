@@ -99,11 +99,7 @@ mod tests {
     use serde_json::json;
 
     fn object(value: Value) -> Object {
-        Object {
-            file: String::new(),
-            value,
-            default_namespace: None,
-        }
+        Object::of_test(value, None)
     }
 
     #[test]

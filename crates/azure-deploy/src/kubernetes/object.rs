@@ -18,6 +18,16 @@ pub(crate) struct Object {
 }
 
 impl Object {
+    /// The object `value` of no file, in `namespace` unless it names one.
+    #[cfg(test)]
+    pub(crate) fn of_test(value: Value, namespace: Option<&str>) -> Self {
+        Self {
+            file: String::new(),
+            value,
+            default_namespace: namespace.map(ToOwned::to_owned),
+        }
+    }
+
     /// The same object with another `value`.
     pub(crate) fn with(&self, value: Value) -> Self {
         Self {

@@ -248,11 +248,10 @@ mod tests {
     }
 
     fn deployment(spec: &Value) -> Object {
-        Object {
-            file: String::new(),
-            value: json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": spec}),
-            default_namespace: None,
-        }
+        Object::of_test(
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": spec}),
+            None,
+        )
     }
 
     fn take_over(object: &Object, entries: &[Value]) -> Option<(Vec<Value>, Vec<String>)> {

@@ -247,11 +247,10 @@ mod tests {
         });
         let server = Recorder::start(move |seen| server.lock().unwrap().respond(seen));
         let server = server.await.unwrap();
-        let object = Object {
-            file: String::new(),
-            value: json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "namespace": "n"}}),
-            default_namespace: None,
-        };
+        let object = Object::of_test(
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "namespace": "n"}}),
+            None,
+        );
         let uri = format!("http://{}", server.host()).parse().unwrap();
         let log = Log::sink();
         let cluster = Cluster::connect(kube::Config::new(uri), None, &log).unwrap();
@@ -291,11 +290,10 @@ mod tests {
     #[test]
     fn what_the_deployment_touched_is_restored_and_defaults_and_autoscaled_fields_are_not_applied()
     {
-        let object = Object {
-            file: String::new(),
-            value: json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "namespace": "n"}}),
-            default_namespace: None,
-        };
+        let object = Object::of_test(
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "namespace": "n"}}),
+            None,
+        );
         let ours = json!({"f:metadata": {"f:annotations": {}}, "f:spec": {"f:paused": {}}});
         let before = live(3, &ours);
         let header = json!({"name": "x", "namespace": "n", "annotations": {"a": "b"}});

@@ -226,11 +226,7 @@ impl Drop for Both {
 }
 
 fn object(namespace: &str, value: Value) -> Object {
-    Object {
-        file: String::new(),
-        value,
-        default_namespace: Some(namespace.to_owned()),
-    }
+    Object::of_test(value, Some(namespace))
 }
 
 // What must not change when a deployment is rolled back: everything but owners that were taken over, and counters.

@@ -123,10 +123,11 @@ mod tests {
 
     #[test]
     fn a_manifest_that_undoes_what_was_scaled_is_a_warning() {
-        let deployment = |spec: Value| Object {
-            file: String::new(),
-            value: json!({"kind": "Deployment", "metadata": {"name": "x"}, "spec": spec}),
-            default_namespace: None,
+        let deployment = |spec: Value| {
+            Object::of_test(
+                json!({"kind": "Deployment", "metadata": {"name": "x"}, "spec": spec}),
+                None,
+            )
         };
         let live = |subresource: &str| {
             json!({"spec": {"replicas": 4}, "metadata": {"managedFields": [{
@@ -149,11 +150,8 @@ mod tests {
 
     #[test]
     fn the_deployed_version_is_the_one_of_the_same_repository() {
-        let object = |kind: &str| Object {
-            file: String::new(),
-            value: json!({"kind": kind, "metadata": {"name": "x"}}),
-            default_namespace: None,
-        };
+        let object =
+            |kind: &str| Object::of_test(json!({"kind": kind, "metadata": {"name": "x"}}), None);
         let live = json!({"spec": {"template": {"spec": {"containers": [{"image": "proxy:1"}, {"image": "r.io/app:1"}]}}}});
         let snapshot = Snapshot(vec![
             (object("Service"), Some(json!({"spec": {}}))),

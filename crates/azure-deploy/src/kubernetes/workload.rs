@@ -106,11 +106,7 @@ mod tests {
     use serde_json::json;
 
     fn read(live: &Value) -> anyhow::Result<Workload> {
-        let object = Object {
-            file: String::new(),
-            value: live.clone(),
-            default_namespace: None,
-        };
+        let object = Object::of_test(live.clone(), None);
         Workload::read(&object, live.clone())
     }
 

@@ -186,11 +186,7 @@ mod tests {
     use super::*;
 
     fn object(value: Value) -> Object {
-        Object {
-            file: String::new(),
-            value,
-            default_namespace: Some("web".into()),
-        }
+        Object::of_test(value, Some("web"))
     }
 
     fn workload(pod: &Value) -> Object {

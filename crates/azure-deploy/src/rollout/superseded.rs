@@ -74,11 +74,10 @@ mod tests {
 
     #[test]
     fn another_image_is_another_deployment_and_another_count_of_replicas_is_not() {
-        let applied = Object {
-            file: String::new(),
-            value: json!({"kind": "Deployment", "metadata": {"name": "app"}, "spec": {"replicas": 2, "template": {"spec": {"containers": [{"name": "app", "image": "app:1"}]}}}}),
-            default_namespace: None,
-        };
+        let applied = Object::of_test(
+            json!({"kind": "Deployment", "metadata": {"name": "app"}, "spec": {"replicas": 2, "template": {"spec": {"containers": [{"name": "app", "image": "app:1"}]}}}}),
+            None,
+        );
         assert!(superseded(&applied, &workload(&applied, "app:1")).is_none());
         assert_eq!(
             superseded(&applied, &workload(&applied, "app:2"))

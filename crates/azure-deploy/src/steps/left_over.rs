@@ -166,11 +166,7 @@ mod tests {
     use serde_json::json;
 
     fn object(value: Value) -> Object {
-        Object {
-            file: String::new(),
-            value,
-            default_namespace: Some("web".into()),
-        }
+        Object::of_test(value, Some("web"))
     }
 
     #[test]

@@ -47,11 +47,7 @@ fn around(elapsed: Duration, nodes: NewNodes) -> Surroundings {
 fn judged(judge: &mut Judge, live: &Value, pods: &[Value], around: Surroundings) -> Status {
     let pods = pods.iter().map(|pod| serde_json::from_value(pod.clone()));
     let pods: Vec<Pod> = pods.collect::<Result<_, _>>().unwrap();
-    let object = Object {
-        file: String::new(),
-        value: live.clone(),
-        default_namespace: None,
-    };
+    let object = Object::of_test(live.clone(), None);
     let live = Workload::read(&object, live.clone()).unwrap();
     judge.workload(&live, &pods, around)
 }
