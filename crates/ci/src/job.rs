@@ -2,8 +2,9 @@
 
 use actions_toolkit::{Context, Log};
 use docker::Docker;
-use oci::Logins;
+use oci::{ImageRef, Logins};
 
+use crate::logins;
 use crate::request::Request;
 
 /// The run, as one of the parallel checks sees it.
@@ -19,4 +20,19 @@ pub(crate) struct Job<'a> {
     pub(crate) logins: &'a Logins,
     /// The label of the run's containers, by which they are removed.
     pub(crate) run: &'a str,
+}
+
+impl Job<'_> {
+    /// Pull `image` unless Docker has it.
+    ///
+    /// # Errors
+    /// When its registry refuses it or is unreachable.
+    pub(crate) async fn provide(&self, image: &ImageRef) -> anyhow::Result<()> {
+        if self.docker.inspect(image).await?.is_some() {
+            return Ok(());
+        }
+        let (host, _) = image.in_registry();
+        let pulled = self.docker.pull(image, self.logins.get(host)).await;
+        pulled.map_err(|e| logins::explain(e, host, self.logins))
+    }
 }

@@ -8,7 +8,6 @@ use docker::{Container, ContainerSpec, HealthStatus};
 use futures_util::future::try_join_all;
 
 use crate::job::Job;
-use crate::logins;
 use crate::request::Service;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -61,11 +60,7 @@ pub(crate) async fn start(
 
 async fn one(job: &Job<'_>, service: &Service, network: &str) -> anyhow::Result<()> {
     let image = &service.image;
-    if job.docker.inspect(image).await?.is_none() {
-        let host = image.in_registry().0;
-        let pulled = job.docker.pull(image, job.logins.get(host)).await;
-        pulled.map_err(|e| logins::explain(e, host, job.logins))?;
-    }
+    job.provide(image).await?;
     let spec = ContainerSpec {
         image: image.to_string(),
         cmd: service.command.clone(),

@@ -7,7 +7,6 @@ use docker::ContainerSpec;
 use oci::ImageRef;
 
 use crate::job::Job;
-use crate::logins;
 
 /// Path in the images of a release.
 const PROGRAM: &str = "/usr/local/bin/trivy";
@@ -51,11 +50,7 @@ impl TrivyBinary {
 }
 
 async fn copy(job: &Job<'_>, image: &ImageRef, directory: &PrivateDirectory) -> anyhow::Result<()> {
-    if job.docker.inspect(image).await?.is_none() {
-        let host = image.in_registry().0;
-        let pulled = job.docker.pull(image, job.logins.get(host)).await;
-        pulled.map_err(|e| logins::explain(e, host, job.logins))?;
-    }
+    job.provide(image).await?;
     let spec = ContainerSpec {
         image: image.to_string(),
         entrypoint: vec![PROGRAM.into()],
