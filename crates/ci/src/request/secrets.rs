@@ -1,5 +1,7 @@
 //! The secrets of a build: an id and a value each.
 
+use std::collections::BTreeMap;
+
 use actions_toolkit::{Scope, Secret, Value};
 use docker::BuildSecrets;
 
@@ -11,13 +13,13 @@ impl Value for SecretLines {
     const SECRET: bool = true;
 
     fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, String> {
-        let mut pairs: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut pairs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for (id, value) in entries(text)? {
             let secret = Secret::parse(&value, scope)?;
-            if pairs.iter().any(|(known, _)| *known == id) {
+            if pairs.contains_key(&id) {
                 return Err(format!("`{id}` is set twice"));
             }
-            pairs.push((id, secret.expose().as_bytes().to_vec()));
+            pairs.insert(id, secret.expose().as_bytes().to_vec());
         }
         Ok(Self(pairs.into_iter().collect()))
     }
@@ -49,12 +51,14 @@ fn entries(text: &str) -> Result<Vec<(String, String)>, String> {
             continue;
         };
         let mut quoted = first.to_owned();
-        while !is_closed(&quoted) {
+        let mut closed = is_closed(first);
+        while !closed {
             let Some((_, line)) = lines.next() else {
                 return Err(format!("the quotes of `{id}` are not closed"));
             };
             quoted.push('\n');
             quoted.push_str(line);
+            closed = is_closed(line);
         }
         let value = quoted.trim_end();
         let value = value.strip_suffix('"').unwrap_or(value);
@@ -63,9 +67,9 @@ fn entries(text: &str) -> Result<Vec<(String, String)>, String> {
     Ok(entries)
 }
 
-// Whether the last quote closes: a pair of quotes means one.
-fn is_closed(quoted: &str) -> bool {
-    let end = quoted.trim_end();
+// Whether the last quote of a line closes: a pair of quotes means one.
+fn is_closed(line: &str) -> bool {
+    let end = line.trim_end();
     let count = end.len() - end.trim_end_matches('"').len();
     count % 2 == 1
 }
@@ -84,6 +88,15 @@ mod tests {
         ];
         let expected = expected.map(|(id, value)| (id.to_owned(), value.to_owned()));
         assert_eq!(entries(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_value_may_have_many_empty_lines() {
+        let empty = "\n".repeat(200_000);
+        let text = format!("a=\"{empty}\"\nb=1");
+        let read = entries(&text).unwrap();
+        assert_eq!(read[0], ("a".to_owned(), empty));
+        assert_eq!(read[1], ("b".to_owned(), "1".to_owned()));
     }
 
     #[test]
