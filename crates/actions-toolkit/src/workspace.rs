@@ -107,27 +107,28 @@ impl WorkspacePath {
         if index == 0 && own == extension {
             return self.clone();
         }
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let number = match index {
             0 => String::new(),
             _ => format!("-{}", index + 1),
         };
-        let path = path.with_file_name(format!("{stem}{number}.{extension}"));
-        Self {
-            relative: path.to_string_lossy().into_owned(),
-            ..self.clone()
-        }
+        self.renamed(&number, extension)
     }
 
     /// The same with `suffix` at the end of its name: `report.json`, `report-suffix.json`.
     #[must_use]
     pub fn suffixed(&self, suffix: &str) -> Self {
+        let extension = Path::new(&self.relative).extension().unwrap_or_default();
+        self.renamed(&format!("-{suffix}"), &extension.to_string_lossy())
+    }
+
+    // With `end` at the end of its name, and this extension, if there is one.
+    fn renamed(&self, end: &str, extension: &str) -> Self {
         let path = Path::new(&self.relative);
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let mut name = format!("{stem}-{suffix}");
-        if let Some(extension) = path.extension() {
+        let mut name = format!("{stem}{end}");
+        if !extension.is_empty() {
             name.push('.');
-            name.push_str(&extension.to_string_lossy());
+            name.push_str(extension);
         }
         Self {
             relative: path.with_file_name(name).to_string_lossy().into_owned(),

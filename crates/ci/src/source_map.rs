@@ -228,18 +228,22 @@ mod tests {
         assert_eq!(source_map.file(&"a/".repeat(1_000_000)), None);
     }
 
-    #[test]
-    fn a_failed_test_points_to_its_assertion() {
-        let (_directory, source_map) = source_map();
-        let test = |file: Option<&str>, line| Test {
-            class: String::new(),
+    fn test(class: &str, file: Option<&str>, line: Option<u32>) -> Test {
+        Test {
+            class: class.into(),
             name: "t".into(),
             file: file.map(ToOwned::to_owned),
             line,
             seconds: 0.0,
             status: Status::Passed,
             later: String::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_failed_test_points_to_its_assertion() {
+        let (_directory, source_map) = source_map();
+        let test = |file, line| test("", file, line);
         let traceback = "tests/test_app.py:9: \n_ _ _\ntests/test_app.py:14: AssertionError\n/usr/lib/x.py:3: in f\nE  a: b";
         let table = [
             (
@@ -281,15 +285,6 @@ mod tests {
         let directory = directory.path();
         std::fs::create_dir_all(directory.join("app/ut")).unwrap();
         std::fs::write(directory.join("app/ut/test_u.py"), "").unwrap();
-        let test = |class: &str, file: Option<&str>, line| Test {
-            class: class.into(),
-            name: "t".into(),
-            file: file.map(ToOwned::to_owned),
-            line,
-            seconds: 0.0,
-            status: Status::Passed,
-            later: String::new(),
-        };
         let table = [
             // unittest, nose2 and `pytest --tb=native`: a helper of the repository is not the test.
             (

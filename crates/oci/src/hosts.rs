@@ -1,5 +1,7 @@
 //! The hosts of public registries: where their tokens come from, and where they redirect to for content.
 
+use std::borrow::Cow;
+
 /// The host of the distribution API of Docker Hub (github.com/moby/moby, `registry/config.go`).
 pub(crate) const DOCKER_HUB_API: &str = "registry-1.docker.io";
 
@@ -30,6 +32,15 @@ const STORAGE: &[(&str, &[&str])] = &[
 /// Whether `host` is a name of Docker Hub in image references (github.com/distribution/reference, `splitDockerDomain`).
 pub fn is_docker_hub(host: &str) -> bool {
     matches!(host, "docker.io" | "index.docker.io")
+}
+
+/// The path of a repository as the API of its registry `host` has it; `None` is Docker Hub, where `debian` is
+/// `library/debian` (github.com/distribution/reference, `ParseNormalizedNamed`).
+pub(crate) fn path_in_api<'p>(host: Option<&str>, path: &'p str) -> Cow<'p, str> {
+    if host.is_none_or(is_docker_hub) && !path.contains('/') {
+        return format!("library/{path}").into();
+    }
+    path.into()
 }
 
 /// The hosts that a client of `registry` connects to, `None` for Docker Hub: the registry first, then those that its

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::Digest;
-use crate::hosts::is_docker_hub;
+use crate::hosts::{is_docker_hub, path_in_api};
 
 /// The registry of an image that names none.
 const DOCKER_HUB: &str = "docker.io";
@@ -58,11 +58,8 @@ impl ImageRef {
 
     /// The registry's host, and the repository's path as its API has it: `debian` is `library/debian` of Docker Hub.
     pub fn in_registry(&self) -> (&str, Cow<'_, str>) {
-        match self.registry() {
-            Some(host) if !is_docker_hub(host) => (host, Cow::Borrowed(&self.path)),
-            _ if self.path.contains('/') => (DOCKER_HUB, Cow::Borrowed(&self.path)),
-            _ => (DOCKER_HUB, Cow::Owned(format!("library/{}", self.path))),
-        }
+        let host = self.registry().filter(|host| !is_docker_hub(host));
+        (host.unwrap_or(DOCKER_HUB), path_in_api(host, &self.path))
     }
 
     /// The last part of the repository's path: the image's name.

@@ -107,7 +107,7 @@ pub(super) fn stop_problem(
             "the application exited with code {code} after {name}, not with 0"
         ));
     }
-    let cure = match (is_shell, handles) {
+    let hint = match (is_shell, handles) {
         (true, _) => "use the exec form of `CMD`, so that it receives the signal".to_owned(),
         (false, Some(false)) => format!(
             "its first process has no handler for {name}, without which Linux ignores the signal there: handle it, start the \
@@ -121,7 +121,7 @@ pub(super) fn stop_problem(
         (false, None) => format!("let it handle {name}"),
     };
     Some(format!(
-        "the application was killed because it was still running {} after {name}; {cure}",
+        "the application was killed because it was still running {} after {name}; {hint}",
         text::seconds(timeout)
     ))
 }

@@ -69,8 +69,8 @@ impl FoundImage {
                 platforms: 1,
             });
         }
-        let absent = |owner: &str, cure: &str| {
-            let problem = format!("{owner} has no image `{image}`; {cure}");
+        let absent = |owner: &str, hint: &str| {
+            let problem = format!("{owner} has no image `{image}`; {hint}");
             BadInput::new(Inputs::image, problem)
         };
         let Some(host) = image.registry() else {
@@ -80,14 +80,14 @@ impl FoundImage {
         let manifest = registry.manifest(image.repository(), image.reference());
         let Some(manifest) = manifest.await? else {
             let is_in_docker = session.docker.inspect(image).await?.is_some();
-            let cure = match (is_in_docker, session.request.push) {
+            let hint = match (is_in_docker, session.request.push) {
                 (true, _) => {
                     "Docker has it: push it in an earlier step, or set `push: false` to patch it in Docker"
                 }
                 (false, true) => "push it in an earlier step, or correct its name",
                 (false, false) => "build or pull it in an earlier step",
             };
-            return Err(absent(&format!("`{host}`"), cure).into());
+            return Err(absent(&format!("`{host}`"), hint).into());
         };
         let (manifest, platforms) = of_this_platform(&registry, image, manifest).await?;
         let patch_of = check_manifest(&manifest)?;

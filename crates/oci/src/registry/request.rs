@@ -12,7 +12,7 @@ use http_client::{Method, Redirects, Response, StatusCode, Url, is_local};
 use super::auth::Authorization;
 use super::response::{Failed, available};
 use super::{RawManifest, Registry};
-use crate::hosts::{DOCKER_HUB_API, is_docker_hub};
+use crate::hosts::{DOCKER_HUB_API, is_docker_hub, path_in_api};
 
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -92,12 +92,8 @@ impl Registry {
         format!("repository:{}:pull,push", self.name_in_api(repository))
     }
 
-    // On Docker Hub, `debian` is `library/debian` (github.com/distribution/reference, `ParseNormalizedNamed`).
     fn name_in_api<'r>(&self, repository: &'r str) -> Cow<'r, str> {
-        if is_docker_hub(&self.host) && !repository.contains('/') {
-            return format!("library/{repository}").into();
-        }
-        repository.into()
+        path_in_api(Some(&self.host), repository)
     }
 
     /// What the registry accepted for `scope` before, unless it has expired.
