@@ -134,12 +134,36 @@ pub enum BuildError {
     Docker(#[from] anyhow::Error),
 }
 
+/// How often a build is repeated whose image was removed by another program.
+const RETRIES: u32 = 5;
+/// What is said of such an image: by Docker when its configuration is no longer there (moby, image/fs.go), or below.
+const REMOVED: [&str; 2] = ["failed to get digest sha256:", UNFINISHED];
+const UNFINISHED: &str = "the build finished without the export of";
+
 impl Docker {
     /// Build an image; `on_event` is called for every step.
+    ///
+    /// Two builds with the same result make one image, and whoever removes it meanwhile takes it from the other, before it
+    /// has its name: then it is built again, from the cache.
     ///
     /// # Errors
     /// [`BuildError::Failed`] when a step fails, [`BuildError::Docker`] when Docker does.
     pub async fn build(
+        &self,
+        request: &BuildRequest,
+        mut on_event: impl FnMut(BuildEvent),
+    ) -> Result<ImageInfo, BuildError> {
+        for _ in 0..RETRIES {
+            match self.build_once(request, &mut on_event).await {
+                Err(BuildError::Docker(e))
+                    if REMOVED.iter().any(|text| format!("{e:#}").contains(text)) => {}
+                result => return result,
+            }
+        }
+        self.build_once(request, &mut on_event).await
+    }
+
+    async fn build_once(
         &self,
         request: &BuildRequest,
         mut on_event: impl FnMut(BuildEvent),
@@ -209,9 +233,8 @@ impl Docker {
         }
         let built = self.inspect(&request.image).await?;
         built.ok_or_else(|| {
-            let step = format!("the export of `{}`", request.image);
             trace.failure("").unwrap_or_else(|| {
-                BuildError::Docker(anyhow::anyhow!("the build finished without {step}"))
+                BuildError::Docker(anyhow::anyhow!("{UNFINISHED} `{}`", request.image))
             })
         })
     }

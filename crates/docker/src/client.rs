@@ -118,6 +118,12 @@ impl Docker {
             | Err(DockerError::DockerResponseServerError {
                 status_code: 404, ..
             }) => Ok(()),
+            // Another name of the image was removed at the same time, and the image with it (moby, layer and image stores).
+            Err(DockerError::DockerResponseServerError { message, .. })
+                if message.starts_with("unrecognized image ID") =>
+            {
+                Ok(())
+            }
             Err(e) => Err(e).with_context(|| format!("failed to remove the name `{image}`")),
         }
     }

@@ -8,8 +8,10 @@ use testkit::Ran;
 
 use crate::stack::{Stack, run};
 
-/// From the first warning in the cluster to the verdict. The cluster's clock has whole seconds.
-const LIMIT: Duration = Duration::from_secs(15 + 1);
+/// From the first warning in the cluster to the verdict, at most. It is half of what the rollout may take: the verdict is
+/// not the timeout. On a machine that does nothing else it is 15 s (each case prints its figure, and `rollout/judge.rs` has
+/// the rules); these tests share theirs with others.
+const LIMIT: Duration = Duration::from_secs(30);
 /// Deployments in parallel.
 const PARALLEL: usize = 4;
 
@@ -100,7 +102,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "unready",
-        timeout: "10s",
+        timeout: "20s",
         change: (
             PROBE,
             "readinessProbe: {httpGet: {path: /health, port: 8001}, periodSeconds: 1}",

@@ -206,8 +206,10 @@ fn build(
     let host = std::env::var("DOCKER_HOST").ok();
     let docker = runtime.block_on(Docker::connect(host.as_deref())).unwrap();
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    // Images of two tests are never one image: while one test removes it, Docker cannot name it for the other.
+    let of_test = ("NAME", &*image.to_string());
     let request = BuildRequest {
-        build_args: arguments.iter().map(owned).collect(),
+        build_args: arguments.iter().chain([&of_test]).map(owned).collect(),
         ..BuildRequest::new(here(), dockerfile, image.clone())
     };
     runtime.block_on(docker.build(&request, |_| ())).unwrap();
