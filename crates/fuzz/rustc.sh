@@ -1,8 +1,9 @@
 #!/bin/sh
 # The compiler of the workspace's crates for `cargo xtask fuzz` (`RUSTC_WORKSPACE_WRAPPER`): with libFuzzer's coverage, as cargo-fuzz
 # sets it (github.com/rust-fuzz/cargo-fuzz, src/project.rs). Dependencies are those of all other builds. Libraries are optimized; an
-# action is mostly code that no target runs, which takes minutes to optimize.
+# action is mostly code that no target runs, which takes minutes to optimize: only in the profile `fuzzing`, for a run of hours.
 case " $* " in
+*" opt-level=2 "*) level=2 ;;
 *" --crate-name ci "* | *" --crate-name trivy_scan "* | *" --crate-name copacetic_patch "* | *" --crate-name azure_deploy "*) level=0 ;;
 *) level=2 ;;
 esac

@@ -3,7 +3,7 @@
 //! Compiled by `cargo xtask fuzz` alone. The targets are listed in `crates/fuzz/src/lib.rs`.
 
 use crate::text;
-use crate::{Log, Redactor, Scope, Timeout, Value as _, Workspace};
+use crate::{Log, Redactor, Scope, Timeout, Value, Workspace};
 
 /// Every form of escaping.
 ///
@@ -45,6 +45,11 @@ pub fn redact(text: &str) {
 
 /// A timeout, as an input has it.
 pub fn timeout(text: &str) {
+    value::<Timeout>(text);
+}
+
+/// The value of an input.
+pub fn value<T: Value>(text: &str) {
     let log = Log::sink();
-    let _ = Timeout::parse(text, &Scope::new(&log, &Workspace::new("/w")));
+    let _ = T::parse(text, &Scope::new(&log, &Workspace::new("/w")));
 }

@@ -2,10 +2,11 @@
 //!
 //! Compiled by `cargo xtask fuzz` alone. The targets are listed in `crates/fuzz/src/lib.rs`.
 
+use actions_toolkit::fuzz::value;
 use kube::config::Kubeconfig;
 
 use crate::manifests::{Variables, parse};
-use crate::request::kustomize;
+use crate::request::{DeployedImage, HealthPath, HealthUrl, Repository, TaggedImage, kustomize};
 
 /// Kubernetes manifests.
 pub fn manifests(text: &str) {
@@ -26,4 +27,13 @@ pub fn variables(text: &str) {
 /// The input `kubeconfig`.
 pub fn kubeconfig(text: &str) {
     let _ = Kubeconfig::from_yaml(text);
+}
+
+/// The inputs that have a form of their own.
+pub fn inputs(text: &str) {
+    value::<TaggedImage>(text);
+    value::<DeployedImage>(text);
+    value::<Repository>(text);
+    value::<HealthPath>(text);
+    value::<HealthUrl>(text);
 }

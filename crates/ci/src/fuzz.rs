@@ -4,10 +4,17 @@
 
 use std::path::Path;
 
-use actions_toolkit::{Log, Scope, Value as _, Workspace};
+use actions_toolkit::Workspace;
+use actions_toolkit::fuzz::value;
 
 use crate::analysis::linters::output;
+use crate::request::build::{BuildArg, Label};
+use crate::request::environment::EnvVar;
+use crate::request::registries::RegistryLines;
 use crate::request::secrets::SecretLines;
+use crate::request::services::Services;
+use crate::request::smoke::{CommandLine, HealthTarget};
+use crate::request::tags::TagLine;
 use crate::source_map::SourceMap;
 use crate::test_run::coverage::Coverage;
 use crate::test_run::junit::Junit;
@@ -48,7 +55,25 @@ pub fn linters(text: &str) {
 
 /// The input `build-secrets`.
 pub fn build_secrets(text: &str) {
-    let _ = SecretLines::parse(text, &Scope::new(&Log::sink(), &Workspace::new("/w")));
+    value::<SecretLines>(text);
+}
+
+/// The input `services`.
+pub fn services(text: &str) {
+    value::<Services>(text);
+}
+
+/// The inputs that have a form of their own.
+pub fn inputs(text: &str) {
+    value::<RegistryLines>(text);
+    value::<HealthTarget>(text);
+    value::<CommandLine>(text);
+    for line in text.lines() {
+        value::<TagLine>(line);
+        value::<EnvVar>(line);
+        value::<BuildArg>(line);
+        value::<Label>(line);
+    }
 }
 
 fn source_map() -> SourceMap {

@@ -2,8 +2,12 @@
 //!
 //! Compiled by `cargo xtask fuzz` alone. The targets are listed in `crates/fuzz/src/lib.rs`.
 
+use actions_toolkit::fuzz::value;
+
 use crate::patch::Failure;
 use crate::patch::python::{Location, minor_update, normalized};
+use crate::request::{Pattern, TagTemplate};
+use crate::verify::SmokeCommand;
 
 /// What Copa, BuildKit and the package manager printed.
 pub fn copa_output(text: &str) {
@@ -18,4 +22,11 @@ pub fn python_package(text: &str) {
     minor_update(line(), line());
     Location::parse(line());
     normalized(text);
+}
+
+/// The inputs that have a form of their own.
+pub fn inputs(text: &str) {
+    value::<Pattern>(text);
+    value::<TagTemplate>(text);
+    value::<SmokeCommand>(text);
 }

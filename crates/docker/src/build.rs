@@ -17,7 +17,7 @@ use oci::{ImageRef, Logins};
 use crate::{Docker, ImageInfo};
 use context::BuildContext;
 use session::Session;
-use trace::Trace;
+pub(crate) use trace::Trace;
 
 #[cfg(fuzzing)]
 pub(crate) use dockerignore::Ignore;
@@ -143,7 +143,7 @@ const UNFINISHED: &str = "the build finished without the export of";
 impl Docker {
     /// Build an image; `on_event` is called for every step.
     ///
-    /// Two builds with the same result make one image, and whoever removes it meanwhile takes it from the other, before it
+    /// Two builds with the same result make one image, and what removes it meanwhile takes it from the other, before it
     /// has its name: then it is built again, from the cache.
     ///
     /// # Errors

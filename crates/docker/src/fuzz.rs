@@ -4,8 +4,10 @@
 
 use std::path::Path;
 
-use crate::Dockerfile;
-use crate::build::Ignore;
+use bollard::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog};
+
+use crate::build::{Ignore, Trace};
+use crate::{Dockerfile, ImageInfo};
 
 /// A Dockerfile.
 pub fn dockerfile(text: &str) {
@@ -21,5 +23,39 @@ pub fn dockerignore(text: &str) {
         for path in ["a", "a/b/c.txt", "node_modules/x/y"] {
             ignore.ignores(Path::new(path));
         }
+    }
+}
+
+/// The configuration of an image, with what a container is started by.
+pub fn image_config(bytes: &[u8]) {
+    let _ = ImageInfo::from_config(bytes);
+}
+
+/// BuildKit's messages about a build: a line of output of the step before it after `#`, else a step with an error after `!`.
+pub fn build_trace(text: &str) {
+    let mut trace = Trace::default();
+    let mut step = Vertex::default();
+    for line in text.lines() {
+        let mut status = StatusResponse::default();
+        if let Some(output) = line.strip_prefix('#') {
+            status.logs.push(VertexLog {
+                vertex: step.digest.clone(),
+                msg: output.as_bytes().to_vec().into(),
+                ..VertexLog::default()
+            });
+        } else {
+            let (name, error) = line.split_once('!').unwrap_or((line, ""));
+            step = Vertex {
+                digest: name.to_owned(),
+                name: name.to_owned(),
+                error: error.to_owned(),
+                ..Vertex::default()
+            };
+            status.vertexes.push(step.clone());
+        }
+        trace.read(status, &mut |_| ());
+    }
+    if let Some(failure) = trace.failure(text) {
+        let _ = failure.to_string();
     }
 }

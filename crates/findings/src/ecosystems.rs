@@ -166,6 +166,25 @@ pub(crate) fn rank(name: &str) -> Option<(usize, usize)> {
 }
 
 impl Ecosystem {
+    /// Read `text` as every file that names packages.
+    #[cfg(fuzzing)]
+    pub(crate) fn read_each(text: &str) {
+        for file in ECOSYSTEMS.iter().flat_map(|ecosystem| ecosystem.files) {
+            if let Some(lines) = file.lines {
+                lines(text);
+            }
+            match file.unlocked {
+                Unlocked::Never => {}
+                Unlocked::Unpinned(packages) => {
+                    packages(text);
+                }
+                Unlocked::WithoutLockFile { declares_packages } => {
+                    declares_packages(text);
+                }
+            }
+        }
+    }
+
     /// The ecosystem of a result of `trivy_type`.
     pub(crate) fn from_trivy_type(trivy_type: &str) -> Option<&'static Self> {
         let has_type = |ecosystem: &&&Self| {

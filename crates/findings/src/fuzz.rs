@@ -2,10 +2,13 @@
 //!
 //! Compiled by `cargo xtask fuzz` alone. The targets are listed in `crates/fuzz/src/lib.rs`.
 
+use serde_json::json;
 use trivy::Scanned;
+use trivy::report::Metadata;
 
 use crate::ecosystems::Ecosystem;
 use crate::fingerprint::hash_lines;
+use crate::location::layers;
 use crate::sarif::{self, Analysis, TRIVY};
 use crate::{Locator, SourceFiles};
 
@@ -27,22 +30,22 @@ pub fn report(bytes: &[u8]) {
     let _ = sarif::write(&[analysis], sarif::SHOWN);
 }
 
-/// Lock files and requirements of Python.
+/// Lock files and manifests of every ecosystem.
 pub fn lock_files(text: &str) {
-    let files = [
-        "requirements.txt",
-        "pyproject.toml",
-        "uv.lock",
-        "poetry.lock",
-    ];
-    for name in files
-        .into_iter()
-        .chain(["pylock.toml", "package-lock.json"])
-    {
-        if let Some(ecosystem) = Ecosystem::from_trivy_type("pip") {
-            ecosystem.package_index(name, "pip", || Some(text.to_owned()));
-        }
-    }
+    Ecosystem::read_each(text);
+}
+
+/// A Dockerfile, and after a line `---` the history of the image that was built from it: a line for each layer.
+pub fn layers(text: &str) {
+    let (dockerfile, history) = text.split_once("\n---\n").unwrap_or((text, text));
+    let entries = history.lines().map(|line| json!({ "created_by": line }));
+    let entries: Vec<_> = entries.collect();
+    let metadata = Metadata {
+        diff_ids: (0..entries.len()).map(|layer| layer.to_string()).collect(),
+        image_config: json!({ "history": entries }),
+        ..Metadata::default()
+    };
+    layers::locate("Dockerfile", dockerfile, &metadata);
 }
 
 /// GitHub's hashes of the lines of a file.

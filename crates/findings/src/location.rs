@@ -4,7 +4,7 @@
 //! the line that a person would change: the package's line of a lock file, the instruction of the Dockerfile
 //! that brought it.
 
-mod layers;
+pub(crate) mod layers;
 mod source_files;
 mod uri;
 

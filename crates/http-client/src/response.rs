@@ -79,11 +79,12 @@ impl Response {
     /// When it is larger, or breaks off.
     pub async fn bytes(self, limit: u64) -> Result<Vec<u8>, Error> {
         let mut chunks = self.chunks(limit);
-        let mut bytes = Vec::new();
+        // What is too large never becomes one piece: growing it would take three times the limit.
+        let mut pieces = Vec::new();
         while let Some(chunk) = chunks.next_chunk().await? {
-            bytes.extend_from_slice(&chunk);
+            pieces.push(chunk);
         }
-        Ok(bytes)
+        Ok(pieces.concat())
     }
 
     /// The body as text, `limit` bytes at most; what is not UTF-8 is replaced.

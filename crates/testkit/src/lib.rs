@@ -6,6 +6,7 @@
 //! - [`endpoints`]: what a step may connect to;
 //! - [`Recorder`]: a server that responds as a test says, and shows what it got;
 //! - [`server`], [`Faults`], [`pki`]: what the fakes of GitHub and Azure (`fake-github`, `fake-azure`) are built of;
+//! - [`Endless`]: a server whose responses do not end;
 //! - [`Namespace`]: a network namespace that records what a step contacts;
 //! - [`wire`]: a proxy before a real server, with a fault at a request;
 //! - [`PrivateRegistry`]: a real registry with a password, and its log;
@@ -28,7 +29,7 @@ pub use fake_docker::FakeDocker;
 pub use faults::{Fault, Faults};
 pub use namespace::{Contacted, Namespace};
 pub use private_registry::PrivateRegistry;
-pub use recorder::{Recorder, Seen, endless, zeros};
+pub use recorder::{Endless, Recorder, Seen, endless, zeros};
 pub use runner::{FakeRunner, Ran};
 pub use sarif_multitool::sarif_objections;
 

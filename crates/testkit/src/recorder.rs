@@ -10,9 +10,13 @@ use axum::extract::Request;
 use axum::response::Response;
 
 use crate::server::{Server, listen, start, start_tls};
+use crate::{FakeRunner, Ran};
 
 /// The largest request that is recorded, in bytes.
 const LIMIT: usize = 16 * 1024 * 1024;
+
+/// What a step may use of memory, in megabytes.
+const MEMORY: u32 = 200;
 
 /// A request that a [`Recorder`] got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,14 +125,65 @@ async fn see(request: Request) -> Seen {
 
 /// A body that does not end, and how many bytes of it were sent.
 pub fn endless() -> (Body, Arc<AtomicU64>) {
-    static PIECE: [u8; 64 * 1024] = [b' '; 64 * 1024];
     let sent = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&sent);
+    (endless_that_counts(&sent), sent)
+}
+
+fn endless_that_counts(sent: &Arc<AtomicU64>) -> Body {
+    static PIECE: [u8; 64 * 1024] = [b' '; 64 * 1024];
+    let count = Arc::clone(sent);
     let stream = futures_util::stream::repeat_with(move || {
         count.fetch_add(PIECE.len() as u64, Ordering::Relaxed);
         Ok::<_, Infallible>(Bytes::from_static(&PIECE))
     });
-    (Body::from_stream(stream), sent)
+    Body::from_stream(stream)
+}
+
+/// A server on this machine whose responses do not end, but for those that `known` has.
+pub struct Endless {
+    recorder: Recorder,
+    sent: Arc<AtomicU64>,
+}
+
+impl Endless {
+    /// # Errors
+    /// When no port is free.
+    pub async fn start(
+        known: impl Fn(&Seen) -> Option<Response> + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
+        let sent = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&sent);
+        let respond = move |seen: &Seen| {
+            known(seen).unwrap_or_else(|| Response::new(endless_that_counts(&count)))
+        };
+        let recorder = Recorder::start(respond).await?;
+        Ok(Self { recorder, sent })
+    }
+
+    /// Its address, `127.0.0.1:PORT`.
+    pub fn host(&self) -> String {
+        self.recorder.host()
+    }
+
+    /// Run `step` with little memory, and assert that it read from a response that does not end, and ended by itself.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[track_caller]
+    pub fn is_cut_off(&self, step: FakeRunner) -> Ran {
+        let before = self.sent.load(Ordering::Relaxed);
+        let ran = step.memory(MEMORY).run();
+        assert!([0, 2, 3].contains(&ran.code), "{}: {}", ran.code, ran.log);
+        let sent = self.sent.load(Ordering::Relaxed);
+        let seen: Vec<_> = self
+            .recorder
+            .seen()
+            .into_iter()
+            .map(|seen| seen.line)
+            .collect();
+        assert!(sent > before, "{seen:#?}: {}", ran.log);
+        ran
+    }
 }
 
 /// `size` zeros, compressed by gzip.

@@ -14,6 +14,7 @@ pub struct FakeRunner {
     env: BTreeMap<String, String>,
     args: Vec<OsString>,
     process: Arc<AtomicI32>,
+    memory: Option<u32>,
 }
 
 /// A step that has run.
@@ -81,6 +82,7 @@ impl FakeRunner {
             env,
             args: Vec::new(),
             process: Arc::default(),
+            memory: None,
         }
     }
 
@@ -103,6 +105,13 @@ impl FakeRunner {
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
+    }
+
+    /// Let the kernel give the program no more memory than this, in megabytes: it is aborted if it needs more.
+    #[must_use]
+    pub fn memory(self, megabytes: u32) -> Self {
+        let memory = Some(megabytes);
+        Self { memory, ..self }
     }
 
     /// Put a file into the workspace.
@@ -164,7 +173,17 @@ impl FakeRunner {
         }
         let log = self.directory.path().join("log");
         let file = std::fs::File::create(&log).expect("the job log");
-        let mut step = Command::new(&self.program)
+        let mut step = match self.memory {
+            None => Command::new(&self.program),
+            // Of what it can write to: setrlimit(2), `RLIMIT_DATA`.
+            Some(megabytes) => {
+                let mut limited = Command::new("prlimit");
+                limited.arg(format!("--data={megabytes}000000"));
+                limited.arg(&self.program);
+                limited
+            }
+        };
+        let mut step = step
             .args(&self.args)
             .env_clear()
             .envs(&self.env)

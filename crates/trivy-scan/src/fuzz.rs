@@ -3,7 +3,7 @@
 //! Compiled by `cargo xtask fuzz` alone. The targets are listed in `crates/fuzz/src/lib.rs`.
 
 use crate::baseline::Baseline;
-use crate::request::ignore_file;
+use crate::request::{ignore_file, trivy_config::TrivyConfig};
 
 /// An ignore file, in both forms.
 pub fn ignore_file(text: &str) {
@@ -18,4 +18,9 @@ pub fn baseline(bytes: &[u8]) {
     {
         baseline.compare(&[], &[]);
     }
+}
+
+/// The settings file of Trivy.
+pub fn trivy_config(text: &str) {
+    let _ = TrivyConfig::parse("trivy.yaml", text);
 }

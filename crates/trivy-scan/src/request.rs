@@ -8,7 +8,7 @@ pub(crate) mod ignore_file;
 mod inputs;
 mod registry_logins;
 mod target;
-mod trivy_config;
+pub(crate) mod trivy_config;
 mod vex;
 
 use std::time::Duration;

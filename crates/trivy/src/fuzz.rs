@@ -2,7 +2,13 @@
 //!
 //! Compiled by `cargo xtask fuzz` alone. The targets are listed in `crates/fuzz/src/lib.rs`.
 
-use crate::{SbomFormat, Scanned};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tool::Finished;
+
+use crate::{SbomFormat, Scanned, error};
 
 /// Trivy's report, and both SBOMs of it.
 pub fn report(bytes: &[u8]) {
@@ -10,4 +16,15 @@ pub fn report(bytes: &[u8]) {
         let _ = SbomFormat::CycloneDx.render(bytes);
         let _ = SbomFormat::Spdx.render(bytes);
     }
+}
+
+/// What Trivy printed before it failed.
+pub fn output(text: &str) {
+    let finished = Finished {
+        status: ExitStatus::from_raw(1 << 8),
+        stdout: Vec::new(),
+        tail: text.lines().map(ToOwned::to_owned).collect(),
+    };
+    let error = error::from_output(&finished, "app:1", Duration::from_secs(1));
+    let _ = error.to_string();
 }

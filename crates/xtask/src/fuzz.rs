@@ -25,6 +25,9 @@ const BUILD: &[&str] = &[
     "--features=fuzz/libfuzzer",
 ];
 
+/// From this time on for each target, all is built with optimizations: what that costs is less than what it brings.
+const OPTIMIZED: u64 = 60;
+
 /// What a run of a target did.
 struct Ran {
     executions: u64,
@@ -48,9 +51,9 @@ pub(crate) fn run(name: Option<&str>, time: Duration) -> anyhow::Result<u64> {
             all.join(", ")
         );
     }
-    let program = progress::step("build of the fuzz targets", build)?;
     let count = u64::try_from(chosen.len())?;
     let seconds = (time.as_secs() / count).max(1);
+    let program = progress::step("build of the fuzz targets", || build(seconds >= OPTIMIZED))?;
     progress::line("target              executions  a second");
     for target in chosen {
         let ran = fuzz(&program, target, seconds)?;
@@ -93,13 +96,17 @@ fn targets() -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-fn build() -> anyhow::Result<PathBuf> {
+fn build(is_optimized: bool) -> anyhow::Result<PathBuf> {
     let mut cargo = command("cargo", BUILD);
+    let profile = if is_optimized { "fuzzing" } else { "debug" };
+    if is_optimized {
+        cargo.arg("--profile=fuzzing");
+    }
     cargo
         .env("RUSTC_WORKSPACE_WRAPPER", directory().join("rustc.sh"))
         .current_dir(paths::root());
     run_command(&mut cargo)?;
-    Ok(target_directory().join("debug/fuzz"))
+    Ok(target_directory().join(profile).join("fuzz"))
 }
 
 fn target_directory() -> PathBuf {

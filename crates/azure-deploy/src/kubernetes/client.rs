@@ -11,7 +11,8 @@ use futures_util::StreamExt as _;
 use futures_util::future::{ready, try_join_all};
 use futures_util::stream::BoxStream;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Response};
+use http_body_util::{LengthLimitError, Limited};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::client::{Body, ClientBuilder};
 use kube::core::GroupVersionKind;
@@ -22,6 +23,7 @@ use tower::BoxError;
 use tower::buffer::BufferLayer;
 use tower::filter::AsyncFilterLayer;
 use tower::retry::RetryLayer;
+use tower::util::MapResponseLayer;
 
 use super::retry::RetryConnection;
 use super::warnings::Warnings;
@@ -34,6 +36,8 @@ pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
 /// More requests than are sent in parallel.
 const QUEUE: usize = 1024;
+/// Bytes of one response, many times what the largest object or list has: etcd takes no object over 1.5 MiB.
+const RESPONSE_LIMIT: usize = 64 * limits::MIB;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// One request, with all the client's own attempts.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -142,6 +146,10 @@ fn explain(error: kube::Error) -> anyhow::Error {
             }
             .into()
         }
+        kube::Error::Service(e) if e.is::<LengthLimitError>() => {
+            let limit = RESPONSE_LIMIT / limits::MIB;
+            anyhow!("the response of the API server is over the limit of {limit} MiB")
+        }
         kube::Error::Service(e) => anyhow::Error::from_boxed(e),
         other => other.into(),
     }
@@ -162,6 +170,9 @@ impl Cluster {
         let signed = AsyncFilterLayer::new(move |request| sign(entra.clone(), request));
         Ok(Self {
             client: client
+                .with_layer(&MapResponseLayer::new(|response: Response<_>| {
+                    response.map(|body| Limited::new(body, RESPONSE_LIMIT))
+                }))
                 .with_layer(&BufferLayer::new(QUEUE))
                 .with_layer(&RetryLayer::new(RetryConnection::default()))
                 .with_layer(&signed)

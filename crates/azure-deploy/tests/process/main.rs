@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod azure;
+mod endless;
 mod kustomize;
 mod network;
 

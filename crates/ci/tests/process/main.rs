@@ -8,6 +8,8 @@ mod build_secrets;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod endless;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod linters;

@@ -7,6 +7,8 @@ mod bench;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod endless;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod issue;

@@ -14,7 +14,7 @@ const CACHE_IMPORT: &str = "importing cache manifest from ";
 
 /// The steps so far.
 #[derive(Default)]
-pub(super) struct Trace {
+pub(crate) struct Trace {
     steps: HashMap<String, Step>,
     failed: Option<(String, String)>,
 }
@@ -29,7 +29,7 @@ struct Step {
 }
 
 impl Trace {
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         status: bollard::moby::buildkit::v1::StatusResponse,
         on_event: &mut impl FnMut(BuildEvent),
@@ -114,7 +114,7 @@ impl Trace {
         }
     }
 
-    pub(super) fn failure(&self, message: &str) -> Option<BuildError> {
+    pub(crate) fn failure(&self, message: &str) -> Option<BuildError> {
         if let Some((digest, reason)) = &self.failed {
             let step = self.steps.get(digest);
             return Some(BuildError::Failed {

@@ -21,7 +21,7 @@ const SHELLS: usize = 3;
 
 /// The layers of an image, located in a Dockerfile.
 #[derive(Debug, Default)]
-pub(super) struct Layers {
+pub(crate) struct Layers {
     /// The line of the `FROM` of the base image.
     pub(super) base: u32,
     /// By diff id; layers of the base image are not in it.
@@ -31,7 +31,7 @@ pub(super) struct Layers {
 }
 
 /// The layers in the Dockerfile at `path`, whose text is `text`: of the stage that the image is of.
-pub(super) fn locate(path: &str, text: &str, metadata: &Metadata) -> Layers {
+pub(crate) fn locate(path: &str, text: &str, metadata: &Metadata) -> Layers {
     let file = Dockerfile::parse(text);
     let entries = entries(metadata);
     let lines: Vec<&str> = text.lines().collect();

@@ -80,7 +80,7 @@ impl TrivyConfig {
             .map_err(|problem| BadInput::new(Inputs::trivy_config, format!("`{name}`: {problem}")))
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, String> {
         let Value::Object(settings) = serde_saphyr::from_str(text).map_err(|e| e.to_string())?
         else {
             return Err("is not a mapping of settings".to_owned());

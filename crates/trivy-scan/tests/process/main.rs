@@ -5,6 +5,7 @@
 mod base_branch;
 mod database;
 mod dismissed;
+mod endless;
 mod faults;
 mod filters;
 mod gate;
