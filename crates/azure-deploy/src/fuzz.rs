@@ -29,7 +29,7 @@ pub fn kubeconfig(text: &str) {
     let _ = Kubeconfig::from_yaml(text);
 }
 
-/// The inputs that have a form of their own.
+/// The inputs that have their own form.
 pub fn inputs(text: &str) {
     value::<TaggedImage>(text);
     value::<DeployedImage>(text);

@@ -63,7 +63,7 @@ pub fn services(text: &str) {
     value::<Services>(text);
 }
 
-/// The inputs that have a form of their own.
+/// The inputs that have their own form.
 pub fn inputs(text: &str) {
     value::<RegistryLines>(text);
     value::<HealthTarget>(text);

@@ -24,7 +24,7 @@ pub fn python_package(text: &str) {
     normalized(text);
 }
 
-/// The inputs that have a form of their own.
+/// The inputs that have their own form.
 pub fn inputs(text: &str) {
     value::<Pattern>(text);
     value::<TagTemplate>(text);

@@ -136,7 +136,7 @@ pub enum BuildError {
 
 /// How often a build is repeated whose image was removed by another program.
 const RETRIES: u32 = 5;
-/// What is said of such an image: by Docker when its configuration is no longer there (moby, image/fs.go), or below.
+/// The error of such a build: of Docker when the configuration of the image is no longer there (moby, image/fs.go), or below.
 const REMOVED: [&str; 2] = ["failed to get digest sha256:", UNFINISHED];
 const UNFINISHED: &str = "the build finished without the export of";
 
