@@ -13,6 +13,7 @@ pub mod fuzz;
 mod hosts;
 mod logins;
 mod manifest;
+mod platform;
 mod reference;
 mod registry;
 
@@ -20,8 +21,7 @@ pub use denied::is_denied;
 pub use digest::Digest;
 pub use hosts::{hosts, is_docker_hub};
 pub use logins::Logins;
-pub use manifest::{
-    CONFIG, Descriptor, EMPTY, INDEX, Index, LAYER, MANIFEST, Manifest, Platform, is_index,
-};
+pub use manifest::{CONFIG, Descriptor, EMPTY, INDEX, Index, LAYER, MANIFEST, Manifest, is_index};
+pub use platform::{ParsePlatformError, Platform};
 pub use reference::{ImageRef, ParseImageError};
 pub use registry::{Auth, Blob, Credentials, RawManifest, Refused, Registry, Renewed};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
+use crate::{Digest, Platform};
 
 /// The media type of a manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -40,15 +40,6 @@ pub struct Descriptor {
     /// Annotations, in a fixed order: equal manifests have equal digests.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-}
-
-/// The operating system and architecture that an image is built for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Platform {
-    /// `amd64`, `arm64`; `unknown` for an attestation.
-    pub architecture: String,
-    /// `linux`.
-    pub os: String,
 }
 
 /// The manifest of an image or artifact.
@@ -86,6 +77,9 @@ pub struct Index {
     pub media_type: String,
     /// The manifests.
     pub manifests: Vec<Descriptor>,
+    /// Annotations, in a fixed order.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Descriptor {

@@ -148,6 +148,7 @@ fn respond(store: &mut Store, abilities: Abilities, seen: &Seen) -> Response {
                 schema_version: 2,
                 media_type: INDEX.into(),
                 manifests: manifests.into_values().collect(),
+                annotations: BTreeMap::new(),
             };
             response(200, &[], serde_json::to_vec(&index).unwrap())
         }
@@ -217,6 +218,7 @@ impl Fake {
             entry.platform = Some(Platform {
                 architecture: architecture.into(),
                 os: "linux".into(),
+                variant: None,
             });
             manifests.push(entry);
         }
@@ -225,6 +227,7 @@ impl Fake {
             schema_version: 2,
             media_type: INDEX.into(),
             manifests,
+            annotations: BTreeMap::new(),
         };
         let bytes = serde_json::to_vec(&index).unwrap();
         let raw = RawManifest {

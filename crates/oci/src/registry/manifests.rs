@@ -1,5 +1,7 @@
 //! Reading, tagging and pushing manifests.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use http_client::header::CONTENT_TYPE;
 use http_client::{Method, Response, StatusCode};
@@ -21,6 +23,17 @@ pub struct RawManifest {
     pub media_type: String,
     /// Its bytes, unchanged: the digest depends on each of them.
     pub bytes: Vec<u8>,
+}
+
+impl RawManifest {
+    /// The manifest `bytes` of the type `media_type`.
+    pub fn new(media_type: &str, bytes: Vec<u8>) -> Self {
+        Self {
+            digest: Digest::sha256(&bytes),
+            media_type: media_type.to_owned(),
+            bytes,
+        }
+    }
 }
 
 impl Registry {
@@ -98,16 +111,10 @@ impl Registry {
         manifest: &Manifest,
         reference: Option<&str>,
     ) -> anyhow::Result<Digest> {
-        let bytes = manifest.bytes()?;
-        let digest = Digest::sha256(&bytes);
-        let raw = RawManifest {
-            digest: digest.clone(),
-            media_type: manifest.media_type.clone(),
-            bytes,
-        };
-        let reference = reference.unwrap_or(digest.as_str());
+        let raw = RawManifest::new(&manifest.media_type, manifest.bytes()?);
+        let reference = reference.unwrap_or(raw.digest.as_str());
         self.push_raw(repository, &raw, reference).await?;
-        Ok(digest)
+        Ok(raw.digest)
     }
 
     /// Push `raw` as it is, under `reference`.
@@ -160,6 +167,7 @@ impl Registry {
             schema_version: 2,
             media_type: INDEX.to_owned(),
             manifests: Vec::new(),
+            annotations: BTreeMap::new(),
         });
         let mut entry = Descriptor::new(&raw.media_type, &raw.digest, raw.bytes.len() as u64);
         // Without a type of its own, an artifact has that of its configuration.
@@ -169,11 +177,7 @@ impl Registry {
         index.manifests.retain(|other| other.digest != entry.digest);
         index.manifests.push(entry);
         let bytes = serde_json::to_vec(&index)?;
-        let list = RawManifest {
-            digest: Digest::sha256(&bytes),
-            media_type: INDEX.to_owned(),
-            bytes,
-        };
+        let list = RawManifest::new(INDEX, bytes);
         self.put_manifest(repository, &tag, &list).await.map(drop)
     }
 }
