@@ -151,6 +151,7 @@ fn status() -> anyhow::Result<()> {
 
 fn up() -> anyhow::Result<()> {
     let stack = stack::up(&[PIPELINE, CHECKS].concat())?;
+    stack.provide_arm64()?;
     stack.builds.finish()
 }
 

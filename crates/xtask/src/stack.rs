@@ -4,6 +4,7 @@
 //! network namespace, the marked line in `/etc/hosts` …), so `down` finds it even after an `up` that failed.
 
 mod docker;
+mod emulation;
 mod firewall;
 mod host;
 mod inventory;
@@ -120,6 +121,16 @@ impl Stack {
         trivy_db::publish(&writer, &self.services()?, MIRROR)
     }
 
+    /// Provide what only the tests need: an image for arm64, and what runs it.
+    ///
+    /// # Errors
+    /// When one is unavailable.
+    pub fn provide_arm64(&self) -> anyhow::Result<()> {
+        let _lock = lock("stack")?;
+        emulation::start()?;
+        base_images::arm64()
+    }
+
     /// The program of the local services.
     ///
     /// # Errors
@@ -222,6 +233,7 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
     }
     left.extend(cluster.map(|e| format!("{e:#}")));
     left.extend(docker::stop().err().map(|e| format!("{e:#}")));
+    left.extend(emulation::stop().err().map(|e| format!("{e:#}")));
     left.extend(host::restore().err().map(|e| format!("{e:#}")));
     left.extend(
         process::all()?

@@ -174,7 +174,12 @@ fn real(outcomes: &mut Vec<Outcome>, builds: anyhow::Result<Builds>, judges: &[&
     let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
     // The packages stay.
     let before = apt::install().map(|()| ci.then(Inventory::take));
-    match builds.and_then(Stack::start) {
+    let start = |builds| {
+        let stack = Stack::start(builds)?;
+        stack.provide_arm64()?;
+        anyhow::Ok(stack)
+    };
+    match builds.and_then(start) {
         Ok(stack) => {
             let checks = |outcomes: &mut Vec<Outcome>| {
                 checks::yaml(outcomes, &stack.builds);

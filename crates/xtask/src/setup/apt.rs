@@ -21,6 +21,8 @@ const PACKAGES: &[Package] = &[
         "mmdebstrap",
         "makes the base images where no registry can be reached",
     ),
+    ("arch-test", "lets mmdebstrap make the image for arm64"),
+    ("qemu-user-static", "runs the programs of that image"),
     ("etcd-server", "Kubernetes: the store"),
     ("containerd", "Kubernetes: runs the pods"),
     ("runc", "runs containers"),

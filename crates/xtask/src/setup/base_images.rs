@@ -23,9 +23,12 @@ pub const BUILDKIT: &str = "moby/buildkit:v0.34.2";
 pub const RUNNER: &str = "seaworthy/runner:local";
 /// The image of a pod's sandbox.
 pub const PAUSE: &str = "seaworthy/pause:local";
+/// Debian for arm64, which QEMU runs in the tests.
+pub const DEBIAN_ARM64: &str = "seaworthy/debian-arm64:local";
 /// All of them.
 pub const MADE: &[&str] = &[
     DEBIAN,
+    DEBIAN_ARM64,
     RUST,
     GO,
     BUILDKIT,
@@ -63,6 +66,14 @@ pub(crate) fn provide() -> anyhow::Result<Origin> {
     };
     run(&mut command("docker", ["tag", DEBIAN, RUNNER]))?;
     Ok(origin)
+}
+
+/// Make the image for arm64. It is never pulled: Docker would then have the name of this machine's image for it.
+///
+/// # Errors
+/// When Debian's archive does not give it, or nothing runs its programs.
+pub(crate) fn arm64() -> anyhow::Result<()> {
+    debian::provide_arm64()
 }
 
 /// Pull or make the images that `Dockerfile.action` compiles in.

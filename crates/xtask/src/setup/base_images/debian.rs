@@ -1,10 +1,12 @@
 //! The image that all others start from, made from Debian's archive.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use serde_json::json;
 
-use super::{DEBIAN, KEY_LABEL, has_key};
+use super::{DEBIAN, DEBIAN_ARM64, KEY_LABEL, has_key};
 use crate::setup::command::{command, output, run};
 use crate::setup::timings;
 use crate::{paths, progress};
@@ -54,19 +56,35 @@ fn archive() -> String {
         .to_owned()
 }
 
+// Where this machine's own CA certificates are, if it has some.
+const CERTIFICATES: &str = "/usr/local/share/ca-certificates";
+
 /// Make the image, if the one that Docker has is not made from the same.
 ///
 /// # Errors
 /// When Debian's archive does not give it.
 pub(super) fn provide() -> anyhow::Result<()> {
+    make(DEBIAN, None, AGED)
+}
+
+/// The same for arm64, with the archive's own versions.
+///
+/// # Errors
+/// As [`provide`].
+pub(super) fn provide_arm64() -> anyhow::Result<()> {
+    make(DEBIAN_ARM64, Some("arm64"), &[])
+}
+
+fn make(image: &str, architecture: Option<&str>, aged: &[(&str, &str)]) -> anyhow::Result<()> {
     let archive = archive();
-    let certificates = Path::new("/usr/local/share/ca-certificates");
-    let mut made_of = format!("{archive} {AGED:?}");
+    let certificates = Path::new(CERTIFICATES);
+    let mut made_of = format!("{archive} {aged:?}");
+    made_of.extend(architecture);
     if certificates.is_dir() {
         made_of.push_str(&paths::key(certificates, "")?);
     }
     let key = paths::key(Path::new("/usr/share/keyrings"), &made_of)?;
-    if has_key(DEBIAN, &key) {
+    if has_key(image, &key) {
         return Ok(());
     }
     let directory = paths::cache().join("base-images");
@@ -74,29 +92,78 @@ pub(super) fn provide() -> anyhow::Result<()> {
     let rootfs = directory.join(format!("debian-trixie-{key}.tar"));
     if !rootfs.is_file() {
         timings::step(
-            DEBIAN,
-            &format!("making {DEBIAN} from Debian's archive"),
-            || debootstrap(&archive, certificates, &rootfs),
+            image,
+            &format!("making {image} from Debian's archive"),
+            || {
+                debootstrap(
+                    &archive,
+                    architecture,
+                    &aged_packages(&archive, aged)?,
+                    &rootfs,
+                )
+            },
         )?;
     }
-    let label = format!("LABEL {KEY_LABEL}={key}");
-    let mut import = command("docker", ["import", "-c", "CMD [\"bash\"]", "-c", &label]);
+    load(image, architecture, &key, &rootfs)
+}
+
+// `docker import` can set no architecture, so the image is loaded (github.com/moby/moby, image/spec/spec.md).
+fn load(image: &str, architecture: Option<&str>, key: &str, rootfs: &Path) -> anyhow::Result<()> {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    std::io::copy(&mut File::open(rootfs)?, &mut hash)?;
+    let digest = hex(&hash.finalize());
+    let architecture = architecture.unwrap_or(match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    });
     // Where this machine has its own CA certificates, tools that ignore the system's store get them by a variable.
     let bundle = "/etc/ssl/certs/ca-certificates.crt";
-    for name in [
+    let env = [
         "SSL_CERT_FILE",
         "PIP_CERT",
         "REQUESTS_CA_BUNDLE",
         "CARGO_HTTP_CAINFO",
-    ] {
-        import.arg("-c").arg(format!("ENV {name}={bundle}"));
-    }
-    run(import.arg(&rootfs).arg(DEBIAN))
+    ];
+    let config = json!({
+        "os": "linux", "architecture": architecture,
+        "config": {"Cmd": ["bash"], "Labels": {KEY_LABEL: key}, "Env": env.map(|name| format!("{name}={bundle}"))},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+    });
+    let manifest = json!([{"Config": "config.json", "RepoTags": [image], "Layers": ["layer.tar"]}]);
+    let directory = rootfs.with_extension("image");
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory)?;
+    std::fs::write(directory.join("config.json"), config.to_string())?;
+    std::fs::write(directory.join("manifest.json"), manifest.to_string())?;
+    std::fs::hard_link(rootfs, directory.join("layer.tar"))?;
+    let archive = directory.join("image.tar");
+    let mut pack = command("tar", ["--create", "--file"]);
+    let files = ["manifest.json", "config.json", "layer.tar"];
+    run(pack
+        .arg(&archive)
+        .arg("--directory")
+        .arg(&directory)
+        .args(files))?;
+    run(command("docker", ["load", "--quiet", "--input"]).arg(&archive))?;
+    std::fs::remove_dir_all(&directory).context("failed to remove the archive of an image")
 }
 
-fn debootstrap(archive: &str, certificates: &Path, rootfs: &Path) -> anyhow::Result<()> {
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn debootstrap(
+    archive: &str,
+    architecture: Option<&str>,
+    aged: &[PathBuf],
+    rootfs: &Path,
+) -> anyhow::Result<()> {
     let part = rootfs.with_extension("part.tar");
-    let aged = aged_packages(archive)?;
+    let certificates = Path::new(CERTIFICATES);
     let mut make = command(
         "mmdebstrap",
         ["--variant=minbase", "--include=ca-certificates"],
@@ -104,9 +171,12 @@ fn debootstrap(archive: &str, certificates: &Path, rootfs: &Path) -> anyhow::Res
     for directory in ["doc", "man", "locale", "info"] {
         make.arg(format!("--dpkgopt=path-exclude=/usr/share/{directory}/*"));
     }
+    if let Some(architecture) = architecture {
+        make.arg(format!("--architectures={architecture}"));
+    }
     if !aged.is_empty() {
         make.arg("--customize-hook=mkdir -p \"$1/aged\"");
-        for package in &aged {
+        for package in aged {
             make.arg(format!(
                 "--customize-hook=copy-in {} /aged",
                 package.display()
@@ -140,7 +210,7 @@ fn debootstrap(archive: &str, certificates: &Path, rootfs: &Path) -> anyhow::Res
 }
 
 // Packages that the pool no longer has are skipped: the image is then simply up to date.
-fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
+fn aged_packages(archive: &str, aged: &[(&str, &str)]) -> anyhow::Result<Vec<PathBuf>> {
     use sha2::{Digest as _, Sha256};
     let directory = paths::cache().join("base-images/aged");
     std::fs::create_dir_all(&directory)?;
@@ -148,7 +218,7 @@ fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
     if std::env::consts::ARCH != "x86_64" {
         return Ok(packages);
     }
-    for (path, sha256) in AGED {
+    for (path, sha256) in aged {
         let name = path.rsplit('/').next().unwrap_or(path);
         let first = &path[..1];
         let url = format!("{archive}/pool/main/{first}/{path}");
@@ -158,9 +228,7 @@ fn aged_packages(archive: &str) -> anyhow::Result<Vec<PathBuf>> {
             ));
             return Ok(Vec::new());
         };
-        let hash = Sha256::digest(&bytes)
-            .iter()
-            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        let hash = hex(&Sha256::digest(&bytes));
         if hash != *sha256 {
             bail!("`{name}` from the archive has the sha256 {hash}, not {sha256}");
         }
