@@ -24,7 +24,7 @@ impl Attempt {
         baseline: BaselineReport,
         plan: &Plan,
     ) -> anyhow::Result<Self> {
-        let is_only = patch.number.is_none();
+        let is_only = patch.is_only();
         let Some(system) = plan.without_libraries() else {
             return Self::run(patch, baseline, plan, is_only).await;
         };
@@ -74,13 +74,19 @@ impl Attempt {
         })
     }
 
+    /// # Errors
+    /// When the smoke test failed.
+    pub(crate) fn passes_smoke_test(&mut self, patch: &ImagePatch<'_, '_>) -> anyhow::Result<()> {
+        let smoke_test = std::mem::replace(&mut self.smoke_test, Ok(()));
+        smoke_test.map_err(|error| error.context(patch.untouched()))
+    }
+
     /// Give the image its tags, if its smoke test passed: what fails before that leaves every tag as it was.
     ///
     /// # Errors
     /// When the smoke test failed, or the image can't be pushed.
     pub(crate) async fn promote(&mut self, patch: &ImagePatch<'_, '_>) -> anyhow::Result<Promoted> {
-        let smoke_test = std::mem::replace(&mut self.smoke_test, Ok(()));
-        smoke_test.map_err(|error| error.context(patch.untouched()))?;
+        self.passes_smoke_test(patch)?;
         publish::promote(patch, &self.patched_image, &self.verification.comparison).await
     }
 }

@@ -7,9 +7,11 @@
 //! 5. [`report`]: what was fixed, what remains, and why.
 
 mod action;
+mod assessment;
 mod attempt;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod index_patch;
 mod lineage;
 mod network;
 mod patch;
@@ -20,20 +22,20 @@ mod session;
 mod targets;
 mod verify;
 
-use actions_toolkit::{Buffered, Context, Done, Log, text::plural};
+use actions_toolkit::{Buffered, Context, Done, Log};
 use anyhow::anyhow;
 use docker::Docker;
 use futures_util::stream::{self, StreamExt as _};
 
 pub use action::ACTION;
-use attempt::Attempt;
+use assessment::{Assessment, Verified};
+use index_patch::IndexPatch;
 pub use network::NETWORK;
-use patch::Plan;
 use publish::{code_scanning, issue};
 use report::{Failure, ImageReport, Outcomes, Subject};
 use request::Request;
 use session::Session;
-use targets::{BaselineReport, ImagePatch};
+use targets::{Found, ImagePatch};
 
 /// Run the action.
 ///
@@ -71,12 +73,22 @@ async fn patch_all(session: &Session<'_>) -> anyhow::Result<Done> {
         let number = (count > 1).then_some(index + 1);
         let subject = Subject::from(&target);
         let lines = Lines::of(session, &subject, number);
-        let patch = ImagePatch::new(session, target, number, found, lines.log());
-        let outcome = Box::pin(patch_image(&patch)).await;
-        patch.clean_up(outcome.is_ok()).await;
+        let log = lines.log();
+        let outcome = match found {
+            Found::Image(found) => {
+                let patch = ImagePatch::new(session, target, number, *found, None, log.clone());
+                let outcome = Box::pin(patch_image(&patch)).await;
+                patch.clean_up(outcome.is_ok()).await;
+                outcome
+            }
+            Found::Index(found) => {
+                let patch = IndexPatch::new(session, target, number, found, log.clone());
+                Box::pin(patch.run()).await
+            }
+        };
         // The other images are patched all the same.
         if let (Err(error), false) = (&outcome, is_only) {
-            patch.log.error(format!("{subject}: {error:#}"));
+            log.error(format!("{subject}: {error:#}"));
         }
         (index, subject, outcome)
     });
@@ -122,44 +134,22 @@ impl Lines {
 }
 
 async fn patch_image(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageReport> {
-    let existing = patch.existing().await?;
-    if let Some(existing) = &existing
-        && patch.plan(&existing.scanned.report)?.is_empty()
-    {
-        let baseline = BaselineReport::from_input(patch).await?;
-        code_scanning::upload(patch, &existing.scanned.report).await;
-        return report::still_current(patch, existing, baseline.as_ref());
+    match Assessment::of(patch).await?.patched(patch).await? {
+        Verified::Current(current) => {
+            // The scan before this step was of the original: its findings are open in the Security tab again.
+            code_scanning::upload(patch, &current.existing.scanned.report).await;
+            report::still_current(patch, &current)
+        }
+        Verified::UpToDate(baseline) => {
+            let followed = publish::follow_original(patch).await?;
+            report::up_to_date(patch, &baseline, followed)
+        }
+        Verified::Patched(mut attempt) => {
+            let promoted = attempt.promote(patch).await?;
+            code_scanning::upload(patch, &attempt.verification.after.report).await;
+            report::patched(patch, &attempt, &promoted)
+        }
     }
-    let baseline = BaselineReport::load(patch).await?;
-    report::warn_of_end_of_life(patch, baseline.report());
-    let plan = patch.plan(baseline.report())?;
-    if plan.is_empty() {
-        let followed = publish::follow_original(patch).await?;
-        return report::up_to_date(patch, &baseline, followed);
-    }
-    patch.check_layers()?;
-    announce(patch, &plan);
-    let mut attempt = Attempt::verified(patch, baseline, &plan).await?;
-    let after = &attempt.verification.after.report;
-    if let Some(existing) = &existing
-        && verify::same_packages(&existing.scanned.report, after)
-    {
-        // The scan before this step was of the original: its findings are open in the Security tab again.
-        code_scanning::upload(patch, &existing.scanned.report).await;
-        return report::still_current(patch, existing, Some(&attempt.verification.baseline));
-    }
-    let promoted = attempt.promote(patch).await?;
-    code_scanning::upload(patch, &attempt.verification.after.report).await;
-    report::patched(patch, &attempt, &promoted)
-}
-
-fn announce(patch: &ImagePatch<'_, '_>, plan: &Plan) {
-    let packages: Vec<_> = plan.packages().collect();
-    patch.log.info(format!(
-        "{} can be updated: {}",
-        plural(packages.len(), "package"),
-        packages.join(", ")
-    ));
 }
 
 // A full disk surfaces in many places, none of which knows what to do about it.

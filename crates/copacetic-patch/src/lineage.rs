@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use docker::ImageInfo;
-use oci::ImageRef;
+use oci::{ImageRef, RawManifest};
 use serde_json::{Map, Value};
 
 /// The label in which Copa notes the image that it patched: here, a name on a loopback port of this run.
@@ -18,12 +18,13 @@ pub(crate) struct Lineage([(String, String); 3]);
 impl Lineage {
     /// Of a patch of `image`, which is called `name` and identified by `digest`.
     pub(crate) fn new(image: &ImageInfo, name: &ImageRef, digest: &str) -> Self {
+        let [origin_name, origin_digest] = origin_annotations(name, digest);
         // An image that was patched before keeps the base that Copa starts from.
         let base = image.config.labels.get(BASE).cloned();
         Self([
             (BASE.to_owned(), base.unwrap_or_else(|| name.to_string())),
-            (format!("{ORIGIN}name"), name.to_string()),
-            (format!("{ORIGIN}digest"), digest.to_owned()),
+            origin_name,
+            origin_digest,
         ])
     }
 
@@ -55,6 +56,21 @@ impl Lineage {
         config.insert("Labels".into(), labels.into());
         serde_json::to_vec(&json).context("failed to serialize the image configuration")
     }
+}
+
+/// What a manifest, or an index, that was made from `name` notes of it; `digest` identifies it.
+pub(crate) fn origin_annotations(name: &ImageRef, digest: &str) -> [(String, String); 2] {
+    [
+        (format!("{ORIGIN}name"), name.to_string()),
+        (format!("{ORIGIN}digest"), digest.to_owned()),
+    ]
+}
+
+/// The digest of what `manifest`, of an image or an index, was made from.
+pub(crate) fn origin_digest_of(manifest: &RawManifest) -> Option<String> {
+    let manifest: Value = serde_json::from_slice(&manifest.bytes).ok()?;
+    let digest = manifest["annotations"][format!("{ORIGIN}digest")].as_str();
+    digest.map(ToOwned::to_owned)
 }
 
 /// Whether a patch may set the label `name`.

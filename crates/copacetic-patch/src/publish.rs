@@ -3,8 +3,11 @@
 pub(crate) mod code_scanning;
 mod follow_original;
 pub(crate) mod issue;
+pub(crate) mod patched_index;
 mod promote;
-mod vex;
+pub(crate) mod referrer;
+pub(crate) mod tags;
+pub(crate) mod vex;
 
-pub(crate) use follow_original::follow_original;
-pub(crate) use promote::{Promoted, promote};
+pub(crate) use follow_original::{follow_index, follow_original};
+pub(crate) use promote::{Promoted, now, promote, push_content};

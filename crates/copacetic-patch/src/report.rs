@@ -1,6 +1,7 @@
 //! Files, outputs, log and summary.
 
 mod image;
+mod index;
 mod markdown;
 mod outcomes;
 mod results_file;
@@ -14,6 +15,7 @@ use crate::session::Session;
 use crate::verify::Counts;
 
 pub(crate) use image::{patched, still_current, up_to_date, warn_of_end_of_life};
+pub(crate) use index::{IndexReport, PlatformReport};
 pub(crate) use outcomes::{Failure, Outcomes, Skipped, Subject};
 
 /// Rows of a table in the summary; the report file has the rest.
@@ -38,6 +40,8 @@ pub(crate) struct ImageReport {
     pub(crate) remaining: Vec<[String; 3]>,
     vex: String,
     report: String,
+    /// What became of each image of an index.
+    platforms: Vec<PlatformReport>,
     markdown: String,
 }
 

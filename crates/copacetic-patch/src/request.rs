@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, GitHubToken, Parsed, Secret, Workspace, WorkspacePath};
 use github::Leg;
-use oci::ImageRef;
+use oci::{ImageRef, Platform};
 use trivy::DatabaseRequest;
 
 use crate::verify::SmokeTest;
@@ -29,6 +29,7 @@ pub(crate) struct Request {
     pub(crate) filter: Option<Filter>,
     /// Whether images are read from their registry, and the patched ones pushed there.
     pub(crate) push: bool,
+    pub(crate) platforms: Platforms,
     pub(crate) login: Login,
     pub(crate) report: Option<WorkspacePath>,
     pub(crate) patched_tag: TagTemplate,
@@ -55,6 +56,14 @@ pub(crate) struct Request {
     /// Relative to the workspace.
     pub(crate) dockerfile: Option<String>,
     pub(crate) token: Option<Secret>,
+}
+
+/// Which images of an index are patched.
+pub(crate) struct Platforms {
+    /// All of them if there are none.
+    pub(crate) requested: Vec<Platform>,
+    /// Whether one that can't be patched stays as it was.
+    pub(crate) may_be_partial: bool,
 }
 
 /// The OpenVEX document.
@@ -103,6 +112,10 @@ impl Request {
             targets,
             filter,
             push: inputs.push,
+            platforms: Platforms {
+                requested: inputs.platforms.into_iter().map(|Parsed(p)| p).collect(),
+                may_be_partial: inputs.partial_platforms,
+            },
             login,
             report: inputs.report,
             patched_tag: inputs.patched_tag,

@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use azure::{Credential, Entra, LoginServer};
 use docker::{Docker, LocalRegistry};
 use futures_util::FutureExt as _;
-use oci::{Auth, Credentials, ImageRef, Registry, Renewed};
+use oci::{Auth, Credentials, ImageRef, Platform, Registry, Renewed};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use trivy::{Database, Origin, Scan, Scanned, Scanner};
@@ -139,6 +139,26 @@ impl<'a> Session<'a> {
                 Ok(self.buildkit.get_or_try_init(start).await?.address())
             }
         }
+    }
+
+    /// Check that BuildKit runs the programs of `platform`. One at `buildkit-address` is not checked.
+    ///
+    /// # Errors
+    /// When it does not start, or does not run them.
+    pub(crate) async fn check_emulation(&self, platform: &Platform) -> anyhow::Result<()> {
+        self.buildkit().await?;
+        let Some(own) = self.buildkit.get() else {
+            return Ok(());
+        };
+        let known = own.platforms().await?;
+        let is_known = known
+            .iter()
+            .any(|known| known.normalized().includes(platform));
+        anyhow::ensure!(
+            is_known,
+            "this machine does not run programs of {platform}; register QEMU before this step (`docker/setup-qemu-action`, or Debian's `qemu-user-static`), leave it out of `platforms`, or set `partial-platforms: true`"
+        );
+        Ok(())
     }
 
     /// Export `image` from Docker into `repository` of the local registry, with the tooling image if that is still to be

@@ -5,6 +5,7 @@
 
 mod baseline_report;
 mod found_image;
+mod found_index;
 mod image_patch;
 mod listing;
 mod newest;
@@ -21,8 +22,9 @@ use crate::request::{Inputs, Target};
 use crate::session::Session;
 
 pub(crate) use baseline_report::BaselineReport;
-pub(crate) use found_image::{FoundImage, Source, Unpatchable};
-pub(crate) use image_patch::{ExistingPatch, ImagePatch};
+pub(crate) use found_image::{Found, FoundImage, Source, Unpatchable, architecture};
+pub(crate) use found_index::FoundIndex;
+pub(crate) use image_patch::{ExistingPatch, ImagePatch, Part};
 
 /// Images that are looked up at the same time.
 const LOOKUPS: usize = 8;
@@ -30,7 +32,7 @@ const LOOKUPS: usize = 8;
 /// What a run does.
 #[derive(Default)]
 pub(crate) struct Targets {
-    pub(crate) patches: Vec<(Target, FoundImage)>,
+    pub(crate) patches: Vec<(Target, Found)>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) failed: Vec<Failure>,
 }
@@ -63,7 +65,7 @@ pub(crate) async fn resolve(session: &Session<'_>) -> anyhow::Result<Targets> {
     let found: Vec<_> = stream::iter(candidates.into_iter().enumerate())
         .map(async |(index, candidate)| {
             let repository = format!("image-{}", index + 1);
-            let found = FoundImage::find(session, &candidate.image, repository).await;
+            let found = Found::find(session, &candidate.image, repository).await;
             (candidate, found)
         })
         .buffered(LOOKUPS)
@@ -113,12 +115,9 @@ impl Targets {
 }
 
 // The image if it is to be patched; `None` for one that was listed and is itself a patch.
-fn decide(
-    candidate: &Candidate,
-    found: anyhow::Result<FoundImage>,
-) -> anyhow::Result<Option<FoundImage>> {
+fn decide(candidate: &Candidate, found: anyhow::Result<Found>) -> anyhow::Result<Option<Found>> {
     let found = found?;
-    Ok((!candidate.is_listed || found.patch_of.is_none()).then_some(found))
+    Ok((!candidate.is_listed || found.patch_of().is_none()).then_some(found))
 }
 
 fn of_named(image: &ImageRef, error: anyhow::Error) -> anyhow::Error {
@@ -129,7 +128,7 @@ fn of_named(image: &ImageRef, error: anyhow::Error) -> anyhow::Error {
 }
 
 // One name never stands for two images.
-fn check_names(patches: &[(Target, FoundImage)]) -> Result<(), BadInput> {
+fn check_names(patches: &[(Target, Found)]) -> Result<(), BadInput> {
     let mut known: HashMap<&ImageRef, &ImageRef> = HashMap::new();
     for (target, _) in patches {
         if let Some(other) = known.insert(&target.patched, &target.image) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use docker::{Container, ContainerSpec, Docker, ExecStream, netns};
 use futures_util::StreamExt as _;
-use oci::ImageRef;
+use oci::{ImageRef, Platform};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -22,6 +22,13 @@ const KILLED: i64 = 137;
 /// Ends BuildKit, the first process of its container, when its standard input is closed: that is a connection of this process,
 /// which ends with it, also by SIGKILL.
 const LEASE: [&str; 3] = ["/bin/sh", "-c", "cat >/dev/null; kill -TERM 1"];
+
+/// A worker of BuildKit (github.com/moby/buildkit, `client.WorkerInfo`).
+#[derive(serde::Deserialize)]
+struct Worker {
+    #[serde(default)]
+    platforms: Vec<Platform>,
+}
 
 /// A running BuildKit.
 pub(crate) struct BuildKit {
@@ -86,6 +93,18 @@ impl BuildKit {
     /// The address at which Copa reaches it.
     pub(crate) fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
+    }
+
+    /// The platforms whose programs it runs, by itself or by an emulator: it has tried each.
+    ///
+    /// # Errors
+    /// When it does not respond.
+    pub(crate) async fn platforms(&self) -> anyhow::Result<Vec<Platform>> {
+        let list = ["buildctl", "debug", "workers", "--format", "{{json .}}"];
+        let listed = self.container.exec(&list).await?;
+        let workers: Vec<Worker> = serde_json::from_str(&listed.stdout)
+            .context("failed to read the platforms of BuildKit")?;
+        Ok(workers.into_iter().flat_map(|w| w.platforms).collect())
     }
 
     /// How it exited, if it did.

@@ -5,12 +5,14 @@
 
 mod failure;
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actions_toolkit::text;
+use actions_toolkit::{Env, text};
 use anyhow::Context as _;
-use oci::ImageRef;
+use oci::{ImageRef, Platform};
 use serde_json::json;
 use tool::Tool;
 
@@ -29,6 +31,8 @@ pub(crate) struct Run<'a> {
     pub(crate) address: &'a str,
     /// The image that replaces Copa's tooling images, as BuildKit names it.
     pub(crate) tooling: Option<&'a str>,
+    /// The platform of the image, if it is not that of this machine.
+    pub(crate) foreign: Option<&'a Platform>,
     pub(crate) timeout: Duration,
 }
 
@@ -68,6 +72,30 @@ impl Run<'_> {
         args.map(|arg| (*arg).to_owned()).collect()
     }
 
+    /// The tag that the image itself gets: for another platform, Copa adds that to it, and makes an index of the one image
+    /// (project-copacetic/copacetic, `archTag` in pkg/patch/platform.go).
+    pub(crate) fn image_tag(&self) -> String {
+        let Some(platform) = self.foreign else {
+            return self.tag.to_owned();
+        };
+        let variant = platform.variant.iter().map(|variant| format!("-{variant}"));
+        let variant: String = variant.collect();
+        format!("{}-{}{variant}", self.tag, platform.architecture)
+    }
+
+    // Copa patches its own platform by a file, and others by a directory of files.
+    fn report(&self, directory: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+        const FILE: &str = "report.json";
+        if self.foreign.is_none() {
+            let file = directory.join(FILE);
+            return Ok((file.clone(), file));
+        }
+        let reports = directory.join("reports");
+        std::fs::create_dir_all(&reports)
+            .context("failed to make the directory of Copa's report")?;
+        Ok((reports.join(FILE), reports))
+    }
+
     /// Run Copa for `plan`, with its files in `directory`.
     ///
     /// # Errors
@@ -80,9 +108,12 @@ impl Run<'_> {
     ) -> anyhow::Result<Result<(), Failure>> {
         let session = patch.session;
         let ctx = session.ctx;
-        let report = directory.join("report.json");
-        let content = plan.report(&self.image.to_string()).to_string();
-        std::fs::write(&report, content).context("failed to write Copa's report")?;
+        let (file, report) = self.report(directory)?;
+        let variant = self
+            .foreign
+            .and_then(|platform| platform.variant.as_deref());
+        let content = plan.report(&self.image.to_string(), variant).to_string();
+        std::fs::write(&file, content).context("failed to write Copa's report")?;
         // Copa ends itself at its timeout, with a better message; this stops one that hangs.
         let libraries = !plan.libraries().is_empty();
         let mut copa = Tool::new("copa", ctx.env())
@@ -93,6 +124,12 @@ impl Run<'_> {
             .env("DOCKER_CONFIG", session.docker_config());
         if libraries {
             copa = copa.env("COPA_EXPERIMENTAL", "1");
+        }
+        if let Some(platform) = self.foreign {
+            copa = copa.env(
+                "PATH",
+                emulator_in_path(platform, directory, session.ctx.env())?,
+            );
         }
         if let Some(host) = ctx.env().get("DOCKER_HOST") {
             copa = copa.env("DOCKER_HOST", host);
@@ -114,6 +151,25 @@ impl Run<'_> {
         }
         Ok(Err(Failure::from_output(&done.tail, &done.ending())))
     }
+}
+
+// Copa looks for an emulator on its own machine, and does not use it: BuildKit does, and was checked. So it finds a
+// file of that name (project-copacetic/copacetic, `QemuAvailable` in pkg/buildkit/buildkit.go).
+fn emulator_in_path(platform: &Platform, directory: &Path, env: &Env) -> anyhow::Result<OsString> {
+    let architecture = match platform.architecture.as_str() {
+        "amd64" => "x86_64",
+        "386" => "i386",
+        "arm64" => "aarch64",
+        other => other,
+    };
+    let programs = directory.join("emulators");
+    std::fs::create_dir_all(&programs)?;
+    let program = programs.join(format!("qemu-{architecture}-static"));
+    std::fs::write(&program, "").context("failed to write the emulator's file")?;
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
+    let path = env.get("PATH").unwrap_or_default();
+    let directories = std::iter::once(programs).chain(std::env::split_paths(path));
+    Ok(std::env::join_paths(directories)?)
 }
 
 /// The images with a distribution's tools that Copa pulls, even if the target has them: from its own registry first, then from
@@ -169,6 +225,7 @@ mod tests {
             tag: "staging",
             address: "unix:///t/b.sock",
             tooling: None,
+            foreign: None,
             timeout: Duration::from_secs(60),
         };
         insta::assert_snapshot!(run.argv(Path::new("/t/r.json"), false).join(" "), @"patch --image 127.0.0.1:5000/x/app:1 --report /t/r.json --tag staging --addr unix:///t/b.sock --timeout 60s --progress plain --push");

@@ -46,11 +46,12 @@ impl PatchedImage {
             tag: RAW,
             address: &address,
             tooling,
+            foreign: patch.foreign_platform(),
             timeout: session.request.timeout,
         };
         let skipped = update(patch, &copa, plan, directory.path()).await?;
         let local = &session.local;
-        let Some(raw) = local.image(&served.with_tag(RAW)?).await? else {
+        let Some(raw) = local.image(&served.with_tag(&copa.image_tag())?).await? else {
             bail!("Copa exited with code 0 but made no image; see its output in the log");
         };
         let lineage = Lineage::new(&patch.image, &patch.target.image, patch.origin());

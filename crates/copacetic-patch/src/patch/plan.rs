@@ -153,8 +153,8 @@ impl Plan {
         (!rest.packages.is_empty() && rest.packages.len() < self.packages.len()).then_some(rest)
     }
 
-    /// The report that Copa gets: these packages and nothing else.
-    pub(crate) fn report(&self, image: &str) -> Value {
+    /// The report that Copa gets: these packages and nothing else; `variant` is that of the image's platform.
+    pub(crate) fn report(&self, image: &str, variant: Option<&str>) -> Value {
         let findings = self.packages.iter().flat_map(|(name, fixes)| {
             fixes.iter().map(move |fix| {
                 json!({"VulnerabilityID": fix.id, "PkgName": name, "InstalledVersion": fix.installed, "FixedVersion": fix.fixed, "Status": "fixed"})
@@ -167,11 +167,15 @@ impl Plan {
         if !libraries.is_empty() {
             results.push(json!({"Target": "Python", "Class": "lang-pkgs", "Type": PYTHON, "Vulnerabilities": libraries}));
         }
+        let mut config = json!({"architecture": self.architecture, "os": "linux"});
+        if let Some(variant) = variant {
+            config["variant"] = variant.into();
+        }
         json!({
             "SchemaVersion": 2,
             "ArtifactName": image,
             "ArtifactType": "container_image",
-            "Metadata": {"OS": {"Family": self.family, "Name": self.release}, "ImageConfig": {"architecture": self.architecture, "os": "linux"}},
+            "Metadata": {"OS": {"Family": self.family, "Name": self.release}, "ImageConfig": config},
             "Results": results,
         })
     }

@@ -23,7 +23,7 @@ use crate::targets::{BaselineReport, ImagePatch};
 pub(crate) async fn upload(patch: &ImagePatch<'_, '_>, after: &Report) {
     let session = patch.session;
     let (ctx, request) = (session.ctx, &session.request);
-    if !request.upload {
+    if !request.upload || !patch.is_reported() {
         return;
     }
     let image = &patch.target.image;

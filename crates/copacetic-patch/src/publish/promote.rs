@@ -1,15 +1,12 @@
-//! The tags of a verified image.
+//! The promotion of a verified image: to its registry, or to a name in Docker.
 
-use anyhow::{Context as _, bail};
-use oci::{Digest, ImageRef, Registry};
+use anyhow::Context as _;
+use oci::{RawManifest, Registry};
 
-use super::vex;
+use super::{referrer, tags, vex};
 use crate::patch::PatchedImage;
 use crate::targets::{ImagePatch, Source};
 use crate::verify::Comparison;
-
-/// Concurrent runs that may take the next number first.
-const ATTEMPTS: usize = 5;
 
 /// A patched image with its tags.
 pub(crate) struct Promoted {
@@ -17,7 +14,8 @@ pub(crate) struct Promoted {
     pub(crate) digest: String,
     /// The tag that never moves, if it was pushed.
     pub(crate) incremental: Option<String>,
-    pub(crate) vex: serde_json::Value,
+    /// Its OpenVEX document; an index has one for all of its images.
+    pub(crate) vex: Option<serde_json::Value>,
 }
 
 /// Give the image its tags, in its registry or in Docker; `patched-tag` is set last.
@@ -30,8 +28,8 @@ pub(crate) async fn promote(
     comparison: &Comparison,
 ) -> anyhow::Result<Promoted> {
     let session = patch.session;
-    if let (true, Source::Registry { registry, manifest }) = (session.request.push, &patch.source) {
-        return push(patch, patched_image, comparison, registry, &manifest.bytes).await;
+    if let (true, Source::Registry { registry, .. }) = (session.request.push, &patch.source) {
+        return push(patch, patched_image, comparison, registry).await;
     }
     let patched = &patch.target.patched;
     let name = patched_image.in_docker(patch).await?;
@@ -40,161 +38,75 @@ pub(crate) async fn promote(
     let id = image
         .context("the patched image is missing from Docker")?
         .id;
+    let fixed = vex::Fixed {
+        comparison,
+        digests: Vec::new(),
+    };
     Ok(Promoted {
-        vex: vex::document(patched, &id, false, comparison, &now()),
+        vex: Some(vex::document(patched, &id, &[fixed], &now())),
         digest: id,
         incremental: None,
     })
 }
 
-fn now() -> String {
+/// The time in RFC 3339.
+pub(crate) fn now() -> String {
     let now = jiff::Timestamp::now();
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-// The original's layers are in the repository: only new blobs are pushed. Then the manifest without a tag, the document,
-// and last the tags.
+// The content first, then the document, and last the tags.
 async fn push(
     patch: &ImagePatch<'_, '_>,
     patched_image: &PatchedImage,
     comparison: &Comparison,
     registry: &Registry,
-    original: &[u8],
 ) -> anyhow::Result<Promoted> {
-    let session = patch.session;
     let patched = &patch.target.patched;
-    let repository = patched.repository();
-    let original: oci::Manifest = serde_json::from_slice(original).context("invalid manifest")?;
+    let manifest = push_content(patch, patched_image, registry).await?;
+    let digest = manifest.digest.to_string();
+    let fixed = vex::Fixed {
+        comparison,
+        digests: vec![&digest],
+    };
+    let vex = vex::document(patched, &digest, &[fixed], &now());
+    if patch.session.request.vex.attach {
+        referrer::attach_vex(patch, registry, &manifest, &vex).await?;
+    }
+    let incremental = tags::set(&patch.log, registry, patched, &manifest).await?;
+    Ok(Promoted {
+        digest,
+        incremental: Some(incremental),
+        vex: Some(vex),
+    })
+}
+
+/// Push the image without a tag. The original's layers are in the repository: only new blobs are pushed.
+///
+/// # Errors
+/// When the registry does not take it.
+pub(crate) async fn push_content(
+    patch: &ImagePatch<'_, '_>,
+    patched_image: &PatchedImage,
+    registry: &Registry,
+) -> anyhow::Result<RawManifest> {
+    let session = patch.session;
+    let repository = patch.target.patched.repository();
+    let known = match &patch.source {
+        Source::Registry { manifest, .. } => {
+            let original: oci::Manifest =
+                serde_json::from_slice(&manifest.bytes).context("invalid manifest")?;
+            original.layers
+        }
+        Source::Docker => Vec::new(),
+    };
     let manifest = &patched_image.image.manifest;
     for blob in manifest.layers.iter().chain([&manifest.config]) {
-        let known = original
-            .layers
-            .iter()
-            .any(|layer| layer.digest == blob.digest);
-        if !known {
+        if !known.iter().any(|layer| layer.digest == blob.digest) {
             let file = session.local.fetch(&blob.digest).await?;
             registry.push_blob(repository, &blob.digest, &file).await?;
         }
     }
-    let digest = registry.push_manifest(repository, manifest, None).await?;
-    let vex = vex::document(patched, digest.as_str(), true, comparison, &now());
-    if session.request.vex.attach {
-        attach(patch, registry, &digest, manifest, &vex)
-            .await
-            .context("failed to attach the OpenVEX document")?;
-    }
-    let mut incremental = number(registry, patched, manifest, &digest).await?;
-    let tag = patched.tag().context("the patched image has no tag")?;
-    registry
-        .push_manifest(repository, manifest, Some(tag))
-        .await?;
-    // A concurrent run may have taken the same number after all.
-    if !is_at(registry, repository, &incremental, &digest).await? {
-        incremental = number(registry, patched, manifest, &digest).await?;
-    }
-    patch.log.info(format!(
-        "pushed {} and {tag}: {digest}",
-        patched.with_tag(&incremental)?
-    ));
-    Ok(Promoted {
-        digest: digest.to_string(),
-        incremental: Some(incremental),
-        vex,
-    })
-}
-
-// Push `{patched-tag}-N`, one more than the highest N: a number is never used twice.
-async fn number(
-    registry: &Registry,
-    patched: &ImageRef,
-    manifest: &oci::Manifest,
-    digest: &Digest,
-) -> anyhow::Result<String> {
-    let repository = patched.repository();
-    let prefix = format!("{}-", patched.tag().unwrap_or_default());
-    for _ in 0..ATTEMPTS {
-        let tags = registry.tags(repository).await?;
-        let tag = format!("{prefix}{}", next(&tags, &prefix));
-        let taken = registry.manifest(repository, &tag).await?;
-        if taken.is_some() {
-            continue;
-        }
-        registry
-            .push_manifest(repository, manifest, Some(&tag))
-            .await?;
-        // Of two concurrent runs with the same number, the later one has the tag; the other takes the next.
-        if is_at(registry, repository, &tag, digest).await? {
-            return Ok(tag);
-        }
-    }
-    bail!(
-        "concurrent runs took {ATTEMPTS} numbers of `{patched}`; run one at a time (`concurrency`)"
-    )
-}
-
-async fn is_at(
-    registry: &Registry,
-    repository: &str,
-    tag: &str,
-    digest: &Digest,
-) -> anyhow::Result<bool> {
-    let current = registry.manifest(repository, tag).await?;
-    Ok(current.is_some_and(|current| current.digest == *digest))
-}
-
-// A tag that ends with more than a `u32` is a date or a build number of someone else.
-fn next(tags: &[String], prefix: &str) -> u64 {
-    let numbers = tags
-        .iter()
-        .filter_map(|tag| tag.strip_prefix(prefix)?.parse::<u32>().ok());
-    u64::from(numbers.max().unwrap_or(0)) + 1
-}
-
-// github.com/opencontainers/image-spec, manifest.md, guidelines for artifact usage.
-async fn attach(
-    patch: &ImagePatch<'_, '_>,
-    registry: &Registry,
-    digest: &Digest,
-    image: &oci::Manifest,
-    document: &serde_json::Value,
-) -> anyhow::Result<()> {
-    let local = &patch.session.local;
-    let served = patch.served().await?;
-    let repository = patch.target.patched.repository();
-    let send = async |media_type: &str, bytes: Vec<u8>| {
-        let blob = local.put_blob(served, &bytes)?;
-        let file = local.fetch(blob.as_str()).await?;
-        registry.push_blob(repository, blob.as_str(), &file).await?;
-        anyhow::Ok(oci::Descriptor::new(media_type, &blob, bytes.len() as u64))
-    };
-    let config = send(oci::EMPTY, b"{}".to_vec()).await?;
-    let layer = send(vex::MEDIA_TYPE, serde_json::to_vec(document)?).await?;
-    let mut artifact = oci::Manifest::new(config, vec![layer]);
-    artifact.artifact_type = Some(vex::MEDIA_TYPE.to_owned());
-    let size = image.bytes()?.len() as u64;
-    artifact.subject = Some(oci::Descriptor::new(oci::MANIFEST, digest, size));
-    let created = "org.opencontainers.image.created".to_owned();
-    artifact.annotations.insert(created, now());
-    registry.push_manifest(repository, &artifact, None).await?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_next_number_was_never_used() {
-        let tags = [
-            "1-patched",
-            "1-patched-2",
-            "1-patched-10",
-            "1-patched-x",
-            "2-patched-40",
-            "1-patched-18446744073709551615",
-            "4-patched-4294967295",
-        ];
-        let tags: Vec<_> = tags.map(ToOwned::to_owned).into();
-        assert_eq!(super::next(&tags, "1-patched-"), 11);
-        assert_eq!(super::next(&tags, "3-patched-"), 1);
-        assert_eq!(super::next(&tags, "4-patched-"), 4_294_967_296);
-    }
+    registry.push_manifest(repository, manifest, None).await?;
+    Ok(RawManifest::new(&manifest.media_type, manifest.bytes()?))
 }

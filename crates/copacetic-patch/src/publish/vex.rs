@@ -10,44 +10,53 @@ use crate::verify::Comparison;
 /// The media type of a document, and the type of an artifact that is one.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.openvex+json";
 
-/// The document of what the patch fixed in `image`; `digest` is of its manifest in the registry, or else its id in
-/// Docker, `now` is RFC 3339.
-///
-/// Tools identify an image by the digest of its manifest, which it has once it is `pushed`. Until then the statements are
-/// about the packages in their new versions.
-pub(crate) fn document(
-    image: &ImageRef,
-    digest: &str,
-    pushed: bool,
-    comparison: &Comparison,
-    now: &str,
-) -> Value {
-    let purls: BTreeMap<_, _> = comparison
-        .updated
-        .iter()
-        .map(|updated| (updated.package.as_str(), updated.purl.as_str()))
-        .collect();
-    let mut fixed: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    for finding in &comparison.fixed {
-        if let Some(purl) = purls.get(finding.package.as_str()) {
-            fixed
-                .entry(&finding.id)
-                .or_default()
-                .push(json!({"@id": purl}));
+/// What a patch fixed, and in what.
+pub(crate) struct Fixed<'a> {
+    pub(crate) comparison: &'a Comparison,
+    /// The digests of the manifests that have it, once they are pushed: tools identify an image by them. Until then the
+    /// statements are about the packages in their new versions.
+    pub(crate) digests: Vec<&'a str>,
+}
+
+/// The document of what was `fixed` in `image`; `id` is the digest of its manifest in the registry, or else its id in Docker,
+/// `now` is RFC 3339.
+pub(crate) fn document(image: &ImageRef, id: &str, fixed: &[Fixed<'_>], now: &str) -> Value {
+    let mut products: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for Fixed {
+        comparison,
+        digests,
+    } in fixed
+    {
+        let updated = comparison.updated.iter();
+        let purls: BTreeMap<_, _> = updated
+            .map(|updated| (updated.package.as_str(), updated.purl.as_str()))
+            .collect();
+        let mut packages: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        for finding in &comparison.fixed {
+            if let Some(purl) = purls.get(finding.package.as_str()) {
+                let packages = packages.entry(&finding.id).or_default();
+                packages.push(json!({"@id": purl}));
+            }
+        }
+        for (id, packages) in packages {
+            let products = products.entry(id).or_default();
+            if digests.is_empty() {
+                products.extend(packages);
+                continue;
+            }
+            products.extend(
+                digests.iter().map(
+                    |digest| json!({"@id": product(image, digest), "subcomponents": packages}),
+                ),
+            );
         }
     }
-    let product = product(image, digest);
-    let statements = fixed.into_iter().map(|(id, packages)| {
-        let products = if pushed {
-            json!([{"@id": product, "subcomponents": packages}])
-        } else {
-            packages.into()
-        };
+    let statements = products.into_iter().map(|(id, products)| {
         json!({"vulnerability": {"name": id}, "products": products, "status": "fixed"})
     });
     json!({
         "@context": "https://openvex.dev/ns/v0.2.0",
-        "@id": format!("urn:oci:{digest}:vex"),
+        "@id": format!("urn:oci:{id}:vex"),
         "author": "seaworthy copacetic-patch",
         "timestamp": now,
         "version": 1,
@@ -74,13 +83,11 @@ mod tests {
     fn a_document_of_a_pushed_image() {
         let comparison = comparison(&[("openssl", "1", "2")], &[("openssl", "2", "-")]);
         let image = "seaworthy.azurecr.io/app:1-patched".parse().unwrap();
-        let document = document(
-            &image,
-            "sha256:ab",
-            true,
-            &comparison,
-            "2026-01-01T00:00:00Z",
-        );
+        let fixed = Fixed {
+            comparison: &comparison,
+            digests: vec!["sha256:ab"],
+        };
+        let document = document(&image, "sha256:ab", &[fixed], "2026-01-01T00:00:00Z");
         insta::assert_json_snapshot!(document, @r#"
         {
           "@context": "https://openvex.dev/ns/v0.2.0",
@@ -114,13 +121,11 @@ mod tests {
     fn an_image_without_a_digest_is_identified_by_its_packages() {
         let comparison = comparison(&[("openssl", "1", "2")], &[("openssl", "2", "-")]);
         let image = "app:1-patched".parse().unwrap();
-        let document = document(
-            &image,
-            "sha256:ab",
-            false,
-            &comparison,
-            "2026-01-01T00:00:00Z",
-        );
+        let fixed = Fixed {
+            comparison: &comparison,
+            digests: Vec::new(),
+        };
+        let document = document(&image, "sha256:ab", &[fixed], "2026-01-01T00:00:00Z");
         insta::assert_json_snapshot!(document["statements"][0]["products"], @r#"
         [
           {

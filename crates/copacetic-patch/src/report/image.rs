@@ -4,22 +4,16 @@ use std::collections::BTreeSet;
 
 use actions_toolkit::{WorkspacePath, text::plural};
 use oci::ImageRef;
+use serde_json::Value;
 use trivy::Report;
 
 use super::markdown::{nothing_to_fix, patched_image};
 use super::{ImageReport, ROWS};
+use crate::assessment::Current;
 use crate::attempt::Attempt;
 use crate::publish::Promoted;
-use crate::targets::{BaselineReport, ExistingPatch, ImagePatch};
+use crate::targets::{BaselineReport, ImagePatch};
 use crate::verify;
-
-// With several images, each has its own files: `report.json`, `report-2.json`.
-fn file(path: &WorkspacePath, number: Option<usize>) -> WorkspacePath {
-    match number {
-        Some(number) if number > 1 => path.numbered(number - 1, "json"),
-        _ => path.clone(),
-    }
-}
 
 /// Warn first, before the list of what can be updated: most findings of such an image have no update.
 pub(crate) fn warn_of_end_of_life(patch: &ImagePatch<'_, '_>, report: &Report) {
@@ -50,7 +44,7 @@ pub(crate) fn up_to_date(
         "{original} is up to date: no package has an update that fixes a finding"
     ));
     let os = baseline.report().metadata.os.as_ref();
-    let file = file(&session.request.report_file, patch.number);
+    let file = patch.file(&session.request.report_file);
     file.write(&baseline.scanned.raw)?;
     let counts = verify::findings(baseline.report(), &baseline.suppressed);
     Ok(ImageReport {
@@ -67,21 +61,20 @@ pub(crate) fn up_to_date(
         before: Some(counts),
         after: counts,
         vex: String::new(),
+        platforms: Vec::new(),
         report: file.relative().to_owned(),
         markdown: nothing_to_fix(image, &remaining, os),
         remaining,
     })
 }
 
-/// The report of an image whose existing patch has every update that is available today; `baseline` is a report of the
-/// original, if there is one.
+/// The report of an image whose existing patch has every update that is available today.
 ///
 /// # Errors
 /// When its file can't be written.
 pub(crate) fn still_current(
     patch: &ImagePatch<'_, '_>,
-    existing: &ExistingPatch,
-    baseline: Option<&BaselineReport>,
+    Current { existing, baseline }: &Current,
 ) -> anyhow::Result<ImageReport> {
     let session = patch.session;
     let (image, patched) = (&patch.target.image, &patch.target.patched);
@@ -89,22 +82,27 @@ pub(crate) fn still_current(
         "{patched} is up to date: no new updates for {image} since it was made"
     ));
     let report = &existing.scanned.report;
-    let file = file(&session.request.report_file, patch.number);
+    let file = patch.file(&session.request.report_file);
     file.write(&existing.scanned.raw)?;
     let none = BTreeSet::new();
-    let suppressed = baseline.map_or(&none, |baseline| &baseline.suppressed);
+    let suppressed = baseline
+        .as_ref()
+        .map_or(&none, |baseline| &baseline.suppressed);
     let remaining = verify::remaining(report, suppressed);
     Ok(ImageReport {
         result: "up-to-date",
         original: image.clone(),
         image: patched.clone(),
         digest: existing.digest.clone(),
-        before: baseline.map(|baseline| verify::findings(baseline.report(), suppressed)),
+        before: baseline
+            .as_ref()
+            .map(|baseline| verify::findings(baseline.report(), suppressed)),
         after: verify::findings(report, suppressed),
         patched_tag: patched.tag().unwrap_or_default().to_owned(),
         incremental: String::new(),
         fixed: 0,
         vex: String::new(),
+        platforms: Vec::new(),
         report: file.relative().to_owned(),
         markdown: nothing_to_fix(patched, &remaining, report.metadata.os.as_ref()),
         remaining,
@@ -146,9 +144,11 @@ pub(crate) fn patched(
         plural(comparison.fixed.len(), "finding"),
         comparison.remaining.len()
     ));
-    let vex = file(&session.request.vex.file, patch.number);
-    vex.write(&serde_json::to_vec_pretty(&promoted.vex)?)?;
-    let report = file(&session.request.report_file, patch.number);
+    let vex = match &promoted.vex {
+        Some(document) => write_vex(&patch.file(&session.request.vex.file), document)?,
+        None => String::new(),
+    };
+    let report = patch.file(&session.request.report_file);
     report.write(&attempt.verification.after.raw)?;
     let remaining = comparison.remaining.iter().map(|remaining| {
         let finding = &remaining.finding;
@@ -169,7 +169,8 @@ pub(crate) fn patched(
         before: Some(comparison.before()),
         after: comparison.after(),
         remaining: remaining.collect(),
-        vex: vex.relative().to_owned(),
+        vex,
+        platforms: Vec::new(),
         report: report.relative().to_owned(),
         markdown: patched_image(
             &patch.target.image,
@@ -181,29 +182,11 @@ pub(crate) fn patched(
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use actions_toolkit::Workspace;
-
-    use super::*;
-
-    #[test]
-    fn each_of_several_images_has_its_own_files() {
-        let name = |text: &str, number| {
-            let path = Workspace::new("/w").path("vex-file", text).unwrap();
-            file(&path, number).relative().to_owned()
-        };
-        assert_eq!(
-            name("out/patch.openvex.json", None),
-            "out/patch.openvex.json"
-        );
-        assert_eq!(
-            name("out/patch.openvex.json", Some(1)),
-            "out/patch.openvex.json"
-        );
-        assert_eq!(
-            name("out/patch.openvex.json", Some(2)),
-            "out/patch.openvex-2.json"
-        );
-    }
+/// Write the OpenVEX `document`; returns the path.
+///
+/// # Errors
+/// When it can't be written.
+pub(super) fn write_vex(file: &WorkspacePath, document: &Value) -> anyhow::Result<String> {
+    file.write(&serde_json::to_vec_pretty(document)?)?;
+    Ok(file.relative().to_owned())
 }

@@ -3,7 +3,7 @@
 use actions_toolkit::{ExitStatus, WorkspacePath};
 use serde_json::{Value, json};
 
-use super::{ImageReport, Outcomes};
+use super::{ImageReport, Outcomes, PlatformReport};
 
 /// Write the results to `file`.
 ///
@@ -48,5 +48,23 @@ fn entry(image: &ImageReport) -> Value {
         "vex-file": text(&image.vex),
         "report-file": text(&image.report),
         "remaining": remaining,
+        "platforms": platforms(&image.platforms),
     })
+}
+
+// `null` for an image that is not an index.
+fn platforms(platforms: &[PlatformReport]) -> Option<Vec<Value>> {
+    let entry = |part: &PlatformReport| {
+        let report = part.report();
+        json!({
+            "platform": part.platform.to_string(),
+            "result": part.result(),
+            "reason": part.outcome.as_ref().err(),
+            "digest": report.map(|report| &report.digest),
+            "fixed-count": report.map(|report| report.fixed),
+            "remaining-count": report.map(|report| report.remaining.len()),
+            "report-file": report.map(|report| &report.report),
+        })
+    };
+    (!platforms.is_empty()).then(|| platforms.iter().map(entry).collect())
 }

@@ -5,7 +5,7 @@ use actions_toolkit::{
 };
 use azure::input::EntraInputs;
 use github::Leg;
-use oci::ImageRef;
+use oci::{ImageRef, Platform};
 use trivy::{DatabaseInputs, JavaDatabaseInputs, RegistryInputs};
 
 use super::{Pattern, TagTemplate};
@@ -25,6 +25,10 @@ actions_toolkit::inputs! {
             patched_tag: TagTemplate = "{tag}-patched",
             /// Read the images from their registry, and push the patched and verified images there.
             push: bool = "false",
+            /// Platforms to patch, such as `linux/arm64`, one per line; with `push`, all of an index by default, else this machine's.
+            platforms: Vec<Parsed<Platform>>,
+            /// Keep a platform of an index as it was if it can't be patched, instead of failing the whole image.
+            partial_platforms: bool = "false",
             /// GitHub token with `security-events: write` for the Security tab and `issues: write` for the issue.
             token: Option<GitHubToken>,
         }

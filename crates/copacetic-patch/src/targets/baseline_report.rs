@@ -50,7 +50,7 @@ impl BaselineReport {
     /// [`BadInput`] for a report that is not of this image.
     pub(crate) async fn from_input(patch: &ImagePatch<'_, '_>) -> anyhow::Result<Option<Self>> {
         let request = &patch.session.request;
-        let Some(file) = &request.report else {
+        let Some(file) = request.report.as_ref().filter(|_| patch.is_reported()) else {
             return Ok(None);
         };
         let name = file.relative();

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use actions_toolkit::BadInput;
 use anyhow::Context as _;
 use docker::ImageInfo;
-use oci::{Descriptor, ImageRef, Index, Platform, RawManifest, Registry};
+use oci::{ImageRef, Platform, RawManifest, Registry};
+use serde_json::Value;
 
+use super::FoundIndex;
 use crate::lineage;
 use crate::request::{BuildKitSource, Inputs};
 use crate::session::Session;
@@ -21,6 +23,7 @@ const CONFIGS: [&str; 2] = [
 /// An image, and where it is.
 pub(crate) struct FoundImage {
     pub(crate) info: ImageInfo,
+    pub(crate) platform: Platform,
     pub(crate) source: Source,
     /// Its repository in the local registry.
     pub(crate) repository: String,
@@ -28,8 +31,15 @@ pub(crate) struct FoundImage {
     pub(crate) served: Option<ImageRef>,
     /// The name of the image that it is a patch of.
     pub(crate) patch_of: Option<String>,
-    /// Platforms of its index; 1 if it has none.
+    /// Platforms of its index, of which only this one is patched; 1 if it has none.
     pub(crate) platforms: usize,
+}
+
+/// What a name refers to.
+pub(crate) enum Found {
+    Image(Box<FoundImage>),
+    /// Images for several platforms, which are patched together.
+    Index(FoundIndex),
 }
 
 /// Where an image comes from.
@@ -44,9 +54,9 @@ pub(crate) enum Source {
 /// Why an image can't be patched, ever: it is skipped in a registry, and a wrong input where it is named.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Unpatchable(String);
+pub(crate) struct Unpatchable(pub(super) String);
 
-impl FoundImage {
+impl Found {
     /// Find `image`, which is the repository `repository` of the local registry.
     ///
     /// # Errors
@@ -59,15 +69,8 @@ impl FoundImage {
         if !session.request.push
             && let Some(info) = session.docker.inspect(image).await?
         {
-            check_platform(session, &info)?;
-            return Ok(Self {
-                info,
-                source: Source::Docker,
-                repository,
-                served: None,
-                patch_of: None,
-                platforms: 1,
-            });
+            return FoundImage::in_docker(session, info, repository)
+                .map(|found| Self::Image(Box::new(found)));
         }
         let absent = |owner: &str, hint: &str| {
             let problem = format!("{owner} has no image `{image}`; {hint}");
@@ -89,28 +92,107 @@ impl FoundImage {
             };
             return Err(absent(&format!("`{host}`"), hint).into());
         };
-        let (manifest, platforms) = of_this_platform(&registry, image, manifest).await?;
-        let patch_of = check_manifest(&manifest)?;
-        let local = &session.local;
-        let served = local.add_remote(&registry, image, &manifest, &repository)?;
-        let stored = local.image(&served).await?;
-        let info = stored
-            .context("the image is missing from the local registry")?
-            .info;
+        if oci::is_index(&manifest.media_type) {
+            return FoundIndex::read(session, registry, image, manifest, repository).await;
+        }
+        let found = FoundImage::in_registry(session, &registry, image, manifest, repository);
+        let found = found.await?;
+        let requested = &session.request.platforms.requested;
+        if requested.is_empty() {
+            check_platform(session, &found.info)?;
+        } else if !includes(requested, &found.platform) {
+            let platform = &found.platform;
+            return Err(Unpatchable(format!(
+                "is for {platform}, which `platforms` does not have"
+            ))
+            .into());
+        }
+        Ok(Self::Image(Box::new(found)))
+    }
+
+    /// When it was made, RFC 3339; an index is as old as its first image.
+    pub(crate) fn created(&self) -> &str {
+        match self {
+            Self::Image(found) => &found.info.created,
+            Self::Index(found) => found.images.first().map_or("", |image| &image.info.created),
+        }
+    }
+
+    /// The name of the image that it is a patch of.
+    pub(crate) fn patch_of(&self) -> Option<&str> {
+        match self {
+            Self::Image(found) => found.patch_of.as_deref(),
+            Self::Index(found) => found.patch_of.as_deref(),
+        }
+    }
+}
+
+impl FoundImage {
+    fn in_docker(
+        session: &Session<'_>,
+        info: ImageInfo,
+        repository: String,
+    ) -> anyhow::Result<Self> {
         check_platform(session, &info)?;
         Ok(Self {
+            platform: Platform {
+                os: info.os.clone(),
+                architecture: info.architecture.clone(),
+                variant: None,
+            },
             info,
-            source: Source::Registry { registry, manifest },
+            source: Source::Docker,
+            repository,
+            served: None,
+            patch_of: None,
+            platforms: 1,
+        })
+    }
+
+    /// The image of `manifest`, which `registry` has in the repository of `image`.
+    ///
+    /// # Errors
+    /// [`Unpatchable`] when it is not an image.
+    pub(super) async fn in_registry(
+        session: &Session<'_>,
+        registry: &Arc<Registry>,
+        image: &ImageRef,
+        manifest: RawManifest,
+        repository: String,
+    ) -> anyhow::Result<Self> {
+        let patch_of = check_manifest(&manifest)?;
+        let local = &session.local;
+        let served = local.add_remote(registry, image, &manifest, &repository)?;
+        let stored = local.image(&served).await?;
+        let stored = stored.context("the image is missing from the local registry")?;
+        let config: Value = serde_json::from_slice(&stored.config).unwrap_or_default();
+        let platform = Platform {
+            os: stored.info.os.clone(),
+            architecture: stored.info.architecture.clone(),
+            variant: config["variant"].as_str().map(ToOwned::to_owned),
+        };
+        Ok(Self {
+            platform: platform.normalized(),
+            info: stored.info,
+            source: Source::Registry {
+                registry: Arc::clone(registry),
+                manifest,
+            },
             repository,
             served: Some(served),
             patch_of,
-            platforms,
+            platforms: 1,
         })
     }
 }
 
+/// Whether one of the `platforms` is that of an image for `platform`.
+pub(super) fn includes(platforms: &[Platform], platform: &Platform) -> bool {
+    platforms.iter().any(|own| own.includes(platform))
+}
+
 // What the image is a patch of, if it is an image.
-fn check_manifest(manifest: &RawManifest) -> Result<Option<String>, Unpatchable> {
+pub(super) fn check_manifest(manifest: &RawManifest) -> Result<Option<String>, Unpatchable> {
     let no_image = |what: fmt::Arguments<'_>| Unpatchable(format!("is not an image: {what}"));
     let Ok(parsed) = serde_json::from_slice::<oci::Manifest>(&manifest.bytes) else {
         let kind = &manifest.media_type;
@@ -131,7 +213,7 @@ fn check_manifest(manifest: &RawManifest) -> Result<Option<String>, Unpatchable>
 }
 
 // Copa patches what runs on the machine of BuildKit; where that is another machine, it decides by itself.
-fn check_platform(session: &Session<'_>, image: &ImageInfo) -> Result<(), Unpatchable> {
+pub(super) fn check_platform(session: &Session<'_>, image: &ImageInfo) -> Result<(), Unpatchable> {
     let has = |own: &str, expected: &str| own.is_empty() || own == expected;
     let elsewhere = matches!(session.request.buildkit, BuildKitSource::Address(_));
     let architecture = architecture();
@@ -144,83 +226,13 @@ fn check_platform(session: &Session<'_>, image: &ImageInfo) -> Result<(), Unpatc
     )))
 }
 
-fn architecture() -> &'static str {
+/// The architecture of this machine, as images name it.
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
     }
-}
-
-// The manifest of an image index that runs on this machine, and the number of the index's platforms: by a report, Copa
-// patches no other one.
-async fn of_this_platform(
-    registry: &Registry,
-    image: &ImageRef,
-    manifest: RawManifest,
-) -> anyhow::Result<(RawManifest, usize)> {
-    if !oci::is_index(&manifest.media_type) {
-        return Ok((manifest, 1));
-    }
-    let index: Index = serde_json::from_slice(&manifest.bytes)
-        .map_err(|e| Unpatchable(format!("has an invalid image index: {e}")))?;
-    // Attestations are entries of the index as well, of the platform `unknown`.
-    let mut platforms = Vec::new();
-    for entry in &index.manifests {
-        let platform = match &entry.platform {
-            Some(platform) => platform.clone(),
-            None => platform_of(registry, image, entry).await?,
-        };
-        if platform.os != "unknown" {
-            platforms.push((entry, platform));
-        }
-    }
-    let wanted = architecture();
-    let found = platforms
-        .iter()
-        .find(|(_, platform)| platform.os == "linux" && platform.architecture == wanted);
-    let Some((entry, _)) = found else {
-        let others: Vec<_> = platforms
-            .iter()
-            .map(|(_, platform)| format!("{}/{}", platform.os, platform.architecture))
-            .collect();
-        let others = if others.is_empty() {
-            "no image at all".to_owned()
-        } else {
-            format!("only {}", others.join(", "))
-        };
-        return Err(Unpatchable(format!("has no image for linux/{wanted}, {others}")).into());
-    };
-    let digest = &entry.digest;
-    let found = registry.manifest(image.repository(), digest).await?;
-    let found =
-        found.with_context(|| format!("`{image}` lists `{digest}`, which does not exist"))?;
-    let linux = platforms
-        .iter()
-        .filter(|(_, platform)| platform.os == "linux");
-    Ok((found, linux.count()))
-}
-
-// The platform of an entry that does not name it, as its configuration has it.
-async fn platform_of(
-    registry: &Registry,
-    image: &ImageRef,
-    entry: &Descriptor,
-) -> anyhow::Result<Platform> {
-    let unknown = || Platform {
-        os: "unknown".to_owned(),
-        architecture: "unknown".to_owned(),
-    };
-    let repository = image.repository();
-    let manifest = registry.manifest(repository, &entry.digest).await?;
-    let manifest = manifest.filter(|manifest| check_manifest(manifest).is_ok());
-    let manifest = manifest.map(|raw| serde_json::from_slice::<oci::Manifest>(&raw.bytes));
-    let Some(Ok(manifest)) = manifest else {
-        return Ok(unknown());
-    };
-    let config = registry.blob_bytes(repository, &manifest.config.digest);
-    let platform = serde_json::from_slice(&config.await?);
-    Ok(platform.unwrap_or_else(|_| unknown()))
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use actions_toolkit::Log;
+use actions_toolkit::{Log, WorkspacePath};
+use anyhow::Context as _;
 use docker::ImageInfo;
-use oci::{ImageRef, Registry};
+use oci::{Descriptor, ImageRef, Index, Platform, RawManifest, Registry};
 use tokio::sync::OnceCell;
 use trivy::{Report, Scanned};
 
@@ -13,7 +14,7 @@ use crate::lineage;
 use crate::patch::Plan;
 use crate::request::{PackageTypes, Target};
 use crate::session::Session;
-use crate::targets::{FoundImage, Source};
+use crate::targets::{FoundImage, Source, architecture};
 
 /// The most layers of an image that Docker pulls (github.com/moby/moby, `maxLayerDepth` in daemon/internal/layer).
 const MAX_LAYERS: usize = 125;
@@ -28,7 +29,10 @@ pub(crate) struct ImagePatch<'s, 'a> {
     pub(crate) number: Option<usize>,
     /// The original.
     pub(crate) image: ImageInfo,
+    pub(crate) platform: Platform,
     pub(crate) source: Source,
+    /// Its part in an index, if it is of one.
+    part: Option<Part>,
     /// Its repository in the local registry.
     repository: String,
     served: OnceCell<ImageRef>,
@@ -36,6 +40,14 @@ pub(crate) struct ImagePatch<'s, 'a> {
     patched_so_far: OnceCell<Option<Named>>,
     /// Temporary names in Docker.
     names: RefCell<Vec<ImageRef>>,
+}
+
+/// What an image is in its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The one that the inputs and outputs for a single image are about.
+    Main,
+    Other,
 }
 
 /// The image that an earlier run made of the same original.
@@ -55,12 +67,13 @@ struct Named {
 }
 
 impl<'s, 'a> ImagePatch<'s, 'a> {
-    /// The patch of the image that was found; its lines go to `log`.
+    /// The patch of the image that was found, which may be a `part` of an index; its lines go to `log`.
     pub(crate) fn new(
         session: &'s Session<'a>,
         target: Target,
         number: Option<usize>,
         found: FoundImage,
+        part: Option<Part>,
         log: Log,
     ) -> Self {
         if found.platforms > 1 {
@@ -75,7 +88,9 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
             target,
             number,
             image: found.info,
+            platform: found.platform,
             source: found.source,
+            part,
             repository: found.repository,
             served: OnceCell::new_with(found.served),
             in_docker: OnceCell::new(),
@@ -138,6 +153,35 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
         let existing = existing.map(|named| &named.name);
         for name in self.served.get().into_iter().chain(existing) {
             self.session.local.remove(name);
+        }
+    }
+
+    /// Whether it is the only image of the run: nothing is patched after it.
+    pub(crate) fn is_only(&self) -> bool {
+        self.number.is_none() && self.part.is_none()
+    }
+
+    /// Whether the input `report`, and the Security tab, are about this image.
+    pub(crate) fn is_reported(&self) -> bool {
+        self.part != Some(Part::Other)
+    }
+
+    /// The platform, if Copa patches another one by itself: that of the machine that it runs on.
+    pub(crate) fn foreign_platform(&self) -> Option<&Platform> {
+        let own = self.platform.architecture == architecture();
+        (!own && !self.platform.architecture.is_empty()).then_some(&self.platform)
+    }
+
+    /// The file `path` of this image, where the run has several: `report.json`, `report-2.json`,
+    /// `report-2-linux-arm64.json`.
+    pub(crate) fn file(&self, path: &WorkspacePath) -> WorkspacePath {
+        let path = match self.number {
+            Some(number) if number > 1 => path.numbered(number - 1, "json"),
+            _ => path.clone(),
+        };
+        match self.part {
+            Some(Part::Other) => path.suffixed(&self.platform.to_string().replace('/', "-")),
+            _ => path,
         }
     }
 
@@ -236,7 +280,13 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
     async fn patched_in_registry(&self, registry: &Arc<Registry>) -> anyhow::Result<Option<Named>> {
         let patched = &self.target.patched;
         let manifest = registry.manifest(patched.repository(), patched.reference());
-        let manifest = manifest.await?.filter(|m| !oci::is_index(&m.media_type));
+        let manifest = manifest.await?;
+        let manifest = match manifest {
+            Some(index) if self.part.is_some() && oci::is_index(&index.media_type) => {
+                self.own_entry(registry, &index).await?
+            }
+            other => other.filter(|manifest| !oci::is_index(&manifest.media_type)),
+        };
         let Some(manifest) = manifest else {
             return Ok(None);
         };
@@ -249,6 +299,26 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
             digest: manifest.digest.to_string(),
             info: image.info,
         }))
+    }
+
+    // The image in `index` for the same platform.
+    async fn own_entry(
+        &self,
+        registry: &Registry,
+        index: &RawManifest,
+    ) -> anyhow::Result<Option<RawManifest>> {
+        let index: Index = serde_json::from_slice(&index.bytes).context("invalid image index")?;
+        let is_own = |entry: &&Descriptor| {
+            let platform = entry.platform.as_ref().map(Platform::normalized);
+            platform.as_ref() == Some(&self.platform)
+        };
+        match index.manifests.iter().find(is_own) {
+            Some(entry) => {
+                let repository = self.target.patched.repository();
+                registry.manifest(repository, &entry.digest).await
+            }
+            None => Ok(None),
+        }
     }
 
     async fn patched_in_docker(&self) -> anyhow::Result<Option<Named>> {

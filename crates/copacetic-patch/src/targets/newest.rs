@@ -22,7 +22,7 @@ pub(super) fn keep(filter: &Filter, targets: &mut Targets) {
     if let Some(age) = filter.max_age {
         let now = Timestamp::now();
         for (target, found) in &patches {
-            if is_older(&found.info.created, age, now) {
+            if is_older(found.created(), age, now) {
                 left_out.insert(target.image.clone(), "is older than `max-image-age`");
             }
         }
@@ -31,7 +31,7 @@ pub(super) fn keep(filter: &Filter, targets: &mut Targets) {
         let mut newest: Vec<_> = patches.iter().collect();
         newest.retain(|(target, _)| !left_out.contains_key(&target.image));
         newest.sort_by_cached_key(|(target, found)| {
-            Reverse((version(&target.image), created(&found.info.created)))
+            Reverse((version(&target.image), created(found.created())))
         });
         let mut kept: HashMap<_, usize> = HashMap::new();
         for (target, _) in newest {

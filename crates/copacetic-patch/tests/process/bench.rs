@@ -10,6 +10,9 @@ use testkit::{FakeRunner, Ran};
 
 use crate::step;
 
+/// Debian for arm64, as `cargo xtask up` makes it.
+const ARM64: &str = "seaworthy/debian-arm64:local";
+
 /// An image of the bench, and the step that patches it.
 pub(crate) struct Bench {
     /// The image.
@@ -42,6 +45,21 @@ impl Bench {
         );
         bench.names.0.push(base);
         bench.input("package-types", "os,library")
+    }
+
+    /// The image with the first versions of `packages` for arm64, which QEMU runs.
+    pub(crate) fn arm64(&mut self, packages: &str) -> ImageRef {
+        let tag = self.image.tag().unwrap_or_default();
+        let image = self.image.with_tag(&format!("{tag}-arm64")).unwrap();
+        let arguments = [
+            ("PACKAGES", packages),
+            ("HELD", ""),
+            ("BASE", ARM64),
+            ("PLATFORM", "linux/arm64"),
+        ];
+        build("Dockerfile", &image, &arguments);
+        self.names.0.push(image.clone());
+        image
     }
 
     fn build(name: &str, arguments: &[(&str, &str)]) -> Self {

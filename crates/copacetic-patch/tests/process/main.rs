@@ -15,6 +15,8 @@ mod issue;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod platforms;
+#[cfg(test)]
 mod push;
 mod python;
 #[cfg(test)]

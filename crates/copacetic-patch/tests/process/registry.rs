@@ -9,14 +9,14 @@ use testkit::{FakeRunner, PrivateRegistry};
 
 use crate::bench::{Bench, step_for};
 
-fn credentials() -> Credentials {
+pub(crate) fn credentials() -> Credentials {
     Credentials {
         username: PrivateRegistry::USER.into(),
         password: PrivateRegistry::PASSWORD.into(),
     }
 }
 
-fn client(server: &PrivateRegistry) -> Registry {
+pub(crate) fn client(server: &PrivateRegistry) -> Registry {
     let http = http_client::Client::new().unwrap();
     Registry::new(http, server.host(), Auth::Password(credentials()), |_| {})
 }
@@ -26,7 +26,7 @@ pub(crate) struct Pushed {
     pub(crate) server: PrivateRegistry,
     pub(crate) bench: Bench,
     pub(crate) image: ImageRef,
-    runtime: tokio::runtime::Runtime,
+    pub(crate) runtime: tokio::runtime::Runtime,
 }
 
 fn for_registry(step: FakeRunner, image: &ImageRef) -> FakeRunner {

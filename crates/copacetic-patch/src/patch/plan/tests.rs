@@ -75,7 +75,7 @@ fn skipping_must_leave_something_and_change_something() {
 #[test]
 fn the_report_that_copa_gets() {
     let plan = Plan::new(&report(&[("openssl", "1", "2")]), &image(), false).unwrap();
-    insta::assert_json_snapshot!(plan.report("127.0.0.1:5000/x/app:1"), @r#"
+    insta::assert_json_snapshot!(plan.report("127.0.0.1:5000/x/app:1", None), @r#"
     {
       "ArtifactName": "127.0.0.1:5000/x/app:1",
       "ArtifactType": "container_image",
@@ -176,7 +176,7 @@ fn python_packages_are_planned_only_with_libraries() {
     assert!(Plan::new(&report, &image(), false).unwrap().is_empty());
     let plan = Plan::new(&report, &image(), true).unwrap();
     // The image's own Python has no path, so that Copa runs its pip.
-    let planned = plan.report("app:1")["Results"][1]["Vulnerabilities"].clone();
+    let planned = plan.report("app:1", None)["Results"][1]["Vulnerabilities"].clone();
     let planned = planned.as_array().unwrap().iter().map(|v| {
         let text = |name: &str| v[name].as_str().unwrap().to_owned();
         [

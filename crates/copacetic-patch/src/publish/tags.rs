@@ -1,0 +1,97 @@
+//! The tags of a verified image in its registry.
+
+use actions_toolkit::Log;
+use anyhow::{Context as _, bail};
+use oci::{Digest, ImageRef, RawManifest, Registry};
+
+/// Concurrent runs that may take the next number first.
+const ATTEMPTS: usize = 5;
+
+/// Push `manifest` as `{patched-tag}-N`, which never moves, and last as `{patched-tag}`: `patched`. Returns the first of them.
+///
+/// # Errors
+/// When the registry does not take a tag.
+pub(crate) async fn set(
+    log: &Log,
+    registry: &Registry,
+    patched: &ImageRef,
+    manifest: &RawManifest,
+) -> anyhow::Result<String> {
+    let (repository, digest) = (patched.repository(), &manifest.digest);
+    let mut incremental = number(registry, patched, manifest).await?;
+    let tag = patched.tag().context("the patched image has no tag")?;
+    registry.tag(repository, tag, manifest).await?;
+    // A concurrent run may have taken the same number after all.
+    if !is_at(registry, repository, &incremental, digest).await? {
+        incremental = number(registry, patched, manifest).await?;
+    }
+    log.info(format!(
+        "pushed {} and {tag}: {digest}",
+        patched.with_tag(&incremental)?
+    ));
+    Ok(incremental)
+}
+
+// Push `{patched-tag}-N`, one more than the highest N: a number is never used twice.
+async fn number(
+    registry: &Registry,
+    patched: &ImageRef,
+    manifest: &RawManifest,
+) -> anyhow::Result<String> {
+    let repository = patched.repository();
+    let prefix = format!("{}-", patched.tag().unwrap_or_default());
+    for _ in 0..ATTEMPTS {
+        let tags = registry.tags(repository).await?;
+        let tag = format!("{prefix}{}", next(&tags, &prefix));
+        let taken = registry.manifest(repository, &tag).await?;
+        if taken.is_some() {
+            continue;
+        }
+        registry.tag(repository, &tag, manifest).await?;
+        // Of two concurrent runs with the same number, the later one has the tag; the other takes the next.
+        if is_at(registry, repository, &tag, &manifest.digest).await? {
+            return Ok(tag);
+        }
+    }
+    bail!(
+        "concurrent runs took {ATTEMPTS} numbers of `{patched}`; run one at a time (`concurrency`)"
+    )
+}
+
+async fn is_at(
+    registry: &Registry,
+    repository: &str,
+    tag: &str,
+    digest: &Digest,
+) -> anyhow::Result<bool> {
+    let current = registry.manifest(repository, tag).await?;
+    Ok(current.is_some_and(|current| current.digest == *digest))
+}
+
+// A tag that ends with more than a `u32` is a date or a build number of someone else.
+fn next(tags: &[String], prefix: &str) -> u64 {
+    let numbers = tags
+        .iter()
+        .filter_map(|tag| tag.strip_prefix(prefix)?.parse::<u32>().ok());
+    u64::from(numbers.max().unwrap_or(0)) + 1
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_next_number_was_never_used() {
+        let tags = [
+            "1-patched",
+            "1-patched-2",
+            "1-patched-10",
+            "1-patched-x",
+            "2-patched-40",
+            "1-patched-18446744073709551615",
+            "4-patched-4294967295",
+        ];
+        let tags: Vec<_> = tags.map(ToOwned::to_owned).into();
+        assert_eq!(super::next(&tags, "1-patched-"), 11);
+        assert_eq!(super::next(&tags, "3-patched-"), 1);
+        assert_eq!(super::next(&tags, "4-patched-"), 4_294_967_296);
+    }
+}
