@@ -121,7 +121,7 @@ impl Identity {
 }
 
 // 16 hexadecimal digits.
-fn hash(parts: &[&str]) -> String {
+pub(crate) fn hash(parts: &[&str]) -> String {
     let digest = Digest::sha256(parts.join("\n").as_bytes());
     digest.hex().chars().take(16).collect()
 }

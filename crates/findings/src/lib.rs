@@ -5,7 +5,8 @@
 //! - [`Locator`]: the file and line that a finding is shown on, which is the one to change;
 //! - `fingerprint`: by what an alert is recognized;
 //! - [`ecosystems`]: the formats of lock files, in one table;
-//! - [`sarif`]: the file for the Security tab.
+//! - [`sarif`]: the file for the Security tab;
+//! - [`imported`]: the files of other scanners.
 
 mod counts;
 pub mod ecosystems;
@@ -13,6 +14,7 @@ mod finding;
 mod fingerprint;
 #[cfg(fuzzing)]
 pub mod fuzz;
+pub mod imported;
 mod location;
 mod report;
 pub mod sarif;

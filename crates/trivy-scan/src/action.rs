@@ -55,6 +55,10 @@ pub const ACTION: Action = Action {
             "Ids of the uploads, one per line; empty if there was none.",
         ),
         Output::new(
+            "sarif-results",
+            "Number of uploaded results of the files of `sarif`; empty without the input.",
+        ),
+        Output::new(
             "database-age",
             "Age of the vulnerability database in whole hours.",
         ),
@@ -110,7 +114,7 @@ const REPLACED: &[(&str, &str)] = &[
     ),
     (
         "sarif_file",
-        "keep upload-sarif for the files of other scanners; those of Trivy are uploaded by `upload: true`",
+        "use `sarif` for the files of other scanners; those of Trivy are uploaded by `upload: true`",
     ),
     ("checkout_path", "remove it: the checkout is the workspace"),
     ("ref", "remove it: the ref of the run is used"),

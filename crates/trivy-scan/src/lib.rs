@@ -19,7 +19,7 @@ use trivy::Database;
 
 pub use action::ACTION;
 pub use network::NETWORK;
-use publish::{Publisher, SarifFile, sbom};
+use publish::{Imported, Publisher, SarifFile, sbom};
 use request::Request;
 use scan::{Failure, Outcomes, Scans, registry_login, trivy_scan};
 
@@ -37,7 +37,14 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
 }
 
 async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
-    let request = Request::new(ctx)?;
+    let mut request = Request::new(ctx)?;
+    let files = std::mem::take(&mut request.sarif_files);
+    if request.targets.is_empty() {
+        let imported = Imported::new(ctx, &request, files, &[])?;
+        let publisher = Publisher::new(ctx, &request)?;
+        upload_imported(ctx, publisher.as_ref(), &imported).await?;
+        return Ok(Done("passed"));
+    }
     let login = match &request.logins[..] {
         [] => None,
         logins => Some(registry_login(ctx, logins)?),
@@ -56,7 +63,7 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     let (scanner, mut outcomes) = scan(&scans).await?;
     let sboms = sbom::requested(&request, &outcomes.scanned);
     let (published, written) = tokio::join!(
-        compare_and_publish(&scans, &mut outcomes, scanner, login),
+        compare_and_publish(&scans, &mut outcomes, scanner, (login, files)),
         sbom::write(ctx, sboms),
     );
     published?;
@@ -107,7 +114,7 @@ async fn compare_and_publish(
     scans: &Scans<'_>,
     outcomes: &mut Outcomes,
     scanner: Scanner,
-    login: Option<PrivateDirectory>,
+    (login, files): (Option<PrivateDirectory>, Vec<request::SarifFile>),
 ) -> anyhow::Result<()> {
     let (ctx, request) = (scans.ctx, scans.request);
     let database = scanner.database.as_ref();
@@ -120,6 +127,10 @@ async fn compare_and_publish(
     remarks.extend(baseline::find_dismissed(request, publisher.as_ref(), outcomes).await?);
     remarks.extend(failures.iter().map(ToString::to_string));
 
+    let imported = match &files[..] {
+        [] => None,
+        _ => Some(Imported::new(ctx, request, files, outcomes)?),
+    };
     let sarif = SarifFile::new(outcomes, &scanner.version, ctx.log().redactor())?;
     request.sarif_file.write(&sarif.text)?;
     if let Some(file) = &request.table_file {
@@ -153,5 +164,32 @@ async fn compare_and_publish(
         remarks,
     };
     ctx.summary(report::summary(outcomes, &facts));
+    if let Some(imported) = &imported {
+        // Those of Trivy may have been too large.
+        upload_imported(ctx, publisher.as_ref(), imported).await?;
+    }
     upload.map(drop)
+}
+
+// Upload the analyses of other scanners, and report them.
+async fn upload_imported(
+    ctx: &Context,
+    publisher: Option<&Publisher<'_>>,
+    imported: &Imported,
+) -> anyhow::Result<()> {
+    report::log_imported(ctx, imported);
+    // Written even if publishing fails.
+    ctx.summary(report::imported_section(imported));
+    match publisher {
+        Some(publisher) => {
+            if publisher.upload_imported(imported).await? {
+                let tab = publish::security_tab(ctx);
+                ctx.summary(format!("\n[Security tab]({tab})\n"));
+            }
+        }
+        None => ctx.log().notice(
+            "the files of `sarif` are not uploaded: there is no token, or this is not a workflow run",
+        ),
+    }
+    Ok(())
 }

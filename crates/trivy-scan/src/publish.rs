@@ -2,13 +2,18 @@
 //!
 //! A token without the permission, and a repository without the feature, are logged and do not change the verdict.
 
+mod imported;
 mod sarif_file;
 pub(crate) mod sbom;
+
+use std::cell::RefCell;
 
 use actions_toolkit::{Context, Level, Location};
 use anyhow::Context as _;
 use findings::sarif;
-use github::{AnalysisFilter, Detector, DismissedAlert, NewestAnalysis, NoRevision, Snapshot};
+use github::{
+    AnalysisFilter, CompressedSarif, Detector, DismissedAlert, NewestAnalysis, NoRevision, Snapshot,
+};
 use serde_json::Value;
 
 use crate::baseline::{Baseline, NoBaseline};
@@ -16,6 +21,7 @@ use crate::report;
 use crate::request::Request;
 use crate::scan::{Failure, ScanOutcome};
 
+pub(crate) use imported::Imported;
 pub(crate) use sarif_file::SarifFile;
 
 /// Annotations of one level that GitHub shows of a step.
@@ -26,6 +32,8 @@ pub(crate) struct Publisher<'a> {
     ctx: &'a Context,
     request: &'a Request,
     github: github::Publisher<'a>,
+    /// Of the uploads.
+    ids: RefCell<Vec<String>>,
 }
 
 impl<'a> Publisher<'a> {
@@ -40,6 +48,7 @@ impl<'a> Publisher<'a> {
             ctx,
             request,
             github,
+            ids: RefCell::default(),
         }))
     }
 
@@ -67,19 +76,34 @@ impl<'a> Publisher<'a> {
     }
 
     async fn upload(&self, file: &SarifFile, outcomes: &[ScanOutcome]) -> anyhow::Result<bool> {
-        let mut ids = Vec::new();
-        for compressed in &file.uploads {
-            let Some(uploaded) = self.github.upload(compressed, Level::Warning).await? else {
-                return Ok(false);
-            };
-            ids.push(uploaded.id);
-            self.ctx.output("sarif-id", ids.join("\n"));
+        if !self.upload_all(&file.uploads).await? {
+            return Ok(false);
         }
         for outcome in outcomes {
             self.ctx.log().info(format!(
                 "uploaded to the Security tab as {}",
                 outcome.category
             ));
+        }
+        Ok(true)
+    }
+
+    /// Upload the analyses of other scanners; whether the Security tab has them.
+    ///
+    /// # Errors
+    /// When GitHub fails or rejects a file.
+    pub(crate) async fn upload_imported(&self, imported: &Imported) -> anyhow::Result<bool> {
+        self.upload_all(&imported.uploads).await
+    }
+
+    async fn upload_all(&self, files: &[CompressedSarif]) -> anyhow::Result<bool> {
+        for file in files {
+            let Some(uploaded) = self.github.upload(file, Level::Warning).await? else {
+                return Ok(false);
+            };
+            let mut ids = self.ids.borrow_mut();
+            ids.push(uploaded.id);
+            self.ctx.output("sarif-id", ids.join("\n"));
         }
         Ok(true)
     }

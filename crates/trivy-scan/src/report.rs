@@ -2,6 +2,7 @@
 
 mod comment;
 mod findings;
+mod imported;
 mod log;
 mod notes;
 mod outputs;
@@ -17,6 +18,7 @@ use crate::verdict::Gated;
 
 pub(crate) use comment::comment;
 use findings::{findings_table, log_lines};
+pub(crate) use imported::{imported_section, log_imported};
 pub(crate) use log::log;
 pub(crate) use notes::notes;
 pub(crate) use outputs::set_outputs;

@@ -7,6 +7,7 @@ mod globs;
 pub(crate) mod ignore_file;
 mod inputs;
 mod registry_logins;
+mod sarif_files;
 mod target;
 pub(crate) mod trivy_config;
 mod vex;
@@ -27,6 +28,7 @@ use claim::Claim;
 use globs::Globs;
 pub(crate) use ignore_file::IgnoreFile;
 pub(crate) use inputs::{Inputs, ScanType};
+pub(crate) use sarif_files::SarifFile;
 pub(crate) use target::TargetRequest;
 pub(crate) use trivy_config::TrivyConfig;
 pub(crate) use vex::VexDocument;
@@ -37,7 +39,10 @@ const FILE_LIMIT: u64 = 8 << 20;
 /// What one step is to do.
 pub(crate) struct Request {
     pub(crate) workspace: Workspace,
+    /// Empty if there are SARIF files to upload and nothing to scan.
     pub(crate) targets: Vec<TargetRequest>,
+    /// Those of other scanners.
+    pub(crate) sarif_files: Vec<SarifFile>,
     /// Relative to the workspace.
     pub(crate) dockerfiles: Vec<String>,
     pub(crate) platform: Option<String>,
@@ -91,7 +96,12 @@ impl Request {
         }
         let targets = TargetRequest::all(&inputs, &workspace)?;
         let baseline = BaselineSource::new(ctx, &workspace, &inputs.baseline)?;
+        let sarif_files = SarifFile::all(ctx, &inputs, &workspace)?;
         let gate = Gate::new(&inputs);
+        if targets.is_empty() && gate.fail_on.is_some() {
+            let problem = "has nothing to decide on: it does not count the results of `sarif`; name an image, a path or `targets` too";
+            return Err(BadInput::new(Inputs::fail_on, problem));
+        }
         let filter = Filter::new(&inputs);
         let checks = Checks::open(&inputs.checks)?;
         let is_config = |target: &TargetRequest| target.scan_type == ScanType::Config;
@@ -135,6 +145,7 @@ impl Request {
         Ok(Self {
             _claim: claim,
             targets,
+            sarif_files,
             dockerfiles,
             gate,
             filter,
@@ -200,6 +211,26 @@ impl Request {
             return job;
         }
         format!("{job}/{}/{name}", target.scan_type)
+    }
+
+    /// The category of an analysis by `tool` in a SARIF file of another scanner, with the id `own`; `is_only` is whether
+    /// the step uploads nothing else.
+    pub(crate) fn category_of(
+        &self,
+        ctx: &Context,
+        tool: &str,
+        own: Option<&str>,
+        is_only: bool,
+    ) -> String {
+        let (own, _) = github::category_and_run_id(own.unwrap_or_default());
+        if !own.is_empty() {
+            return self.github.leg.in_category(own);
+        }
+        let job = self.job_category(ctx);
+        if self.github.category.is_some() && is_only {
+            return job;
+        }
+        format!("{job}/sarif/{}", tool.replace('/', "-"))
     }
 
     /// The start of every category of this step: the input `category`, or workflow and job; with the leg of the matrix.

@@ -11,6 +11,7 @@ use trivy::{
 
 use super::globs::Globs;
 use super::registry_logins::RegistryLogins;
+use super::sarif_files::SarifGlob;
 
 choice! {
     /// What kind of thing is scanned, and for what.
@@ -57,6 +58,8 @@ inputs! {
             dockerfile: Vec<WorkspacePath>,
             /// Lowest severity that fails the step: `critical`, `high`, `medium`, `low` or `none`.
             fail_on: OrNone<Severity> = "none",
+            /// SARIF files of other scanners to upload, one path or glob per line; the gate does not count them. Nothing else is needed then.
+            sarif: Vec<SarifGlob>,
             /// GitHub token; the permissions that it needs depend on what is published, see the README.
             token: Option<GitHubToken>,
         }

@@ -24,9 +24,13 @@ pub(crate) struct TargetRequest {
 }
 
 impl TargetRequest {
-    /// The target of `scan-type`, `image` and `path`, or those of `targets`.
+    /// The target of `scan-type`, `image` and `path`, or those of `targets`; none if there is only something to upload.
     pub(super) fn all(inputs: &Inputs, workspace: &Workspace) -> Result<Vec<Self>, BadInput> {
         if inputs.targets.is_empty() {
+            let names_nothing = inputs.scan_type == ScanType::Image && inputs.image.is_none();
+            if names_nothing && !inputs.sarif.is_empty() {
+                return Ok(Vec::new());
+            }
             let target = if inputs.scan_type == ScanType::Image {
                 let image = inputs.image.as_deref();
                 let required =

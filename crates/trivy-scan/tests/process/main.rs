@@ -17,6 +17,7 @@ mod parallel;
 mod placement;
 mod real;
 mod report;
+mod sarif_files;
 mod sboms;
 mod secrets;
 mod settings;
