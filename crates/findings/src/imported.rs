@@ -2,7 +2,7 @@
 //!
 //! What GitHub needs of a file: docs.github.com/code-security/reference/code-scanning/sarif-support-for-code-scanning. Scanners
 //! leave out much of it, and GitHub rejects the whole file for one result: here each result gets a text, a place in the
-//! repository and a fingerprint. Results that are no findings, such as suppressed ones, are left out.
+//! repository and a fingerprint. Results that are not findings, such as suppressed ones, are left out.
 
 mod paths;
 mod results;

@@ -131,7 +131,12 @@ impl Values {
                 }
                 all
             }
-            Host::UrlInput(input) => vec![Endpoint::new(self.get(input))],
+            Host::UrlInput(input) => {
+                let urls = self.get(input).split([',', '\n']).map(str::trim);
+                urls.filter(|url| !url.is_empty())
+                    .map(Endpoint::new)
+                    .collect()
+            }
             Host::ImageInput(input) => self.get(input).lines().flat_map(registry).collect(),
             Host::Found(_) => Vec::new(),
         }

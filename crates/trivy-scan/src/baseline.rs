@@ -8,6 +8,7 @@ use std::fmt;
 use actions_toolkit::text;
 use trivy::Target;
 
+use crate::exploitation::Exploitation;
 use crate::publish::Publisher;
 use crate::request::{BaselineSource, TargetRequest, read_sarif};
 use crate::scan::{ScanOutcome, Scans};
@@ -48,6 +49,7 @@ pub(crate) async fn compare(
     scans: &Scans<'_>,
     publisher: Option<&Publisher<'_>>,
     outcomes: &mut [ScanOutcome],
+    exploitation: &Exploitation,
 ) -> anyhow::Result<Vec<String>> {
     let mut remarks = Vec::new();
     let request = scans.request;
@@ -97,10 +99,8 @@ pub(crate) async fn compare(
             Ok(baseline) => {
                 let comparison = baseline.compare(&outcome.findings, &outcome.hidden);
                 let gate = request.gate;
-                let counts = |at: &&usize| {
-                    let fail_on = gate.fail_on.filter(|_| gate.new_only);
-                    fail_on.is_some_and(|fail_on| gate.counts(&outcome.hidden[**at], fail_on))
-                };
+                let counts =
+                    |at: &&usize| gate.new_only && gate.counts(&outcome.hidden[**at], exploitation);
                 let unknown = comparison.undecided_hidden.iter().filter(counts).count();
                 if unknown > 0 {
                     remarks.push(format!(

@@ -4,6 +4,7 @@
 
 mod action;
 mod baseline;
+mod exploitation;
 mod filter;
 #[cfg(fuzzing)]
 pub mod fuzz;
@@ -18,6 +19,7 @@ use actions_toolkit::{Context, Done, PrivateDirectory};
 use trivy::Database;
 
 pub use action::ACTION;
+use exploitation::Exploitation;
 pub use network::NETWORK;
 use publish::{Imported, Publisher, SarifFile, sbom};
 use request::Request;
@@ -60,10 +62,19 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
         trivy_config: settings.as_ref().map(|(_, path)| path.clone()),
         docker_config: login.as_ref().map(|directory| directory.path().to_owned()),
     };
+    // Before the scans: without it, they would be in vain.
+    let exploitation =
+        Exploitation::provide(ctx, &request.exploitation, request.gate.fail_on).await?;
     let (scanner, mut outcomes) = scan(&scans).await?;
     let sboms = sbom::requested(&request, &outcomes.scanned);
     let (published, written) = tokio::join!(
-        compare_and_publish(&scans, &mut outcomes, scanner, (login, files)),
+        compare_and_publish(
+            &scans,
+            &mut outcomes,
+            &exploitation,
+            scanner,
+            (login, files)
+        ),
         sbom::write(ctx, sboms),
     );
     published?;
@@ -71,7 +82,9 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     if !outcomes.failures.is_empty() {
         return Err(Failure::joined(&outcomes.failures));
     }
-    let done = request.gate.judge(report::gated(&outcomes.scanned))?;
+    let done = request
+        .gate
+        .judge(report::gated(&outcomes.scanned), &exploitation)?;
     let not_scanned = outcomes.scanned.iter().map(|o| o.coverage.not_scanned);
     if request.fail_on_not_scanned {
         verdict::judge_coverage(not_scanned.sum())?;
@@ -113,6 +126,7 @@ async fn scan(scans: &Scans<'_>) -> anyhow::Result<(Scanner, Outcomes)> {
 async fn compare_and_publish(
     scans: &Scans<'_>,
     outcomes: &mut Outcomes,
+    exploitation: &Exploitation,
     scanner: Scanner,
     (login, files): (Option<PrivateDirectory>, Vec<request::SarifFile>),
 ) -> anyhow::Result<()> {
@@ -121,10 +135,12 @@ async fn compare_and_publish(
     let failures = &outcomes.failures;
     let outcomes = &mut outcomes.scanned;
     let publisher = Publisher::new(ctx, request)?;
-    let mut remarks = baseline::compare(scans, publisher.as_ref(), outcomes).await?;
+    let mut remarks = baseline::compare(scans, publisher.as_ref(), outcomes, exploitation).await?;
     // The scan of a baseline was the last one that needs the credentials.
     drop(login);
-    remarks.extend(baseline::find_dismissed(request, publisher.as_ref(), outcomes).await?);
+    remarks.extend(
+        baseline::find_dismissed(request, publisher.as_ref(), outcomes, exploitation).await?,
+    );
     remarks.extend(failures.iter().map(ToString::to_string));
 
     let imported = match &files[..] {
@@ -139,6 +155,9 @@ async fn compare_and_publish(
     report::set_outputs(ctx, request, outcomes, database);
     remarks.extend(report::notes(request, outcomes, database, sarif.omitted));
     report::log(ctx, request, outcomes, &remarks);
+    exploitation
+        .sources()
+        .for_each(|source| ctx.log().info(source));
 
     let upload = match &publisher {
         Some(publisher) => {
@@ -164,6 +183,7 @@ async fn compare_and_publish(
         remarks,
     };
     ctx.summary(report::summary(outcomes, &facts));
+    ctx.summary(exploitation.section(outcomes));
     if let Some(imported) = &imported {
         // Those of Trivy may have been too large.
         upload_imported(ctx, publisher.as_ref(), imported).await?;

@@ -1,6 +1,7 @@
 //! What the action connects to.
 
 use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
+use trivy::DatabaseInputs;
 use trivy::network::{DATABASE, JAVA_DATABASE, MACHINE_IDENTITY};
 
 use crate::request::Inputs;
@@ -18,6 +19,25 @@ pub const NETWORK: Network = &[
     Part {
         when: &[],
         connections: JAVA_DATABASE,
+    },
+    Part {
+        when: &[When::Not(DatabaseInputs::offline, "true")],
+        connections: &[
+            Connection {
+                host: Host::UrlInput(Inputs::kev_catalog),
+                by: By::Step,
+                when: &[When::Case("`fail-on` has `kev`")],
+                purpose: "KEV catalog: the first mirror that works; one of them is enough",
+                sends: "nothing",
+            },
+            Connection {
+                host: Host::UrlInput(Inputs::epss_scores),
+                by: By::Step,
+                when: &[When::Case("`fail-on` has `epss`")],
+                purpose: "EPSS scores: the first mirror that works; one of them is enough",
+                sends: "nothing",
+            },
+        ],
     },
     Part {
         when: &[],

@@ -19,6 +19,7 @@ use github::Leg;
 use oci::ImageRef;
 use trivy::{DatabaseRequest, ImageSource, RegistryLogin, SbomFormat, Scanner, Target};
 
+use crate::exploitation::Sources;
 use crate::filter::Filter;
 use crate::verdict::Gate;
 
@@ -55,6 +56,7 @@ pub(crate) struct Request {
     pub(crate) trivy_config: Option<TrivyConfig>,
     pub(crate) image_sources: Vec<ImageSource>,
     pub(crate) gate: Gate,
+    pub(crate) exploitation: Sources,
     pub(crate) filter: Filter,
     pub(crate) fail_on_not_scanned: bool,
     pub(crate) baseline: BaselineSource,
@@ -98,19 +100,21 @@ impl Request {
         let baseline = BaselineSource::new(ctx, &workspace, &inputs.baseline)?;
         let sarif_files = SarifFile::all(ctx, &inputs, &workspace)?;
         let gate = Gate::new(&inputs);
-        if targets.is_empty() && gate.fail_on.is_some() {
+        if targets.is_empty() && !gate.fail_on.is_never() {
             let problem = "has nothing to decide on: it does not count the results of `sarif`; name an image, a path or `targets` too";
             return Err(BadInput::new(Inputs::fail_on, problem));
         }
         let filter = Filter::new(&inputs);
+        let exploitation = Sources::new(&inputs, &workspace, gate.fail_on)?;
         let checks = Checks::open(&inputs.checks)?;
         let is_config = |target: &TargetRequest| target.scan_type == ScanType::Config;
         if !checks.paths.is_empty() && !targets.iter().any(is_config) {
             let problem = "are for targets of the `scan-type` `config`, and there is none";
             return Err(BadInput::new(Inputs::checks, problem));
         }
-        let finds_nothing =
-            |target: &&TargetRequest| target.scanners(&inputs.scanners.0).is_empty();
+        let scanners = inputs.scanners.0.iter().map(|name| name.0);
+        let scanners: Vec<_> = scanners.collect();
+        let finds_nothing = |target: &&TargetRequest| target.scanners(&scanners).is_empty();
         if let Some(target) = targets.iter().find(finds_nothing) {
             let problem = format!(
                 "has nothing to look for in {} `{}`",
@@ -148,6 +152,7 @@ impl Request {
             sarif_files,
             dockerfiles,
             gate,
+            exploitation,
             filter,
             fail_on_not_scanned: inputs.fail_on_not_scanned,
             baseline,
@@ -159,7 +164,7 @@ impl Request {
                 .collect::<Result<_, _>>()?,
             logins: inputs.registries.with(inputs.registry_login, &images)?,
             platform: inputs.platform,
-            scanners: inputs.scanners.0,
+            scanners,
             skip_dirs,
             skip_files,
             checks,

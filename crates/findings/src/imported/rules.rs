@@ -1,4 +1,4 @@
-//! The rules of a tool and its extensions: what a result leaves out is said there.
+//! The rules of a tool and its extensions: they have what a result leaves out.
 
 use std::collections::{HashMap, HashSet};
 

@@ -7,6 +7,7 @@ use github::DismissedAlert;
 use serde_json::Value;
 
 use super::comparison::{key, keys, results};
+use crate::exploitation::Exploitation;
 use crate::publish::Publisher;
 use crate::report;
 use crate::request::Request;
@@ -23,12 +24,13 @@ pub(crate) async fn find_dismissed(
     request: &Request,
     publisher: Option<&Publisher<'_>>,
     outcomes: &mut [ScanOutcome],
+    exploitation: &Exploitation,
 ) -> anyhow::Result<Option<String>> {
     let gate = request.gate;
     let Some(publisher) = publisher.filter(|_| !gate.dismissed) else {
         return Ok(None);
     };
-    if gate.judge(report::gated(outcomes)).is_ok() {
+    if gate.judge(report::gated(outcomes), exploitation).is_ok() {
         return Ok(None);
     }
     let Some(alerts) = publisher.dismissed_alerts().await? else {

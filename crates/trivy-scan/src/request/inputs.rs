@@ -1,7 +1,7 @@
 //! The inputs of a step.
 
 use actions_toolkit::{
-    GitHubToken, List, OrNone, Scope, Timeout, Value, WorkspacePath, choice, inputs, invalid_choice,
+    Age, GitHubToken, List, Scope, Timeout, Value, WorkspacePath, choice, inputs, invalid_choice,
 };
 use github::Leg;
 use trivy::{
@@ -12,6 +12,8 @@ use trivy::{
 use super::globs::Globs;
 use super::registry_logins::RegistryLogins;
 use super::sarif_files::SarifGlob;
+use crate::exploitation;
+use crate::verdict::FailOn;
 
 choice! {
     /// What kind of thing is scanned, and for what.
@@ -42,6 +44,24 @@ impl Value for ShownSeverity {
     }
 }
 
+/// A scanner. What Trivy has as one and what is a type of target here gets a hint.
+#[derive(Clone, Copy)]
+pub(crate) struct ScannerName(pub(crate) Scanner);
+
+impl Value for ScannerName {
+    const CHOICES: &'static [&'static str] = Scanner::CHOICES;
+
+    fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, String> {
+        let scanner = Scanner::parse(text, scope).map(Self);
+        scanner.map_err(|problem| match text {
+            "misconfig" | "config" => format!(
+                "{problem}; configuration has its own `scan-type: config`, or a line `config PATH` in `targets`"
+            ),
+            _ => problem,
+        })
+    }
+}
+
 inputs! {
     /// The inputs of a step, by topic.
     pub(crate) struct Inputs {
@@ -56,8 +76,8 @@ inputs! {
             targets: Vec<String>,
             /// Dockerfile of the image; its findings are shown there, or on a line of a lock file. Of several images, one per line.
             dockerfile: Vec<WorkspacePath>,
-            /// Lowest severity that fails the step: `critical`, `high`, `medium`, `low` or `none`.
-            fail_on: OrNone<Severity> = "none",
+            /// Lowest severity that fails the step: `critical`, `high`, `medium`, `low` or `none`; also `kev`, `epss>0.5`: `critical,kev`.
+            fail_on: FailOn = "none",
             /// SARIF files of other scanners to upload, one path or glob per line; the gate does not count them. Nothing else is needed then.
             sarif: Vec<SarifGlob>,
             /// GitHub token; the permissions that it needs depend on what is published, see the README.
@@ -79,6 +99,14 @@ inputs! {
             /// VEX documents (OpenVEX, CSAF, CycloneDX), one path per line; findings that do not apply are suppressed.
             vex: Vec<WorkspacePath>,
         }
+        "Exploitation" {
+            /// KEV catalog of CISA for `fail-on: kev`: mirrors or files, tried in this order.
+            kev_catalog: List<String> = exploitation::KEV,
+            /// EPSS scores of FIRST for `fail-on: epss>0.5`, CSV or gzip: mirrors or files, tried in this order.
+            epss_scores: List<String> = exploitation::EPSS,
+            /// Maximum age of both.
+            max_exploitation_age: Age = "14d",
+        }
         "Filters" {
             /// Severities to show and upload, such as `critical,high`; all by default. The gate counts the others too.
             severity: List<ShownSeverity>,
@@ -87,7 +115,7 @@ inputs! {
         }
         "Scan" {
             /// What to look for in images and directories: `vuln`, `secret`, `license`, or several of them.
-            scanners: List<Scanner> = "vuln,secret",
+            scanners: List<ScannerName> = "vuln,secret",
             /// Directories to exclude from every scan, globs in lines or with commas, relative to the target: `**/testdata`.
             skip_dirs: Vec<Globs>,
             /// Files to exclude from every scan, globs in lines or with commas, relative to the target: `docs/*.json`.

@@ -34,7 +34,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "fail-on",
             "severe",
-            "input `fail-on`: invalid value `severe`; expected one of `critical`, `high`, `medium`, `low`, `none`",
+            "input `fail-on`: invalid value `severe`; expected one of `critical`, `high`, `medium`, `low`, `kev`, `epss>0.5`, `none`",
         ),
         (
             "dockerfile",
@@ -49,7 +49,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "scanners",
             "vuln,misconfig",
-            "input `scanners`: invalid value `misconfig`; expected one of `vuln`, `secret`, `license`",
+            "input `scanners`: invalid value `misconfig`; expected one of `vuln`, `secret`, `license`; configuration has its own `scan-type: config`, or a line `config PATH` in `targets`",
         ),
         (
             "sbom",

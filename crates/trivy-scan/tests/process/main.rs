@@ -6,6 +6,7 @@ mod base_branch;
 mod database;
 mod dismissed;
 mod endless;
+mod exploitation;
 mod faults;
 mod filters;
 mod gate;
