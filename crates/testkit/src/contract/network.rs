@@ -82,6 +82,7 @@ fn host(host: &Host, values: &Values) -> String {
             let others = clouds.iter().skip(1);
             lines.extend(others.map(|(cloud, name)| format!("{cloud}: `{}`", Endpoint::new(name))));
         }
+        Host::UrlInput(input) if lines.is_empty() => lines.push(format!("host of `{input}`")),
         Host::UrlInput(input) => lines.push(format!("or the host of `{input}`")),
         Host::ImageInput(input) if lines.is_empty() => lines.push(format!("registry of `{input}`")),
         Host::ImageInput(input) => lines.push(format!("or the registry of `{input}`")),
