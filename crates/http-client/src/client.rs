@@ -1,9 +1,12 @@
 //! Building the client.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, ClientBuilder, IntoUrl, Method, Url, redirect};
 
 use crate::Request;
@@ -19,6 +22,29 @@ pub struct Client {
     http: reqwest::Client,
     /// For plain HTTP to this machine. A proxy would see the credentials, and has another machine of that name.
     local: reqwest::Client,
+}
+
+/// Which certificates of servers a [`Client`] accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificates {
+    /// Those that are valid for the host, by a CA certificate of the system.
+    Verified,
+    /// Any: only for requests that carry no credential, and whose response decides nothing that an attacker gains from.
+    Any,
+}
+
+/// Finds every host name at the addresses of another one.
+struct At(Arc<str>);
+
+impl Resolve for At {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host = Arc::clone(&self.0);
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((&*host, 0)).await?;
+            let found: Vec<SocketAddr> = found.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
 }
 
 /// Make ring the TLS provider of the process. Any number of calls is fine.
@@ -56,6 +82,26 @@ impl Client {
         let certificate = Certificate::from_pem(pem).context("invalid CA certificate")?;
         build(|builder| builder.no_proxy().tls_certs_only([certificate]))
             .context("failed to create the HTTP client")
+    }
+
+    /// A client for any server that has no secret to keep. With `address`, an IP address or a host name, each host name
+    /// is looked for there and not in DNS, and no proxy is used: the server gets the name as `Host` and in the TLS
+    /// handshake.
+    ///
+    /// # Errors
+    /// When the certificates cannot be loaded.
+    pub fn reaching(address: Option<&str>, certificates: Certificates) -> anyhow::Result<Self> {
+        build(|builder| {
+            let builder = match certificates {
+                Certificates::Verified => builder,
+                Certificates::Any => builder.tls_danger_accept_invalid_certs(true),
+            };
+            match address {
+                Some(address) => builder.no_proxy().dns_resolver(At(address.into())),
+                None => builder,
+            }
+        })
+        .context("failed to create the HTTP client")
     }
 
     /// A request. An invalid `url` is an error of [`Request::send`].

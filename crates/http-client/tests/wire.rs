@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http_client::header::{ACCEPT, HeaderName, RANGE};
-use http_client::{Client, ERROR_LIMIT, Method, Redirects};
+use http_client::{Certificates, Client, ERROR_LIMIT, Method, Redirects};
 use testkit::pki::{CertificateAuthority, Leaf};
 use testkit::server::tls_config;
 use testkit::{Recorder, Seen, endless, zeros};
@@ -206,4 +206,28 @@ async fn what_comes_out_of_a_compressed_body_counts() {
     let saved = get().await.save(&mut file, MIB, |_| {}).await;
     assert!(saved.is_err());
     assert!(path.metadata().unwrap().len() <= MIB);
+}
+
+#[tokio::test]
+async fn a_name_is_looked_for_at_an_address_and_its_certificate_is_verified() {
+    let directory = tempfile::tempdir().unwrap();
+    let ca = CertificateAuthority::new("test").unwrap();
+    let leaf = Leaf::server("shop", &["shop.example"]);
+    let issued = ca.issue(&leaf).unwrap();
+    issued.write(directory.path(), "shop").unwrap();
+    let tls = tls_config(directory.path(), "shop").unwrap();
+    let server = Recorder::start_tls(tls, |_| "fine".into_response());
+    let server = server.await.unwrap();
+    let url = format!("https://shop.example:{}/health", server.port());
+    // Of `localhost`, the address is found by DNS.
+    for address in ["127.0.0.1", "localhost"] {
+        let http = Client::reaching(Some(address), Certificates::Any).unwrap();
+        let response = http.get(&url).send().await.unwrap();
+        assert_eq!(response.error_text().await, "fine");
+    }
+    let host = format!("shop.example:{}", server.port());
+    assert!(server.seen().iter().all(|seen| seen.host == host));
+    let http = Client::reaching(Some("127.0.0.1"), Certificates::Verified).unwrap();
+    assert!(http.get(&url).send().await.unwrap_err().is_connect());
+    assert_eq!(server.seen().len(), 2);
 }
