@@ -14,6 +14,8 @@ use crate::{Cloud, Entra, ResourceManager, Scope, retry};
 
 const VERSION: &str = "2025-11-01";
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Of a registry's message, this many characters are shown.
+const MESSAGE: usize = 500;
 const PROVIDER: &str = "providers/Microsoft.ContainerRegistry/registries";
 
 /// The user name of a login whose password is a refresh token.
@@ -132,9 +134,8 @@ impl LoginServer {
         .await?;
         let status = response.status();
         if status.is_client_error() {
-            bail!(
-                "{what}: status {status}; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
-            );
+            let body = response.error_text().await;
+            bail!("{what}: status {status}{}", rejection(&body));
         }
         if !status.is_success() {
             bail!("{what}: status {status}");
@@ -144,10 +145,39 @@ impl LoginServer {
     }
 }
 
+// The registry's message, and what to do about it.
+fn rejection(body: &str) -> String {
+    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let message = body.pointer("/errors/0/message").and_then(|m| m.as_str());
+    let message = message.map(|message| message.chars().take(MESSAGE).collect::<String>());
+    if let Some(message) = message
+        .as_deref()
+        .filter(|message| oci::is_firewall(message))
+    {
+        return format!(": {message}{}", oci::FIREWALL_HINT);
+    }
+    let message = message.map_or_else(String::new, |message| format!(": {message}"));
+    format!(
+        "{message}; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::AUDIENCE;
+
+    #[test]
+    fn the_firewall_of_a_registry_is_not_a_lack_of_rights() {
+        let message = "client with IP '20.1.2.3' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.";
+        let body = serde_json::json!({"errors": [{"code": "DENIED", "message": message}]});
+        let rejected = rejection(&body.to_string());
+        assert!(
+            rejected.starts_with(&format!(": {message}")) && rejected.ends_with(oci::FIREWALL_HINT),
+            "{rejected}"
+        );
+        assert!(rejection("").starts_with("; give the identity the role AcrPush"));
+    }
 
     #[test]
     fn a_token_is_exchanged_with_registries_of_the_cloud_alone() {

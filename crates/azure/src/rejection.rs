@@ -41,6 +41,16 @@ impl Claims {
             .unwrap_or_default()
     }
 
+    // `repo:octo-org@123/app@456:environment:production`, for a repository that was created, renamed or transferred since
+    // 2026-07-15 (learn.microsoft.com/entra/workload-id/workload-identities-github-immutable-subjects).
+    fn has_immutable_subject(&self) -> bool {
+        let repository = self.sub.strip_prefix("repo:");
+        let repository = repository.and_then(|rest| rest.split(':').next());
+        let is_number = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
+        let has_id = |part: &str| part.split_once('@').is_some_and(|(_, id)| is_number(id));
+        repository.is_some_and(|repository| repository.split('/').all(has_id))
+    }
+
     fn describe(&self) -> String {
         let audience = self
             .aud
@@ -79,9 +89,18 @@ impl Rejection {
                 ),
             )
             .into(),
-            70021 | 700_211 | 700_212 | 700_213 => anyhow!(
-                "the application does not trust this run ({message}); add a federated credential with exactly these values: {presented}"
-            ),
+            // 70025: the application has no federated credential at all. Those of seven digits: why a flexible one does not match.
+            70021 | 70025 | 700_211..=700_213 | 7_002_110..=7_002_139 => {
+                let immutable = claims.is_some_and(Claims::has_immutable_subject);
+                let immutable = if immutable {
+                    "; the subject has the immutable IDs of the owner and the repository, which a credential for the names alone does not match"
+                } else {
+                    ""
+                };
+                anyhow!(
+                    "the application does not trust this run ({message}); add a federated credential with exactly these values: {presented}{immutable}"
+                )
+            }
             700_024 => {
                 let life = claims.map_or((0, 0), |claims| (claims.iat, claims.exp));
                 anyhow!(
@@ -105,6 +124,24 @@ mod tests {
     use actions_toolkit::ExitStatus;
 
     #[test]
+    fn a_subject_with_immutable_ids_is_known() {
+        let table = [
+            ("repo:octo-org@1/app@2:environment:production", true),
+            ("repo:octo-org/app:environment:production", false),
+            ("repo:octo-org/app:ref:refs/heads/a@1", false),
+            ("repo:octo-org@x/app@2:ref:refs/heads/main", false),
+            ("octo-org@1/app@2", false),
+        ];
+        for (sub, expected) in table {
+            let claims = Claims {
+                sub: sub.into(),
+                ..Claims::default()
+            };
+            assert_eq!(claims.has_immutable_subject(), expected, "{sub}");
+        }
+    }
+
+    #[test]
     fn each_rejection_has_a_hint() {
         // {"iss":"https://token.actions.githubusercontent.com","sub":"repo:o/r:ref:refs/heads/x","aud":"api://AzureADTokenExchange","iat":100,"exp":400}
         let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(
@@ -119,6 +156,9 @@ mod tests {
         };
         let table = [
             (70021, 2, federated(70021)),
+            (70025, 2, federated(70025)),
+            (700_211, 2, federated(700_211)),
+            (7_002_138, 2, federated(7_002_138)),
             (700_213, 2, federated(700_213)),
             (
                 700_024,

@@ -74,7 +74,12 @@ impl Failure {
         let Self::Busy(response) = self else {
             return None;
         };
-        let seconds = response.headers().get("retry-after")?.to_str().ok()?;
-        seconds.trim().parse().ok().map(Duration::from_secs)
+        retry_after(response)
     }
+}
+
+/// The pause that `response` requests, in its form of seconds (RFC 9110, section 10.2.3).
+pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get("retry-after")?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
 }

@@ -18,11 +18,15 @@ use zip::write::SimpleFileOptions;
 use crate::ResourceManager;
 use crate::cluster::{VERSION, path};
 use crate::resource_manager::LIMIT;
+use crate::retry::retry_after;
 
 /// From the request to the result. The pod may have to be scheduled, and its image pulled.
 const TIMEOUT: Duration = Duration::from_secs(240);
-/// Between two requests for the result.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Between two requests for the result, unless Azure sends another pause as `Retry-After`. Resource Manager allows about
+/// one a second (learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling).
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest such pause.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 const READING: &str = "failed to read the result of a command";
 
@@ -82,6 +86,7 @@ impl ResourceManager {
             .transpose()?;
         loop {
             let accepted = response.status() == StatusCode::ACCEPTED;
+            let pause = poll_interval(retry_after(&response));
             let body = response.json_bytes(LIMIT).await.context(READING)?;
             // An accepted request has no body, or one with its progress.
             let properties = if body.is_empty() && accepted {
@@ -104,10 +109,15 @@ impl ResourceManager {
                     TIMEOUT.as_secs()
                 );
             }
-            tokio::time::sleep(POLL_INTERVAL).await;
+            tokio::time::sleep(pause).await;
             response = self.send(Method::GET, result, None, &path).await?;
         }
     }
+}
+
+fn poll_interval(requested: Option<Duration>) -> Duration {
+    let requested = requested.unwrap_or(POLL_INTERVAL);
+    requested.clamp(POLL_INTERVAL, MAX_POLL_INTERVAL)
 }
 
 impl Properties {
@@ -140,4 +150,18 @@ fn zip(files: &[(String, Vec<u8>)]) -> anyhow::Result<Vec<u8>> {
         archive.write_all(bytes)?;
     }
     Ok(archive.finish()?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_that_azure_requests_is_kept_within_bounds() {
+        let table = [(None, 1), (Some(0), 1), (Some(5), 5), (Some(300), 10)];
+        for (requested, expected) in table {
+            let pause = poll_interval(requested.map(Duration::from_secs));
+            assert_eq!(pause, Duration::from_secs(expected));
+        }
+    }
 }

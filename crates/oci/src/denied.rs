@@ -18,6 +18,16 @@ pub fn is_denied(message: &str) -> bool {
     REFUSALS.iter().any(|refusal| message.contains(refusal))
 }
 
+/// What to do about a registry whose firewall does not let this machine in.
+pub const FIREWALL_HINT: &str = "; the registry's firewall does not let this machine in: add its address (`az acr network-rule add`), or use a runner in a network that the registry allows";
+
+/// Whether `message`, about a request to a registry of Azure, says that the address of this machine is not allowed: no role
+/// changes that (learn.microsoft.com/azure/container-registry/container-registry-troubleshoot-access).
+pub fn is_firewall(message: &str) -> bool {
+    let message = message.to_lowercase();
+    message.contains("client with ip") && message.contains("not allowed")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +56,14 @@ mod tests {
         for (message, denied) in table {
             assert_eq!(is_denied(message), denied, "{message}");
         }
+    }
+
+    #[test]
+    fn a_firewall_is_recognized() {
+        let message = "denied: client with IP '20.1.2.3' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.";
+        assert!(is_firewall(message));
+        assert!(!is_firewall(
+            "denied: requested access to the resource is denied"
+        ));
     }
 }

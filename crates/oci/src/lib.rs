@@ -17,7 +17,7 @@ mod platform;
 mod reference;
 mod registry;
 
-pub use denied::is_denied;
+pub use denied::{FIREWALL_HINT, is_denied, is_firewall};
 pub use digest::Digest;
 pub use hosts::{hosts, is_docker_hub};
 pub use logins::Logins;

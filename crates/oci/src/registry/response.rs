@@ -5,6 +5,8 @@ use std::time::Duration;
 use http_client::header::{HeaderMap, RETRY_AFTER};
 use http_client::{Response, StatusCode};
 
+use crate::denied::{FIREWALL_HINT, is_firewall};
+
 /// Characters of a registry's message in an error.
 const MESSAGE: usize = 1000;
 
@@ -97,6 +99,7 @@ pub(super) async fn success(response: Response, host: &str) -> anyhow::Result<Re
         .map_or_else(String::new, |message| format!(": {message}"));
     let hint = match status {
         _ if is_redirected => "",
+        _ if is_firewall(&message) => FIREWALL_HINT,
         StatusCode::UNAUTHORIZED => "; check the registry's credentials",
         StatusCode::FORBIDDEN => {
             "; the identity lacks access to this repository (role AcrPush or AcrPull)"
