@@ -35,8 +35,8 @@ enum How {
     HangUp,
     /// The right response, later.
     Late(Duration),
-    /// The right response, after SIGTERM to the process.
-    Terminate(Process),
+    /// The right response, after a signal to the process.
+    Signal(&'static str, Process),
 }
 
 /// A process that becomes known when it connects.
@@ -81,7 +81,15 @@ impl Fault {
     /// The right response to that request, after SIGTERM to the process of this id, as when the runner stops the step.
     pub fn terminate(path: &str, process: &Arc<AtomicI32>) -> Self {
         Self {
-            how: How::Terminate(Process(Arc::clone(process))),
+            how: How::Signal("-TERM", Process(Arc::clone(process))),
+            ..Self::new(path, 200, "")
+        }
+    }
+
+    /// The same after SIGKILL, as when the machine is lost: the process does nothing more.
+    pub fn kill(path: &str, process: &Arc<AtomicI32>) -> Self {
+        Self {
+            how: How::Signal("-KILL", Process(Arc::clone(process))),
             ..Self::new(path, 200, "")
         }
     }
@@ -153,11 +161,11 @@ async fn intercept(State(faults): State<Faults>, request: Request, next: Next) -
             tokio::time::sleep(late).await;
             return next.run(request).await;
         }
-        How::Terminate(process) => {
+        How::Signal(signal, process) => {
             let id = process.0.load(Ordering::SeqCst).to_string();
             // The test checks whether it arrived.
             let _ = tokio::process::Command::new("kill")
-                .args(["-TERM", &id])
+                .args([signal, &id])
                 .status()
                 .await;
             return next.run(request).await;
