@@ -20,9 +20,9 @@ inputs! {
             cluster: Option<String>,
             /// Resource group of the cluster.
             resource_group: Option<String>,
-            /// Kubernetes manifests: files and directories, one per line; a kustomization is rendered by kustomize.
+            /// Kubernetes manifests: files, globs and directories, one per line; a kustomization is rendered by kustomize.
             manifests: Vec<WorkspacePath> = "k8s",
-            /// Path that must respond under the service's address; `none` skips the health check.
+            /// Path that must respond at the Service, Ingress or HTTPRoute; `none` skips the health check.
             health_path: OrNone<HealthPath> = "/health",
         }
         "Azure sign-in" {
@@ -79,10 +79,12 @@ inputs! {
             rollout_timeout: Timeout = "5m",
             /// Restarts of a container that are tolerated; while another workload is not ready, any number is.
             max_restarts: u16 = "1",
-            /// Timeout for the address of the load balancer.
+            /// Timeout for the address of the load balancer, Ingress or Gateway.
             address_timeout: Timeout = "5m",
-            /// URL that must respond instead, such as that of an Ingress or a gateway: `https://shop.example/health`.
+            /// URL that must respond instead, if the manifests do not have it: `https://shop.example/health`.
             health_url: Option<HealthUrl>,
+            /// Whether the health check accepts any TLS certificate, such as a self-signed one.
+            health_insecure: bool = "false",
             /// Timeout for three healthy responses in a row.
             health_timeout: Timeout = "60s",
             /// Expected `commit` in the health response, if it has one; without it, the commit of the run.
@@ -122,7 +124,10 @@ pub const ACTION: Action = Action {
         Output::new("image", "Deployed image by digest."),
         Output::new("digest", "Digest of the deployed image in the registry."),
         Output::new("url", "URL of the service."),
-        Output::new("ip", "IP address or host name of the load balancer."),
+        Output::new(
+            "ip",
+            "IP address or host name of the load balancer, Ingress or Gateway.",
+        ),
         Output::new("revision", "Revision of the Deployment."),
         Output::new("previous-image", "Image that was deployed before."),
         Output::new(

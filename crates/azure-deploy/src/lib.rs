@@ -115,10 +115,10 @@ async fn update(
 ) -> anyhow::Result<()> {
     let log = ctx.log();
     let snapshot = Snapshot::read(cluster, request.manifests.objects()).await?;
-    report.previous = snapshot.image(&request.repository).map(ToOwned::to_owned);
+    report.previous = snapshot.image(&request.names).map(ToOwned::to_owned);
     let left_over = left_over::find(log, request, cluster, &snapshot).await?;
     if report.previous.is_none() {
-        report.previous = left_over.image(&request.repository).map(ToOwned::to_owned);
+        report.previous = left_over.image(&request.names).map(ToOwned::to_owned);
     }
     let manifests = dry_run::plan(log, request, cluster, &snapshot, report).await?;
     let limits = request.timeouts.rollout;

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use actions_toolkit::{BadInput, Workspace, WorkspacePath};
-use oci::ImageRef;
 use serde_json::{Value, json};
 
 use crate::kubernetes::{
@@ -12,11 +11,14 @@ use crate::kubernetes::{
 };
 use crate::request::kustomize::Rendered;
 
+mod autoscaling;
 mod configuration;
+mod image_names;
 mod pull_secret;
 mod variables;
 
 pub(crate) use configuration::{Reading, Stale, stale};
+pub(crate) use image_names::ImageNames;
 pub(crate) use variables::{Facts, Variables};
 
 /// Bytes of the largest file; the API server accepts objects of 3 MB.
@@ -74,18 +76,26 @@ impl Manifests {
                 return Err(bad(nothing_in(path)));
             }
             for (name, text) in texts {
-                let documents =
-                    parse(&text).map_err(|e| bad(format!("invalid YAML in `{name}`: {e}")))?;
-                objects.extend(documents.into_iter().map(|value| Object {
-                    file: name.clone(),
-                    value,
-                    default_namespace: default.cloned(),
-                }));
+                let documents = parse(&text).map_err(|e| bad(invalid(&name, &text, &e)))?;
+                let several = documents.iter().any(|document| document.number > 1);
+                for Document { number, value } in documents {
+                    let object = Object {
+                        file: name.clone(),
+                        value,
+                        default_namespace: default.cloned(),
+                    };
+                    let place = if several {
+                        format!("document {number} of `{name}`")
+                    } else {
+                        format!("`{name}`")
+                    };
+                    check(&object, &place, namespace.input.as_deref()).map_err(bad)?;
+                    objects.push(object);
+                }
             }
         }
         let mut known = HashMap::new();
         for object in &objects {
-            check(object, namespace.input.as_deref()).map_err(bad)?;
             let identity = (object.label(), object.namespace().map(ToOwned::to_owned));
             if let Some(duplicate) = known.insert(identity, &object.file) {
                 return Err(bad(format!(
@@ -105,16 +115,16 @@ impl Manifests {
     }
 
     /// Make the objects a set, whose parent is one of them from now on. It is in the namespace of the first object that runs
-    /// `repository`, and `distinguished` from other sets there.
-    pub(crate) fn make_set(&mut self, repository: &str, distinguished: &str) -> ApplySet {
+    /// an image of `names`, and `distinguished` from other sets there.
+    pub(crate) fn make_set(&mut self, names: &ImageNames, distinguished: &str) -> ApplySet {
         let runs = |object: &&Object| {
             let containers = containers(&object.value);
             let mut images = containers.iter().filter_map(|c| c["image"].as_str());
-            images.any(|image| is_of(image, repository))
+            images.any(|image| names.is_of(image))
         };
         let first = self.0.iter().find(runs).and_then(Object::namespace);
         let set = ApplySet::new(
-            repository,
+            names.repository(),
             distinguished,
             first.unwrap_or(DEFAULT_NAMESPACE),
         );
@@ -159,22 +169,20 @@ impl Manifests {
         images
     }
 
-    /// Whether a container's image is of `repository`, in any registry and with any tag.
-    pub(crate) fn name_repository(&self, repository: &str) -> bool {
-        self.images()
-            .into_iter()
-            .any(|image| is_of(image, repository))
+    /// Whether a container has an image of `names`.
+    pub(crate) fn name(&self, names: &ImageNames) -> bool {
+        self.images().into_iter().any(|image| names.is_of(image))
     }
 
-    /// Give every container of `repository` the image `pinned`; returns these containers.
-    pub(crate) fn with_image(&mut self, repository: &str, pinned: &str) -> Vec<String> {
+    /// Give every container of an image of `names` the image `pinned`; returns these containers.
+    pub(crate) fn with_image(&mut self, names: &ImageNames, pinned: &str) -> Vec<String> {
         let mut changed = Vec::new();
         for object in &mut self.0 {
             let label = object.label();
             for container in containers_mut(&mut object.value) {
                 if container["image"]
                     .as_str()
-                    .is_some_and(|image| is_of(image, repository))
+                    .is_some_and(|image| names.is_of(image))
                 {
                     let name = container["name"].as_str().unwrap_or_default();
                     changed.push(format!("{label} `{name}`"));
@@ -185,27 +193,19 @@ impl Manifests {
         changed
     }
 
-    /// Set `variables` in every container of `repository`; they replace those of the same name.
-    pub(crate) fn set_variables(&mut self, repository: &str, variables: &Variables) {
+    /// Set `variables` in every container of an image of `names`; they replace those of the same name.
+    pub(crate) fn set_variables(&mut self, names: &ImageNames, variables: &Variables) {
         let objects = self.0.iter_mut();
         let containers = objects.flat_map(|object| containers_mut(&mut object.value));
         for container in containers {
             if container["image"]
                 .as_str()
-                .is_some_and(|image| is_of(image, repository))
+                .is_some_and(|image| names.is_of(image))
             {
                 variables.set_in(container);
             }
         }
     }
-}
-
-/// Whether `image` is of `repository`: both sides parsed, so that neither a registry's port nor a common
-/// prefix of two names matches.
-pub(crate) fn is_of(image: &str, repository: &str) -> bool {
-    image
-        .parse::<ImageRef>()
-        .is_ok_and(|image| image.repository() == repository)
 }
 
 // `1e3` as the integer 1000, as kubectl sends it: the API server takes no `1000.0` for an integer.
@@ -232,41 +232,75 @@ fn with_integers(value: Value) -> Value {
     }
 }
 
+/// A document of a file, or an item of its list.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// Of the document, counted from 1.
+    number: usize,
+    value: Value,
+}
+
+// Why a file is not YAML, with the document and the line.
+fn invalid(name: &str, text: &str, problem: &str) -> String {
+    if text.contains("{{") {
+        return format!(
+            "`{name}` is a template (`{{{{ … }}}}`), and not YAML; render it in an earlier step, such as by `helm template`: {problem}"
+        );
+    }
+    let mut words = problem.split_whitespace();
+    let line = words
+        .find(|word| *word == "line")
+        .and_then(|_| words.next());
+    let line: Option<usize> = line.and_then(|line| line.trim_end_matches(':').parse().ok());
+    let before = text.lines().take(line.unwrap_or_default()).enumerate();
+    // The first one may begin a document that is the first.
+    let separators = before.filter(|(at, line)| *at > 0 && line.trim_end() == "---");
+    match separators.count() {
+        0 => format!("invalid YAML in `{name}`: {problem}"),
+        count => format!(
+            "invalid YAML in `{name}`, document {}: {problem}",
+            count + 1
+        ),
+    }
+}
+
 // Every document, and the items of a `List`, as kubectl reads it.
-pub(crate) fn parse(text: &str) -> Result<Vec<Value>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Document>, String> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     let documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
             // The following lines are a drawing for a terminal.
             let error = e.to_string();
             let line = error.lines().next().unwrap_or_default();
-            line.trim_start_matches("error: ").to_owned()
+            let line = line.trim_start_matches("error: ");
+            // The rest is for who writes programs.
+            let hint = ", set DuplicateKeyPolicy in Options if acceptable";
+            line.replace(hint, "")
         })?;
     let mut objects = Vec::new();
-    let mut documents: VecDeque<_> = documents.into_iter().map(with_integers).collect();
-    while let Some(mut document) = documents.pop_front() {
+    let documents = documents.into_iter().map(with_integers).zip(1..);
+    let mut documents: VecDeque<_> = documents.collect();
+    while let Some((mut document, number)) = documents.pop_front() {
         let is_list = text_of(&document, "/kind").ends_with("List");
         let items = document.get_mut("items").and_then(Value::as_array_mut);
         match items.filter(|_| is_list) {
             Some(items) => items
                 .drain(..)
                 .rev()
-                .for_each(|item| documents.push_front(item)),
-            None => objects.push(document),
+                .for_each(|item| documents.push_front((item, number))),
+            None => objects.push(Document {
+                number,
+                value: document,
+            }),
         }
     }
-    objects.retain(|object| !object.is_null());
+    objects.retain(|document| !document.value.is_null());
     Ok(objects)
 }
 
 // Why there is no manifest in a directory.
 fn nothing_in(path: &WorkspacePath) -> String {
-    let (directory, shown) = (path.absolute(), path.relative());
-    if directory.join("Chart.yaml").is_file() {
-        return format!(
-            "`{shown}` is a Helm chart; render it in an earlier step (`helm template`), and use the directory with the result"
-        );
-    }
+    let shown = path.relative();
     format!("no manifests in `{shown}`; directories in it are not read: name them, one per line")
 }
 
@@ -277,8 +311,7 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let path = entry?.path();
-        let is_manifest = |e: &std::ffi::OsStr| e == "yaml" || e == "yml" || e == "json";
-        if path.is_file() && path.extension().is_some_and(is_manifest) {
+        if path.is_file() && is_manifest(&path) {
             files.push(path);
         }
     }
@@ -286,10 +319,22 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn check(object: &Object, namespace: Option<&str>) -> Result<(), String> {
+/// Whether the name of `path` is that of a manifest.
+pub(crate) fn is_manifest(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    extension == "yaml" || extension == "yml" || extension == "json"
+}
+
+// `place` is the document and the file.
+fn check(object: &Object, place: &str, namespace: Option<&str>) -> Result<(), String> {
     let file = &object.file;
     if !object.value.is_object() {
-        return Err(format!("`{file}` has a document that is not an object"));
+        return Err(format!("{place} is not an object of Kubernetes"));
+    }
+    if object.api_version().starts_with("kustomize.config.k8s.io/") {
+        return Err(format!(
+            "{place} is a kustomization; name its directory, which is rendered by kustomize"
+        ));
     }
     for (pointer, field) in [
         ("/apiVersion", "apiVersion"),
@@ -298,12 +343,16 @@ fn check(object: &Object, namespace: Option<&str>) -> Result<(), String> {
     ] {
         if field == "metadata.name" && !object.text("/metadata/generateName").is_empty() {
             return Err(format!(
-                "an object of the kind `{}` in `{file}` has a `metadata.generateName`, which makes another object each time; give it a `metadata.name`",
+                "an object of the kind `{}` in {place} has a `metadata.generateName`, which makes another object each time; give it a `metadata.name`",
                 object.kind()
             ));
         }
         if object.text(pointer).is_empty() {
-            return Err(format!("an object in `{file}` has no `{field}`"));
+            let kind = match object.kind() {
+                "" => String::new(),
+                kind => format!(" of the kind `{kind}`"),
+            };
+            return Err(format!("an object{kind} in {place} has no `{field}`"));
         }
     }
     match (object.namespace(), namespace) {

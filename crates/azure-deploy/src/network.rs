@@ -66,7 +66,7 @@ pub const NETWORK: Network = &[
                 sends: "nothing",
             },
             Connection {
-                host: Host::Found("address and port of the Service"),
+                host: Host::Found("address and port of the Service, Ingress or Gateway"),
                 by: By::Step,
                 when: &[When::Not(Inputs::health_path, "none")],
                 purpose: "health check",

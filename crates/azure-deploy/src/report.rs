@@ -28,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) applied: Vec<Object>,
     /// The revision of the first Deployment.
     pub(crate) revision: Option<String>,
+    /// The object of the cluster that exposes the application.
+    pub(crate) exposed_by: Option<String>,
     /// The address of the service.
     pub(crate) address: Option<Address>,
     /// Whether the previous version was restored.
@@ -51,6 +53,7 @@ impl Report {
             snapshot: None,
             applied: Vec::new(),
             revision: None,
+            exposed_by: None,
             address: None,
             rolled_back: false,
             changes: Vec::new(),
@@ -108,10 +111,16 @@ impl Report {
             .iter()
             .map(|i| text::code(&i.to_string()))
             .collect();
+        let address = self.address.as_ref().map(|address| {
+            let shown = [&address.url, &address.host];
+            let shown = shown.into_iter().find(|text| !text.is_empty());
+            shown.cloned().unwrap_or_default()
+        });
         let rows = [
             ("Image", Some(text::code(&self.image.to_string()))),
             ("More images", (!more.is_empty()).then(|| more.join(", "))),
-            ("Address", self.address.as_ref().map(|a| a.url.clone())),
+            ("Address", address),
+            ("Exposed by", self.exposed_by.as_deref().map(text::code)),
             ("Revision", self.revision.as_deref().map(text::markdown)),
             ("Previous image", self.previous.as_deref().map(text::code)),
             ("Time", (!times.is_empty()).then(|| times.join(", "))),

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, Scope, Secret, Value, WorkspacePath, both};
-use http_client::Url;
+use http_client::{Certificates, Url};
 use oci::{Credentials, ImageRef};
 
 use crate::action::Inputs;
 use crate::kubernetes::ApplySet;
-use crate::manifests::{Manifests, Namespace, Variables};
+use crate::manifests::{ImageNames, Manifests, Namespace, Variables};
 use crate::rollout::Limits;
 
 pub(crate) mod kustomize;
+mod manifest_paths;
 mod target;
 
 pub(crate) use crate::action::Access;
@@ -23,8 +24,10 @@ pub(crate) struct Request {
     pub(crate) image: ImageRef,
     /// The repository of `image` in the registry and in the manifests.
     pub(crate) repository: String,
-    /// More images, each in the containers of its repository.
-    pub(crate) also_deploy: Vec<ImageRef>,
+    /// The names of `image` in the manifests.
+    pub(crate) names: ImageNames,
+    /// More images, each with its names in the manifests.
+    pub(crate) also_deploy: Vec<(ImageRef, ImageNames)>,
     pub(crate) also_push: Vec<ImageRef>,
     /// For the registry that an image is copied from.
     pub(crate) source_credentials: Option<Credentials>,
@@ -38,8 +41,10 @@ pub(crate) struct Request {
     pub(crate) environment: Option<(String, Secret)>,
     pub(crate) latest: bool,
     pub(crate) health_path: Option<String>,
-    /// Instead of the address of a Service.
+    /// Instead of the address of what exposes the application.
     pub(crate) health_url: Option<Url>,
+    /// The certificates that the health check accepts.
+    pub(crate) health_certificates: Certificates,
     pub(crate) expect_commit: Option<String>,
     pub(crate) timeouts: Timeouts,
 }
@@ -96,22 +101,17 @@ impl Request {
             context: target.cluster.namespace(),
         };
         let manifests = manifests(ctx, &inputs.manifests, namespace).await?;
-        if !manifests.name_repository(&repository) {
-            let images = manifests.images().join(", ");
-            let problem = format!(
-                "no container of the manifests has an image called `{repository}`; they have: {images}"
-            );
-            return Err(BadInput::new(Inputs::image, problem).into());
-        }
+        let names = ImageNames::new(&image, &repository, &target.registry);
+        check_named(&manifests, &names, Inputs::image)?;
         let mut manifests = manifests;
         if inputs.create_namespace {
             manifests.add_namespaces();
         }
-        let also_deploy: Vec<_> = inputs
-            .also_deploy
-            .into_iter()
-            .map(|image| image.0)
-            .collect();
+        let also_deploy = inputs.also_deploy.into_iter().map(|image| {
+            let names = ImageNames::new(&image.0, image.0.repository(), &target.registry);
+            (image.0, names)
+        });
+        let also_deploy: Vec<_> = also_deploy.collect();
         check_more(&also_deploy, &repository, &manifests)?;
         let login = both(
             (Inputs::source_username, inputs.source_username.as_ref()),
@@ -123,11 +123,11 @@ impl Request {
         });
         if let Some(name) = &inputs.image_pull_secret {
             let registry = pull_login(&target.registry)?;
-            let more = also_deploy.iter().map(ImageRef::repository);
-            let repositories: Vec<_> = more.chain([&*repository]).collect();
-            manifests.add_pull_secret(name, registry, &repositories)?;
+            let more = also_deploy.iter().map(|(_, names)| names);
+            let all: Vec<_> = more.chain([&names]).collect();
+            manifests.add_pull_secret(name, registry, &all)?;
         }
-        manifests.set_variables(&repository, &variables);
+        manifests.set_variables(&names, &variables);
         if inputs.restart_on_config_change {
             manifests.set_configuration_hashes();
         }
@@ -135,12 +135,13 @@ impl Request {
             let paths = inputs.manifests.iter().map(WorkspacePath::relative);
             let paths: Vec<_> = paths.collect();
             let from = ctx.github().repository().unwrap_or_default();
-            manifests.make_set(&repository, &format!("{from} {}", paths.join(" ")))
+            manifests.make_set(&names, &format!("{from} {}", paths.join(" ")))
         });
         let commit = inputs.expect_commit;
         Ok(Self {
             image,
             repository,
+            names,
             also_deploy,
             source_credentials,
             also_push: inputs.also_push.into_iter().map(|image| image.0).collect(),
@@ -152,6 +153,11 @@ impl Request {
             latest: inputs.latest,
             health_path: inputs.health_path.0.map(|path| path.0),
             health_url: inputs.health_url.map(|url| url.0),
+            health_certificates: if inputs.health_insecure {
+                Certificates::Any
+            } else {
+                Certificates::Verified
+            },
             expect_commit: commit.or_else(|| ctx.github().sha().map(ToOwned::to_owned)),
             timeouts: Timeouts {
                 push: inputs.push_timeout.0,
@@ -175,23 +181,40 @@ impl Request {
     }
 }
 
+// Whether a container has the image; otherwise nothing would be deployed.
+fn check_named(manifests: &Manifests, names: &ImageNames, input: &str) -> Result<(), BadInput> {
+    if manifests.name(names) {
+        return Ok(());
+    }
+    let (repository, images) = (names.repository(), manifests.images());
+    let hint = match images.iter().find(|image| names.is_elsewhere(image)) {
+        Some(other) => format!(
+            "; `{other}` is an image of another registry: write `{repository}`, or the registry that it is deployed from"
+        ),
+        None => String::new(),
+    };
+    let images = images.join(", ");
+    let problem = format!(
+        "no container of the manifests has an image called `{repository}`; they have: {images}{hint}"
+    );
+    Err(BadInput::new(input, problem))
+}
+
 // Each image has a repository of its own, and a container.
-fn check_more(more: &[ImageRef], repository: &str, manifests: &Manifests) -> Result<(), BadInput> {
+fn check_more(
+    more: &[(ImageRef, ImageNames)],
+    repository: &str,
+    manifests: &Manifests,
+) -> Result<(), BadInput> {
     let mut known = vec![repository];
-    for image in more {
-        let other = image.repository();
-        let problem = if known.contains(&other) {
-            format!("there are two images of `{other}`")
-        } else if !manifests.name_repository(other) {
-            let images = manifests.images().join(", ");
-            format!(
-                "no container of the manifests has an image called `{other}`; they have: {images}"
-            )
-        } else {
-            known.push(other);
-            continue;
-        };
-        return Err(BadInput::new(Inputs::also_deploy, problem));
+    for (_, names) in more {
+        let other = names.repository();
+        if known.contains(&other) {
+            let problem = format!("there are two images of `{other}`");
+            return Err(BadInput::new(Inputs::also_deploy, problem));
+        }
+        check_named(manifests, names, Inputs::also_deploy)?;
+        known.push(other);
     }
     Ok(())
 }
@@ -216,11 +239,10 @@ async fn manifests(
     namespace: Namespace,
 ) -> anyhow::Result<Manifests> {
     let workspace = ctx.workspace()?;
-    for path in paths {
-        path.existing()?;
-    }
-    let rendered = kustomize::render(ctx, paths).await?;
-    let paths = paths.to_vec();
+    let (root, given) = (workspace.clone(), paths.to_vec());
+    let expand = move || manifest_paths::expand(&root, &given);
+    let paths = tokio::task::spawn_blocking(expand).await??;
+    let rendered = kustomize::render(ctx, &paths).await?;
     // Large files take seconds.
     let read = move || Manifests::read(&workspace, &paths, &rendered, &namespace);
     Ok(tokio::task::spawn_blocking(read).await??)

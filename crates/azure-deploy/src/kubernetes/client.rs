@@ -12,7 +12,7 @@ use futures_util::future::{ready, try_join_all};
 use futures_util::stream::BoxStream;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
-use http_body_util::{LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::client::{Body, ClientBuilder};
 use kube::core::GroupVersionKind;
@@ -44,12 +44,17 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same where a pod of the cluster sends the request: it has to start first.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The bytes of a Service's response that are read.
+const BODY_LIMIT: usize = 64 * 1024;
+
 /// A stream that has an item for each change.
 pub(crate) type Changes = BoxStream<'static, ()>;
 
 /// A cluster and the kinds that it serves.
 pub(crate) struct Cluster {
     pub(crate) client: Client,
+    /// The same without another attempt after a 503: it may be the response of an application.
+    once: Client,
     timeout: Duration,
     /// Whether a response may be a stream.
     streams: bool,
@@ -119,6 +124,40 @@ fn with_scheme(proxy: http::Uri) -> anyhow::Result<http::Uri> {
         .context("the proxy for the cluster is not a URL; check `HTTPS_PROXY` and `proxy-url`")
 }
 
+// Whether the role Azure Kubernetes Service RBAC Writer has the right that `message` is about: `cannot get resource "x" in API
+// group "y" in the namespace "z"`. It covers the workloads and their configuration in a namespace; no namespaces, no roles, no
+// quotas, and no custom resources (learn.microsoft.com/azure/aks/manage-azure-rbac).
+fn is_of_writer(message: &str) -> bool {
+    const GROUPS: [&str; 8] = [
+        "",
+        "apps",
+        "autoscaling",
+        "batch",
+        "extensions",
+        "networking.k8s.io",
+        "policy",
+        "events.k8s.io",
+    ];
+    const NOT: [&str; 6] = [
+        "namespaces",
+        "nodes",
+        "resourcequotas",
+        "limitranges",
+        "persistentvolumes",
+        "ingressclasses",
+    ];
+    let quoted = |after: &str| {
+        let rest = message.split_once(after)?.1;
+        rest.split('"').nth(1)
+    };
+    let (resource, group) = (quoted("resource "), quoted("API group "));
+    let resource = resource.unwrap_or_default();
+    let resource = resource.split('/').next().unwrap_or_default();
+    group.is_some_and(|group| GROUPS.contains(&group))
+        && !NOT.contains(&resource)
+        && !message.contains("at the cluster scope")
+}
+
 fn explain(error: kube::Error) -> anyhow::Error {
     match error {
         kube::Error::Api(status) => {
@@ -126,8 +165,11 @@ fn explain(error: kube::Error) -> anyhow::Error {
             let lacks_right = status.code == 403 && status.message.contains(" cannot ");
             let hint = match status.code {
                 401 => "; the cluster rejects the identity's token",
-                403 if lacks_right => {
+                403 if lacks_right && is_of_writer(&status.message) => {
                     "; give the identity a role in the cluster that allows it (a RoleBinding, or Azure Kubernetes Service RBAC Writer)"
+                }
+                403 if lacks_right => {
+                    "; give the identity a role in the cluster that allows it: a ClusterRole with its binding, or Azure Kubernetes Service RBAC Cluster Admin (RBAC Writer has no right to it)"
                 }
                 _ => "",
             };
@@ -164,20 +206,28 @@ impl Cluster {
     ) -> anyhow::Result<Self> {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.proxy_url = config.proxy_url.map(with_scheme).transpose()?;
-        let client = ClientBuilder::try_from(config);
-        let client = client.context("failed to prepare the client for the cluster")?;
         // A token may expire before the rollout or the rollback is done.
         let signed = AsyncFilterLayer::new(move |request| sign(entra.clone(), request));
-        Ok(Self {
-            client: client
-                .with_layer(&MapResponseLayer::new(|response: Response<_>| {
-                    response.map(|body| Limited::new(body, RESPONSE_LIMIT))
-                }))
+        let warnings = Warnings::new(log);
+        let limit = MapResponseLayer::new(|response: Response<_>| {
+            response.map(|body| Limited::new(body, RESPONSE_LIMIT))
+        });
+        let build = |config: Config| {
+            let client = ClientBuilder::try_from(config);
+            let client = client.context("failed to prepare the client for the cluster")?;
+            let client = client
+                .with_layer(&limit)
                 .with_layer(&BufferLayer::new(QUEUE))
                 .with_layer(&RetryLayer::new(RetryConnection::default()))
                 .with_layer(&signed)
-                .with_layer(&Warnings::new(log))
-                .build(),
+                .with_layer(&warnings);
+            anyhow::Ok(client.build())
+        };
+        let mut once = config.clone();
+        once.default_retry = false;
+        Ok(Self {
+            client: build(config)?,
+            once: build(once)?,
             timeout: RESPONSE_TIMEOUT,
             streams: true,
             nodes: None,
@@ -188,8 +238,10 @@ impl Cluster {
     /// Connect through pods of the cluster that send the requests.
     pub(crate) fn through_run_command(command: RunCommand, log: &Log) -> Self {
         let client = ClientBuilder::new(command.connection(), DEFAULT_NAMESPACE);
+        let client = client.with_layer(&Warnings::new(log)).build();
         Self {
-            client: client.with_layer(&Warnings::new(log)).build(),
+            once: client.clone(),
+            client,
             timeout: COMMAND_TIMEOUT,
             streams: false,
             nodes: None,
@@ -207,6 +259,24 @@ impl Cluster {
             .await
             .map_err(|_| anyhow!("timed out after {seconds}s waiting for the API server"))?
             .map_err(explain)
+    }
+
+    /// The status and the start of the body of the response to `request`, which the API server passes on to a Service. Both are
+    /// of the API server itself if it rejects the request.
+    ///
+    /// # Errors
+    /// When there is no response in time.
+    pub(crate) async fn proxied(&self, request: Request<Body>) -> anyhow::Result<(u16, String)> {
+        let response = self.response(async {
+            let response = self.once.send(request).await?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), BODY_LIMIT);
+            // Of a longer body nothing is needed.
+            let body = body.collect().await.map(Collected::to_bytes);
+            Ok((status, body.unwrap_or_default()))
+        });
+        let (status, body) = response.await?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// The changes of the objects of `api` that `params` selects, from now on; `None` where they cannot be watched.
@@ -276,7 +346,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server rejects a request.
-    pub(super) async fn kind(
+    pub(crate) async fn kind(
         &self,
         group: &str,
         kind: &str,
@@ -380,7 +450,44 @@ impl Cluster {
 
 #[cfg(test)]
 mod tests {
-    use super::with_scheme;
+    use super::{is_of_writer, with_scheme};
+
+    #[test]
+    fn what_the_role_writer_does_not_cover_is_known() {
+        let message = |resource: &str, group: &str, place: &str| {
+            format!(
+                r#"x is forbidden: User "u" cannot patch resource "{resource}" in API group "{group}" {place}"#
+            )
+        };
+        let table = [
+            ("deployments", "apps", r#"in the namespace "web""#, true),
+            ("services/proxy", "", r#"in the namespace "web""#, true),
+            (
+                "ingresses",
+                "networking.k8s.io",
+                r#"in the namespace "web""#,
+                true,
+            ),
+            ("namespaces", "", r#"in the namespace "web""#, false),
+            (
+                "roles",
+                "rbac.authorization.k8s.io",
+                r#"in the namespace "web""#,
+                false,
+            ),
+            (
+                "httproutes",
+                "gateway.networking.k8s.io",
+                r#"in the namespace "web""#,
+                false,
+            ),
+            ("deployments", "apps", "at the cluster scope", false),
+        ];
+        for (resource, group, place, expected) in table {
+            let message = message(resource, group, place);
+            assert_eq!(is_of_writer(&message), expected, "{message}");
+        }
+    }
 
     #[test]
     fn a_proxy_without_a_scheme_speaks_http() {

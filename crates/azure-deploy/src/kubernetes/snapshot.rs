@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::object::containers;
 use super::{Cluster, Object, Owners, diff, text};
-use crate::manifests::is_of;
+use crate::manifests::ImageNames;
 
 /// Another one is another object of the same name.
 const UID: &str = "/metadata/uid";
@@ -41,27 +41,48 @@ impl Snapshot {
         &self.0
     }
 
-    /// The image of `repository` that a container had, or of the first container if none had it: the version
-    /// that was deployed.
-    pub(crate) fn image(&self, repository: &str) -> Option<&str> {
-        let images: Vec<_> = self
-            .containers()
-            .filter_map(|container| container["image"].as_str())
-            .collect();
-        let deployed = images.iter().find(|image| is_of(image, repository));
-        deployed.or_else(|| images.first()).copied()
+    /// The image that the container of `names` had: the version that was deployed. The container may have had another name,
+    /// and be the only one that the workload no longer has.
+    pub(crate) fn image(&self, names: &ImageNames) -> Option<&str> {
+        let mut images = self.own(names).filter_map(|live| live["image"].as_str());
+        images.next()
     }
 
-    /// The value that the variable `name` had in a container of `repository`.
-    pub(crate) fn variable(&self, repository: &str, name: &str) -> Option<&str> {
-        let lists = self
-            .containers()
-            .filter(|container| {
-                let image = container["image"].as_str();
-                image.is_some_and(|image| is_of(image, repository))
-            })
-            .filter_map(|container| container["env"].as_array());
+    /// The value that the variable `name` had in the container of `names`.
+    pub(crate) fn variable(&self, names: &ImageNames, name: &str) -> Option<&str> {
+        let lists = self.own(names).filter_map(|live| live["env"].as_array());
         lists.flatten().find(|entry| entry["name"] == *name)?["value"].as_str()
+    }
+
+    // The live containers of those that get an image of `names`. What another container of the same workload runs, or of
+    // another workload, is not a version of the application.
+    fn own(&self, names: &ImageNames) -> impl Iterator<Item = &Value> {
+        // A Job may be what is left of a version that failed.
+        let (jobs, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|(o, _)| o.is_job());
+        let states = others.into_iter().chain(jobs);
+        states.flat_map(|(object, live)| {
+            let manifest = containers(&object.value);
+            let live = live.as_ref().map(containers).unwrap_or_default();
+            let is_own = |container: &&&Value| {
+                container["image"]
+                    .as_str()
+                    .is_some_and(|image| names.is_of(image))
+            };
+            let mut found = Vec::new();
+            for own in manifest.iter().filter(is_own) {
+                let same = live.iter().find(|live| live["name"] == own["name"]);
+                let renamed = || {
+                    let is_gone = |live: &&&Value| {
+                        !manifest.iter().any(|other| other["name"] == live["name"])
+                    };
+                    let mut gone = live.iter().filter(is_gone);
+                    let of_image = live.iter().find(is_own);
+                    of_image.or_else(|| gone.next().filter(|_| gone.next().is_none()))
+                };
+                found.extend(same.or_else(renamed).copied());
+            }
+            found
+        })
     }
 
     /// The namespaces among `objects` that did not exist.
@@ -80,6 +101,9 @@ impl Snapshot {
                 changes
             }
             (Some(live), Some(applied)) => diff::changes(live, applied),
+            (Some(_), None) => {
+                vec!["unknown: an admission webhook does not support a dry run".to_owned()]
+            }
             _ => vec!["new".to_owned()],
         }
     }
@@ -105,14 +129,6 @@ impl Snapshot {
             .find(|(other, _)| other.is_same(object))?
             .1
             .as_ref()
-    }
-
-    fn containers(&self) -> impl Iterator<Item = &Value> {
-        // A Job may be what is left of a version that failed.
-        let (jobs, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|(o, _)| o.is_job());
-        let live = others.into_iter().chain(jobs);
-        live.filter_map(|(_, live)| live.as_ref())
-            .flat_map(containers)
     }
 }
 
@@ -149,19 +165,46 @@ mod tests {
     }
 
     #[test]
-    fn the_deployed_version_is_the_one_of_the_same_repository() {
-        let object =
-            |kind: &str| Object::of_test(json!({"kind": kind, "metadata": {"name": "x"}}), None);
-        let live = json!({"spec": {"template": {"spec": {"containers": [{"image": "proxy:1"}, {"image": "r.io/app:1"}]}}}});
-        let snapshot = Snapshot(vec![
-            (object("Service"), Some(json!({"spec": {}}))),
-            (object("Deployment"), Some(live)),
-        ]);
-        assert_eq!(snapshot.image("app"), Some("r.io/app:1"));
-        assert_eq!(snapshot.image("renamed"), Some("proxy:1"));
-        assert_eq!(
-            Snapshot(vec![(object("Deployment"), None)]).image("app"),
-            None
-        );
+    fn the_deployed_version_is_that_of_the_own_container() {
+        let names = ImageNames::of_test("app");
+        let workload = |name: &str, containers: &[(&str, &str)]| {
+            let containers = containers.iter();
+            let containers: Vec<_> = containers
+                .map(|(name, image)| json!({"name": name, "image": image, "env": [{"name": "IMAGE", "value": image}]}))
+                .collect();
+            json!({"kind": "Deployment", "metadata": {"name": name}, "spec": {"template": {"spec": {"containers": containers}}}})
+        };
+        let own = workload("app", &[("proxy", "proxy:2"), ("app", "app")]);
+        let table = [
+            (&[("proxy", "proxy:1"), ("app", "app:1")][..], Some("app:1")),
+            // From another registry.
+            (
+                &[("proxy", "proxy:1"), ("app", "ghcr.io/app:1")],
+                Some("ghcr.io/app:1"),
+            ),
+            // Under another name.
+            (
+                &[("proxy", "proxy:1"), ("main", "ghcr.io/app:1")],
+                Some("ghcr.io/app:1"),
+            ),
+            (&[("x", "x:1"), ("main", "app:1")], Some("app:1")),
+            (&[("x", "x:1"), ("y", "y:1")], None),
+            (&[("proxy", "proxy:1")], None),
+        ];
+        for (live, expected) in table {
+            let redis = workload("redis", &[("redis", "redis:8")]);
+            let read = |manifest: &Value, live: Option<Value>| {
+                (Object::of_test(manifest.clone(), None), live)
+            };
+            let snapshot = Snapshot(vec![
+                read(&redis, Some(redis.clone())),
+                read(&own, Some(workload("app", live))),
+            ]);
+            assert_eq!(snapshot.image(&names), expected, "{live:?}");
+            assert_eq!(snapshot.variable(&names, "IMAGE"), expected, "{live:?}");
+            // Somebody else's image is not a version of the application.
+            let snapshot = Snapshot(vec![read(&redis, Some(redis.clone())), read(&own, None)]);
+            assert_eq!(snapshot.image(&names), None);
+        }
     }
 }

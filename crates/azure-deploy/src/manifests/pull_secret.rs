@@ -7,7 +7,7 @@ use base64::Engine as _;
 use oci::{Credentials, is_docker_hub};
 use serde_json::{Value, json};
 
-use super::{Manifests, is_of};
+use super::{ImageNames, Manifests};
 use crate::action::Inputs;
 use crate::kubernetes::{DEFAULT_NAMESPACE, Object, containers, pod_specs_mut};
 
@@ -15,7 +15,7 @@ use crate::kubernetes::{DEFAULT_NAMESPACE, Object, containers, pod_specs_mut};
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 impl Manifests {
-    /// Add the Secret `name` with the login of a registry, in each namespace in which pods run one of `repositories`, and have these
+    /// Add the Secret `name` with the login of a registry, in each namespace in which pods run one of `images`, and have these
     /// pods use it, next to those that they have.
     ///
     /// # Errors
@@ -24,16 +24,12 @@ impl Manifests {
         &mut self,
         name: &str,
         (host, login): (&str, &Credentials),
-        repositories: &[&str],
+        names: &[&ImageNames],
     ) -> Result<(), BadInput> {
         let runs = |value: &Value| {
             let containers = containers(value);
             let mut images = containers.iter().filter_map(|c| c["image"].as_str());
-            images.any(|image| {
-                repositories
-                    .iter()
-                    .any(|repository| is_of(image, repository))
-            })
+            images.any(|image| names.iter().any(|names| names.is_of(image)))
         };
         let mut namespaces = BTreeSet::new();
         for object in self.0.iter_mut().filter(|object| runs(&object.value)) {
@@ -89,6 +85,7 @@ fn secret(name: &str, namespace: &str, host: &str, login: &Credentials) -> Objec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::RegistryTarget;
 
     fn object(namespace: &str, kind: &str, spec: &Value) -> Object {
         Object {
@@ -122,9 +119,15 @@ mod tests {
             username: "octo".into(),
             password: "token".into(),
         };
-        let repositories = ["octo/web", "web"];
+        let registry = RegistryTarget::Host {
+            host: "ghcr.io".to_owned(),
+            credentials: None,
+        };
+        let image = |name: &str| ImageNames::new(&name.parse().unwrap(), name, &registry);
+        let (qualified, short) = (image("octo/web"), image("web"));
+        let names = [&qualified, &short];
         manifests
-            .add_pull_secret("pull", ("ghcr.io", &login), &repositories)
+            .add_pull_secret("pull", ("ghcr.io", &login), &names)
             .unwrap();
         let secrets: Vec<_> = manifests
             .objects()
@@ -161,7 +164,7 @@ mod tests {
             Some(json!([{"name": "own"}, pull]))
         );
 
-        let again = manifests.add_pull_secret("pull", ("ghcr.io", &login), &repositories);
+        let again = manifests.add_pull_secret("pull", ("ghcr.io", &login), &names);
         assert_eq!(
             again.unwrap_err().to_string(),
             "input `image-pull-secret`: `Secret/pull` is in `input `image-pull-secret`` too; use another name"

@@ -7,7 +7,7 @@ use oci::ImageRef;
 use serde_json::Value;
 
 use crate::kubernetes::{Cluster, Object, Rejected, Snapshot};
-use crate::manifests::{Facts, Manifests, Reading, Stale, stale};
+use crate::manifests::{Facts, ImageNames, Manifests, Reading, Stale, stale};
 use crate::report::Report;
 use crate::request::Request;
 
@@ -67,8 +67,8 @@ pub(crate) async fn plan(
     report: &Report,
 ) -> anyhow::Result<Manifests> {
     let image = &report.image;
-    let previous = |name: &str| snapshot.variable(&request.repository, name);
-    let is_same_image = snapshot.image(&request.repository) == Some(&image.to_string());
+    let previous = |name: &str| snapshot.variable(&request.names, name);
+    let is_same_image = snapshot.image(&request.names) == Some(&image.to_string());
     let previous_time = request.variables.time_of(previous);
     if let Some(time) = previous_time.filter(|_| is_same_image) {
         let (manifests, _) = fill(request, snapshot, report, time);
@@ -82,7 +82,13 @@ pub(crate) async fn plan(
     let now = now.map_or_else(|_| String::new(), |now| now.to_string());
     let (manifests, containers) = fill(request, snapshot, report, &now);
     let undone = manifests.objects().iter();
-    for warning in undone.filter_map(|object| snapshot.scaling_undone(object)) {
+    let undone = undone.filter_map(|object| snapshot.scaling_undone(object));
+    // What is undone now says more than what may be undone.
+    let mut warnings: Vec<_> = undone.collect();
+    if warnings.is_empty() {
+        warnings = manifests.scaled_twice();
+    }
+    for warning in warnings {
         log.warning(warning);
     }
     for container in containers {
@@ -151,17 +157,17 @@ fn fill(
         let parent = set.parent_of(manifests.objects(), snapshot.live(&parent));
         manifests.add(parent);
     }
-    manifests.set_variables(&request.repository, &request.variables.filled(facts));
-    let of = |repository: &str, image: &ImageRef, manifests: &mut Manifests| {
+    manifests.set_variables(&request.names, &request.variables.filled(facts));
+    let of = |names: &ImageNames, image: &ImageRef, manifests: &mut Manifests| {
         let pinned = image.to_string();
-        let containers = manifests.with_image(repository, &pinned).into_iter();
+        let containers = manifests.with_image(names, &pinned).into_iter();
         containers
             .map(move |container| format!("{container} gets {pinned}"))
             .collect::<Vec<_>>()
     };
-    let mut containers = of(&request.repository, image, &mut manifests);
-    for (image, pinned) in request.also_deploy.iter().zip(&report.more) {
-        containers.extend(of(image.repository(), pinned, &mut manifests));
+    let mut containers = of(&request.names, image, &mut manifests);
+    for ((_, names), pinned) in request.also_deploy.iter().zip(&report.more) {
+        containers.extend(of(names, pinned, &mut manifests));
     }
     (manifests, containers)
 }
@@ -182,8 +188,14 @@ fn log_changes(log: &Log, plan: &Changes) {
     }
 }
 
-/// Each object as it would be. Those in one of the namespaces `absent`, and those of kinds that the cluster does not know yet, cannot
-/// be checked: `None`.
+// Whether an admission webhook has effects elsewhere, so that the API server does not call it in a dry run
+// (kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers, "Side effects").
+fn is_without_dry_run(error: &anyhow::Error) -> bool {
+    error.is::<Rejected>() && format!("{error:#}").contains("does not support dry run")
+}
+
+/// Each object as it would be. Those in one of the namespaces `absent`, those of kinds that the cluster does not know yet, and
+/// those for an admission webhook that a dry run does not call, cannot be checked: `None`.
 ///
 /// # Errors
 /// As [`validate`].
@@ -200,7 +212,11 @@ pub(crate) async fn dry_run(
             return Ok(None);
         }
         let live = snapshot.live(object);
-        cluster.dry_run(object, live).await.map(Some)
+        match cluster.dry_run(object, live).await {
+            // It may change the object when it is applied: what, is known only then.
+            Err(e) if is_without_dry_run(&e) => Ok(None),
+            result => result.map(Some),
+        }
     });
     let mut results = Vec::new();
     let mut rejections = Vec::new();

@@ -1,10 +1,12 @@
 //! Where the images are: in Docker, from which they are pushed, or in a registry already.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context};
+use actions_toolkit::{BadInput, Context, Log};
 use anyhow::Context as _;
 use azure::LoginServer;
+use backon::Retryable as _;
 use docker::Docker;
 use oci::{Auth, ImageRef, RawManifest, is_docker_hub};
 
@@ -12,6 +14,13 @@ use super::connect::Azure;
 use super::push::{Registry, client};
 use crate::action::Inputs;
 use crate::request::Request;
+
+/// Between the attempts to find an image in a registry that may be replicated.
+const REPLICATION_PAUSES: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 
 /// The images of a request, and the Docker that has some of them.
 pub(crate) struct Images<'a> {
@@ -51,7 +60,7 @@ impl<'a> Images<'a> {
         let more = request
             .also_deploy
             .iter()
-            .map(|image| (Inputs::also_deploy, image));
+            .map(|(image, _)| (Inputs::also_deploy, image));
         let deployed = std::iter::once((Inputs::image, &request.image)).chain(more);
         let deployed: Vec<_> = deployed.collect();
         let is_by_digest = |image: &ImageRef| image.digest().is_some();
@@ -161,7 +170,7 @@ async fn look_up(
     } else {
         client(ctx, host, source_auth(request, azure, host).await?)?
     };
-    let manifest = source.manifest(image.repository(), image.reference()).await;
+    let manifest = eventual_manifest(ctx.log(), &source, image).await;
     let manifest = manifest.with_context(|| match input {
         _ if is_own_registry => format!("failed to look up `{image}`"),
         _ => format!(
@@ -188,6 +197,44 @@ async fn look_up(
         manifest,
         registry: source,
     })
+}
+
+// The manifest of `image`. What was pushed to one region of a registry of Azure is there in the others a moment later
+// (github.com/Azure/acr/issues/880).
+async fn eventual_manifest(
+    log: &Log,
+    registry: &oci::Registry,
+    image: &ImageRef,
+) -> anyhow::Result<Option<RawManifest>> {
+    let is_azure = registry.host().contains(".azurecr.");
+    let pauses = if is_azure {
+        &REPLICATION_PAUSES[..]
+    } else {
+        &[]
+    };
+    let attempt = async || match registry
+        .manifest(image.repository(), image.reference())
+        .await
+    {
+        Ok(Some(manifest)) => Ok(manifest),
+        Ok(None) => Err(None),
+        Err(e) => Err(Some(e)),
+    };
+    let found = (|| attempt())
+        .retry(pauses.iter().copied())
+        .when(Option::is_none)
+        .notify(|_, pause| {
+            let seconds = pause.as_secs();
+            log.info(format!(
+                "{image} is not in the registry yet; next attempt in {seconds}s"
+            ));
+        })
+        .await;
+    match found {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(None) => Ok(None),
+        Err(Some(e)) => Err(e),
+    }
 }
 
 // A registry of Azure takes the run's identity.

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, Owners, Snapshot, containers};
-use crate::manifests::is_of;
+use crate::manifests::ImageNames;
 use crate::report::Report;
 use crate::request::Request;
 
@@ -22,11 +22,11 @@ const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 pub(crate) struct LeftOver(Vec<(Object, Value)>);
 
 impl LeftOver {
-    /// The image of `repository` in one of them: a workload may only have another name.
-    pub(crate) fn image(&self, repository: &str) -> Option<&str> {
+    /// The image of `names` in one of them: a workload may only have another name.
+    pub(crate) fn image(&self, names: &ImageNames) -> Option<&str> {
         let containers = self.0.iter().flat_map(|(_, live)| containers(live));
         let mut images = containers.filter_map(|c| c["image"].as_str());
-        images.find(|image| is_of(image, repository))
+        images.find(|image| names.is_of(image))
     }
 }
 
@@ -63,7 +63,7 @@ pub(crate) async fn find(
             .any(|(removed, _)| removed.is_same(object))
     });
     for (object, live) in others {
-        if let Some(warning) = overlap(object, live, objects, &request.repository) {
+        if let Some(warning) = overlap(object, live, objects, &request.names) {
             log.warning(warning);
         }
     }
@@ -99,7 +99,7 @@ fn overlap(
     workload: &Object,
     live: &Value,
     objects: &[Object],
-    repository: &str,
+    names: &ImageNames,
 ) -> Option<String> {
     let labels = &live["spec"]["template"]["metadata"]["labels"];
     let selects = |service: &&Object| {
@@ -112,8 +112,8 @@ fn overlap(
     let service = objects.iter().find(selects)?;
     let containers = containers(live);
     let mut images = containers.iter().filter_map(|c| c["image"].as_str());
-    let runs = if images.any(|image| is_of(image, repository)) {
-        format!("runs `{repository}` too, ")
+    let runs = if images.any(|image| names.is_of(image)) {
+        format!("runs `{}` too, ", names.repository())
     } else {
         String::new()
     };
@@ -178,9 +178,12 @@ mod tests {
         };
         let old = object(json!({"kind": "Deployment", "metadata": {"name": "old"}}));
         let live = json!({"spec": {"template": {
-            "metadata": {"labels": {"app": "app", "tier": "web"}}, "spec": {"containers": [{"image": "r.io/app:1"}]},
+            "metadata": {"labels": {"app": "app", "tier": "web"}}, "spec": {"containers": [{"image": "seaworthy.azurecr.io/app:1"}]},
         }}});
-        let warning = |selector, repository| overlap(&old, &live, &[service(selector)], repository);
+        let warning = |selector, name| {
+            let names = ImageNames::of_test(name);
+            overlap(&old, &live, &[service(selector)], &names)
+        };
         insta::assert_snapshot!(warning(json!({"app": "app"}), "app").unwrap(), @"Deployment/old runs `app` too, serves behind Service/app together with the new version, and is not in the manifests; if it is left from an earlier deployment, remove it (`kubectl --namespace web delete deployment old`)");
         insta::assert_snapshot!(warning(json!({"app": "app"}), "other").unwrap(), @"Deployment/old serves behind Service/app together with the new version, and is not in the manifests; if it is left from an earlier deployment, remove it (`kubectl --namespace web delete deployment old`)");
         for selector in [

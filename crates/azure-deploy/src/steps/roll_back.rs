@@ -4,7 +4,7 @@ use actions_toolkit::{Cancelled, Context, Log, PolicyFailure};
 use anyhow::anyhow;
 use futures_util::future::join_all;
 
-use super::health;
+use super::health::{self, Checked};
 use crate::kubernetes::{Cluster, Object, Snapshot, retry_outage};
 use crate::report::Report;
 use crate::request::Request;
@@ -63,13 +63,17 @@ pub(crate) async fn roll_back(
         verified = verify(ctx, request, cluster, report, &restored) => verified,
         _ = ctx.cancelled() => return error.context(unverified),
     };
+    let state = match &verified {
+        Ok(Checked::NothingServes) => "which has no replicas, so that nothing serves",
+        _ => "which is healthy",
+    };
     match verified {
-        Ok(()) if error.downcast_ref::<PolicyFailure>().is_some() => PolicyFailure(format!(
-            "the new version failed; rolled back to `{previous}`, which is healthy: {error:#}"
+        Ok(_) if error.downcast_ref::<PolicyFailure>().is_some() => PolicyFailure(format!(
+            "the new version failed; rolled back to `{previous}`, {state}: {error:#}"
         ))
         .into(),
-        Ok(()) => error.context(format!(
-            "the deployment did not finish; rolled back to `{previous}`, which is healthy"
+        Ok(_) => error.context(format!(
+            "the deployment did not finish; rolled back to `{previous}`, {state}"
         )),
         Err(e) => error.context(format!(
             "rolled back to `{previous}`, but it is unhealthy ({e:#}); check the cluster now"
@@ -127,7 +131,7 @@ async fn verify(
     cluster: &Cluster,
     report: &mut Report,
     restored: &[Object],
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Checked> {
     let limits = request.timeouts.rollout;
     let live = rollout::wait(cluster, restored, limits, ctx.log(), &mut Vec::new()).await?;
     report.revision = live;

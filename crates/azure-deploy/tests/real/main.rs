@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod anywhere;
 #[cfg(test)]
 mod definitions;

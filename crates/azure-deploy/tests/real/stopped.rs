@@ -1,5 +1,8 @@
 //! A run that is cancelled, at each stage: the previous version stays, and GitHub has the state.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+
 use fake_azure::ApiServer;
 use fake_github::GitHub;
 use serde_json::Value;
@@ -99,8 +102,18 @@ impl Scene {
 
     /// Deploy `image` in a run that is cancelled at `stage`.
     async fn stopped(&self, image: &str, stage: &Stage) -> Ran {
+        self.signaled(image, stage, Fault::terminate).await
+    }
+
+    /// Deploy `image` in a run that gets a signal at `stage`.
+    async fn signaled(
+        &self,
+        image: &str,
+        stage: &Stage,
+        signal: fn(&str, &Arc<AtomicI32>) -> Fault,
+    ) -> Ran {
         let step = self.step(image);
-        let signal = Fault::terminate(&stage.request, step.process());
+        let signal = signal(&stage.request, step.process());
         match stage.at {
             At::Azure => self.stack.azure.expect(signal),
             At::Cluster => self.front.expect(signal),
@@ -146,4 +159,38 @@ async fn a_cancelled_run_leaves_the_old_version_at_every_stage() {
         }
         scene.stack.forget(&[&good, &slow]).await;
     }
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn after_a_run_that_is_killed_at_any_stage_the_next_one_continues() {
+    let scene = Scene::new("direct").await;
+    let good = scene.stack.build("one", "well").await;
+    let slow = scene.stack.build("two", "slow").await;
+    let fine = scene.stack.build("three", "well").await;
+    let ran = run(scene.step(&good)).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let url = ran.output("url");
+    for stage in stages(&scene.stack.namespace) {
+        let before = scene.deployed();
+        let (ran, name) = (scene.signaled(&slow, &stage, Fault::kill).await, stage.name);
+        // The runner has nothing but what was in the log.
+        assert_eq!(ran.outputs.get("result"), None, "{name}: {}", ran.log);
+        // What was sent with the signal may have arrived: the new version, which is not ready.
+        assert!(stage.changed || scene.deployed() == before, "{name}");
+        assert_eq!(get(url).await["commit"], "one", "{name}");
+        let ran = run(scene.step(&fine)).await;
+        assert_eq!(
+            (ran.code, ran.output("result")),
+            (0, "deployed"),
+            "{name}: {}",
+            ran.log
+        );
+        assert_eq!(get(url).await["commit"], "three", "{name}");
+        let ran = run(scene.step(&good)).await;
+        assert_eq!(ran.code, 0, "{name}: {}", ran.log);
+        assert_eq!(scene.deployed()["replicas"], 2, "{name}");
+    }
+    assert!(scene.front.is_met());
+    scene.stack.forget(&[&good, &slow, &fine]).await;
 }

@@ -10,29 +10,62 @@ use serde_json::Value;
 /// Timeout of one response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-// Whether a healthy response has the commit of the version that was deployed, if one is expected.
-fn judge(status: u16, body: &str, commit: Option<&str>) -> Result<bool, String> {
+/// Which version a healthy response is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    /// It has the commit that is expected.
+    OfCommit,
+    /// It has no commit, or none is expected.
+    OfAny,
+}
+
+/// Why the application is not healthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// There is no response of the application: the cause may be on the way to it.
+    Unreachable(String),
+    /// There is one that is not of a healthy application.
+    Unhealthy(String),
+}
+
+impl Problem {
+    /// The message.
+    pub(super) fn message(&self) -> &str {
+        match self {
+            Self::Unreachable(message) | Self::Unhealthy(message) => message,
+        }
+    }
+}
+
+/// The health by one response of the application, with `commit` if one is expected.
+///
+/// # Errors
+/// With the status, or the other commit.
+pub(super) fn judge(status: u16, body: &str, commit: Option<&str>) -> Result<Health, String> {
     if !(200..300).contains(&status) {
         return Err(format!("status {status}"));
     }
     let response = serde_json::from_str::<Value>(body).unwrap_or_default();
     let (Some(actual), Some(expected)) = (response["commit"].as_str(), commit) else {
-        return Ok(false);
+        return Ok(Health::OfAny);
     };
     if actual == expected {
-        return Ok(true);
+        return Ok(Health::OfCommit);
     }
     Err(format!(
         "commit `{actual}` responded; expected `{expected}`"
     ))
 }
 
-/// Whether the application at `url` is healthy, and names `commit`. Of its response, the start is read: what is the
-/// application's is foreign.
+/// The health of the application at `url`. Of its response, the start is read: what is the application's is foreign.
 ///
 /// # Errors
-/// With the reason why it is not: the status, the commit, or why there is no response.
-pub(super) async fn query(http: &Client, url: &str, commit: Option<&str>) -> Result<bool, String> {
+/// With the reason why it is not healthy: the status, the commit, or why there is no response.
+pub(super) async fn query(
+    http: &Client,
+    url: &str,
+    commit: Option<&str>,
+) -> Result<Health, Problem> {
     // Each on its own connection: the load balancer may choose another pod.
     let request = http
         .get(url)
@@ -42,10 +75,12 @@ pub(super) async fn query(http: &Client, url: &str, commit: Option<&str>) -> Res
     match request.send().await {
         Ok(response) => {
             let status = response.status().as_u16();
-            judge(status, &response.error_text().await, commit)
+            judge(status, &response.error_text().await, commit).map_err(Problem::Unhealthy)
         }
-        Err(e @ Error::Redirect { .. }) => Err(e.to_string()),
-        Err(e) => Err(no_response(&e)),
+        Err(e @ Error::Redirect { .. }) => Err(Problem::Unhealthy(format!(
+            "{e}; use a `health-path` that responds itself, or set `health-url`"
+        ))),
+        Err(e) => Err(Problem::Unreachable(no_response(&e))),
     }
 }
 
@@ -58,20 +93,48 @@ fn no_response(error: &Error) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    let hint = match cause
+    let kind = cause
         .downcast_ref::<std::io::Error>()
-        .map(std::io::Error::kind)
-    {
-        Some(ErrorKind::ConnectionRefused) => "; nothing listens there",
-        _ => "",
+        .map(std::io::Error::kind);
+    let cause = cause.to_string();
+    match kind {
+        Some(ErrorKind::ConnectionRefused) => {
+            format!("no response: {cause}; nothing listens there")
+        }
+        _ => tls_problem(&cause).unwrap_or_else(|| format!("no response: {cause}")),
+    }
+}
+
+// A failed TLS handshake, as rustls words it.
+fn tls_problem(cause: &str) -> Option<String> {
+    const SELF_SIGNED: &str = "; if that is intended, set `health-insecure: true`";
+    if cause.contains("InvalidContentType") {
+        return Some(format!(
+            "no response: the port does not speak TLS ({cause})"
+        ));
+    }
+    let problem = cause.strip_prefix("invalid peer certificate: ")?;
+    let what = if problem.contains("UnknownIssuer") || problem.contains("CaUsedAsEndEntity") {
+        "is signed by an unknown CA"
+    } else if problem.contains("not valid for name") || problem.contains("NotValidForName") {
+        "is of another host"
+    } else if problem.contains("expired") || problem.contains("Expired") {
+        "has expired"
+    } else {
+        "is invalid"
     };
-    format!("no response: {cause}{hint}")
+    Some(format!(
+        "TLS failed: the certificate {what} ({problem}){SELF_SIGNED}"
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
     use axum::response::Response;
+    use http_client::Certificates;
+    use testkit::pki::{CertificateAuthority, Leaf};
+    use testkit::server::tls_config;
     use testkit::{Recorder, endless};
 
     use super::*;
@@ -101,49 +164,80 @@ mod tests {
             query(&http, &url, None).await
         };
         let problem = get("/elsewhere").await.unwrap_err();
-        assert!(
-            problem.ends_with("is not followed: it is another host"),
-            "{problem}"
-        );
+        let end = "is not followed: it is another host; use a `health-path` that responds itself, or set `health-url`";
+        assert!(problem.message().ends_with(end), "{problem:?}");
         assert_eq!(other.seen(), []);
-        assert_eq!(get("/login").await, Ok(false));
-        assert_eq!(get("/endless").await, Ok(false));
+        assert_eq!(get("/login").await, Ok(Health::OfAny));
+        assert_eq!(get("/endless").await, Ok(Health::OfAny));
         assert!(sent.load(std::sync::atomic::Ordering::Relaxed) < 32 * 1024 * 1024);
     }
 
     #[test]
     fn a_response_of_an_old_pod_is_not_healthy() {
-        assert_eq!(judge(200, r#"{"commit": "new"}"#, Some("new")), Ok(true));
+        assert_eq!(
+            judge(200, r#"{"commit": "new"}"#, Some("new")),
+            Ok(Health::OfCommit)
+        );
         assert_eq!(
             judge(200, r#"{"commit": "old"}"#, Some("new")).unwrap_err(),
             "commit `old` responded; expected `new`"
         );
         for body in ["ok", "{}", r#"{"commit": 1}"#] {
-            assert_eq!(judge(200, body, Some("new")), Ok(false));
+            assert_eq!(judge(200, body, Some("new")), Ok(Health::OfAny));
         }
-        assert_eq!(judge(200, r#"{"commit": "old"}"#, None), Ok(false));
+        assert_eq!(judge(200, r#"{"commit": "old"}"#, None), Ok(Health::OfAny));
         assert_eq!(judge(503, "", None).unwrap_err(), "status 503");
     }
 
     #[tokio::test]
     async fn why_there_is_no_response_is_named() {
         let http = Client::direct().unwrap();
+        let get = async |url: String| {
+            let problem = query(&http, &url, None).await.unwrap_err();
+            assert!(matches!(problem, Problem::Unreachable(_)), "{problem:?}");
+            problem.message().to_owned()
+        };
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let problem = query(&http, &format!("http://127.0.0.1:{port}/"), None).await;
         assert_eq!(
-            problem.unwrap_err(),
+            get(format!("http://127.0.0.1:{port}/")).await,
             "no response: Connection refused (os error 111); nothing listens there"
         );
         let plain = Recorder::start(|_| Response::default()).await.unwrap();
-        let problem = query(&http, &format!("https://{}/", plain.host()), None).await;
         assert_eq!(
-            problem.unwrap_err(),
-            "no response: received corrupt message of type InvalidContentType"
+            get(format!("https://{}/", plain.host())).await,
+            "no response: the port does not speak TLS (received corrupt message of type InvalidContentType)"
         );
-        let problem = query(&http, "http://no-such-host.invalid/", None).await;
-        let problem = problem.unwrap_err();
+        let problem = get("http://no-such-host.invalid/".to_owned()).await;
         assert!(problem.contains("failed to lookup address"), "{problem}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_valid_is_named_and_may_be_accepted() {
+        let directory = tempfile::tempdir().unwrap();
+        let ca = CertificateAuthority::new("test").unwrap();
+        let issued = ca.issue(&Leaf::server("shop", &["shop.example"])).unwrap();
+        issued.write(directory.path(), "shop").unwrap();
+        let tls = tls_config(directory.path(), "shop").unwrap();
+        let app = Recorder::start_tls(tls, |_| Response::default());
+        let app = app.await.unwrap();
+        let get = async |http: Client, host: &str| {
+            let url = format!("https://{host}:{}/", app.port());
+            query(&http, &url, None).await
+        };
+        let at = Some("127.0.0.1");
+        let http = Client::reaching(at, Certificates::Verified).unwrap();
+        let problem = get(http, "shop.example").await.unwrap_err();
+        assert_eq!(
+            problem.message(),
+            "TLS failed: the certificate is signed by an unknown CA (UnknownIssuer); if that is intended, set `health-insecure: true`"
+        );
+        let http = Client::reaching(at, Certificates::Any).unwrap();
+        assert_eq!(get(http, "shop.example").await, Ok(Health::OfAny));
+        let http = Client::trusting(ca.certificate().as_bytes()).unwrap();
+        let problem = get(http, "127.0.0.1").await.unwrap_err();
+        let start = "TLS failed: the certificate is of another host (";
+        assert!(problem.message().starts_with(start), "{problem:?}");
     }
 }

@@ -1,0 +1,325 @@
+//! What exposes the application: a Service, an Ingress or a route of the Gateway API, as the manifests have it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::address::speaks_http;
+use crate::kubernetes::{DEFAULT_NAMESPACE, Object, containers};
+use crate::manifests::ImageNames;
+
+/// The group of the Gateway API.
+const GATEWAY_API: &str = "gateway.networking.k8s.io/";
+/// The annotations of a Service whose load balancer has an address in the cloud's virtual network only
+/// (cloud-provider-azure.sigs.k8s.io/topics/loadbalancer, and those of EKS and GKE).
+const INTERNAL: [(&str, &str); 4] = [
+    (
+        "service.beta.kubernetes.io/azure-load-balancer-internal",
+        "true",
+    ),
+    (
+        "service.beta.kubernetes.io/aws-load-balancer-internal",
+        "true",
+    ),
+    (
+        "service.beta.kubernetes.io/aws-load-balancer-scheme",
+        "internal",
+    ),
+    ("networking.gke.io/load-balancer-type", "internal"),
+];
+
+/// What exposes the application.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Exposure<'a> {
+    /// A Service with a load balancer.
+    Balancer(&'a Object),
+    /// The same with an address that only machines in its network reach.
+    Internal(&'a Object),
+    /// A Service with a load balancer that does not speak HTTP.
+    NotHttp(&'a Object),
+    /// An Ingress.
+    Ingress(&'a Object),
+    /// An `HTTPRoute`.
+    Route(&'a Object),
+}
+
+/// The Services of the manifests that lead to the application.
+#[derive(Debug, Default)]
+pub(super) struct Services<'a>(Vec<&'a Object>);
+
+impl<'a> Services<'a> {
+    /// Those among `objects` that select pods with a container of `own`; all of them if none does: the pods may be those of
+    /// an operator.
+    pub(super) fn find(objects: &'a [Object], own: &ImageNames) -> Self {
+        let services = objects.iter().filter(|object| object.kind() == "Service");
+        let services: Vec<_> = services.collect();
+        let runs = |object: &&Object| {
+            let containers = containers(&object.value);
+            let mut images = containers.iter().filter_map(|c| c["image"].as_str());
+            images.any(|image| own.is_of(image))
+        };
+        let workloads: Vec<_> = objects.iter().filter(runs).collect();
+        let leads =
+            |service: &&&Object| workloads.iter().any(|workload| selects(service, workload));
+        let leading: Vec<_> = services.iter().filter(leads).copied().collect();
+        Self(if leading.is_empty() {
+            services
+        } else {
+            leading
+        })
+    }
+
+    /// Whether the Service `name` in `namespace` is one of them. What the manifests do not have may be.
+    pub(super) fn has(&self, name: &str, namespace: &str) -> bool {
+        self.0.is_empty() || self.get(name, namespace).is_some()
+    }
+
+    /// The first one.
+    pub(super) fn first(&self) -> Option<&'a Object> {
+        self.0.first().copied()
+    }
+
+    fn get(&self, name: &str, namespace: &str) -> Option<&'a Object> {
+        let mut services = self.0.iter().copied();
+        services.find(|service| service.name() == name && namespace_of(service) == namespace)
+    }
+}
+
+impl<'a> Exposure<'a> {
+    /// What exposes the `services` of the application among `objects`. A load balancer that is reached from anywhere comes
+    /// first, and one that does not speak HTTP after everything that does. The load balancer of another application counts
+    /// only where nothing else is found.
+    pub(super) fn find(objects: &'a [Object], services: &Services<'a>) -> Option<Self> {
+        let balancers = objects.iter().filter(|object| {
+            object.kind() == "Service" && object.text("/spec/type") == "LoadBalancer"
+        });
+        let is_own = |service: &&Object| services.has(service.name(), namespace_of(service));
+        let (own, others): (Vec<_>, Vec<_>) = balancers.partition(is_own);
+        let public = |balancers: &[&'a Object]| {
+            let mut balancers = balancers
+                .iter()
+                .filter(|service| speaks_http(&service.value));
+            balancers.find(|service| !is_internal(service)).copied()
+        };
+        let internal = |balancers: &[&'a Object]| {
+            let mut balancers = balancers.iter();
+            balancers
+                .find(|service| speaks_http(&service.value))
+                .copied()
+        };
+        let route = || {
+            let mut routes = objects.iter().filter(|object| is_route(object));
+            routes.find(|route| leads(route, "backendRefs", services))
+        };
+        let ingress = || {
+            let mut ingresses = objects.iter().filter(|object| object.kind() == "Ingress");
+            ingresses.find(|ingress| leads(ingress, "service", services))
+        };
+        public(&own)
+            .map(Self::Balancer)
+            .or_else(|| route().map(Self::Route))
+            .or_else(|| ingress().map(Self::Ingress))
+            .or_else(|| internal(&own).map(Self::Internal))
+            .or_else(|| own.first().copied().map(Self::NotHttp))
+            .or_else(|| public(&others).map(Self::Balancer))
+            .or_else(|| internal(&others).map(Self::Internal))
+            .or_else(|| others.first().copied().map(Self::NotHttp))
+    }
+
+    /// The object.
+    pub(super) fn object(self) -> &'a Object {
+        match self {
+            Self::Balancer(object)
+            | Self::Internal(object)
+            | Self::NotHttp(object)
+            | Self::Ingress(object)
+            | Self::Route(object) => object,
+        }
+    }
+}
+
+fn namespace_of(object: &Object) -> &str {
+    object.namespace().unwrap_or(DEFAULT_NAMESPACE)
+}
+
+fn is_internal(service: &Object) -> bool {
+    let annotations = &service.value["metadata"]["annotations"];
+    INTERNAL.iter().any(|(name, value)| {
+        let actual = annotations[*name].as_str();
+        actual.is_some_and(|actual| actual.eq_ignore_ascii_case(value))
+    })
+}
+
+fn is_route(object: &Object) -> bool {
+    object.kind() == "HTTPRoute" && object.api_version().starts_with(GATEWAY_API)
+}
+
+// Whether `service` selects the pods of `workload`.
+fn selects(service: &Object, workload: &Object) -> bool {
+    let selector = service.value["spec"]["selector"].as_object();
+    let labels = match workload.kind() {
+        "Pod" => &workload.value["metadata"]["labels"],
+        _ => &workload.value["spec"]["template"]["metadata"]["labels"],
+    };
+    namespace_of(service) == namespace_of(workload)
+        && selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| labels[k] == *v))
+}
+
+// Whether a backend in the field `backends` of `object`, at any depth, is one of `services`.
+fn leads(object: &Object, backends: &str, services: &Services<'_>) -> bool {
+    let mut names = BTreeSet::new();
+    collect(&object.value["spec"], backends, &mut names);
+    let own = namespace_of(object);
+    names.iter().any(|(name, namespace)| {
+        let namespace = namespace.as_deref().unwrap_or(own);
+        services.has(name, namespace)
+    })
+}
+
+fn collect(value: &Value, backends: &str, names: &mut BTreeSet<(String, Option<String>)>) {
+    match value {
+        Value::Object(fields) => {
+            for (field, inner) in fields {
+                let found = match inner {
+                    Value::Array(items) => items.iter().collect(),
+                    other => vec![other],
+                };
+                for backend in found {
+                    if field == backends
+                        && let Some(text) = backend["name"].as_str()
+                    {
+                        let namespace = backend["namespace"].as_str().map(ToOwned::to_owned);
+                        names.insert((text.to_owned(), namespace));
+                    }
+                }
+                collect(inner, backends, names);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                collect(item, backends, names);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(kind: &str, name: &str, spec: &Value) -> Object {
+        let version = match kind {
+            "HTTPRoute" => "gateway.networking.k8s.io/v1",
+            _ => "v1",
+        };
+        let value =
+            json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec});
+        Object::of_test(value, None)
+    }
+
+    fn workload(name: &str, image: &str) -> Object {
+        let template = json!({"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"image": image}]}});
+        object("Deployment", name, &json!({"template": template}))
+    }
+
+    fn service(name: &str, app: &str, kind: &str, ports: &Value) -> Object {
+        let spec = json!({"type": kind, "selector": {"app": app}, "ports": ports});
+        object("Service", name, &spec)
+    }
+
+    fn ingress(name: &str, service: &str) -> Object {
+        let backend = json!({"service": {"name": service, "port": {"number": 80}}});
+        let rules =
+            json!([{"host": "x.example", "http": {"paths": [{"path": "/", "backend": backend}]}}]);
+        object("Ingress", name, &json!({"rules": rules}))
+    }
+
+    fn route(name: &str, service: &str) -> Object {
+        let rules = json!([{"backendRefs": [{"name": service, "port": 80}]}]);
+        object("HTTPRoute", name, &json!({"rules": rules}))
+    }
+
+    fn internal(mut service: Object) -> Object {
+        service.value["metadata"]["annotations"] =
+            json!({"service.beta.kubernetes.io/azure-load-balancer-internal": "true"});
+        service
+    }
+
+    fn found(objects: &[Object]) -> String {
+        let own = ImageNames::of_test("app");
+        let services = Services::find(objects, &own);
+        let found = Exposure::find(objects, &services);
+        found.map_or(String::new(), |found| {
+            let variant = format!("{found:?}");
+            let variant = variant.split('(').next().unwrap_or_default();
+            format!("{variant} {}", found.object().label())
+        })
+    }
+
+    #[test]
+    fn a_load_balancer_comes_before_a_route_and_a_route_before_an_ingress() {
+        let http = || json!([{"port": 80}]);
+        let app = workload("app", "app:1");
+        let cluster = service("app", "app", "ClusterIP", &http());
+        let balancer = service("public", "app", "LoadBalancer", &http());
+        let mqtt = service(
+            "mqtt",
+            "app",
+            "LoadBalancer",
+            &json!([{"name": "mqtt", "port": 1883}]),
+        );
+        let mut objects = vec![app, cluster.clone(), mqtt];
+        assert_eq!(found(&objects), "NotHttp Service/mqtt");
+        objects.push(internal(service("inside", "app", "LoadBalancer", &http())));
+        assert_eq!(found(&objects), "Internal Service/inside");
+        objects.push(ingress("web", "app"));
+        assert_eq!(found(&objects), "Ingress Ingress/web");
+        objects.push(route("web", "app"));
+        assert_eq!(found(&objects), "Route HTTPRoute/web");
+        objects.push(balancer);
+        assert_eq!(found(&objects), "Balancer Service/public");
+        assert_eq!(found(&[cluster]), "");
+    }
+
+    #[test]
+    fn what_leads_to_another_application_exposes_the_other_one() {
+        let http = || json!([{"port": 80}]);
+        let objects = [
+            workload("grafana", "grafana/grafana:1"),
+            service("grafana", "grafana", "ClusterIP", &http()),
+            ingress("grafana", "grafana"),
+            route("grafana", "grafana"),
+            workload("app", "app:1"),
+            service("app", "app", "ClusterIP", &http()),
+            ingress("app", "app"),
+        ];
+        assert_eq!(found(&objects), "Ingress Ingress/app");
+        assert_eq!(found(&objects[..6]), "");
+        // Nothing is known of a Service that the manifests do not have.
+        assert_eq!(found(&[ingress("app", "elsewhere")]), "Ingress Ingress/app");
+        let balancers = [
+            service("grafana", "grafana", "LoadBalancer", &http()),
+            service("app", "app", "LoadBalancer", &http()),
+            workload("app", "app:1"),
+        ];
+        assert_eq!(found(&balancers), "Balancer Service/app");
+        let with_ingress = [
+            balancers.to_vec(),
+            vec![
+                service("web", "app", "ClusterIP", &http()),
+                ingress("web", "web"),
+            ],
+        ];
+        let mut own_ingress = with_ingress.concat();
+        own_ingress.retain(|object| object.label() != "Service/app");
+        assert_eq!(found(&own_ingress), "Ingress Ingress/web");
+        // As it always was: the only one counts.
+        assert_eq!(
+            found(&[balancers[0].clone(), balancers[2].clone()]),
+            "Balancer Service/grafana"
+        );
+    }
+}
