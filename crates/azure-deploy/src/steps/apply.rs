@@ -104,13 +104,22 @@ async fn create_namespaces(
         return Ok(());
     }
     if let Err(rejected) = dry_run(cluster, snapshot, objects, &[]).await {
+        let mut removed = Vec::new();
         for namespace in absent {
+            let label = namespace.label();
             // It is empty, and ours; the identity may lack the right to delete one.
-            if let Err(e) = cluster.delete(namespace).await {
-                log.warning(format!("{} is kept: {e:#}", namespace.label()));
+            match cluster.delete(namespace).await {
+                Ok(()) => removed.push(label),
+                Err(e) => log.warning(format!("{label} is kept: {e:#}")),
             }
         }
-        return Err(rejected);
+        if removed.is_empty() {
+            return Err(rejected);
+        }
+        let removed = removed.join(", ");
+        return Err(rejected.context(format!(
+            "{removed} was created to check the objects in it, and is removed"
+        )));
     }
     Ok(())
 }

@@ -185,6 +185,29 @@ async fn what_the_api_server_rejects_is_bad_input_and_changes_nothing() {
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
+async fn a_namespace_that_was_created_for_objects_that_are_rejected_is_removed() {
+    let stack = Stack::new("refused").await;
+    let image = stack.build("one", "well").await;
+    // Its user may remove namespaces, which the deployer may not.
+    let step = stack.step_without_azure(&image).await;
+    let ran = run(step.file("k8s/app.yaml", &stack.manifests(99999, "", ""))).await;
+    assert_eq!(ran.code, 3, "{}", ran.log);
+    let namespace = &stack.namespace;
+    let error = format!(
+        "Namespace/{namespace} was created to check the objects in it, and is removed: input `manifests`: the API server would reject the objects"
+    );
+    assert!(ran.error().contains(&error), "{}", ran.error());
+    stack.kubectl(&[
+        "wait",
+        "--for=delete",
+        &format!("namespace/{namespace}"),
+        "--timeout=60s",
+    ]);
+    stack.forget(&[&image]).await;
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
 async fn without_an_address_the_step_is_red() {
     let stack = Stack::new("address").await;
     let image = stack.build("one", "well").await;
