@@ -9,9 +9,9 @@ pub struct Action {
     pub about: &'static str,
     /// Every input it reads, as [`inputs!`](crate::inputs!) declares them; any other input is rejected.
     pub inputs: fn() -> Vec<Input>,
-    /// Inputs of the actions that it replaces: each name that it does not have, and what to do instead. It ends the message
-    /// that rejects the input.
-    pub replaced: &'static [(&'static str, &'static str)],
+    /// What to do instead of an input of an action that it replaces, by its name. It ends the message that rejects the
+    /// input.
+    pub replaced: fn(&str) -> Option<String>,
     /// Every output it sets, on every path.
     pub outputs: &'static [Output],
 }

@@ -134,7 +134,7 @@ pub fn both<A, B>(
 }
 
 fn unknown(action: &Action, declared: &[Input], name: &str) -> BadInput {
-    if let Some((_, instead)) = action.replaced.iter().find(|(old, _)| *old == name) {
+    if let Some(instead) = (action.replaced)(name) {
         return BadInput(format!("input `{name}` is unknown; {instead}"));
     }
     let known: Vec<_> = declared.iter().map(|input| input.name).collect();

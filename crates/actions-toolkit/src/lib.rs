@@ -19,7 +19,7 @@
 //!     name: "greet",
 //!     about: "Say hello.",
 //!     inputs: Inputs::declared,
-//!     replaced: &[],
+//!     replaced: |_| None,
 //!     outputs: &[Output::new("result", "`passed`, `failed` or `error`.")],
 //! };
 //!

@@ -115,7 +115,7 @@ pub const ACTION: Action = Action {
     name: "azure-deploy",
     about: "Push an image to Azure Container Registry, deploy it to Azure Kubernetes Service, and verify that it is healthy, or roll back.",
     inputs: Inputs::declared,
-    replaced: &[],
+    replaced: |input| peers::hint("azure-deploy", input),
     outputs: &[
         Output::new(
             "result",

@@ -26,7 +26,7 @@ pub const ACTION: Action = Action {
     name: "ci",
     about: "Build an image, run its tests and linters, and verify that it is healthy.",
     inputs: Inputs::declared,
-    replaced: &[],
+    replaced: |input| peers::hint("ci", input),
     outputs: &[
         Output::new(
             "result",

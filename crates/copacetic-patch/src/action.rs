@@ -9,7 +9,7 @@ pub const ACTION: Action = Action {
     name: "copacetic-patch",
     about: "Patch the packages of an image that have an update, and verify the result by a second scan before it is tagged.",
     inputs: Inputs::declared,
-    replaced: &[],
+    replaced: |input| peers::hint("copacetic-patch", input),
     outputs: &[
         Output::new(
             "result",

@@ -127,7 +127,7 @@ mod tests {
         name: "nothing",
         about: "Nothing.",
         inputs: Vec::new,
-        replaced: &[],
+        replaced: |_| None,
         outputs: &[],
     };
 

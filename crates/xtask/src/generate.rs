@@ -7,7 +7,10 @@ use crate::setup::command::{command, run};
 /// The test of each action that compares, or writes.
 const TEST: &str = "action_yml_and_readme_are_generated_from_the_declaration";
 
-/// Write the inputs and outputs of each `action.yml`, the tables of the READMEs, and the stages of `Dockerfile.action`.
+/// The test of `docs/migrate.md`, which compares, or writes.
+const PAGE_TEST: &str = "the_page_has_the_table";
+
+/// Write the inputs and outputs of each `action.yml`, the tables of the READMEs and of `docs/migrate.md`, and the stages of `Dockerfile.action`.
 ///
 /// # Errors
 /// When an action does not compile, or a file has lost its markers.
@@ -20,7 +23,12 @@ pub(crate) fn write() -> anyhow::Result<()> {
             .map(|action| format!("--package={}", action.name)),
     )
     .args(["--test", "process", TEST]);
-    run(test
-        .env("SEAWORTHY_GENERATE", "1")
-        .current_dir(paths::root()))
+    let mut page = command("cargo", ["test", "--quiet", "--package=migrate"]);
+    page.args(["--test", "workflows", PAGE_TEST]);
+    for test in [&mut test, &mut page] {
+        run(test
+            .env("SEAWORTHY_GENERATE", "1")
+            .current_dir(paths::root()))?;
+    }
+    Ok(())
 }

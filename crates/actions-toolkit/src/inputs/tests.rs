@@ -56,7 +56,7 @@ static SCAN: Action = Action {
     name: "scan",
     about: "Scan.",
     inputs: ScanInputs::declared,
-    replaced: &[("img", "use `image`")],
+    replaced: |old| (old == "img").then(|| "use `image`".to_owned()),
     outputs: &[Output::new("result", "The verdict.")],
 };
 

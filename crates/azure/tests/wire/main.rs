@@ -21,7 +21,7 @@ static ACTION: Action = Action {
     name: "test",
     about: "",
     inputs: Vec::new,
-    replaced: &[],
+    replaced: |_| None,
     outputs: &[],
 };
 

@@ -161,27 +161,3 @@ fn a_malformed_ignore_file_is_bad_input() {
         );
     }
 }
-
-#[test]
-fn the_inputs_of_the_actions_that_it_replaces_have_a_hint_each() {
-    // aquasecurity/trivy-action 0.36.0 and github/codeql-action/upload-sarif 4: action.yml.
-    let theirs = "scan-type image-ref input scan-ref exit-code ignore-unfixed vuln-type severity format template output \
-        skip-dirs skip-files cache-dir timeout ignore-policy hide-progress list-all-pkgs scanners trivyignores github-pat \
-        trivy-config tf-vars limit-severities-for-sarif docker-host version cache skip-setup-trivy token-setup-trivy \
-        sarif_file checkout_path ref sha token matrix category wait-for-processing";
-    let declared = (trivy_scan::ACTION.inputs)();
-    let is_declared = |name: &str| declared.iter().any(|input| input.name == name);
-    let replaced = trivy_scan::ACTION.replaced;
-    for name in theirs.split_whitespace() {
-        let has_hint = replaced.iter().any(|(old, _)| *old == name);
-        assert!(is_declared(name) != has_hint, "{name}");
-    }
-    // A hint names inputs that exist.
-    for (old, hint) in replaced {
-        let named = hint.split('`').skip(1).step_by(2);
-        let named = named.map(|name| name.split(':').next().unwrap_or(name));
-        for name in named.filter(|name| !name.contains(['.', ' ']) && *name != "DOCKER_HOST") {
-            assert!(is_declared(name), "{old}: {name}");
-        }
-    }
-}
