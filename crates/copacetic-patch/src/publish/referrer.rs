@@ -2,12 +2,20 @@
 
 use anyhow::Context as _;
 use oci::{RawManifest, Registry};
+use serde_json::{Value, json};
 
 use super::promote::now;
 use super::vex;
 use crate::targets::ImagePatch;
 
+/// The media type of a statement, and the type of an artifact that is one (github.com/in-toto/attestation, spec/v1).
+const STATEMENT: &str = "application/vnd.in-toto+json";
+/// The annotation by which scanners find the statement of one kind among those of an image.
+const PREDICATE: &str = "in-toto.io/predicate-type";
+
 /// Attach the OpenVEX `document` to `subject`, an image or an index in the repository of the patched image.
+///
+/// It is the predicate of a statement: that is the form in which scanners look for it (aquasecurity/trivy, pkg/vex/oci).
 ///
 /// # Errors
 /// When the registry does not take it.
@@ -15,12 +23,29 @@ pub(crate) async fn attach_vex(
     patch: &ImagePatch<'_, '_>,
     registry: &Registry,
     subject: &RawManifest,
-    document: &serde_json::Value,
+    document: &Value,
 ) -> anyhow::Result<()> {
-    let bytes = serde_json::to_vec(document)?;
-    attach(patch, registry, subject, vex::MEDIA_TYPE, bytes)
+    let statement = statement(patch, subject, vex::CONTEXT, document);
+    attach(patch, registry, subject, vex::CONTEXT, &statement)
         .await
         .context("failed to attach the OpenVEX document")
+}
+
+// What `predicate` says about `subject`.
+fn statement(
+    patch: &ImagePatch<'_, '_>,
+    subject: &RawManifest,
+    kind: &str,
+    predicate: &Value,
+) -> Value {
+    let digest = subject.digest.as_str();
+    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": patch.target.patched.without_version(), "digest": {"sha256": hex}}],
+        "predicateType": kind,
+        "predicate": predicate,
+    })
 }
 
 // github.com/opencontainers/image-spec, manifest.md, guidelines for artifact usage.
@@ -28,8 +53,8 @@ async fn attach(
     patch: &ImagePatch<'_, '_>,
     registry: &Registry,
     subject: &RawManifest,
-    media_type: &str,
-    content: Vec<u8>,
+    kind: &str,
+    statement: &Value,
 ) -> anyhow::Result<()> {
     let local = &patch.session.local;
     let served = patch.served().await?;
@@ -41,17 +66,21 @@ async fn attach(
         anyhow::Ok(oci::Descriptor::new(media_type, &blob, bytes.len() as u64))
     };
     let config = send(oci::EMPTY, b"{}".to_vec()).await?;
-    let layer = send(media_type, content).await?;
+    let layer = send(STATEMENT, serde_json::to_vec(statement)?).await?;
     let mut artifact = oci::Manifest::new(config, vec![layer]);
-    artifact.artifact_type = Some(media_type.to_owned());
+    artifact.artifact_type = Some(STATEMENT.to_owned());
     let size = subject.bytes.len() as u64;
     artifact.subject = Some(oci::Descriptor::new(
         &subject.media_type,
         &subject.digest,
         size,
     ));
-    let created = "org.opencontainers.image.created".to_owned();
-    artifact.annotations.insert(created, now());
+    let annotations = [
+        ("org.opencontainers.image.created", now()),
+        (PREDICATE, kind.to_owned()),
+    ];
+    let annotations = annotations.map(|(name, value)| (name.to_owned(), value));
+    artifact.annotations.extend(annotations);
     registry.push_manifest(repository, &artifact, None).await?;
     Ok(())
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::verify::Comparison;
 
-/// The media type of a document, and the type of an artifact that is one.
-pub(crate) const MEDIA_TYPE: &str = "application/vnd.openvex+json";
+/// What a document is, and the type of a statement about an image that has one.
+pub(crate) const CONTEXT: &str = "https://openvex.dev/ns/v0.2.0";
 
 /// What a patch fixed, and in what.
 pub(crate) struct Fixed<'a> {
@@ -55,7 +55,7 @@ pub(crate) fn document(image: &ImageRef, id: &str, fixed: &[Fixed<'_>], now: &st
         json!({"vulnerability": {"name": id}, "products": products, "status": "fixed"})
     });
     json!({
-        "@context": "https://openvex.dev/ns/v0.2.0",
+        "@context": CONTEXT,
         "@id": format!("urn:oci:{id}:vex"),
         "author": "seaworthy copacetic-patch",
         "timestamp": now,

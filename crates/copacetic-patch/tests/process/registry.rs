@@ -126,7 +126,12 @@ fn an_image_of_a_registry_is_patched_there() {
     assert!(product.contains(&digest.replace(':', "%3A")), "{product}");
     // A scanner with a database that does not have the fix suppresses the finding by it.
     let cache = crate::bench::later_database(pushed.server.directory());
-    let scan = |vex: &[&std::ffi::OsStr]| {
+    // `--vex oci` reads the registry by this login only.
+    let logins = pushed.server.directory().join("docker");
+    std::fs::create_dir_all(&logins).unwrap();
+    let hosts = [Some(pushed.server.host())];
+    credentials().write_docker_config(&logins, hosts).unwrap();
+    let scan = |digest: &str, vex: &[&std::ffi::OsStr]| {
         let done = Command::new("trivy")
             .args(["image", "--quiet", "--format", "json", "--scanners", "vuln"])
             .args([
@@ -139,10 +144,7 @@ fn an_image_of_a_registry_is_patched_there() {
             .arg(&cache)
             .args(vex)
             .arg(format!("{}/team/app@{digest}", pushed.server.host()))
-            .envs([
-                ("TRIVY_USERNAME", "seaworthy"),
-                ("TRIVY_PASSWORD", "secret"),
-            ])
+            .env("DOCKER_CONFIG", &logins)
             .output()
             .unwrap();
         let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
@@ -150,13 +152,17 @@ fn an_image_of_a_registry_is_patched_there() {
         assert!(done.status.success(), "{stderr}");
         report.contains("CVE-2099-0001")
     };
-    assert!(scan(&[]));
-    assert!(!scan(&["--vex".as_ref(), path.as_os_str()]));
+    assert!(scan(&digest, &[]));
+    assert!(!scan(&digest, &["--vex".as_ref(), path.as_os_str()]));
+    // The same scanner finds it in the registry; nothing is attached to the original.
+    let attached: [&std::ffi::OsStr; 2] = ["--vex".as_ref(), "oci".as_ref()];
+    assert!(!scan(&digest, &attached));
+    assert!(scan(&origin, &attached));
     let (_, list) = pushed.manifest(&referrers);
-    assert_eq!(
-        list["manifests"][0]["artifactType"],
-        "application/vnd.openvex+json"
-    );
+    let entry = &list["manifests"][0];
+    assert_eq!(entry["artifactType"], "application/vnd.in-toto+json");
+    let kind = &entry["annotations"]["in-toto.io/predicate-type"];
+    assert_eq!(kind, "https://openvex.dev/ns/v0.2.0");
 
     // No file and no log line that a step leaves has the password.
     let runner = pushed.bench.step.directory().to_owned();
