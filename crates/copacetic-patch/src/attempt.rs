@@ -87,6 +87,6 @@ impl Attempt {
     /// When the smoke test failed, or the image can't be pushed.
     pub(crate) async fn promote(&mut self, patch: &ImagePatch<'_, '_>) -> anyhow::Result<Promoted> {
         self.passes_smoke_test(patch)?;
-        publish::promote(patch, &self.patched_image, &self.verification.comparison).await
+        publish::promote(patch, &self.patched_image, &self.verification).await
     }
 }

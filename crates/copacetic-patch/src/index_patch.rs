@@ -251,7 +251,7 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
         vex::document(patched, index.digest.as_str(), &fixed, &now)
     }
 
-    // The index without a tag, the document, and last the tags.
+    // The index without a tag, what is attached, and last the tags.
     async fn push(
         &self,
         verified: &[Result<Verified, Kept>],
@@ -262,16 +262,22 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
         let (registry, patched) = (&self.registry, &self.target.patched);
         let digest = index.digest.as_str();
         registry.tag(patched.repository(), digest, index).await?;
-        if self.session.request.vex.attach {
-            for (image, one) in self.images.iter().zip(verified) {
-                if let (Ok(Verified::Patched(_)), Some(own)) = (one, manifests.get(image.origin()))
-                {
-                    referrer::attach_vex(image, registry, own, document).await?;
-                }
+        let request = &self.session.request;
+        for (image, one) in self.images.iter().zip(verified) {
+            let (Ok(Verified::Patched(attempt)), Some(own)) = (one, manifests.get(image.origin()))
+            else {
+                continue;
+            };
+            if request.attached.vex {
+                referrer::attach_vex(image, registry, own, document).await?;
             }
-            if let Some(image) = self.images.get(self.main) {
-                referrer::attach_vex(image, registry, index, document).await?;
+            if request.attached.sbom {
+                let scanned = &attempt.verification.after;
+                referrer::attach_sbom(image, registry, own, scanned).await?;
             }
+        }
+        if let (true, Some(image)) = (request.attached.vex, self.images.get(self.main)) {
+            referrer::attach_vex(image, registry, index, document).await?;
         }
         tags::set(&self.log, registry, patched, index).await
     }

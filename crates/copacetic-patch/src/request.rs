@@ -44,7 +44,8 @@ pub(crate) struct Request {
     pub(crate) database: DatabaseRequest,
     /// For images with JAR files.
     pub(crate) java_database: DatabaseRequest,
-    pub(crate) vex: Vex,
+    pub(crate) vex_file: WorkspacePath,
+    pub(crate) attached: Attached,
     pub(crate) report_file: WorkspacePath,
     pub(crate) results_file: Option<WorkspacePath>,
     /// Whether an issue lists what remains; `token` is set then.
@@ -66,11 +67,10 @@ pub(crate) struct Platforms {
     pub(crate) may_be_partial: bool,
 }
 
-/// The OpenVEX document.
-pub(crate) struct Vex {
-    pub(crate) file: WorkspacePath,
-    /// Whether it is attached to the pushed image.
-    pub(crate) attach: bool,
+/// What is attached to a pushed image.
+pub(crate) struct Attached {
+    pub(crate) vex: bool,
+    pub(crate) sbom: bool,
 }
 
 /// Where BuildKit comes from.
@@ -130,9 +130,10 @@ impl Request {
             timeout: inputs.timeout.0,
             java_database: inputs.java_database.request(&database),
             database,
-            vex: Vex {
-                file: inputs.vex_file,
-                attach: inputs.vex_attach,
+            vex_file: inputs.vex_file,
+            attached: Attached {
+                vex: inputs.vex_attach,
+                sbom: inputs.sbom_attach,
             },
             report_file: inputs.report_file,
             results_file: inputs.results_file,
@@ -194,6 +195,11 @@ fn check_combinations(
         (
             Inputs::vex_attach,
             "requires `push: true`: the document is attached to the pushed image",
+        )
+    } else if inputs.sbom_attach && !inputs.push {
+        (
+            Inputs::sbom_attach,
+            "requires `push: true`: the SBOM is attached to the pushed image",
         )
     } else if inputs.issue && inputs.token.is_none() {
         (

@@ -6,7 +6,7 @@ use oci::{RawManifest, Registry};
 use super::{referrer, tags, vex};
 use crate::patch::PatchedImage;
 use crate::targets::{ImagePatch, Source};
-use crate::verify::Comparison;
+use crate::verify::Verification;
 
 /// A patched image with its tags.
 pub(crate) struct Promoted {
@@ -25,11 +25,11 @@ pub(crate) struct Promoted {
 pub(crate) async fn promote(
     patch: &ImagePatch<'_, '_>,
     patched_image: &PatchedImage,
-    comparison: &Comparison,
+    verification: &Verification,
 ) -> anyhow::Result<Promoted> {
     let session = patch.session;
     if let (true, Source::Registry { registry, .. }) = (session.request.push, &patch.source) {
-        return push(patch, patched_image, comparison, registry).await;
+        return push(patch, patched_image, verification, registry).await;
     }
     let patched = &patch.target.patched;
     let name = patched_image.in_docker(patch).await?;
@@ -39,7 +39,7 @@ pub(crate) async fn promote(
         .context("the patched image is missing from Docker")?
         .id;
     let fixed = vex::Fixed {
-        comparison,
+        comparison: &verification.comparison,
         digests: Vec::new(),
     };
     Ok(Promoted {
@@ -55,23 +55,26 @@ pub(crate) fn now() -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-// The content first, then the document, and last the tags.
+// The content first, then what is attached to it, and last the tags.
 async fn push(
     patch: &ImagePatch<'_, '_>,
     patched_image: &PatchedImage,
-    comparison: &Comparison,
+    verification: &Verification,
     registry: &Registry,
 ) -> anyhow::Result<Promoted> {
     let patched = &patch.target.patched;
     let manifest = push_content(patch, patched_image, registry).await?;
     let digest = manifest.digest.to_string();
     let fixed = vex::Fixed {
-        comparison,
+        comparison: &verification.comparison,
         digests: vec![&digest],
     };
     let vex = vex::document(patched, &digest, &[fixed], &now());
-    if patch.session.request.vex.attach {
+    if patch.session.request.attached.vex {
         referrer::attach_vex(patch, registry, &manifest, &vex).await?;
+    }
+    if patch.session.request.attached.sbom {
+        referrer::attach_sbom(patch, registry, &manifest, &verification.after).await?;
     }
     let incremental = tags::set(&patch.log, registry, patched, &manifest).await?;
     Ok(Promoted {

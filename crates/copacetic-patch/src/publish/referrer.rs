@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use oci::{RawManifest, Registry};
 use serde_json::{Value, json};
+use trivy::{SbomFormat, Scanned};
 
 use super::promote::now;
 use super::vex;
@@ -12,6 +13,18 @@ use crate::targets::ImagePatch;
 const STATEMENT: &str = "application/vnd.in-toto+json";
 /// The annotation by which scanners find the statement of one kind among those of an image.
 const PREDICATE: &str = "in-toto.io/predicate-type";
+
+/// The type of an artifact that is an SBOM, by which scanners find it (aquasecurity/trivy, `--sbom-sources oci`).
+const SBOM: &str = "application/vnd.cyclonedx+json";
+
+/// What is attached.
+struct Artifact {
+    /// Of the content, and the type of the artifact.
+    media_type: &'static str,
+    /// What a statement is about.
+    predicate: Option<&'static str>,
+    content: Vec<u8>,
+}
 
 /// Attach the OpenVEX `document` to `subject`, an image or an index in the repository of the patched image.
 ///
@@ -25,10 +38,34 @@ pub(crate) async fn attach_vex(
     subject: &RawManifest,
     document: &Value,
 ) -> anyhow::Result<()> {
-    let statement = statement(patch, subject, vex::CONTEXT, document);
-    attach(patch, registry, subject, vex::CONTEXT, &statement)
+    let artifact = Artifact {
+        media_type: STATEMENT,
+        predicate: Some(vex::CONTEXT),
+        content: serde_json::to_vec(&statement(patch, subject, vex::CONTEXT, document))?,
+    };
+    attach(patch, registry, subject, artifact)
         .await
         .context("failed to attach the OpenVEX document")
+}
+
+/// Attach the SBOM of `subject`, the patched image that `scanned` is of.
+///
+/// # Errors
+/// When the registry does not take it.
+pub(crate) async fn attach_sbom(
+    patch: &ImagePatch<'_, '_>,
+    registry: &Registry,
+    subject: &RawManifest,
+    scanned: &Scanned,
+) -> anyhow::Result<()> {
+    let artifact = Artifact {
+        media_type: SBOM,
+        predicate: None,
+        content: SbomFormat::CycloneDx.render(&scanned.raw)?,
+    };
+    attach(patch, registry, subject, artifact)
+        .await
+        .context("failed to attach the SBOM")
 }
 
 // What `predicate` says about `subject`.
@@ -53,8 +90,7 @@ async fn attach(
     patch: &ImagePatch<'_, '_>,
     registry: &Registry,
     subject: &RawManifest,
-    kind: &str,
-    statement: &Value,
+    artifact: Artifact,
 ) -> anyhow::Result<()> {
     let local = &patch.session.local;
     let served = patch.served().await?;
@@ -66,21 +102,20 @@ async fn attach(
         anyhow::Ok(oci::Descriptor::new(media_type, &blob, bytes.len() as u64))
     };
     let config = send(oci::EMPTY, b"{}".to_vec()).await?;
-    let layer = send(STATEMENT, serde_json::to_vec(statement)?).await?;
-    let mut artifact = oci::Manifest::new(config, vec![layer]);
-    artifact.artifact_type = Some(STATEMENT.to_owned());
+    let layer = send(artifact.media_type, artifact.content).await?;
+    let mut manifest = oci::Manifest::new(config, vec![layer]);
+    manifest.artifact_type = Some(artifact.media_type.to_owned());
     let size = subject.bytes.len() as u64;
-    artifact.subject = Some(oci::Descriptor::new(
+    manifest.subject = Some(oci::Descriptor::new(
         &subject.media_type,
         &subject.digest,
         size,
     ));
-    let annotations = [
-        ("org.opencontainers.image.created", now()),
-        (PREDICATE, kind.to_owned()),
-    ];
+    let created = ("org.opencontainers.image.created", now());
+    let predicate = artifact.predicate.map(|kind| (PREDICATE, kind.to_owned()));
+    let annotations = std::iter::once(created).chain(predicate);
     let annotations = annotations.map(|(name, value)| (name.to_owned(), value));
-    artifact.annotations.extend(annotations);
-    registry.push_manifest(repository, &artifact, None).await?;
+    manifest.annotations.extend(annotations);
+    registry.push_manifest(repository, &manifest, None).await?;
     Ok(())
 }

@@ -145,7 +145,7 @@ pub(crate) fn patched(
         comparison.remaining.len()
     ));
     let vex = match &promoted.vex {
-        Some(document) => write_vex(&patch.file(&session.request.vex.file), document)?,
+        Some(document) => write_vex(&patch.file(&session.request.vex_file), document)?,
         None => String::new(),
     };
     let report = patch.file(&session.request.report_file);

@@ -44,7 +44,7 @@ impl IndexReport<'_> {
     /// # Errors
     /// When that can't be written.
     pub(crate) fn finish(self, patch: &IndexPatch<'_, '_>) -> anyhow::Result<ImageReport> {
-        let file = patch.file(&patch.session.request.vex.file);
+        let file = patch.file(&patch.session.request.vex_file);
         let vex = self.vex.as_ref().map(|document| write_vex(&file, document));
         let reports: Vec<_> = self
             .platforms

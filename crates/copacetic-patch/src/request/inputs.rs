@@ -87,6 +87,8 @@ actions_toolkit::inputs! {
             vex_file: WorkspacePath = "patch.openvex.json",
             /// Attach the OpenVEX document to the pushed image, as a referrer; requires `push`.
             vex_attach: bool = "false",
+            /// Attach a CycloneDX SBOM to each pushed image, as a referrer; requires `push`.
+            sbom_attach: bool = "false",
             /// JSON file to write, in the workspace, with one entry for each image: its result, outputs and reasons; none by default.
             results_file: Option<WorkspacePath>,
         }

@@ -88,6 +88,11 @@ fn bad_input_is_named_before_anything_is_started() {
             "input `vex-attach`: requires `push: true`: the document is attached to the pushed image",
         ),
         (
+            "sbom-attach",
+            "true",
+            "input `sbom-attach`: requires `push: true`: the SBOM is attached to the pushed image",
+        ),
+        (
             "issue",
             "true",
             "input `token`: is required for `issue`; grant the job `permissions: issues: write`",

@@ -84,11 +84,19 @@ impl Pushed {
     }
 }
 
+fn layers(manifest: &Value) -> Vec<String> {
+    let layers = manifest["layers"].as_array().unwrap().iter();
+    layers.map(|l| l["digest"].to_string()).collect()
+}
+
 #[test]
 #[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn an_image_of_a_registry_is_patched_there() {
     let mut pushed = Pushed::new("pushed", "vulnlib unfixed");
-    pushed.bench = pushed.bench.input("vex-attach", "true");
+    pushed.bench = pushed
+        .bench
+        .input("vex-attach", "true")
+        .input("sbom-attach", "true");
     let ran = pushed.bench.run();
     assert_eq!(ran.code, 0, "{}", ran.log);
     let (digest, manifest) = pushed.manifest("1-patched");
@@ -110,10 +118,6 @@ fn an_image_of_a_registry_is_patched_there() {
     assert_eq!(annotations["sh.copa.patch.origin.digest"], origin);
     let name = pushed.image.to_string();
     assert_eq!(annotations["sh.copa.patch.origin.name"], name);
-    let layers = |manifest: &Value| -> Vec<String> {
-        let layers = manifest["layers"].as_array().unwrap().iter();
-        layers.map(|l| l["digest"].to_string()).collect()
-    };
     assert_eq!(
         layers(&manifest)[..layers(&original).len()],
         layers(&original)
@@ -150,14 +154,22 @@ fn an_image_of_a_registry_is_patched_there() {
         let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
         let report = String::from_utf8(done.stdout).unwrap();
         assert!(done.status.success(), "{stderr}");
-        report.contains("CVE-2099-0001")
+        (report.contains("CVE-2099-0001"), report)
     };
-    assert!(scan(&digest, &[]));
-    assert!(!scan(&digest, &["--vex".as_ref(), path.as_os_str()]));
+    assert!(scan(&digest, &[]).0);
+    assert!(!scan(&digest, &["--vex".as_ref(), path.as_os_str()]).0);
     // The same scanner finds it in the registry; nothing is attached to the original.
     let attached: [&std::ffi::OsStr; 2] = ["--vex".as_ref(), "oci".as_ref()];
-    assert!(!scan(&digest, &attached));
-    assert!(scan(&origin, &attached));
+    assert!(!scan(&digest, &attached).0);
+    assert!(scan(&origin, &attached).0);
+    // And the SBOM, which it scans in place of the layers.
+    let by_sbom: [&std::ffi::OsStr; 2] = ["--sbom-sources".as_ref(), "oci".as_ref()];
+    let (is_found, report) = scan(&digest, &by_sbom);
+    assert!(is_found, "{report}");
+    assert!(
+        report.contains("\"ArtifactType\": \"cyclonedx\""),
+        "{report}"
+    );
     let (_, list) = pushed.manifest(&referrers);
     let entry = &list["manifests"][0];
     assert_eq!(entry["artifactType"], "application/vnd.in-toto+json");
