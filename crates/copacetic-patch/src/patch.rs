@@ -1,12 +1,10 @@
 //! The patch itself: Copa updates packages into an image that has no tag yet.
 
-mod buildkit;
 mod copa;
 mod patched_image;
 pub(crate) mod plan;
 pub(crate) mod python;
 
-pub(crate) use buildkit::BuildKit;
 #[cfg(fuzzing)]
 pub(crate) use copa::Failure;
 pub(crate) use copa::{RPM_TOOLING, TOOLING};

@@ -9,14 +9,13 @@ use std::time::Duration;
 use actions_toolkit::{Context, Log, PrivateDirectory};
 use anyhow::{Context as _, anyhow};
 use azure::{Credential, Entra, LoginServer};
-use docker::{Docker, LocalRegistry};
+use docker::{BuildKit, Docker, LocalRegistry};
 use futures_util::FutureExt as _;
 use oci::{Auth, Credentials, ImageRef, Platform, Registry, Renewed};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use trivy::{Database, Origin, Scan, Scanned, Scanner};
 
-use crate::patch::BuildKit;
 use crate::request::{BuildKitSource, Login, Request};
 
 /// The tooling image's repository in the local registry.
@@ -110,7 +109,7 @@ impl<'a> Session<'a> {
 
     /// How the run's own BuildKit exited, if it did while it was needed.
     pub(crate) async fn buildkit_exit(&self) -> Option<String> {
-        self.buildkit.get()?.exit().await
+        self.buildkit.get()?.exit("the patch").await
     }
 
     /// Remove the run's own BuildKit: no further image needs it.
@@ -136,7 +135,10 @@ impl<'a> Session<'a> {
             BuildKitSource::Image(image) => {
                 let start =
                     || BuildKit::start(&self.docker, image, self.directory.path(), &self.id);
-                Ok(self.buildkit.get_or_try_init(start).await?.address())
+                let started = self.buildkit.get_or_try_init(start).await;
+                let started = started
+                    .map_err(|e| anyhow!("{e:#}; set `buildkit-address` to use another one"));
+                Ok(started?.address())
             }
         }
     }

@@ -1,8 +1,8 @@
-//! Building an image with Docker's BuildKit.
+//! Building an image with Docker's BuildKit, and what every BuildKit needs for a build.
 
-mod context;
+pub(crate) mod context;
 mod dockerignore;
-mod session;
+pub(crate) mod session;
 mod trace;
 
 use std::collections::HashMap;
@@ -16,13 +16,13 @@ use oci::{ImageRef, Logins};
 
 use crate::{Docker, ImageInfo};
 use context::BuildContext;
-use session::Session;
+use session::{Services, Session};
 pub(crate) use trace::Trace;
 
 #[cfg(fuzzing)]
 pub(crate) use dockerignore::Ignore;
 pub use dockerignore::context_size;
-pub use session::BuildSecrets;
+pub use session::{BuildSecrets, SshAgents};
 
 /// What to build.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct BuildRequest {
     pub labels: Vec<(String, String)>,
     /// What its steps may mount as a secret.
     pub secrets: BuildSecrets,
+    /// What its steps may use as an SSH agent.
+    pub ssh: SshAgents,
     /// Credentials for the registries of base images and caches; BuildKit requests those of a registry that requires some.
     pub logins: Logins,
     /// Caches beyond Docker's own.
@@ -58,6 +60,7 @@ impl BuildRequest {
             build_args: Vec::new(),
             labels: Vec::new(),
             secrets: BuildSecrets::default(),
+            ssh: SshAgents::default(),
             logins: Logins::default(),
             cache: Cache::default(),
         }
@@ -193,13 +196,8 @@ impl Docker {
         }
         let context = BuildContext::new(&request.context, &request.dockerfile);
         // bollard opens its own session under the same id, which can't provide files and secrets: Docker keeps the first.
-        let _session = Session::open(
-            &self.socket,
-            &session,
-            context.clone(),
-            (request.secrets.clone(), request.logins.clone()),
-        )
-        .await?;
+        let services = Services::new(request, context.clone(), None);
+        let _session = Session::open(&self.socket, &session, services).await?;
         let mut trace = Trace::default();
         let mut refused = None;
         {

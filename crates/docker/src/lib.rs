@@ -1,6 +1,7 @@
 //! The Docker daemon over its socket, and what goes with it.
 //!
 //! - [`Docker`]: a connection: inspect, build, pull, push, tag, load and run;
+//! - [`BuildKit`]: a BuildKit of the run, for builds that Docker's own cannot make;
 //! - [`Container`]: a container that was started here: its log, commands and files;
 //! - [`Dockerfile`]: its instructions and stages;
 //! - [`LocalRegistry`]: serves images of the daemon, or of another registry, to a BuildKit on this machine;
@@ -9,6 +10,7 @@
 //! References, manifests and the client of remote registries are in the crate `oci`.
 
 mod build;
+mod buildkit;
 mod client;
 mod container;
 mod dockerfile;
@@ -22,8 +24,10 @@ mod network;
 mod overdue;
 
 pub use build::{
-    BuildError, BuildEvent, BuildRequest, BuildSecrets, BuildWarning, Cache, context_size,
+    BuildError, BuildEvent, BuildRequest, BuildSecrets, BuildWarning, Cache, SshAgents,
+    context_size,
 };
+pub use buildkit::{BuildKit, CacheEntry, Solve};
 pub use client::Docker;
 pub use container::{
     Container, ContainerSpec, ExecOutput, ExecStream, FileHead, HealthCheck, HealthStatus,

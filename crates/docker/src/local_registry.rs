@@ -9,6 +9,7 @@
 mod archive;
 mod content;
 mod http;
+mod layout;
 mod saved;
 mod upload;
 

@@ -24,6 +24,14 @@ impl Logins {
             .map_or(Auth::Anonymous, Auth::Password)
     }
 
+    /// The same, and `credentials` for the registry `host`.
+    #[must_use]
+    pub fn with(&self, host: &str, credentials: Credentials) -> Self {
+        let mut logins = (*self.0).clone();
+        logins.insert(key(host), credentials);
+        Self(Arc::new(logins))
+    }
+
     /// Whether there are no credentials.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -4,6 +4,7 @@
 //! The Dockerfile and the ignore file are read on their own, so that the context has them only where the ignore file
 //! does not exclude them, as with `docker build`.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -32,23 +33,25 @@ const SYMLINK: u32 = 1 << 27;
 
 /// Serves the directory of a build.
 #[derive(Clone)]
-pub(super) struct BuildContext {
+pub(crate) struct BuildContext {
     directory: PathBuf,
     /// Relative to the directory.
     dockerfile: String,
+    /// Further directories, each by its name.
+    named: Arc<BTreeMap<String, PathBuf>>,
     /// Why a file could not be sent: BuildKit only reports that the context is incomplete.
     error: Arc<Mutex<Option<anyhow::Error>>>,
 }
 
 /// What BuildKit reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     /// The Dockerfile, and its own ignore file.
     Dockerfile,
-    /// The ignore file of the context.
-    IgnoreFile,
+    /// The ignore file of a context; the name is that of a further one.
+    IgnoreFile(Option<String>),
     /// What the ignore file leaves.
-    Context,
+    Context(Option<String>),
 }
 
 /// The files that BuildKit may request, by the number of their message; directories and links have no content.
@@ -57,16 +60,23 @@ type Files = Arc<Mutex<Vec<Option<PathBuf>>>>;
 type Packets = mpsc::Sender<Result<Packet, Status>>;
 
 impl BuildContext {
-    pub(super) fn new(directory: &Path, dockerfile: &str) -> Self {
+    pub(crate) fn new(directory: &Path, dockerfile: &str) -> Self {
         Self {
             directory: directory.to_owned(),
             dockerfile: dockerfile.to_owned(),
+            named: Arc::default(),
             error: Arc::default(),
         }
     }
 
+    /// The same with further directories, each of which has its own ignore file.
+    pub(crate) fn with_named(self, named: BTreeMap<String, PathBuf>) -> Self {
+        let named = Arc::new(named);
+        Self { named, ..self }
+    }
+
     /// Why it could not be read, if that is so.
-    pub(super) fn take_error(&self) -> Option<anyhow::Error> {
+    pub(crate) fn take_error(&self) -> Option<anyhow::Error> {
         let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
         error.take()
     }
@@ -84,24 +94,35 @@ impl BuildContext {
         first.get_or_insert(error);
     }
 
+    // The directory of the context `name`, and its Dockerfile, which may have its own ignore file.
+    fn directory_of(&self, name: Option<&str>) -> anyhow::Result<(&Path, &str)> {
+        let Some(name) = name else {
+            return Ok((&self.directory, &self.dockerfile));
+        };
+        let directory = self.named.get(name);
+        let directory = directory.with_context(|| format!("there is no build context `{name}`"))?;
+        Ok((directory, ""))
+    }
+
     // Send the list of the files.
-    fn list(&self, part: Part, packets: &Packets, files: &Files) -> anyhow::Result<()> {
+    fn list(&self, part: &Part, packets: &Packets, files: &Files) -> anyhow::Result<()> {
         let mut list = List {
             packets,
             files,
             parents: PathBuf::new(),
         };
         match part {
-            Part::Context => {
+            Part::Context(name) => {
                 let is_canceled = || packets.is_closed();
-                each_file(
-                    &self.directory,
-                    &self.dockerfile,
-                    is_canceled,
-                    |entry, path| list.add(entry.path(), path),
-                )?;
+                let (directory, dockerfile) = self.directory_of(name.as_deref())?;
+                each_file(directory, dockerfile, is_canceled, |entry, path| {
+                    list.add(entry.path(), path)
+                })?;
             }
-            Part::IgnoreFile => list.add_own(&self.directory, ".dockerignore")?,
+            Part::IgnoreFile(name) => {
+                let (directory, _) = self.directory_of(name.as_deref())?;
+                list.add_own(directory, ".dockerignore")?;
+            }
             Part::Dockerfile => {
                 list.add_own(&self.directory, &self.dockerfile)?;
                 let ignore = format!("{}.dockerignore", self.dockerfile);
@@ -242,7 +263,7 @@ impl BuildContext {
         let (requests, mut requested) = mpsc::unbounded_channel::<u32>();
         let (own, sent, listed) = (self.clone(), packets.clone(), Arc::clone(&files));
         let list = tokio::task::spawn_blocking(move || {
-            if let Err(e) = own.list(part, &sent, &listed) {
+            if let Err(e) = own.list(&part, &sent, &listed) {
                 own.fail(e, &sent);
             }
         });
@@ -292,7 +313,7 @@ impl FileSync for BuildContext {
             .iter()
             .map(|path| path.as_bytes().to_vec())
             .collect();
-        let part = part(directory.unwrap_or_default(), &only)
+        let part = part(directory.unwrap_or_default(), &only, &self.named)
             .ok_or_else(|| Status::not_found("the session has no such directory"))?;
         let (packets, mut out) = mpsc::channel(QUEUE);
         tokio::spawn(self.clone().serve(part, request.into_inner(), packets));
@@ -309,13 +330,21 @@ impl FileSync for BuildContext {
 }
 
 // What BuildKit means by the name of a directory; `only` are the paths that it needs of it.
-fn part(directory: &[u8], only: &[Vec<u8>]) -> Option<Part> {
-    match (directory, only) {
-        (b"dockerfile", _) => Some(Part::Dockerfile),
-        (b"context", [only]) if only == b".dockerignore" => Some(Part::IgnoreFile),
+fn part(directory: &[u8], only: &[Vec<u8>], named: &BTreeMap<String, PathBuf>) -> Option<Part> {
+    let name = match directory {
+        b"dockerfile" => return Some(Part::Dockerfile),
+        b"context" => None,
+        name => Some(
+            named
+                .get_key_value(std::str::from_utf8(name).ok()?)?
+                .0
+                .clone(),
+        ),
+    };
+    match only {
+        [only] if only == b".dockerignore" => Some(Part::IgnoreFile(name)),
         // All of it, also where only a part is needed: which that is may depend on links.
-        (b"context", _) => Some(Part::Context),
-        _ => None,
+        _ => Some(Part::Context(name)),
     }
 }
 
@@ -324,7 +353,7 @@ mod tests {
     use super::*;
 
     /// The paths, modes and links that are listed, as `mode path -> link`.
-    fn listed(context: &BuildContext, part: Part) -> Vec<String> {
+    fn listed(context: &BuildContext, part: &Part) -> Vec<String> {
         let (packets, mut out) = mpsc::channel(100);
         context.list(part, &packets, &Files::default()).unwrap();
         drop(packets);
@@ -354,7 +383,7 @@ mod tests {
         write("g", "g");
         std::os::unix::fs::symlink("../g", directory.path().join("a/b/link")).unwrap();
         let context = BuildContext::new(directory.path(), "docker/Dockerfile");
-        insta::assert_snapshot!(listed(&context, Part::Context).join("\n"), @r"
+        insta::assert_snapshot!(listed(&context, &Part::Context(None)).join("\n"), @r"
         20000000755 a
         20000000755 a/b
         20000000755 a/b/c
@@ -364,13 +393,13 @@ mod tests {
         644 g
         end
         ");
-        let dockerfile = listed(&context, Part::Dockerfile);
+        let dockerfile = listed(&context, &Part::Dockerfile);
         assert_eq!(
             dockerfile,
             ["20000000755 docker", "644 docker/Dockerfile", "end"]
         );
         assert_eq!(
-            listed(&context, Part::IgnoreFile),
+            listed(&context, &Part::IgnoreFile(None)),
             ["644 .dockerignore", "end"]
         );
     }
@@ -381,7 +410,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", directory.path().join("Dockerfile")).unwrap();
         let context = BuildContext::new(directory.path(), "Dockerfile");
         let (packets, _out) = mpsc::channel(100);
-        let error = context.list(Part::Dockerfile, &packets, &Files::default());
+        let error = context.list(&Part::Dockerfile, &packets, &Files::default());
         assert_eq!(
             error.unwrap_err().to_string(),
             "`Dockerfile` is not a file of the build context"
@@ -393,15 +422,27 @@ mod tests {
         let paths = |paths: &[&str]| -> Vec<_> {
             paths.iter().map(|path| path.as_bytes().to_vec()).collect()
         };
-        let table: [(&[u8], &[&str], _); 5] = [
+        let named = BTreeMap::from([("shared".to_owned(), PathBuf::from("/shared"))]);
+        let shared = || Some("shared".to_owned());
+        let table: [(&[u8], &[&str], _); 7] = [
             (b"dockerfile", &["Dockerfile"], Some(Part::Dockerfile)),
-            (b"context", &[".dockerignore"], Some(Part::IgnoreFile)),
-            (b"context", &["app", ".dockerignore"], Some(Part::Context)),
-            (b"context", &[], Some(Part::Context)),
+            (b"context", &[".dockerignore"], Some(Part::IgnoreFile(None))),
+            (
+                b"context",
+                &["app", ".dockerignore"],
+                Some(Part::Context(None)),
+            ),
+            (b"context", &[], Some(Part::Context(None))),
+            (
+                b"shared",
+                &[".dockerignore"],
+                Some(Part::IgnoreFile(shared())),
+            ),
+            (b"shared", &["lib"], Some(Part::Context(shared()))),
             (b"/etc", &[], None),
         ];
         for (directory, only, expected) in table {
-            assert_eq!(part(directory, &paths(only)), expected);
+            assert_eq!(part(directory, &paths(only), &named), expected);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! A session next to a build: BuildKit requests the build's context, its secrets and the credentials of registries here, so
 //! that secrets are in no argument, layer or file (github.com/moby/buildkit, `session/manager.go`, `session/secrets`, `session/auth`).
 
+mod export;
+mod ssh;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,11 +18,13 @@ use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::{Secret
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use bollard_buildkit_proto::moby::filesync::packet::file_sync_server::FileSyncServer;
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
+use bollard_buildkit_proto::moby::filesync::v1::file_send_server::FileSendServer;
 use bollard_buildkit_proto::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
     GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
     VerifyTokenAuthorityResponse,
 };
+use bollard_buildkit_proto::moby::sshforward::v1::ssh_server::SshServer;
 use http::header::{CONNECTION, HOST, UPGRADE};
 use http::{Method, Request, StatusCode};
 use http_body_util::Empty;
@@ -30,7 +35,10 @@ use tokio::task::JoinHandle;
 use tonic::codegen::Service as _;
 use tonic::{Response, Status, async_trait};
 
+use super::BuildRequest;
 use super::context::BuildContext;
+use export::Export;
+pub use ssh::SshAgents;
 
 /// Secrets of a build by id, for `RUN --mount=type=secret,id=…`.
 #[derive(Clone, Default)]
@@ -40,6 +48,19 @@ impl BuildSecrets {
     /// Whether there are no secrets.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether there is a secret `id`.
+    pub fn has(&self, id: &str) -> bool {
+        self.0.contains_key(id)
+    }
+
+    /// The same, and the secret `id`.
+    #[must_use]
+    pub fn with(&self, id: String, value: Vec<u8>) -> Self {
+        let mut secrets = (*self.0).clone();
+        secrets.insert(id, value);
+        Self(Arc::new(secrets))
     }
 }
 
@@ -56,27 +77,95 @@ impl std::fmt::Debug for BuildSecrets {
     }
 }
 
+/// What a session serves.
+#[derive(Clone)]
+pub(crate) struct Services {
+    files: FileSyncServer<BuildContext>,
+    secrets: SecretsServer<Store>,
+    auth: AuthServer<Registries>,
+    ssh: SshServer<SshAgents>,
+    export: FileSendServer<Export>,
+    health: HealthServer<Alive>,
+}
+
+/// The calls that [`Services`] serves, by which BuildKit knows what it may request.
+pub(crate) const METHODS: [&str; 7] = [
+    "/moby.filesync.v1.FileSync/DiffCopy",
+    "/moby.buildkit.secrets.v1.Secrets/GetSecret",
+    "/moby.filesync.v1.Auth/Credentials",
+    "/moby.sshforward.v1.SSH/CheckAgent",
+    "/moby.sshforward.v1.SSH/ForwardAgent",
+    "/moby.filesync.v1.FileSend/DiffCopy",
+    "/grpc.health.v1.Health/Check",
+];
+
+impl Services {
+    /// The services for `request`, whose files are those of `context`; a file that is exported is written to `export`.
+    pub(crate) fn new(
+        request: &BuildRequest,
+        context: BuildContext,
+        export: Option<&Path>,
+    ) -> Self {
+        Self {
+            files: FileSyncServer::new(context),
+            secrets: SecretsServer::new(Store(request.secrets.clone())),
+            auth: AuthServer::new(Registries(request.logins.clone())),
+            ssh: SshServer::new(request.ssh.clone()),
+            export: FileSendServer::new(Export::new(export)),
+            health: HealthServer::new(Alive),
+        }
+    }
+
+    /// Serve BuildKit, the client on `connection`, until it closes it.
+    pub(crate) async fn serve(
+        self,
+        connection: impl hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    ) {
+        let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+            let mut own = self.clone();
+            async move {
+                let path = request.uri().path();
+                if path.starts_with("/moby.buildkit.secrets.v1.Secrets/") {
+                    own.secrets.call(request).await
+                } else if path.starts_with("/moby.filesync.v1.FileSync/") {
+                    own.files.call(request).await
+                } else if path.starts_with("/moby.filesync.v1.FileSend/") {
+                    own.export.call(request).await
+                } else if path.starts_with("/moby.filesync.v1.Auth/") {
+                    own.auth.call(request).await
+                } else if path.starts_with("/moby.sshforward.v1.SSH/") {
+                    own.ssh.call(request).await
+                } else if path.starts_with("/grpc.health.v1.Health/") {
+                    own.health.call(request).await
+                } else {
+                    let message = "this session serves files, secrets, credentials and SSH agents";
+                    Ok(Status::unimplemented(message).into_http())
+                }
+            }
+        });
+        let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(connection, service);
+        // It ends with the build, which reports the error if there is one.
+        let _ = served.await;
+    }
+}
+
 /// A session that is closed when it is dropped.
 pub(crate) struct Session(JoinHandle<()>);
 
 impl Session {
-    /// Open the session `id` with the Docker daemon behind `socket`, and serve `context`, `secrets` and `logins` in it.
+    /// Open the session `id` with the Docker daemon behind `socket`, and serve `services` in it.
     ///
     /// # Errors
     /// When Docker rejects it.
-    pub(crate) async fn open(
-        socket: &Path,
-        id: &str,
-        context: BuildContext,
-        (secrets, logins): (BuildSecrets, Logins),
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn open(socket: &Path, id: &str, services: Services) -> anyhow::Result<Self> {
         let what = "failed to open the session of the build";
         let stream = UnixStream::connect(socket).await.context(what)?;
         let (mut docker, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .context(what)?;
         tokio::spawn(connection.with_upgrades());
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri("/session")
             .header(HOST, "docker")
@@ -85,49 +174,25 @@ impl Session {
             .header("X-Docker-Expose-Session-Uuid", id)
             // What BuildKit keeps of a context is compared with the next one of this key, by sizes and times, which say too
             // little here.
-            .header("X-Docker-Expose-Session-Sharedkey", id)
-            .header(METHOD, "/moby.filesync.v1.FileSync/DiffCopy")
-            .header(METHOD, "/moby.buildkit.secrets.v1.Secrets/GetSecret")
-            .header(METHOD, "/moby.filesync.v1.Auth/Credentials")
-            .header(METHOD, "/grpc.health.v1.Health/Check")
-            .body(Empty::<bytes::Bytes>::new())
-            .context(what)?;
+            .header("X-Docker-Expose-Session-Sharedkey", id);
+        for method in METHODS {
+            request = request.header(METHOD, method);
+        }
+        let request = request.body(Empty::<bytes::Bytes>::new()).context(what)?;
         let response = docker.send_request(request).await.context(what)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             bail!("{what}: Docker responded with {}", response.status());
         }
         let upgraded = hyper::upgrade::on(response).await.context(what)?;
-        let (secrets, health) = (SecretsServer::new(Store(secrets)), HealthServer::new(Alive));
-        let auth = AuthServer::new(Registries(logins));
-        let files = FileSyncServer::new(context);
-        let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-            let (mut secrets, mut auth, mut health) =
-                (secrets.clone(), auth.clone(), health.clone());
-            let mut files = files.clone();
-            async move {
-                let path = request.uri().path();
-                if path.starts_with("/moby.buildkit.secrets.v1.Secrets/") {
-                    secrets.call(request).await
-                } else if path.starts_with("/moby.filesync.v1.FileSync/") {
-                    files.call(request).await
-                } else if path.starts_with("/moby.filesync.v1.Auth/") {
-                    auth.call(request).await
-                } else if path.starts_with("/grpc.health.v1.Health/") {
-                    health.call(request).await
-                } else {
-                    Ok(
-                        Status::unimplemented("this session serves files, secrets and credentials")
-                            .into_http(),
-                    )
-                }
-            }
-        });
-        let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-            .serve_connection(upgraded, service);
-        Ok(Self(tokio::spawn(async move {
-            // It ends with the build, which reports the error if there is one.
-            let _ = served.await;
-        })))
+        Ok(Self(tokio::spawn(services.serve(upgraded))))
+    }
+
+    /// Serve `services` on `connection`, a session that is open.
+    pub(crate) fn over(
+        connection: impl hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+        services: Services,
+    ) -> Self {
+        Self(tokio::spawn(services.serve(connection)))
     }
 }
 

@@ -1,17 +1,22 @@
-//! The step's own BuildKit: a container for the time of the step, reached through Docker's socket.
+//! A BuildKit of the run: a container for its time, reached through Docker's socket.
 //!
 //! It is not privileged and listens on no port. It shares the network namespace of this process, so that it reaches the
-//! loopback port of the local registry; the steps of a patch use that network too.
+//! loopback port of the local registry; the steps of its builds use that network too.
+
+mod solve;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use docker::{Container, ContainerSpec, Docker, ExecStream, netns};
 use futures_util::StreamExt as _;
 use oci::{ImageRef, Platform};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
+
+pub use solve::{CacheEntry, Solve};
+
+use crate::{Container, ContainerSpec, Docker, ExecStream, netns};
 
 /// For BuildKit to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -30,8 +35,8 @@ struct Worker {
     platforms: Vec<Platform>,
 }
 
-/// A running BuildKit.
-pub(crate) struct BuildKit {
+/// A running BuildKit; `build` is [`BuildKit::build`].
+pub struct BuildKit {
     container: Container,
     /// Without it, because the image has no shell, a BuildKit whose run is killed stays until a later run removes it.
     _lease: Option<ExecStream>,
@@ -40,11 +45,11 @@ pub(crate) struct BuildKit {
 }
 
 impl BuildKit {
-    /// Start one, with its socket in `directory`.
+    /// Start one of `image`, the value of the input `buildkit-image`, with its socket in `directory`.
     ///
     /// # Errors
     /// When Docker can't pull the image, or BuildKit does not start; its container is removed then.
-    pub(crate) async fn start(
+    pub async fn start(
         docker: &Docker,
         image: &ImageRef,
         directory: &Path,
@@ -90,8 +95,8 @@ impl BuildKit {
         })
     }
 
-    /// The address at which Copa reaches it.
-    pub(crate) fn address(&self) -> String {
+    /// The address at which a client reaches it.
+    pub fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
 
@@ -99,7 +104,7 @@ impl BuildKit {
     ///
     /// # Errors
     /// When it does not respond.
-    pub(crate) async fn platforms(&self) -> anyhow::Result<Vec<Platform>> {
+    pub async fn platforms(&self) -> anyhow::Result<Vec<Platform>> {
         let list = ["buildctl", "debug", "workers", "--format", "{{json .}}"];
         let listed = self.container.exec(&list).await?;
         let workers: Vec<Worker> = serde_json::from_str(&listed.stdout)
@@ -107,8 +112,8 @@ impl BuildKit {
         Ok(workers.into_iter().flat_map(|w| w.platforms).collect())
     }
 
-    /// How it exited, if it did.
-    pub(crate) async fn exit(&self) -> Option<String> {
+    /// How it exited during `what`, if it did.
+    pub async fn exit(&self, what: &str) -> Option<String> {
         // If Docker does not answer, BuildKit is not to blame.
         let code = self.container.exit_code().await.ok()??;
         let killed = if code == KILLED {
@@ -117,12 +122,12 @@ impl BuildKit {
             ""
         };
         Some(format!(
-            "BuildKit exited with code {code} during the patch{killed}"
+            "BuildKit exited with code {code} during {what}{killed}"
         ))
     }
 
     /// Remove it with all that it cached.
-    pub(crate) async fn remove(&self) {
+    pub async fn remove(&self) {
         self.bridge.abort();
         self.container.remove().await;
     }
@@ -138,7 +143,7 @@ async fn ready(container: &Container) -> anyhow::Result<()> {
         let exited = container.exit_code().await?.is_some();
         if exited || started.elapsed() > READY_TIMEOUT {
             let output = container.log_tail(5).await.join("; ");
-            bail!("BuildKit did not start: {output}; set `buildkit-address` to use another one");
+            bail!("BuildKit did not start: {output}");
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
@@ -147,12 +152,12 @@ async fn ready(container: &Container) -> anyhow::Result<()> {
 async fn accept(listener: UnixListener, container: Container) {
     while let Ok((stream, _)) = listener.accept().await {
         let container = container.clone();
-        // Copa has the other end, and reports a broken connection.
+        // The client has the other end, and reports a broken connection.
         tokio::spawn(async move { pipe(stream, &container).await.ok() });
     }
 }
 
-// One connection of Copa, carried by `buildctl dial-stdio` in the container.
+// One connection of a client, carried by `buildctl dial-stdio` in the container.
 async fn pipe(stream: UnixStream, container: &Container) -> anyhow::Result<()> {
     let mut inner = container.exec_stream(&["buildctl", "dial-stdio"]).await?;
     let (mut read, mut write) = stream.into_split();
