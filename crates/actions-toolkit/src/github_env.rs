@@ -12,7 +12,24 @@ use crate::{BadInput, Env};
 #[derive(Debug, Clone)]
 pub struct GithubEnv<'a>(pub(crate) &'a Env);
 
+/// The service that has the caches of a repository.
+#[derive(Clone, Copy)]
+pub struct ActionsCache<'a> {
+    /// Its address.
+    pub url: &'a str,
+    /// The token of the job for it.
+    pub token: &'a str,
+}
+
 impl<'a> GithubEnv<'a> {
+    /// The cache of GitHub Actions (version 2 of its service), which the runner gives to actions.
+    pub fn cache(&self) -> Option<ActionsCache<'a>> {
+        Some(ActionsCache {
+            url: self.0.get("ACTIONS_RESULTS_URL")?,
+            token: self.0.get("ACTIONS_RUNTIME_TOKEN")?,
+        })
+    }
+
     /// Owner and name of the repository, `octo-org/app`.
     pub fn repository(&self) -> Option<&'a str> {
         self.0.get("GITHUB_REPOSITORY")

@@ -60,7 +60,7 @@ pub use action::{Action, Input, Output};
 pub use context::Context;
 pub use env::Env;
 pub use failure::{BadInput, Cancelled, Done, ExitStatus, PolicyFailure};
-pub use github_env::GithubEnv;
+pub use github_env::{ActionsCache, GithubEnv};
 pub use inputs::{
     Age, GitHubToken, InputSet, Inputs, List, OrNone, Parsed, Scope, Timeout, Value, both,
     invalid_choice, kebab_case,

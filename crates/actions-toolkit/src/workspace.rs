@@ -3,7 +3,7 @@
 //! A path that leads out of the workspace, by `..` or by a symbolic link, is rejected: the checkout may be a
 //! stranger's, and a container action runs as root.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Component, Path, PathBuf};
@@ -217,20 +217,76 @@ impl WorkspacePath {
     /// # Errors
     /// When it can't be written, or would be outside the workspace.
     pub fn write(&self, content: &[u8]) -> anyhow::Result<()> {
-        self.replace(content).with_context(|| {
-            format!(
-                "failed to write `{}` (`{}`) into the workspace",
-                self.relative, self.input
-            )
-        })
+        let content = self.workspace.redactor.redact_bytes(content);
+        let written = self.replace_by(|file| file.write_all(&content));
+        written.with_context(|| self.unwritable())
     }
 
-    fn replace(&self, content: &[u8]) -> anyhow::Result<()> {
+    /// Write the content of the file `source` as it is: an archive, for example. Otherwise as [`WorkspacePath::write`].
+    ///
+    /// # Errors
+    /// When it can't be written, or would be outside the workspace.
+    pub fn write_file(&self, source: &Path) -> anyhow::Result<()> {
+        let copied = self.replace_by(|file| {
+            let mut source = File::open(source)?;
+            std::io::copy(&mut source, file).map(drop)
+        });
+        copied.with_context(|| self.unwritable())
+    }
+
+    /// The directory, which is created if it is missing.
+    ///
+    /// # Errors
+    /// When it can't be created, or is outside the workspace.
+    pub fn create_directory(&self) -> anyhow::Result<PathBuf> {
+        let create = || {
+            let root = self.workspace.root.canonicalize()?;
+            let owner = root.metadata()?;
+            let path = Path::new(&self.relative).join("file");
+            create_parents(&root, &path, &owner)?;
+            let directory = root.join(&self.relative).canonicalize()?;
+            if !directory.starts_with(&root) {
+                bail!("it is outside the workspace");
+            }
+            Ok(directory)
+        };
+        create().with_context(|| self.unwritable())
+    }
+
+    /// Give the directory and all that is in it to the owner of the workspace, since later steps do not run as root.
+    ///
+    /// # Errors
+    /// When that is not permitted.
+    pub fn give_to_owner(&self) -> anyhow::Result<()> {
+        let owner = self.workspace.root.metadata()?;
+        let mut waiting = vec![self.create_directory()?];
+        while let Some(path) = waiting.pop() {
+            std::os::unix::fs::lchown(&path, Some(owner.uid()), Some(owner.gid()))?;
+            if path.symlink_metadata()?.is_dir() {
+                for entry in std::fs::read_dir(&path)? {
+                    waiting.push(entry?.path());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unwritable(&self) -> String {
+        format!(
+            "failed to write `{}` (`{}`) into the workspace",
+            self.relative, self.input
+        )
+    }
+
+    fn replace_by(
+        &self,
+        write: impl FnOnce(&mut File) -> std::io::Result<()>,
+    ) -> anyhow::Result<()> {
         let root = self.workspace.root.canonicalize()?;
         let owner = root.metadata()?;
         let path = root.join(&self.relative);
         let directory = path.parent().unwrap_or(&root);
-        self.create_parents(&root, owner.uid(), owner.gid())?;
+        create_parents(&root, Path::new(&self.relative), &owner)?;
         if !directory.canonicalize()?.starts_with(&root) {
             bail!("its directory is outside the workspace");
         }
@@ -241,21 +297,9 @@ impl WorkspacePath {
             .prefix(".seaworthy-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
             .tempfile_in(directory)?;
-        file.write_all(&self.workspace.redactor.redact_bytes(content))?;
+        write(file.as_file_mut())?;
         fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
         file.persist(&path)?;
-        Ok(())
-    }
-
-    fn create_parents(&self, root: &Path, user: u32, group: u32) -> std::io::Result<()> {
-        let mut directory = root.to_owned();
-        for part in Path::new(&self.relative).parent().into_iter().flatten() {
-            directory.push(part);
-            if !directory.exists() {
-                std::fs::create_dir(&directory)?;
-                std::os::unix::fs::chown(&directory, Some(user), Some(group))?;
-            }
-        }
         Ok(())
     }
 
@@ -266,6 +310,19 @@ impl WorkspacePath {
     fn unreadable(&self, error: &std::io::Error) -> BadInput {
         self.bad(format!("`{}` cannot be read: {error}", self.text))
     }
+}
+
+// The directories that `path` is in, below `root`; those that are missing belong to `owner`.
+fn create_parents(root: &Path, path: &Path, owner: &Metadata) -> std::io::Result<()> {
+    let mut directory = root.to_owned();
+    for part in path.parent().into_iter().flatten() {
+        directory.push(part);
+        if !directory.exists() {
+            std::fs::create_dir(&directory)?;
+            std::os::unix::fs::chown(&directory, Some(owner.uid()), Some(owner.gid()))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
