@@ -3,14 +3,17 @@
 use std::num::NonZeroU16;
 
 use actions_toolkit::{
-    Action, InputSet as _, OrNone, Output, Parsed, Timeout, WorkspacePath, inputs,
+    Action, InputSet as _, List, OrNone, Output, Parsed, Timeout, WorkspacePath, inputs,
 };
 use azure::input::EntraInputs;
 use github::{GitHubInputs, Leg};
 use oci::ImageRef;
 use trivy::{DatabaseAgeInputs, DatabaseInputs, Severity};
 
+use crate::request::agents::{AgentLine, SecretFile};
 use crate::request::build::{BuildArg, Label};
+use crate::request::builder::{Annotation, Attestation, NamedContext, OutputLine, Platform};
+use crate::request::cache::CacheLine;
 use crate::request::environment::EnvVar;
 use crate::request::linting::{FailingLevel, LinterSelection};
 use crate::request::path::ReportPath;
@@ -120,10 +123,30 @@ inputs! {
             build_secrets: SecretLines,
             /// Labels of the image, one `key=value` per line.
             labels: Vec<Label>,
-            /// Images with an inline cache to build from, one per line; missing images are skipped.
-            cache_from: Vec<String>,
-            /// Embed an inline cache in the image, for `cache-from` after a push.
+            /// Files with build secrets, one `id=path` per line, relative to the workspace.
+            secret_files: Vec<SecretFile>,
+            /// SSH agents for `RUN --mount=type=ssh`, one `default` or `id=socket` per line.
+            ssh: Vec<AgentLine>,
+            /// Further build contexts, one `name=source` per line: a directory of the workspace, `docker-image://` or `https://`.
+            build_contexts: Vec<NamedContext>,
+            /// Platforms to build for, such as `linux/amd64,linux/arm64`; each is tested, and pushed in one index.
+            platforms: List<Platform>,
+            /// Caches to build from, one per line: an image, `type=registry,ref=…`, `type=gha` or `type=local,src=…`; missing ones are skipped.
+            cache_from: Vec<CacheLine>,
+            /// Caches to write, one per line: `type=inline`, `type=registry,ref=…,mode=max`, `type=gha` or `type=local,dest=…`.
+            cache_to: Vec<CacheLine>,
+            /// Embed an inline cache in the image, as `type=inline` of `cache-to`.
             cache_inline: bool = "false",
+            /// Annotations of the image, one `key=value` per line; with `index:` before the key, of the index.
+            annotations: Vec<Annotation>,
+            /// Attest how the image was built: `true`, `false`, or parameters such as `mode=max`.
+            provenance: Attestation = "false",
+            /// Attest what the image consists of: `true`, `false`, or parameters such as `generator=IMAGE`.
+            sbom: Attestation = "false",
+            /// Outputs in the workspace, one per line: `type=oci,dest=…`, `type=local,dest=…` or `type=tar,dest=…`.
+            outputs: Vec<OutputLine>,
+            /// Image of the BuildKit that the step starts where Docker's own cannot do what the inputs request.
+            buildkit_image: Parsed<ImageRef> = "moby/buildkit:v0.34.2",
             /// Build every step from scratch.
             no_cache: bool = "false",
             /// Maximum size of the build context in megabytes.

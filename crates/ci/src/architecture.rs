@@ -167,8 +167,9 @@ fn machine(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-// A kernel of 64 bits runs programs of 32, too. An architecture without a rule here is not judged.
-fn runs_on(machine: &str, architecture: &str) -> bool {
+/// Whether a machine of `architecture` runs programs for `machine`. A kernel of 64 bits runs programs of 32, too; an architecture
+/// without a rule here is not judged.
+pub(crate) fn runs_on(machine: &str, architecture: &str) -> bool {
     match architecture {
         "amd64" => matches!(machine, "amd64" | "386"),
         "arm64" => matches!(machine, "arm64" | "arm"),

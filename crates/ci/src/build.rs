@@ -4,14 +4,18 @@ use std::time::{Duration, Instant};
 
 use actions_toolkit::{PolicyFailure, StopCommands, text, with_timeout};
 use anyhow::anyhow;
-use docker::{BuildError, BuildEvent, BuildRequest, ImageInfo};
+use docker::{BuildError, BuildEvent, BuildRequest};
 use limits::Shown;
 use oci::{ImageRef, Logins, is_denied};
 
+use crate::builder::Built;
 use crate::job::Job;
 use crate::logins;
 use crate::outcome::{BuildOutcome, LogTail};
+use crate::request::cache::CacheOf;
 
+/// The beginning of the steps that write a cache (github.com/moby/buildkit, `cache/remotecache`).
+const CACHE_EXPORT: &str = "exporting cache to ";
 /// Failed build checks that are kept.
 const WARNINGS: usize = 1000;
 
@@ -36,43 +40,37 @@ pub(crate) struct Stage {
     pub(crate) seconds: f64,
 }
 
-/// Build `target` as `image`, and add the results to `outcome`.
+/// Build `target` as `image` for each platform, and add the results to `outcome`; with `of`, its cache is kept.
 ///
 /// # Errors
 /// A [`PolicyFailure`] when a step fails; another error when there is no verdict.
 pub(crate) async fn build(
     job: &Job<'_>,
     (target, image): (Option<&str>, &ImageRef),
+    of: Option<CacheOf>,
     outcome: &mut BuildOutcome,
-) -> anyhow::Result<ImageInfo> {
+) -> anyhow::Result<Vec<Built>> {
     let build = &job.request.build;
     let title = match target {
         Some(stage) => format!("stage `{stage}`"),
         None => format!("image `{}`", build.image),
     };
     let request = BuildRequest {
-        context: build.context.clone(),
-        dockerfile: build.dockerfile.clone(),
-        target: target.map(ToOwned::to_owned),
-        image: image.clone(),
-        build_args: build.args.clone(),
-        labels: build.labels.clone(),
-        secrets: build.secrets.clone(),
         logins: job.logins.clone(),
-        cache: build.cache.clone(),
+        ..build_request(build, (target, image))
     };
     let start = Instant::now();
     let mut steps = Build {
         title: title.clone(),
         ..Build::default()
     };
-    let image_info = {
+    let images = {
         let _group = job.log.group(format!("Build {title}"));
         let lines = job.log.stop_commands();
         let (mut heading, mut shown) = (None, Shown::default());
         let limit = ("build-timeout", build.timeout);
         let (warnings, caches) = (&mut outcome.warnings, &mut outcome.unavailable_caches);
-        let work = job.docker.build(&request, |event| {
+        let on_event = |event| {
             if let BuildEvent::Warning(warning) = &event
                 && warnings.len() < WARNINGS
                 && !warnings.contains(warning)
@@ -88,13 +86,24 @@ pub(crate) async fn build(
             if !matches!(&event, BuildEvent::Line(line) if !shown.admits(line)) {
                 steps.record(event, &lines, &mut heading);
             }
-        });
+        };
+        let work = async {
+            match job.builder {
+                Some(builder) => Box::pin(builder.build(&request, of, on_event)).await,
+                None => job.docker.build(&request, on_event).await.map(|info| {
+                    vec![Built {
+                        platform: None,
+                        info,
+                    }]
+                }),
+            }
+        };
         let what = format!("the build of {title}");
-        let image_info = with_timeout(job.ctx.log(), &what, limit, work).await;
+        let images = with_timeout(job.ctx.log(), &what, limit, work).await;
         if let Some(note) = shown.omitted() {
             lines.raw(&note);
         }
-        image_info
+        images
     };
     for cache in &outcome.unavailable_caches {
         let host = host_in(cache);
@@ -104,7 +113,31 @@ pub(crate) async fn build(
     }
     steps.time = start.elapsed();
     outcome.build = Some(steps);
-    image_info?.map_err(|e| outcome.failure(e, job.logins))
+    images?.map_err(|e| outcome.failure(e, job.logins))
+}
+
+/// The build of `target` as `image`, without the logins.
+pub(crate) fn build_request(
+    build: &crate::request::Build,
+    (target, image): (Option<&str>, &ImageRef),
+) -> BuildRequest {
+    BuildRequest {
+        target: target.map(ToOwned::to_owned),
+        build_args: build.args.clone(),
+        labels: build.labels.clone(),
+        secrets: build.secrets.clone(),
+        ssh: build.ssh.clone(),
+        cache: build.cache.clone(),
+        ..BuildRequest::new(&build.context, &build.dockerfile, image.clone())
+    }
+}
+
+/// A build that failed after the same build has succeeded.
+pub(crate) fn as_error(error: BuildError) -> anyhow::Error {
+    match error {
+        BuildError::Failed { step, reason, .. } => anyhow!("`{step}`: {}", short(&reason)),
+        BuildError::Docker(error) => error,
+    }
 }
 
 impl Build {
@@ -171,6 +204,15 @@ impl BuildOutcome {
                 "Docker's disk is full at `{step}`: {reason}; free space on the runner (`docker system prune`)"
             );
         }
+        if step.starts_with(CACHE_EXPORT) {
+            let hint = if is_denied(&reason) {
+                logins::hint(&host_in(&reason), logins)
+            } else {
+                "with `ignore-error=true` in its line of `cache-to`, the step continues without it"
+                    .to_owned()
+            };
+            return anyhow!("the cache cannot be written: {hint} ({reason})");
+        }
         if is_denied(&reason) && !reason.contains("exit code") {
             let hint = logins::hint(&host_in(&step), logins);
             return anyhow!("the build could not get what it needs at `{step}`: {hint} ({reason})");
@@ -205,6 +247,7 @@ fn stage_of(step: &str) -> &str {
 fn host_in(step: &str) -> String {
     let images = step
         .split([' ', '='])
+        .map(|word| word.trim_end_matches(':'))
         .filter(|word| word.contains([':', '/', '@']));
     let mut images = images.filter_map(|word| word.parse::<ImageRef>().ok());
     let named = images.clone().find(|image| image.registry().is_some());
@@ -339,6 +382,21 @@ mod tests {
                 "the build failed at `[2/2] RUN curl --fail https://example.com`: its command exited with code 22",
             ),
         ];
+        let exports = [
+            (
+                "exporting cache to registry",
+                "failed to push ghcr.io/octo-org/app:cache: denied: permission_denied",
+                2,
+                "the cache cannot be written: `ghcr.io` requires a login; add a line to `registries`: `ghcr.io` (the job needs `packages: write` to push, `packages: read` to pull) (failed to push ghcr.io/octo-org/app:cache: denied: permission_denied)",
+            ),
+            (
+                "exporting cache to GitHub Actions Cache",
+                "error writing layer blob: 503",
+                2,
+                "the cache cannot be written: with `ignore-error=true` in its line of `cache-to`, the step continues without it (error writing layer blob: 503)",
+            ),
+        ];
+        let denied = denied.into_iter().chain(exports);
         for (step, reason, code, message) in table.into_iter().chain(denied) {
             let mut outcome = BuildOutcome::default();
             let failed = BuildError::Failed {

@@ -1,14 +1,17 @@
 //! The checks of a run, in parallel where they do not depend on each other.
 
-use actions_toolkit::{Buffered, Context};
+use actions_toolkit::{Buffered, Context, PolicyFailure};
+use anyhow::{Context as _, anyhow};
 use docker::Docker;
 use oci::{ImageRef, Logins};
 
 use crate::build::build;
+use crate::builder::{self, Built, Platform, RunBuilder};
 use crate::job::Job;
 use crate::outcome::{ImageOutcome, Outcome, TestOutcome};
-use crate::request::{Request, TestImage};
-use crate::{analysis, architecture, dependencies, smoke, test_run};
+use crate::request::cache::CacheOf;
+use crate::request::{Request, TestImage, Tests};
+use crate::{analysis, architecture, dependencies, smoke, test_run, verdict};
 
 /// The id of a run, and the names of its images until every check has passed; the names are removed with the run.
 pub(crate) struct Run {
@@ -36,6 +39,7 @@ pub(crate) async fn run(
     docker: &Docker,
     request: &Request,
     (run, logins): (&Run, &Logins),
+    builder: Option<&RunBuilder<'_>>,
     outcome: &mut Outcome,
 ) -> Vec<anyhow::Result<()>> {
     // The lines of each check stay together in the log.
@@ -46,6 +50,8 @@ pub(crate) async fn run(
         docker,
         request,
         logins,
+        builder,
+        platform: None,
         run: &run.id,
     };
     let Outcome {
@@ -74,16 +80,29 @@ async fn check_code(
         TestImage::Stage(stage) => Some(stage.as_str()),
         TestImage::Image => testing.request.build.target.as_deref(),
     };
-    let stage = match build(&testing, (target, name), &mut outcome.build).await {
-        Ok(stage) => stage,
+    let cache = builder::cache_of_tests(&tests.target);
+    let built = match build(&testing, (target, name), cache, &mut outcome.build).await {
+        Ok(built) => built,
         Err(e) => return [Err(e), Ok(())],
     };
-    let tested = test_run::run(&testing, tests, &stage, outcome);
+    let Some((stage, others)) = built.split_first() else {
+        return [Err(anyhow!("the build has no image")), Ok(())];
+    };
+    let tested = async {
+        let job = testing.on(stage.platform.as_ref());
+        let mut verdicts = vec![test_run::run(&job, tests, &stage.info, outcome).await];
+        outcome.platform.clone_from(&stage.platform);
+        for other in others {
+            verdicts.push(test_other(&testing, tests, other, outcome).await);
+        }
+        one_of(verdicts)
+    };
+    let stage = &stage.info;
     let linted = async {
         match &linting.request.linting {
             Some(request) => {
                 let analysis = analysis.insert(analysis::Analysis::default());
-                analysis::run(&linting, request, &stage, analysis).await
+                analysis::run(&linting, request, stage, analysis).await
             }
             None => Ok(()),
         }
@@ -98,21 +117,81 @@ async fn check_image(
 ) -> anyhow::Result<()> {
     let target = job.request.build.target.as_deref();
     let pinned = architecture::pinned_platforms(&job, &job.request.build.pinned);
-    let build = build(&job, (target, name), &mut outcome.build);
-    let (pinned, image) = tokio::join!(pinned, build);
+    let cache = Some(CacheOf::Image);
+    let build = build(&job, (target, name), cache, &mut outcome.build);
+    let (pinned, images) = tokio::join!(pinned, build);
     outcome.build.warnings.extend(pinned);
-    let image = image?;
-    outcome.layers = job.docker.layers(&image.id).await?;
-    outcome.image = Some(image.clone());
+    let images = images?;
+    let (image, others) = images.split_first().context("the build has no image")?;
+    outcome.layers = job.docker.layers(&image.info.id).await?;
+    outcome.image = Some(image.info.clone());
+    outcome.platform.clone_from(&image.platform);
+    let mut verdicts = vec![check_one(&job.on(image.platform.as_ref()), image, outcome).await];
+    for other in others {
+        let mut own = ImageOutcome::default();
+        let checked = check_one(&job.on(other.platform.as_ref()), other, &mut own).await;
+        outcome.build.log_tail = outcome.build.log_tail.take().or(own.build.log_tail);
+        verdicts.push(on_platform(other.platform.as_ref(), checked));
+        if let Some(platform) = &other.platform {
+            outcome.others.push((platform.clone(), own.health));
+        }
+    }
+    one_of(verdicts)
+}
+
+// The programs of an image, and the smoke test of its application.
+async fn check_one(job: &Job<'_>, image: &Built, outcome: &mut ImageOutcome) -> anyhow::Result<()> {
     let smoke = async {
         match &job.request.smoke {
-            Some(smoke) => smoke::test(&job, smoke, &image, outcome).await,
+            Some(smoke) => smoke::test(job, smoke, &image.info, outcome).await,
             None => Ok(()),
         }
     };
-    let (architecture, smoke) = tokio::join!(architecture::check(&job, &image), smoke);
+    let (architecture, smoke) = tokio::join!(architecture::check(job, &image.info), smoke);
     // A program for another architecture fails the smoke test, too, or is emulated there.
     architecture.and(smoke)
+}
+
+// The tests on a further platform: what the report has of them is whether they passed.
+async fn test_other(
+    job: &Job<'_>,
+    tests: &Tests,
+    image: &Built,
+    outcome: &mut TestOutcome,
+) -> anyhow::Result<()> {
+    let job = job.on(image.platform.as_ref());
+    let mut own = TestOutcome::default();
+    let tested = test_run::run(&job, tests, &image.info, &mut own).await;
+    outcome.build.log_tail = outcome.build.log_tail.take().or(own.build.log_tail);
+    if let Some(platform) = &image.platform {
+        outcome.others.push((platform.clone(), own.run));
+    }
+    on_platform(image.platform.as_ref(), tested)
+}
+
+fn on_platform(platform: Option<&Platform>, result: anyhow::Result<()>) -> anyhow::Result<()> {
+    let Some(platform) = platform else {
+        return result;
+    };
+    result.map_err(|error| match error.downcast::<PolicyFailure>() {
+        Ok(failure) => PolicyFailure(format!("{}: {}", platform.name, failure.0)).into(),
+        Err(error) => error.context(platform.name.clone()),
+    })
+}
+
+// A policy failure decides before another error; the messages of all are in it.
+fn one_of(verdicts: Vec<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let (verdict, others) = verdict::combine(verdicts);
+    verdict.map_err(
+        |error| match (error.downcast::<PolicyFailure>(), others.is_empty()) {
+            (Ok(failure), true) => failure.into(),
+            (Ok(failure), false) => {
+                PolicyFailure(format!("{}; {}", failure.0, others.join("; "))).into()
+            }
+            (Err(error), true) => error,
+            (Err(error), false) => anyhow!("{error:#}; {}", others.join("; ")),
+        },
+    )
 }
 
 async fn check_packages(

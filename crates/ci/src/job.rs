@@ -4,6 +4,7 @@ use actions_toolkit::{Context, Log};
 use docker::Docker;
 use oci::{ImageRef, Logins};
 
+use crate::builder::{Platform, RunBuilder};
 use crate::logins;
 use crate::request::Request;
 
@@ -18,11 +19,28 @@ pub(crate) struct Job<'a> {
     pub(crate) request: &'a Request,
     /// Of the registries that the run signed in to.
     pub(crate) logins: &'a Logins,
+    /// The BuildKit of the run, where Docker's own is not enough.
+    pub(crate) builder: Option<&'a RunBuilder<'a>>,
+    /// The platform whose image is checked; `None` if the request names no platforms.
+    pub(crate) platform: Option<&'a Platform>,
     /// The label of the run's containers, by which they are removed.
     pub(crate) run: &'a str,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    /// The same for the image of `platform`.
+    pub(crate) fn on(self, platform: Option<&'a Platform>) -> Self {
+        Self { platform, ..self }
+    }
+
+    /// `title` with the platform, if there are several.
+    pub(crate) fn title(&self, title: impl std::fmt::Display) -> String {
+        match self.platform {
+            Some(platform) => format!("{title} ({platform})"),
+            None => title.to_string(),
+        }
+    }
+
     /// Pull `image` unless Docker has it.
     ///
     /// # Errors

@@ -1,16 +1,18 @@
 //! The `ci` action: build an image, run its tests and linters, and verify that it is healthy.
 //!
 //! 1. `request`: the inputs, checked before anything starts.
-//! 2. `checks`, in parallel: `build` the test stage, and there run the tests (`test_run`) and the linters (`analysis`); `build` the
+//! 2. `builder`, where Docker's own BuildKit is not enough: one of the run.
+//! 3. `checks`, in parallel: `build` the test stage, and there run the tests (`test_run`) and the linters (`analysis`); `build` the
 //!    image and smoke-test it (`smoke`) with the restrictions of production; scan the lock file (`dependencies`).
-//! 3. `verdict`: one of all checks. A check without a result is an error, never a success.
-//! 4. `push`: the names of the image when every check has passed, in Docker and in registries (`logins`).
-//! 5. `report` and `publish`: outputs, annotations, the summary; files, the Security tab, the comment.
+//! 4. `verdict`: one of all checks. A check without a result is an error, never a success.
+//! 5. `push`: the names of the image when every check has passed, in Docker and in registries (`logins`).
+//! 6. `report` and `publish`: outputs, annotations, the summary; files, the Security tab, the comment.
 
 mod action;
 mod analysis;
 mod architecture;
 mod build;
+mod builder;
 mod checks;
 mod dependencies;
 #[cfg(fuzzing)]
@@ -56,10 +58,32 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     };
 
     let mut outcome = Outcome::default();
-    let mut verdicts = tokio::select! {
-        verdicts = checks::run(ctx, &docker, &request, (&run, &logins), &mut outcome) => verdicts,
-        stop = ctx.cancelled() => vec![Err(stop.into())],
+    let builder = tokio::select! {
+        builder = builder::start(ctx, &docker, &request, (&run.id, &logins)) => builder,
+        stop = ctx.cancelled() => Err(stop.into()),
     };
+    let (builder, mut verdicts) = match builder {
+        Ok(builder) => (builder, Vec::new()),
+        Err(e) => (None, vec![Err(e)]),
+    };
+    let builder = builder.as_ref();
+    if verdicts.is_empty() {
+        let names = (&run, &logins);
+        verdicts = tokio::select! {
+            verdicts = checks::run(ctx, &docker, &request, names, builder, &mut outcome) => verdicts,
+            stop = ctx.cancelled() => vec![Err(stop.into())],
+        };
+    }
+    if verdicts.iter().all(Result::is_ok)
+        && let Some(builder) = builder
+    {
+        let target = request.build.target.as_deref();
+        let image = build::build_request(&request.build, (target, &run.image));
+        verdicts.push(tokio::select! {
+            written = builder.write_outputs(ctx.log(), &image) => written,
+            stop = ctx.cancelled() => Err(stop.into()),
+        });
+    }
     docker.remove_run(&run.id).await;
     if let Some(removed) = overdue.finish(ctx.cancelled()).await {
         ctx.log().info(removed);
@@ -67,11 +91,13 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     if verdicts.iter().all(Result::is_ok) {
         let image = (&run.image, &logins);
         verdicts.push(tokio::select! {
-            done = push::publish(ctx, &docker, &request, image, &mut outcome.image) => done,
+            done = push::publish(ctx, &docker, &request, image, builder, &mut outcome.image) => done,
             stop = ctx.cancelled() => Err(stop.into()),
         });
     }
-    for name in [&run.test_image, &run.image] {
+    let mut names = vec![run.test_image, run.image];
+    names.extend(builder.iter().flat_map(|builder| builder.names()));
+    for name in &names {
         verdicts.push(docker.untag(name).await);
     }
     verdicts.push(publish::files(ctx, &request, &outcome));

@@ -32,7 +32,7 @@ pub const NETWORK: Network = &[
                 by: By::Step,
                 when: &[When::Is(Inputs::push, "true")],
                 purpose: "tags of the pushed image; the registries of `tags`, too",
-                sends: "the login in `registries`; the image's manifest",
+                sends: "the login in `registries`; the image's manifest, and its layers if a BuildKit of the step built it",
             },
             Connection {
                 host: Host::ImageInput(Inputs::image),
@@ -84,10 +84,49 @@ pub const NETWORK: Network = &[
                 sends: "the registry's login in `registries`",
             },
             Connection {
-                host: Host::ImageInput(Inputs::cache_from),
+                host: Host::Found("registries of the images in `cache-from`"),
                 by: By::Docker,
                 when: &[When::Set(Inputs::cache_from)],
                 purpose: "cache of an earlier build",
+                sends: "the registry's login in `registries`",
+            },
+        ],
+    },
+    Part {
+        when: &[When::Case(
+            "the build needs a BuildKit of the step: it makes the connections of a build instead of Docker, and these",
+        )],
+        connections: &[
+            Connection {
+                host: Host::ImageInput(Inputs::buildkit_image),
+                by: By::Docker,
+                when: &[],
+                purpose: "BuildKit",
+                sends: "nothing",
+            },
+            Connection {
+                host: Host::Found("registries of the images in `cache-to`"),
+                by: By::BuildKit,
+                when: &[When::Set(Inputs::cache_to)],
+                purpose: "cache for later builds",
+                sends: "the registry's login in `registries`; steps of the build",
+            },
+            Connection {
+                host: Host::Found(
+                    "cache of GitHub Actions, the host in `ACTIONS_RESULTS_URL` and those of its storage",
+                ),
+                by: By::BuildKit,
+                when: &[When::Case("`cache-from` or `cache-to` has `type=gha`")],
+                purpose: "cache of builds",
+                sends: "the job's token of the runner; steps of the build",
+            },
+            Connection {
+                host: Host::Found(
+                    "registries and hosts of `build-contexts`, and of the `generator` of `sbom`, by default Docker Hub",
+                ),
+                by: By::BuildKit,
+                when: &[],
+                purpose: "what the build reads",
                 sends: "the registry's login in `registries`",
             },
         ],

@@ -6,6 +6,7 @@ use docker::{BuildWarning, ImageInfo, Layer};
 
 use crate::analysis::Analysis;
 use crate::build::Build;
+use crate::builder::Platform;
 use crate::dependencies::Dependencies;
 use crate::push::Pushed;
 use crate::source_map::SourceMap;
@@ -30,6 +31,10 @@ pub(crate) struct TestOutcome {
     pub(crate) junit_text: Option<Vec<u8>>,
     pub(crate) run: Option<TestRun>,
     pub(crate) coverage: Option<Coverage>,
+    /// Of `run`, if the request names platforms.
+    pub(crate) platform: Option<Platform>,
+    /// The runs on further platforms, whose reports are not shown.
+    pub(crate) others: Vec<(Platform, Option<TestRun>)>,
     /// Of the lines that the pull request adds, if there is one.
     pub(crate) changed: Option<ChangedCoverage>,
 }
@@ -42,6 +47,10 @@ pub(crate) struct ImageOutcome {
     /// From the base up.
     pub(crate) layers: Vec<Layer>,
     pub(crate) health: Option<Health>,
+    /// Of `image`, if the request names platforms.
+    pub(crate) platform: Option<Platform>,
+    /// The smoke tests on further platforms.
+    pub(crate) others: Vec<(Platform, Option<Health>)>,
     /// Whether it has its names in Docker.
     pub(crate) is_tagged: bool,
     /// In each repository that it was pushed to.

@@ -7,6 +7,7 @@ use oci::{Digest, ImageRef, Logins, RawManifest, Registry};
 use serde_json::Value;
 
 use crate::action::Inputs;
+use crate::builder::RunBuilder;
 use crate::logins;
 use crate::outcome::ImageOutcome;
 use crate::request::{Push, Request};
@@ -19,6 +20,13 @@ pub(crate) struct Pushed {
     pub(crate) digest: Digest,
 }
 
+/// What has the image that is pushed.
+enum Source<'a> {
+    Docker(&'a Docker, &'a ImageInfo),
+    /// The BuildKit of the run, and its name there: an index, where there is one.
+    Builder(&'a RunBuilder<'a>, &'a ImageRef),
+}
+
 /// Give the image `built`, which has passed every check, its names, and push it if that is requested.
 ///
 /// # Errors
@@ -28,6 +36,7 @@ pub(crate) async fn publish(
     docker: &Docker,
     request: &Request,
     (built, logins): (&ImageRef, &Logins),
+    builder: Option<&RunBuilder<'_>>,
     outcome: &mut ImageOutcome,
 ) -> anyhow::Result<()> {
     let log = ctx.log();
@@ -63,7 +72,11 @@ pub(crate) async fn publish(
     }
     for names in repositories {
         let (host, _) = names[0].in_registry();
-        let pushed = push(ctx, docker, request, (&names, logins), image).await;
+        let source = match builder {
+            Some(builder) => Source::Builder(builder, built),
+            None => Source::Docker(docker, image),
+        };
+        let pushed = push(ctx, request, (&names, logins), source).await;
         let pushed = pushed.map_err(|e| logins::explain(e, host, logins))?;
         ctx.report().artifact(subject(&pushed));
         outcome.pushed.push(pushed);
@@ -74,35 +87,35 @@ pub(crate) async fn publish(
 // Push `image` by the first of the `names` of one repository, and tag what the registry has with the others.
 async fn push(
     ctx: &Context,
-    docker: &Docker,
     request: &Request,
     (names, logins): (&[&ImageRef], &Logins),
-    image: &ImageInfo,
+    source: Source<'_>,
 ) -> anyhow::Result<Pushed> {
     let log = ctx.log();
     let (first, others) = names.split_first().context("there is no name to push")?;
     let (host, repository) = first.in_registry();
-    let push = docker.push_with_retries(first, logins.get(host), |e| {
-        log.info(format!("{e:#}; retrying the push"));
-    });
-    let timeout = (Inputs::push_timeout, request.push_timeout);
-    let digest = with_timeout(log, &format!("the push of {first}"), timeout, push).await??;
     let mask = {
         let log = log.clone();
         move |secret: &str| log.mask(secret)
     };
     let registry = Registry::new(ctx.http()?.clone(), host, logins.auth(host), mask);
-    // As the registry has it, not as Docker reports it.
-    let manifest = registry.manifest(&repository, digest.as_str()).await?;
-    let manifest = manifest.with_context(|| {
-        format!("`{first}` was pushed, but the registry does not have {digest}")
-    })?;
-    if !is_image(&manifest, &image.id) {
-        bail!(
-            "`{first}` in the registry is not the image that was tested ({}); does another run push the same tag?",
-            image.id
-        );
-    }
+    let push = async {
+        match source {
+            Source::Builder(builder, built) => {
+                let to = (&*repository, first.tag().unwrap_or("latest"));
+                builder.push(built, &registry, to).await
+            }
+            Source::Docker(docker, image) => {
+                let retried = |e: &anyhow::Error| log.info(format!("{e:#}; retrying the push"));
+                let digest = docker.push_with_retries(first, logins.get(host), retried);
+                let digest = digest.await?;
+                verify(&registry, (first, &repository), (&digest, image)).await
+            }
+        }
+    };
+    let timeout = (Inputs::push_timeout, request.push_timeout);
+    let manifest = with_timeout(log, &format!("the push of {first}"), timeout, push).await??;
+    let digest = manifest.digest.clone();
     log.info(format!("pushed {first} ({digest})"));
     for name in others {
         let tag = name.tag().unwrap_or("latest");
@@ -113,6 +126,24 @@ async fn push(
         image: first.with_digest(&digest),
         digest,
     })
+}
+
+// The manifest of `image` as the registry has it under `digest`, not as Docker reports it.
+async fn verify(
+    registry: &Registry,
+    (name, repository): (&ImageRef, &str),
+    (digest, image): (&Digest, &ImageInfo),
+) -> anyhow::Result<RawManifest> {
+    let manifest = registry.manifest(repository, digest.as_str()).await?;
+    let manifest = manifest
+        .with_context(|| format!("`{name}` was pushed, but the registry does not have {digest}"))?;
+    if !is_image(&manifest, &image.id) {
+        bail!(
+            "`{name}` in the registry is not the image that was tested ({}); does another run push the same tag?",
+            image.id
+        );
+    }
+    Ok(manifest)
 }
 
 // Docker's ID of an image is the digest of its configuration, or with containerd's image store that of its manifest or

@@ -1,6 +1,10 @@
 //! The request: the inputs after every check that is possible without starting anything.
 
+pub(crate) mod agents;
+mod attributes;
 pub(crate) mod build;
+pub(crate) mod builder;
+pub(crate) mod cache;
 pub(crate) mod dependencies;
 pub(crate) mod environment;
 pub(crate) mod linting;
@@ -19,6 +23,7 @@ use actions_toolkit::{Context, Workspace, WorkspacePath};
 use github::GitHubInputs;
 
 pub(crate) use build::Build;
+pub(crate) use builder::Builder;
 pub(crate) use dependencies::LockFile;
 pub(crate) use linting::Linting;
 pub(crate) use registries::{Login, Push, Registries};
@@ -108,12 +113,17 @@ impl Request {
     }
 }
 
-// The job, the leg of its matrix, and the build context, of which a repository and a job may have several.
+// The job, the leg of its matrix, and the build context, of which a repository and a job may have several; then the step, of
+// which a job may have several for one context.
 fn category(ctx: &Context, inputs: &Inputs) -> String {
     let job = github::job_category(&ctx.github(), &inputs.matrix);
-    match inputs.context.relative() {
+    let category = match inputs.context.relative() {
         "" => job,
         context => format!("{job}/{context}"),
+    };
+    match github::step_name(ctx.env()) {
+        Some(step) => format!("{category}/{step}"),
+        None => category,
     }
 }
 

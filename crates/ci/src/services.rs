@@ -34,7 +34,10 @@ pub(crate) async fn start(
     if services.is_empty() {
         return Ok(None);
     }
-    let network = format!("seaworthy-ci-{what}-{}", job.run);
+    let platform = job.platform.map(|platform| platform.name.replace('/', "-"));
+    let what = [Some(what), platform.as_deref()];
+    let what: Vec<_> = what.into_iter().flatten().collect();
+    let network = format!("seaworthy-ci-{}-{}", what.join("-"), job.run);
     let is_internal = outside == Outside::Unreachable;
     job.docker
         .create_network(&network, job.run, is_internal)

@@ -81,7 +81,8 @@ pub(crate) async fn test(
     let relaxed = relaxed(smoke, is_root);
     // Not buffered, so that a long smoke test is visible while it runs.
     job.ctx.log().info(format!(
-        "Smoke test: {}, {}, {}, {} MB of memory",
+        "{}: {}, {}, {}, {} MB of memory",
+        job.title("Smoke test"),
         probes.first().map(Probe::place).unwrap_or_default(),
         if smoke.read_only {
             "read-only"

@@ -59,7 +59,8 @@ pub(crate) async fn run(
     let start = Instant::now();
     let mut tail = VecDeque::new();
     let (container, exit) = {
-        let _group = job.log.group(format!("Run the tests of {}", tests.target));
+        let title = format!("Run the tests of {}", tests.target);
+        let _group = job.log.group(job.title(title));
         let container = job.docker.start(&spec).await?;
         let exit = follow(job, &container, tests, &mut tail).await;
         (container, exit)

@@ -7,7 +7,8 @@ use findings::Counts;
 
 use super::{size, time};
 use crate::analysis::Linted;
-use crate::outcome::Outcome;
+use crate::builder::Platform;
+use crate::outcome::{Health, Outcome, TestRun};
 use crate::request::{Push, Request};
 use crate::test_run::coverage::{Coverage, percent};
 
@@ -17,7 +18,21 @@ pub(super) fn overview(request: &Request, outcome: &Outcome) -> String {
     let mut row = |check: &str, (mark, text): Line| {
         table.row([mark.to_owned(), check.to_owned(), text]);
     };
-    row("Tests", test_line(request, outcome));
+    let title = |what: &str, platform: Option<&Platform>| match platform {
+        Some(platform) => format!("{what} ({platform})"),
+        None => what.to_owned(),
+    };
+    let tests = &outcome.tests;
+    row(
+        &title("Tests", tests.platform.as_ref()),
+        test_line(request, tests.run.as_ref()),
+    );
+    for (platform, run) in &tests.others {
+        row(
+            &title("Tests", Some(platform)),
+            test_line(request, run.as_ref()),
+        );
+    }
     if let Some(line) = coverage_line(request, outcome.tests.coverage.as_ref()) {
         row("Coverage", line);
     }
@@ -31,7 +46,19 @@ pub(super) fn overview(request: &Request, outcome: &Outcome) -> String {
         row("Dependencies", line);
     }
     row("Image", image_line(outcome));
-    row("Smoke test", health_line(request, outcome));
+    let image = &outcome.image;
+    row(
+        &title("Smoke test", image.platform.as_ref()),
+        health_line(request, image.health.as_ref()),
+    );
+    if request.smoke.is_some() {
+        for (platform, health) in &image.others {
+            row(
+                &title("Smoke test", Some(platform)),
+                health_line(request, health.as_ref()),
+            );
+        }
+    }
     if let Some(line) = push_line(request, outcome) {
         row("Push", line);
     }
@@ -139,8 +166,8 @@ fn dependency_line(request: &Request, outcome: &Outcome) -> Option<Line> {
     Some((mark, format!("{file}: {packages}, {counts}")))
 }
 
-fn test_line(request: &Request, outcome: &Outcome) -> Line {
-    let Some(run) = &outcome.tests.run else {
+fn test_line(request: &Request, run: Option<&TestRun>) -> Line {
+    let Some(run) = run else {
         return match request.tests {
             Some(_) => ("❔", "no result".to_owned()),
             None => ("➖", "skipped (`test-target: none`)".to_owned()),
@@ -214,8 +241,8 @@ fn push_line(request: &Request, outcome: &Outcome) -> Option<Line> {
     Some((mark, parts.join("; ")))
 }
 
-fn health_line(request: &Request, outcome: &Outcome) -> Line {
-    let Some(health) = &outcome.image.health else {
+fn health_line(request: &Request, health: Option<&Health>) -> Line {
+    let Some(health) = health else {
         return match request.smoke {
             Some(_) => ("❔", "not run".to_owned()),
             None => ("➖", "skipped (`health-path: none`)".to_owned()),

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, Scope, Value};
-use docker::{BuildSecrets, Cache, Dockerfile, context_size};
+use actions_toolkit::{BadInput, Context, Scope, Secret, Value};
+use docker::{BuildSecrets, Cache, Dockerfile, SshAgents, context_size};
 use oci::ImageRef;
 
+use super::agents;
+use super::builder::Builder;
+use super::cache::CachePlace;
 use super::path::relative;
 use super::tags::Names;
 use crate::action::Inputs;
 
+/// Bytes of a secret (github.com/moby/buildkit, `session/secrets/secretsprovider`).
+const SECRET_LIMIT: u64 = 500 * 1024;
 const MEGABYTE: u64 = 1_000_000;
 /// Bytes of the largest Dockerfile that is read.
 pub(crate) const DOCKERFILE_LIMIT: usize = 4 * limits::MIB;
@@ -25,14 +30,19 @@ pub(crate) struct Build {
     pub(crate) dockerfile: String,
     /// The first of its names, or the one without a tag if no tag applies to the run.
     pub(crate) image: ImageRef,
+    /// The images of `FROM` instructions, without those of a build argument.
+    pub(crate) bases: Vec<ImageRef>,
     /// Base images with a digest, and the lines of their `FROM`.
     pub(crate) pinned: Vec<(ImageRef, u32)>,
     /// `None` for the last stage.
     pub(crate) target: Option<String>,
     pub(crate) args: Vec<(String, String)>,
     pub(crate) secrets: BuildSecrets,
+    pub(crate) ssh: SshAgents,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) cache: Cache,
+    /// `None` for Docker's own BuildKit.
+    pub(crate) builder: Option<Builder>,
     /// Of each build.
     pub(crate) timeout: Duration,
 }
@@ -48,15 +58,23 @@ impl Build {
             context: inputs.context.absolute(),
             dockerfile: relative(Inputs::dockerfile, &inputs.dockerfile)?,
             image: names.names.first().unwrap_or(&inputs.image).clone(),
+            bases: bases(stages),
             pinned: pinned(stages),
             target: inputs.target.clone(),
             args: args(&inputs.build_args)?,
-            secrets: inputs.build_secrets.0.clone(),
+            secrets: secrets(ctx, inputs)?,
+            ssh: agents::agents(ctx, &inputs.ssh)?,
             labels: labels(ctx, &inputs.labels),
-            cache: cache(inputs)?,
+            cache: cache(inputs),
+            builder: Builder::new(ctx, inputs)?,
             timeout: inputs.build_timeout.0,
         })
     }
+}
+
+fn bases(stages: &Dockerfile) -> Vec<ImageRef> {
+    let images = stages.bases().filter(|(from, _)| !stages.has(from));
+    images.filter_map(|(from, _)| from.parse().ok()).collect()
 }
 
 fn pinned(stages: &Dockerfile) -> Vec<(ImageRef, u32)> {
@@ -182,17 +200,38 @@ fn args(lines: &[BuildArg]) -> Result<Vec<(String, String)>, BadInput> {
     Ok(args)
 }
 
-fn cache(inputs: &Inputs) -> Result<Cache, BadInput> {
-    for image in &inputs.cache_from {
-        image
-            .parse::<ImageRef>()
-            .map_err(|e| BadInput::new(Inputs::cache_from, format!("`{image}`: {e}")))?;
-    }
-    Ok(Cache {
-        from: inputs.cache_from.clone(),
-        inline: inputs.cache_inline,
+// What Docker's own BuildKit does; another one gets the lines themselves.
+fn cache(inputs: &Inputs) -> Cache {
+    let images = inputs
+        .cache_from
+        .iter()
+        .filter_map(|line| match &line.place {
+            CachePlace::Registry(image) => Some(image.to_string()),
+            _ => None,
+        });
+    Cache {
+        from: images.collect(),
+        inline: inputs.cache_inline
+            || inputs
+                .cache_to
+                .iter()
+                .any(|line| line.place == CachePlace::Inline),
         none: inputs.no_cache,
-    })
+    }
+}
+
+// `build-secrets` and `secret-files`.
+fn secrets(ctx: &Context, inputs: &Inputs) -> Result<BuildSecrets, BadInput> {
+    let mut secrets = inputs.build_secrets.0.clone();
+    for file in &inputs.secret_files {
+        if secrets.has(&file.id) {
+            let problem = format!("`{}` is set twice", file.id);
+            return Err(BadInput::new(Inputs::secret_files, problem));
+        }
+        let secret = Secret::new(file.path.read(SECRET_LIMIT)?, ctx.log());
+        secrets = secrets.with(file.id.clone(), secret.expose().as_bytes().to_vec());
+    }
+    Ok(secrets)
 }
 
 // Commit and repository, and what `labels` adds or overrides.

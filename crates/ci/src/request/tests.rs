@@ -2,6 +2,11 @@ use super::*;
 use actions_toolkit::{Env, Inputs, Log};
 
 fn read(args: &[&str]) -> Result<Request, String> {
+    read_in_step("__OWNER_seaworthy", args)
+}
+
+// `step` is the value of `GITHUB_ACTION`.
+fn read_in_step(step: &str, args: &[&str]) -> Result<Request, String> {
     let directory = tempfile::tempdir().unwrap();
     let app = directory.path().join("app");
     std::fs::create_dir(&app).unwrap();
@@ -23,6 +28,7 @@ fn read(args: &[&str]) -> Result<Request, String> {
         ("GITHUB_REPOSITORY", "octo-org/app"),
         ("GITHUB_SHA", "f00"),
         ("GITHUB_JOB", "image"),
+        ("GITHUB_ACTION", step),
         (
             "GITHUB_WORKFLOW_REF",
             "octo-org/app/.github/workflows/ci.yml@refs/heads/main",
@@ -98,6 +104,14 @@ fn legs_and_contexts_have_their_own_category() {
     ];
     for (args, end) in table {
         assert_eq!(category(args), format!("{job}{end}"));
+    }
+
+    for (step, end) in [("__OWNER_seaworthy_2", "/2"), ("unit", "/unit")] {
+        let read = read_in_step(
+            step,
+            &["--image=app:1", "--context=app", "--test-target=none"],
+        );
+        assert_eq!(read.unwrap().category, format!("{job}/app{end}"));
     }
 }
 

@@ -69,6 +69,60 @@ fn an_invalid_input_is_one_error_with_cause_and_hint() {
             "input `build-args`: `::set-env name` is not a valid name of a build argument",
         ),
     ];
+    check(table);
+}
+
+#[test]
+fn an_invalid_input_of_a_build_is_one_error_too() {
+    check(&[
+        (
+            &[("cache-to", "type=gha,mode=max")],
+            "input `cache-to`: `type=gha` needs the cache of a run in GitHub Actions (`ACTIONS_RESULTS_URL`, `ACTIONS_RUNTIME_TOKEN`)",
+        ),
+        (
+            &[("cache-from", "type=s3,bucket=a")],
+            "input `cache-from`: `type=s3,bucket=a` has the unknown type `s3`; expected one of `registry`, `gha`, `local`, `inline`",
+        ),
+        (
+            &[("cache-from", "type=inline")],
+            "input `cache-from`: `type=inline` is for `cache-to`; name the image: `type=registry,ref=…`",
+        ),
+        (
+            &[("platforms", "linux/amd64,windows/amd64")],
+            "input `platforms`: `windows/amd64` is not a platform such as `linux/amd64`, `linux/arm64` or `linux/arm/v7`",
+        ),
+        (
+            &[("build-contexts", "shared=shared")],
+            "input `build-contexts`: there is no directory `shared` in the workspace",
+        ),
+        (
+            &[("outputs", "type=docker")],
+            "input `outputs`: `type=docker` is not needed: the image is in Docker after the step",
+        ),
+        (
+            &[("annotations", "layer:a=b")],
+            "input `annotations`: `layer` in `layer:a=b` is not one of `manifest`, `index`, `manifest-descriptor`, `index-descriptor`",
+        ),
+        (
+            &[("provenance", "max")],
+            "input `provenance`: invalid value `max`; expected `true`, `false` or parameters such as `mode=max`",
+        ),
+        (
+            &[("ssh", "default")],
+            "input `ssh`: `default` has no socket, and `SSH_AUTH_SOCK` is not set; write `default=SOCKET`",
+        ),
+        (
+            &[("ssh", "default=app/Dockerfile")],
+            "input `ssh`: `app/Dockerfile` is not the socket of an SSH agent; start one with `ssh-agent -a \"$RUNNER_TEMP/agent.sock\"`, and add the key with `ssh-add`",
+        ),
+        (
+            &[("secret-files", "npmrc=.npmrc")],
+            "input `secret-files`: there is no `.npmrc` in the workspace",
+        ),
+    ]);
+}
+
+fn check(table: &[(&[(&str, &str)], &str)]) {
     for (inputs, message) in table {
         let step = inputs
             .iter()

@@ -1,10 +1,14 @@
 //! The built binary as the runner starts it.
 
 #[cfg(test)]
+mod actions_cache;
+#[cfg(test)]
 mod any_image;
 #[cfg(test)]
 mod bad_input;
 mod build_secrets;
+#[cfg(test)]
+mod builder;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]

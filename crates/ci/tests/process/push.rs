@@ -10,14 +10,14 @@ use testkit::{FakeRunner, PrivateRegistry, Ran};
 const SCRATCH: &str = "FROM scratch\nCOPY app /\n";
 
 /// A project whose image is pushed to a registry.
-struct Project {
+pub(crate) struct Project {
     registry: PrivateRegistry,
     step: FakeRunner,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Project {
-    fn new(dockerfile: &str) -> Self {
+    pub(crate) fn new(dockerfile: &str) -> Self {
         let registry = PrivateRegistry::start();
         let dockerfile = dockerfile.replace("HOST", registry.host());
         let image = format!("{}/team/app:1", registry.host());
@@ -41,13 +41,13 @@ impl Project {
         }
     }
 
-    fn input(self, name: &str, value: &str) -> Self {
+    pub(crate) fn input(self, name: &str, value: &str) -> Self {
         let value = value.replace("HOST", self.registry.host());
         let step = self.step.input(name, &value);
         Self { step, ..self }
     }
 
-    fn signed_in(self) -> Self {
+    pub(crate) fn signed_in(self) -> Self {
         self.input("registries", "HOST seaworthy secret")
     }
 
@@ -81,7 +81,7 @@ impl Project {
     }
 
     /// Run the step; the image is removed from Docker.
-    fn run(&self) -> Ran {
+    pub(crate) fn run(&self) -> Ran {
         let ran = self.step.run();
         let names: Vec<_> = ran.output("tags").lines().collect();
         if !names.is_empty() {
@@ -99,7 +99,19 @@ impl Project {
         Self { step, ..self }
     }
 
-    fn manifest(&self, tag: &str) -> Option<RawManifest> {
+    pub(crate) fn host(&self) -> &str {
+        self.registry.host()
+    }
+
+    pub(crate) fn workspace(&self) -> std::path::PathBuf {
+        self.step.workspace()
+    }
+
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    pub(crate) fn manifest(&self, tag: &str) -> Option<RawManifest> {
         self.stored("team/app", tag)
     }
 

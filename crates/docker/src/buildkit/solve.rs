@@ -92,7 +92,7 @@ impl BuildKit {
             .await
     }
 
-    /// Build `request` and write its files to the archive `tar`; with several platforms, each is in a directory of its own.
+    /// Build `request` and write its files to the archive `tar`; with several platforms, each has its own directory.
     ///
     /// # Errors
     /// As [`BuildKit::build`].
