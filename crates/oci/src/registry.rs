@@ -10,6 +10,7 @@ mod catalog;
 pub(crate) mod challenge;
 pub(crate) mod link;
 mod manifests;
+mod platforms;
 mod renewed;
 mod request;
 mod response;

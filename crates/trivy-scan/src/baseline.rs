@@ -94,7 +94,7 @@ pub(crate) async fn compare(
                 "the baseline is an image, and this is not",
             )),
         };
-        let what = format!("{} `{}`", outcome.target.scan_type, outcome.name);
+        let what = format!("{} `{}`", outcome.target.scan_type, outcome.title());
         match baseline {
             Ok(baseline) => {
                 let comparison = baseline.compare(&outcome.findings, &outcome.hidden);

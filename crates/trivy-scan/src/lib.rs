@@ -23,7 +23,7 @@ use exploitation::Exploitation;
 pub use network::NETWORK;
 use publish::{Imported, Publisher, SarifFile, sbom};
 use request::Request;
-use scan::{Failure, Outcomes, Scans, registry_login, trivy_scan};
+use scan::{Failure, Outcomes, Scans, expand, registry_login, trivy_scan};
 
 /// Run the action.
 ///
@@ -47,6 +47,7 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
         upload_imported(ctx, publisher.as_ref(), &imported).await?;
         return Ok(Done("passed"));
     }
+    let missing = expand(ctx, &mut request).await?;
     let login = match &request.logins[..] {
         [] => None,
         logins => Some(registry_login(ctx, logins)?),
@@ -66,6 +67,7 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     let exploitation =
         Exploitation::provide(ctx, &request.exploitation, request.gate.fail_on).await?;
     let (scanner, mut outcomes) = scan(&scans).await?;
+    outcomes.failures.splice(..0, missing);
     let sboms = sbom::requested(&request, &outcomes.scanned);
     let (published, written) = tokio::join!(
         compare_and_publish(

@@ -182,7 +182,7 @@ impl<'a> Publisher<'a> {
                 (sarif, Some(remark))
             }
             NewestAnalysis::None { others } => {
-                let same = format!("/{}/{}", outcome.target.scan_type, outcome.name);
+                let same = format!("/{}", outcome.target.key(&outcome.name));
                 let other = others.iter().find(|other| other.ends_with(&same));
                 let hint = other.map(|other| {
                     format!(", but one in {other}; give both jobs the same `category`")

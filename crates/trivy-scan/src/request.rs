@@ -6,12 +6,14 @@ mod claim;
 mod globs;
 pub(crate) mod ignore_file;
 mod inputs;
+mod platforms;
 mod registry_logins;
 mod sarif_files;
 mod target;
 pub(crate) mod trivy_config;
 mod vex;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use actions_toolkit::{BadInput, Context, GitHubToken, Secret, Workspace, WorkspacePath};
@@ -29,6 +31,7 @@ use claim::Claim;
 use globs::Globs;
 pub(crate) use ignore_file::IgnoreFile;
 pub(crate) use inputs::{Inputs, ScanType};
+pub(crate) use platforms::Platforms;
 pub(crate) use sarif_files::SarifFile;
 pub(crate) use target::TargetRequest;
 pub(crate) use trivy_config::TrivyConfig;
@@ -47,6 +50,8 @@ pub(crate) struct Request {
     /// Relative to the workspace.
     pub(crate) dockerfiles: Vec<String>,
     pub(crate) platform: Option<String>,
+    /// Each image is scanned for each of them.
+    pub(crate) platforms: Option<Platforms>,
     pub(crate) scanners: Vec<Scanner>,
     /// Globs.
     pub(crate) skip_dirs: Vec<String>,
@@ -97,6 +102,7 @@ impl Request {
             dockerfiles.push(path.relative().to_owned());
         }
         let targets = TargetRequest::all(&inputs, &workspace)?;
+        Platforms::check(&inputs, &targets)?;
         let baseline = BaselineSource::new(ctx, &workspace, &inputs.baseline)?;
         let sarif_files = SarifFile::all(ctx, &inputs, &workspace)?;
         let gate = Gate::new(&inputs);
@@ -112,8 +118,7 @@ impl Request {
             let problem = "are for targets of the `scan-type` `config`, and there is none";
             return Err(BadInput::new(Inputs::checks, problem));
         }
-        let scanners = inputs.scanners.0.iter().map(|name| name.0);
-        let scanners: Vec<_> = scanners.collect();
+        let scanners: Vec<_> = inputs.scanners.0.iter().map(|name| name.0).collect();
         let finds_nothing = |target: &&TargetRequest| target.scanners(&scanners).is_empty();
         if let Some(target) = targets.iter().find(finds_nothing) {
             let problem = format!(
@@ -164,6 +169,7 @@ impl Request {
                 .collect::<Result<_, _>>()?,
             logins: inputs.registries.with(inputs.registry_login, &images)?,
             platform: inputs.platform,
+            platforms: inputs.platforms,
             scanners,
             skip_dirs,
             skip_files,
@@ -193,7 +199,8 @@ impl Request {
     /// Whether the Dockerfile is that of the image without doubt: there is one of each.
     pub(crate) fn has_one_image(&self) -> bool {
         let images = self.targets.iter().filter(|target| target.is_image());
-        self.dockerfiles.len() == 1 && images.count() == 1
+        let images: BTreeSet<_> = images.map(|target| &target.input).collect();
+        self.dockerfiles.len() == 1 && images.len() == 1
     }
 
     /// Where the report of the target at `index` is written.
@@ -212,10 +219,10 @@ impl Request {
     /// The category of the analysis of `target`, whose findings are named after `name`.
     pub(crate) fn category(&self, ctx: &Context, target: &TargetRequest, name: &str) -> String {
         let job = self.job_category(ctx);
-        if self.github.category.is_some() && self.targets.len() == 1 {
+        if self.github.category.is_some() && self.targets.len() == 1 && target.platform.is_none() {
             return job;
         }
-        format!("{job}/{}/{name}", target.scan_type)
+        format!("{job}/{}", target.key(name))
     }
 
     /// The category of an analysis by `tool` in a SARIF file of another scanner, with the id `own`; `is_only` is whether

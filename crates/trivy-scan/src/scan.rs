@@ -4,6 +4,7 @@ mod broken_lock_files;
 mod coverage;
 mod inline_ignores;
 mod manifests;
+mod platforms;
 mod registry_login;
 
 use std::collections::{BTreeMap, HashSet};
@@ -21,6 +22,7 @@ use crate::baseline::Comparison;
 use crate::request::{BaselineSource, Request, ScanType, TargetRequest};
 
 use coverage::Coverage;
+pub(crate) use platforms::expand;
 pub(crate) use registry_login::registry_login;
 
 /// Runs of Trivy in parallel.
@@ -45,6 +47,16 @@ pub(crate) struct ScanOutcome {
     pub(crate) comparison: Option<Comparison>,
     /// The alert of each finding that a person has dismissed, by its index.
     pub(crate) dismissed: BTreeMap<usize, DismissedAlert>,
+}
+
+impl ScanOutcome {
+    /// The name for a person: with the platform, if it is one of several.
+    pub(crate) fn title(&self) -> String {
+        match &self.target.platform {
+            Some(platform) => format!("{} ({platform})", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// A target that could not be scanned.
@@ -72,7 +84,8 @@ pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
         .iter()
         .map(|document| document.path.clone())
         .collect();
-    scan.platform.clone_from(&request.platform);
+    let platform = target.platform.as_ref().or(request.platform.as_ref());
+    scan.platform = platform.cloned();
     scan.skip_dirs.clone_from(&request.skip_dirs);
     scan.skip_files.clone_from(&request.skip_files);
     scan.checks.clone_from(&request.checks.paths);
@@ -131,7 +144,7 @@ impl Scans<'_> {
             let name = report
                 .as_ref()
                 .map_or(target.name.clone(), |report| name(target, report));
-            let name = names.distinct(target.scan_type, &name);
+            let name = names.distinct(target, &name);
             match report {
                 Ok(report) => read.push(self.outcome(index, target, report, name)),
                 Err(error) => failures.push(Failure { error }),
@@ -202,10 +215,16 @@ impl Scans<'_> {
         target: &TargetRequest,
         log: &Log,
     ) -> anyhow::Result<Report> {
-        let scanned = self
-            .run(target, log)
-            .await
-            .with_context(|| format!("failed to scan {} `{}`", target.scan_type, target.input))?;
+        let scanned = self.run(target, log).await.with_context(|| {
+            let platform = target.platform.as_ref();
+            let platform = platform.map(|platform| format!(" for {platform}"));
+            format!(
+                "failed to scan {} `{}`{}",
+                target.scan_type,
+                target.input,
+                platform.unwrap_or_default()
+            )
+        })?;
         self.request.report_file(index).write(&scanned.raw)?;
         Ok(scanned.report)
     }
@@ -255,14 +274,14 @@ impl fmt::Display for Failure {
 
 /// The names of targets: each kind of scan has a name once.
 #[derive(Default)]
-struct Names(HashSet<(ScanType, String)>);
+struct Names(HashSet<String>);
 
 impl Names {
     /// `name`, or `name-2` if an earlier target has it: GitHub rejects two analyses of one category.
-    fn distinct(&mut self, scan_type: ScanType, name: &str) -> String {
+    fn distinct(&mut self, target: &TargetRequest, name: &str) -> String {
         let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
         let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
-        let free = candidates.find(|name| self.0.insert((scan_type, name.clone())));
+        let free = candidates.find(|name| self.0.insert(target.key(name)));
         free.unwrap_or_else(|| name.to_owned())
     }
 }
@@ -338,10 +357,22 @@ mod tests {
     #[test]
     fn targets_of_one_name_are_told_apart() {
         let mut names = Names::default();
-        let mut of = |scan_type, name| names.distinct(scan_type, name);
-        let image = ScanType::Image;
-        let found = ["app", "app-2", "app", "app"].map(|name| of(image, name));
+        let target = |scan_type, platform: Option<&str>| TargetRequest {
+            scan_type,
+            input: String::new(),
+            target: trivy::Target::Image(String::new()),
+            name: String::new(),
+            prefix: String::new(),
+            platform: platform.map(ToOwned::to_owned),
+            checkout: None,
+        };
+        let mut of = |target: &TargetRequest, name| names.distinct(target, name);
+        let image = target(ScanType::Image, None);
+        let found = ["app", "app-2", "app", "app"].map(|name| of(&image, name));
         assert_eq!(found, ["app", "app-2", "app-3", "app-4"]);
-        assert_eq!(of(ScanType::Archive, "app"), "app");
+        assert_eq!(of(&target(ScanType::Archive, None), "app"), "app");
+        for platform in ["linux/amd64", "linux/arm64"] {
+            assert_eq!(of(&target(ScanType::Image, Some(platform)), "app"), "app");
+        }
     }
 }

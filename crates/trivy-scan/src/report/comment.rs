@@ -60,7 +60,7 @@ fn section(outcome: &ScanOutcome, titled: bool) -> String {
     let mut out = String::new();
     if titled {
         let counts: Counts = outcome.findings.iter().collect();
-        let name = text::code(&outcome.name);
+        let name = text::code(&outcome.title());
         out.push_str(&format!(
             "#### {} {name}: {counts}\n\n",
             outcome.target.scan_type

@@ -18,7 +18,10 @@ pub(crate) fn log(ctx: &Context, request: &Request, outcomes: &[ScanOutcome], re
         }
         log.info(format!(
             "{} `{}` ({}): {}",
-            outcome.target.scan_type, outcome.name, outcome.coverage.scanned, counts
+            outcome.target.scan_type,
+            outcome.title(),
+            outcome.coverage.scanned,
+            counts
         ));
         for gap in &outcome.coverage.gaps {
             log.warning(gap);

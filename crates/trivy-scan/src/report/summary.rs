@@ -33,7 +33,11 @@ pub(crate) fn summary(outcomes: &[ScanOutcome], facts: &Facts<'_>) -> String {
         table.extend(outcomes.iter().map(|outcome| {
             let counts: Counts = outcome.findings.iter().collect();
             [
-                format!("{} {}", outcome.target.scan_type, text::code(&outcome.name)),
+                format!(
+                    "{} {}",
+                    outcome.target.scan_type,
+                    text::code(&outcome.title())
+                ),
                 counts.to_string(),
                 text::markdown(&outcome.coverage.scanned),
             ]
@@ -77,7 +81,7 @@ fn heading(level: &str, outcome: &ScanOutcome) -> String {
         "{level} {} Trivy: {} in {}\n\n",
         mark(&counts),
         counts,
-        text::code(&outcome.name)
+        text::code(&outcome.title())
     )
 }
 

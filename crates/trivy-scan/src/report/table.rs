@@ -17,7 +17,9 @@ pub(crate) fn table(outcomes: &[ScanOutcome], filter: &Filter) -> String {
         }
         out.push_str(&format!(
             "{} {} ({}): {counts}\n",
-            outcome.target.scan_type, outcome.name, outcome.coverage.scanned
+            outcome.target.scan_type,
+            outcome.title(),
+            outcome.coverage.scanned
         ));
         let open = outcome.findings.iter().filter(|finding| finding.is_open());
         for finding in open {

@@ -10,6 +10,7 @@ use trivy::{
 };
 
 use super::globs::Globs;
+use super::platforms::Platforms;
 use super::registry_logins::RegistryLogins;
 use super::sarif_files::SarifGlob;
 use crate::exploitation;
@@ -130,6 +131,8 @@ inputs! {
             image_sources: List<ImageSource> = "docker,remote",
             /// Platform of a multi-platform image, such as `linux/arm64`.
             platform: Option<String>,
+            /// Platforms of each image in a registry to scan, `linux/amd64,linux/arm64` or `all`; each has its own category.
+            platforms: Option<Platforms>,
             /// Timeout of each scan.
             timeout: Timeout = "10m",
         }

@@ -19,6 +19,8 @@ pub(crate) struct TargetRequest {
     pub(crate) name: String,
     /// The scanned directory, relative to the workspace; empty for the workspace itself.
     pub(crate) prefix: String,
+    /// Which of the images of `input` it is, if there is one for each of several platforms.
+    pub(crate) platform: Option<String>,
     /// The checkout that it is in, if that is not the workspace.
     pub(crate) checkout: Option<PathBuf>,
 }
@@ -90,6 +92,7 @@ impl TargetRequest {
             target: Target::Image(text.to_owned()),
             name: image.repository().to_owned(),
             prefix: String::new(),
+            platform: None,
             checkout: None,
         })
     }
@@ -116,6 +119,7 @@ impl TargetRequest {
             target,
             name: name.to_owned(),
             prefix: prefix.to_owned(),
+            platform: None,
             checkout: None,
         })
     }
@@ -147,6 +151,14 @@ impl TargetRequest {
                 without.copied().collect()
             }
             _ => scanners.to_vec(),
+        }
+    }
+
+    /// What is the same in every run, and another one for each target, with the `name` of this one: the end of its category.
+    pub(crate) fn key(&self, name: &str) -> String {
+        match &self.platform {
+            Some(platform) => format!("{}/{name}/{platform}", self.scan_type),
+            None => format!("{}/{name}", self.scan_type),
         }
     }
 

@@ -65,6 +65,7 @@ mod tests {
             target: trivy::Target::Filesystem("app".into()),
             name: "app".into(),
             prefix: "app".into(),
+            platform: None,
             checkout: None,
         };
         let found = manifests(&report, &target, "app");

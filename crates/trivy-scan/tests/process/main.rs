@@ -16,6 +16,7 @@ mod legs;
 mod network;
 mod parallel;
 mod placement;
+mod platforms;
 mod real;
 mod report;
 mod sarif_files;

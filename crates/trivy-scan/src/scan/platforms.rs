@@ -1,0 +1,166 @@
+//! Images for several platforms: each platform is a target.
+
+use actions_toolkit::Context;
+use anyhow::{Context as _, anyhow};
+use oci::{Auth, ImageRef, Platform, Registry};
+use trivy::Target;
+
+use super::Failure;
+use crate::request::{Platforms, Request, ScanType, TargetRequest};
+
+/// Replace each image in the targets of `request` by the images for the platforms that it requests. A platform that an image
+/// does not have fails alone.
+///
+/// # Errors
+/// When nothing is left to scan.
+pub(crate) async fn expand(ctx: &Context, request: &mut Request) -> anyhow::Result<Vec<Failure>> {
+    let mut failures = Vec::new();
+    let Some(platforms) = request.platforms.clone() else {
+        return Ok(failures);
+    };
+    let mut expanded = Vec::new();
+    for target in std::mem::take(&mut request.targets) {
+        if target.scan_type != ScanType::Image {
+            expanded.push(target);
+            continue;
+        }
+        let found = images(ctx, request, &target).await;
+        let what = || format!("failed to scan image `{}`", target.input);
+        match found {
+            Ok(found) => {
+                let (images, missing) = select(&platforms, &found);
+                failures.extend(missing.into_iter().map(|problem| Failure {
+                    error: anyhow!(problem).context(what()),
+                }));
+                expanded.extend(
+                    images
+                        .into_iter()
+                        .filter_map(|(platform, digest)| of_platform(&target, platform, digest)),
+                );
+            }
+            Err(error) => failures.push(Failure {
+                error: error.context(what()),
+            }),
+        }
+    }
+    request.targets = expanded;
+    if request.targets.is_empty() {
+        return Err(Failure::joined(&failures));
+    }
+    Ok(failures)
+}
+
+// Platform and digest of each image that `target` stands for.
+async fn images(
+    ctx: &Context,
+    request: &Request,
+    target: &TargetRequest,
+) -> anyhow::Result<Vec<(Platform, String)>> {
+    let image: ImageRef = target.input.parse()?;
+    let (host, repository) = image.in_registry();
+    let registry = image.registry().filter(|host| !oci::is_docker_hub(host));
+    let login = request
+        .logins
+        .iter()
+        .find(|login| login.registry.as_deref() == registry);
+    let auth = login.map_or(Auth::Anonymous, |login| {
+        Auth::Password(login.credentials.clone())
+    });
+    let log = ctx.log().clone();
+    let mask = move |secret: &str| log.mask(secret);
+    let registry = Registry::new(ctx.http()?.clone(), host, auth, mask);
+    let manifest = registry.manifest(&repository, image.reference()).await?;
+    let manifest = manifest.with_context(|| {
+        format!("`{host}` has no such image; push it in an earlier step: `platforms` is for images of a registry")
+    })?;
+    registry.platforms(&repository, &manifest).await
+}
+
+/// Those of `found` that `requested` has, and a problem for each platform that is missing.
+fn select<'a>(
+    requested: &Platforms,
+    found: &'a [(Platform, String)],
+) -> (Vec<&'a (Platform, String)>, Vec<String>) {
+    let Platforms::Some(requested) = requested else {
+        let missing = found
+            .is_empty()
+            .then(|| "it has no image for any platform".to_owned());
+        return (found.iter().collect(), missing.into_iter().collect());
+    };
+    let mut images: Vec<&(Platform, String)> = Vec::new();
+    let mut missing = Vec::new();
+    for platform in requested {
+        let mut matching = found
+            .iter()
+            .filter(|(own, _)| platform.includes(own))
+            .peekable();
+        if matching.peek().is_none() {
+            let others: Vec<_> = found.iter().map(|(own, _)| own.to_string()).collect();
+            missing.push(format!(
+                "it has no image for {platform}, only for {}",
+                if others.is_empty() {
+                    "none".to_owned()
+                } else {
+                    others.join(", ")
+                }
+            ));
+        }
+        for image in matching {
+            if !images.contains(&image) {
+                images.push(image);
+            }
+        }
+    }
+    (images, missing)
+}
+
+// `target` as the image of one platform, by its digest.
+fn of_platform(target: &TargetRequest, platform: &Platform, digest: &str) -> Option<TargetRequest> {
+    let image: ImageRef = target.input.parse().ok()?;
+    let image = image.with_digest(&digest.parse().ok()?);
+    Some(TargetRequest {
+        target: Target::Image(image.to_string()),
+        platform: Some(platform.to_string()),
+        ..target.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn requested_platforms_are_selected_and_missing_ones_are_named() {
+        let found = ["linux/amd64", "linux/arm/v6", "linux/arm/v7"];
+        let found = found.map(|text| (platform(text), format!("sha256:{text}")));
+        let table: [(&[&str], &[&str], &[&str]); 4] = [
+            (&["linux/amd64"], &["linux/amd64"], &[]),
+            (&["linux/arm"], &["linux/arm/v6", "linux/arm/v7"], &[]),
+            (
+                &["linux/arm", "linux/arm/v7"],
+                &["linux/arm/v6", "linux/arm/v7"],
+                &[],
+            ),
+            (
+                &["linux/arm64", "linux/amd64"],
+                &["linux/amd64"],
+                &[
+                    "it has no image for linux/arm64, only for linux/amd64, linux/arm/v6, linux/arm/v7",
+                ],
+            ),
+        ];
+        for (requested, expected, problems) in table {
+            let requested = Platforms::Some(requested.iter().map(|text| platform(text)).collect());
+            let (images, missing) = select(&requested, &found);
+            let images: Vec<_> = images.iter().map(|(own, _)| own.to_string()).collect();
+            assert_eq!(images, expected);
+            assert_eq!(missing, problems);
+        }
+        assert_eq!(select(&Platforms::All, &found).0.len(), 3);
+        assert_eq!(select(&Platforms::All, &[]).1.len(), 1);
+    }
+}
