@@ -7,6 +7,9 @@ use crate::shell::{Arguments, Command};
 use crate::value::{expression, is_dynamic, is_true, lines, list};
 use crate::workflow::{Step, input};
 
+/// Types of outputs that are files of the workspace.
+const FILES: &[&str] = &["oci", "local", "tar"];
+
 /// A build as a step of `ci`.
 #[derive(Debug)]
 pub(crate) struct Build {
@@ -38,7 +41,9 @@ pub(crate) fn build(
     by_table(peer, inputs, &mut build.new, &mut build.lost);
     build.context(inputs)?;
     build.names(inputs, metadata);
-    build.cache(inputs);
+    build.lines_of_type(inputs, "cache-from", &["registry", "gha", "local"]);
+    build.lines_of_type(inputs, "cache-to", &["inline", "registry", "gha", "local"]);
+    build.outputs(inputs);
     build.secrets(inputs);
     Ok(build)
 }
@@ -164,30 +169,49 @@ impl Build {
         self.names = images;
     }
 
-    fn cache(&mut self, inputs: &[(String, String)]) {
-        let mut images = Vec::new();
-        for line in lines(input(inputs, "cache-from").unwrap_or_default()) {
-            match cache_image(&line) {
-                Some(image) => images.push(image),
-                None => self.lost.push(format!(
-                    "`cache-from: {line}`: only images with an inline cache"
-                )),
-            }
+    // Lines whose type is known stay as they are.
+    fn lines_of_type(&mut self, inputs: &[(String, String)], name: &'static str, known: &[&str]) {
+        let Some(value) = input(inputs, name) else {
+            return;
+        };
+        let (kept, lost): (Vec<_>, Vec<_>) = lines(value).into_iter().partition(|line| {
+            let given = line.split(',').find_map(|part| part.strip_prefix("type="));
+            given.map_or(!line.contains('='), |given| {
+                known.contains(&given) || is_dynamic(given)
+            })
+        });
+        for line in &lost {
+            let known = known.join("`, `");
+            self.lost
+                .push(format!("`{name}: {line}`: the types are `{known}`"));
         }
-        if !images.is_empty() {
-            let images = images.join("\n");
-            match input(inputs, "cache-from") {
-                Some(same) if same == images => self.new.keep("cache-from", "cache-from"),
-                _ => self.new.replace("cache-from", "cache-from", images),
-            }
+        if lost.is_empty() {
+            self.new.keep(name, name);
+        } else if !kept.is_empty() {
+            self.new.replace(name, name, kept.join("\n"));
         }
-        for line in lines(input(inputs, "cache-to").unwrap_or_default()) {
-            if line.split(',').any(|part| part == "type=inline") {
-                self.new.replace("cache-to", "cache-inline", "true");
-            } else {
-                self.lost
-                    .push(format!("`cache-to: {line}`: only `type=inline`"));
-            }
+    }
+
+    // The image is loaded into Docker in any case, and pushed with `push`.
+    fn outputs(&mut self, inputs: &[(String, String)]) {
+        let is_image = |line: &String| {
+            let parts: Vec<_> = line.split(',').collect();
+            ["type=docker", "type=image", "type=registry"].contains(&parts[0])
+                && parts[1..].iter().all(|part| *part == "push=true")
+        };
+        let Some(value) = input(inputs, "outputs") else {
+            return;
+        };
+        let (images, files): (Vec<_>, Vec<_>) = lines(value).into_iter().partition(is_image);
+        let pushes = |line: &String| line.contains("push=true") || line == "type=registry";
+        if images.iter().any(pushes) && !self.pushes {
+            self.new.replace("outputs", "push", "true");
+            self.pushes = true;
+        }
+        if images.is_empty() {
+            self.lines_of_type(inputs, "outputs", FILES);
+        } else if !files.is_empty() {
+            self.new.replace("outputs", "outputs", files.join("\n"));
         }
     }
 
@@ -214,17 +238,6 @@ impl Build {
                 .replace(old, "build-secrets", own + &from_env.join("\n") + "\n");
         }
     }
-}
-
-// `IMAGE`, or `type=registry,ref=IMAGE`.
-fn cache_image(line: &str) -> Option<String> {
-    if !line.contains("type=") {
-        return Some(line.to_owned());
-    }
-    let mut parts = line.split(',');
-    let is_registry = parts.clone().any(|part| part == "type=registry");
-    let image = parts.find_map(|part| part.strip_prefix("ref="))?;
-    is_registry.then(|| image.to_owned())
 }
 
 /// The inputs of build-push-action that commands of Docker have: one build, its further names, and its pushes.

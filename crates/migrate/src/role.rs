@@ -93,7 +93,9 @@ impl Roles {
                 self.pull_secret(index, step);
                 Role::PullSecret
             }
-            "docker/setup-buildx-action" | "docker/setup-qemu-action" => Role::Setup(Tool::Buildx),
+            "docker/setup-buildx-action" => Role::Setup(Tool::Buildx),
+            // Other platforms need what it registers.
+            "docker/setup-qemu-action" => Role::Harmless,
             "azure/login" => Role::AzureLogin,
             "azure/aks-set-context" => Role::AksContext,
             "azure/k8s-set-context" => Role::KubernetesContext,

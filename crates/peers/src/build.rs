@@ -2,7 +2,9 @@
 
 use crate::mapping::{Mapping, Peer, keep, lost, same, together, unneeded};
 
-const BUILDKIT: &str = "the build runs in Docker's own BuildKit";
+const BUILDKIT: &str = "the build runs in Docker's own BuildKit, or in one that the step starts where its inputs need it";
+const EMULATORS: &str =
+    "the step stays: `ci` runs other platforms by the emulators that it registers";
 
 const fn setting(old: &'static str) -> Mapping {
     lost(old, "a build runs with Docker's defaults")
@@ -15,23 +17,20 @@ pub(crate) const BUILD_PUSH: Peer = Peer {
     inputs: &[
         setting("add-hosts"),
         lost("allow", "no step of a build gets additional rights"),
-        lost("annotations", "`labels` are in the image's configuration"),
+        same("annotations").note("`key=value`, of the index with `index:` before it"),
         lost("attests", "attest the pushed image with actions/attest"),
         same("build-args"),
-        lost(
-            "build-contexts",
-            "copy the files into the context in an earlier step",
-        ),
+        same("build-contexts"),
         unneeded("builder", BUILDKIT),
         together(
             "cache-from",
             &["cache-from"],
-            "`type=registry,ref=IMAGE` is `IMAGE`; other types have no counterpart",
+            "an image, `type=registry`, `type=gha` or `type=local`; other types have no counterpart",
         ),
         together(
             "cache-to",
-            &["cache-inline"],
-            "`type=inline`; other types have no counterpart",
+            &["cache-to"],
+            "`type=inline`, `type=registry`, `type=gha` or `type=local`; other types have no counterpart",
         ),
         lost("call", "build checks become annotations").unless(&["build"]),
         setting("cgroup-parent"),
@@ -46,21 +45,22 @@ pub(crate) const BUILD_PUSH: Peer = Peer {
         lost("network", "a build has Docker's default network").unless(&["default"]),
         same("no-cache"),
         lost("no-cache-filters", "`no-cache` is for every stage"),
-        lost(
+        together(
             "outputs",
-            "the image is loaded into Docker, and pushed with `push`",
-        )
-        .unless(&["type=docker", "type=image,push=true"]),
-        lost("platforms", "the image is for the platform of the runner").unless(&["linux/amd64"]),
-        lost("provenance", "attest the pushed image with actions/attest").unless(&["false"]),
+            &["outputs"],
+            "`type=oci`, `type=local` and `type=tar`; the image is loaded into Docker, and pushed with `push`",
+        ),
+        same("platforms")
+            .note("each is tested; keep docker/setup-qemu-action for those of other machines"),
+        same("provenance").unless(&["false"]),
         unneeded("pull", "the base images are resolved by each build"),
         same("push").note("only what has passed every check"),
-        lost("sbom", "`trivy-scan` writes SBOMs of the image").unless(&["false"]),
+        same("sbom").unless(&["false"]),
         keep("secrets", "build-secrets"),
         together("secret-envs", &["build-secrets"], "`id=${{ env.NAME }}`"),
-        lost("secret-files", "pass the content with `build-secrets`"),
+        same("secret-files"),
         setting("shm-size"),
-        lost("ssh", "pass a key with `build-secrets`"),
+        same("ssh").note("sockets of agents; a file with a key is not read"),
         together(
             "tags",
             &["image", "tags"],
@@ -99,7 +99,7 @@ pub(crate) const METADATA: Peer = Peer {
         ),
         lost("flavor", "write each tag as it is"),
         same("labels"),
-        lost("annotations", "`labels` are in the image's configuration"),
+        lost("annotations", "write those of `ci` as they are"),
         unneeded("sep-tags", "tags are one per line"),
         unneeded("sep-labels", "labels are one per line"),
         unneeded("sep-annotations", "there are no annotations"),
@@ -176,11 +176,11 @@ pub(crate) const QEMU: Peer = Peer {
     version: "4.2.0",
     action: "ci",
     inputs: &[
-        unneeded("image", "nothing is emulated"),
-        unneeded("platforms", "nothing is emulated"),
-        unneeded("reset", "nothing is emulated"),
-        unneeded("cache-image", "nothing is emulated"),
+        unneeded("image", EMULATORS),
+        unneeded("platforms", EMULATORS),
+        unneeded("reset", EMULATORS),
+        unneeded("cache-image", EMULATORS),
     ],
-    outputs: &[lost("platforms", "nothing is emulated")],
+    outputs: &[lost("platforms", EMULATORS)],
     environment: &[],
 };

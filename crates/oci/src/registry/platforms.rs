@@ -9,7 +9,7 @@ use crate::{Descriptor, Index, Manifest, Platform, is_index};
 const UNNAMED: usize = 50;
 
 impl Registry {
-    /// Platform and digest of each image that `manifest` of `repository` stands for: those of an index, or the one image.
+    /// Platform and digest of each image of `manifest` in `repository`: those of an index, or the one image.
     /// Attestations are not images.
     ///
     /// # Errors

@@ -105,8 +105,7 @@ fn bad_input_is_named_before_anything_is_started() {
 #[test]
 fn severities_are_those_of_trivy_and_old_inputs_are_named() {
     let severity = "input `severity`: invalid value `SEVERE`; expected one of `critical`, `high`, `medium`, `low`, `unknown`";
-    let code =
-        "input `exit-code` is unknown; use `fail-on`, the lowest severity that fails the step";
+    let code = "input `exit-code` is unknown; use `fail-on`, `fail-on-fixable-only`: the lowest severity that fails the step; with `ignore-unfixed`, of those that have a fix";
     for (name, value, error) in [
         ("severity", "HIGH,SEVERE", severity),
         ("exit-code", "1", code),
