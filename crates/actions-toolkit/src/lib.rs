@@ -43,6 +43,7 @@ mod failure;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod github_env;
+pub mod glob;
 mod inputs;
 mod log;
 pub mod network;

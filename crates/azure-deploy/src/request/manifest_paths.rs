@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use actions_toolkit::{BadInput, Workspace, WorkspacePath};
-use globset::{GlobBuilder, GlobMatcher};
+use actions_toolkit::{BadInput, Workspace, WorkspacePath, glob};
+use globset::GlobMatcher;
 
 use crate::action::Inputs;
 use crate::manifests::is_manifest;
@@ -38,15 +38,12 @@ pub(super) fn expand(
             expanded.push(path.clone());
             continue;
         }
-        let glob = GlobBuilder::new(path.relative())
-            .literal_separator(true)
-            .build();
-        let glob = glob.map_err(|e| bad(format!("`{text}` is not a glob: {}", e.kind())))?;
+        let glob = glob::paths(path.relative()).map_err(|e| bad(format!("not a glob: {e}")))?;
         let mut found = Vec::new();
         let start = literal_start(path.relative());
         let matches = Matches {
             root: workspace.root(),
-            glob: glob.compile_matcher(),
+            glob,
         };
         let mut room = ENTRIES;
         matches.collect(start, &mut room, &mut found).map_err(bad)?;
@@ -241,7 +238,7 @@ mod tests {
             ("absent", "there is no `absent` in the workspace"),
             (
                 "k8s/[a.yaml",
-                "`k8s/[a.yaml` is not a glob: unclosed character class; missing ']'",
+                "not a glob: `k8s/[a.yaml`: unclosed character class; missing ']'",
             ),
         ];
         for (path, expected) in table {

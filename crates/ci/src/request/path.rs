@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use actions_toolkit::{BadInput, Scope, Value, WorkspacePath};
+use actions_toolkit::{BadInput, Scope, Value, WorkspacePath, glob};
 
 /// A path in a container, or of a request: it starts with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +30,7 @@ impl Value for ReportPath {
         if text.contains(char::is_control) || text.ends_with('/') {
             return Err(format!("`{text}` is not the path of a file"));
         }
-        let glob = globset::Glob::new(text);
-        glob.map_err(|e| format!("`{text}`: {}", e.kind()))?;
+        glob::paths(text)?;
         Ok(Self(text.to_owned()))
     }
 }

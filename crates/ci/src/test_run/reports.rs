@@ -1,9 +1,9 @@
 //! The reports that the tests left in their container: at a path, by a glob, or where their tools put them by default.
 
-use actions_toolkit::Log;
-use anyhow::{Context as _, bail};
+use actions_toolkit::{Log, glob};
+use anyhow::{Context as _, anyhow, bail};
 use docker::Container;
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 
 use super::{coverage, junit};
 
@@ -168,9 +168,8 @@ fn absolute(workdir: &str, path: &str) -> String {
     format!("{}/{path}", workdir.trim_end_matches('/'))
 }
 
-fn matcher(glob: &str) -> anyhow::Result<GlobMatcher> {
-    let glob = GlobBuilder::new(glob).literal_separator(true).build();
-    Ok(glob.context("invalid glob")?.compile_matcher())
+fn matcher(text: &str) -> anyhow::Result<GlobMatcher> {
+    glob::paths(text).map_err(|problem| anyhow!("invalid glob {problem}"))
 }
 
 // Packages have reports of their own tests now and then.

@@ -1,7 +1,7 @@
 //! Patterns for names in a registry.
 
-use actions_toolkit::{Scope, Value};
-use globset::{Glob, GlobMatcher};
+use actions_toolkit::{Scope, Value, glob};
+use globset::GlobMatcher;
 use regex::{Regex, RegexBuilder};
 
 /// Bytes that one compiled expression may have.
@@ -40,8 +40,7 @@ impl Value for Pattern {
             .strip_prefix('/')
             .and_then(|text| text.strip_suffix('/'));
         let Some(expression) = expression else {
-            let glob = Glob::new(text).map_err(|e| format!("`{text}`: {e}"))?;
-            return Ok(Self::Glob(glob.compile_matcher()));
+            return glob::names(text).map(Self::Glob);
         };
         RegexBuilder::new(expression)
             .size_limit(SIZE)

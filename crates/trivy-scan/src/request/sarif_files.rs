@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use actions_toolkit::{BadInput, Context, Scope, Value, Workspace};
+use actions_toolkit::{BadInput, Context, Scope, Value, Workspace, glob};
 use findings::SourceFiles;
 use findings::imported::{ImportedRun, import};
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 use walkdir::WalkDir;
 
 use super::Inputs;
@@ -27,11 +27,9 @@ pub(crate) struct SarifGlob {
 impl Value for SarifGlob {
     fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
         let pattern = text.trim_start_matches("./");
-        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-        let glob = glob.map_err(|e| format!("`{text}`: {}", e.kind()))?;
         Ok(Self {
             text: text.to_owned(),
-            glob: glob.compile_matcher(),
+            glob: glob::paths(pattern)?,
         })
     }
 }
@@ -117,9 +115,8 @@ impl SarifGlob {
     fn in_directory(path: &str) -> Result<Self, String> {
         let text = format!("{}/**/*.sarif", globset::escape(path));
         let pattern = text.trim_start_matches('/');
-        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
         Ok(Self {
-            glob: glob.map_err(|e| e.to_string())?.compile_matcher(),
+            glob: glob::paths(pattern)?,
             text,
         })
     }
