@@ -156,7 +156,9 @@ fn rejection(body: &str) -> String {
     {
         return format!(": {message}{}", oci::FIREWALL_HINT);
     }
-    let message = message.map_or_else(String::new, |message| format!(": {message}"));
+    let message = message.map_or_else(String::new, |message| {
+        format!(": {}", message.trim_end_matches('.'))
+    });
     format!(
         "{message}; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
     )

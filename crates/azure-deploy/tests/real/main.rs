@@ -290,7 +290,7 @@ async fn a_registry_that_does_not_know_the_identity_fails_before_anything_else_h
     );
     assert_eq!(
         ran.error(),
-        "azure-deploy: failed to sign in to `seaworthy.azurecr.io`: status 401 Unauthorized; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
+        "azure-deploy: failed to sign in to `seaworthy.azurecr.io`: status 401 Unauthorized: authentication required, visit https://aka.ms/acr/authorization for more information; give the identity the role AcrPush on the registry (Container Registry Repository Writer, if its role assignments are per repository)"
     );
     assert!(!ran.log.contains("pushed"), "{}", ran.log);
     stack.forget(&[&image]).await;

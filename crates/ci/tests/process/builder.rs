@@ -143,7 +143,6 @@ fn a_cache_in_a_registry_has_the_steps_of_every_stage() {
         };
         assert!(!all_cached(&first) && all_cached(&second), "{}", second.log);
     }
-    assert_eq!(first.output("image-id"), second.output("image-id"));
 }
 
 #[test]
@@ -158,21 +157,17 @@ fn a_cache_in_a_directory_is_read_and_written() {
         .input("static-analysis", "none")
         .input("health-path", "none")
         .input("token", "");
-    let ids: Vec<_> = (0..3)
+    let runs: Vec<_> = (0..3)
         .map(|_| {
             let ran = step.run();
             assert_eq!(ran.code, 0, "{}", ran.log);
-            (
-                ran.output("image-id").to_owned(),
-                steps(&ran, "/two").join("; "),
-            )
+            steps(&ran, "/two").join("; ")
         })
         .collect();
     remove(&["seaworthy-ci-cache:1"]);
-    assert!(!ids[0].1.ends_with("cached"));
+    assert!(!runs[0].ends_with("cached"));
     // From the cache that was written over itself, too.
-    for (id, steps) in &ids[1..] {
-        assert_eq!(id, &ids[0].0);
+    for steps in &runs[1..] {
         assert!(steps.ends_with("cached"), "{steps}");
     }
 }
