@@ -21,7 +21,9 @@ pub use denied::{FIREWALL_HINT, is_denied, is_firewall};
 pub use digest::Digest;
 pub use hosts::{hosts, is_docker_hub};
 pub use logins::Logins;
-pub use manifest::{CONFIG, Descriptor, EMPTY, INDEX, Index, LAYER, MANIFEST, Manifest, is_index};
+pub use manifest::{
+    CONFIG, CONFIGS, Descriptor, EMPTY, INDEX, Index, LAYER, MANIFEST, Manifest, is_index,
+};
 pub use platform::{ParsePlatformError, Platform};
 pub use reference::{ImageRef, ParseImageError};
 pub use registry::{Auth, Blob, Credentials, RawManifest, Refused, Registry, Renewed};

@@ -13,6 +13,8 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The media type of an image's configuration.
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The same by OCI's specification and by Docker's.
+pub const CONFIGS: [&str; 2] = [CONFIG, "application/vnd.docker.container.image.v1+json"];
 /// The media type of an uncompressed layer.
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// The media type of an empty configuration: that of an artifact.
@@ -97,6 +99,11 @@ impl Descriptor {
 }
 
 impl Manifest {
+    /// Whether it is the manifest of an image, and not of another artifact.
+    pub fn is_image(&self) -> bool {
+        self.artifact_type.is_none() && CONFIGS.contains(&self.config.media_type.as_str())
+    }
+
     /// The manifest of an image.
     pub fn new(config: Descriptor, layers: Vec<Descriptor>) -> Self {
         Self {

@@ -14,12 +14,6 @@ use crate::lineage;
 use crate::request::{BuildKitSource, Inputs};
 use crate::session::Session;
 
-/// The media types of an image's configuration, by OCI's specification and by Docker's.
-const CONFIGS: [&str; 2] = [
-    oci::CONFIG,
-    "application/vnd.docker.container.image.v1+json",
-];
-
 /// An image, and where it is.
 pub(crate) struct FoundImage {
     pub(crate) info: ImageInfo,
@@ -192,7 +186,7 @@ pub(super) fn includes(platforms: &[Platform], platform: &Platform) -> bool {
 }
 
 // What the image is a patch of, if it is an image.
-pub(super) fn check_manifest(manifest: &RawManifest) -> Result<Option<String>, Unpatchable> {
+fn check_manifest(manifest: &RawManifest) -> Result<Option<String>, Unpatchable> {
     let no_image = |what: fmt::Arguments<'_>| Unpatchable(format!("is not an image: {what}"));
     let Ok(parsed) = serde_json::from_slice::<oci::Manifest>(&manifest.bytes) else {
         let kind = &manifest.media_type;
@@ -204,7 +198,7 @@ pub(super) fn check_manifest(manifest: &RawManifest) -> Result<Option<String>, U
             "it is an artifact of the type `{kind}`"
         )));
     }
-    if !CONFIGS.contains(&config.as_str()) {
+    if !oci::CONFIGS.contains(&config.as_str()) {
         return Err(no_image(format_args!(
             "its configuration has the type `{config}`"
         )));
@@ -257,7 +251,7 @@ mod tests {
             );
             check_manifest(&manifest(oci::MANIFEST, &json)).map_err(|e| e.to_string())
         };
-        for config in CONFIGS {
+        for config in oci::CONFIGS {
             assert_eq!(with(config, ""), Ok(None));
         }
         let annotations = r#", "annotations": {"sh.copa.patch.origin.name": "app:1"}"#;

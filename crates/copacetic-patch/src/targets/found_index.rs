@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use oci::{Descriptor, ImageRef, Index, Platform, RawManifest, Registry};
+use oci::{ImageRef, Index, Platform, RawManifest, Registry};
 
-use super::found_image::{
-    Found, FoundImage, Unpatchable, architecture, check_manifest, check_platform, includes,
-};
+use super::found_image::{Found, FoundImage, Unpatchable, architecture, check_platform, includes};
 use crate::lineage;
 use crate::session::Session;
 
@@ -42,9 +40,8 @@ impl FoundIndex {
             let problem = format!("has an index of more than {IMAGES} entries");
             return Err(Unpatchable(problem).into());
         }
-        let platforms = platforms(&registry, image, &index).await?;
-        let read = async |entry: &Descriptor, repository: String| {
-            let digest = &entry.digest;
+        let platforms = registry.platforms_of(image.repository(), &index).await?;
+        let read = async |digest: &str, repository: String| {
             let found = registry.manifest(image.repository(), digest).await?;
             let found = found
                 .with_context(|| format!("`{image}` lists `{digest}`, which does not exist"))?;
@@ -59,27 +56,27 @@ impl FoundIndex {
             check_platform(session, &found.info)?;
             found.platforms = platforms
                 .iter()
-                .filter(|(_, platform)| is_linux(platform))
+                .filter(|(platform, _)| is_linux(platform))
                 .count();
             return Ok(Found::Image(Box::new(found)));
         }
         let selected: Vec<_> = platforms
             .iter()
-            .filter(|(_, platform)| is_linux(platform))
-            .filter(|(_, platform)| requested.is_empty() || includes(requested, platform))
+            .filter(|(platform, _)| is_linux(platform))
+            .filter(|(platform, _)| requested.is_empty() || includes(requested, platform))
             .collect();
         if requested.is_empty() && own.is_none() {
             return Err(absent(&format!("linux/{}", architecture()), &platforms).into());
         }
         for platform in requested {
-            if !selected.iter().any(|(_, own)| platform.includes(own)) {
+            if !selected.iter().any(|(own, _)| platform.includes(own)) {
                 return Err(absent(&platform.to_string(), &platforms).into());
             }
         }
         let mut images = Vec::new();
-        for (entry, platform) in selected {
+        for (platform, digest) in selected {
             let repository = format!("{repository}-{}", platform.to_string().replace('/', "-"));
-            images.push(read(entry, repository).await?);
+            images.push(read(digest, repository).await?);
         }
         Ok(Found::Index(Self {
             patch_of: lineage::origin_name(&index.annotations).map(ToOwned::to_owned),
@@ -94,18 +91,18 @@ fn is_linux(platform: &Platform) -> bool {
     platform.os == "linux"
 }
 
-// The entry for this machine.
-fn own<'i>(platforms: &[(&'i Descriptor, Platform)]) -> Option<&'i Descriptor> {
+// The digest of the image for this machine.
+fn own(platforms: &[(Platform, String)]) -> Option<&str> {
     let own = platforms
         .iter()
-        .find(|(_, platform)| is_linux(platform) && platform.architecture == architecture());
-    own.map(|(entry, _)| *entry)
+        .find(|(platform, _)| is_linux(platform) && platform.architecture == architecture());
+    own.map(|(_, digest)| digest.as_str())
 }
 
-fn absent(wanted: &str, platforms: &[(&Descriptor, Platform)]) -> Unpatchable {
+fn absent(wanted: &str, platforms: &[(Platform, String)]) -> Unpatchable {
     let others: Vec<_> = platforms
         .iter()
-        .map(|(_, platform)| platform.to_string())
+        .map(|(platform, _)| platform.to_string())
         .collect();
     let others = if others.is_empty() {
         "no image at all".to_owned()
@@ -113,46 +110,4 @@ fn absent(wanted: &str, platforms: &[(&Descriptor, Platform)]) -> Unpatchable {
         format!("only {}", others.join(", "))
     };
     Unpatchable(format!("has no image for {wanted}, {others}"))
-}
-
-// The entries that are images. Attestations are entries of the index as well, of the platform `unknown`.
-async fn platforms<'i>(
-    registry: &Registry,
-    image: &ImageRef,
-    index: &'i Index,
-) -> anyhow::Result<Vec<(&'i Descriptor, Platform)>> {
-    let mut platforms = Vec::new();
-    for entry in &index.manifests {
-        let platform = match &entry.platform {
-            Some(platform) => platform.normalized(),
-            None => platform_of(registry, image, entry).await?,
-        };
-        if platform.os != "unknown" {
-            platforms.push((entry, platform));
-        }
-    }
-    Ok(platforms)
-}
-
-// The platform of an entry that does not name it, as its configuration has it.
-async fn platform_of(
-    registry: &Registry,
-    image: &ImageRef,
-    entry: &Descriptor,
-) -> anyhow::Result<Platform> {
-    let unknown = || Platform {
-        os: "unknown".to_owned(),
-        architecture: "unknown".to_owned(),
-        variant: None,
-    };
-    let repository = image.repository();
-    let manifest = registry.manifest(repository, &entry.digest).await?;
-    let manifest = manifest.filter(|manifest| check_manifest(manifest).is_ok());
-    let manifest = manifest.map(|raw| serde_json::from_slice::<oci::Manifest>(&raw.bytes));
-    let Some(Ok(manifest)) = manifest else {
-        return Ok(unknown());
-    };
-    let config = registry.blob_bytes(repository, &manifest.config.digest);
-    let platform = serde_json::from_slice(&config.await?);
-    Ok(platform.map_or_else(|_| unknown(), |platform: Platform| platform.normalized()))
 }

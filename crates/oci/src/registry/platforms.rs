@@ -25,38 +25,50 @@ impl Registry {
         }
         let index: Index =
             serde_json::from_slice(&manifest.bytes).context("its index is not valid")?;
+        self.platforms_of(repository, &index).await
+    }
+
+    /// The same for `index`, which `repository` has.
+    ///
+    /// # Errors
+    /// When a configuration can't be read.
+    pub async fn platforms_of(
+        &self,
+        repository: &str,
+        index: &Index,
+    ) -> anyhow::Result<Vec<(Platform, String)>> {
         let mut images = Vec::new();
         let mut unnamed = 0;
         for entry in &index.manifests {
             let platform = match &entry.platform {
-                Some(platform) => platform.clone(),
+                Some(platform) => Some(platform.normalized()),
                 None if unnamed < UNNAMED => {
                     unnamed += 1;
-                    match self.platform_of_entry(repository, entry).await? {
-                        Some(platform) => platform,
-                        None => continue,
-                    }
+                    self.platform_of_entry(repository, entry).await?
                 }
-                None => continue,
+                None => None,
             };
-            if platform.os != "unknown" {
-                images.push((platform.normalized(), entry.digest.clone()));
+            if let Some(platform) = platform.filter(|platform| platform.os != "unknown") {
+                images.push((platform, entry.digest.clone()));
             }
         }
         Ok(images)
     }
 
-    // `None` for what is not an image.
+    // `None` for what is not an image, or whose configuration does not name its platform.
     async fn platform_of_entry(
         &self,
         repository: &str,
         entry: &Descriptor,
     ) -> anyhow::Result<Option<Platform>> {
         let manifest = self.manifest(repository, &entry.digest).await?;
-        let Some(manifest) = manifest.filter(|manifest| !is_index(&manifest.media_type)) else {
+        let manifest = manifest.and_then(|raw| serde_json::from_slice::<Manifest>(&raw.bytes).ok());
+        let Some(manifest) = manifest.filter(Manifest::is_image) else {
             return Ok(None);
         };
-        Ok(self.platform_of(repository, &manifest).await.ok())
+        let config = self.blob_bytes(repository, &manifest.config.digest).await?;
+        let platform = serde_json::from_slice::<Platform>(&config).ok();
+        Ok(platform.map(|platform| platform.normalized()))
     }
 
     async fn platform_of(
