@@ -139,9 +139,8 @@ pub enum BuildError {
 
 /// How often a build is repeated whose image was removed by another program.
 const RETRIES: u32 = 5;
-/// The error of such a build: of Docker when the configuration of the image is no longer there (moby, image/fs.go), or below.
-const REMOVED: [&str; 2] = ["failed to get digest sha256:", UNFINISHED];
-const UNFINISHED: &str = "the build finished without the export of";
+/// The error of such a build: the configuration of the image is no longer there (moby, image/fs.go).
+const REMOVED: &str = "failed to get digest sha256:";
 
 impl Docker {
     /// Build an image; `on_event` is called for every step.
@@ -156,21 +155,33 @@ impl Docker {
         request: &BuildRequest,
         mut on_event: impl FnMut(BuildEvent),
     ) -> Result<ImageInfo, BuildError> {
-        for _ in 0..RETRIES {
-            match self.build_once(request, &mut on_event).await {
-                Err(BuildError::Docker(e))
-                    if REMOVED.iter().any(|text| format!("{e:#}").contains(text)) => {}
-                result => return result,
+        let mut retries = RETRIES;
+        loop {
+            let result = self.build_once(request, &mut on_event).await;
+            let is_removed = match &result {
+                Ok(built) => built.is_none(),
+                Err(BuildError::Docker(e)) => format!("{e:#}").contains(REMOVED),
+                Err(BuildError::Failed { .. }) => false,
+            };
+            if is_removed && retries > 0 {
+                retries -= 1;
+                continue;
             }
+            return result?.ok_or_else(|| {
+                let image = &request.image;
+                BuildError::Docker(anyhow::anyhow!(
+                    "the build finished without the export of `{image}`"
+                ))
+            });
         }
-        self.build_once(request, &mut on_event).await
     }
 
+    // `None` when the image that was built is not in Docker.
     async fn build_once(
         &self,
         request: &BuildRequest,
         mut on_event: impl FnMut(BuildEvent),
-    ) -> Result<ImageInfo, BuildError> {
+    ) -> Result<Option<ImageInfo>, BuildError> {
         let map = |pairs: &[(String, String)]| pairs.iter().cloned().collect::<HashMap<_, _>>();
         let session = uuid::Uuid::new_v4().to_string();
         let mut build_args = map(&request.build_args);
@@ -230,11 +241,12 @@ impl Docker {
             }));
         }
         let built = self.inspect(&request.image).await?;
-        built.ok_or_else(|| {
-            trace.failure("").unwrap_or_else(|| {
-                BuildError::Docker(anyhow::anyhow!("{UNFINISHED} `{}`", request.image))
-            })
-        })
+        if built.is_none()
+            && let Some(failure) = trace.failure("")
+        {
+            return Err(failure);
+        }
+        Ok(built)
     }
 }
 
