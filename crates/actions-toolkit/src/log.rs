@@ -170,6 +170,12 @@ impl Log {
         self.command(&annotation.command(kind, self.shown(message)));
     }
 
+    /// [`Log::mask`] for a client that receives secrets later: the tokens of a registry, for example.
+    pub fn masker(&self) -> impl Fn(&str) + Clone + Send + Sync + use<> {
+        let log = self.clone();
+        move |secret| log.mask(secret)
+    }
+
     /// Hide `value` from here on, in the log and in all that leaves the run. The runner warns of an empty mask and
     /// masks only whole values, so each non-blank line of a value is masked by itself as well.
     pub fn mask(&self, value: &str) {

@@ -209,10 +209,9 @@ async fn one_platform(job: &Job<'_>, image: &ImageRef) -> anyhow::Result<Option<
         return Ok(None);
     };
     let (host, repository) = image.in_registry();
-    let log = job.log.clone();
-    let mask = move |secret: &str| log.mask(secret);
     let http = job.ctx.http()?.clone();
-    let registry = Registry::new(http, host, job.logins.auth(host), mask).without_retries();
+    let registry =
+        Registry::new(http, host, job.logins.auth(host), job.log.masker()).without_retries();
     let own = registry.manifest(&repository, digest.as_str()).await?;
     if own.is_none_or(|own| is_index(&own.media_type)) {
         return Ok(None);

@@ -94,11 +94,8 @@ async fn push(
     let log = ctx.log();
     let (first, others) = names.split_first().context("there is no name to push")?;
     let (host, repository) = first.in_registry();
-    let mask = {
-        let log = log.clone();
-        move |secret: &str| log.mask(secret)
-    };
-    let registry = Registry::new(ctx.http()?.clone(), host, logins.auth(host), mask);
+    let http = ctx.http()?.clone();
+    let registry = Registry::new(http, host, logins.auth(host), log.masker());
     let push = async {
         match source {
             Source::Builder(builder, built) => {

@@ -240,9 +240,8 @@ impl<'a> Session<'a> {
                 Auth::Renewed(login)
             }
         };
-        let log = self.ctx.log().clone();
-        let mask = move |secret: &str| log.mask(secret);
-        let registry = Arc::new(Registry::new(self.ctx.http()?.clone(), host, auth, mask));
+        let (http, mask) = (self.ctx.http()?.clone(), self.ctx.log().masker());
+        let registry = Arc::new(Registry::new(http, host, auth, mask));
         let mut registries = self.registries.borrow_mut();
         registries.insert(host.to_owned(), Arc::clone(&registry));
         Ok(registry)

@@ -21,9 +21,7 @@ pub(crate) struct Registry {
 
 /// A client of the registry `host`.
 pub(super) fn client(ctx: &Context, host: &str, auth: Auth) -> anyhow::Result<Arc<oci::Registry>> {
-    let log = ctx.log().clone();
-    let mask = move |secret: &str| log.mask(secret);
-    let http = ctx.http()?.clone();
+    let (http, mask) = (ctx.http()?.clone(), ctx.log().masker());
     Ok(Arc::new(oci::Registry::new(http, host, auth, mask)))
 }
 

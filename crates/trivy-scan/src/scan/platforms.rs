@@ -66,9 +66,7 @@ async fn images(
     let auth = login.map_or(Auth::Anonymous, |login| {
         Auth::Password(login.credentials.clone())
     });
-    let log = ctx.log().clone();
-    let mask = move |secret: &str| log.mask(secret);
-    let registry = Registry::new(ctx.http()?.clone(), host, auth, mask);
+    let registry = Registry::new(ctx.http()?.clone(), host, auth, ctx.log().masker());
     let manifest = registry.manifest(&repository, image.reference()).await?;
     let manifest = manifest.with_context(|| {
         format!("`{host}` has no such image; push it in an earlier step: `platforms` is for images of a registry")

@@ -92,9 +92,8 @@ async fn fetch(
     let host = image
         .registry()
         .context("its name does not contain a registry")?;
-    let log = log.clone();
-    let mask = move |secret: &str| log.mask(secret);
-    let registry = Registry::new(http.clone(), host, Auth::Anonymous, mask).without_retries();
+    let registry =
+        Registry::new(http.clone(), host, Auth::Anonymous, log.masker()).without_retries();
     let name = image.repository();
     let manifest = registry.manifest(name, image.reference()).await?;
     let manifest = manifest.context("no such repository or tag")?;
