@@ -230,15 +230,10 @@ impl Endpoints {
             Some(problem) => problem.message().to_owned(),
             None => "not queried in time".to_owned(),
         };
-        let tried = self.all.iter().zip(&last);
-        let tried = tried.take(self.regular).chain(
-            // That there was no reason to try it is no cause.
-            self.all
-                .iter()
-                .zip(&last)
-                .skip(self.regular)
-                .filter(|(_, problem)| problem.is_some()),
-        );
+        // That there was no reason to try the last one is no cause.
+        let tried = self.all.iter().zip(&last).enumerate();
+        let tried = tried.filter(|(at, (_, problem))| *at < self.regular || problem.is_some());
+        let tried = tried.map(|(_, one)| one);
         let tried: Vec<_> = tried.collect();
         let problem = if let [(endpoint, problem)] = tried[..] {
             format!("{endpoint} is unhealthy: {limit}: {}", message(problem))

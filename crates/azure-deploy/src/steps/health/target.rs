@@ -4,7 +4,7 @@ use actions_toolkit::Log;
 use http_client::Certificates;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::Ingress;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::address::{self, Address, is_private, origin};
 use super::endpoint::Endpoint;
@@ -17,7 +17,7 @@ use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object};
 use crate::request::Request;
 
 /// Where the application responds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Target {
     /// Of each IP family, or of each name.
     pub(super) addresses: Vec<Address>,
@@ -47,11 +47,12 @@ impl Target {
                 of_service(log, request, cluster, service, is_internal).await
             }
             Exposure::Ingress(object) => {
-                let state = async || ingress_state(cluster, object, services, request).await;
+                let state = async |live| ingress_state(live, object, services, request);
                 of_site(log, request, cluster, object, services, state).await
             }
             Exposure::Route(object) => {
-                let state = async || route_state(cluster, object, services, request).await;
+                let state =
+                    async |live| route_state(live, cluster, object, services, request).await;
                 of_site(log, request, cluster, object, services, state).await
             }
         }
@@ -96,7 +97,7 @@ async fn of_service(
     Ok(Target {
         addresses,
         endpoints,
-        inside: None,
+        ..Target::default()
     })
 }
 
@@ -106,27 +107,26 @@ async fn of_site(
     cluster: &Cluster,
     object: &Object,
     services: &Services<'_>,
-    state: impl AsyncFn() -> anyhow::Result<State<Site>>,
+    state_of: impl AsyncFn(Value) -> anyhow::Result<State<Site>>,
 ) -> anyhow::Result<Target> {
+    let state = async || match cluster.get(object).await? {
+        Some(live) => state_of(live).await,
+        None => Ok(State::Rejected(format!("{} was deleted", object.label()))),
+    };
     let site = if request.health_path.is_some() {
         wait(cluster, object, request.timeouts.address, log, state).await?
     } else if let Ok(State::Ready(site)) = state().await {
         site
     } else {
         // The address is for the outputs alone.
-        return Ok(Target {
-            addresses: Vec::new(),
-            endpoints: Vec::new(),
-            inside: None,
-        });
+        return Ok(Target::default());
     };
     let addresses = site.addresses.iter().map(|address| site.at(address));
     let addresses = addresses.collect();
     let Some(path) = &request.health_path else {
         return Ok(Target {
             addresses,
-            endpoints: Vec::new(),
-            inside: None,
+            ..Target::default()
         });
     };
     let certificates: Certificates = request.health_certificates;
@@ -144,15 +144,12 @@ async fn of_site(
     })
 }
 
-async fn ingress_state(
-    cluster: &Cluster,
+fn ingress_state(
+    live: Value,
     object: &Object,
     services: &Services<'_>,
     request: &Request,
 ) -> anyhow::Result<State<Site>> {
-    let Some(live) = cluster.get(object).await? else {
-        return Ok(State::Rejected(format!("{} was deleted", object.label())));
-    };
     let live: Ingress = object.read(live)?;
     let path = request.health_path.as_deref().unwrap_or("/");
     let label = object.label();
@@ -172,14 +169,12 @@ async fn ingress_state(
 }
 
 async fn route_state(
+    live: Value,
     cluster: &Cluster,
     object: &Object,
     services: &Services<'_>,
     request: &Request,
 ) -> anyhow::Result<State<Site>> {
-    let Some(live) = cluster.get(object).await? else {
-        return Ok(State::Rejected(format!("{} was deleted", object.label())));
-    };
     let live: HttpRoute = object.read(live)?;
     let path = request.health_path.as_deref().unwrap_or("/");
     let own = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
