@@ -130,7 +130,6 @@ impl Value for Platform {
         }
         // As github.com/containerd/platforms normalizes them.
         let architecture = match *architecture {
-            "x86_64" | "x86-64" => "amd64",
             "aarch64" => "arm64",
             "i386" => "386",
             other => other,

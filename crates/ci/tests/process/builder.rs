@@ -123,6 +123,19 @@ fn a_platform_that_cannot_be_tested_here_is_an_error_before_a_build() {
     assert!(!ran.log.contains("Build stage"), "{}", ran.log);
 }
 
+// The steps of both stages are from the cache in the second run, and not in the first.
+#[track_caller]
+fn assert_cached(first: &Ran, second: &Ran) {
+    for name in ["/one", "/two"] {
+        let all_cached = |ran| {
+            steps(ran, name)
+                .iter()
+                .all(|line| line.ends_with(": cached"))
+        };
+        assert!(!all_cached(first) && all_cached(second), "{}", second.log);
+    }
+}
+
 #[test]
 #[ignore = "real: needs Docker, BuildKit and a registry"]
 fn a_cache_in_a_registry_has_the_steps_of_every_stage() {
@@ -135,14 +148,7 @@ fn a_cache_in_a_registry_has_the_steps_of_every_stage() {
     assert_eq!(first.code, 0, "{}", first.log);
     let second = project.run();
     assert_eq!(second.code, 0, "{}", second.log);
-    for name in ["/one", "/two"] {
-        let all_cached = |ran| {
-            steps(ran, name)
-                .iter()
-                .all(|line| line.ends_with(": cached"))
-        };
-        assert!(!all_cached(&first) && all_cached(&second), "{}", second.log);
-    }
+    assert_cached(&first, &second);
 }
 
 #[test]
@@ -191,14 +197,7 @@ fn the_cache_of_github_actions_has_the_steps_of_every_stage() {
     let second = step.run();
     assert_eq!(second.code, 0, "{}", second.log);
     remove(&["seaworthy-ci-gha:1"]);
-    for name in ["/one", "/two"] {
-        let all_cached = |ran| {
-            steps(ran, name)
-                .iter()
-                .all(|line| line.ends_with(": cached"))
-        };
-        assert!(!all_cached(&first) && all_cached(&second), "{}", second.log);
-    }
+    assert_cached(&first, &second);
     // The index of each build, which the other one does not replace.
     let keys = cache.keys().join("\n");
     for scope in ["index-app-test", "index-app"] {
