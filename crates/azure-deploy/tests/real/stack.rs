@@ -21,6 +21,9 @@ pub(crate) const REPOSITORY: &str = "deploy-test";
 
 /// How long a terminating pod may still get requests.
 const ENDS: Duration = Duration::from_secs(10);
+/// How long one connection to a service may take: far less than [`ENDS`], as each attempt to connect keeps the pod that
+/// it was first given, and a pod that is gone never responds.
+const CONNECTS: Duration = Duration::from_secs(2);
 
 /// A server that responds with the commit it was built from. `MODE` sets a fault.
 const SERVER: &str = r#"
@@ -315,14 +318,18 @@ pub(crate) async fn run(step: FakeRunner) -> Ran {
 }
 
 /// The response of a service. A pod that ends without a pause, as those of these tests do, may still get a connection in
-/// the moment after a rollout, and refuses it then: such a connection is made again.
+/// the moment after a rollout, and refuses or never answers it then: such a connection is made again.
 pub(crate) async fn get(url: &str) -> Value {
     let http = Client::direct().unwrap();
     let started = Instant::now();
     loop {
-        match http.get(format!("{url}/health")).send().await {
-            Err(e) if e.is_connect() && started.elapsed() < ENDS => tokio::task::yield_now().await,
-            response => return response.unwrap().json(ERROR_LIMIT).await.unwrap(),
+        let request = http.get(format!("{url}/health")).send();
+        match tokio::time::timeout(CONNECTS, request).await {
+            Err(_) if started.elapsed() < ENDS => {}
+            Ok(Err(e)) if e.is_connect() && started.elapsed() < ENDS => {
+                tokio::task::yield_now().await;
+            }
+            response => return response.unwrap().unwrap().json(ERROR_LIMIT).await.unwrap(),
         }
     }
 }
