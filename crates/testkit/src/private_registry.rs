@@ -47,7 +47,7 @@ impl PrivateRegistry {
             .expect("`docker-registry` is installed by `cargo xtask up`");
         let started = Instant::now();
         while std::net::TcpStream::connect(&host).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(10));
+            assert!(started.elapsed() < Duration::from_secs(60));
             std::thread::yield_now();
         }
         Self {

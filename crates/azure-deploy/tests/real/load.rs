@@ -56,7 +56,7 @@ impl Load {
 
 async fn once(url: &str) -> String {
     let http = http_client::Client::direct().unwrap();
-    match http.get(url).timeout(Duration::from_secs(5)).send().await {
+    match http.get(url).timeout(Duration::from_secs(30)).send().await {
         Ok(response) => response.status().to_string(),
         Err(error) => format!("{error:?}"),
     }

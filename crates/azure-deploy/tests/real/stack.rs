@@ -20,7 +20,7 @@ pub(crate) const LOGIN_SERVER: &str = "seaworthy.azurecr.io";
 pub(crate) const REPOSITORY: &str = "deploy-test";
 
 /// How long a terminating pod may still get requests.
-const ENDS: Duration = Duration::from_secs(10);
+const ENDS: Duration = Duration::from_secs(30);
 /// How long one connection to a service may take: far less than [`ENDS`], as each attempt to connect keeps the pod that
 /// it was first given, and a pod that is gone never responds.
 const CONNECTS: Duration = Duration::from_secs(2);

@@ -316,7 +316,7 @@ fn buildkit_ends_with_a_run_that_is_killed() {
     };
     let started = std::time::Instant::now();
     while !containers("status=running").trim().is_empty() {
-        assert!(started.elapsed().as_secs() < 20, "BuildKit still runs");
+        assert!(started.elapsed().as_secs() < 60, "BuildKit still runs");
         std::thread::yield_now();
     }
     // It has the time after which a later run removes it; here, the test does.
