@@ -162,8 +162,11 @@ pub(crate) fn screenshot() -> anyhow::Result<()> {
     Ok(())
 }
 
-// Python with the packages of the lock file, installed into the cache if they are not there.
-fn python() -> anyhow::Result<String> {
+/// Python with the packages of the browser tests, installed into the cache if they are not there.
+///
+/// # Errors
+/// When a package is unavailable.
+pub(crate) fn python() -> anyhow::Result<String> {
     let locked = paths::root().join("app/tests/browser/requirements.txt");
     let text = std::fs::read_to_string(&locked)
         .with_context(|| format!("failed to read `{}`", locked.display()))?;

@@ -10,7 +10,7 @@ use crate::setup::builds::{Builds, CHECKS, PIPELINE};
 use crate::setup::programs::PROGRAMS;
 use crate::setup::timings;
 use crate::test::Tests;
-use crate::{bench, browser, fuzz, pipeline, progress, stack, test};
+use crate::{bench, browser, fuzz, pipeline, progress, site, stack, test};
 
 /// Build, test and run the pipeline on one machine.
 #[derive(Parser)]
@@ -81,6 +81,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Build the documentation site, `target/site/book/index.html`.
+    Site,
     /// Take the screenshot of the application's page that the README shows.
     Screenshot,
     /// Install what is missing and start the local services: Docker, registry, GitHub, Azure, Kubernetes.
@@ -130,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Fuzz { name, time } => fuzz::run(name.as_deref(), time).map(drop),
         Command::Bench { name } => bench::run(&name),
         Command::Release { args } => return release(&args),
+        Command::Site => site::write(),
         Command::Screenshot => browser::screenshot(),
         // The tools that only a run needs are built too, so that the run need not wait for them.
         Command::Up => up(),

@@ -11,6 +11,7 @@ pub mod paths;
 pub mod pipeline;
 pub mod progress;
 pub mod setup;
+mod site;
 pub mod stack;
 mod test;
 

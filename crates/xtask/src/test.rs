@@ -187,6 +187,7 @@ fn real(outcomes: &mut Vec<Outcome>, builds: anyhow::Result<Builds>, judges: &[&
                 checks::configuration(outcomes, &stack.builds);
                 checks::azure_commands(outcomes);
                 checks::application(outcomes);
+                checks::documentation(outcomes);
             };
             if let Err(e) = real::run(outcomes, &stack, judges, checks) {
                 broken(outcomes, "the real tools", &e);

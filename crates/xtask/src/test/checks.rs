@@ -4,7 +4,10 @@ use super::{Outcome, broken, check};
 use crate::setup::builds::Builds;
 use crate::setup::command::command;
 use crate::setup::{crates_io, kubernetes_schemas, npm, pypi};
-use crate::{browser, paths};
+use crate::{browser, paths, site};
+
+/// The check of the documentation site.
+const SITE: &str = "the documentation site";
 
 /// Workflows and manifests, by their linters.
 pub(super) fn yaml(outcomes: &mut Vec<Outcome>, builds: &Builds) {
@@ -169,5 +172,13 @@ pub(super) fn page(outcomes: &mut Vec<Outcome>) {
     match tests {
         Ok((_application, mut tests)) => check(outcomes, "the application's page", &mut tests),
         Err(e) => broken(outcomes, "the application's page", &e),
+    }
+}
+
+/// The documentation site in a browser: its links, its search, its diagrams.
+pub(super) fn documentation(outcomes: &mut Vec<Outcome>) {
+    match site::tests() {
+        Ok(mut tests) => check(outcomes, SITE, &mut tests),
+        Err(e) => broken(outcomes, SITE, &e),
     }
 }
