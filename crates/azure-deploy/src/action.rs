@@ -87,7 +87,7 @@ inputs! {
             health_insecure: bool = "false",
             /// Timeout for three healthy responses in a row.
             health_timeout: Timeout = "60s",
-            /// Expected `commit` in the health response, if it has one; without it, the commit of the run.
+            /// Expected `commit` in the health response, if it has one; for an image in Docker, by default that of the run.
             expect_commit: Option<String>,
         }
         "GitHub" {

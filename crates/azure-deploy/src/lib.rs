@@ -92,8 +92,9 @@ async fn deploy(
     };
     let mut report = Report::new(image, started);
     report.more = more;
+    let commit = images.expected_commit(ctx, request);
     let mut updated = tokio::select! {
-        updated = update(ctx, request, cluster, &mut report) => updated,
+        updated = update(ctx, request, cluster, commit, &mut report) => updated,
         cancelled = ctx.cancelled() => Err(cancelled.into()),
     };
     if let Err(error) = updated {
@@ -111,6 +112,7 @@ async fn update(
     ctx: &Context,
     request: &Request,
     cluster: &Cluster,
+    commit: Option<&str>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let log = ctx.log();
@@ -131,7 +133,6 @@ async fn update(
     report.finished("rollout", started);
 
     let started = Instant::now();
-    let commit = request.expect_commit.as_deref();
     let healthy = health::check(ctx, request, cluster, report, &objects, commit).await;
     if healthy.is_err() && report.address.is_some() {
         rollout::collect_all(cluster, &objects, log, &mut report.evidence).await;

@@ -137,7 +137,6 @@ impl Request {
             let from = ctx.github().repository().unwrap_or_default();
             manifests.make_set(&names, &format!("{from} {}", paths.join(" ")))
         });
-        let commit = inputs.expect_commit;
         Ok(Self {
             image,
             repository,
@@ -158,7 +157,7 @@ impl Request {
             } else {
                 Certificates::Verified
             },
-            expect_commit: commit.or_else(|| ctx.github().sha().map(ToOwned::to_owned)),
+            expect_commit: inputs.expect_commit,
             timeouts: Timeouts {
                 push: inputs.push_timeout.0,
                 rollout: Limits {

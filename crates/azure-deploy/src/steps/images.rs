@@ -153,6 +153,26 @@ impl Resolved {
     pub(crate) fn moves_latest(&self) -> bool {
         !matches!(self.deployed.first(), Some(Source::Here(_)))
     }
+
+    /// The commit that the application must respond with: the one of the input, or the run's if the image is in Docker, where
+    /// the run built it. One that a registry had before, such as an earlier version, may be of any commit.
+    pub(crate) fn expected_commit<'a>(
+        &self,
+        ctx: &'a Context,
+        request: &'a Request,
+    ) -> Option<&'a str> {
+        if let Some(given) = &request.expect_commit {
+            return Some(given);
+        }
+        let run = ctx.github().sha()?;
+        if matches!(self.deployed.first(), Some(Source::Docker(_))) {
+            return Some(run);
+        }
+        ctx.log().info(
+            "the image was in a registry before, and may be of another commit than this run: that the new version responds is taken from the rollout; `expect-commit` verifies it",
+        );
+        None
+    }
 }
 
 async fn look_up(

@@ -30,6 +30,13 @@ async fn an_image_of_the_registry_is_deployed_and_promoted_without_docker() {
         assert!(!ran.log.contains("the tag `latest`"), "{}", ran.log);
     }
 
+    // An earlier version, by a run for a later commit.
+    let later = "0123456789abcdef0123456789abcdef01234567";
+    let step = without_docker(pinned, &manifests).input("expect-commit", "");
+    let ran = run(step.env("GITHUB_SHA", later)).await;
+    assert_eq!((ran.code, ran.output("image")), (0, pinned), "{}", ran.log);
+    assert!(ran.log.contains("may be of another commit"), "{}", ran.log);
+
     let absent = format!("{LOGIN_SERVER}/{REPOSITORY}:absent");
     let ran = run(without_docker(&absent, &manifests)).await;
     assert_eq!(ran.code, 3, "{}", ran.log);

@@ -58,7 +58,7 @@ fn a_trivy_that_hangs_is_stopped() {
 
 #[test]
 fn a_stopped_step_does_not_wait_for_trivy() {
-    // The step is stopped by its own child, and ends before the runner would kill it.
+    // The step is stopped by its own child, which would go on for ten minutes.
     let script = trivy_that("*) kill -TERM $PPID; exec sleep 600 ;;");
     let started = std::time::Instant::now();
     let ran = step().tool("trivy", &script).run();
