@@ -20,7 +20,7 @@ inputs! {
             cluster: Option<String>,
             /// Resource group of the cluster.
             resource_group: Option<String>,
-            /// Kubernetes manifests: files, globs and directories, one per line; a kustomization is rendered by kustomize.
+            /// Kubernetes manifests, one per line: files, globs, directories, a kustomization, a Helm chart (directory or `.tgz`).
             manifests: Vec<WorkspacePath> = "k8s",
             /// Path that must respond at the Service, Ingress or HTTPRoute; `none` skips the health check.
             health_path: OrNone<HealthPath> = "/health",
@@ -65,6 +65,10 @@ inputs! {
             kubeconfig: Option<Secret>,
             /// Namespace of objects whose manifest has none; a manifest with another one is rejected.
             namespace: Option<String>,
+            /// Name of the Helm release, `.Release.Name`; without it, the name of the chart.
+            release: Option<String>,
+            /// Values for the Helm chart, one per line: files of the checkout, and `NAME=value` as `helm --set` reads it.
+            chart_values: Vec<String>,
             /// Whether namespaces that the manifests use and do not have are created.
             create_namespace: bool = "false",
             /// Whether pods are replaced when a ConfigMap or Secret of the manifests that they read changes.

@@ -6,6 +6,7 @@ mod definition;
 pub(crate) mod diff;
 mod fields;
 mod job;
+mod lookup;
 mod object;
 mod outage;
 mod owners;

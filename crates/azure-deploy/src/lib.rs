@@ -21,7 +21,8 @@ pub use action::ACTION;
 use kubernetes::{Cluster, Snapshot};
 pub use network::NETWORK;
 use report::Report;
-use request::Request;
+use request::{Draft, Request};
+use steps::connect::Azure;
 use steps::github_deployment::GithubDeployment;
 use steps::images::{Images, Resolved};
 use steps::push::Registry;
@@ -33,18 +34,28 @@ use steps::{apply, connect, dry_run, health, left_over, roll_back};
 /// `BadInput` before anything is started; `PolicyFailure` when the new version is unhealthy, after the rollback; anything
 /// else when Azure, the registry or the cluster fails.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
-    let request = tokio::select! {
-        request = Request::read(ctx) => request?,
-        // kustomize is stopped with it.
+    let (request, connected) = tokio::select! {
+        read = read(ctx) => read?,
+        // kustomize and Helm are stopped with it.
         cancelled = ctx.cancelled() => return Err(cancelled.into()),
     };
     let images = Images::find(ctx, &request).await?;
     let overdue = images.docker().map(Docker::remove_overdue);
 
     // Everything that may reject the deployment is queried before anything is pushed.
-    let azure = connect::sign_in(ctx, request.target.azure.as_ref()).await?;
+    let (azure, cluster) = if let Some((azure, cluster)) = connected {
+        (azure, Some(cluster))
+    } else {
+        let azure = connect::sign_in(ctx, request.target.azure.as_ref()).await?;
+        (azure, None)
+    };
     let cluster = async {
-        let cluster = connect::cluster(ctx, &request, azure.as_ref()).await?;
+        let target = &request.target.cluster;
+        let cluster = match cluster {
+            Some(cluster) => cluster,
+            None => connect::cluster(ctx, target, azure.as_ref()).await?,
+        };
+        cluster.discover_kinds(request.manifests.objects()).await?;
         dry_run::validate(ctx.log(), &cluster, request.manifests.objects()).await?;
         anyhow::Ok(cluster)
     };
@@ -75,6 +86,19 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         ctx.log().info("moved the tag `latest` to this image");
     }
     Ok(Done("deployed"))
+}
+
+// The request. For a chart, the cluster is connected first: it is rendered with its version.
+async fn read(ctx: &Context) -> anyhow::Result<(Request, Option<(Option<Azure>, Cluster)>)> {
+    let draft = Draft::read(ctx).await?;
+    let Some(chart) = &draft.chart else {
+        return Ok((Request::read(ctx, draft, None).await?, None));
+    };
+    let azure = connect::sign_in(ctx, draft.target.azure.as_ref()).await?;
+    let cluster = connect::cluster(ctx, &draft.target.cluster, azure.as_ref()).await?;
+    let rendered = chart.render(ctx, &cluster).await?;
+    let request = Request::read(ctx, draft, Some(rendered)).await?;
+    Ok((request, Some((azure, cluster))))
 }
 
 // Push the image and update the cluster, or roll back.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::kubernetes::{
     ApplySet, DEFAULT_NAMESPACE, Object, containers, containers_mut, text as text_of,
 };
-use crate::request::kustomize::Rendered;
+use crate::request::Rendered;
 
 mod autoscaling;
 mod configuration;
@@ -41,7 +41,7 @@ pub(crate) struct Namespace {
 
 impl Manifests {
     /// Read files and directories (their `.yaml`, `.yml` and `.json` files, in the order of their names).
-    /// What kustomize `rendered` replaces its directory. Objects without a namespace get
+    /// What is `rendered` replaces its kustomization or chart. Objects without a namespace get
     /// `namespace`.
     pub(crate) fn read(
         workspace: &Workspace,
@@ -54,8 +54,8 @@ impl Manifests {
         let (mut objects, mut size) = (Vec::new(), 0);
         for path in paths {
             let mut texts = Vec::new();
-            if let Some(rendered) = rendered.iter().find(|r| r.directory == *path) {
-                texts.push((path.relative().to_owned(), rendered.yaml.clone()));
+            if let Some(rendered) = rendered.iter().find(|r| r.path == *path) {
+                texts.clone_from(&rendered.texts);
             } else {
                 let unreadable = |name: &str, e| bad(format!("`{name}` cannot be read: {e}"));
                 let files = files(&path.absolute());
@@ -237,14 +237,14 @@ fn with_integers(value: Value) -> Value {
 pub(crate) struct Document {
     /// Of the document, counted from 1.
     number: usize,
-    value: Value,
+    pub(crate) value: Value,
 }
 
 // Why a file is not YAML, with the document and the line.
 fn invalid(name: &str, text: &str, problem: &str) -> String {
     if text.contains("{{") {
         return format!(
-            "`{name}` is a template (`{{{{ … }}}}`), and not YAML; render it in an earlier step, such as by `helm template`: {problem}"
+            "`{name}` is a template (`{{{{ … }}}}`), and not YAML; name its chart, the directory with `Chart.yaml`, or render it in an earlier step: {problem}"
         );
     }
     let mut words = problem.split_whitespace();

@@ -7,15 +7,18 @@ use http_client::{Certificates, Url};
 use oci::{Credentials, ImageRef};
 
 use crate::action::Inputs;
-use crate::kubernetes::ApplySet;
+use crate::kubernetes::{ApplySet, DEFAULT_NAMESPACE};
 use crate::manifests::{ImageNames, Manifests, Namespace, Variables};
 use crate::rollout::Limits;
 
+mod helm;
 pub(crate) mod kustomize;
 mod manifest_paths;
+mod offline_tool;
 mod target;
 
 pub(crate) use crate::action::Access;
+pub(crate) use helm::Chart;
 pub(crate) use target::{AzureTarget, ClusterTarget, RegistryTarget, Target};
 
 /// A deployment, valid by its types.
@@ -74,11 +77,31 @@ pub(crate) struct HealthUrl(Url);
 /// A path that begins with `/`.
 pub(crate) struct HealthPath(String);
 
-impl Request {
-    /// Read and check every input, and the manifests.
+/// What is rendered in place of one of the `manifests`.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    /// The directory of a kustomization, or a chart.
+    pub(crate) path: WorkspacePath,
+    /// Its objects as YAML, each text with its name.
+    pub(crate) texts: Vec<(String, String)>,
+}
+
+/// The inputs, valid by themselves. A chart is rendered with what the cluster is, before there is a request.
+pub(crate) struct Draft {
+    inputs: Inputs,
+    environment: Option<(String, Secret)>,
+    variables: Variables,
+    namespace: Namespace,
+    paths: Vec<WorkspacePath>,
+    pub(crate) target: Target,
+    pub(crate) chart: Option<Chart>,
+}
+
+impl Draft {
+    /// Read and check every input.
     ///
     /// # Errors
-    /// [`BadInput`] with the first that is invalid; anything else when kustomize cannot be run.
+    /// [`BadInput`] with the first that is invalid.
     pub(crate) async fn read(ctx: &Context) -> anyhow::Result<Self> {
         let inputs: Inputs = ctx.read()?;
         let environment = match (&inputs.environment, &inputs.token) {
@@ -91,16 +114,57 @@ impl Request {
         };
         let target = Target::from_inputs(&inputs)?;
         let variables = Variables::parse(&inputs.environment_variables)?;
+        let namespace = Namespace {
+            input: inputs.namespace.clone(),
+            context: target.cluster.namespace(),
+        };
+        let default = namespace.input.as_ref().or(namespace.context.as_ref());
+        let default = default.map_or(DEFAULT_NAMESPACE, String::as_str).to_owned();
+        let workspace = ctx.workspace()?;
+        // A checkout may be large.
+        let read = move || {
+            let paths = manifest_paths::expand(&workspace, &inputs.manifests)?;
+            let chart = helm::find(&workspace, &inputs, &paths, &default)?;
+            Ok::<_, BadInput>((inputs, paths, chart))
+        };
+        let (inputs, paths, chart) = tokio::task::spawn_blocking(read).await??;
+        Ok(Self {
+            inputs,
+            environment,
+            variables,
+            namespace,
+            paths,
+            target,
+            chart,
+        })
+    }
+}
+
+impl Request {
+    /// Read the manifests of `draft`, of which `chart` is rendered already, and check them.
+    ///
+    /// # Errors
+    /// [`BadInput`] with the first problem; anything else when kustomize cannot be run.
+    pub(crate) async fn read(
+        ctx: &Context,
+        draft: Draft,
+        chart: Option<Rendered>,
+    ) -> anyhow::Result<Self> {
+        let Draft {
+            inputs,
+            environment,
+            variables,
+            namespace,
+            paths,
+            target,
+            ..
+        } = draft;
         let image = inputs.image.0;
         let repository = match inputs.repository {
             Some(repository) => repository.0,
             None => image.repository().to_owned(),
         };
-        let namespace = Namespace {
-            input: inputs.namespace,
-            context: target.cluster.namespace(),
-        };
-        let manifests = manifests(ctx, &inputs.manifests, namespace).await?;
+        let manifests = manifests(ctx, paths, chart, namespace).await?;
         let names = ImageNames::new(&image, &repository, &target.registry);
         check_named(&manifests, &names, Inputs::image)?;
         let mut manifests = manifests;
@@ -132,9 +196,10 @@ impl Request {
             manifests.set_configuration_hashes();
         }
         let apply_set = inputs.prune.then(|| {
-            let paths = inputs.manifests.iter().map(WorkspacePath::relative);
-            let paths: Vec<_> = paths.collect();
+            let paths = inputs.manifests.iter();
+            let paths: Vec<_> = paths.map(|path| path.relative().to_owned()).collect();
             let from = ctx.github().repository().unwrap_or_default();
+            let paths = [&paths[..], inputs.release.as_slice()].concat();
             manifests.make_set(&names, &format!("{from} {}", paths.join(" ")))
         });
         Ok(Self {
@@ -234,14 +299,13 @@ fn pull_login(registry: &RegistryTarget) -> Result<(&str, &Credentials), BadInpu
 
 async fn manifests(
     ctx: &Context,
-    paths: &[WorkspacePath],
+    paths: Vec<WorkspacePath>,
+    chart: Option<Rendered>,
     namespace: Namespace,
 ) -> anyhow::Result<Manifests> {
     let workspace = ctx.workspace()?;
-    let (root, given) = (workspace.clone(), paths.to_vec());
-    let expand = move || manifest_paths::expand(&root, &given);
-    let paths = tokio::task::spawn_blocking(expand).await??;
-    let rendered = kustomize::render(ctx, &paths).await?;
+    let mut rendered = kustomize::render(ctx, &paths).await?;
+    rendered.extend(chart);
     // Large files take seconds.
     let read = move || Manifests::read(&workspace, &paths, &rendered, &namespace);
     Ok(tokio::task::spawn_blocking(read).await??)

@@ -241,7 +241,7 @@ fn read(subject: Subject, commands: &[Command]) -> Result<Role, String> {
             _ => Err("it has several commands; write a step for each".to_owned()),
         },
         Subject::Deploy => deploy::from_commands(commands).map(Role::Kubectl),
-        Subject::Helm => Err("Helm is not supported: render the chart with `helm template` in this step, and name the file in `manifests` of `azure-deploy`".to_owned()),
+        Subject::Helm => Err("name the chart in `manifests` of `azure-deploy`, its values in `chart-values`, and its release in `release`".to_owned()),
         Subject::Login => Ok(Role::Other),
     }
 }

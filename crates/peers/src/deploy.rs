@@ -4,15 +4,14 @@ use crate::mapping::{Mapping, Peer, keep, lost, same, together, unneeded};
 
 const ROLLING: &str = "a rollout is a rolling update; `health-path` or `health-url` verifies it, and a failed one is rolled back";
 const NO_KUBECTL: &str = "the action has its own client";
-const HELM: &str =
-    "render the chart with `helm template` in an earlier step, and name the file in `manifests`";
+const HELM: &str = "the action renders charts with its own Helm";
 
 const fn rolling(old: &'static str) -> Mapping {
     lost(old, ROLLING)
 }
 
 const fn helm(old: &'static str) -> Mapping {
-    lost(old, HELM)
+    unneeded(old, HELM)
 }
 
 const fn client(old: &'static str) -> Mapping {
@@ -83,20 +82,28 @@ pub(crate) const K8S_BAKE: Peer = Peer {
         together(
             "renderEngine",
             &["manifests"],
-            "`kustomize`: a directory with a kustomization is rendered; `helm` and `kompose` have no counterpart",
+            "a directory with a kustomization, or a Helm chart, is rendered; `kompose` has no counterpart",
         ),
         together("kustomizationPath", &["manifests"], "the directory"),
-        helm("helmChart"),
-        helm("overrideFiles"),
-        helm("overrides"),
-        helm("releaseName"),
+        together("helmChart", &["manifests"], "the chart"),
+        together(
+            "overrideFiles",
+            &["chart-values"],
+            "the files, one per line",
+        ),
+        together(
+            "overrides",
+            &["chart-values"],
+            "`name=value` in place of `name:value`, one per line",
+        ),
+        together("releaseName", &["release"], "the name of the release"),
         same("namespace"),
         lost("arguments", "kustomize runs with its defaults"),
         lost(
             "dockerComposeFile",
             "convert it with kompose in an earlier step",
         ),
-        unneeded("helm-version", "there is no Helm"),
+        helm("helm-version"),
         client("kubectl-version"),
         unneeded("kompose-version", "there is no kompose"),
         unneeded("silent", "the log has what changes"),

@@ -31,6 +31,9 @@ const KEPT: &[&str] = &[
     "PersistentVolume",
     "PersistentVolumeClaim",
 ];
+/// The annotation of an object of a Helm chart that is kept when the chart no longer has it, with the value `keep`
+/// (helm.sh/docs, "Chart development tips and tricks").
+const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 /// The longest part of the parent's name that is the application's.
 const NAME: usize = 40;
 const HASH_DIGITS: usize = 8;
@@ -73,7 +76,8 @@ impl ApplySet {
 
     /// Whether `object` is removed with the rest of the set.
     fn may_have(object: &Object) -> bool {
-        !KEPT.contains(&object.kind())
+        let policy = &object.value["metadata"]["annotations"][RESOURCE_POLICY];
+        !KEPT.contains(&object.kind()) && policy != "keep"
     }
 
     /// Make `objects` members, and return the parent of exactly these.

@@ -6,10 +6,14 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{Cluster, Object, Rejected, poll_interval};
+use super::{Cluster, Object, Rejected, poll_interval, set};
 
 /// The annotation of a Job that must succeed before the workloads are changed, such as a migration of a database.
 const BEFORE_WORKLOADS: &str = "seaworthy/before-workloads";
+/// The annotation of a Job that runs once the rollout of the workloads is complete.
+const AFTER_WORKLOADS: &str = "seaworthy/after-workloads";
+/// The annotation that orders the Jobs of a Helm chart, the lowest first (helm.sh/docs, "Chart hooks").
+const WEIGHT: &str = "helm.sh/hook-weight";
 /// The longest name of an object whose name is a label of its pods.
 const NAME: usize = 63;
 /// The end of a name that is checked, and never created.
@@ -25,8 +29,40 @@ impl Object {
 
     /// Whether it is a Job that must succeed before the workloads are changed.
     pub(crate) fn runs_before_workloads(&self) -> bool {
-        let annotation = &self.value["metadata"]["annotations"][BEFORE_WORKLOADS];
-        self.is_job() && annotation == "true"
+        self.is_job() && self.annotation(BEFORE_WORKLOADS) == "true"
+    }
+
+    /// Whether it is a Job that runs once the rollout of the workloads is complete.
+    pub(crate) fn runs_after_workloads(&self) -> bool {
+        self.is_job() && self.annotation(AFTER_WORKLOADS) == "true"
+    }
+
+    /// Make a Job one that runs before the workloads are changed, or after their rollout.
+    pub(crate) fn run_job(&mut self, before_workloads: bool) {
+        let annotation = if before_workloads {
+            BEFORE_WORKLOADS
+        } else {
+            AFTER_WORKLOADS
+        };
+        set(
+            &mut self.value,
+            &["metadata", "annotations", annotation],
+            "true".into(),
+        );
+    }
+
+    /// The order of a Job among those that run before the workloads, or after them.
+    pub(super) fn weight(&self) -> i32 {
+        if self.runs_before_workloads() || self.runs_after_workloads() {
+            self.annotation(WEIGHT).parse().unwrap_or_default()
+        } else {
+            0
+        }
+    }
+
+    fn annotation(&self, name: &str) -> &str {
+        let annotation = &self.value["metadata"]["annotations"][name];
+        annotation.as_str().unwrap_or_default()
     }
 }
 

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::apply_set::is_parent;
 
+/// The position of the Jobs that run before the workloads.
+const JOBS: u8 = 5;
+
 /// An object of any kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
@@ -94,9 +97,15 @@ impl Object {
         (self.label(), self.namespace()) == (other.label(), other.namespace())
     }
 
-    /// The position in the order of applying: namespaces first, and objects before those that refer to them.
-    pub(crate) fn rank(&self) -> u8 {
-        match self.kind() {
+    /// Whether it is applied before the workloads, and before the Jobs that run before them.
+    pub(crate) fn is_applied_before_workloads(&self) -> bool {
+        self.rank().0 < JOBS
+    }
+
+    /// The position in the order of applying: namespaces first, and objects before those that refer to them; of Jobs that run
+    /// before or after the workloads, the weight.
+    pub(crate) fn rank(&self) -> (u8, i32) {
+        let rank = match self.kind() {
             "Namespace" => 0,
             // It names what may have to be removed, should this deployment break off.
             "ConfigMap" if is_parent(self) => 1,
@@ -104,9 +113,11 @@ impl Object {
             "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => 2,
             "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "NetworkPolicy" => 3,
             "Service" => 4,
-            "Job" if self.runs_before_workloads() => 5,
+            "Job" if self.runs_before_workloads() => JOBS,
+            "Job" if self.runs_after_workloads() => 7,
             _ => 6,
-        }
+        };
+        (rank, self.weight())
     }
 }
 

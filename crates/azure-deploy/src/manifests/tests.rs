@@ -110,7 +110,7 @@ fn invalid_yaml_is_reported_with_file_and_line() {
     insta::assert_snapshot!(read(text, None).unwrap_err(), @"input `manifests`: invalid YAML in `app.yaml`, document 2: line 6 column 1: duplicate mapping key: spec");
     let template = "kind: Service\nmetadata: {name: {{ .Release.Name }}}\n";
     let error = read(template, None).unwrap_err();
-    let start = "input `manifests`: `app.yaml` is a template (`{{ … }}`), and not YAML; render it in an earlier step, such as by `helm template`: line 2 column ";
+    let start = "input `manifests`: `app.yaml` is a template (`{{ … }}`), and not YAML; name its chart, the directory with `Chart.yaml`, or render it in an earlier step: line 2 column ";
     assert!(error.starts_with(start), "{error}");
 }
 

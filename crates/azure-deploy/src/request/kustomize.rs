@@ -13,24 +13,14 @@ pub(crate) use local::check_text;
 use std::path::Path;
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, Env, WorkspacePath};
-use tool::Tool;
+use actions_toolkit::{BadInput, Context, WorkspacePath};
+
+use super::{Rendered, offline_tool};
 
 /// The names that kustomize looks for (kustomize/api/konfig, `RecognizedKustomizationFileNames`).
 const NAMES: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomization"];
-/// Where nothing listens: kustomize has no reason to connect to anything.
-const NO_PROXY_THERE: &str = "http://127.0.0.1:9";
 /// Rendering reads files of the checkout: a longer run is waiting for a network.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The objects of a directory, rendered.
-#[derive(Debug)]
-pub(crate) struct Rendered {
-    /// The directory of the kustomization.
-    pub(crate) directory: WorkspacePath,
-    /// Its objects, as YAML.
-    pub(crate) yaml: String,
-}
 
 /// Render those of `paths` that are directories with a kustomization, with the standard load restrictions: files come from the
 /// directory itself, or from directories of the checkout that it names as a whole.
@@ -53,7 +43,7 @@ pub(crate) async fn render(
             let problem = format!("kustomize failed to render `{shown}`: {problem}");
             BadInput::new("manifests", problem)
         })?;
-        let done = kustomize(ctx.env())
+        let done = offline_tool::new(ctx.env(), "kustomize")
             .arg("build")
             .arg(&absolute)
             .timeout(TIMEOUT)
@@ -75,25 +65,11 @@ pub(crate) async fn render(
             )
         })?;
         rendered.push(Rendered {
-            directory: directory.clone(),
-            yaml,
+            path: directory.clone(),
+            texts: vec![(shown.to_owned(), yaml)],
         });
     }
     Ok(rendered)
-}
-
-// kustomize, with an environment in which it finds no other program and no other machine.
-fn kustomize(env: &Env) -> Tool {
-    let path = env.get("PATH").unwrap_or_default();
-    let mut programs = std::env::split_paths(path).map(|directory| directory.join("kustomize"));
-    let program = programs.find(|program| program.is_file());
-    let tool = Tool::new(program.unwrap_or_else(|| "kustomize".into()), env);
-    let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
-    let tool = proxies
-        .into_iter()
-        .fold(tool, |tool, name| tool.env(name, NO_PROXY_THERE));
-    let tool = tool.env("NO_PROXY", "").env("no_proxy", "");
-    tool.env("PATH", "/nonexistent")
 }
 
 // Whether kustomize renders `directory`.

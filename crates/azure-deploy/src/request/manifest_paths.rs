@@ -32,7 +32,7 @@ pub(super) fn expand(
         let is_glob = text.contains(['*', '?', '[', '{']) && !path.absolute().exists();
         if !is_glob {
             path.existing()?;
-            if let Some(problem) = chart(path) {
+            if let Some(problem) = part_of_chart(path) {
                 return Err(bad(problem));
             }
             expanded.push(path.clone());
@@ -82,24 +82,39 @@ fn remote(text: &str) -> Option<String> {
         ));
     }
     let scheme = text.split_once("://")?.0;
+    if scheme == "oci" {
+        return Some(format!(
+            "`{text}` is a chart in a registry, which is not fetched; pull it in an earlier step (`helm pull {text}`), and use the `.tgz` file"
+        ));
+    }
     Some(format!(
         "`{text}` is a URL ({scheme}), which is not fetched: what is deployed would not be what was checked out; keep the file in the repository, or download it in an earlier step"
     ))
 }
 
-// Why a path is not one of manifests, if it is a Helm chart or a part of one.
-fn chart(path: &WorkspacePath) -> Option<String> {
-    const RENDER: &str = "render it in an earlier step (`helm template NAME CHART > k8s/app.yaml`), and use the result";
+/// Whether `path` is a Helm chart: a directory or an archive.
+pub(super) fn is_chart(path: &WorkspacePath) -> bool {
+    let absolute = path.absolute();
+    let is_archive = absolute.extension().is_some_and(|end| end == "tgz");
+    absolute.join(CHART).is_file() || (is_archive && absolute.is_file())
+}
+
+// Why a path is not one of manifests, if it is a part of a Helm chart.
+fn part_of_chart(path: &WorkspacePath) -> Option<String> {
     let (absolute, shown) = (path.absolute(), path.relative());
-    if absolute.join(CHART).is_file() {
-        return Some(format!("`{shown}` is a Helm chart; {RENDER}"));
-    }
     let of_chart = absolute.ancestors().skip(1).take(2);
     let mut of_chart = of_chart.filter(|directory| directory.join(CHART).is_file());
     let chart = of_chart.next()?;
-    let relative = absolute.strip_prefix(chart).ok()?;
-    relative.starts_with("templates").then(|| {
-        format!("`{shown}` has the templates of a Helm chart, and not manifests; {RENDER}")
+    let part = absolute.strip_prefix(chart).ok()?;
+    let directory = shown.strip_suffix(&*part.to_string_lossy())?;
+    let directory = match directory.trim_end_matches('/') {
+        "" => ".",
+        directory => directory,
+    };
+    part.starts_with("templates").then(|| {
+        format!(
+            "`{shown}` has templates of a Helm chart, and not manifests; name the chart, `{directory}`, which is rendered as by `helm template`"
+        )
     })
 }
 
@@ -224,16 +239,16 @@ mod tests {
                 "`github.com/octo-org/app//deploy?ref=v1` is a kustomization of another repository, which is not fetched: what is deployed would not be what was checked out; check that repository out in an earlier step, and use its path",
             ),
             (
-                "chart",
-                "`chart` is a Helm chart; render it in an earlier step (`helm template NAME CHART > k8s/app.yaml`), and use the result",
+                "oci://ghcr.io/octo-org/app",
+                "`oci://ghcr.io/octo-org/app` is a chart in a registry, which is not fetched; pull it in an earlier step (`helm pull oci://ghcr.io/octo-org/app`), and use the `.tgz` file",
             ),
             (
                 "chart/templates",
-                "`chart/templates` has the templates of a Helm chart, and not manifests; render it in an earlier step (`helm template NAME CHART > k8s/app.yaml`), and use the result",
+                "`chart/templates` has templates of a Helm chart, and not manifests; name the chart, `chart`, which is rendered as by `helm template`",
             ),
             (
                 "chart/templates/app.yaml",
-                "`chart/templates/app.yaml` has the templates of a Helm chart, and not manifests; render it in an earlier step (`helm template NAME CHART > k8s/app.yaml`), and use the result",
+                "`chart/templates/app.yaml` has templates of a Helm chart, and not manifests; name the chart, `chart`, which is rendered as by `helm template`",
             ),
             ("absent", "there is no `absent` in the workspace"),
             (

@@ -26,6 +26,11 @@ pub(crate) async fn apply(
     // From here on there is something to roll back.
     let snapshot = report.snapshot.insert(snapshot);
     for chunk in objects.chunk_by(|one, next| one.rank() == next.rank()) {
+        if chunk.iter().any(Object::runs_after_workloads) {
+            let so_far = report.applied.clone();
+            let wait = rollout::wait(cluster, &so_far, limits, log, &mut report.evidence);
+            Box::pin(wait).await?;
+        }
         let applied = chunk.iter().map(|object| {
             let live = snapshot.live(object);
             cluster.apply_or_replace(object, live)

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::kubernetes::{Cluster, Rejected, RunCommand};
-use crate::request::{Access, AzureTarget, ClusterTarget, Request};
+use crate::request::{Access, AzureTarget, ClusterTarget};
 
 const FAILED: &str = "failed to prepare the access to the cluster";
 
@@ -50,17 +50,17 @@ pub(crate) async fn sign_in(
     Ok(Some(Azure { entra, manager }))
 }
 
-/// Connect to the cluster of the request, and discover the kinds of the objects.
+/// Connect to the cluster of the request.
 ///
 /// # Errors
 /// When Azure or the API server rejects a request, or the API server is unreachable; with a hint.
 pub(crate) async fn cluster(
     ctx: &Context,
-    request: &Request,
+    target: &ClusterTarget,
     azure: Option<&Azure>,
 ) -> anyhow::Result<Cluster> {
     let log = ctx.log();
-    let (mut cluster, server, described) = match (&request.target.cluster, azure) {
+    let (mut cluster, server, described) = match (target, azure) {
         (
             ClusterTarget::Azure {
                 name,
@@ -102,7 +102,6 @@ pub(crate) async fn cluster(
         Ok(version) => log.info(format!("cluster {server}: Kubernetes {version}")),
         Err(e) => return Err(unreachable(e, &server, described.as_ref())),
     }
-    cluster.discover_kinds(request.manifests.objects()).await?;
     Ok(cluster)
 }
 

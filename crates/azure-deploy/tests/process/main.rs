@@ -174,6 +174,16 @@ fn inputs_that_do_not_go_together_are_named() {
         ),
         ("client-id", "", "input `client-id`: is required"),
         (
+            "release",
+            "shop",
+            "input `release`: requires a Helm chart among the `manifests`",
+        ),
+        (
+            "chart-values",
+            "a=b",
+            "input `chart-values`: requires a Helm chart among the `manifests`",
+        ),
+        (
             "clusters",
             "x",
             "input `clusters` is unknown; did you mean `cluster`?",
@@ -181,6 +191,35 @@ fn inputs_that_do_not_go_together_are_named() {
     ];
     for (name, value, error) in table {
         rejected(&step().input(name, value).run(), error);
+    }
+}
+
+#[test]
+fn inputs_of_a_chart_are_checked_before_anything_is_started() {
+    let charts = || {
+        let step = step().file("a/Chart.yaml", "name: a\n");
+        step.file("b/Chart.yaml", "name: b\n")
+    };
+    let table = [
+        (
+            "a\nb",
+            "a=b",
+            "input `manifests`: there are two Helm charts, `a` and `b`; deploy each in its own step",
+        ),
+        (
+            "a",
+            "absent.yaml",
+            "input `chart-values`: there is no file `absent.yaml` in the workspace, and it is not of the form `NAME=value`",
+        ),
+        (
+            "a",
+            "../x.yaml",
+            "input `chart-values`: `../x.yaml` must not contain `..`",
+        ),
+    ];
+    for (manifests, values, error) in table {
+        let step = charts().input("manifests", manifests);
+        rejected(&step.input("chart-values", values).run(), error);
     }
 }
 

@@ -7,6 +7,8 @@ mod addresses;
 #[cfg(test)]
 mod anywhere;
 #[cfg(test)]
+mod charts;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod faults;

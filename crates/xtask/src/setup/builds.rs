@@ -23,6 +23,7 @@ pub const PIPELINE: &[&str] = &[
     "act",
     "trivy",
     "copa",
+    "helm-template",
     "kustomize",
 ];
 /// Those of the checks that need nothing else.

@@ -22,6 +22,7 @@ const EXPECTED: &[(&str, f64)] = &[
     ("act", 100.0),
     ("trivy", 420.0),
     ("copa", 110.0),
+    ("helm-template", 60.0),
     ("kustomize", 20.0),
     ("programs", 300.0),
 ];

@@ -20,6 +20,7 @@ const TOOLS: &[&str] = &[
     "copa",
     "buildkit",
     "kubernetes",
+    "helm-template",
     "kustomize",
 ];
 
