@@ -8,6 +8,7 @@ use actions_toolkit::{
 use azure::input::EntraInputs;
 use github::{GitHubInputs, Leg};
 use oci::ImageRef;
+use registries::RegistryLines;
 use trivy::{DatabaseAgeInputs, DatabaseInputs, Severity};
 
 use crate::request::agents::{AgentLine, SecretFile};
@@ -17,7 +18,6 @@ use crate::request::cache::CacheLine;
 use crate::request::environment::EnvVar;
 use crate::request::linting::{FailingLevel, LinterSelection};
 use crate::request::path::ReportPath;
-use crate::request::registries::RegistryLines;
 use crate::request::secrets::SecretLines;
 use crate::request::services::Services;
 use crate::request::smoke::{CommandLine, HealthTarget, SmokeUser};

@@ -10,7 +10,6 @@ use oci::{ImageRef, Logins, is_denied};
 
 use crate::builder::Built;
 use crate::job::Job;
-use crate::logins;
 use crate::outcome::{BuildOutcome, LogTail};
 use crate::request::cache::CacheOf;
 
@@ -107,7 +106,7 @@ pub(crate) async fn build(
     };
     for cache in &outcome.unavailable_caches {
         let host = host_in(cache);
-        let hint = logins::hint(&host, job.logins);
+        let hint = registries::hint(&host, job.logins);
         let note = format!("the cache `{cache}` cannot be read: {hint}");
         job.log.warning(note);
     }
@@ -206,7 +205,7 @@ impl BuildOutcome {
         }
         if step.starts_with(CACHE_EXPORT) {
             let hint = if is_denied(&reason) {
-                logins::hint(&host_in(&reason), logins)
+                registries::hint(&host_in(&reason), logins)
             } else {
                 "with `ignore-error=true` in its line of `cache-to`, the step continues without it"
                     .to_owned()
@@ -214,7 +213,7 @@ impl BuildOutcome {
             return anyhow!("the cache cannot be written: {hint} ({reason})");
         }
         if is_denied(&reason) && !reason.contains("exit code") {
-            let hint = logins::hint(&host_in(&step), logins);
+            let hint = registries::hint(&host_in(&step), logins);
             return anyhow!("the build could not get what it needs at `{step}`: {hint} ({reason})");
         }
         if is_unavailable(&step, &reason) {

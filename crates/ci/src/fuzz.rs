@@ -6,11 +6,11 @@ use std::path::Path;
 
 use actions_toolkit::Workspace;
 use actions_toolkit::fuzz::value;
+use registries::RegistryLines;
 
 use crate::analysis::linters::output;
 use crate::request::build::{BuildArg, Label};
 use crate::request::environment::EnvVar;
-use crate::request::registries::RegistryLines;
 use crate::request::secrets::SecretLines;
 use crate::request::services::Services;
 use crate::request::smoke::{CommandLine, HealthTarget};

@@ -5,7 +5,6 @@ use docker::Docker;
 use oci::{ImageRef, Logins};
 
 use crate::builder::{Platform, RunBuilder};
-use crate::logins;
 use crate::request::Request;
 
 /// The run, as one of the parallel checks sees it.
@@ -51,6 +50,6 @@ impl<'a> Job<'a> {
         }
         let (host, _) = image.in_registry();
         let pulled = self.docker.pull(image, self.logins.get(host)).await;
-        pulled.map_err(|e| logins::explain(e, host, self.logins))
+        pulled.map_err(|e| registries::explain(e, host, self.logins))
     }
 }

@@ -18,7 +18,6 @@ mod dependencies;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod job;
-mod logins;
 mod network;
 mod outcome;
 mod publish;
@@ -53,7 +52,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let overdue = docker.remove_overdue();
     let run = Run::new(&docker)?;
     let logins = tokio::select! {
-        logins = logins::sign_in(ctx, &request.registries) => logins?,
+        logins = request.registries.sign_in(ctx) => logins?,
         stop = ctx.cancelled() => return Err(stop.into()),
     };
 

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::action::Inputs;
 use crate::builder::RunBuilder;
-use crate::logins;
 use crate::outcome::ImageOutcome;
 use crate::request::{Push, Request};
 
@@ -77,7 +76,7 @@ pub(crate) async fn publish(
             None => Source::Docker(docker, image),
         };
         let pushed = push(ctx, request, (&names, logins), source).await;
-        let pushed = pushed.map_err(|e| logins::explain(e, host, logins))?;
+        let pushed = pushed.map_err(|e| registries::explain(e, host, logins))?;
         ctx.report().artifact(subject(&pushed));
         outcome.pushed.push(pushed);
     }

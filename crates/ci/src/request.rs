@@ -9,7 +9,7 @@ pub(crate) mod dependencies;
 pub(crate) mod environment;
 pub(crate) mod linting;
 pub(crate) mod path;
-pub(crate) mod registries;
+mod push;
 pub(crate) mod secrets;
 pub(crate) mod services;
 pub(crate) mod smoke;
@@ -21,12 +21,13 @@ use std::time::Duration;
 
 use actions_toolkit::{Context, Workspace, WorkspacePath};
 use github::GitHubInputs;
+use registries::{Application, Registries};
 
 pub(crate) use build::Build;
 pub(crate) use builder::Builder;
 pub(crate) use dependencies::LockFile;
 pub(crate) use linting::Linting;
-pub(crate) use registries::{Login, Push, Registries};
+pub(crate) use push::Push;
 pub(crate) use services::Service;
 pub(crate) use smoke::{HealthTarget, Smoke};
 pub(crate) use tags::Names;
@@ -87,7 +88,9 @@ impl Request {
         let inputs: Inputs = ctx.read()?;
         // Names and logins are rejected before a file is looked at.
         let names = Names::new(&inputs.image, &inputs.tags, &ctx.github())?;
-        let registries = Registries::new(ctx, &inputs)?;
+        let application = Application::new(&inputs.entra)?;
+        let token = inputs.github.token.as_ref().map(|token| &token.0);
+        let registries = Registries::new(ctx, &inputs.registries, application.as_ref(), token)?;
         let push = Push::new(ctx, &inputs, &registries, &names.names);
         let stages = build::stages(&inputs)?;
         let tests = Tests::new(&inputs, &stages)?;

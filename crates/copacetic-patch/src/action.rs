@@ -17,7 +17,7 @@ pub const ACTION: Action = Action {
         ),
         Output::new(
             "image",
-            "Images for the next steps, one per line: the patched image, or the original if there is nothing to fix.",
+            "Images for the next steps, one per line: the patched image, or the original if there is nothing to fix; in `push-to`, if that is set.",
         ),
         Output::new(
             "digest",

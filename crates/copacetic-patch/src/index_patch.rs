@@ -12,7 +12,7 @@ use crate::publish::{self, Promoted, code_scanning, patched_index, referrer, tag
 use crate::report::{self, ImageReport, IndexReport, PlatformReport};
 use crate::request::Target;
 use crate::session::Session;
-use crate::targets::{FoundIndex, ImagePatch, Part, architecture};
+use crate::targets::{FoundIndex, ImagePatch, Part, Source, architecture};
 
 /// The patch of one index.
 pub(crate) struct IndexPatch<'s, 'a> {
@@ -160,39 +160,45 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
         {
             return Err(error.context("no platform could be patched"));
         }
-        let (registry, patched) = (&self.registry, &self.target.patched);
+        let patched = &self.target.patched;
+        let registry = self.session.destination(patched).await?;
         let existing = registry.manifest(patched.repository(), patched.reference());
         let existing = existing.await?;
         if verified.iter().all(is_up_to_date) {
-            let followed = publish::follow_index(self, registry, existing.as_ref()).await?;
-            let image = if followed {
-                patched
-            } else {
-                &self.target.image
+            let followed = publish::follow_index(self, &self.registry, existing).await?;
+            let image = match &followed {
+                Some(_) => patched,
+                None => &self.target.image,
             };
             return IndexReport {
                 image,
                 digest: self.manifest.digest.to_string(),
-                patched_tag: patched.tag().filter(|_| followed),
-                incremental: None,
+                patched_tag: patched.tag().filter(|_| followed.is_some()),
+                incremental: followed.and_then(|followed| followed.incremental),
                 vex: None,
+                left_behind: None,
                 platforms: self.reports(verified, &BTreeMap::new()).await?,
             }
             .finish(self);
         }
-        let manifests = self.manifests(&verified).await?;
+        let manifests = self.manifests(&verified, &registry).await?;
         let index = patched_index::compose(&self.manifest, &self.target.image, &manifests)?;
         let is_current = existing.as_ref().is_some_and(|existing| {
             oci::is_index(&existing.media_type)
                 && patched_index::digests(existing) == patched_index::digests(&index)
         });
+        let mut left_behind = None;
         let (digest, incremental, document) =
             if let Some(existing) = existing.filter(|_| is_current) {
                 (existing.digest, None, None)
             } else {
                 let document = self.document(&verified, &manifests, &index);
-                let incremental = self.push(&verified, &manifests, &index, &document).await?;
-                (index.digest, Some(incremental), Some(document))
+                if self.target.is_moved() {
+                    self.copy_others(&registry, &index, &manifests).await?;
+                    left_behind = self.left_behind(&index, &manifests).await;
+                }
+                let push = self.push(&registry, &verified, &manifests, &index, &document);
+                (index.digest.clone(), Some(push.await?), Some(document))
             };
         IndexReport {
             image: patched,
@@ -200,6 +206,7 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
             patched_tag: patched.tag(),
             incremental,
             vex: document,
+            left_behind,
             platforms: self.reports(verified, &manifests).await?,
         }
         .finish(self)
@@ -209,13 +216,15 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
     async fn manifests(
         &self,
         verified: &[Result<Verified, Kept>],
+        registry: &Registry,
     ) -> anyhow::Result<BTreeMap<String, RawManifest>> {
-        let (registry, repository) = (&self.registry, self.target.patched.repository());
+        let repository = self.target.patched.repository();
         let mut manifests = BTreeMap::new();
         for (image, verified) in self.images.iter().zip(verified) {
             let manifest = match verified {
                 Ok(Verified::Patched(attempt)) => {
-                    publish::push_content(image, &attempt.patched_image, registry).await?
+                    let pushed = publish::push_content(image, &attempt.patched_image, registry);
+                    pushed.await?.manifest
                 }
                 Ok(Verified::Current(current)) => {
                     let digest = &current.existing.digest;
@@ -251,15 +260,68 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
         vex::document(patched, index.digest.as_str(), &fixed, &now)
     }
 
+    // What `index` lists besides the patches, and what refers to that.
+    async fn copy_others(
+        &self,
+        registry: &Registry,
+        index: &RawManifest,
+        manifests: &BTreeMap<String, RawManifest>,
+    ) -> anyhow::Result<()> {
+        let (from, to) = (
+            self.target.image.repository(),
+            self.target.patched.repository(),
+        );
+        let is_patch =
+            |digest: &String| manifests.values().any(|own| own.digest.as_str() == *digest);
+        for digest in patched_index::digests(index) {
+            if is_patch(&digest) {
+                continue;
+            }
+            let other = self.registry.manifest(from, &digest).await?;
+            let other = other.with_context(|| {
+                format!(
+                    "`{}` lists `{digest}`, which does not exist",
+                    self.target.image
+                )
+            })?;
+            registry
+                .copy_from(&self.registry, from, to, &other, None)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn left_behind(
+        &self,
+        index: &RawManifest,
+        manifests: &BTreeMap<String, RawManifest>,
+    ) -> Option<String> {
+        let patched = self.images.iter().filter_map(|image| match &image.source {
+            Source::Registry { manifest, .. } if manifests.contains_key(image.origin()) => {
+                Some(&manifest.digest)
+            }
+            _ => None,
+        });
+        let digests = [&self.manifest.digest].into_iter().chain(patched);
+        let (before, after) = (
+            patched_index::digests(&self.manifest).len(),
+            patched_index::digests(index).len(),
+        );
+        let attestations = before.saturating_sub(after);
+        let image = &self.target.image;
+        publish::left_behind(&self.log, &self.registry, image, digests, attestations).await
+    }
+
     // The index without a tag, what is attached, and last the tags.
     async fn push(
         &self,
+        registry: &Registry,
         verified: &[Result<Verified, Kept>],
         manifests: &BTreeMap<String, RawManifest>,
         index: &RawManifest,
         document: &serde_json::Value,
     ) -> anyhow::Result<String> {
-        let (registry, patched) = (&self.registry, &self.target.patched);
+        let patched = &self.target.patched;
         let digest = index.digest.as_str();
         registry.tag(patched.repository(), digest, index).await?;
         let request = &self.session.request;
@@ -279,7 +341,7 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
         if let (true, Some(image)) = (request.attached.vex, self.images.get(self.main)) {
             referrer::attach_vex(image, registry, index, document).await?;
         }
-        tags::set(&self.log, registry, patched, index).await
+        tags::set(&self.log, registry, patched, index, None).await
     }
 
     async fn reports(
@@ -297,6 +359,7 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
                             .map_or_else(String::new, |manifest| manifest.digest.to_string()),
                         incremental: None,
                         vex: None,
+                        left_behind: None,
                     };
                     code_scanning::upload(image, &attempt.verification.after.report).await;
                     Ok(report::patched(image, &attempt, &promoted)?)
@@ -305,9 +368,7 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
                     code_scanning::upload(image, &current.existing.scanned.report).await;
                     Ok(report::still_current(image, &current)?)
                 }
-                Ok(Verified::UpToDate(baseline)) => {
-                    Ok(report::up_to_date(image, &baseline, false)?)
-                }
+                Ok(Verified::UpToDate(baseline)) => Ok(report::up_to_date(image, &baseline, None)?),
                 Err(Kept(error)) => Err(format!("{error:#}")),
             };
             reports.push(PlatformReport {

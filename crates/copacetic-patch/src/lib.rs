@@ -142,7 +142,7 @@ async fn patch_image(patch: &ImagePatch<'_, '_>) -> anyhow::Result<ImageReport> 
         }
         Verified::UpToDate(baseline) => {
             let followed = publish::follow_original(patch).await?;
-            report::up_to_date(patch, &baseline, followed)
+            report::up_to_date(patch, &baseline, followed.as_ref())
         }
         Verified::Patched(mut attempt) => {
             let promoted = attempt.promote(patch).await?;

@@ -73,6 +73,13 @@ pub(crate) fn origin_digest_of(manifest: &RawManifest) -> Option<String> {
     digest.map(ToOwned::to_owned)
 }
 
+/// The name of what `manifest`, of an image or an index, was made from.
+pub(crate) fn origin_name_of(manifest: &RawManifest) -> Option<String> {
+    let manifest: Value = serde_json::from_slice(&manifest.bytes).ok()?;
+    let name = manifest["annotations"][format!("{ORIGIN}name")].as_str();
+    name.map(ToOwned::to_owned)
+}
+
 /// Whether a patch may set the label `name`.
 pub(crate) fn is_lineage(name: &str) -> bool {
     name == BASE || name.starts_with(ORIGIN)

@@ -28,7 +28,15 @@ pub const NETWORK: Network = &[
                 Inputs::image,
                 &[When::Case("not in Docker, or `push: true`")],
             ),
-            image(Inputs::registry, &[When::Is(Inputs::push, "true")]),
+            image(Inputs::registry, &[When::Set(Inputs::registry)]),
+            image(Inputs::push_to, &[When::Set(Inputs::push_to)]),
+            Connection {
+                host: Host::ImageInput(Inputs::push_to),
+                by: By::Docker,
+                when: &[When::Set(Inputs::push_to), When::Case("an image of Docker")],
+                purpose: "push",
+                sends: "the login of that registry; the image",
+            },
             MACHINE_IDENTITY,
         ],
     },
@@ -69,7 +77,7 @@ const fn image(input: &'static str, when: &'static [When]) -> Connection {
         by: By::Step,
         when,
         purpose: "image",
-        sends: "`registry-password`, or a token for `client-id`; what is pushed",
+        sends: "its login in `registries`, `registry-password`, or a token for `client-id`; what is pushed",
     }
 }
 

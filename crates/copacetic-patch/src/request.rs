@@ -17,9 +17,9 @@ use crate::verify::SmokeTest;
 
 pub(crate) use inputs::{Inputs, PackageTypes};
 pub(crate) use pattern::Pattern;
-pub(crate) use registry::{Filter, Login};
+pub(crate) use registry::{Filter, Logins};
 pub(crate) use tag_template::TagTemplate;
-pub(crate) use target::Target;
+pub(crate) use target::{Destination, Naming, Target};
 
 /// What is patched, and how.
 pub(crate) struct Request {
@@ -27,12 +27,12 @@ pub(crate) struct Request {
     pub(crate) targets: Vec<Target>,
     /// Further targets, by what a registry has.
     pub(crate) filter: Option<Filter>,
-    /// Whether images are read from their registry, and the patched ones pushed there.
-    pub(crate) push: bool,
+    /// Whether an image is read from its registry even if Docker has it.
+    pub(crate) is_remote: bool,
     pub(crate) platforms: Platforms,
-    pub(crate) login: Login,
+    pub(crate) logins: Logins,
     pub(crate) report: Option<WorkspacePath>,
-    pub(crate) patched_tag: TagTemplate,
+    pub(crate) naming: Naming,
     pub(crate) package_types: PackageTypes,
     pub(crate) smoke_test: SmokeTest,
     pub(crate) buildkit: BuildKitSource,
@@ -86,7 +86,12 @@ impl Request {
     /// Read and check every input before anything is started.
     pub(crate) fn read(ctx: &Context) -> Result<Self, BadInput> {
         let inputs: Inputs = ctx.read()?;
-        let targets = targets(&inputs)?;
+        let naming = Naming {
+            template: inputs.patched_tag.clone(),
+            destination: inputs.push_to.clone(),
+            replaces_tags: inputs.replace_tags,
+        };
+        let targets = targets(&inputs, &naming)?;
         let filter = Filter::new(&inputs)?;
         check_combinations(&inputs, &targets, filter.as_ref())?;
         for file in [&inputs.report, &inputs.dockerfile].into_iter().flatten() {
@@ -94,31 +99,34 @@ impl Request {
         }
         let registries = targets.iter().map(|target| target.image.registry());
         let filtered = filter.iter().map(|filter| Some(filter.host.as_str()));
-        let login = Login::new(
-            inputs.registry_login,
-            inputs.entra,
+        let token = inputs.token.as_ref().map(|GitHubToken(token)| token);
+        let logins = Logins::new(
+            ctx,
+            (inputs.logins, &inputs.entra),
+            token,
             registries.chain(filtered),
+            naming.destination.as_ref(),
         )?;
         if let Some(filter) = &filter {
-            login.check(&filter.host, Inputs::registry)?;
+            logins.get(&filter.host, Inputs::registry)?;
         }
         for target in targets.iter().filter(|_| inputs.push) {
             let host = target.image.registry().unwrap_or_default();
-            login.check(host, Inputs::image)?;
+            logins.get(host, Inputs::image)?;
         }
         let database = inputs.database.request(ctx, trivy::MAX_AGE)?;
         Ok(Self {
             workspace: ctx.workspace()?,
             targets,
             filter,
-            push: inputs.push,
+            is_remote: inputs.push,
             platforms: Platforms {
                 requested: inputs.platforms.into_iter().map(|Parsed(p)| p).collect(),
                 may_be_partial: inputs.partial_platforms,
             },
-            login,
+            logins,
             report: inputs.report,
-            patched_tag: inputs.patched_tag,
+            naming,
             package_types: inputs.package_types,
             smoke_test: SmokeTest::new(inputs.smoke_command, inputs.smoke_timeout),
             buildkit: match inputs.buildkit_address {
@@ -146,10 +154,23 @@ impl Request {
         })
     }
 
+    /// Whether the patched images are pushed.
+    pub(crate) fn pushes(&self) -> bool {
+        self.is_remote || self.naming.destination.is_some()
+    }
+
     /// The input that names the registry `host`.
     pub(crate) fn input_of(&self, host: &str) -> &'static str {
         match &self.filter {
             Some(filter) if filter.host == host => Inputs::registry,
+            _ if self
+                .naming
+                .destination
+                .as_ref()
+                .is_some_and(|own| own.host == host) =>
+            {
+                Inputs::push_to
+            }
             _ => Inputs::image,
         }
     }
@@ -160,15 +181,15 @@ impl Request {
     }
 }
 
-fn targets(inputs: &Inputs) -> Result<Vec<Target>, BadInput> {
+fn targets(inputs: &Inputs, naming: &Naming) -> Result<Vec<Target>, BadInput> {
     let mut targets: Vec<Target> = Vec::new();
     for Parsed(image) in &inputs.image {
-        if inputs.push && image.registry().is_none() {
+        if inputs.push && image.registry().is_none() && naming.destination.is_none() {
             let problem =
                 format!("`{image}` does not name a registry to push to; use `host/{image}`");
             return Err(BadInput::new(Inputs::image, problem));
         }
-        let target = Target::new(image, &inputs.patched_tag)?;
+        let target = naming.target(image)?;
         if targets.iter().any(|known| known.patched == target.patched) {
             let problem = format!("two images would both be patched as `{}`", target.patched);
             return Err(BadInput::new(Inputs::image, problem));
@@ -184,6 +205,7 @@ fn check_combinations(
     targets: &[Target],
     filter: Option<&Filter>,
 ) -> Result<(), BadInput> {
+    let is_pushed = inputs.push || inputs.push_to.is_some();
     let (input, problem) = if targets.is_empty() && filter.is_none() {
         (Inputs::image, "is required, unless `registry` is set")
     } else if inputs.report.is_some() && (targets.len() != 1 || filter.is_some()) {
@@ -191,15 +213,15 @@ fn check_combinations(
             Inputs::report,
             "is for a single image, but there are several; leave it empty to scan them",
         )
-    } else if inputs.vex_attach && !inputs.push {
+    } else if inputs.vex_attach && !is_pushed {
         (
             Inputs::vex_attach,
-            "requires `push: true`: the document is attached to the pushed image",
+            "requires `push: true` or `push-to`: the document is attached to the pushed image",
         )
-    } else if inputs.sbom_attach && !inputs.push {
+    } else if inputs.sbom_attach && !is_pushed {
         (
             Inputs::sbom_attach,
-            "requires `push: true`: the SBOM is attached to the pushed image",
+            "requires `push: true` or `push-to`: the SBOM is attached to the pushed image",
         )
     } else if inputs.issue && inputs.token.is_none() {
         (

@@ -4,25 +4,20 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actions_toolkit::{Context, Log, PrivateDirectory};
 use anyhow::{Context as _, anyhow};
-use azure::{Credential, Entra, LoginServer};
 use docker::{BuildKit, Docker, LocalRegistry};
-use futures_util::FutureExt as _;
-use oci::{Auth, Credentials, ImageRef, Platform, Registry, Renewed};
+use oci::{Credentials, ImageRef, Platform, Registry};
+use registries::Login;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use trivy::{Database, Origin, Scan, Scanned, Scanner};
 
-use crate::request::{BuildKitSource, Login, Request};
+use crate::request::{BuildKitSource, Request};
 
 /// The tooling image's repository in the local registry.
 const TOOLING: &str = "tooling";
-
-/// How long a login to a registry of Azure is used: it is valid for three hours, and one request may take one of them.
-const LOGIN_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// One run.
 pub(crate) struct Session<'a> {
@@ -47,6 +42,7 @@ impl<'a> Session<'a> {
         request: Request,
         docker: Docker,
     ) -> anyhow::Result<Self> {
+        request.logins.report(ctx);
         let directory = ctx.private_directory("patch")?;
         let login = Credentials {
             username: "seaworthy".to_owned(),
@@ -218,33 +214,35 @@ impl<'a> Session<'a> {
         if let Some(known) = known {
             return Ok(known);
         }
-        let auth = match &self.request.login {
-            Login::Password(login) if login.registry.as_deref() == Some(host) => {
-                Auth::Password(login.credentials.clone())
-            }
-            // The password, if there is one, is for another registry.
-            Login::Anonymous | Login::Password(_) => Auth::Anonymous,
-            Login::Entra {
-                client,
-                tenant,
-                cloud,
-            } => {
-                let server = LoginServer::new(host, cloud, self.request.input_of(host))?;
-                let entra = Entra::new(self.ctx, cloud, tenant, client, Credential::Federated)?;
-                let login = Renewed::new(LOGIN_LIFE, move || {
-                    let (server, entra) = (server.clone(), entra.clone());
-                    async move { server.credentials(&entra).await }.boxed()
-                });
-                // An identity without rights in the registry is an error before anything else.
-                login.get().await?;
-                Auth::Renewed(login)
-            }
-        };
-        let (http, mask) = (self.ctx.http()?.clone(), self.ctx.log().masker());
-        let registry = Arc::new(Registry::new(http, host, auth, mask));
+        let login = self.login(host)?;
+        let registry = Login::client(login.as_ref(), self.ctx, host).await?;
         let mut registries = self.registries.borrow_mut();
         registries.insert(host.to_owned(), Arc::clone(&registry));
         Ok(registry)
+    }
+
+    /// The client of the registry that `patched` is pushed to.
+    ///
+    /// # Errors
+    /// When the run's identity gets no token.
+    pub(crate) async fn destination(&self, patched: &ImageRef) -> anyhow::Result<Arc<Registry>> {
+        self.registry(patched.in_registry().0).await
+    }
+
+    /// A user name and password for the registry `host`, if there are some.
+    ///
+    /// # Errors
+    /// When the run's identity gets no token.
+    pub(crate) async fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
+        match self.login(host)? {
+            Some(login) => login.credentials(self.ctx).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn login(&self, host: &str) -> anyhow::Result<Option<Login>> {
+        let input = self.request.input_of(host);
+        Ok(self.request.logins.get(host, input)?)
     }
 
     /// Provide the vulnerability database, once in a run: all scans use the same.

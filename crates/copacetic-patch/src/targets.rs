@@ -17,11 +17,13 @@ use actions_toolkit::BadInput;
 use futures_util::{StreamExt as _, stream};
 use oci::ImageRef;
 
+use crate::publish;
 use crate::report::{Failure, Skipped, Subject};
 use crate::request::{Inputs, Target};
 use crate::session::Session;
 
 pub(crate) use baseline_report::BaselineReport;
+use found_image::Lookup;
 pub(crate) use found_image::{Found, FoundImage, Source, Unpatchable, architecture};
 pub(crate) use found_index::FoundIndex;
 pub(crate) use image_patch::{ExistingPatch, ImagePatch, Part};
@@ -65,7 +67,7 @@ pub(crate) async fn resolve(session: &Session<'_>) -> anyhow::Result<Targets> {
     let found: Vec<_> = stream::iter(candidates.into_iter().enumerate())
         .map(async |(index, candidate)| {
             let repository = format!("image-{}", index + 1);
-            let found = Found::find(session, &candidate.image, repository).await;
+            let found = find(session, &candidate, repository).await;
             (candidate, found)
         })
         .buffered(LOOKUPS)
@@ -114,10 +116,35 @@ impl Targets {
     }
 }
 
+// The image, unless the name of its patch is that of something else.
+async fn find(
+    session: &Session<'_>,
+    candidate: &Candidate,
+    repository: String,
+) -> anyhow::Result<Found> {
+    let in_place = candidate.target.as_ref().is_ok_and(Target::is_in_place);
+    let lookup = Lookup {
+        image: &candidate.image,
+        is_listed: candidate.is_listed,
+        in_place,
+    };
+    let found = Found::find(session, lookup, repository).await?;
+    if let (Ok(target), false) = (&candidate.target, is_patch(candidate, &found)) {
+        publish::check_tag(session, target, found.digest()).await?;
+    }
+    Ok(found)
+}
+
 // The image if it is to be patched; `None` for one that was listed and is itself a patch.
 fn decide(candidate: &Candidate, found: anyhow::Result<Found>) -> anyhow::Result<Option<Found>> {
     let found = found?;
-    Ok((!candidate.is_listed || found.patch_of().is_none()).then_some(found))
+    Ok((!is_patch(candidate, &found)).then_some(found))
+}
+
+// Whether it was listed and is itself a patch. One that is replaced under its own tag is patched again.
+fn is_patch(candidate: &Candidate, found: &Found) -> bool {
+    let in_place = candidate.target.as_ref().is_ok_and(Target::is_in_place);
+    candidate.is_listed && !in_place && found.patch_of().is_some()
 }
 
 fn of_named(image: &ImageRef, error: anyhow::Error) -> anyhow::Error {
@@ -132,11 +159,18 @@ fn check_names(patches: &[(Target, Found)]) -> Result<(), BadInput> {
     let mut known: HashMap<&ImageRef, &ImageRef> = HashMap::new();
     for (target, _) in patches {
         if let Some(other) = known.insert(&target.patched, &target.image) {
+            let (input, hint) = if other.tag() == target.image.tag() {
+                let hint = "use a step with its own path for one of them";
+                (Inputs::push_to, hint)
+            } else {
+                let hint = "use the original's tag in it, as in `{tag}-safe`";
+                (Inputs::patched_tag, hint)
+            };
             let problem = format!(
-                "`{other}` and `{}` would both be patched as `{}`; use the original's tag in it, as in `{{tag}}-safe`",
+                "`{other}` and `{}` would both be patched as `{}`; {hint}",
                 target.image, target.patched
             );
-            return Err(BadInput::new(Inputs::patched_tag, problem));
+            return Err(BadInput::new(input, problem));
         }
     }
     Ok(())

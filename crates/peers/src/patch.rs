@@ -12,7 +12,7 @@ pub(crate) const COPA: Peer = Peer {
         together(
             "patched-tag",
             &["patched-tag"],
-            "optional; not the tag of the image itself",
+            "optional; the tag of the image itself requires `push-to` or `replace-tags: true`",
         ),
         same("timeout"),
         keep("output", "vex-file"),

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 /// `seaworthy:secret`.
 const USERS: &str = "seaworthy:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+/// `mirror:t0ken`.
+const OTHER_USERS: &str = "mirror:$2y$05$abcdefghijklmnopqrstuuHZSItsKchLCIg6XIY9a.LmZgwD7svOG\n";
 
 /// A registry with its own port and directory; it stops with the test.
 pub struct PrivateRegistry {
@@ -20,17 +22,34 @@ impl PrivateRegistry {
     /// Its password.
     pub const PASSWORD: &str = "secret";
 
+    /// The user of a second registry, who has no rights in the first one.
+    pub const OTHER_USER: &str = "mirror";
+    /// Its password.
+    pub const OTHER_PASSWORD: &str = "t0ken";
+
     /// Start one on a free port of this machine.
     ///
     /// # Panics
     /// When Debian's `docker-registry` is not installed, or does not start.
     pub fn start() -> Self {
+        Self::start_for(USERS)
+    }
+
+    /// The same for the other user.
+    ///
+    /// # Panics
+    /// As [`PrivateRegistry::start`].
+    pub fn start_other() -> Self {
+        Self::start_for(OTHER_USERS)
+    }
+
+    fn start_for(users: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let host = free.local_addr().expect("its address").to_string();
         drop(free);
         let at = |name: &str| directory.path().join(name);
-        std::fs::write(at("users"), USERS).expect("the file of users");
+        std::fs::write(at("users"), users).expect("the file of users");
         let config = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {host}, relativeurls: true}}\nauth: {{htpasswd: {{realm: test, path: {}}}}}\n",
             at("data").display(),

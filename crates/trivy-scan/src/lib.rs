@@ -48,9 +48,10 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
         return Ok(Done("passed"));
     }
     let missing = expand(ctx, &mut request).await?;
-    let login = match &request.logins[..] {
-        [] => None,
-        logins => Some(registry_login(ctx, logins)?),
+    request.registries.report(ctx);
+    let login = match &request.registries {
+        registries if registries.logins.is_empty() => None,
+        registries => Some(registry_login(ctx, registries)?),
     };
     // Removed at the end of the run.
     let settings = match &request.trivy_config {

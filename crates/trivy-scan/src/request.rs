@@ -7,7 +7,6 @@ mod globs;
 pub(crate) mod ignore_file;
 mod inputs;
 mod platforms;
-mod registry_logins;
 mod sarif_files;
 mod target;
 pub(crate) mod trivy_config;
@@ -19,7 +18,8 @@ use std::time::Duration;
 use actions_toolkit::{BadInput, Context, GitHubToken, Secret, Workspace, WorkspacePath};
 use github::Leg;
 use oci::ImageRef;
-use trivy::{DatabaseRequest, ImageSource, RegistryLogin, SbomFormat, Scanner, Target};
+use registries::Registries;
+use trivy::{DatabaseRequest, ImageSource, SbomFormat, Scanner, Target};
 
 use crate::exploitation::Sources;
 use crate::filter::Filter;
@@ -70,7 +70,7 @@ pub(crate) struct Request {
     pub(crate) github: GitHubRequest,
     pub(crate) sbom: Vec<SbomFormat>,
     /// For the registries of the images.
-    pub(crate) logins: Vec<RegistryLogin>,
+    pub(crate) registries: Registries,
     pub(crate) database: DatabaseRequest,
     pub(crate) java_database: DatabaseRequest,
     /// Of each scan.
@@ -112,12 +112,7 @@ impl Request {
         }
         let filter = Filter::new(&inputs);
         let exploitation = Sources::new(&inputs, &workspace, gate.fail_on)?;
-        let checks = Checks::open(&inputs.checks)?;
-        let is_config = |target: &TargetRequest| target.scan_type == ScanType::Config;
-        if !checks.paths.is_empty() && !targets.iter().any(is_config) {
-            let problem = "are for targets of the `scan-type` `config`, and there is none";
-            return Err(BadInput::new(Inputs::checks, problem));
-        }
+        let checks = checks(&inputs, &targets)?;
         let scanners: Vec<_> = inputs.scanners.0.iter().map(|name| name.0).collect();
         let finds_nothing = |target: &&TargetRequest| target.scanners(&scanners).is_empty();
         if let Some(target) = targets.iter().find(finds_nothing) {
@@ -148,6 +143,9 @@ impl Request {
         let max_age = inputs.database_age.max_database_age.0;
         let database = inputs.database.request(ctx, max_age)?;
         let images: Vec<_> = images(&targets, &baseline).collect();
+        let hosts = images.iter().map(ImageRef::registry);
+        let token = inputs.token.as_ref().map(|GitHubToken(token)| token);
+        let registries = inputs.logins.sign_in(ctx, hosts, None, token)?;
         let files = [&mut inputs.sarif_file, &mut inputs.report_file];
         let mut files: Vec<_> = files.into_iter().chain(&mut inputs.table_file).collect();
         let claim = Claim::new(ctx, &mut files);
@@ -167,7 +165,7 @@ impl Request {
                 .iter()
                 .map(VexDocument::open)
                 .collect::<Result<_, _>>()?,
-            logins: inputs.registries.with(inputs.registry_login, &images)?,
+            registries,
             platform: inputs.platform,
             platforms: inputs.platforms,
             scanners,
@@ -262,6 +260,17 @@ impl Request {
             None => job,
         }
     }
+}
+
+// The checks of configuration, which need something to check.
+fn checks(inputs: &Inputs, targets: &[TargetRequest]) -> Result<Checks, BadInput> {
+    let checks = Checks::open(&inputs.checks)?;
+    let is_config = |target: &TargetRequest| target.scan_type == ScanType::Config;
+    if !checks.paths.is_empty() && !targets.iter().any(is_config) {
+        let problem = "are for targets of the `scan-type` `config`, and there is none";
+        return Err(BadInput::new(Inputs::checks, problem));
+    }
+    Ok(checks)
 }
 
 // The images that the step may pull.

@@ -25,9 +25,7 @@ pub use database::{
     default_cache,
 };
 pub use error::ScanError;
-pub use inputs::{
-    DatabaseAgeInputs, DatabaseInputs, JavaDatabaseInputs, RegistryInputs, RegistryLogin,
-};
+pub use inputs::{DatabaseAgeInputs, DatabaseInputs, JavaDatabaseInputs};
 pub use report::Report;
 pub use sbom::SbomFormat;
 pub use scan::{ImageSource, REPORT_LIMIT, Scan, Scanned, Scanner, Target};

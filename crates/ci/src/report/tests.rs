@@ -34,7 +34,7 @@ pub(crate) fn request() -> Request {
             names: vec!["flask-app:f00".parse().unwrap()],
             left_out: Vec::new(),
         },
-        registries: request::Registries::default(),
+        registries: registries::Registries::default(),
         push: request::Push::No,
         push_timeout: Duration::from_secs(60),
         linting: None,

@@ -1,9 +1,9 @@
 //! The promotion of a verified image: to its registry, or to a name in Docker.
 
 use anyhow::Context as _;
-use oci::{RawManifest, Registry};
+use oci::{Descriptor, ImageRef, RawManifest, Registry};
 
-use super::{referrer, tags, vex};
+use super::{left_behind, referrer, tags, vex};
 use crate::patch::PatchedImage;
 use crate::targets::{ImagePatch, Source};
 use crate::verify::Verification;
@@ -16,6 +16,15 @@ pub(crate) struct Promoted {
     pub(crate) incremental: Option<String>,
     /// Its OpenVEX document; an index has one for all of its images.
     pub(crate) vex: Option<serde_json::Value>,
+    /// What is attached to the original, and does not follow.
+    pub(crate) left_behind: Option<String>,
+}
+
+/// A manifest in its repository, with all that it names.
+pub(crate) struct Pushed {
+    pub(crate) manifest: RawManifest,
+    /// A tag that never moves, if the way of the push needs one.
+    pub(crate) tag: Option<String>,
 }
 
 /// Give the image its tags, in its registry or in Docker; `patched-tag` is set last.
@@ -28,8 +37,9 @@ pub(crate) async fn promote(
     verification: &Verification,
 ) -> anyhow::Result<Promoted> {
     let session = patch.session;
-    if let (true, Source::Registry { registry, .. }) = (session.request.push, &patch.source) {
-        return push(patch, patched_image, verification, registry).await;
+    if session.request.pushes() {
+        let registry = session.destination(&patch.target.patched).await?;
+        return push(patch, patched_image, verification, &registry).await;
     }
     let patched = &patch.target.patched;
     let name = patched_image.in_docker(patch).await?;
@@ -46,6 +56,7 @@ pub(crate) async fn promote(
         vex: Some(vex::document(patched, &id, &[fixed], &now())),
         digest: id,
         incremental: None,
+        left_behind: None,
     })
 }
 
@@ -63,7 +74,8 @@ async fn push(
     registry: &Registry,
 ) -> anyhow::Result<Promoted> {
     let patched = &patch.target.patched;
-    let manifest = push_content(patch, patched_image, registry).await?;
+    let pushed = push_content(patch, patched_image, registry).await?;
+    let Pushed { manifest, tag } = pushed;
     let digest = manifest.digest.to_string();
     let fixed = vex::Fixed {
         comparison: &verification.comparison,
@@ -76,15 +88,23 @@ async fn push(
     if patch.session.request.attached.sbom {
         referrer::attach_sbom(patch, registry, &manifest, &verification.after).await?;
     }
-    let incremental = tags::set(&patch.log, registry, patched, &manifest).await?;
+    let incremental = tags::set(&patch.log, registry, patched, &manifest, tag).await?;
+    let left_behind = match &patch.source {
+        Source::Registry { registry, manifest } if patch.target.is_moved() => {
+            let digests = [&manifest.digest];
+            left_behind(&patch.log, registry, &patch.target.image, digests, 0).await
+        }
+        _ => None,
+    };
     Ok(Promoted {
+        left_behind,
         digest,
         incremental: Some(incremental),
         vex: Some(vex),
     })
 }
 
-/// Push the image without a tag. The original's layers are in the repository: only new blobs are pushed.
+/// Push the image without a tag. Layers of the original that are in the repository are not pushed, and copied from another one.
 ///
 /// # Errors
 /// When the registry does not take it.
@@ -92,24 +112,77 @@ pub(crate) async fn push_content(
     patch: &ImagePatch<'_, '_>,
     patched_image: &PatchedImage,
     registry: &Registry,
-) -> anyhow::Result<RawManifest> {
-    let session = patch.session;
-    let repository = patch.target.patched.repository();
-    let known = match &patch.source {
-        Source::Registry { manifest, .. } => {
-            let original: oci::Manifest =
-                serde_json::from_slice(&manifest.bytes).context("invalid manifest")?;
-            original.layers
-        }
-        Source::Docker => Vec::new(),
-    };
+) -> anyhow::Result<Pushed> {
+    let (session, target) = (patch.session, &patch.target);
+    let repository = target.patched.repository();
     let manifest = &patched_image.image.manifest;
-    for blob in manifest.layers.iter().chain([&manifest.config]) {
-        if !known.iter().any(|layer| layer.digest == blob.digest) {
-            let file = session.local.fetch(&blob.digest).await?;
-            registry.push_blob(repository, &blob.digest, &file).await?;
-        }
+    let Source::Registry {
+        registry: source,
+        manifest: original,
+    } = &patch.source
+    else {
+        let name = patched_image.in_docker(patch).await?;
+        let Pushed { manifest: raw, tag } = push_from_docker(patch, name, registry).await?;
+        // Docker leaves them out, and a later run knows the image by them.
+        let mut annotated = parse(&raw)?.as_oci();
+        annotated.annotations.extend(manifest.annotations.clone());
+        registry.push_manifest(repository, &annotated, None).await?;
+        let manifest = RawManifest::new(&annotated.media_type, annotated.bytes()?);
+        return Ok(Pushed { manifest, tag });
+    };
+    let original = parse(original)?.layers;
+    let is_known = |blob: &&Descriptor| original.iter().any(|own| own.digest == blob.digest);
+    let blobs = manifest.layers.iter().chain([&manifest.config]);
+    let (known, new): (Vec<_>, Vec<_>) = blobs.partition(is_known);
+    if target.is_moved() {
+        let known: Vec<_> = known.into_iter().cloned().collect();
+        let from = target.image.repository();
+        registry
+            .copy_blobs_from(source, from, repository, &known)
+            .await?;
+    }
+    for blob in new {
+        let file = session.local.fetch(&blob.digest).await?;
+        registry.push_blob(repository, &blob.digest, &file).await?;
     }
     registry.push_manifest(repository, manifest, None).await?;
-    Ok(RawManifest::new(&manifest.media_type, manifest.bytes()?))
+    Ok(Pushed {
+        manifest: RawManifest::new(&manifest.media_type, manifest.bytes()?),
+        tag: None,
+    })
+}
+
+/// Let Docker push its image `name` under the next number of the patch's tag: Docker compresses its layers as it did before, so
+/// that a registry that has them is not sent them again.
+///
+/// # Errors
+/// When the registry does not take it.
+pub(super) async fn push_from_docker(
+    patch: &ImagePatch<'_, '_>,
+    name: &ImageRef,
+    registry: &Registry,
+) -> anyhow::Result<Pushed> {
+    let (session, patched) = (patch.session, &patch.target.patched);
+    let tag = tags::free(registry, patched).await?;
+    let numbered = patched.with_tag(&tag)?;
+    session.docker.tag(name, &numbered).await?;
+    session.remove_at_end(numbered.clone());
+    let credentials = session.credentials(registry.host()).await?;
+    let push = session
+        .docker
+        .push_with_retries(&numbered, credentials.as_ref(), |e| {
+            patch.log.info(format!("{e:#}; retrying the push"));
+        });
+    let digest = push.await?;
+    let manifest = registry.manifest(patched.repository(), digest.as_str());
+    let manifest = manifest.await?;
+    let manifest = manifest.with_context(|| format!("`{numbered}@{digest}` is gone"))?;
+    Ok(Pushed {
+        manifest,
+        tag: Some(tag),
+    })
+}
+
+fn parse(manifest: &RawManifest) -> anyhow::Result<oci::Manifest> {
+    serde_json::from_slice(&manifest.bytes).context("invalid manifest")
 }

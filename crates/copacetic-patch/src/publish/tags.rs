@@ -7,7 +7,8 @@ use oci::{Digest, ImageRef, RawManifest, Registry};
 /// Concurrent runs that may take the next number first.
 const ATTEMPTS: usize = 5;
 
-/// Push `manifest` as `{patched-tag}-N`, which never moves, and last as `{patched-tag}`: `patched`. Returns the first of them.
+/// Push `manifest` as `{patched-tag}-N`, which never moves, and last as `{patched-tag}`: `patched`. Returns the first of them, which
+/// may be `reserved` for it already.
 ///
 /// # Errors
 /// When the registry does not take a tag.
@@ -16,9 +17,16 @@ pub(crate) async fn set(
     registry: &Registry,
     patched: &ImageRef,
     manifest: &RawManifest,
+    reserved: Option<String>,
 ) -> anyhow::Result<String> {
     let (repository, digest) = (patched.repository(), &manifest.digest);
-    let mut incremental = number(registry, patched, manifest).await?;
+    let mut incremental = match reserved {
+        Some(reserved) => {
+            registry.tag(repository, &reserved, manifest).await?;
+            reserved
+        }
+        None => number(registry, patched, manifest).await?,
+    };
     let tag = patched.tag().context("the patched image has no tag")?;
     registry.tag(repository, tag, manifest).await?;
     // A concurrent run may have taken the same number after all.
@@ -39,10 +47,8 @@ async fn number(
     manifest: &RawManifest,
 ) -> anyhow::Result<String> {
     let repository = patched.repository();
-    let prefix = format!("{}-", patched.tag().unwrap_or_default());
     for _ in 0..ATTEMPTS {
-        let tags = registry.tags(repository).await?;
-        let tag = format!("{prefix}{}", next(&tags, &prefix));
+        let tag = free(registry, patched).await?;
         let taken = registry.manifest(repository, &tag).await?;
         if taken.is_some() {
             continue;
@@ -56,6 +62,34 @@ async fn number(
     bail!(
         "concurrent runs took {ATTEMPTS} numbers of `{patched}`; run one at a time (`concurrency`)"
     )
+}
+
+/// `{patched-tag}-N` with the next N.
+///
+/// # Errors
+/// When the registry does not list its tags.
+pub(super) async fn free(registry: &Registry, patched: &ImageRef) -> anyhow::Result<String> {
+    let (repository, prefix) = (patched.repository(), prefix(patched));
+    let tags = registry.tags(repository).await?;
+    Ok(format!("{prefix}{}", next(&tags, &prefix)))
+}
+
+/// `{patched-tag}-N` with the highest N, if there is one.
+///
+/// # Errors
+/// When the registry does not list its tags.
+pub(super) async fn newest(
+    registry: &Registry,
+    patched: &ImageRef,
+) -> anyhow::Result<Option<String>> {
+    let (repository, prefix) = (patched.repository(), prefix(patched));
+    let tags = registry.tags(repository).await?;
+    let newest = next(&tags, &prefix) - 1;
+    Ok((newest > 0).then(|| format!("{prefix}{newest}")))
+}
+
+fn prefix(patched: &ImageRef) -> String {
+    format!("{}-", patched.tag().unwrap_or_default())
 }
 
 async fn is_at(

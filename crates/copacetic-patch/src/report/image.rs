@@ -7,11 +7,11 @@ use oci::ImageRef;
 use serde_json::Value;
 use trivy::Report;
 
-use super::markdown::{nothing_to_fix, patched_image};
+use super::markdown::{note, nothing_to_fix, patched_image};
 use super::{ImageReport, ROWS};
 use crate::assessment::Current;
 use crate::attempt::Attempt;
-use crate::publish::Promoted;
+use crate::publish::{Followed, Promoted};
 use crate::targets::{BaselineReport, ImagePatch};
 use crate::verify;
 
@@ -33,10 +33,10 @@ pub(crate) fn warn_of_end_of_life(patch: &ImagePatch<'_, '_>, report: &Report) {
 pub(crate) fn up_to_date(
     patch: &ImagePatch<'_, '_>,
     baseline: &BaselineReport,
-    followed: bool,
+    followed: Option<&Followed>,
 ) -> anyhow::Result<ImageReport> {
     let (session, original) = (patch.session, &patch.target.image);
-    let patched = followed.then_some(&patch.target.patched);
+    let patched = followed.map(|_| &patch.target.patched);
     let image = patched.unwrap_or(original);
     let log = &patch.log;
     let remaining = verify::remaining(baseline.report(), &baseline.suppressed);
@@ -51,12 +51,17 @@ pub(crate) fn up_to_date(
         result: "up-to-date",
         original: original.clone(),
         image: image.clone(),
-        digest: patch.origin().to_owned(),
+        digest: followed.map_or_else(
+            || patch.origin().to_owned(),
+            |followed| followed.digest.clone(),
+        ),
         patched_tag: patched
             .and_then(ImageRef::tag)
             .unwrap_or_default()
             .to_owned(),
-        incremental: String::new(),
+        incremental: followed
+            .and_then(|followed| followed.incremental.clone())
+            .unwrap_or_default(),
         fixed: 0,
         before: Some(counts),
         after: counts,
@@ -178,7 +183,10 @@ pub(crate) fn patched(
             result,
             comparison,
             attempt.verification.after.report.metadata.os.as_ref(),
-        ),
+        ) + &promoted
+            .left_behind
+            .as_deref()
+            .map_or_else(String::new, note),
     })
 }
 

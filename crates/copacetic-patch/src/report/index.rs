@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::ImageReport;
 use super::image::write_vex;
+use super::markdown::note;
 use crate::index_patch::IndexPatch;
 use crate::verify::Counts;
 
@@ -24,6 +25,8 @@ pub(crate) struct IndexReport<'a> {
     pub(crate) patched_tag: Option<&'a str>,
     pub(crate) incremental: Option<String>,
     pub(crate) vex: Option<Value>,
+    /// What is attached to the original, and does not follow.
+    pub(crate) left_behind: Option<String>,
     pub(crate) platforms: Vec<PlatformReport>,
 }
 
@@ -86,6 +89,7 @@ impl IndexReport<'_> {
                 .platforms
                 .iter()
                 .map(markdown)
+                .chain(self.left_behind.as_deref().map(note))
                 .collect::<Vec<_>>()
                 .join("\n"),
             platforms: self.platforms,

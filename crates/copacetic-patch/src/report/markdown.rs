@@ -91,6 +91,11 @@ fn remaining(comparison: &Comparison) -> String {
     format!("\n{table}{}", cut(rows.len()))
 }
 
+/// A sentence about an image, below the tables.
+pub(super) fn note(text: &str) -> String {
+    format!("\n{}\n", text::markdown(text))
+}
+
 fn cut(rows: usize) -> String {
     if rows > ROWS {
         format!("\n… and {} more.\n", rows - ROWS)

@@ -6,9 +6,10 @@ use actions_toolkit::{
 use azure::input::EntraInputs;
 use github::Leg;
 use oci::{ImageRef, Platform};
-use trivy::{DatabaseInputs, JavaDatabaseInputs, RegistryInputs};
+use registries::LoginInputs;
+use trivy::{DatabaseInputs, JavaDatabaseInputs};
 
-use super::{Pattern, TagTemplate};
+use super::{Destination, Pattern, TagTemplate};
 use crate::verify::SmokeCommand;
 
 actions_toolkit::inputs! {
@@ -25,6 +26,10 @@ actions_toolkit::inputs! {
             patched_tag: TagTemplate = "{tag}-patched",
             /// Read the images from their registry, and push the patched and verified images there.
             push: bool = "false",
+            /// Registry and path to push to instead, such as `ghcr.io/team`: repositories keep their paths below it; what needs no patch is copied.
+            push_to: Option<Destination>,
+            /// Replace tags that this action did not push: in `push-to`, or the image's own with `patched-tag: "{tag}"`.
+            replace_tags: bool = "false",
             /// Platforms to patch, such as `linux/arm64`, one per line; with `push`, all of an index by default, else this machine's.
             platforms: Vec<Parsed<Platform>>,
             /// Keep a platform of an index as it was if it can't be patched, instead of failing the whole image.
@@ -33,7 +38,7 @@ actions_toolkit::inputs! {
             token: Option<GitHubToken>,
         }
         "Registry" {
-            /// Host of a registry to patch images of, those that `repositories` and `tags` match; requires `push`.
+            /// Host of a registry to patch images of, those that `repositories` and `tags` match; requires `push` or `push-to`.
             registry: Option<String>,
             /// Repositories of `registry`, one pattern per line, with `*` for any characters, or a regular expression as `/^team-\\d+$/`.
             repositories: Vec<Pattern> = "*",
@@ -45,7 +50,7 @@ actions_toolkit::inputs! {
             newest_tags: Option<Count>,
             /// Age above which an image is left out, `90d`; no limit by default.
             max_image_age: Option<Age>,
-            ..registry_login: RegistryInputs,
+            ..logins: LoginInputs,
         }
         "Azure Container Registry" {
             ..entra: EntraInputs,
@@ -85,9 +90,9 @@ actions_toolkit::inputs! {
             report_file: WorkspacePath = "trivy-report-patched.json",
             /// OpenVEX document to write, in the workspace; `<name>-2.json` for the second image.
             vex_file: WorkspacePath = "patch.openvex.json",
-            /// Attach the OpenVEX document to the pushed image, as a referrer; requires `push`.
+            /// Attach the OpenVEX document to the pushed image, as a referrer; requires `push` or `push-to`.
             vex_attach: bool = "false",
-            /// Attach a CycloneDX SBOM to each pushed image, as a referrer; requires `push`.
+            /// Attach a CycloneDX SBOM to each pushed image, as a referrer; requires `push` or `push-to`.
             sbom_attach: bool = "false",
             /// JSON file to write, in the workspace, with one entry for each image: its result, outputs and reasons; none by default.
             results_file: Option<WorkspacePath>,

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{Age, BadInput, both};
+use actions_toolkit::{Age, BadInput, Context, Secret};
 use azure::input::EntraInputs;
-use azure::{Cloud, LoginServer, RESOURCE_MANAGER};
 use oci::ImageRef;
-use trivy::{RegistryInputs, RegistryLogin};
+use registries::{Application, Login, LoginInputs, Registries};
 
 use super::inputs::Count;
-use super::{Inputs, Pattern};
+use super::{Destination, Inputs, Pattern};
 
 /// Images of a registry.
 pub(crate) struct Filter {
@@ -23,15 +22,12 @@ pub(crate) struct Filter {
 }
 
 /// How to sign in to registries.
-pub(crate) enum Login {
-    Anonymous,
-    Password(RegistryLogin),
-    /// The run's OIDC identity, at Azure Container Registry.
-    Entra {
-        client: String,
-        tenant: String,
-        cloud: Cloud,
-    },
+pub(crate) struct Logins {
+    registries: Registries,
+    /// For the registries of Azure that have no other login.
+    application: Option<Application>,
+    /// Whether every registry is to be one of Azure: there is no other login, and nothing is pushed elsewhere.
+    is_azure_only: bool,
 }
 
 impl Filter {
@@ -41,9 +37,10 @@ impl Filter {
             return Ok(None);
         };
         let bad = |problem: String| BadInput::new(Inputs::registry, problem);
-        if !inputs.push {
+        if !inputs.push && inputs.push_to.is_none() {
             return Err(bad(
-                "requires `push: true`: images of a registry are patched there".to_owned(),
+                "requires `push: true` or `push-to`: images of a registry are patched there"
+                    .to_owned(),
             ));
         }
         let example: ImageRef = format!("{host}/x")
@@ -90,36 +87,50 @@ fn is_any(patterns: &[Pattern], name: &str) -> bool {
     patterns.iter().any(|pattern| pattern.is_match(name))
 }
 
-impl Login {
-    /// Anonymous if neither pair of inputs is set; the password wins if both are. `registries` are those of the images.
+impl Logins {
+    /// The logins to `hosts`, those of the images, and to `destination`. A password precedes the run's identity.
     pub(super) fn new<'a>(
-        registry: RegistryInputs,
-        entra: EntraInputs,
-        registries: impl IntoIterator<Item = Option<&'a str>>,
+        ctx: &Context,
+        (logins, entra): (LoginInputs, &EntraInputs),
+        token: Option<&Secret>,
+        hosts: impl IntoIterator<Item = Option<&'a str>>,
+        destination: Option<&'a Destination>,
     ) -> Result<Self, BadInput> {
-        if let Some(login) = registry.login(registries)? {
-            return Ok(Self::Password(login));
-        }
-        let cloud = entra.cloud(RESOURCE_MANAGER);
-        let application = both(
-            (EntraInputs::client_id, entra.client_id),
-            (EntraInputs::tenant_id, entra.tenant_id),
-        )?;
-        Ok(match application {
-            Some((client, tenant)) => Self::Entra {
-                client: client.0,
-                tenant: tenant.0,
-                cloud,
-            },
-            None => Self::Anonymous,
+        let application = Application::new(entra)?;
+        let own = destination.map(|destination| Some(destination.host.as_str()));
+        // In a mirror, the password is for the own registry, and the others are public.
+        let hosts: Vec<_> = match own {
+            Some(own) => vec![own],
+            None => hosts.into_iter().collect(),
+        };
+        let registries = logins.sign_in(ctx, hosts, application.as_ref(), token)?;
+        Ok(Self {
+            is_azure_only: registries.logins.is_empty() && destination.is_none(),
+            registries,
+            application,
         })
     }
 
-    /// Check that the registry `host`, which `input` names, may get these credentials.
-    pub(super) fn check(&self, host: &str, input: &str) -> Result<(), BadInput> {
-        match self {
-            Self::Entra { cloud, .. } => LoginServer::new(host, cloud, input).map(drop),
-            Self::Anonymous | Self::Password(_) => Ok(()),
+    /// The login to the registry `host`, which `input` names.
+    ///
+    /// # Errors
+    /// [`BadInput`] when the run's identity is the only login, and that is not a registry of Azure.
+    pub(crate) fn get(&self, host: &str, input: &str) -> Result<Option<Login>, BadInput> {
+        if let Some(login) = self.registries.get(host) {
+            return Ok(Some(login.clone()));
         }
+        let Some(application) = &self.application else {
+            return Ok(None);
+        };
+        match application.login(host, input) {
+            Ok(login) => Ok(Some(login)),
+            Err(error) if self.is_azure_only => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Log the registries to which this run can't sign in.
+    pub(crate) fn report(&self, ctx: &Context) {
+        self.registries.report(ctx);
     }
 }

@@ -13,11 +13,11 @@ const TAG: &str = "{tag}";
 pub(crate) struct TagTemplate(String);
 
 impl TagTemplate {
-    /// The name that the patch of `image` gets.
+    /// The name that the patch of `image` gets in the repository of `moved`.
     ///
     /// # Errors
-    /// [`BadInput`] when the original has no tag to name it after, when the tag would be invalid, or the original's own.
-    pub(crate) fn apply(&self, image: &ImageRef) -> Result<ImageRef, BadInput> {
+    /// [`BadInput`] when the original has no tag to name it after, or the tag would be invalid.
+    pub(super) fn apply(&self, image: &ImageRef, moved: &ImageRef) -> Result<ImageRef, BadInput> {
         let tag = match image.tag() {
             Some(own) => self.0.replace(TAG, own),
             None if self.0.contains(TAG) => {
@@ -28,13 +28,7 @@ impl TagTemplate {
             }
             None => self.0.clone(),
         };
-        if image.tag() == Some(tag.as_str()) {
-            return Err(BadInput::new(
-                Inputs::patched_tag,
-                "must not be the image's own tag: the original would be overwritten",
-            ));
-        }
-        image.with_tag(&tag).map_err(|_| {
+        moved.with_tag(&tag).map_err(|_| {
             let problem = format!(
                 "the patch of `{image}` would have a tag of {} characters, and at most 128 are allowed; use a shorter `patched-tag`",
                 tag.len()

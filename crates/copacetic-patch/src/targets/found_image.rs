@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actions_toolkit::BadInput;
 use anyhow::Context as _;
 use docker::ImageInfo;
-use oci::{ImageRef, Platform, RawManifest, Registry};
+use oci::{Digest, ImageRef, Platform, RawManifest, Registry};
 use serde_json::Value;
 
 use super::FoundIndex;
@@ -36,6 +36,15 @@ pub(crate) enum Found {
     Index(FoundIndex),
 }
 
+/// What is looked for.
+pub(super) struct Lookup<'a> {
+    pub(super) image: &'a ImageRef,
+    /// Whether its registry listed it.
+    pub(super) is_listed: bool,
+    /// Whether the patch of an earlier run may have its name.
+    pub(super) in_place: bool,
+}
+
 /// Where an image comes from.
 pub(crate) enum Source {
     Docker,
@@ -51,40 +60,58 @@ pub(crate) enum Source {
 pub(crate) struct Unpatchable(pub(super) String);
 
 impl Found {
-    /// Find `image`, which is the repository `repository` of the local registry.
+    /// Find an image, which is the repository `repository` of the local registry.
     ///
     /// # Errors
     /// [`Unpatchable`] when it is not an image, or not for this machine; [`BadInput`] when it does not exist.
-    pub(crate) async fn find(
+    pub(super) async fn find(
         session: &Session<'_>,
-        image: &ImageRef,
+        lookup: Lookup<'_>,
         repository: String,
     ) -> anyhow::Result<Self> {
-        if !session.request.push
-            && let Some(info) = session.docker.inspect(image).await?
-        {
-            return FoundImage::in_docker(session, info, repository)
-                .map(|found| Self::Image(Box::new(found)));
+        let (request, image) = (&session.request, lookup.image);
+        let is_mirror = request.naming.destination.is_some();
+        let from_docker = |info| {
+            if is_mirror {
+                let log = session.ctx.log();
+                log.info(format!("{image} is taken from Docker"));
+            }
+            let found = FoundImage::in_docker(session, info, repository.clone());
+            found.map(|found| Self::Image(Box::new(found)))
+        };
+        let may_be_local = !lookup.is_listed && !request.is_remote;
+        // What a runner has in Docker under a public name may be old: a mirror is of the registry.
+        let is_local_first = may_be_local && !(is_mirror && image.registry().is_some());
+        if is_local_first && let Some(info) = session.docker.inspect(image).await? {
+            return from_docker(info);
         }
         let absent = |owner: &str, hint: &str| {
             let problem = format!("{owner} has no image `{image}`; {hint}");
             BadInput::new(Inputs::image, problem)
         };
-        let Some(host) = image.registry() else {
-            return Err(absent("Docker", "build or pull it in an earlier step").into());
+        let host = match image.registry() {
+            Some(host) => host,
+            None if is_mirror => image.in_registry().0,
+            None => return Err(absent("Docker", "build or pull it in an earlier step").into()),
         };
         let registry = session.registry(host).await?;
         let manifest = registry.manifest(image.repository(), image.reference());
         let Some(manifest) = manifest.await? else {
-            let is_in_docker = session.docker.inspect(image).await?.is_some();
-            let hint = match (is_in_docker, session.request.push) {
-                (true, _) => {
+            let in_docker = session.docker.inspect(image).await?;
+            let hint = match (in_docker, request.pushes()) {
+                (Some(info), _) if may_be_local && is_mirror => return from_docker(info),
+                (Some(_), _) => {
                     "Docker has it: push it in an earlier step, or set `push: false` to patch it in Docker"
                 }
-                (false, true) => "push it in an earlier step, or correct its name",
-                (false, false) => "build or pull it in an earlier step",
+                (None, true) => "push it in an earlier step, or correct its name",
+                (None, false) => "build or pull it in an earlier step",
             };
             return Err(absent(&format!("`{host}`"), hint).into());
+        };
+        let manifest = if lookup.in_place {
+            original_of(&registry, image, manifest).await?
+        } else {
+            manifest
         };
         if oci::is_index(&manifest.media_type) {
             return FoundIndex::read(session, registry, image, manifest, repository).await;
@@ -102,6 +129,17 @@ impl Found {
             .into());
         }
         Ok(Self::Image(Box::new(found)))
+    }
+
+    /// The digest of its manifest, or its id in Docker.
+    pub(super) fn digest(&self) -> &str {
+        match self {
+            Self::Image(found) => match &found.source {
+                Source::Docker => &found.info.id,
+                Source::Registry { manifest, .. } => manifest.digest.as_str(),
+            },
+            Self::Index(found) => found.manifest.digest.as_str(),
+        }
     }
 
     /// When it was made, RFC 3339; an index is as old as its first image.
@@ -185,6 +223,24 @@ pub(super) fn includes(platforms: &[Platform], platform: &Platform) -> bool {
     platforms.iter().any(|own| own.includes(platform))
 }
 
+// The image that `manifest`, a patch under the name `image`, was made from, as long as the registry has it: a patch of a patch
+// would have one more layer each time.
+async fn original_of(
+    registry: &Registry,
+    image: &ImageRef,
+    manifest: RawManifest,
+) -> anyhow::Result<RawManifest> {
+    let Some(digest) = lineage::origin_digest_of(&manifest) else {
+        return Ok(manifest);
+    };
+    // It is part of a path.
+    let Ok(digest) = digest.parse::<Digest>() else {
+        return Ok(manifest);
+    };
+    let original = registry.manifest(image.repository(), digest.as_str());
+    Ok(original.await?.unwrap_or(manifest))
+}
+
 // What the image is a patch of, if it is an image.
 fn check_manifest(manifest: &RawManifest) -> Result<Option<String>, Unpatchable> {
     let no_image = |what: fmt::Arguments<'_>| Unpatchable(format!("is not an image: {what}"));
@@ -231,8 +287,6 @@ pub(crate) fn architecture() -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use oci::Digest;
-
     use super::*;
 
     fn manifest(media_type: &str, json: &str) -> RawManifest {

@@ -49,7 +49,7 @@ impl FoundIndex {
         };
         let requested = &session.request.platforms.requested;
         let own = own(&platforms);
-        if !session.request.push {
+        if !session.request.pushes() {
             let own =
                 own.ok_or_else(|| absent(&format!("linux/{}", architecture()), &platforms))?;
             let mut found = read(own, repository).await?;

@@ -267,11 +267,11 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
     // The image that has the patched image's name before this run.
     async fn patched_so_far(&self) -> anyhow::Result<Option<&Named>> {
         let find = || async {
-            match &self.source {
-                Source::Registry { registry, .. } if self.session.request.push => {
-                    self.patched_in_registry(registry).await
-                }
-                _ => self.patched_in_docker().await,
+            if self.session.request.pushes() {
+                let registry = self.session.destination(&self.target.patched).await?;
+                self.patched_in_registry(&registry).await
+            } else {
+                self.patched_in_docker().await
             }
         };
         Ok(self.patched_so_far.get_or_try_init(find).await?.as_ref())

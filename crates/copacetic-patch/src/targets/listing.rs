@@ -7,7 +7,7 @@ use oci::ImageRef;
 
 use super::{Candidate, Targets};
 use crate::report::{Failure, Subject};
-use crate::request::{Filter, Inputs, Target};
+use crate::request::{Filter, Inputs};
 use crate::session::Session;
 
 /// Add the images that match `filter`. A repository whose tags can't be listed fails alone.
@@ -51,7 +51,7 @@ pub(super) async fn list(
                 targets.skip(&image, "is excluded by `exclude`");
             } else if known.insert(image.to_string()) {
                 candidates.push(Candidate {
-                    target: Target::new(&image, &session.request.patched_tag),
+                    target: session.request.naming.target(&image),
                     image,
                     is_listed: true,
                 });

@@ -30,7 +30,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "patched-tag",
             "1",
-            "input `patched-tag`: must not be the image's own tag: the original would be overwritten",
+            "input `patched-tag`: must not be the image's own tag: the original would be overwritten; set `replace-tags: true` to replace it",
         ),
         (
             "patched-tag",
@@ -65,7 +65,7 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "registry",
             "ghcr.io",
-            "input `registry`: requires `push: true`: images of a registry are patched there",
+            "input `registry`: requires `push: true` or `push-to`: images of a registry are patched there",
         ),
         (
             "registry-username",
@@ -85,12 +85,12 @@ fn bad_input_is_named_before_anything_is_started() {
         (
             "vex-attach",
             "true",
-            "input `vex-attach`: requires `push: true`: the document is attached to the pushed image",
+            "input `vex-attach`: requires `push: true` or `push-to`: the document is attached to the pushed image",
         ),
         (
             "sbom-attach",
             "true",
-            "input `sbom-attach`: requires `push: true`: the SBOM is attached to the pushed image",
+            "input `sbom-attach`: requires `push: true` or `push-to`: the SBOM is attached to the pushed image",
         ),
         (
             "issue",
@@ -126,6 +126,25 @@ fn what_selects_images_of_a_registry_is_checked_first() {
             "newest-tags",
             "0",
             "input `newest-tags`: invalid number `0`; use 1 or more",
+        ),
+    ];
+    for (name, value, error) in table {
+        rejected(&step().input(name, value).run(), error);
+    }
+}
+
+#[test]
+fn a_destination_and_its_login_are_checked_first() {
+    let table = [
+        (
+            "push-to",
+            "team",
+            "input `push-to`: invalid destination `team`; use a registry and a path, such as `ghcr.io/team`",
+        ),
+        (
+            "registries",
+            "ghcr.io me",
+            "input `registries`: line 1 has no secret for `ghcr.io`; write `ghcr.io USER SECRET` (without them, `token` is used), and check that the secret is set",
         ),
     ];
     for (name, value, error) in table {

@@ -13,6 +13,8 @@ mod faults;
 #[cfg(test)]
 mod issue;
 #[cfg(test)]
+mod mirror;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod platforms;

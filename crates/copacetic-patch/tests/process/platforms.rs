@@ -290,3 +290,42 @@ fn a_platform_that_nothing_emulates_is_named_before_copa_runs() {
     exited(&ran, 2, "error");
     insta::assert_snapshot!(ran.error(), @"copacetic-patch: linux/sparc64: this machine does not run programs of linux/sparc64; register QEMU before this step (`docker/setup-qemu-action`, or Debian's `qemu-user-static`), leave it out of `platforms`, or set `partial-platforms: true`");
 }
+
+#[test]
+#[ignore = "real: needs Docker, a registry, Copa, BuildKit, Trivy and QEMU"]
+fn an_index_is_pushed_into_another_registry_with_what_is_not_patched() {
+    let own = crate::mirror::Own::start();
+    for (name, here, on_arm64, result) in [
+        ("index-part", "vulnlib", "unfixed", "patched"),
+        ("index-clean", "unfixed", "unfixed", "up-to-date"),
+    ] {
+        let mut indexed = Indexed::new(name, here, on_arm64);
+        let tag = format!("{name}-{{tag}}");
+        let bench = indexed.pushed.bench;
+        let bench = own.destination_of(bench, Some(&indexed.pushed.server));
+        indexed.pushed.bench = bench.input("patched-tag", &tag);
+        let (ran, _) = indexed.run();
+        exited(&ran, 0, result);
+        let original = indexed.index("1");
+        let raw = own.raw("own/team/app", &format!("{name}-1"));
+        let index: Index = serde_json::from_slice(&raw.bytes).unwrap();
+        assert_eq!(ran.output("digest"), raw.digest.as_str());
+        // Of arm64, which has no fix, the image and its attestation.
+        assert_eq!(index.manifests[0], original.manifests[0]);
+        if result == "patched" {
+            assert_ne!(index.manifests[1].digest, original.manifests[1].digest);
+            assert_eq!(index.manifests[2..], original.manifests[2..3]);
+            let note = "not of its patch: attestation of BuildKit;";
+            assert!(ran.log.contains(note), "{}", ran.log);
+        } else {
+            assert_eq!(raw.digest, indexed.raw("1").digest);
+        }
+        for entry in &index.manifests {
+            own.raw("own/team/app", &entry.digest);
+        }
+        let tags = own.tags("own/team/app");
+        let (again, _) = indexed.run();
+        exited(&again, 0, "up-to-date");
+        assert_eq!(own.tags("own/team/app"), tags);
+    }
+}

@@ -1,6 +1,7 @@
 //! The images of a registry: each has its own outcome.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -424,4 +425,114 @@ async fn a_registry_that_lists_no_repositories_needs_their_names() {
     );
     let (ran, ..) = run(content(), |step| step.input("repositories", "team/app")).await;
     assert_eq!(ran.code, 0, "{}", ran.log);
+}
+
+/// A registry that has every blob, and the manifests that it is sent.
+async fn own_registry() -> Recorder {
+    let manifests: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::default();
+    let server = Recorder::start(move |seen| {
+        let response = |status: u16, body: Vec<u8>| {
+            let builder = Response::builder().status(status);
+            let builder = builder.header("content-type", MANIFEST);
+            builder.body(Body::from(body)).unwrap()
+        };
+        let (method, path) = seen.line.split_once(' ').unwrap();
+        let path = path.split('?').next().unwrap();
+        let mut manifests = manifests.lock().unwrap();
+        match method {
+            "PUT" => {
+                manifests.insert(path.to_owned(), seen.body.clone());
+                response(201, Vec::new())
+            }
+            "HEAD" => response(200, Vec::new()),
+            "GET" if path.ends_with("/tags/list") => response(200, br#"{"tags": []}"#.to_vec()),
+            _ => match manifests.get(path) {
+                Some(manifest) => response(200, manifest.clone()),
+                None => response(404, Vec::new()),
+            },
+        }
+    });
+    server.await.unwrap()
+}
+
+#[tokio::test]
+async fn the_images_of_a_registry_are_copied_into_another_one() {
+    let own = own_registry().await;
+    let content = Content::default()
+        .image("team/app:1", "2026-11-28T00:00:00Z")
+        .image("library/worker:2", "2026-11-28T00:00:00Z")
+        .patch("team/app:1-patched", "host/team/app:1", "sha256:0");
+    let host = own.host();
+    let (ran, results, source) = run(content, |step| {
+        step.input("push", "false")
+            .input("push-to", &format!("{host}/mirror/"))
+            .input("patched-tag", "{tag}")
+            .input("concurrency", "2")
+    })
+    .await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let expected = ["library/worker:2", "team/app:1"].map(|name| format!("{host}/mirror/{name}"));
+    assert_eq!(ran.output("image").lines().collect::<Vec<_>>(), expected);
+    assert_eq!(ran.output("incremental-tag"), "2-1\n1-1");
+    assert_eq!(results[2]["result"], "skipped");
+    let is_write = |seen: &Seen| !seen.line.starts_with("GET") && !seen.line.starts_with("HEAD");
+    let writes = |registry: &Recorder| registry.seen().into_iter().filter(is_write).count();
+    assert_eq!(writes(&source), 0);
+    let tags: Vec<_> = own.seen().into_iter().filter(is_write).collect();
+    let has = |path: &str| tags.iter().any(|seen| seen.line == format!("PUT {path}"));
+    assert!(has("/v2/mirror/team/app/manifests/1"), "{}", ran.log);
+    assert!(has("/v2/mirror/team/app/manifests/1-1"), "{}", ran.log);
+}
+
+#[tokio::test]
+async fn one_name_in_the_destination_never_stands_for_two_images() {
+    let content = || Content::default().image("team/app:1", "2026-11-28T00:00:00Z");
+    let other = Recorder::start(move |seen| content().respond(seen));
+    let other = other.await.unwrap();
+    let own = own_registry().await;
+    let (host, second) = (own.host(), other.host());
+    let (ran, _, registry) = run(content(), |step| {
+        step.input("push", "false")
+            .input("push-to", &host)
+            .input("image", &format!("{second}/team/app:1"))
+    })
+    .await;
+    assert_eq!(ran.code, 3, "{}", ran.log);
+    let error = ran.error().replace(&second, "OTHER").replace(&host, "OWN");
+    assert_eq!(
+        error.replace(&registry.host(), "HOST"),
+        "copacetic-patch: input `push-to`: `OTHER/team/app:1` and `HOST/team/app:1` would both be patched as `OWN/team/app:1-patched`; use a step with its own path for one of them"
+    );
+}
+
+#[tokio::test]
+async fn a_destination_that_refuses_is_named() {
+    let refuses = |seen: &Seen| {
+        let status = if seen.line.starts_with("GET") {
+            404
+        } else {
+            403
+        };
+        Response::builder()
+            .status(status)
+            .body(Body::empty())
+            .unwrap()
+    };
+    let own = Recorder::start(refuses).await.unwrap();
+    let host = own.host();
+    let content = Content::default().image("team/app:1", "2026-11-28T00:00:00Z");
+    let (ran, ..) = run(content, |step| {
+        step.input("push", "false").input("push-to", &host)
+    })
+    .await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    let error = ran.error();
+    assert!(error.contains("failed to copy `"), "{error}");
+    assert!(error.contains(&format!("to `{host}/team/app`")), "{error}");
+    assert!(error.contains("403 Forbidden"), "{error}");
 }

@@ -4,14 +4,14 @@ use actions_toolkit::{
     Age, GitHubToken, List, Scope, Timeout, Value, WorkspacePath, choice, inputs, invalid_choice,
 };
 use github::Leg;
+use registries::LoginInputs;
 use trivy::{
-    DatabaseAgeInputs, DatabaseInputs, ImageSource, JavaDatabaseInputs, RegistryInputs, SbomFormat,
-    Scanner, Severity,
+    DatabaseAgeInputs, DatabaseInputs, ImageSource, JavaDatabaseInputs, SbomFormat, Scanner,
+    Severity,
 };
 
 use super::globs::Globs;
 use super::platforms::Platforms;
-use super::registry_logins::RegistryLogins;
 use super::sarif_files::SarifGlob;
 use crate::exploitation;
 use crate::verdict::FailOn;
@@ -159,9 +159,7 @@ inputs! {
             sbom: List<SbomFormat>,
         }
         "Registry" {
-            /// Logins to several registries, one `host user password` per line. Each registry gets its own.
-            registries: RegistryLogins,
-            ..registry_login: RegistryInputs,
+            ..logins: LoginInputs,
         }
         "Vulnerability database" {
             ..database: DatabaseInputs,

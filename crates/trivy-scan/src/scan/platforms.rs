@@ -2,7 +2,8 @@
 
 use actions_toolkit::Context;
 use anyhow::{Context as _, anyhow};
-use oci::{Auth, ImageRef, Platform, Registry};
+use oci::{ImageRef, Platform};
+use registries::Login;
 use trivy::Target;
 
 use super::Failure;
@@ -58,15 +59,7 @@ async fn images(
 ) -> anyhow::Result<Vec<(Platform, String)>> {
     let image: ImageRef = target.input.parse()?;
     let (host, repository) = image.in_registry();
-    let registry = image.registry().filter(|host| !oci::is_docker_hub(host));
-    let login = request
-        .logins
-        .iter()
-        .find(|login| login.registry.as_deref() == registry);
-    let auth = login.map_or(Auth::Anonymous, |login| {
-        Auth::Password(login.credentials.clone())
-    });
-    let registry = Registry::new(ctx.http()?.clone(), host, auth, ctx.log().masker());
+    let registry = Login::client(request.registries.get(host), ctx, host).await?;
     let manifest = registry.manifest(&repository, image.reference()).await?;
     let manifest = manifest.with_context(|| {
         format!("`{host}` has no such image; push it in an earlier step: `platforms` is for images of a registry")

@@ -222,7 +222,7 @@ fn several_registries_have_their_own_credentials() {
         ran.log
     );
     let ran = step.input("registries", "").run();
-    insta::assert_snapshot!(ran.error(), @"trivy-scan: input `registry-password`: is for one registry, and the images are in `ghcr.io` and `quay.io`; use a step with its own login for each registry, or `registries`");
+    insta::assert_snapshot!(ran.error(), @"trivy-scan: input `registry-password`: is for one registry, and the images are in `ghcr.io` and `quay.io`; write a line for each into `registries`");
 }
 
 #[test]

@@ -82,6 +82,56 @@ impl Registry {
         Ok(copied.unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Copy `blobs`, which `source` has in its repository `from`, to the repository `to` here: mounted where both are one registry,
+    /// and streamed elsewhere.
+    ///
+    /// # Errors
+    /// When either registry rejects a request.
+    pub async fn copy_blobs_from(
+        &self,
+        source: &Self,
+        from: &str,
+        to: &str,
+        blobs: &[Descriptor],
+    ) -> anyhow::Result<Copied> {
+        let copy = Copy {
+            source,
+            from,
+            target: self,
+            to,
+            copied: Mutex::default(),
+            seen: HashSet::new(),
+        };
+        copy.blobs(blobs).await.with_context(|| {
+            format!(
+                "failed to copy layers of `{}/{from}` to `{}/{to}`",
+                source.host, self.host
+            )
+        })?;
+        let copied = copy.copied.into_inner();
+        Ok(copied.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The kinds of what is attached to `digest` in `repository`: the types of what refers to it, and what cosign attached by tags.
+    ///
+    /// # Errors
+    /// When the registry rejects a request.
+    pub async fn attached(&self, repository: &str, digest: &Digest) -> anyhow::Result<Vec<String>> {
+        let referrers = self.referrers(repository, digest).await?;
+        let kinds = referrers.into_iter().map(|entry| {
+            let kind = entry.artifact_type.filter(|kind| !kind.is_empty());
+            kind.unwrap_or(entry.media_type)
+        });
+        let mut kinds: Vec<_> = kinds.collect();
+        for end in COSIGN {
+            let tag = cosign_tag(digest, end);
+            if self.manifest(repository, &tag).await?.is_some() {
+                kinds.push(format!("cosign `.{end}`"));
+            }
+        }
+        Ok(kinds)
+    }
+
     /// What refers to `digest` in `repository`: by the API of the distribution specification 1.1, or by the tag that names
     /// it in registries without.
     ///
@@ -182,7 +232,7 @@ impl Copy<'_> {
             found.insert(entry.digest, (manifest, None));
         }
         for end in COSIGN {
-            let tag = format!("{}.{end}", digest.as_str().replace(':', "-"));
+            let tag = cosign_tag(digest, end);
             if let Some(manifest) = self.source.manifest(self.from, &tag).await? {
                 found.insert(tag.clone(), (manifest, Some(tag)));
             }
@@ -199,26 +249,32 @@ impl Copy<'_> {
             let parsed: Manifest = serde_json::from_slice(&manifest.bytes)
                 .with_context(|| format!("the manifest {} is invalid", manifest.digest))?;
             let blobs = std::iter::once(parsed.config).chain(parsed.layers);
-            let is_foreign = |blob: &Descriptor| {
-                FOREIGN
-                    .iter()
-                    .any(|foreign| blob.media_type.contains(foreign))
-            };
-            let blobs: BTreeMap<_, _> = blobs
-                .filter(|blob| !is_foreign(blob))
-                .map(|blob| (blob.digest.clone(), blob))
-                .collect();
-            let transfers = iter(blobs.values().map(|blob| self.blob(blob)));
-            transfers
-                .buffer_unordered(PARALLEL)
-                .try_collect::<Vec<()>>()
-                .await?;
+            self.blobs(&blobs.collect::<Vec<_>>()).await?;
         }
         let reference = tag.unwrap_or(manifest.digest.as_str());
         self.target.push_raw(self.to, manifest, reference).await?;
         if is_new {
             self.count(|copied| copied.manifests += 1);
         }
+        Ok(())
+    }
+
+    async fn blobs(&self, blobs: &[Descriptor]) -> anyhow::Result<()> {
+        let is_foreign = |blob: &&Descriptor| {
+            FOREIGN
+                .iter()
+                .any(|foreign| blob.media_type.contains(foreign))
+        };
+        let blobs: BTreeMap<_, _> = blobs
+            .iter()
+            .filter(|blob| !is_foreign(blob))
+            .map(|blob| (&blob.digest, blob))
+            .collect();
+        let transfers = iter(blobs.values().map(|blob| self.blob(blob)));
+        transfers
+            .buffer_unordered(PARALLEL)
+            .try_collect::<Vec<()>>()
+            .await?;
         Ok(())
     }
 
@@ -257,4 +313,9 @@ impl Copy<'_> {
         let response = self.target.send(request).await;
         response.is_ok_and(|response| response.status() == StatusCode::CREATED)
     }
+}
+
+// The tag with which cosign attaches to `digest`.
+fn cosign_tag(digest: &Digest, end: &str) -> String {
+    format!("{}.{end}", digest.as_str().replace(':', "-"))
 }

@@ -1,47 +1,8 @@
-//! The sign-in to registries, and what a registry that refuses needs.
+//! What a registry that refuses needs.
 
-use actions_toolkit::Context;
-use anyhow::Context as _;
-use azure::{Credential, Entra};
-use oci::{Credentials, Logins, is_denied};
-
-use crate::request::{Login, Registries};
-
-/// Sign in to the registries of the request: the passwords as they are, and tokens of the run's identity for Azure.
-///
-/// # Errors
-/// When the identity gets no token for a registry.
-pub(crate) async fn sign_in(ctx: &Context, registries: &Registries) -> anyhow::Result<Logins> {
-    for host in &registries.without_secret {
-        let note =
-            format!("`registries`: this run has no secret for `{host}`, so it is anonymous there");
-        ctx.log().info(note);
-    }
-    let mut logins: Vec<(String, Credentials)> = Vec::new();
-    for (host, login) in &registries.logins {
-        let credentials = match login {
-            Login::Password(credentials) => credentials.clone(),
-            Login::Entra {
-                server,
-                client,
-                tenant,
-                cloud,
-            } => {
-                let entra = Entra::new(ctx, cloud, tenant, client, Credential::Federated)?;
-                let credentials = server.credentials(&entra).await;
-                credentials.with_context(|| format!("failed to sign in to `{host}`"))?
-            }
-        };
-        // Docker and BuildKit send the pair in one word.
-        let basic = credentials.authorization();
-        ctx.log().mask(basic.trim_start_matches("Basic "));
-        logins.push((host.clone(), credentials));
-    }
-    Ok(logins.into_iter().collect())
-}
-
+use oci::{Logins, is_denied};
 /// What to do about a refusal of the registry `host`.
-pub(crate) fn hint(host: &str, logins: &Logins) -> String {
+pub fn hint(host: &str, logins: &Logins) -> String {
     if logins.get(host).is_some() {
         return format!(
             "`{host}` refused the login of its line in `registries`, or it has no rights to this repository"
@@ -61,7 +22,7 @@ pub(crate) fn hint(host: &str, logins: &Logins) -> String {
 }
 
 /// `error` of a request to the registry `host`, with what to do if it was refused.
-pub(crate) fn explain(error: anyhow::Error, host: &str, logins: &Logins) -> anyhow::Error {
+pub fn explain(error: anyhow::Error, host: &str, logins: &Logins) -> anyhow::Error {
     if is_denied(&format!("{error:#}")) {
         error.context(hint(host, logins))
     } else {
@@ -71,6 +32,8 @@ pub(crate) fn explain(error: anyhow::Error, host: &str, logins: &Logins) -> anyh
 
 #[cfg(test)]
 mod tests {
+    use oci::Credentials;
+
     use super::*;
 
     #[test]
