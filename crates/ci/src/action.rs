@@ -170,6 +170,12 @@ inputs! {
             test_network: TestNetwork = "none",
             /// Services for the tests and the smoke test, as YAML of a job's `services`; each is found at its name.
             services: Services,
+            /// Compose file with the services, and with how the application runs: environment, command, port and volumes.
+            compose_file: Option<WorkspacePath>,
+            /// Service of `compose-file` that the step builds; the one with the same build by default.
+            compose_service: Option<String>,
+            /// Variables for `compose-file`, one `NAME=value` per line; they count before those of `.env`.
+            compose_env: Vec<EnvVar>,
             /// Timeout until every service is healthy.
             services_timeout: Timeout = "2m",
             /// Paths or globs of JUnit reports in the test container, one per line; `/results/junit.xml`, or what the tests wrote, by default.

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{PolicyFailure, StopCommands, text, with_timeout};
-use anyhow::anyhow;
-use docker::{BuildError, BuildEvent, BuildRequest};
+use anyhow::{Context as _, anyhow};
+use docker::{BuildError, BuildEvent, BuildRequest, ImageInfo};
 use limits::Shown;
 use oci::{ImageRef, Logins, is_denied};
 
@@ -12,6 +12,7 @@ use crate::builder::Built;
 use crate::job::Job;
 use crate::outcome::{BuildOutcome, LogTail};
 use crate::request::cache::CacheOf;
+use crate::request::services::ServiceBuild;
 
 /// The beginning of the steps that write a cache (github.com/moby/buildkit, `cache/remotecache`).
 const CACHE_EXPORT: &str = "exporting cache to ";
@@ -54,9 +55,49 @@ pub(crate) async fn build(
         Some(stage) => format!("stage `{stage}`"),
         None => format!("image `{}`", build.image),
     };
+    let request = build_request(build, (target, image));
+    run(job, title, request, of, outcome).await
+}
+
+/// Build the image of the service `name` of a compose file.
+///
+/// # Errors
+/// When it cannot be built: there is no verdict without the service.
+pub(crate) async fn service(
+    job: &Job<'_>,
+    name: &str,
+    source: &ServiceBuild,
+    image: &ImageRef,
+) -> anyhow::Result<ImageInfo> {
+    let title = format!("service `{name}`");
+    let request = BuildRequest {
+        target: source.target.clone(),
+        build_args: source.args.clone(),
+        ..BuildRequest::new(&source.context, &source.dockerfile, image.clone())
+    };
+    let mut outcome = BuildOutcome::default();
+    let built = Box::pin(run(job, title, request, None, &mut outcome)).await;
+    let built = built.map_err(|e| match outcome.log_tail {
+        Some(LogTail { lines, .. }) => anyhow!("{e:#}; its last lines:\n{}", lines.join("\n")),
+        None => anyhow!("{e:#}"),
+    });
+    let first = built?.into_iter().next();
+    first
+        .map(|built| built.info)
+        .context("the build has no image")
+}
+
+async fn run(
+    job: &Job<'_>,
+    title: String,
+    request: BuildRequest,
+    of: Option<CacheOf>,
+    outcome: &mut BuildOutcome,
+) -> anyhow::Result<Vec<Built>> {
+    let build = &job.request.build;
     let request = BuildRequest {
         logins: job.logins.clone(),
-        ..build_request(build, (target, image))
+        ..request
     };
     let start = Instant::now();
     let mut steps = Build {

@@ -10,6 +10,7 @@ use crate::builder::{self, Built, Platform, RunBuilder};
 use crate::job::Job;
 use crate::outcome::{ImageOutcome, Outcome, TestOutcome};
 use crate::request::cache::CacheOf;
+use crate::request::services::ServiceImage;
 use crate::request::{Request, TestImage, Tests};
 use crate::{analysis, architecture, dependencies, smoke, test_run, verdict};
 
@@ -18,18 +19,31 @@ pub(crate) struct Run {
     pub(crate) id: String,
     pub(crate) test_image: ImageRef,
     pub(crate) image: ImageRef,
+    /// Of the services that are built, by their names.
+    pub(crate) services: Vec<(String, ImageRef)>,
 }
 
 impl Run {
-    pub(crate) fn new(docker: &Docker) -> anyhow::Result<Self> {
+    pub(crate) fn new(docker: &Docker, request: &Request) -> anyhow::Result<Self> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let tag = docker.temporary_tag(&id);
         Ok(Self {
             test_image: format!("seaworthy-ci-test:{tag}").parse()?,
             image: format!("seaworthy-ci-image:{tag}").parse()?,
+            services: services(request, &tag)?,
             id,
         })
     }
+}
+
+fn services(request: &Request, tag: &str) -> anyhow::Result<Vec<(String, ImageRef)>> {
+    let services = request.services.iter();
+    let built = services.filter(|service| matches!(service.image, ServiceImage::Built(_)));
+    let named = built.enumerate().map(|(number, service)| {
+        let image = format!("seaworthy-ci-service:{number}-{tag}").parse()?;
+        Ok((service.name.clone(), image))
+    });
+    named.collect()
 }
 
 /// Run every check, and add the results to `outcome`. A failed check does not stop the others, so that one run reports
@@ -52,6 +66,7 @@ pub(crate) async fn run(
         logins,
         builder,
         platform: None,
+        service_images: &run.services,
         run: &run.id,
     };
     let Outcome {

@@ -63,6 +63,11 @@ pub fn services(text: &str) {
     value::<Services>(text);
 }
 
+/// A compose file, which is its own environment file, too.
+pub fn compose(text: &str) {
+    crate::request::compose::fuzz(text);
+}
+
 /// The inputs that have their own form.
 pub fn inputs(text: &str) {
     value::<RegistryLines>(text);

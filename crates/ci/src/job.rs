@@ -22,6 +22,8 @@ pub(crate) struct Job<'a> {
     pub(crate) builder: Option<&'a RunBuilder<'a>>,
     /// The platform whose image is checked; `None` if the request names no platforms.
     pub(crate) platform: Option<&'a Platform>,
+    /// Of the services that are built, by their names.
+    pub(crate) service_images: &'a [(String, ImageRef)],
     /// The label of the run's containers, by which they are removed.
     pub(crate) run: &'a str,
 }

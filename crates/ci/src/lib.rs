@@ -50,7 +50,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
     let docker = docker.with_lifetime(request.lifetime());
     let overdue = docker.remove_overdue();
-    let run = Run::new(&docker)?;
+    let run = Run::new(&docker, &request)?;
     let logins = tokio::select! {
         logins = request.registries.sign_in(ctx) => logins?,
         stop = ctx.cancelled() => return Err(stop.into()),
@@ -95,6 +95,7 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         });
     }
     let mut names = vec![run.test_image, run.image];
+    names.extend(run.services.into_iter().map(|(_, image)| image));
     names.extend(builder.iter().flat_map(|builder| builder.names()));
     for name in &names {
         verdicts.push(docker.untag(name).await);

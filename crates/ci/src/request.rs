@@ -5,6 +5,7 @@ mod attributes;
 pub(crate) mod build;
 pub(crate) mod builder;
 pub(crate) mod cache;
+pub(crate) mod compose;
 pub(crate) mod dependencies;
 pub(crate) mod environment;
 pub(crate) mod linting;
@@ -25,6 +26,7 @@ use registries::{Application, Registries};
 
 pub(crate) use build::Build;
 pub(crate) use builder::Builder;
+pub(crate) use compose::Compose;
 pub(crate) use dependencies::LockFile;
 pub(crate) use linting::Linting;
 pub(crate) use push::Push;
@@ -93,8 +95,11 @@ impl Request {
         let registries = Registries::new(ctx, &inputs.registries, application.as_ref(), token)?;
         let push = Push::new(ctx, &inputs, &registries, &names.names);
         let stages = build::stages(&inputs)?;
-        let tests = Tests::new(&inputs, &stages)?;
-        let smoke = Smoke::new(&inputs)?;
+        let compose = Compose::read(ctx, &inputs)?;
+        let application = compose.application.as_ref();
+        let tests = Tests::new(&inputs, &stages, application)?;
+        let smoke = Smoke::new(&inputs, application)?;
+        let services = services::all(inputs.services.0.clone(), compose.services)?;
         build::check_size(ctx, &inputs).await?;
         Ok(Self {
             category: category(ctx, &inputs),
@@ -108,7 +113,7 @@ impl Request {
             tests,
             dependencies: LockFile::new(ctx, &inputs)?,
             smoke,
-            services: inputs.services.0,
+            services,
             services_timeout: inputs.services_timeout.0,
             sarif_file: path::file(Inputs::sarif_file, &inputs.sarif_file)?,
             github: inputs.github,

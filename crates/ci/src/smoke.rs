@@ -14,10 +14,11 @@ use http_client::Client;
 
 use crate::job::Job;
 use crate::outcome::{Health, ImageOutcome, LogTail};
-use crate::request::{HealthTarget, Smoke};
+use crate::request::{HealthTarget, Service, Smoke};
 use crate::services::{self, Outside};
 
 use diagnosis::Signal;
+pub(crate) use diagnosis::sockets;
 use probe::Probe;
 
 /// Consecutive successful responses of a healthy application: a single one can be chance.
@@ -47,6 +48,8 @@ pub(crate) async fn test(
     image: &ImageInfo,
     outcome: &mut ImageOutcome,
 ) -> anyhow::Result<()> {
+    // What the compose file says of the application is its own, as what the image says.
+    let image = &as_service(image, smoke.service.as_ref());
     let user = &image.config.user;
     let is_root = is_root(user);
     if is_root && !smoke.may_be_root {
@@ -72,9 +75,13 @@ pub(crate) async fn test(
     } else {
         None
     };
-    let services = services::start(job, "smoke", Outside::Reachable).await?;
-    let spec = hardened(job, smoke, image, is_root);
-    let (container, address) = network::start(job, spec, services).await?;
+    let service = smoke.service.as_ref();
+    let started = services::start(job, "smoke", Outside::Reachable, service).await?;
+    let mut spec = hardened(job, smoke, image, is_root);
+    if let Some(service) = service {
+        spec = started.with_mounts(spec, service)?;
+    }
+    let (container, address) = network::start(job, spec, started.network).await?;
     let client = Client::direct().context("failed to prepare the smoke test")?;
     let socket = SocketAddr::new(address, port.unwrap_or_default());
     let probes = probe::of(smoke, &image.config, &client, socket)?;
@@ -117,6 +124,11 @@ pub(crate) async fn test(
             "healthy by `{request}`; set `health-path` to request only that"
         ));
     }
+    for note in &health.relaxed {
+        job.log
+            .warning(format!("the application is healthy only for {note}"));
+    }
+    let relaxed = relaxed.into_iter().chain(health.relaxed).collect();
     outcome.health = Some(Health { relaxed, ..health });
     let Some(problem) = problem else {
         container.remove().await;
@@ -135,6 +147,23 @@ pub(crate) async fn test(
         health.problem = Some(message.clone());
     }
     Err(PolicyFailure(message).into())
+}
+
+fn as_service(image: &ImageInfo, service: Option<&Service>) -> ImageInfo {
+    let mut image = image.clone();
+    let Some(service) = service else {
+        return image;
+    };
+    if let Some(user) = &service.user {
+        image.config.user.clone_from(user);
+    }
+    if let Some(health) = &service.health {
+        if !health.test.is_empty() {
+            image.config.healthcheck.clone_from(&health.test);
+        }
+        image.config.health = health.clone();
+    }
+    image
 }
 
 // `USER` may name a group too.
@@ -163,16 +192,26 @@ fn relaxed(smoke: &Smoke, is_root: bool) -> Vec<String> {
 }
 
 fn hardened(job: &Job<'_>, smoke: &Smoke, image: &ImageInfo, is_root: bool) -> ContainerSpec {
+    let service = smoke.service.clone().unwrap_or_default();
+    let mut tmpfs = service.tmpfs;
+    if smoke.read_only && !tmpfs.iter().any(|path| path == "/tmp") {
+        tmpfs.push("/tmp".to_owned());
+    }
     ContainerSpec {
         image: image.id.clone(),
         cmd: smoke.command.clone(),
+        entrypoint: service.entrypoint,
+        working_dir: service.working_dir,
+        user: service.user,
+        // Only services are on a network with names.
+        aliases: if job.request.services.is_empty() || service.name.is_empty() {
+            Vec::new()
+        } else {
+            vec![service.name]
+        },
         env: smoke.env.clone(),
         read_only: smoke.read_only,
-        tmpfs: if smoke.read_only {
-            vec!["/tmp".to_owned()]
-        } else {
-            Vec::new()
-        },
+        tmpfs,
         // Programs that are made to start as root change their user or the owner of files.
         cap_drop: if is_root {
             Vec::new()
@@ -201,6 +240,12 @@ async fn examine(
         Ok((probe, after)) => {
             health.request = probe.title();
             health.healthy_after = Some(after);
+            if let Some(status) = probe.rejected() {
+                let host = probe::LOCALHOST;
+                health.relaxed.push(format!(
+                    "requests for `{host}`; for its address, as probes of Kubernetes have it, it responded with {status}"
+                ));
+            }
         }
         Err(problem) => {
             health.problem = Some(problem);
@@ -330,12 +375,20 @@ async fn until_healthy<'a>(
 fn unhealthy(smoke: &Smoke, problems: &[(&Probe<'_>, String)]) -> String {
     let timeout = text::seconds(smoke.timeout);
     let [(probe, problem)] = problems else {
-        let parts = problems
+        let mut parts: Vec<(&str, Vec<String>)> = Vec::new();
+        for (probe, problem) in problems {
+            let path = format!("`{}`", probe.title().trim_start_matches("GET "));
+            match parts.iter_mut().find(|(known, _)| known == problem) {
+                Some((_, paths)) => paths.push(path),
+                None => parts.push((problem, vec![path])),
+            }
+        }
+        let parts: Vec<_> = parts
             .iter()
-            .map(|(probe, problem)| format!("{}: {problem}", probe.place()));
-        let parts: Vec<_> = parts.collect();
+            .map(|(problem, paths)| format!("{problem} ({})", paths.join(", ")))
+            .collect();
         return format!(
-            "no usual path was healthy within {timeout} (`smoke-timeout`); set `health-path`: {}",
+            "no usual path was healthy within {timeout} (`smoke-timeout`): {}; set `health-path`",
             parts.join(", ")
         );
     };
@@ -349,15 +402,7 @@ fn port(smoke: &Smoke, config: &ImageConfig) -> anyhow::Result<u16> {
     if let Some(port) = smoke.port {
         return Ok(port);
     }
-    let tcp: Vec<u16> = config
-        .exposed_ports
-        .iter()
-        .filter_map(|port| match port.split_once('/') {
-            Some((number, "tcp")) => number.parse().ok(),
-            Some(_) => None,
-            None => port.parse().ok(),
-        })
-        .collect();
+    let tcp = tcp_ports(config);
     if let [port] = tcp[..] {
         return Ok(port);
     }
@@ -376,6 +421,17 @@ fn port(smoke: &Smoke, config: &ImageConfig) -> anyhow::Result<u16> {
             text::plural(tcp.len(), "port")
         ),
     }
+}
+
+/// The ports of TCP that an image exposes.
+pub(crate) fn tcp_ports(config: &ImageConfig) -> Vec<u16> {
+    let ports = config.exposed_ports.iter();
+    let ports = ports.filter_map(|port| match port.split_once('/') {
+        Some((number, "tcp")) => number.parse().ok(),
+        Some(_) => None,
+        None => port.parse().ok(),
+    });
+    ports.collect()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use limits::Shown;
 
 use crate::job::Job;
 use crate::outcome::{LogTail, TestOutcome, TestRun};
-use crate::request::Tests;
+use crate::request::{TestImage, Tests};
 use crate::services::{self, Outside};
 use crate::source_map::SourceMap;
 
@@ -37,7 +37,8 @@ pub(crate) async fn run(
     image: &ImageInfo,
     outcome: &mut TestOutcome,
 ) -> anyhow::Result<()> {
-    let services = services::start(job, "tests", tests.outside).await?;
+    let service = tests.service.as_ref();
+    let started = services::start(job, "tests", tests.outside, service).await?;
     let shell = tests.command.as_ref().map(|_| ["/bin/sh", "-ec"]);
     let spec = ContainerSpec {
         image: image.id.clone(),
@@ -45,7 +46,7 @@ pub(crate) async fn run(
         cmd: tests.command.iter().cloned().collect(),
         env: environment(tests, image),
         // Unit tests do not depend on the network, and must not fail because of it.
-        network: services.or_else(|| {
+        network: started.network.clone().or_else(|| {
             let network = match tests.outside {
                 Outside::Unreachable => "none",
                 Outside::Reachable => "bridge",
@@ -55,6 +56,19 @@ pub(crate) async fn run(
         security_opt: vec!["no-new-privileges".to_owned()],
         run: job.run.to_owned(),
         ..ContainerSpec::default()
+    };
+    let spec = match service {
+        // A stage has its own user and directories.
+        Some(service) if tests.target == TestImage::Image => {
+            let spec = ContainerSpec {
+                user: service.user.clone(),
+                working_dir: service.working_dir.clone(),
+                tmpfs: service.tmpfs.clone(),
+                ..spec
+            };
+            started.with_mounts(spec, service)?
+        }
+        _ => spec,
     };
     let start = Instant::now();
     let mut tail = VecDeque::new();

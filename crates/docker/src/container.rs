@@ -103,6 +103,12 @@ impl Docker {
             docker: self.clone(),
             id: made.id,
         };
+        for (directory, archive) in &spec.files {
+            if let Err(e) = container.extract(directory, archive.clone()).await {
+                container.remove().await;
+                return Err(e);
+            }
+        }
         if !starts {
             return Ok(container);
         }
@@ -123,7 +129,7 @@ impl Docker {
         let _ = tokio::time::timeout(CANCELED_TIMEOUT, self.making.write()).await;
     }
 
-    /// Remove every container and network of the run `run`, also one that is being created.
+    /// Remove every container, network and volume of the run `run`, also one that is being created.
     pub async fn remove_run(&self, run: &str) {
         self.wait_for_canceled().await;
         let filters = HashMap::from([("label", vec![format!("{RUN_LABEL}={run}")])]);
@@ -142,8 +148,9 @@ impl Docker {
         });
         join_all(containers.map(|container| async move { container.remove().await })).await;
         // Those that still have a container can't be removed.
-        self.remove_networks(format!("{RUN_LABEL}={run}"), |_| true)
-            .await;
+        let label = format!("{RUN_LABEL}={run}");
+        self.remove_networks(label.clone(), |_| true).await;
+        self.remove_volumes(label, |_| true).await;
     }
 }
 

@@ -1,11 +1,15 @@
-//! Networks of a run, in which its containers find each other by name.
+//! Networks of a run, in which its containers find each other by name, and volumes that they share.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use bollard::models::{EndpointSettings, Network, NetworkConnectRequest, NetworkCreateRequest};
-use bollard::query_parameters::ListNetworksOptionsBuilder;
+use bollard::models::{
+    EndpointSettings, Network, NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest,
+};
+use bollard::query_parameters::{
+    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions,
+};
 use futures_util::future::join_all;
 
 use crate::{Container, Docker, EXPIRES_LABEL, RUN_LABEL};
@@ -78,6 +82,52 @@ impl Docker {
         let mut names: Vec<_> = networks.unwrap_or_default().into_keys().collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Create the volume `name` for the run `run`, which removes it.
+    ///
+    /// # Errors
+    /// When Docker refuses.
+    pub async fn create_volume(&self, name: &str, run: &str) -> anyhow::Result<()> {
+        let making = Arc::clone(&self.making).read_owned().await;
+        let docker = self.clone();
+        let request = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            labels: Some(HashMap::from([
+                (RUN_LABEL.to_owned(), run.to_owned()),
+                (EXPIRES_LABEL.to_owned(), self.expires().to_string()),
+            ])),
+            ..Default::default()
+        };
+        let create = async move {
+            let _making = making;
+            docker.api.create_volume(request).await
+        };
+        let created = tokio::spawn(create).await;
+        let created = created.context("failed to create a volume")?;
+        created.with_context(|| format!("failed to create the volume `{name}`"))?;
+        Ok(())
+    }
+
+    // As `remove_networks`.
+    pub(crate) async fn remove_volumes(
+        &self,
+        label: String,
+        is_meant: impl Fn(&HashMap<String, String>) -> bool,
+    ) {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListVolumesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let volumes = self.api.list_volumes(Some(options)).await;
+        let volumes = volumes.ok().and_then(|list| list.volumes);
+        let meant = volumes.unwrap_or_default().into_iter();
+        let meant = meant.filter(|volume| is_meant(&volume.labels));
+        let removals = meant.map(|volume| async move {
+            let options = None::<RemoveVolumeOptions>;
+            let _ = self.api.remove_volume(&volume.name, options).await;
+        });
+        join_all(removals).await;
     }
 
     // Those with the label `label`, as Docker filters by it, which `is_meant` selects.

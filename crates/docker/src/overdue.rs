@@ -1,6 +1,6 @@
-//! What a run has left that was killed before its clean-up: containers, networks, and temporary names of images.
+//! What a run has left that was killed before its clean-up: containers, networks, volumes, and temporary names of images.
 //!
-//! Each of them carries the time at which its run is certainly over, a container and a network in the label
+//! Each of them carries the time at which its run is certainly over, a container, a network and a volume in the label
 //! [`EXPIRES_LABEL`], a name in its tag. The next run of any action removes those whose time has come, and nothing else: not what belongs to a run in parallel,
 //! and nothing without such a time.
 
@@ -50,7 +50,8 @@ impl Docker {
                     expires.is_some_and(|expires| expires < now)
                 };
                 let label = EXPIRES_LABEL.to_owned();
-                let networks = docker.remove_networks(label, is_overdue).await;
+                let networks = docker.remove_networks(label.clone(), is_overdue).await;
+                docker.remove_volumes(label, is_overdue).await;
                 (containers, docker.remove_overdue_names(now).await, networks)
             };
             tokio::time::timeout(TIMEOUT, removal)

@@ -47,6 +47,7 @@ pub(crate) fn request() -> Request {
             comment: true,
         },
         tests: Some(Tests {
+            service: None,
             target: request::TestImage::Stage("test".into()),
             command: None,
             env: Vec::new(),
@@ -61,6 +62,7 @@ pub(crate) fn request() -> Request {
         services: Vec::new(),
         services_timeout: Duration::from_secs(60),
         smoke: Some(Smoke {
+            service: None,
             health: request::HealthTarget::Path("/health".into()),
             port: None,
             env: Vec::new(),

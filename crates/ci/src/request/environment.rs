@@ -22,6 +22,21 @@ impl Value for EnvVar {
     }
 }
 
+impl EnvVar {
+    /// Name and value.
+    pub(crate) fn pair(&self) -> (&str, &str) {
+        (&self.name, &self.value)
+    }
+}
+
+/// `own` after `base`, each name once: the later value counts.
+pub(super) fn over(base: &[String], own: Vec<String>) -> Vec<String> {
+    let name = |pair: &String| pair.split('=').next().unwrap_or_default().to_owned();
+    let names: Vec<_> = own.iter().map(name).collect();
+    let base = base.iter().filter(|pair| !names.contains(&name(pair)));
+    base.cloned().chain(own).collect()
+}
+
 /// The lines of `input`, as Docker takes them; each name once.
 pub(super) fn environment(input: &str, lines: &[EnvVar]) -> Result<Vec<String>, BadInput> {
     let mut names: Vec<&str> = Vec::new();

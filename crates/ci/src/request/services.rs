@@ -2,14 +2,16 @@
 //! (docs.github.com/actions/reference/workflows-and-actions/workflow-syntax, `jobs.<job_id>.services`).
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use actions_toolkit::{Scope, Timeout, Value};
+use actions_toolkit::{BadInput, Scope, Timeout, Value, WorkspacePath};
 use docker::HealthCheck;
 use oci::ImageRef;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::words;
+use crate::action::Inputs;
 
 /// Services of one step.
 const COUNT: usize = 20;
@@ -17,19 +19,79 @@ const COUNT: usize = 20;
 const OPTIONS: &str = "`--health-cmd`, `--health-interval`, `--health-retries`, `--health-start-period`, `--health-timeout`, `--no-healthcheck`, `--entrypoint`, `--env`, `--tmpfs`, `--user`";
 
 /// A service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Service {
     /// The host name at which the others reach it.
     pub(crate) name: String,
-    pub(crate) image: ImageRef,
+    /// Further host names.
+    pub(crate) aliases: Vec<String>,
+    pub(crate) image: ServiceImage,
     /// As `NAME=value`.
     pub(crate) env: Vec<String>,
+    /// A single empty text for none.
     pub(crate) entrypoint: Vec<String>,
     pub(crate) command: Vec<String>,
+    pub(crate) working_dir: Option<String>,
     pub(crate) tmpfs: Vec<String>,
     pub(crate) user: Option<String>,
     /// Instead of the image's own.
     pub(crate) health: Option<HealthCheck>,
+    /// What it listens on, as far as it is declared.
+    pub(crate) ports: Vec<u16>,
+    /// The name, `None` for an anonymous volume, and the directory in the container.
+    pub(crate) volumes: Vec<(Option<String>, String)>,
+    pub(crate) files: Vec<CopiedFile>,
+    /// The services that it needs.
+    pub(crate) after: Vec<(String, Condition)>,
+}
+
+/// Where the image of a service comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ServiceImage {
+    /// From Docker, or from a registry.
+    Named(ImageRef),
+    /// From the checkout.
+    Built(ServiceBuild),
+}
+
+impl Default for ServiceImage {
+    fn default() -> Self {
+        Self::Built(ServiceBuild::default())
+    }
+}
+
+/// From what the image of a service is built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ServiceBuild {
+    pub(crate) context: PathBuf,
+    /// In the context.
+    pub(crate) dockerfile: String,
+    pub(crate) target: Option<String>,
+    pub(crate) args: Vec<(String, String)>,
+}
+
+/// A file or a directory that a container gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CopiedFile {
+    pub(crate) source: FileSource,
+    /// In the container.
+    pub(crate) target: String,
+}
+
+/// What is copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FileSource {
+    Path(WorkspacePath),
+    Content(String),
+}
+
+/// What another service waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// It is healthy, or runs.
+    Ready,
+    /// It has exited with 0.
+    Completed,
 }
 
 /// `services`.
@@ -76,6 +138,16 @@ impl Value for Services {
     }
 }
 
+/// Those of `services`, and those of `compose-file`.
+pub(super) fn all(declared: Vec<Service>, compose: Vec<Service>) -> Result<Vec<Service>, BadInput> {
+    let is_twice = |service: &&Service| compose.iter().any(|other| other.name == service.name);
+    if let Some(service) = declared.iter().find(is_twice) {
+        let problem = format!("`{}` is a service of `compose-file`, too", service.name);
+        return Err(BadInput::new(Inputs::services, problem));
+    }
+    Ok(declared.into_iter().chain(compose).collect())
+}
+
 fn service(name: &str, declared: Declared, scope: &Scope<'_>) -> Result<Service, String> {
     let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > 63 || !name.chars().all(is_host) {
@@ -90,13 +162,11 @@ fn service(name: &str, declared: Declared, scope: &Scope<'_>) -> Result<Service,
     });
     let mut service = Service {
         name: name.to_owned(),
-        image: image.parse().map_err(|e| format!("`{image}`: {e}"))?,
+        image: ServiceImage::Named(image.parse().map_err(|e| format!("`{image}`: {e}"))?),
         env: env.collect::<Result<_, _>>()?,
         entrypoint: words::split(&declared.entrypoint)?,
         command: words::split(&declared.command)?,
-        tmpfs: Vec::new(),
-        user: None,
-        health: None,
+        ..Service::default()
     };
     let mut options = words::split(&declared.options)?.into_iter();
     while let Some(option) = options.next() {
@@ -174,7 +244,8 @@ mod tests {
         assert_eq!(cache.name, "cache");
         assert_eq!(cache.command, ["redis-server", "--save", ""]);
         assert_eq!((&cache.health, cache.env.len()), (&None, 0));
-        assert_eq!(postgres.image.to_string(), "postgres:17");
+        let image = ServiceImage::Named("postgres:17".parse().unwrap());
+        assert_eq!(postgres.image, image);
         let env = ["EMPTY=", "PORT=5432", "POSTGRES_PASSWORD=postgres"];
         assert_eq!(postgres.env, env);
         let health = HealthCheck {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actions_toolkit::{BadInput, Scope, Value, choice};
 
 use super::path::AbsolutePath;
-use super::{environment, words};
+use super::{Service, environment, words};
 use crate::action::Inputs;
 
 /// The smoke test.
@@ -18,6 +18,8 @@ pub(crate) struct Smoke {
     pub(crate) env: Vec<String>,
     /// Empty for the image's.
     pub(crate) command: Vec<String>,
+    /// How the compose file runs it.
+    pub(crate) service: Option<Service>,
     /// In megabytes (2^20 bytes, as Docker counts them).
     pub(crate) memory: u16,
     /// Whether the application may run as root.
@@ -31,16 +33,32 @@ pub(crate) struct Smoke {
 
 impl Smoke {
     /// `None` for `health-path: none`.
-    pub(super) fn new(inputs: &Inputs) -> Result<Option<Self>, BadInput> {
+    pub(super) fn new(
+        inputs: &Inputs,
+        service: Option<&Service>,
+    ) -> Result<Option<Self>, BadInput> {
         let command = inputs.health_command.clone().map(HealthTarget::Command);
         let Some(health) = command.or_else(|| inputs.health_path.0.clone()) else {
             return Ok(None);
         };
+        let env = environment::environment(Inputs::smoke_env, &inputs.smoke_env)?;
+        let command = inputs.smoke_command.clone().map(|command| command.0);
+        let declared = service.map(|service| service.command.clone());
+        let port = inputs.port.map(std::num::NonZeroU16::get);
+        let declared_port = match service.map(|service| service.ports.as_slice()) {
+            Some([port]) => Some(*port),
+            _ => None,
+        };
+        let port = port.or(declared_port);
         Ok(Some(Self {
             health,
-            port: inputs.port.map(std::num::NonZeroU16::get),
-            env: environment::environment(Inputs::smoke_env, &inputs.smoke_env)?,
-            command: inputs.smoke_command.clone().unwrap_or_default().0,
+            port,
+            env: match service {
+                Some(service) => environment::over(&service.env, env),
+                None => env,
+            },
+            command: command.or(declared).unwrap_or_default(),
+            service: service.cloned(),
             memory: inputs.smoke_memory.get(),
             may_be_root: matches!(inputs.smoke_user, SmokeUser::Any),
             read_only: inputs.smoke_read_only,

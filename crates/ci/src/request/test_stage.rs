@@ -5,7 +5,7 @@ use std::time::Duration;
 use actions_toolkit::{BadInput, Scope, Value, WorkspacePath, choice};
 use docker::Dockerfile;
 
-use super::{build, environment, path};
+use super::{Service, build, environment, path};
 use crate::action::Inputs;
 use crate::services::Outside;
 use crate::test_run::junit::{Junit, SIZE_LIMIT};
@@ -46,6 +46,8 @@ pub(crate) struct Tests {
     pub(crate) command: Option<String>,
     /// As `NAME=value`.
     pub(crate) env: Vec<String>,
+    /// How the compose file runs the application.
+    pub(crate) service: Option<Service>,
     /// What they reach.
     pub(crate) outside: Outside,
     /// Of the reports, in the container; empty for the default.
@@ -63,14 +65,23 @@ pub(crate) struct Tests {
 
 impl Tests {
     /// `None` for `test-target: none`.
-    pub(super) fn new(inputs: &Inputs, stages: &Dockerfile) -> Result<Option<Self>, BadInput> {
+    pub(super) fn new(
+        inputs: &Inputs,
+        stages: &Dockerfile,
+        service: Option<&Service>,
+    ) -> Result<Option<Self>, BadInput> {
         let Some(target) = target(inputs, stages)? else {
             return Ok(None);
         };
+        let env = environment::environment(Inputs::test_env, &inputs.test_env)?;
         Ok(Some(Self {
             target,
             command: inputs.test_command.clone(),
-            env: environment::environment(Inputs::test_env, &inputs.test_env)?,
+            env: match service {
+                Some(service) => environment::over(&service.env, env),
+                None => env,
+            },
+            service: service.cloned(),
             outside: match inputs.test_network {
                 TestNetwork::None => Outside::Unreachable,
                 TestNetwork::Internet => Outside::Reachable,

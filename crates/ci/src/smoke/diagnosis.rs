@@ -142,8 +142,7 @@ pub(super) async fn hint(
     if let Some(hint) = of_log(lines) {
         return Some(hint.to_owned());
     }
-    let tables = read(container, &["cat", "/proc/net/tcp", "/proc/net/tcp6"]).await?;
-    of_sockets(&tables, port?)
+    of_sockets(&sockets(container).await?, port?)
 }
 
 pub(super) fn of_log(lines: &[String]) -> Option<&'static str> {
@@ -159,30 +158,51 @@ pub(super) fn of_log(lines: &[String]) -> Option<&'static str> {
     }
 }
 
+/// A socket that listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Socket {
+    pub(crate) port: u16,
+    /// Whether only the container itself reaches it.
+    pub(crate) is_local: bool,
+}
+
+/// What listens in the container; `None` if that can't be seen.
+pub(crate) async fn sockets(container: &Container) -> Option<Vec<Socket>> {
+    let tables = read(container, &["cat", "/proc/net/tcp", "/proc/net/tcp6"]).await?;
+    Some(listening(&tables))
+}
+
 // Columns: sl local_address rem_address st …; an address is in hex digits, `0100007F:1F90` (proc_net_tcp(5)).
-fn of_sockets(tables: &str, port: u16) -> Option<String> {
-    let mut others = Vec::new();
-    let mut is_local = false;
-    for line in tables.lines() {
+fn listening(tables: &str) -> Vec<Socket> {
+    let sockets = tables.lines().filter_map(|line| {
         let mut columns = line.split_whitespace().skip(1);
         let (Some(local), _, Some(LISTEN)) = (columns.next(), columns.next(), columns.next())
         else {
-            continue;
+            return None;
         };
         let (address, number) = local.split_once(':')?;
-        let number = u16::from_str_radix(number, 16).ok()?;
-        let loopback = matches!(
-            address,
-            "0100007F" | "0000000000000000FFFF00000100007F" | "00000000000000000000000001000000"
-        );
-        if number == port {
-            if !loopback {
+        // 127.0.0.0/8, where Docker's own DNS server listens too, the same as IPv6, and ::1; words are in the machine's byte order.
+        let v4 = address.strip_prefix("0000000000000000FFFF0000");
+        let is_v4 = address.len() == 8 || v4.is_some();
+        let is_local =
+            is_v4 && address.ends_with("7F") || address == "00000000000000000000000001000000";
+        let port = u16::from_str_radix(number, 16).ok()?;
+        Some(Socket { port, is_local })
+    });
+    sockets.collect()
+}
+
+fn of_sockets(sockets: &[Socket], port: u16) -> Option<String> {
+    let mut others = Vec::new();
+    let mut is_local = false;
+    for socket in sockets {
+        if socket.port == port {
+            if !socket.is_local {
                 return None;
             }
             is_local = true;
-        } else if !loopback && !others.contains(&number) {
-            // Docker's own DNS server listens on a loopback address.
-            others.push(number);
+        } else if !socket.is_local && !others.contains(&socket.port) {
+            others.push(socket.port);
         }
     }
     if is_local {
@@ -221,7 +241,10 @@ mod tests {
         };
         let hint = |rows: &[(&str, &str)]| {
             let rows = rows.iter().map(|(local, state)| row(local, state));
-            of_sockets(&(head.to_owned() + &rows.collect::<String>()), 8000)
+            of_sockets(
+                &listening(&(head.to_owned() + &rows.collect::<String>())),
+                8000,
+            )
         };
         assert_eq!(hint(&[]), None);
         assert_eq!(hint(&[("00000000:1F40", "0A")]), None);
@@ -232,7 +255,7 @@ mod tests {
         );
         // A connection is not a listener, and Docker's DNS is on a loopback address.
         assert_eq!(
-            hint(&[("0100007F:1F40", "01"), ("0B00007F:9C40", "01")]),
+            hint(&[("0100007F:1F40", "01"), ("0B00007F:9C40", "0A")]),
             None
         );
         let other = "it listens on port 5000; set `port: 5000`";
@@ -243,7 +266,7 @@ mod tests {
             ("00000000000000000000000000000000:0050", "0A"),
         ];
         assert_eq!(hint(&rows).as_deref(), Some(both));
-        assert_eq!(of_sockets("a b c\n", 1), None);
+        assert_eq!(listening("a b c\n"), []);
     }
 
     #[test]

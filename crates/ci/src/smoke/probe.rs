@@ -1,16 +1,20 @@
 //! One way to see that the application is healthy.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use actions_toolkit::text;
 use anyhow::bail;
 use docker::{Container, ImageConfig};
-use http_client::{Client, Redirects};
+use http_client::header::HOST;
+use http_client::{Client, Redirects, StatusCode};
 
 use super::{HEALTHCHECK_TIMEOUT, LINE, RESPONSE_TIMEOUT, check_command};
 use crate::request::{HealthTarget, Smoke};
 
+/// The host that applications accept in development.
+pub(super) const LOCALHOST: &str = "localhost";
 pub(super) const NOTHING_LISTENS: &str = "nothing listens on its port";
 /// Where frameworks and their users put it, the most specific first.
 const PATHS: &[&str] = &[
@@ -42,6 +46,10 @@ pub(super) enum Probe<'a> {
         path: String,
         /// Whether a redirect is healthy too, such as one to a login.
         accepts_redirects: bool,
+        /// Whether a response to a request for `localhost` is healthy too, where the address is rejected.
+        accepts_localhost: bool,
+        /// The response to the address, if only a request for `localhost` was healthy.
+        rejected: RefCell<Option<String>>,
     },
     /// A connection.
     Tcp(SocketAddr),
@@ -76,14 +84,17 @@ pub(super) fn of<'a>(
     client: &'a Client,
     address: SocketAddr,
 ) -> anyhow::Result<Vec<Probe<'a>>> {
-    let http = |path: &str, accepts_redirects| Probe::Http {
+    let is_auto = smoke.health == HealthTarget::Auto;
+    let http = |path: &str| Probe::Http {
         client,
         address,
         path: path.to_owned(),
-        accepts_redirects,
+        accepts_redirects: is_auto && path == "/",
+        accepts_localhost: is_auto,
+        rejected: RefCell::default(),
     };
     Ok(match &smoke.health {
-        HealthTarget::Path(path) => vec![http(path, false)],
+        HealthTarget::Path(path) => vec![http(path)],
         HealthTarget::Auto => {
             let own = check_command(&config.healthcheck).and_then(|command| url(&command));
             let own = own.map(|url| url.path);
@@ -91,7 +102,7 @@ pub(super) fn of<'a>(
             own.iter()
                 .map(String::as_str)
                 .chain(usual.copied())
-                .map(|path| http(path, path == "/"))
+                .map(http)
                 .collect()
         }
         HealthTarget::Tcp => vec![Probe::Tcp(address)],
@@ -138,12 +149,7 @@ impl Probe<'_> {
         container: &Container,
     ) -> anyhow::Result<Result<(), Problem>> {
         let problem = match self {
-            Self::Http {
-                client,
-                path,
-                accepts_redirects,
-                ..
-            } => self.request(client, path, *accepts_redirects).await,
+            Self::Http { .. } => self.request().await,
             Self::Tcp(address) => {
                 let connect = tokio::net::TcpStream::connect(address);
                 match tokio::time::timeout(RESPONSE_TIMEOUT, connect).await {
@@ -162,27 +168,92 @@ impl Probe<'_> {
         Ok(problem.map_or(Ok(()), |message| Err(Problem { message })))
     }
 
-    // The status is the verdict: no redirect is followed, and no body is read.
-    async fn request(
-        &self,
-        client: &Client,
-        path: &str,
-        accepts_redirects: bool,
-    ) -> Option<String> {
-        let request = client.get(self.place()).redirects(Redirects::Returned);
-        match request.timeout(RESPONSE_TIMEOUT).send().await {
-            Ok(response) if response.status().is_success() => None,
-            Ok(response) if accepts_redirects && response.status().is_redirection() => None,
-            Ok(response) => Some(format!("it responded with {}", response.status())),
-            Err(e) if e.is_timeout() => Some(format!(
-                "it did not respond within {}",
-                text::seconds(RESPONSE_TIMEOUT)
-            )),
-            Err(e) if e.is_connect() => Some(NOTHING_LISTENS.to_owned()),
-            Err(_) if path.is_empty() => Some("its address is invalid".to_owned()),
-            Err(_) => Some("its response is not HTTP".to_owned()),
+    /// The response to a request for its address, if it was healthy for `localhost` only.
+    pub(super) fn rejected(&self) -> Option<String> {
+        match self {
+            Self::Http { rejected, .. } => rejected.borrow().clone(),
+            Self::Tcp(_) | Self::Command { .. } => None,
         }
     }
+
+    async fn request(&self) -> Option<String> {
+        let problem = match self.response(None).await? {
+            Response::Failed(problem) => return Some(problem),
+            Response::Unhealthy(status) => format!("it responded with {status}"),
+            // Frameworks that check the host of a request reject an address with one of these.
+            Response::Rejected(status) => {
+                let problem = format!("it responded with {status}");
+                match self.response(Some(LOCALHOST)).await {
+                    None => {}
+                    Some(Response::Unhealthy(other)) => {
+                        return Some(format!("{problem}, and with {other} for `{LOCALHOST}`"));
+                    }
+                    Some(_) => return Some(problem),
+                }
+                let Self::Http {
+                    accepts_localhost: true,
+                    rejected,
+                    ..
+                } = self
+                else {
+                    return Some(format!(
+                        "{problem}, and is healthy for a request whose host is `{LOCALHOST}`; probes of Kubernetes request its address: \
+                         accept every host for this path (Django: `ALLOWED_HOSTS`), or set `health-path: auto`"
+                    ));
+                };
+                rejected.replace(Some(status.to_string()));
+                return None;
+            }
+        };
+        Some(problem)
+    }
+
+    // What is wrong with the response to a request for `host`, or the address. The status is the verdict: no redirect is followed,
+    // and no body is read.
+    async fn response(&self, host: Option<&str>) -> Option<Response> {
+        let Self::Http {
+            client,
+            path,
+            accepts_redirects,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let mut request = client.get(self.place()).redirects(Redirects::Returned);
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        let problem = match request.timeout(RESPONSE_TIMEOUT).send().await {
+            Ok(response) if response.status().is_success() => return None,
+            Ok(response) if *accepts_redirects && response.status().is_redirection() => {
+                return None;
+            }
+            Ok(response) => {
+                let status = response.status();
+                return Some(match status.as_u16() {
+                    400 | 403 | 421 => Response::Rejected(status),
+                    _ => Response::Unhealthy(status),
+                });
+            }
+            Err(e) if e.is_timeout() => format!(
+                "it did not respond within {}",
+                text::seconds(RESPONSE_TIMEOUT)
+            ),
+            Err(e) if e.is_connect() => NOTHING_LISTENS.to_owned(),
+            Err(_) if path.is_empty() => "its address is invalid".to_owned(),
+            Err(_) => "its response is not HTTP".to_owned(),
+        };
+        Some(Response::Failed(problem))
+    }
+}
+
+// A response that is not healthy.
+enum Response {
+    Unhealthy(StatusCode),
+    // The host of the request may be the reason.
+    Rejected(StatusCode),
+    Failed(String),
 }
 
 /// Run `command` in the container; what is wrong if it does not exit with 0 within `timeout`.

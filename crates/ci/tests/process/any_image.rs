@@ -161,6 +161,157 @@ fn tests_and_application_reach_their_services() {
     assert!(ran.log.contains("no database"), "{}", ran.log);
 }
 
+/// The application with a database that is built here, reads a file of the checkout, and starts before it is initialized.
+const COMPOSE: &str = r#"
+services:
+  web:
+    build: .
+    command: perl /app.pl
+    env_file: .env.web
+    environment:
+      DATABASE: db
+      STATE: /data/${STATE_NAME:-state}
+    ports: ["5000:8000"]
+    volumes: ["data:/data", ".:/src"]
+    user: "0"
+    depends_on:
+      task: { condition: service_completed_successfully }
+      db: { condition: service_started }
+  db:
+    build: { context: ./db, args: ["PORT=5432"] }
+    volumes: ["./greeting.txt:/etc/greeting.txt:ro", "data:/shared"]
+    depends_on: [task]
+  task:
+    image: debian:trixie-slim
+    command: touch /shared/ready
+    volumes: ["data:/shared"]
+  proxy:
+    image: does-not-exist:1
+    depends_on: [web]
+    restart: always
+volumes: { data: }
+"#;
+const DATABASE: &str = r#"
+FROM debian:trixie-slim
+ARG PORT
+ENV PORT=$PORT
+EXPOSE 5432 9999
+COPY db.pl /
+CMD ["perl", "/db.pl"]
+"#;
+const DATABASE_PROGRAM: &str = r#"
+use IO::Socket::INET;
+-e "/shared/ready" or die "no task before";
+open(my $file, "<", "/etc/greeting.txt") or die $!;
+my $greeting = <$file>;
+sleep 1;
+my $server = IO::Socket::INET->new(LocalPort => $ENV{PORT}, Listen => 9, ReuseAddr => 1) or die $!;
+while (my $client = $server->accept) { print $client $greeting; close $client }
+"#;
+
+fn compose(name: &str) -> Step {
+    Step::new(name)
+        .file("compose.yaml", COMPOSE)
+        .file("db/Dockerfile", DATABASE)
+        .file("db/db.pl", DATABASE_PROGRAM)
+        .file("greeting.txt", "hello\n")
+        .file(".env.web.example", "EXPECTED=hello\n")
+        .input("compose-file", "compose.yaml")
+        .input("smoke-user", "any")
+}
+
+#[test]
+#[ignore = "real: needs Docker"]
+fn a_compose_file_has_the_services_and_the_application() {
+    let step = compose("compose")
+        .input("test-target", "")
+        .input("test-command", TESTS)
+        .input("junit-path", "/tmp/junit.xml");
+    let ran = step.run();
+    green(&ran);
+    assert_eq!(ran.output("tests"), "1");
+    for line in [
+        "compose.yaml: the application is the service `web`",
+        "compose.yaml: not started: `proxy`",
+        "compose.yaml: `web`: `.` is not mounted at `/src`, since the image is tested as it was built",
+        "compose.yaml: services to start: `task`, `db`",
+        "::warning::compose.yaml: `.env.web` is not in the checkout; `.env.web.example` is used in its place",
+        "Build service `db`",
+    ] {
+        assert!(ran.log.contains(line), "{line}: {}", ran.log);
+    }
+    assert_eq!(networks(), "");
+    let list = |what: &[&str]| {
+        let output = Command::new("docker").args(what).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let volumes = list(&["volume", "ls", "--quiet", "--filter", "name=seaworthy-ci-"]);
+    assert_eq!(volumes, "");
+    let images = list(&["image", "ls", "--quiet", "seaworthy-ci-service"]);
+    assert_eq!(images, "");
+}
+
+#[test]
+#[ignore = "real: needs Docker"]
+fn a_service_of_a_compose_file_that_fails_is_named() {
+    let failing = COMPOSE.replace("touch /shared/ready", "sh -c 'echo cannot migrate; exit 4'");
+    let ran = compose("failing-task").file("compose.yaml", &failing).run();
+    assert_eq!(ran.code, 2, "{}", ran.log);
+    let problem =
+        "the service `task` is not ready: it exited with code 4; its last lines:\ncannot migrate";
+    assert!(ran.error().contains(problem), "{}", ran.error());
+
+    let ran = compose("failing-build")
+        .file(
+            "db/Dockerfile",
+            "FROM debian:trixie-slim\nRUN echo no such package; exit 5\n",
+        )
+        .run();
+    assert_eq!(ran.code, 2, "{}", ran.log);
+    for part in [
+        "the service `db` is not ready: the build failed at",
+        "exited with code 5",
+        "no such package",
+    ] {
+        assert!(ran.error().contains(part), "{}", ran.error());
+    }
+    assert_eq!(networks(), "");
+}
+
+#[test]
+#[ignore = "real: needs Docker"]
+fn an_application_for_localhost_alone_is_named() {
+    let app = APP.replace(
+        "while (my $line = <$client>) { last if $line =~ /^\\r?$/ }",
+        "my $host = 0; while (my $line = <$client>) { $host = 1 if $line =~ /^host: localhost\\b/i; last if $line =~ /^\\r?$/ }",
+    );
+    let app = app.replace(
+        "my $status = ",
+        "my $status = !$host ? \"400 Bad Request\" : ",
+    );
+    assert_ne!(app, APP);
+    let step = Step::new("host").file("app.pl", &app);
+    let ran = step.run();
+    green(&ran);
+    let note = "requests for `localhost`; for its address, as probes of Kubernetes have it, it responded with 400 Bad Request";
+    assert!(
+        ran.log.contains(note) && ran.summary.contains("requests for \\`localhost\\`"),
+        "{}",
+        ran.summary
+    );
+    let ran = Step::new("host-path")
+        .file("app.pl", &app)
+        .input("health-path", "/up")
+        .run();
+    red(
+        &ran,
+        &[
+            "it responded with 400 Bad Request, and is healthy for a request whose host is `localhost`",
+            "set `health-path: auto`",
+        ],
+    );
+}
+
 #[test]
 #[ignore = "real: needs Docker"]
 fn a_service_that_is_not_ready_is_no_verdict() {

@@ -155,14 +155,24 @@ impl Container {
             .append_data(&mut header, name, content)
             .with_context(what)?;
         let bytes = archive.into_inner().with_context(what)?;
+        self.extract(directory, bytes).await
+    }
+
+    /// Write what the tar `archive` has to the `directory` of the container, which gets the directories that it lacks.
+    ///
+    /// # Errors
+    /// When the directory does not exist or is read-only.
+    pub(crate) async fn extract(&self, directory: &str, archive: Vec<u8>) -> anyhow::Result<()> {
         let options = UploadToContainerOptionsBuilder::default()
             .path(directory)
             .build();
-        self.docker
+        let archive = bollard::body_full(archive.into());
+        let upload = self
+            .docker
             .api
-            .upload_to_container(&self.id, Some(options), bollard::body_full(bytes.into()))
-            .await
-            .with_context(what)
+            .upload_to_container(&self.id, Some(options), archive);
+        let uploaded = upload.await;
+        uploaded.with_context(|| format!("failed to copy files into `{directory}` of a container"))
     }
 }
 

@@ -22,8 +22,10 @@ pub struct ContainerSpec {
     pub env: Vec<String>,
     /// `bridge` (the default), `none`, `host`, `container:<id>` or the name of another network.
     pub network: Option<String>,
-    /// The host name at which other containers find it, in a network that was created.
-    pub alias: Option<String>,
+    /// The host names at which other containers find it, in a network that was created.
+    pub aliases: Vec<String>,
+    /// The working directory, unless the image's is used.
+    pub working_dir: Option<String>,
     /// The user, unless the image's is used.
     pub user: Option<String>,
     /// The health check, unless the image's is used.
@@ -34,8 +36,10 @@ pub struct ContainerSpec {
     pub tmpfs: Vec<String>,
     /// Directories with an anonymous volume, which is removed with the container.
     pub volumes: Vec<String>,
-    /// Bind mounts, as `source:target[:ro]`.
+    /// Bind mounts and volumes with a name, as `source:target[:ro]`.
     pub binds: Vec<String>,
+    /// Files that it has before it starts: the directory that they are in, and they themselves as a tar.
+    pub files: Vec<(String, Vec<u8>)>,
     /// Capabilities to drop.
     pub cap_drop: Vec<String>,
     /// Capabilities to add.
@@ -134,6 +138,7 @@ impl ContainerSpec {
             env: some(&self.env),
             volumes: some(&self.volumes),
             user: self.user.clone(),
+            working_dir: self.working_dir.clone(),
             healthcheck: self.health.as_ref().map(HealthCheck::body),
             networking_config: self.endpoints(),
             labels: Some(HashMap::from([
@@ -146,9 +151,9 @@ impl ContainerSpec {
     }
 
     fn endpoints(&self) -> Option<NetworkingConfig> {
-        let (network, alias) = (self.network.clone()?, self.alias.clone()?);
+        let network = self.network.clone().filter(|_| !self.aliases.is_empty())?;
         let endpoint = EndpointSettings {
-            aliases: Some(vec![alias]),
+            aliases: Some(self.aliases.clone()),
             ..Default::default()
         };
         Some(NetworkingConfig {

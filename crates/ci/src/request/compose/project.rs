@@ -1,0 +1,283 @@
+//! The file, with the values of its variables, and the environment files next to it.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use actions_toolkit::{BadInput, Context, Workspace, WorkspacePath};
+use serde_json::{Map, Value as Json};
+
+use super::variables::{self, Unset, Variables};
+use super::{COUNT, Notes};
+use crate::action::Inputs;
+use crate::request::environment::EnvVar;
+
+/// Bytes of a compose file and of an environment file.
+const SIZE: u64 = 1024 * 1024;
+/// What the names of sample files end with, or start with: `.env.sample`, `.env-example`, `example.env`.
+const SAMPLES: &[&str] = &[
+    "example", "sample", "dist", "template", "default", "defaults",
+];
+
+/// A compose file.
+pub(super) struct Project {
+    pub(super) workspace: Workspace,
+    /// Of the file, relative to the workspace: paths in it start there.
+    directory: String,
+    pub(super) variables: Variables,
+    /// By name.
+    pub(super) services: BTreeMap<String, Declared>,
+    /// `secrets` and `configs` of the file.
+    pub(super) secrets: Map<String, Json>,
+    pub(super) configs: Map<String, Json>,
+}
+
+/// A service as it is declared, with the values of its variables.
+pub(super) struct Declared {
+    pub(super) name: String,
+    pub(super) keys: Map<String, Json>,
+    unset: Unset,
+    /// Of a variable in it.
+    problem: Option<String>,
+}
+
+impl Declared {
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.keys.get(key).is_some_and(|value| match value {
+            Json::Null => false,
+            Json::Array(list) => !list.is_empty(),
+            _ => true,
+        })
+    }
+
+    /// The same with its name in an error, and its variables without a value in `notes`.
+    pub(super) fn in_notes<T>(
+        &self,
+        notes: &mut Notes,
+        read: impl FnOnce(&mut Notes) -> Result<T, String>,
+    ) -> Result<T, String> {
+        notes.unset.extend(self.unset.iter().cloned());
+        let value = match &self.problem {
+            Some(problem) => Err(problem.clone()),
+            None => read(notes),
+        };
+        value.map_err(|problem| format!("`{}`: {problem}", self.name))
+    }
+}
+
+impl Project {
+    pub(super) fn read(
+        ctx: &Context,
+        file: &WorkspacePath,
+        given: &[EnvVar],
+        notes: &mut Notes,
+    ) -> Result<Self, BadInput> {
+        let text = file.read(SIZE)?;
+        let workspace = ctx.workspace()?;
+        let bad = |problem: String| BadInput::new(Inputs::compose_file, problem);
+        let directory = match file.relative().rsplit_once('/') {
+            Some((directory, _)) => directory.to_owned(),
+            None => String::new(),
+        };
+        let given = given.iter().map(EnvVar::pair);
+        let given: Variables = given.map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+        let project = Self::new(workspace, &directory);
+        // What is set for the run counts before the file.
+        let mut all = Variables::new();
+        if let Some(pairs) = project.env_file(".env", &given, notes).map_err(bad)? {
+            all.extend(pairs);
+        }
+        all.extend(given);
+        project.with_text(&text, all).map_err(bad)
+    }
+
+    // The file in `directory` of the workspace, before it is read.
+    pub(super) fn new(workspace: Workspace, directory: &str) -> Self {
+        Self {
+            workspace,
+            directory: directory.to_owned(),
+            variables: Variables::new(),
+            services: BTreeMap::new(),
+            secrets: Map::new(),
+            configs: Map::new(),
+        }
+    }
+
+    pub(super) fn with_text(self, text: &str, variables: Variables) -> Result<Self, String> {
+        let file: Json = serde_saphyr::from_str(text).map_err(|e| {
+            // The following lines are a drawing for a terminal.
+            let error = e.to_string();
+            let line = error.lines().next().unwrap_or_default();
+            line.trim_start_matches("error: ").to_owned()
+        })?;
+        let Json::Object(mut file) = file else {
+            return Err("is not a compose file: it has no `services`".to_owned());
+        };
+        if file.contains_key("include") {
+            return Err(
+                "`include` is not supported; `docker compose config` writes one file with everything"
+                    .to_owned(),
+            );
+        }
+        let Some(Json::Object(declared)) = file.remove("services") else {
+            return Err("is not a compose file: it has no `services`".to_owned());
+        };
+        if declared.len() > COUNT {
+            return Err(format!("{} services are more than {COUNT}", declared.len()));
+        }
+        let mut services = BTreeMap::new();
+        for (name, value) in declared {
+            let (mut unset, mut problem) = (Unset::new(), None);
+            let Json::Object(keys) = values(value, &variables, &mut unset, &mut problem) else {
+                return Err(format!("`{name}`: is not a service"));
+            };
+            let service = Declared {
+                name: name.clone(),
+                keys,
+                unset,
+                problem,
+            };
+            services.insert(name, service);
+        }
+        let mut named = |key: &str| match file.remove(key) {
+            Some(value) => match values(value, &variables, &mut Unset::new(), &mut None) {
+                Json::Object(map) => map,
+                _ => Map::new(),
+            },
+            None => Map::new(),
+        };
+        Ok(Self {
+            secrets: named("secrets"),
+            configs: named("configs"),
+            services,
+            variables,
+            ..self
+        })
+    }
+
+    /// The path that the file has for `text`, relative to the workspace; `None` if it is outside.
+    pub(super) fn path(&self, text: &str) -> Option<WorkspacePath> {
+        let mut parts: Vec<&str> = self
+            .directory
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .collect();
+        for part in Path::new(text).components() {
+            match part {
+                Component::CurDir => {}
+                Component::ParentDir => {
+                    parts.pop()?;
+                }
+                Component::Normal(part) => parts.push(part.to_str()?),
+                Component::RootDir | Component::Prefix(_) => return None,
+            }
+        }
+        self.workspace
+            .path(Inputs::compose_file, &parts.join("/"))
+            .ok()
+    }
+
+    /// The directory of a build, as the input `context` has it.
+    pub(super) fn absolute(&self, text: &str) -> Option<PathBuf> {
+        self.path(text).map(|path| path.absolute())
+    }
+
+    /// The variables of the environment file `text`, or of the sample next to it; `None` if there is neither.
+    pub(super) fn env_file(
+        &self,
+        text: &str,
+        variables: &Variables,
+        notes: &mut Notes,
+    ) -> Result<Option<Vec<(String, String)>>, String> {
+        let outside = || format!("the environment file `{text}` is outside the workspace");
+        let path = self.path(text).ok_or_else(outside)?;
+        let content = if path.absolute().symlink_metadata().is_ok() {
+            path.read(SIZE).map_err(|e| e.0)?
+        } else if let Some(sample) = self.sample(&path) {
+            notes.warning(format!(
+                "`{text}` is not in the checkout; `{}` is used in its place",
+                sample.relative()
+            ));
+            sample.read(SIZE).map_err(|e| e.0)?
+        } else {
+            return Ok(None);
+        };
+        let pairs = variables::env_file(&content, variables, &mut notes.unset);
+        let pairs = pairs.map_err(|problem| format!("`{text}`: {problem}"))?;
+        Ok(Some(pairs))
+    }
+
+    // Environment files are rarely committed, and samples of them often.
+    fn sample(&self, path: &WorkspacePath) -> Option<WorkspacePath> {
+        let relative = Path::new(path.relative());
+        let name = relative.file_name()?.to_str()?;
+        let bare = name.trim_start_matches('.');
+        let after = SAMPLES.iter().flat_map(|sample| {
+            ['.', '-', '_'].map(|separator| format!("{name}{separator}{sample}"))
+        });
+        let others = SAMPLES.iter().flat_map(|sample| {
+            [
+                format!("{bare}.{sample}"),
+                format!("{sample}.{bare}"),
+                format!(".{sample}.{bare}"),
+            ]
+        });
+        after.chain(others).find_map(|name| {
+            let relative = relative.with_file_name(name);
+            let path = self
+                .workspace
+                .path(Inputs::compose_file, relative.to_str()?)
+                .ok()?;
+            path.absolute().is_file().then_some(path)
+        })
+    }
+
+    /// Whether the service starts without being needed.
+    pub(super) fn is_active(&self, service: &Declared) -> bool {
+        let Some(Json::Array(profiles)) = service.keys.get("profiles") else {
+            return true;
+        };
+        let active = self.variables.get("COMPOSE_PROFILES");
+        let active: Vec<_> = active
+            .iter()
+            .flat_map(|names| names.split(','))
+            .map(str::trim)
+            .collect();
+        profiles.is_empty()
+            || active.contains(&"*")
+            || profiles
+                .iter()
+                .filter_map(Json::as_str)
+                .any(|name| active.contains(&name))
+    }
+}
+
+// The texts in `value` with their variables; keys have none.
+fn values(
+    value: Json,
+    variables: &Variables,
+    unset: &mut Unset,
+    problem: &mut Option<String>,
+) -> Json {
+    match value {
+        Json::String(text) => match variables::interpolate(&text, variables, unset) {
+            Ok(text) => Json::String(text),
+            Err(e) => {
+                problem.get_or_insert(e);
+                Json::String(text)
+            }
+        },
+        Json::Array(list) => {
+            let list = list
+                .into_iter()
+                .map(|value| values(value, variables, unset, problem));
+            Json::Array(list.collect())
+        }
+        Json::Object(map) => {
+            let map = map
+                .into_iter()
+                .map(|(key, value)| (key, values(value, variables, unset, problem)));
+            Json::Object(map.collect())
+        }
+        other => other,
+    }
+}
