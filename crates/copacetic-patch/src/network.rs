@@ -2,6 +2,7 @@
 
 use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
 use azure::input::EntraInputs;
+use registries::SelectionInputs;
 use trivy::network::{DATABASE, JAVA_DATABASE, MACHINE_IDENTITY};
 
 use crate::patch::{RPM_TOOLING, TOOLING};
@@ -28,7 +29,10 @@ pub const NETWORK: Network = &[
                 Inputs::image,
                 &[When::Case("not in Docker, or `push: true`")],
             ),
-            image(Inputs::registry, &[When::Set(Inputs::registry)]),
+            image(
+                SelectionInputs::registry,
+                &[When::Set(SelectionInputs::registry)],
+            ),
             image(Inputs::push_to, &[When::Set(Inputs::push_to)]),
             Connection {
                 host: Host::ImageInput(Inputs::push_to),

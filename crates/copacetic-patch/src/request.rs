@@ -1,8 +1,7 @@
 //! The inputs, valid by their types.
 
 mod inputs;
-mod pattern;
-mod registry;
+mod logins;
 mod tag_template;
 mod target;
 
@@ -11,13 +10,13 @@ use std::time::Duration;
 use actions_toolkit::{BadInput, Context, GitHubToken, Parsed, Secret, Workspace, WorkspacePath};
 use github::Leg;
 use oci::{ImageRef, Platform};
+use registries::{Selection, SelectionInputs};
 use trivy::DatabaseRequest;
 
 use crate::verify::SmokeTest;
 
 pub(crate) use inputs::{Inputs, PackageTypes};
-pub(crate) use pattern::Pattern;
-pub(crate) use registry::{Filter, Logins};
+pub(crate) use logins::Logins;
 pub(crate) use tag_template::TagTemplate;
 pub(crate) use target::{Destination, Naming, Target};
 
@@ -26,7 +25,7 @@ pub(crate) struct Request {
     pub(crate) workspace: Workspace,
     pub(crate) targets: Vec<Target>,
     /// Further targets, by what a registry has.
-    pub(crate) filter: Option<Filter>,
+    pub(crate) selection: Option<Selection>,
     /// Whether an image is read from its registry even if Docker has it.
     pub(crate) is_remote: bool,
     pub(crate) platforms: Platforms,
@@ -92,23 +91,23 @@ impl Request {
             replaces_tags: inputs.replace_tags,
         };
         let targets = targets(&inputs, &naming)?;
-        let filter = Filter::new(&inputs)?;
-        check_combinations(&inputs, &targets, filter.as_ref())?;
+        let selection = Selection::new(&inputs.selection)?;
+        check_combinations(&inputs, &targets, selection.as_ref())?;
         for file in [&inputs.report, &inputs.dockerfile].into_iter().flatten() {
             file.open()?;
         }
         let registries = targets.iter().map(|target| target.image.registry());
-        let filtered = filter.iter().map(|filter| Some(filter.host.as_str()));
+        let selected = selection.iter().map(|selection| Some(selection.host()));
         let token = inputs.token.as_ref().map(|GitHubToken(token)| token);
         let logins = Logins::new(
             ctx,
             (inputs.logins, &inputs.entra),
             token,
-            registries.chain(filtered),
+            registries.chain(selected),
             naming.destination.as_ref(),
         )?;
-        if let Some(filter) = &filter {
-            logins.get(&filter.host, Inputs::registry)?;
+        if let Some(selection) = &selection {
+            logins.get(selection.host(), SelectionInputs::registry)?;
         }
         for target in targets.iter().filter(|_| inputs.push) {
             let host = target.image.registry().unwrap_or_default();
@@ -118,7 +117,7 @@ impl Request {
         Ok(Self {
             workspace: ctx.workspace()?,
             targets,
-            filter,
+            selection,
             is_remote: inputs.push,
             platforms: Platforms {
                 requested: inputs.platforms.into_iter().map(|Parsed(p)| p).collect(),
@@ -161,8 +160,8 @@ impl Request {
 
     /// The input that names the registry `host`.
     pub(crate) fn input_of(&self, host: &str) -> &'static str {
-        match &self.filter {
-            Some(filter) if filter.host == host => Inputs::registry,
+        match &self.selection {
+            Some(selection) if selection.host() == host => SelectionInputs::registry,
             _ if self
                 .naming
                 .destination
@@ -177,7 +176,7 @@ impl Request {
 
     /// Whether exactly one image is named: files and messages are then about that one.
     pub(crate) fn is_of_one_image(&self) -> bool {
-        self.targets.len() == 1 && self.filter.is_none()
+        self.targets.len() == 1 && self.selection.is_none()
     }
 }
 
@@ -203,15 +202,20 @@ fn targets(inputs: &Inputs, naming: &Naming) -> Result<Vec<Target>, BadInput> {
 fn check_combinations(
     inputs: &Inputs,
     targets: &[Target],
-    filter: Option<&Filter>,
+    selection: Option<&Selection>,
 ) -> Result<(), BadInput> {
     let is_pushed = inputs.push || inputs.push_to.is_some();
-    let (input, problem) = if targets.is_empty() && filter.is_none() {
+    let (input, problem) = if targets.is_empty() && selection.is_none() {
         (Inputs::image, "is required, unless `registry` is set")
-    } else if inputs.report.is_some() && (targets.len() != 1 || filter.is_some()) {
+    } else if inputs.report.is_some() && (targets.len() != 1 || selection.is_some()) {
         (
             Inputs::report,
             "is for a single image, but there are several; leave it empty to scan them",
+        )
+    } else if selection.is_some() && !is_pushed {
+        (
+            SelectionInputs::registry,
+            "requires `push: true` or `push-to`: images of a registry are patched there",
         )
     } else if inputs.vex_attach && !is_pushed {
         (

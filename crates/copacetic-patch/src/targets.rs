@@ -8,7 +8,6 @@ mod found_image;
 mod found_index;
 mod image_patch;
 mod listing;
-mod newest;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,6 +15,7 @@ use std::fmt;
 use actions_toolkit::BadInput;
 use futures_util::{StreamExt as _, stream};
 use oci::ImageRef;
+use registries::Selection;
 
 use crate::publish;
 use crate::report::{Failure, Skipped, Subject};
@@ -61,8 +61,8 @@ pub(crate) async fn resolve(session: &Session<'_>) -> anyhow::Result<Targets> {
         is_listed: false,
     });
     let mut candidates: Vec<_> = named.collect();
-    if let Some(filter) = &session.request.filter {
-        listing::list(session, filter, &mut candidates, &mut targets).await?;
+    if let Some(selection) = &session.request.selection {
+        listing::list(session, selection, &mut candidates, &mut targets).await?;
     }
     let found: Vec<_> = stream::iter(candidates.into_iter().enumerate())
         .map(async |(index, candidate)| {
@@ -91,8 +91,8 @@ pub(crate) async fn resolve(session: &Session<'_>) -> anyhow::Result<Targets> {
             },
         }
     }
-    if let Some(filter) = &session.request.filter {
-        newest::keep(filter, &mut targets);
+    if let Some(selection) = &session.request.selection {
+        targets.keep_newest(selection);
     }
     check_names(&targets.patches)?;
     announce(session, &targets);
@@ -105,6 +105,26 @@ impl Targets {
             image: image.clone(),
             reason: reason.to_string(),
         });
+    }
+
+    // Skip the images that are too old, and those beyond the newest ones of their repository.
+    fn keep_newest(&mut self, selection: &Selection) {
+        let patches = std::mem::take(&mut self.patches);
+        let dates: Vec<_> = patches
+            .iter()
+            .map(|(target, found)| (&target.image, found.created()))
+            .collect();
+        let left_out: HashMap<ImageRef, _> = selection
+            .left_out(&dates)
+            .into_iter()
+            .map(|(image, reason)| (image.clone(), reason))
+            .collect();
+        for (target, found) in patches {
+            match left_out.get(&target.image) {
+                Some(reason) => self.skip(&target.image, reason),
+                None => self.patches.push((target, found)),
+            }
+        }
     }
 
     fn fail(&mut self, image: &ImageRef, patched: Option<ImageRef>, error: anyhow::Error) {
@@ -178,7 +198,7 @@ fn check_names(patches: &[(Target, Found)]) -> Result<(), BadInput> {
 
 fn announce(session: &Session<'_>, targets: &Targets) {
     let log = session.ctx.log();
-    if session.request.filter.is_some() {
+    if session.request.selection.is_some() {
         let names = targets
             .patches
             .iter()

@@ -735,6 +735,22 @@ pub const TARGETS: &[Target] = &[
         Text(azure::fuzz::token),
         &["a", ".", "eyJ", "eyJpc3MiOiJ4In0", "=", "-", "_", "/", "+"],
     ),
+    target(
+        "attached-sbom",
+        Bytes(trivy_scan::fuzz::attached_sbom),
+        &[
+            "{\"payload\":\"",
+            "eyJzdWJqZWN0IjpbXX0=",
+            "\"}",
+            "{\"subject\":[{\"digest\":{\"sha256\":\"",
+            "6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d",
+            "\"}}]",
+            ",\"predicate\":{",
+            "\"spdxVersion\":\"SPDX-2.3\"",
+            "\"bomFormat\":\"CycloneDX\"",
+            "}",
+        ],
+    ),
     target("trivy-config", Text(trivy_scan::fuzz::trivy_config), YAML),
     target(
         "trivy-output",

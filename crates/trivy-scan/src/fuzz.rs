@@ -20,6 +20,14 @@ pub fn baseline(bytes: &[u8]) {
     }
 }
 
+/// What is attached to an image.
+pub fn attached_sbom(bytes: &[u8]) {
+    let image = oci::Digest::sha256(b"image");
+    for is_bound in [false, true] {
+        let _ = crate::scan::document(bytes, &image, is_bound);
+    }
+}
+
 /// The settings file of Trivy.
 pub fn trivy_config(text: &str) {
     let _ = TrivyConfig::parse("trivy.yaml", text);

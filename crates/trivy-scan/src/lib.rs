@@ -15,6 +15,7 @@ mod request;
 mod scan;
 mod verdict;
 
+use actions_toolkit::text::plural;
 use actions_toolkit::{Context, Done, PrivateDirectory};
 use trivy::Database;
 
@@ -23,7 +24,7 @@ use exploitation::Exploitation;
 pub use network::NETWORK;
 use publish::{Imported, Publisher, SarifFile, sbom};
 use request::Request;
-use scan::{Failure, Outcomes, Scans, expand, registry_login, trivy_scan};
+use scan::{Failure, Listing, Outcomes, Records, Scans, expand, list, registry_login, trivy_scan};
 
 /// Run the action.
 ///
@@ -41,14 +42,18 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
 async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     let mut request = Request::new(ctx)?;
     let files = std::mem::take(&mut request.sarif_files);
-    if request.targets.is_empty() {
+    if request.targets.is_empty() && request.selection.is_none() {
         let imported = Imported::new(ctx, &request, files, &[])?;
         let publisher = Publisher::new(ctx, &request)?;
         upload_imported(ctx, publisher.as_ref(), &imported).await?;
         return Ok(Done("passed"));
     }
-    let missing = expand(ctx, &mut request).await?;
     request.registries.report(ctx);
+    let mut listing = list(ctx, &mut request).await?;
+    if request.targets.is_empty() {
+        return without_targets(ctx, &request, &listing, files).await;
+    }
+    listing.failures.extend(expand(ctx, &mut request).await?);
     let login = match &request.registries {
         registries if registries.logins.is_empty() => None,
         registries => Some(registry_login(ctx, registries)?),
@@ -61,14 +66,15 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     let scans = Scans {
         ctx,
         request: &request,
+        registry: listing.registry.take(),
         trivy_config: settings.as_ref().map(|(_, path)| path.clone()),
         docker_config: login.as_ref().map(|directory| directory.path().to_owned()),
     };
     // Before the scans: without it, they would be in vain.
     let exploitation =
         Exploitation::provide(ctx, &request.exploitation, request.gate.fail_on).await?;
-    let (scanner, mut outcomes) = scan(&scans).await?;
-    outcomes.failures.splice(..0, missing);
+    let (scanner, mut outcomes) = Box::pin(scan(&scans)).await?;
+    outcomes.failures.splice(..0, listing.failures);
     let sboms = sbom::requested(&request, &outcomes.scanned);
     let (published, written) = tokio::join!(
         compare_and_publish(
@@ -76,7 +82,8 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
             &mut outcomes,
             &exploitation,
             scanner,
-            (login, files)
+            (login, files),
+            listing.skipped.len(),
         ),
         sbom::write(ctx, sboms),
     );
@@ -95,6 +102,26 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     Ok(done)
 }
 
+// The registry has nothing to scan: each image is skipped, or can't be read.
+async fn without_targets(
+    ctx: &Context,
+    request: &Request,
+    listing: &Listing,
+    files: Vec<request::SarifFile>,
+) -> anyhow::Result<Done> {
+    if !listing.failures.is_empty() {
+        return Err(Failure::joined(&listing.failures));
+    }
+    ctx.log()
+        .notice("no image of the registry is scanned: each one is skipped");
+    if !files.is_empty() {
+        let imported = Imported::new(ctx, request, files, &[])?;
+        let publisher = Publisher::new(ctx, request)?;
+        upload_imported(ctx, publisher.as_ref(), &imported).await?;
+    }
+    Ok(Done("passed"))
+}
+
 /// What the scans were made with.
 struct Scanner {
     /// Trivy's version.
@@ -107,19 +134,29 @@ async fn scan(scans: &Scans<'_>) -> anyhow::Result<(Scanner, Outcomes)> {
     let (ctx, request) = (scans.ctx, scans.request);
     let held = ctx.log().buffered();
     let version = async { anyhow::Ok(trivy::version(ctx.env(), held.log()).await?) };
-    let outcomes = async {
+    let database = async {
         let needs_database = |target| trivy_scan(request, target).needs_database();
-        let database = if request.targets.iter().any(needs_database) {
+        anyhow::Ok(if request.targets.iter().any(needs_database) {
             Some(Database::provide(&request.database, ctx.log()).await?)
         } else {
             None
-        };
-        anyhow::Ok((database, scans.run_all().await?))
+        })
     };
-    // A rejected version of Trivy must not see credentials. Without any, the scans do not wait for the version.
-    let (version, (database, outcomes)) = if scans.docker_config.is_some() {
-        (version.await?, outcomes.await?)
+    let is_listed = request.selection.is_some();
+    // A rejected version of Trivy must not see credentials. Without any, the scans do not wait for the version, unless it decides
+    // whether there is anything to scan.
+    let (version, (database, outcomes)) = if is_listed || scans.docker_config.is_some() {
+        let version = version.await?;
+        let database = database.await?;
+        // The rules are in files that the settings name.
+        let has_rules = request.trivy_config.as_ref();
+        let has_rules = has_rules.is_some_and(|config| config.has_secret_rules);
+        let used = database.as_ref().filter(|_| is_listed && !has_rules);
+        let records = used.map(|used| Records::open(request, &version, used));
+        let outcomes = scans.run_all(records.as_ref()).await?;
+        (version, (database, outcomes))
     } else {
+        let outcomes = async { anyhow::Ok((database.await?, scans.run_all(None).await?)) };
         tokio::try_join!(biased; version, outcomes)?
     };
     Ok((Scanner { version, database }, outcomes))
@@ -132,6 +169,7 @@ async fn compare_and_publish(
     exploitation: &Exploitation,
     scanner: Scanner,
     (login, files): (Option<PrivateDirectory>, Vec<request::SarifFile>),
+    skipped: usize,
 ) -> anyhow::Result<()> {
     let (ctx, request) = (scans.ctx, scans.request);
     let database = scanner.database.as_ref();
@@ -145,6 +183,12 @@ async fn compare_and_publish(
         baseline::find_dismissed(request, publisher.as_ref(), outcomes, exploitation).await?,
     );
     remarks.extend(failures.iter().map(ToString::to_string));
+    if skipped > 0 {
+        let count = plural(skipped, "image");
+        remarks.push(format!(
+            "{count} of the registry not scanned, each for a reason in the log"
+        ));
+    }
 
     let imported = match &files[..] {
         [] => None,

@@ -1,6 +1,7 @@
 //! What the action connects to.
 
 use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
+use registries::SelectionInputs;
 use trivy::DatabaseInputs;
 use trivy::network::{DATABASE, JAVA_DATABASE, MACHINE_IDENTITY};
 
@@ -45,6 +46,7 @@ pub const NETWORK: Network = &[
             image(Inputs::image),
             image(Inputs::targets),
             image(Inputs::baseline),
+            image(SelectionInputs::registry),
             MACHINE_IDENTITY,
         ],
     },

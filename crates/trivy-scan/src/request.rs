@@ -18,7 +18,7 @@ use std::time::Duration;
 use actions_toolkit::{BadInput, Context, GitHubToken, Secret, Workspace, WorkspacePath};
 use github::Leg;
 use oci::ImageRef;
-use registries::Registries;
+use registries::{Registries, Selection};
 use trivy::{DatabaseRequest, ImageSource, SbomFormat, Scanner, Target};
 
 use crate::exploitation::Sources;
@@ -33,7 +33,7 @@ pub(crate) use ignore_file::IgnoreFile;
 pub(crate) use inputs::{Inputs, ScanType};
 pub(crate) use platforms::Platforms;
 pub(crate) use sarif_files::SarifFile;
-pub(crate) use target::TargetRequest;
+pub(crate) use target::{Listed, TargetRequest};
 pub(crate) use trivy_config::TrivyConfig;
 pub(crate) use vex::VexDocument;
 
@@ -70,9 +70,13 @@ pub(crate) struct Request {
     pub(crate) github: GitHubRequest,
     pub(crate) sbom: Vec<SbomFormat>,
     /// For the registries of the images.
+    /// Further targets, by what a registry has.
+    pub(crate) selection: Option<Selection>,
     pub(crate) registries: Registries,
     pub(crate) database: DatabaseRequest,
     pub(crate) java_database: DatabaseRequest,
+    /// Targets that are scanned at once.
+    pub(crate) concurrency: usize,
     /// Of each scan.
     pub(crate) timeout: Duration,
     pub(crate) sarif_file: WorkspacePath,
@@ -102,26 +106,19 @@ impl Request {
             dockerfiles.push(path.relative().to_owned());
         }
         let targets = TargetRequest::all(&inputs, &workspace)?;
+        let selection = Selection::new(&inputs.selection)?;
         Platforms::check(&inputs, &targets)?;
         let baseline = BaselineSource::new(ctx, &workspace, &inputs.baseline)?;
         let sarif_files = SarifFile::all(ctx, &inputs, &workspace)?;
         let gate = Gate::new(&inputs);
-        if targets.is_empty() && !gate.fail_on.is_never() {
+        if targets.is_empty() && selection.is_none() && !gate.fail_on.is_never() {
             let problem = "has nothing to decide on: it does not count the results of `sarif`; name an image, a path or `targets` too";
             return Err(BadInput::new(Inputs::fail_on, problem));
         }
         let filter = Filter::new(&inputs);
         let exploitation = Sources::new(&inputs, &workspace, gate.fail_on)?;
         let checks = checks(&inputs, &targets)?;
-        let scanners: Vec<_> = inputs.scanners.0.iter().map(|name| name.0).collect();
-        let finds_nothing = |target: &&TargetRequest| target.scanners(&scanners).is_empty();
-        if let Some(target) = targets.iter().find(finds_nothing) {
-            let problem = format!(
-                "has nothing to look for in {} `{}`",
-                target.scan_type, target.input
-            );
-            return Err(BadInput::new(Inputs::scanners, problem));
-        }
+        let scanners = scanners(&inputs, &targets)?;
         if inputs.image_sources.0.is_empty() {
             return Err(BadInput::new(Inputs::image_sources, "is empty"));
         }
@@ -143,7 +140,8 @@ impl Request {
         let max_age = inputs.database_age.max_database_age.0;
         let database = inputs.database.request(ctx, max_age)?;
         let images: Vec<_> = images(&targets, &baseline).collect();
-        let hosts = images.iter().map(ImageRef::registry);
+        let selected = selection.iter().map(|selection| Some(selection.host()));
+        let hosts = images.iter().map(ImageRef::registry).chain(selected);
         let token = inputs.token.as_ref().map(|GitHubToken(token)| token);
         let registries = inputs.logins.sign_in(ctx, hosts, None, token)?;
         let files = [&mut inputs.sarif_file, &mut inputs.report_file];
@@ -166,6 +164,8 @@ impl Request {
                 .map(VexDocument::open)
                 .collect::<Result<_, _>>()?,
             registries,
+            selection,
+            concurrency: inputs.concurrency.0,
             platform: inputs.platform,
             platforms: inputs.platforms,
             scanners,
@@ -260,6 +260,20 @@ impl Request {
             None => job,
         }
     }
+}
+
+// What is looked for, of which every target has something.
+fn scanners(inputs: &Inputs, targets: &[TargetRequest]) -> Result<Vec<Scanner>, BadInput> {
+    let scanners: Vec<_> = inputs.scanners.0.iter().map(|name| name.0).collect();
+    let finds_nothing = |target: &&TargetRequest| target.scanners(&scanners).is_empty();
+    if let Some(target) = targets.iter().find(finds_nothing) {
+        let problem = format!(
+            "has nothing to look for in {} `{}`",
+            target.scan_type, target.input
+        );
+        return Err(BadInput::new(Inputs::scanners, problem));
+    }
+    Ok(scanners)
 }
 
 // The checks of configuration, which need something to check.

@@ -1,31 +1,41 @@
 //! One run of Trivy for each target, and everything that is read from its report.
 
+mod attached_sbom;
 mod broken_lock_files;
 mod coverage;
+mod from_registry;
 mod inline_ignores;
+mod listed;
 mod manifests;
 mod platforms;
+mod records;
 mod registry_login;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use actions_toolkit::{Context, Log, WorkspacePath};
 use anyhow::Context as _;
 use findings::{Finding, Locator, SourceFiles};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use github::{DismissedAlert, Manifest};
-use trivy::{Report, Scan, Scanned};
+use oci::Registry;
+use trivy::{ImageSource, Report, Scan, Scanned};
 
 use crate::baseline::Comparison;
 use crate::request::{BaselineSource, Request, ScanType, TargetRequest};
 
+#[cfg(fuzzing)]
+pub(crate) use attached_sbom::document;
 use coverage::Coverage;
+pub(crate) use listed::{Listing, list};
 pub(crate) use platforms::expand;
+pub(crate) use records::Records;
 pub(crate) use registry_login::registry_login;
 
-/// Runs of Trivy in parallel.
+/// Reports that are read in parallel.
 const PARALLEL: usize = 2;
 
 /// The outcome of the scan of one target.
@@ -91,7 +101,10 @@ pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
     scan.checks.clone_from(&request.checks.paths);
     scan.check_namespaces = request.checks.namespaces.iter().cloned().collect();
     scan.ignore_policy = request.ignore_policy.as_ref().map(WorkspacePath::absolute);
-    scan.image_sources.clone_from(&request.image_sources);
+    scan.image_sources = match target.listed {
+        Some(_) => vec![ImageSource::Remote],
+        None => request.image_sources.clone(),
+    };
     scan.shared_cache = request.targets.len() > 1;
     scan.skip = vec![request.sarif_file.absolute()];
     scan.skip
@@ -115,26 +128,28 @@ pub(crate) struct Scans<'a> {
     pub(crate) request: &'a Request,
     /// A directory with the credentials of the image's registry.
     pub(crate) docker_config: Option<PathBuf>,
+    /// The registry whose images are listed.
+    pub(crate) registry: Option<Arc<Registry>>,
     /// The settings file that Trivy gets.
     pub(crate) trivy_config: Option<PathBuf>,
 }
 
 impl Scans<'_> {
-    /// Scan every target, some in parallel.
+    /// Scan every target, some in parallel; `records` has the images of a registry that were scanned before.
     ///
     /// # Errors
     /// When none of the scans succeeds.
-    pub(crate) async fn run_all(&self) -> anyhow::Result<Outcomes> {
+    pub(crate) async fn run_all(&self, records: Option<&Records>) -> anyhow::Result<Outcomes> {
         let targets = &self.request.targets;
         let reports: Vec<_> = if let [target] = &targets[..] {
-            vec![self.report(0, target, self.ctx.log()).await]
+            vec![self.report(0, target, self.ctx.log(), records).await]
         } else {
             let scans =
                 stream::iter(targets.iter().enumerate()).map(|(index, target)| async move {
                     let held = self.ctx.log().buffered();
-                    self.report(index, target, held.log()).await
+                    self.report(index, target, held.log(), records).await
                 });
-            scans.buffered(PARALLEL).collect().await
+            scans.buffered(self.request.concurrency).collect().await
         };
         let mut names = Names::default();
         let mut failures = Vec::new();
@@ -143,7 +158,7 @@ impl Scans<'_> {
             // Also of one that failed: the names of the others do not depend on it.
             let name = report
                 .as_ref()
-                .map_or(target.name.clone(), |report| name(target, report));
+                .map_or(target.name.clone(), |(report, _)| name(target, report));
             let name = names.distinct(target, &name);
             match report {
                 Ok(report) => read.push(self.outcome(index, target, report, name)),
@@ -214,8 +229,10 @@ impl Scans<'_> {
         index: usize,
         target: &TargetRequest,
         log: &Log,
-    ) -> anyhow::Result<Report> {
-        let scanned = self.run(target, log).await.with_context(|| {
+        records: Option<&Records>,
+    ) -> anyhow::Result<(Report, String)> {
+        let scanned = self.scanned(target, log, records).await;
+        let (scanned, note) = scanned.with_context(|| {
             let platform = target.platform.as_ref();
             let platform = platform.map(|platform| format!(" for {platform}"));
             format!(
@@ -226,22 +243,23 @@ impl Scans<'_> {
             )
         })?;
         self.request.report_file(index).write(&scanned.raw)?;
-        Ok(scanned.report)
+        Ok((scanned.report, note))
     }
 
     async fn outcome(
         &self,
         index: usize,
         target: &TargetRequest,
-        report: Report,
+        (report, note): (Report, String),
         name: String,
     ) -> anyhow::Result<ScanOutcome> {
         let contents = self.read(target, report, name.clone()).await?;
         let Contents {
-            coverage,
+            mut coverage,
             manifests,
             findings,
         } = contents;
+        coverage.scanned.push_str(&note);
         let (findings, hidden) = self.request.filter.split(findings);
         Ok(ScanOutcome {
             category: self.request.category(self.ctx, target, &name),
@@ -365,6 +383,7 @@ mod tests {
             prefix: String::new(),
             platform: platform.map(ToOwned::to_owned),
             checkout: None,
+            listed: None,
         };
         let mut of = |target: &TargetRequest, name| names.distinct(target, name);
         let image = target(ScanType::Image, None);

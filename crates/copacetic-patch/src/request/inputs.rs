@@ -1,15 +1,13 @@
 //! The declaration of the inputs.
 
-use actions_toolkit::{
-    Age, GitHubToken, Parsed, Scope, Timeout, Value, WorkspacePath, invalid_choice,
-};
+use actions_toolkit::{GitHubToken, Parsed, Scope, Timeout, Value, WorkspacePath, invalid_choice};
 use azure::input::EntraInputs;
 use github::Leg;
 use oci::{ImageRef, Platform};
-use registries::LoginInputs;
+use registries::{Count, LoginInputs, SelectionInputs};
 use trivy::{DatabaseInputs, JavaDatabaseInputs};
 
-use super::{Destination, Pattern, TagTemplate};
+use super::{Destination, TagTemplate};
 use crate::verify::SmokeCommand;
 
 actions_toolkit::inputs! {
@@ -38,18 +36,7 @@ actions_toolkit::inputs! {
             token: Option<GitHubToken>,
         }
         "Registry" {
-            /// Host of a registry to patch images of, those that `repositories` and `tags` match; requires `push` or `push-to`.
-            registry: Option<String>,
-            /// Repositories of `registry`, one pattern per line, with `*` for any characters, or a regular expression as `/^team-\\d+$/`.
-            repositories: Vec<Pattern> = "*",
-            /// Tags of these repositories, one such pattern per line; images that this action patched are skipped.
-            tags: Vec<Pattern> = "latest",
-            /// Images of these that are left out, one such pattern per line, of a `repository` or of `repository:tag`.
-            exclude: Vec<Pattern>,
-            /// Number of newest tags in each repository to patch: by version, or by date of creation if the tag is none; all by default.
-            newest_tags: Option<Count>,
-            /// Age above which an image is left out, `90d`; no limit by default.
-            max_image_age: Option<Age>,
+            ..selection: SelectionInputs,
             ..logins: LoginInputs,
         }
         "Azure Container Registry" {
@@ -122,18 +109,6 @@ impl Value for PackageTypes {
             ["os", "library"] | ["library", "os"] => Ok(Self::OsAndLibrary),
             _ => Err(invalid_choice(text, Self::CHOICES)),
         }
-    }
-}
-
-/// A number, at least 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Count(pub(crate) usize);
-
-impl Value for Count {
-    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
-        let count = text.parse().ok().filter(|count| *count > 0);
-        let count = count.ok_or_else(|| format!("invalid number `{text}`; use 1 or more"));
-        count.map(Self)
     }
 }
 

@@ -1,6 +1,5 @@
 //! An image where it is, in Docker or in its registry, before anything is done with it.
 
-use std::fmt;
 use std::sync::Arc;
 
 use actions_toolkit::BadInput;
@@ -243,23 +242,10 @@ async fn original_of(
 
 // What the image is a patch of, if it is an image.
 fn check_manifest(manifest: &RawManifest) -> Result<Option<String>, Unpatchable> {
-    let no_image = |what: fmt::Arguments<'_>| Unpatchable(format!("is not an image: {what}"));
-    let Ok(parsed) = serde_json::from_slice::<oci::Manifest>(&manifest.bytes) else {
-        let kind = &manifest.media_type;
-        return Err(no_image(format_args!("its manifest has the type `{kind}`")));
-    };
-    let config = &parsed.config.media_type;
-    if let Some(kind) = &parsed.artifact_type {
-        return Err(no_image(format_args!(
-            "it is an artifact of the type `{kind}`"
-        )));
+    match registries::not_an_image(manifest) {
+        Some(what) => Err(Unpatchable(format!("is not an image: {what}"))),
+        None => Ok(lineage::origin_name_of(manifest)),
     }
-    if !oci::CONFIGS.contains(&config.as_str()) {
-        return Err(no_image(format_args!(
-            "its configuration has the type `{config}`"
-        )));
-    }
-    Ok(lineage::origin_name(&parsed.annotations).map(ToOwned::to_owned))
 }
 
 // Copa patches what runs on the machine of BuildKit; where that is another machine, it decides by itself.
@@ -282,40 +268,5 @@ pub(crate) fn architecture() -> &'static str {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn manifest(media_type: &str, json: &str) -> RawManifest {
-        RawManifest {
-            digest: Digest::sha256(json.as_bytes()),
-            media_type: media_type.to_owned(),
-            bytes: json.as_bytes().to_vec(),
-        }
-    }
-
-    #[test]
-    fn what_is_no_image_is_named() {
-        let with = |config: &str, more: &str| {
-            let json = format!(
-                r#"{{"schemaVersion": 2, "config": {{"mediaType": "{config}", "digest": "sha256:0", "size": 2}}, "layers": []{more}}}"#
-            );
-            check_manifest(&manifest(oci::MANIFEST, &json)).map_err(|e| e.to_string())
-        };
-        for config in oci::CONFIGS {
-            assert_eq!(with(config, ""), Ok(None));
-        }
-        let annotations = r#", "annotations": {"sh.copa.patch.origin.name": "app:1"}"#;
-        assert_eq!(with(oci::CONFIG, annotations), Ok(Some("app:1".to_owned())));
-        let chart = "application/vnd.cncf.helm.config.v1+json";
-        insta::assert_snapshot!(with(chart, "").unwrap_err(), @"is not an image: its configuration has the type `application/vnd.cncf.helm.config.v1+json`");
-        let kind = r#", "artifactType": "application/spdx+json""#;
-        insta::assert_snapshot!(with(oci::EMPTY, kind).unwrap_err(), @"is not an image: it is an artifact of the type `application/spdx+json`");
-        let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
-        let error = check_manifest(&manifest(schema1, "{}")).unwrap_err();
-        insta::assert_snapshot!(error, @"is not an image: its manifest has the type `application/vnd.docker.distribution.manifest.v1+prettyjws`");
     }
 }

@@ -26,6 +26,11 @@ pub(crate) fn summary(outcomes: &[ScanOutcome], facts: &Facts<'_>) -> String {
     let mut out = String::new();
     if let [outcome] = outcomes {
         out.push_str(&heading("##", outcome));
+        // Not all of a registry is scanned from its layers.
+        if outcome.target.listed.is_some() {
+            let scanned = text::markdown(&outcome.coverage.scanned);
+            out.push_str(&format!("Scanned: {scanned}.\n\n"));
+        }
     } else {
         let all = counts(outcomes);
         out.push_str(&format!("## {} Trivy: {}\n\n", mark(&all), all));

@@ -4,7 +4,7 @@ use actions_toolkit::{
     Age, GitHubToken, List, Scope, Timeout, Value, WorkspacePath, choice, inputs, invalid_choice,
 };
 use github::Leg;
-use registries::LoginInputs;
+use registries::{Count, LoginInputs, SelectionInputs};
 use trivy::{
     DatabaseAgeInputs, DatabaseInputs, ImageSource, JavaDatabaseInputs, SbomFormat, Scanner,
     Severity,
@@ -133,6 +133,8 @@ inputs! {
             platform: Option<String>,
             /// Platforms of each image in a registry to scan, `linux/amd64,linux/arm64` or `all`; each has its own category.
             platforms: Option<Platforms>,
+            /// Number of targets to scan at once.
+            concurrency: Count = "2",
             /// Timeout of each scan.
             timeout: Timeout = "10m",
         }
@@ -159,6 +161,7 @@ inputs! {
             sbom: List<SbomFormat>,
         }
         "Registry" {
+            ..selection: SelectionInputs,
             ..logins: LoginInputs,
         }
         "Vulnerability database" {

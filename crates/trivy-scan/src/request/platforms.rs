@@ -40,7 +40,7 @@ impl Platforms {
         let is_image = |target: &TargetRequest| target.scan_type == ScanType::Image;
         let problem = if inputs.platform.is_some() {
             "is not allowed together with `platform`"
-        } else if !targets.iter().any(is_image) {
+        } else if !targets.iter().any(is_image) && inputs.selection.registry.is_none() {
             "is for targets of the `scan-type` `image`, and there is none"
         } else if !inputs.image_sources.0.contains(&ImageSource::Remote) {
             "is for images of a registry; `image-sources` must have `remote`"

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use actions_toolkit::{BadInput, Value as _, Workspace, WorkspacePath, invalid_choice};
-use oci::ImageRef;
+use oci::{Digest, ImageRef};
 use trivy::{Scanner, Target};
 
 use super::{Inputs, ScanType};
@@ -23,6 +23,17 @@ pub(crate) struct TargetRequest {
     pub(crate) platform: Option<String>,
     /// The checkout that it is in, if that is not the workspace.
     pub(crate) checkout: Option<PathBuf>,
+    /// Set if its registry listed it.
+    pub(crate) listed: Option<Listed>,
+}
+
+/// What a registry has under the name of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// The digest: of an index, or of the image itself.
+    pub(crate) root: Digest,
+    /// Other tags of the same image.
+    pub(crate) also: Vec<String>,
 }
 
 impl TargetRequest {
@@ -30,7 +41,8 @@ impl TargetRequest {
     pub(super) fn all(inputs: &Inputs, workspace: &Workspace) -> Result<Vec<Self>, BadInput> {
         if inputs.targets.is_empty() {
             let names_nothing = inputs.scan_type == ScanType::Image && inputs.image.is_none();
-            if names_nothing && !inputs.sarif.is_empty() {
+            let has_others = !inputs.sarif.is_empty() || inputs.selection.registry.is_some();
+            if names_nothing && has_others {
                 return Ok(Vec::new());
             }
             let target = if inputs.scan_type == ScanType::Image {
@@ -94,6 +106,7 @@ impl TargetRequest {
             prefix: String::new(),
             platform: None,
             checkout: None,
+            listed: None,
         })
     }
 
@@ -121,6 +134,7 @@ impl TargetRequest {
             prefix: prefix.to_owned(),
             platform: None,
             checkout: None,
+            listed: None,
         })
     }
 

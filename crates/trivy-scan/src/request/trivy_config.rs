@@ -147,6 +147,11 @@ impl TrivyConfig {
         Ok((directory, path))
     }
 
+    /// What Trivy gets.
+    pub(crate) fn content(&self) -> &str {
+        &self.content
+    }
+
     /// Whether it is the file `name` of the workspace, or names it.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name.trim_start_matches("./") == name

@@ -67,6 +67,7 @@ mod tests {
             prefix: "app".into(),
             platform: None,
             checkout: None,
+            listed: None,
         };
         let found = manifests(&report, &target, "app");
         let resolved: Vec<_> = found["app/uv.lock"]

@@ -57,7 +57,7 @@ async fn images(
     request: &Request,
     target: &TargetRequest,
 ) -> anyhow::Result<Vec<(Platform, String)>> {
-    let image: ImageRef = target.input.parse()?;
+    let image = reference(target).context("it is not an image")?;
     let (host, repository) = image.in_registry();
     let registry = Login::client(request.registries.get(host), ctx, host).await?;
     let manifest = registry.manifest(&repository, image.reference()).await?;
@@ -106,9 +106,15 @@ fn select<'a>(
 }
 
 // `target` as the image of one platform, by its digest.
+fn reference(target: &TargetRequest) -> Option<ImageRef> {
+    match &target.target {
+        Target::Image(image) => image.parse().ok(),
+        _ => None,
+    }
+}
+
 fn of_platform(target: &TargetRequest, platform: &Platform, digest: &str) -> Option<TargetRequest> {
-    let image: ImageRef = target.input.parse().ok()?;
-    let image = image.with_digest(&digest.parse().ok()?);
+    let image = reference(target)?.with_digest(&digest.parse().ok()?);
     Some(TargetRequest {
         target: Target::Image(image.to_string()),
         platform: Some(platform.to_string()),

@@ -18,6 +18,7 @@ mod parallel;
 mod placement;
 mod platforms;
 mod real;
+mod registry;
 mod report;
 mod sarif_files;
 mod sboms;

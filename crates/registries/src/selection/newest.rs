@@ -9,48 +9,45 @@ use jiff::Timestamp;
 use oci::ImageRef;
 use pep440_rs::Version;
 
-use super::Targets;
-use crate::request::Filter;
+use super::Selection;
 
-/// Skip the images that are too old, and those beyond the newest ones of their repository.
-///
-/// Tags that are versions are ordered as such, the others by the date of creation of the image; of each kind, the same
-/// number is kept.
-pub(super) fn keep(filter: &Filter, targets: &mut Targets) {
-    let mut left_out: HashMap<ImageRef, &str> = HashMap::new();
-    let patches = std::mem::take(&mut targets.patches);
-    if let Some(age) = filter.max_age {
-        let now = Timestamp::now();
-        for (target, found) in &patches {
-            if is_older(found.created(), age, now) {
-                left_out.insert(target.image.clone(), "is older than `max-image-age`");
+impl Selection {
+    /// The images that are too old, and those beyond the newest ones of their repository, each with the reason, which follows the name
+    /// in a sentence. `images` have the time of their creation, RFC 3339.
+    ///
+    /// Tags that are versions are ordered as such, the others by the date of creation of the image; of each kind, the same
+    /// number is kept.
+    pub fn left_out<'i>(
+        &self,
+        images: &[(&'i ImageRef, &str)],
+    ) -> HashMap<&'i ImageRef, &'static str> {
+        let mut left_out = HashMap::new();
+        if let Some(age) = self.max_age {
+            let now = Timestamp::now();
+            for (image, date) in images {
+                if is_older(date, age, now) {
+                    left_out.insert(*image, "is older than `max-image-age`");
+                }
             }
         }
-    }
-    if let Some(count) = filter.newest {
-        let mut newest: Vec<_> = patches.iter().collect();
-        newest.retain(|(target, _)| !left_out.contains_key(&target.image));
-        newest.sort_by_cached_key(|(target, found)| {
-            Reverse((version(&target.image), created(found.created())))
-        });
+        let Some(count) = self.newest else {
+            return left_out;
+        };
+        let mut newest: Vec<_> = images.iter().collect();
+        newest.retain(|(image, _)| !left_out.contains_key(image));
+        newest.sort_by_cached_key(|(image, date)| Reverse((version(image), created(date))));
         let mut kept: HashMap<_, usize> = HashMap::new();
-        for (target, _) in newest {
-            let image = &target.image;
+        for (image, _) in newest {
             let kept = kept
                 .entry((image.without_version(), version(image).is_some()))
                 .or_default();
             *kept += 1;
             if *kept > count {
                 let reason = "is not among the `newest-tags` of its repository";
-                left_out.insert(image.clone(), reason);
+                left_out.insert(*image, reason);
             }
         }
-    }
-    for (target, found) in patches {
-        match left_out.get(&target.image) {
-            Some(reason) => targets.skip(&target.image, reason),
-            None => targets.patches.push((target, found)),
-        }
+        left_out
     }
 }
 

@@ -9,7 +9,8 @@ const SIZE: usize = 1 << 20;
 
 /// A pattern with `*` for any characters, or a regular expression between slashes, `/^v\d+$/`.
 #[derive(Debug, Clone)]
-pub(crate) enum Pattern {
+pub enum Pattern {
+    /// One with wildcards, for whole names.
     Glob(GlobMatcher),
     /// It matches anywhere in the name unless it is anchored.
     Expression(Regex),
@@ -17,7 +18,7 @@ pub(crate) enum Pattern {
 
 impl Pattern {
     /// Whether `name` matches.
-    pub(crate) fn is_match(&self, name: &str) -> bool {
+    pub fn is_match(&self, name: &str) -> bool {
         match self {
             Self::Glob(glob) => glob.is_match(name),
             Self::Expression(expression) => expression.is_match(name),
@@ -25,7 +26,7 @@ impl Pattern {
     }
 
     /// The only name that matches, if there is just one.
-    pub(crate) fn literal(&self) -> Option<&str> {
+    pub fn literal(&self) -> Option<&str> {
         let Self::Glob(glob) = self else {
             return None;
         };
