@@ -1,12 +1,12 @@
 //! The declaration of inputs and outputs.
 
 use actions_toolkit::{
-    Action, GitHubToken, InputSet as _, OrNone, Output, Secret, Timeout, WorkspacePath, choice,
-    inputs,
+    Action, Age, GitHubToken, InputSet as _, OrNone, Output, Secret, Timeout, WorkspacePath,
+    choice, inputs,
 };
 use azure::input::{Address, EntraId, EntraInputs};
 
-use crate::request::{DeployedImage, HealthPath, HealthUrl, Repository, TaggedImage};
+use crate::request::{DeployedImage, HealthPath, HealthUrl, PreviewInput, Repository, TaggedImage};
 
 inputs! {
     /// The inputs, each valid by its type.
@@ -69,6 +69,10 @@ inputs! {
             release: Option<String>,
             /// Values for the Helm chart, one per line: files of the checkout, and `NAME=value` as `helm --set` reads it.
             chart_values: Vec<String>,
+            /// Name of a preview, such as `pr-123`, which gets its own namespace; `true` for the pull request of the run.
+            preview: Option<PreviewInput>,
+            /// Time after which a preview without another deployment may be removed by the next run with `preview`.
+            preview_age: Age = "72h",
             /// Whether namespaces that the manifests use and do not have are created.
             create_namespace: bool = "false",
             /// Whether pods are replaced when a ConfigMap or Secret of the manifests that they read changes.
@@ -97,7 +101,7 @@ inputs! {
         "GitHub" {
             /// Environment on GitHub that shows the deployment; unnecessary in a job that has an `environment:`.
             environment: Option<String>,
-            /// Token for `environment`, with `deployments: write`.
+            /// Token for `environment` (`deployments: write`) and for the comment of `preview` (`pull-requests: write`).
             token: Option<GitHubToken>,
         }
     }
@@ -123,7 +127,7 @@ pub const ACTION: Action = Action {
     outputs: &[
         Output::new(
             "result",
-            "`deployed`, `failed` (the new version is unhealthy, see `rolled-back`) or `error`.",
+            "`deployed`, `removed` (the preview of a closed pull request), `failed` (see `rolled-back`) or `error`.",
         ),
         Output::new("image", "Deployed image by digest."),
         Output::new("digest", "Digest of the deployed image in the registry."),

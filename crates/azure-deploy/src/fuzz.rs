@@ -6,7 +6,9 @@ use actions_toolkit::fuzz::value;
 use kube::config::Kubeconfig;
 
 use crate::manifests::{Variables, parse};
-use crate::request::{DeployedImage, HealthPath, HealthUrl, Repository, TaggedImage, kustomize};
+use crate::request::{
+    DeployedImage, HealthPath, HealthUrl, PreviewInput, Repository, TaggedImage, kustomize,
+};
 
 /// Kubernetes manifests.
 pub fn manifests(text: &str) {
@@ -36,4 +38,5 @@ pub fn inputs(text: &str) {
     value::<Repository>(text);
     value::<HealthPath>(text);
     value::<HealthUrl>(text);
+    value::<PreviewInput>(text);
 }

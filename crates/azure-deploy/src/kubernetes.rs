@@ -7,6 +7,7 @@ pub(crate) mod diff;
 mod fields;
 mod job;
 mod lookup;
+mod namespace;
 mod object;
 mod outage;
 mod owners;

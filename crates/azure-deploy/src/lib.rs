@@ -26,7 +26,7 @@ use steps::connect::Azure;
 use steps::github_deployment::GithubDeployment;
 use steps::images::{Images, Resolved};
 use steps::push::Registry;
-use steps::{apply, connect, dry_run, health, left_over, roll_back};
+use steps::{apply, connect, dry_run, health, left_over, preview, roll_back};
 
 /// Run the action.
 ///
@@ -34,10 +34,25 @@ use steps::{apply, connect, dry_run, health, left_over, roll_back};
 /// `BadInput` before anything is started; `PolicyFailure` when the new version is unhealthy, after the rollback; anything
 /// else when Azure, the registry or the cluster fails.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
-    let (request, connected) = tokio::select! {
-        read = read(ctx) => read?,
+    let read = async {
+        let draft = Draft::read(ctx).await?;
+        if draft
+            .preview
+            .as_ref()
+            .is_some_and(|preview| preview.is_closed)
+        {
+            remove_preview(ctx, &draft).await?;
+            return Ok(None);
+        }
+        read(ctx, draft).await.map(Some)
+    };
+    let read = tokio::select! {
+        read = read => read?,
         // kustomize and Helm are stopped with it.
         cancelled = ctx.cancelled() => return Err(cancelled.into()),
+    };
+    let Some((request, connected)) = read else {
+        return Ok(Done("removed"));
     };
     let images = Images::find(ctx, &request).await?;
     let overdue = images.docker().map(Docker::remove_overdue);
@@ -56,6 +71,10 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
             None => connect::cluster(ctx, target, azure.as_ref()).await?,
         };
         cluster.discover_kinds(request.manifests.objects()).await?;
+        if let Some(preview) = &request.preview {
+            preview::check(&cluster, preview, request.manifests.objects()).await?;
+            preview::remove_overdue(ctx.log(), &cluster, preview).await;
+        }
         dry_run::validate(ctx.log(), &cluster, request.manifests.objects()).await?;
         anyhow::Ok(cluster)
     };
@@ -77,6 +96,9 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let deployed = deploy(ctx, &request, &images, &registry, &cluster);
     let deployed = Box::pin(deployed).await;
     github.finish(&deployed).await;
+    if let Some(preview) = &request.preview {
+        preview::report(ctx, preview, request.token.as_ref(), &deployed).await;
+    }
     let report = deployed?;
     if request.latest && images.moves_latest() {
         let moved = registry.move_latest(&report.image).await;
@@ -89,8 +111,10 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
 }
 
 // The request. For a chart, the cluster is connected first: it is rendered with its version.
-async fn read(ctx: &Context) -> anyhow::Result<(Request, Option<(Option<Azure>, Cluster)>)> {
-    let draft = Draft::read(ctx).await?;
+async fn read(
+    ctx: &Context,
+    draft: Draft,
+) -> anyhow::Result<(Request, Option<(Option<Azure>, Cluster)>)> {
     let Some(chart) = &draft.chart else {
         return Ok((Request::read(ctx, draft, None).await?, None));
     };
@@ -99,6 +123,16 @@ async fn read(ctx: &Context) -> anyhow::Result<(Request, Option<(Option<Azure>, 
     let rendered = chart.render(ctx, &cluster).await?;
     let request = Request::read(ctx, draft, Some(rendered)).await?;
     Ok((request, Some((azure, cluster))))
+}
+
+// Remove the preview of a closed pull request.
+async fn remove_preview(ctx: &Context, draft: &Draft) -> anyhow::Result<()> {
+    let Some(preview) = &draft.preview else {
+        return Ok(());
+    };
+    let azure = connect::sign_in(ctx, draft.target.azure.as_ref()).await?;
+    let cluster = connect::cluster(ctx, &draft.target.cluster, azure.as_ref()).await?;
+    preview::remove(ctx, &cluster, preview, draft.token()).await
 }
 
 // Push the image and update the cluster, or roll back.

@@ -14,6 +14,7 @@ use crate::request::Rendered;
 mod autoscaling;
 mod configuration;
 mod image_names;
+mod preview;
 mod pull_secret;
 mod variables;
 

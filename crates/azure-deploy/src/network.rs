@@ -78,6 +78,10 @@ pub const NETWORK: Network = &[
         when: &[When::Set(Inputs::environment)],
         connections: &[github::network::API],
     },
+    Part {
+        when: &[When::Set(Inputs::preview)],
+        connections: &[github::network::API],
+    },
 ];
 
 const fn by_docker(connection: Connection) -> Connection {

@@ -15,10 +15,12 @@ mod helm;
 pub(crate) mod kustomize;
 mod manifest_paths;
 mod offline_tool;
+mod preview;
 mod target;
 
 pub(crate) use crate::action::Access;
 pub(crate) use helm::Chart;
+pub(crate) use preview::{LABEL as PREVIEW_LABEL, Preview, PreviewInput};
 pub(crate) use target::{AzureTarget, ClusterTarget, RegistryTarget, Target};
 
 /// A deployment, valid by its types.
@@ -43,6 +45,9 @@ pub(crate) struct Request {
     /// The environment on GitHub, and the token for it.
     pub(crate) environment: Option<(String, Secret)>,
     pub(crate) latest: bool,
+    /// The token for GitHub.
+    pub(crate) token: Option<Secret>,
+    pub(crate) preview: Option<Preview>,
     pub(crate) health_path: Option<String>,
     /// Instead of the address of what exposes the application.
     pub(crate) health_url: Option<Url>,
@@ -95,6 +100,7 @@ pub(crate) struct Draft {
     paths: Vec<WorkspacePath>,
     pub(crate) target: Target,
     pub(crate) chart: Option<Chart>,
+    pub(crate) preview: Option<Preview>,
 }
 
 impl Draft {
@@ -114,15 +120,27 @@ impl Draft {
         };
         let target = Target::from_inputs(&inputs)?;
         let variables = Variables::parse(&inputs.environment_variables)?;
-        let namespace = Namespace {
-            input: inputs.namespace.clone(),
-            context: target.cluster.namespace(),
+        let preview = Preview::find(ctx, &inputs)?;
+        let namespace = match &preview {
+            Some(preview) => Namespace {
+                input: None,
+                context: Some(preview.namespace.clone()),
+            },
+            None => Namespace {
+                input: inputs.namespace.clone(),
+                context: target.cluster.namespace(),
+            },
         };
         let default = namespace.input.as_ref().or(namespace.context.as_ref());
         let default = default.map_or(DEFAULT_NAMESPACE, String::as_str).to_owned();
         let workspace = ctx.workspace()?;
+        let is_closed = preview.as_ref().is_some_and(|preview| preview.is_closed);
         // A checkout may be large.
         let read = move || {
+            if is_closed {
+                // The commit, and the checkout, may no longer be there.
+                return Ok((inputs, Vec::new(), None));
+            }
             let paths = manifest_paths::expand(&workspace, &inputs.manifests)?;
             let chart = helm::find(&workspace, &inputs, &paths, &default)?;
             Ok::<_, BadInput>((inputs, paths, chart))
@@ -136,7 +154,13 @@ impl Draft {
             paths,
             target,
             chart,
+            preview,
         })
+    }
+
+    /// The token for GitHub.
+    pub(crate) fn token(&self) -> Option<&Secret> {
+        self.inputs.token.as_ref().map(|token| &token.0)
     }
 }
 
@@ -157,17 +181,23 @@ impl Request {
             namespace,
             paths,
             target,
-            ..
+            preview,
+            chart: _,
         } = draft;
         let image = inputs.image.0;
         let repository = match inputs.repository {
             Some(repository) => repository.0,
             None => image.repository().to_owned(),
         };
-        let manifests = manifests(ctx, paths, chart, namespace).await?;
+        let mut manifests = manifests(ctx, paths, chart, namespace).await?;
+        if let Some(preview) = &preview {
+            let lines = manifests.move_to(preview);
+            for line in lines.map_err(|e| BadInput::new(Inputs::manifests, e))? {
+                ctx.log().info(line);
+            }
+        }
         let names = ImageNames::new(&image, &repository, &target.registry);
         check_named(&manifests, &names, Inputs::image)?;
-        let mut manifests = manifests;
         if inputs.create_namespace {
             manifests.add_namespaces();
         }
@@ -214,7 +244,10 @@ impl Request {
             variables,
             apply_set,
             environment,
-            latest: inputs.latest,
+            // A preview is not what is served.
+            latest: inputs.latest && preview.is_none(),
+            token: inputs.token.map(|token| token.0),
+            preview,
             health_path: inputs.health_path.0.map(|path| path.0),
             health_url: inputs.health_url.map(|url| url.0),
             health_certificates: if inputs.health_insecure {

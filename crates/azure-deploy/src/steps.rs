@@ -7,5 +7,6 @@ pub(crate) mod github_deployment;
 pub(crate) mod health;
 pub(crate) mod images;
 pub(crate) mod left_over;
+pub(crate) mod preview;
 pub(crate) mod push;
 pub(crate) mod roll_back;

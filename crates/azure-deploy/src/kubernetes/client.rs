@@ -82,6 +82,12 @@ impl Rejected {
         self.code == 409
     }
 
+    /// Whether a webhook or a policy of the cluster rejects it (kubernetes.io/docs/reference/access-authn-authz).
+    pub(crate) fn is_of_admission(&self) -> bool {
+        self.message.contains("admission webhook")
+            || self.message.contains("ValidatingAdmissionPolicy")
+    }
+
     /// Whether the object itself is invalid, independent of who applies it and when.
     pub(crate) fn is_invalid_object(&self) -> bool {
         matches!(self.code, 400 | 422) || self.is_of_a_field
@@ -340,6 +346,12 @@ impl Cluster {
     pub(crate) fn knows(&self, object: &Object) -> bool {
         let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
         known.contains_key(&key(object))
+    }
+
+    /// Whether the objects of the kind of `object` are in namespaces, if it was discovered.
+    pub(super) fn scope(&self, object: &Object) -> Option<Scope> {
+        let known = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&key(object)).map(|(_, scope)| scope.clone())
     }
 
     /// The preferred version of `kind` in `group`, which counts as discovered from now on; `None` if the cluster has none.

@@ -194,8 +194,8 @@ fn is_without_dry_run(error: &anyhow::Error) -> bool {
     error.is::<Rejected>() && format!("{error:#}").contains("does not support dry run")
 }
 
-/// Each object as it would be. Those in one of the namespaces `absent`, those of kinds that the cluster does not know yet, and
-/// those for an admission webhook that a dry run does not call, cannot be checked: `None`.
+/// Each object as it would be. Of those in one of the namespaces `absent` only the fields are checked; those of kinds that the
+/// cluster does not know yet, and those for an admission webhook that a dry run does not call, cannot be checked: `None`.
 ///
 /// # Errors
 /// As [`validate`].
@@ -208,8 +208,11 @@ pub(crate) async fn dry_run(
     let responses = objects.iter().map(async |object| {
         let namespace = object.namespace();
         let is_absent = absent.iter().any(|absent| Some(absent.name()) == namespace);
-        if is_absent || !cluster.knows(object) {
+        if !cluster.knows(object) {
             return Ok(None);
+        }
+        if is_absent {
+            return cluster.check_fields(object).await.map(|()| None);
         }
         let live = snapshot.live(object);
         match cluster.dry_run(object, live).await {

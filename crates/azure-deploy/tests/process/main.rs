@@ -174,6 +174,16 @@ fn inputs_that_do_not_go_together_are_named() {
         ),
         ("client-id", "", "input `client-id`: is required"),
         (
+            "preview",
+            "PR 7",
+            "input `preview`: invalid name `PR 7`; use at most 30 lower-case letters, digits and `-`, such as `pr-123`, or `true` for the pull request of the run",
+        ),
+        (
+            "preview",
+            "true",
+            "input `preview`: `true` takes the name from a pull request, which the event of this run has not; name the preview, such as `pr-123`",
+        ),
+        (
             "release",
             "shop",
             "input `release`: requires a Helm chart among the `manifests`",

@@ -27,12 +27,30 @@ mod overtaken;
 #[cfg(test)]
 mod patience;
 #[cfg(test)]
+mod previews;
+#[cfg(test)]
 mod private;
 mod stack;
 #[cfg(test)]
 mod stopped;
 
 use stack::{REPOSITORY, Stack, get, run};
+
+/// A policy that rejects every Service in namespaces whose names begin so.
+const POLICY: &str = "apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: NAME}
+spec:
+  failurePolicy: Fail
+  matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [services]}]}
+  matchConditions: [{name: here, expression: \"object.metadata.namespace.startsWith('NAME')\"}]
+  validations: [{expression: 'false', message: no services today}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: NAME}
+spec: {policyName: NAME, validationActions: [Deny]}
+";
 
 const CONFIG: &str = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: new}\ndata: {a: b}\n";
 
@@ -192,13 +210,42 @@ async fn a_namespace_that_was_created_for_objects_that_are_rejected_is_removed()
     let image = stack.build("one", "well").await;
     // Its user may remove namespaces, which the deployer may not.
     let step = stack.step_without_azure(&image).await;
-    let ran = run(step.file("k8s/app.yaml", &stack.manifests(99999, "", ""))).await;
-    assert_eq!(ran.code, 3, "{}", ran.log);
+    let invalid = run(step.file("k8s/app.yaml", &stack.manifests(99999, "", ""))).await;
+    // The fields are checked before the namespace is there.
+    assert_eq!(invalid.code, 3, "{}", invalid.log);
+    let problem = "the API server would reject the objects, so nothing was changed: failed to apply `Service/app` of `k8s/app.yaml`";
+    assert!(invalid.error().contains(problem), "{}", invalid.error());
+    assert!(!invalid.log.contains("pushed"), "{}", invalid.log);
+
+    // What a policy of the namespace rejects is known only then.
     let namespace = &stack.namespace;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), POLICY.replace("NAME", namespace)).unwrap();
+    let file = file.path().to_string_lossy().into_owned();
+    stack.kubectl(&["apply", "--filename", &file]);
+    let manifests = stack.manifests(80, "", "");
+    // The API server takes a moment to know of it.
+    let probe = format!("{namespace}-probe");
+    stack.kubectl(&["create", "namespace", &probe]);
+    let create = ["create", "service", "clusterip", "app", "--tcp=80"];
+    let probing = ["--dry-run=server", "--namespace", &probe];
+    let started = std::time::Instant::now();
+    while stack.accepts(&[&create[..], &probing].concat()) {
+        assert!(
+            started.elapsed().as_secs() < 120,
+            "the policy has no effect"
+        );
+    }
+    stack.kubectl(&["delete", "namespace", "--wait=false", &probe]);
+    let step = stack.step_without_azure(&image).await;
+    let ran = run(step.file("k8s/app.yaml", &manifests)).await;
+    stack.kubectl(&["delete", "--filename", &file]);
+    assert_ne!(ran.code, 0, "{}", ran.log);
     let error = format!(
         "Namespace/{namespace} was created to check the objects in it, and is removed: input `manifests`: the API server would reject the objects"
     );
     assert!(ran.error().contains(&error), "{}", ran.error());
+    assert!(ran.error().contains("no services today"), "{}", ran.error());
     stack.kubectl(&[
         "wait",
         "--for=delete",

@@ -210,6 +210,13 @@ spec:
         String::from_utf8(done.stdout).unwrap()
     }
 
+    /// Whether `kubectl` succeeds.
+    pub(crate) fn accepts(&self, args: &[&str]) -> bool {
+        let mut kubectl = Command::new("kubectl");
+        kubectl.arg("--kubeconfig").arg(&self.kubeconfig).args(args);
+        kubectl.output().is_ok_and(|done| done.status.success())
+    }
+
     /// The names of the Deployments.
     pub(crate) fn deployments(&self) -> String {
         let args = ["deployments", "--output", "name", "--ignore-not-found"];
