@@ -125,6 +125,9 @@ async fn an_ingress_is_queried_at_its_address_with_the_name_of_its_host() {
     stack.forget(&[&image]).await;
 }
 
+/// The annotation of a definition that is not the Gateway API's own.
+const UNAPPROVED: &str = "unapproved, for a test";
+
 /// A definition of the Gateway API, as far as this test uses it.
 fn definition(plural: &str, singular: &str, kind: &str) -> Value {
     let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
@@ -132,7 +135,7 @@ fn definition(plural: &str, singular: &str, kind: &str) -> Value {
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {
             "name": format!("{plural}.gateway.networking.k8s.io"),
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
+            "annotations": {"api-approved.kubernetes.io": UNAPPROVED},
         },
         "spec": {
             "group": "gateway.networking.k8s.io", "scope": "Namespaced",
@@ -140,6 +143,52 @@ fn definition(plural: &str, singular: &str, kind: &str) -> Value {
             "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema, "subresources": {"status": {}}}],
         },
     })
+}
+
+/// The definitions of this test, which go when this is dropped; those of a real Gateway API are used, and stay.
+struct Definitions<'a> {
+    stack: &'a Stack,
+    own: Vec<String>,
+}
+
+impl<'a> Definitions<'a> {
+    fn new(stack: &'a Stack) -> Self {
+        let mut own = Vec::new();
+        for (plural, singular, kind) in [
+            ("gateways", "gateway", "Gateway"),
+            ("httproutes", "httproute", "HTTPRoute"),
+        ] {
+            let definition = definition(plural, singular, kind);
+            let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
+            let live = [
+                "get",
+                "customresourcedefinition",
+                &name,
+                "--ignore-not-found",
+            ];
+            let live = stack.kubectl(&[&live[..], &["--output", "json"]].concat());
+            if live.is_empty() || live.contains(UNAPPROVED) {
+                let file = tempfile::NamedTempFile::new().unwrap();
+                std::fs::write(file.path(), definition.to_string()).unwrap();
+                let file = file.path().to_string_lossy().into_owned();
+                stack.kubectl(&["apply", "--filename", &file]);
+                stack.kubectl(&["wait", "--for=condition=Established", "--filename", &file]);
+                own.push(name);
+            }
+        }
+        Self { stack, own }
+    }
+}
+
+impl Drop for Definitions<'_> {
+    fn drop(&mut self) {
+        for name in &self.own {
+            // The test has its verdict: what can't be removed does not change it.
+            let delete = ["delete", "customresourcedefinition", name];
+            self.stack
+                .accepts(&[&delete[..], &["--ignore-not-found", "--timeout=60s"]].concat());
+        }
+    }
 }
 
 fn conditions(kinds: [(&str, &str, &str); 2]) -> Value {
@@ -158,16 +207,7 @@ async fn a_route_is_queried_at_the_address_of_its_gateway_and_its_conditions_are
     let stack = Stack::new("gateway").await;
     let edge = Edge::new(&stack).await;
     let image = stack.build("one", "well").await;
-    for (plural, singular, kind) in [
-        ("gateways", "gateway", "Gateway"),
-        ("httproutes", "httproute", "HTTPRoute"),
-    ] {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), definition(plural, singular, kind).to_string()).unwrap();
-        let file = file.path().to_string_lossy().into_owned();
-        stack.kubectl(&["apply", "--filename", &file]);
-        stack.kubectl(&["wait", "--for=condition=Established", "--filename", &file]);
-    }
+    let _definitions = Definitions::new(&stack);
     let api = "gateway.networking.k8s.io/v1";
     let listener = json!({"name": "https", "port": edge.server.port(), "protocol": "HTTPS", "hostname": "*.example"});
     let gateway = json!({
