@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod addresses;
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod anywhere;
 #[cfg(test)]
 mod charts;
