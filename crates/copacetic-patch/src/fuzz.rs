@@ -3,10 +3,11 @@
 //! Compiled by `cargo xtask fuzz` alone. The targets are listed in `crates/fuzz/src/lib.rs`.
 
 use actions_toolkit::fuzz::value;
+use registries::Pattern;
 
 use crate::patch::Failure;
 use crate::patch::python::{Location, minor_update, normalized};
-use crate::request::{Pattern, TagTemplate};
+use crate::request::{Destination, TagTemplate};
 use crate::verify::SmokeCommand;
 
 /// What Copa, BuildKit and the package manager printed.
@@ -28,5 +29,6 @@ pub fn python_package(text: &str) {
 pub fn inputs(text: &str) {
     value::<Pattern>(text);
     value::<TagTemplate>(text);
+    value::<Destination>(text);
     value::<SmokeCommand>(text);
 }

@@ -217,7 +217,7 @@ fn what_needs_no_patch_is_copied_with_what_refers_to_it() {
 #[test]
 #[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn a_tag_of_someone_else_is_replaced_only_on_request() {
-    let mut pushed = Pushed::new("foreign", "unfixed");
+    let mut pushed = Pushed::new("other-tag", "unfixed");
     let own = Own::start();
     let foreign = {
         let (source, target) = (client(&pushed.server), own.client());
