@@ -13,7 +13,7 @@ use trivy::{DatabaseAgeInputs, DatabaseInputs, Severity};
 
 use crate::request::agents::{AgentLine, SecretFile};
 use crate::request::build::{BuildArg, Label};
-use crate::request::builder::{Annotation, Attestation, NamedContext, OutputLine, Platform};
+use crate::request::builder::{Annotation, Attestation, BuildPlatform, NamedContext, OutputLine};
 use crate::request::cache::CacheLine;
 use crate::request::environment::EnvVar;
 use crate::request::linting::{FailingLevel, LinterSelection};
@@ -29,7 +29,7 @@ pub const ACTION: Action = Action {
     name: "ci",
     about: "Build an image, run its tests and linters, and verify that it is healthy.",
     inputs: Inputs::declared,
-    replaced: |input| peers::hint("ci", input),
+    replaced,
     outputs: &[
         Output::new(
             "result",
@@ -66,6 +66,10 @@ pub const ACTION: Action = Action {
             "Percentage of lines and branches that the tests cover, such as `97.31`.",
         ),
         Output::new(
+            "coverage-change",
+            "Change of `coverage` from `baseline-coverage` in percentage points, such as `+0.52`; empty without one.",
+        ),
+        Output::new(
             "changed-coverage",
             "Percentage of the measured lines that the pull request adds and the tests cover; empty without one.",
         ),
@@ -89,6 +93,14 @@ pub const ACTION: Action = Action {
         Output::new("health-status", "`healthy`, `unhealthy` or `skipped`."),
     ],
 };
+
+// The names that inputs have elsewhere, or had here.
+fn replaced(input: &str) -> Option<String> {
+    match input {
+        "cache-inline" => Some("use `cache-to: type=inline`".to_owned()),
+        _ => peers::hint("ci", input),
+    }
+}
 
 inputs! {
     /// The inputs of a step.
@@ -130,13 +142,11 @@ inputs! {
             /// Further build contexts, one `name=source` per line: a directory of the workspace, `docker-image://` or `https://`.
             build_contexts: Vec<NamedContext>,
             /// Platforms to build for, such as `linux/amd64,linux/arm64`; each is tested, and pushed in one index.
-            platforms: List<Platform>,
+            platforms: List<BuildPlatform>,
             /// Caches to build from, one per line: an image, `type=registry,ref=…`, `type=gha` or `type=local,src=…`; missing ones are skipped.
             cache_from: Vec<CacheLine>,
             /// Caches to write, one per line: `type=inline`, `type=registry,ref=…,mode=max`, `type=gha` or `type=local,dest=…`.
             cache_to: Vec<CacheLine>,
-            /// Embed an inline cache in the image, as `type=inline` of `cache-to`.
-            cache_inline: bool = "false",
             /// Annotations of the image, one `key=value` per line; with `index:` before the key, of the index.
             annotations: Vec<Annotation>,
             /// Attest how the image was built: `true`, `false`, or parameters such as `mode=max`.
@@ -186,6 +196,10 @@ inputs! {
             baseline_junit: Option<WorkspacePath>,
             /// Path in the test container of the coverage report: Cobertura, LCOV or JSON of coverage.py; found as `junit-path` is by default.
             coverage_path: Option<ReportPath>,
+            /// Path in the workspace to copy the coverage report to; it is not copied by default.
+            coverage_file: Option<WorkspacePath>,
+            /// Coverage report of the base branch, relative to the workspace; the summary has the change from it.
+            baseline_coverage: Option<WorkspacePath>,
             /// Minimum coverage of the tests in percent; a missing coverage report fails the step, too.
             min_coverage: Option<Percentage>,
             /// Timeout of the test run, and of the linters.

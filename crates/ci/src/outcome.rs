@@ -31,6 +31,8 @@ pub(crate) struct TestOutcome {
     pub(crate) junit_text: Option<Vec<u8>>,
     pub(crate) run: Option<TestRun>,
     pub(crate) coverage: Option<Coverage>,
+    /// The coverage report as the tests wrote it, valid or not.
+    pub(crate) coverage_text: Option<Vec<u8>>,
     /// Of `run`, if the request names platforms.
     pub(crate) platform: Option<Platform>,
     /// The runs on further platforms, whose reports are not shown.

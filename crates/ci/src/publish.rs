@@ -15,6 +15,13 @@ use crate::request::Request;
 /// # Errors
 /// When a file cannot be written.
 pub(crate) fn files(ctx: &Context, request: &Request, outcome: &Outcome) -> anyhow::Result<()> {
+    let coverage_file = request
+        .tests
+        .as_ref()
+        .and_then(|tests| tests.coverage_file.as_ref());
+    if let (Some(file), Some(text)) = (coverage_file, &outcome.tests.coverage_text) {
+        file.write(text)?;
+    }
     if let (Some(tests), Some(text)) = (&request.tests, &outcome.tests.junit_text) {
         tests.junit_file.write(text)?;
         ctx.output("junit-file", tests.junit_file.relative());

@@ -97,7 +97,7 @@ impl Request {
         let stages = build::stages(&inputs)?;
         let compose = Compose::read(ctx, &inputs)?;
         let application = compose.application.as_ref();
-        let tests = Tests::new(&inputs, &stages, application)?;
+        let tests = Tests::new(ctx, &inputs, &stages, application)?;
         let smoke = Smoke::new(&inputs, application)?;
         let services = services::all(inputs.services.0.clone(), compose.services)?;
         build::check_size(ctx, &inputs).await?;

@@ -95,6 +95,7 @@ pub(crate) async fn run(
     let reports = with_timeout(job.ctx.log(), "reading the test reports", limit, read).await??;
     // The container is removed with those of the run: here, the step would wait for it.
     outcome.junit_text = Some(reports.junit_text);
+    outcome.coverage_text = reports.coverage_text;
     let junit = reports.junit.map_err(|problem| anyhow!(problem))?;
     let verdict = verdict(&junit, exit);
     let coverage = check_report(tests, reports.coverage);
@@ -158,6 +159,8 @@ struct Reports {
     junit: Result<Junit, String>,
     /// With its path; the inner error if it is invalid, the outer one if it is missing.
     coverage: anyhow::Result<(String, Result<Coverage, String>)>,
+    /// If it is copied.
+    coverage_text: Option<Vec<u8>>,
 }
 
 // The code under test writes them. They are parsed outside of the runtime's thread, which keeps timeouts and signals; their
@@ -179,7 +182,11 @@ async fn read_reports(
         .coverage(tests.coverage_path.as_deref(), job.log)
         .await;
     let source_map = SourceMap::new(job.request, image);
+    let is_copied = tests.coverage_file.is_some();
+    let copied = coverage.as_ref().ok().filter(|_| is_copied);
+    let coverage_text = copied.map(|file| file.content.clone());
     let parse = move || Reports {
+        coverage_text,
         junit: parse(&files, exit.code),
         junit_text: reports::as_one(files),
         coverage: coverage.map(|file| {

@@ -188,7 +188,6 @@ fn check_value(input: &str, value: &str, name: &str) {
         | "push"
         | "ignore-unfixed"
         | "fail-on-fixable-only"
-        | "cache-inline"
         | "create-namespace"
         | "offline"
         | "dependency-snapshot" => &["true", "false"],

@@ -79,6 +79,18 @@ fn coverage_line(request: &Request, coverage: Option<&Coverage>) -> Option<Line>
         "{} % ({covered} of {total} lines and branches)",
         coverage.percent()
     );
+    let base = request
+        .tests
+        .as_ref()
+        .and_then(|tests| tests.base_coverage.as_ref());
+    if let Some(base) = base {
+        let change = coverage.change(base);
+        let _ = write!(
+            text,
+            "; {change} from the base branch ({} %)",
+            base.percent()
+        );
+    }
     let mut mark = "✅";
     if coverage.claimed.is_some() {
         mark = "⚠️";

@@ -55,6 +55,15 @@ pub(crate) fn request() -> Request {
             junit_paths: Vec::new(),
             junit_file: file("junit-file", "junit.xml"),
             coverage_path: None,
+            coverage_file: None,
+            base_coverage: Some(Coverage {
+                files: vec![FileCoverage {
+                    covered: 9,
+                    total: 10,
+                    ..FileCoverage::default()
+                }],
+                claimed: None,
+            }),
             min_coverage: None,
             baseline: None,
             timeout: Duration::from_secs(60),
@@ -158,7 +167,7 @@ fn a_successful_run() {
     | | Check | |
     |---|---|---|
     | ✅ | Tests | 2 passed, 1 skipped, 1 only after a rerun in 1.5 s |
-    | ✅ | Coverage | 95.00 % (19 of 20 lines and branches) |
+    | ✅ | Coverage | 95.00 % (19 of 20 lines and branches); +5.00 from the base branch (90.00 %) |
     | ➖ | Changed lines | 66.66 % covered (2 of 3 that are measured) |
     | ✅ | Image | `sha256:0a`, 81.2 MB |
     | ✅ | Smoke test | `GET /health` healthy after 0.8 s; HEALTHCHECK passed; stopped in 0.3 s (exit code 0); less strict than in production: writable root file system (\\`smoke-read-only: false\\`) |
@@ -213,7 +222,7 @@ fn a_successful_run() {
         .collect();
     assert_eq!(
         outputs.join(" "),
-        "image=flask-app:f00 tags=flask-app:f00 image-id=sha256:0a created=2026-01-31T12:00:00Z size=81234567 tests=3 failures=0 skipped=1 flaky=1 coverage=95.00 changed-coverage=66.66 health-status=healthy"
+        "image=flask-app:f00 tags=flask-app:f00 image-id=sha256:0a created=2026-01-31T12:00:00Z size=81234567 tests=3 failures=0 skipped=1 flaky=1 coverage=95.00 coverage-change=+5.00 changed-coverage=66.66 health-status=healthy"
     );
 }
 

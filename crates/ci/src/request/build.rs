@@ -211,11 +211,10 @@ fn cache(inputs: &Inputs) -> Cache {
         });
     Cache {
         from: images.collect(),
-        inline: inputs.cache_inline
-            || inputs
-                .cache_to
-                .iter()
-                .any(|line| line.place == CachePlace::Inline),
+        inline: inputs
+            .cache_to
+            .iter()
+            .any(|line| line.place == CachePlace::Inline),
         none: inputs.no_cache,
     }
 }

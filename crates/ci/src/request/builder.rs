@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use actions_toolkit::{BadInput, Context, Scope, Value, WorkspacePath};
-use oci::ImageRef;
+use oci::{ImageRef, Platform};
 
 use super::cache::{self, CacheLine};
 use super::{attributes, path};
@@ -32,8 +32,7 @@ impl Builder {
     /// `None` if Docker's own BuildKit is enough.
     pub(super) fn new(ctx: &Context, inputs: &Inputs) -> Result<Option<Self>, BadInput> {
         let cache_from = cache::lines(ctx, (Inputs::cache_from, &inputs.cache_from))?;
-        let mut cache_to = cache::lines(ctx, (Inputs::cache_to, &inputs.cache_to))?;
-        cache_to.extend(inputs.cache_inline.then(CacheLine::inline));
+        let cache_to = cache::lines(ctx, (Inputs::cache_to, &inputs.cache_to))?;
         let mut attestations = BTreeMap::new();
         let named = [
             (Inputs::provenance, &inputs.provenance),
@@ -61,7 +60,11 @@ impl Builder {
                 }
             }
         }
-        let platforms = inputs.platforms.0.iter().map(|platform| platform.0.clone());
+        let platforms = inputs
+            .platforms
+            .0
+            .iter()
+            .map(|platform| platform.0.to_string());
         let mut seen = BTreeSet::new();
         let platforms: Vec<_> = platforms.filter(|name| seen.insert(name.clone())).collect();
         for output in &inputs.outputs {
@@ -105,9 +108,9 @@ impl Builder {
 
 /// A platform, in the form that images have: `linux/arm64`, `linux/arm/v7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Platform(String);
+pub(crate) struct BuildPlatform(Platform);
 
-impl Value for Platform {
+impl Value for BuildPlatform {
     fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
         let lower = text.to_lowercase();
         let parts: Vec<_> = lower.split('/').collect();
@@ -120,8 +123,12 @@ impl Value for Platform {
                 "`{text}` is not a platform such as `linux/amd64`, `linux/arm64` or `linux/arm/v7`"
             )
         };
-        let is_word =
-            |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        let is_word = |part: &&str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        };
         let ["linux", architecture, variant @ ..] = &parts[..] else {
             return Err(invalid());
         };
@@ -131,14 +138,18 @@ impl Value for Platform {
         // As github.com/containerd/platforms normalizes them.
         let architecture = match *architecture {
             "aarch64" => "arm64",
+            "x86_64" | "x86-64" => "amd64",
             "i386" => "386",
             other => other,
         };
-        Ok(Self(match (architecture, variant) {
-            (_, []) | ("arm64", ["v8" | "8"]) | ("amd64", ["v1"]) => {
-                format!("linux/{architecture}")
-            }
-            (_, [variant, ..]) => format!("linux/{architecture}/{variant}"),
+        let variant = match (architecture, variant) {
+            (_, []) | ("arm64", ["v8" | "8"]) | ("amd64", ["v1"]) => None,
+            (_, [variant, ..]) => Some((*variant).to_owned()),
+        };
+        Ok(Self(Platform {
+            architecture: architecture.to_owned(),
+            os: "linux".to_owned(),
+            variant,
         }))
     }
 }
@@ -311,5 +322,34 @@ impl Value for OutputLine {
         let dest = of("dest").ok_or_else(|| format!("`{line}` has no `dest`"))?;
         let dest = WorkspacePath::parse(dest, scope)?;
         Ok(Self { form, dest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actions_toolkit::{Log, Workspace};
+
+    use super::*;
+
+    #[test]
+    fn a_platform_has_the_names_of_buildkit() {
+        let (log, workspace) = (Log::sink(), Workspace::new("."));
+        let scope = Scope::new(&log, &workspace);
+        let parse = |text: &str| BuildPlatform::parse(text, &scope).map(|one| one.0.to_string());
+        let table = [
+            ("linux/amd64", "linux/amd64"),
+            ("linux/x86_64", "linux/amd64"),
+            ("x86-64", "linux/amd64"),
+            ("linux/aarch64", "linux/arm64"),
+            ("linux/arm64/v8", "linux/arm64"),
+            ("Linux/ARM/v7", "linux/arm/v7"),
+            ("linux/i386", "linux/386"),
+        ];
+        for (text, platform) in table {
+            assert_eq!(parse(text).as_deref(), Ok(platform), "{text}");
+        }
+        for text in ["windows/amd64", "linux/", "linux/a b", "linux/arm/v7/x"] {
+            assert!(parse(text).unwrap_err().contains("is not a platform"));
+        }
     }
 }

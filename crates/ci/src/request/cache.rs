@@ -80,14 +80,6 @@ impl Value for CacheLine {
 }
 
 impl CacheLine {
-    /// `type=inline`.
-    pub(super) fn inline() -> Self {
-        Self {
-            place: CachePlace::Inline,
-            attributes: BTreeMap::new(),
-        }
-    }
-
     /// Whether Docker's own BuildKit, also that of version 20.10, reads it.
     pub(crate) fn is_read_by_docker(&self) -> bool {
         matches!(self.place, CachePlace::Registry(_))

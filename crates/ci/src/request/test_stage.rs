@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Scope, Value, WorkspacePath, choice};
+use actions_toolkit::{BadInput, Context, Scope, Value, WorkspacePath, choice};
 use docker::Dockerfile;
 
 use super::{Service, build, environment, path};
 use crate::action::Inputs;
 use crate::services::Outside;
+use crate::test_run::coverage::{self, Coverage};
 use crate::test_run::junit::{Junit, SIZE_LIMIT};
 
 /// Names of a stage that has the tests, of which the first one of a Dockerfile is taken by default.
@@ -56,6 +57,10 @@ pub(crate) struct Tests {
     pub(crate) junit_file: WorkspacePath,
     /// Of the coverage report, in the container; `None` for the default.
     pub(crate) coverage_path: Option<String>,
+    /// Where that report is copied to.
+    pub(crate) coverage_file: Option<WorkspacePath>,
+    /// That of the base branch.
+    pub(crate) base_coverage: Option<Coverage>,
     /// In percent.
     pub(crate) min_coverage: Option<f64>,
     /// The report of the base branch.
@@ -66,6 +71,7 @@ pub(crate) struct Tests {
 impl Tests {
     /// `None` for `test-target: none`.
     pub(super) fn new(
+        ctx: &Context,
         inputs: &Inputs,
         stages: &Dockerfile,
         service: Option<&Service>,
@@ -93,6 +99,14 @@ impl Tests {
                 .collect(),
             junit_file: path::file(Inputs::junit_file, &inputs.junit_file)?,
             coverage_path: inputs.coverage_path.as_ref().map(|path| path.0.clone()),
+            coverage_file: match &inputs.coverage_file {
+                Some(file) => Some(path::file(Inputs::coverage_file, file)?),
+                None => None,
+            },
+            base_coverage: match &inputs.baseline_coverage {
+                Some(file) => base_coverage(ctx, file)?,
+                None => None,
+            },
             min_coverage: inputs.min_coverage.map(|percentage| percentage.0),
             baseline: inputs.baseline_junit.as_ref().map(baseline).transpose()?,
             timeout: inputs.test_timeout.0,
@@ -139,6 +153,22 @@ fn baseline(path: &WorkspacePath) -> Result<Junit, BadInput> {
     Junit::parse(&text).map_err(|e| {
         let problem = format!("`{}` is invalid: {e}", path.given());
         BadInput::new(Inputs::baseline_junit, problem)
+    })
+}
+
+// The first run of a branch has none, which is no reason to fail.
+fn base_coverage(ctx: &Context, path: &WorkspacePath) -> Result<Option<Coverage>, BadInput> {
+    if path.absolute().symlink_metadata().is_err() {
+        ctx.log().notice(format!(
+            "there is no `{}` (`baseline-coverage`), so the change of the coverage is unknown",
+            path.given()
+        ));
+        return Ok(None);
+    }
+    let text = path.read(coverage::SIZE_LIMIT as u64)?;
+    Coverage::totals(text.as_bytes()).map(Some).map_err(|e| {
+        let problem = format!("`{}` is invalid: {e}", path.given());
+        BadInput::new(Inputs::baseline_coverage, problem)
     })
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod changed;
 mod cobertura;
 pub(super) mod lcov;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -68,6 +69,18 @@ impl Coverage {
     /// # Errors
     /// When it has none of the formats, or no lines of code.
     pub(crate) fn parse(report: &[u8], source_map: &SourceMap) -> Result<Self, String> {
+        Self::read(report, Some(source_map))
+    }
+
+    /// Parse a report of another checkout, of which only the totals count.
+    ///
+    /// # Errors
+    /// As [`Coverage::parse`].
+    pub(crate) fn totals(report: &[u8]) -> Result<Self, String> {
+        Self::read(report, None)
+    }
+
+    fn read(report: &[u8], source_map: Option<&SourceMap>) -> Result<Self, String> {
         let text = std::str::from_utf8(report).map_err(|e| format!("not UTF-8: {e}"))?;
         let Parsed {
             mut files,
@@ -88,7 +101,11 @@ impl Coverage {
             let gap = |file: &FileCoverage| file.total - file.covered;
             gap(b).cmp(&gap(a)).then_with(|| a.path.cmp(&b.path))
         });
-        for file in files.iter_mut().take(RESOLVED) {
+        let resolved = files.iter_mut().take(RESOLVED);
+        for (file, source_map) in resolved.zip(std::iter::repeat(source_map)) {
+            let Some(source_map) = source_map else {
+                break;
+            };
             let in_source = sources
                 .iter()
                 .find_map(|source| source_map.file(&format!("{source}/{}", file.path)));
@@ -137,6 +154,22 @@ impl Coverage {
         percent(covered, total)
     }
 
+    /// Its change from `base` in percentage points, as the two percentages are shown: `+0.52`.
+    pub(crate) fn change(&self, base: &Self) -> String {
+        let of = |coverage: &Self| {
+            let (covered, total) = coverage.counts();
+            hundredths(covered, total)
+        };
+        let (own, base) = (of(self), of(base));
+        let sign = match own.cmp(&base) {
+            Ordering::Less => "-",
+            Ordering::Equal => "±",
+            Ordering::Greater => "+",
+        };
+        let change = own.abs_diff(base);
+        format!("{sign}{}.{:02}", change / 100, change % 100)
+    }
+
     /// Whether at least `min` percent are covered.
     pub(crate) fn reaches(&self, min: f64) -> bool {
         let (covered, total) = self.counts();
@@ -146,10 +179,14 @@ impl Coverage {
     }
 }
 
+fn hundredths(part: u64, whole: u64) -> u128 {
+    let hundredths = u128::from(part) * 10_000;
+    hundredths.checked_div(whole.into()).unwrap_or_default()
+}
+
 /// `part` of `whole` in percent with two decimals, rounded down.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
-    let hundredths = u128::from(part) * 10_000;
-    let hundredths = hundredths.checked_div(whole.into()).unwrap_or_default();
+    let hundredths = hundredths(part, whole);
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 

@@ -314,6 +314,48 @@ fn an_application_for_localhost_alone_is_named() {
 
 #[test]
 #[ignore = "real: needs Docker"]
+fn the_coverage_is_compared_with_that_of_the_base_branch() {
+    const LCOV: &str = "SF:a.js\\nDA:1,1\\nDA:2,1\\nDA:3,1\\nDA:4,0\\nend_of_record\\n";
+    let tests = format!(
+        "echo '<testsuite><testcase name=\"a\"/></testsuite>' > /tmp/junit.xml; printf '{LCOV}' > /tmp/lcov.info"
+    );
+    let step = Step::new("coverage")
+        .input("test-target", "")
+        .input("test-command", &tests)
+        .input("junit-path", "/tmp/junit.xml")
+        .input("coverage-path", "/tmp/lcov.info")
+        .input("coverage-file", "out/lcov.info")
+        .input("baseline-coverage", "base/lcov.info")
+        .input("health-path", "none");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    assert_eq!(ran.output("coverage"), "75.00");
+    assert_eq!(ran.output("coverage-change"), "");
+    assert!(
+        ran.log
+            .contains("there is no `base/lcov.info` (`baseline-coverage`)"),
+        "{}",
+        ran.log
+    );
+    let report = step.step.workspace().join("out/lcov.info");
+    assert_eq!(
+        std::fs::read_to_string(report).unwrap(),
+        LCOV.replace("\\n", "\n")
+    );
+
+    let base = "SF:a.js\nDA:1,1\nDA:2,0\nend_of_record\n";
+    let ran = step.file("base/lcov.info", base).run();
+    assert_eq!(ran.output("coverage-change"), "+25.00", "{}", ran.log);
+    assert!(
+        ran.summary
+            .contains("+25.00 from the base branch (50.00 %)"),
+        "{}",
+        ran.summary
+    );
+}
+
+#[test]
+#[ignore = "real: needs Docker"]
 fn a_service_that_is_not_ready_is_no_verdict() {
     let broken = SERVICES
         .replace("--health-retries 60", "--health-retries 1")

@@ -21,6 +21,22 @@ fn an_invalid_input_is_one_error_with_cause_and_hint() {
             "input `imgae` is unknown; did you mean `image`?",
         ),
         (
+            &[("cache-inline", "true")],
+            "input `cache-inline` is unknown; use `cache-to: type=inline`",
+        ),
+        (
+            &[("compose-file", "compose.yaml")],
+            "input `compose-file`: there is no `compose.yaml` in the workspace",
+        ),
+        (
+            &[("compose-service", "web")],
+            "input `compose-service`: is set without `compose-file`",
+        ),
+        (
+            &[("baseline-coverage", "app/Dockerfile")],
+            "input `baseline-coverage`: `app/Dockerfile` is invalid: not valid XML: it has text outside of its root element",
+        ),
+        (
             &[("image", "")],
             "input `image`: is required (Name of the image to build, as `name:tag`; without the tag where `tags` has them.)",
         ),

@@ -24,6 +24,30 @@ fn cobertura(sources: &str, name: &str) -> String {
 }
 
 #[test]
+fn the_change_is_that_of_the_two_percentages() {
+    let coverage = |covered, total| Coverage {
+        files: vec![FileCoverage {
+            covered,
+            total,
+            ..FileCoverage::default()
+        }],
+        claimed: None,
+    };
+    let table = [
+        ((1, 2), (1, 2), "±0.00"),
+        ((2, 3), (1, 3), "+33.33"),
+        ((9_000, 10_000), (9_052, 10_000), "-0.52"),
+        ((1, 1), (0, 1), "+100.00"),
+    ];
+    for ((covered, total), (base, base_total), change) in table {
+        let own = coverage(covered, total);
+        assert_eq!(own.change(&coverage(base, base_total)), change);
+    }
+    let base = Coverage::totals(b"SF:a.js\nDA:1,1\nDA:2,0\nend_of_record\n").unwrap();
+    assert_eq!(base.percent(), "50.00");
+}
+
+#[test]
 fn both_formats_have_the_same_result() {
     let (_directory, source_map) = source_map();
     let json = r#"{"meta": {}, "totals": {"covered_lines": 2, "num_statements": 4}, "files": {"board/page.py": {"missing_lines": [5, 4], "executed_lines": [1, 2],
