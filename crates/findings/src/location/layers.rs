@@ -16,6 +16,10 @@ use super::Location;
 
 /// Stages of which the image may be.
 const STAGES: usize = 50;
+/// Blanks in the values of build arguments, and one more.
+const BLANKS: usize = 20;
+/// Bytes of a command that may be compared once for each of these blanks.
+const LONG: usize = 4096;
 /// Options of a shell that are followed by a command, in one entry.
 const SHELLS: usize = 3;
 
@@ -138,12 +142,17 @@ impl<'a> Entry<'a> {
 }
 
 // The commands that may have run: after the build arguments, `|2 A=b C=d`, and after the shell. The value of an argument
-// may have blanks, and a shell any options.
+// may have blanks, so that it is unknown where a command without a shell begins, and a shell any options.
 fn commands(words: &[&str]) -> Vec<String> {
     let count = words.first().and_then(|word| word.strip_prefix('|'));
     let count = count.and_then(|count| count.parse::<usize>().ok());
     let arguments = count.map_or(0, |count| count.saturating_add(1));
-    let exec = words.get(arguments..).unwrap_or_default();
+    let length = words.iter().map(|word| word.len()).sum::<usize>();
+    let starts = match count {
+        Some(_) if length <= LONG => BLANKS,
+        _ => 1,
+    };
+    let execs = (arguments..words.len()).map(|at| &words[at..]).take(starts);
     let is_shell = |word: &&str| {
         let letters = word
             .strip_prefix('-')
@@ -152,10 +161,7 @@ fn commands(words: &[&str]) -> Vec<String> {
     };
     let shells = (0..words.len()).filter(|at| is_shell(&words[*at]));
     let after = shells.map(|at| &words[at + 1..]).take(SHELLS);
-    std::iter::once(exec)
-        .chain(after)
-        .map(|words| words.join(" "))
-        .collect()
+    execs.chain(after).map(|words| words.join(" ")).collect()
 }
 
 fn without_options(words: &[&str]) -> String {

@@ -103,6 +103,22 @@ USER $USER
 }
 
 #[test]
+fn a_command_without_a_shell_is_found_after_arguments_with_blanks() {
+    let text = "FROM a\nARG NAME=\"two words\"\nRUN [\"put\", \"exec\"]\nRUN [\"/bin/sh\", \"-c\", \"put 'x y'\"]\nRUN [\"exec\"]\n";
+    // What BuildKit writes.
+    let history = [
+        ("ARG NAME=two words", false),
+        ("RUN |1 NAME=two words put exec # buildkit", true),
+        (
+            "RUN |1 NAME=two words /bin/sh -c put 'x y' # buildkit",
+            true,
+        ),
+        ("RUN |1 NAME=two words exec # buildkit", true),
+    ];
+    assert_eq!(lines(text, &metadata(1, &history)), [0, 3, 4, 5]);
+}
+
+#[test]
 fn what_other_builders_write_is_found() {
     let text = "FROM a\nRUN x\nCOPY a /app/\nRUN y\nADD $B /b\n";
     let legacy = [
