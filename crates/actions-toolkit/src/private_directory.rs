@@ -20,7 +20,7 @@ const LOCK: &str = ".lock";
 const ABANDONED: Duration = Duration::from_hours(1);
 
 /// A directory that only this user can look into. It is removed when this is dropped, or, if the run is killed before,
-/// by the next one that uses the same `RUNNER_TEMP`.
+/// by the next one that makes one in the same directory, such as `RUNNER_TEMP`.
 #[derive(Debug)]
 pub struct PrivateDirectory {
     directory: TempDir,
@@ -28,6 +28,16 @@ pub struct PrivateDirectory {
 }
 
 impl PrivateDirectory {
+    /// A new one in `parent`, for `purpose`, which is part of its name. Those that killed runs have left there are removed
+    /// first.
+    ///
+    /// # Errors
+    /// When it can't be created.
+    pub fn create_in(parent: &Path, purpose: &str) -> std::io::Result<Self> {
+        remove_abandoned(parent);
+        Self::create(parent, purpose)
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         self.directory.path()
@@ -72,8 +82,7 @@ impl Context {
     /// When it can't be created.
     pub fn private_directory(&self, purpose: &str) -> anyhow::Result<PrivateDirectory> {
         let parent = self.temp_dir();
-        remove_abandoned(&parent);
-        PrivateDirectory::create(&parent, purpose).with_context(|| {
+        PrivateDirectory::create_in(&parent, purpose).with_context(|| {
             format!(
                 "failed to create a directory for {purpose} in `{}`",
                 parent.display()
@@ -82,8 +91,9 @@ impl Context {
     }
 }
 
-// What can't be removed stays for the next run: it is no reason to fail this one.
-fn remove_abandoned(parent: &Path) {
+/// Remove from `parent` what killed runs have left. What can't be removed stays for the next run: it is no reason to fail this
+/// one.
+pub(crate) fn remove_abandoned(parent: &Path) {
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     for entry in entries.filter(is_ours) {
         if is_abandoned(&entry.path()) {

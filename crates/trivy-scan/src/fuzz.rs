@@ -4,6 +4,7 @@
 
 use crate::baseline::Baseline;
 use crate::request::{ignore_file, trivy_config::TrivyConfig};
+use crate::vex::attestation;
 
 /// An ignore file, in both forms.
 pub fn ignore_file(text: &str) {
@@ -31,4 +32,9 @@ pub fn attached_sbom(bytes: &[u8]) {
 /// The settings file of Trivy.
 pub fn trivy_config(text: &str) {
     let _ = TrivyConfig::parse("trivy.yaml", text);
+}
+
+/// What is attached to an image as a VEX document.
+pub fn vex(bytes: &[u8]) {
+    let _ = attestation::open_vex(bytes, &oci::Digest::sha256(b"image"));
 }

@@ -14,6 +14,7 @@ mod report;
 mod request;
 mod scan;
 mod verdict;
+mod vex;
 
 use actions_toolkit::text::plural;
 use actions_toolkit::{Context, Done, PrivateDirectory};
@@ -25,6 +26,7 @@ pub use network::NETWORK;
 use publish::{Imported, Publisher, SarifFile, sbom};
 use request::Request;
 use scan::{Failure, Listing, Outcomes, Records, Scans, expand, list, registry_login, trivy_scan};
+use vex::Vex;
 
 /// Run the action.
 ///
@@ -63,10 +65,12 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
         Some(config) => Some(config.write(ctx)?),
         None => None,
     };
+    let vex = Vex::provide(ctx, &request).await?;
     let scans = Scans {
         ctx,
         request: &request,
         registry: listing.registry.take(),
+        vex: &vex,
         trivy_config: settings.as_ref().map(|(_, path)| path.clone()),
         docker_config: login.as_ref().map(|directory| directory.path().to_owned()),
     };
@@ -200,11 +204,15 @@ async fn compare_and_publish(
         file.write(report::table(outcomes, &request.filter).as_bytes())?;
     }
     report::set_outputs(ctx, request, outcomes, database);
-    remarks.extend(report::notes(request, outcomes, database, sarif.omitted));
+    remarks.extend(report::notes(scans, outcomes, database, sarif.omitted));
     report::log(ctx, request, outcomes, &remarks);
     exploitation
         .sources()
         .for_each(|source| ctx.log().info(source));
+    let vex = report::vex_lines(request, scans.vex, outcomes);
+    for line in &vex {
+        ctx.log().info(line);
+    }
 
     let upload = match &publisher {
         Some(publisher) => {
@@ -231,6 +239,7 @@ async fn compare_and_publish(
     };
     ctx.summary(report::summary(outcomes, &facts));
     ctx.summary(exploitation.section(outcomes));
+    ctx.summary(report::vex_section(&vex));
     if let Some(imported) = &imported {
         // Those of Trivy may have been too large.
         upload_imported(ctx, publisher.as_ref(), imported).await?;

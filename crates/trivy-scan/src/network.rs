@@ -41,6 +41,42 @@ pub const NETWORK: Network = &[
         ],
     },
     Part {
+        when: &[
+            When::Case("`vex` has `repo`"),
+            When::Not(DatabaseInputs::offline, "true"),
+        ],
+        connections: &[
+            Connection {
+                host: Host::UrlInput(Inputs::vex_repositories),
+                by: By::Step,
+                when: &[],
+                purpose: "VEX repositories, unless they are in the cache",
+                sends: "the user and password in the URL",
+            },
+            Connection {
+                host: Host::Name("raw.githubusercontent.com"),
+                by: By::Step,
+                when: &[When::Case("a repository on github.com")],
+                purpose: "manifest of a VEX repository",
+                sends: "nothing",
+            },
+            Connection {
+                host: Host::Name("codeload.github.com"),
+                by: By::Step,
+                when: &[When::Case("a repository on github.com")],
+                purpose: "archive of a VEX repository",
+                sends: "nothing",
+            },
+            Connection {
+                host: Host::Found("the host that the manifest of a VEX repository names"),
+                by: By::Step,
+                when: &[],
+                purpose: "archive of a VEX repository; the public one has it on github.com",
+                sends: "the user and password in the URL, if it is the same host",
+            },
+        ],
+    },
+    Part {
         when: &[],
         connections: &[
             image(Inputs::image),
@@ -56,8 +92,10 @@ const fn image(input: &'static str) -> Connection {
     Connection {
         host: Host::ImageInput(input),
         by: By::Step,
-        when: &[When::Case("an image that is not in Docker")],
-        purpose: "image",
+        when: &[When::Case(
+            "an image that is not in Docker, or `vex` has `oci`",
+        )],
+        purpose: "image, and the VEX documents that refer to it",
         sends: "`registry-password` or the password of that registry in `registries`",
     }
 }

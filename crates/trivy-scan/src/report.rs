@@ -8,6 +8,7 @@ mod notes;
 mod outputs;
 mod summary;
 mod table;
+mod vex;
 
 use ::findings::Counts;
 
@@ -24,6 +25,7 @@ pub(crate) use notes::notes;
 pub(crate) use outputs::set_outputs;
 pub(crate) use summary::{Facts, summary};
 pub(crate) use table::table;
+pub(crate) use vex::{vex_lines, vex_section};
 
 /// The counts of all outcomes together.
 fn counts(outcomes: &[ScanOutcome]) -> Counts {

@@ -11,6 +11,7 @@ mod sarif_files;
 mod target;
 pub(crate) mod trivy_config;
 mod vex;
+pub(crate) mod web_url;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub(crate) use platforms::Platforms;
 pub(crate) use sarif_files::SarifFile;
 pub(crate) use target::{Listed, TargetRequest};
 pub(crate) use trivy_config::TrivyConfig;
-pub(crate) use vex::VexDocument;
+pub(crate) use vex::{Place, RepositorySource, VexRequest, VexSource};
 
 /// Bytes of the largest file of the workspace that is parsed.
 const FILE_LIMIT: u64 = 8 << 20;
@@ -66,7 +67,7 @@ pub(crate) struct Request {
     pub(crate) fail_on_not_scanned: bool,
     pub(crate) baseline: BaselineSource,
     pub(crate) ignore_file: Option<IgnoreFile>,
-    pub(crate) vex: Vec<VexDocument>,
+    pub(crate) vex: VexRequest,
     pub(crate) github: GitHubRequest,
     pub(crate) sbom: Vec<SbomFormat>,
     /// For the registries of the images.
@@ -116,6 +117,7 @@ impl Request {
             return Err(BadInput::new(Inputs::fail_on, problem));
         }
         let filter = Filter::new(&inputs);
+        let vex = VexRequest::new(&inputs, &workspace, &targets)?;
         let exploitation = Sources::new(&inputs, &workspace, gate.fail_on)?;
         let checks = checks(&inputs, &targets)?;
         let scanners = scanners(&inputs, &targets)?;
@@ -158,11 +160,7 @@ impl Request {
             fail_on_not_scanned: inputs.fail_on_not_scanned,
             baseline,
             ignore_file: IgnoreFile::open(&workspace, inputs.ignore_file.as_deref())?,
-            vex: inputs
-                .vex
-                .iter()
-                .map(VexDocument::open)
-                .collect::<Result<_, _>>()?,
+            vex,
             registries,
             selection,
             concurrency: inputs.concurrency.0,

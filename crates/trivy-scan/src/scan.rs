@@ -11,7 +11,7 @@ mod platforms;
 mod records;
 mod registry_login;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,12 +26,13 @@ use trivy::{ImageSource, Report, Scan, Scanned};
 
 use crate::baseline::Comparison;
 use crate::request::{BaselineSource, Request, ScanType, TargetRequest};
+use crate::vex::{self, TargetVex, Vex};
 
 #[cfg(fuzzing)]
 pub(crate) use attached_sbom::document;
 use coverage::Coverage;
 pub(crate) use listed::{Listing, list};
-pub(crate) use platforms::expand;
+pub(crate) use platforms::{expand, registry_of};
 pub(crate) use records::Records;
 pub(crate) use registry_login::registry_login;
 
@@ -51,6 +52,9 @@ pub(crate) struct ScanOutcome {
     pub(crate) hidden: Vec<Finding>,
     /// Its packages, if they are submitted to the dependency graph.
     pub(crate) manifests: BTreeMap<String, Manifest>,
+    pub(crate) vex: TargetVex,
+    /// Its packages that VEX repositories may have documents on: package URLs without version and qualifiers.
+    pub(crate) packages: BTreeSet<String>,
     /// Trivy's report.
     pub(crate) report_file: WorkspacePath,
     /// With the baseline, if there is one.
@@ -89,11 +93,6 @@ pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
     scan.timeout = request.timeout;
     request.workspace.root().clone_into(&mut scan.directory);
     scan.ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());
-    scan.vex = request
-        .vex
-        .iter()
-        .map(|document| document.path.clone())
-        .collect();
     let platform = target.platform.as_ref().or(request.platform.as_ref());
     scan.platform = platform.cloned();
     scan.skip_dirs.clone_from(&request.skip_dirs);
@@ -132,6 +131,13 @@ pub(crate) struct Scans<'a> {
     pub(crate) registry: Option<Arc<Registry>>,
     /// The settings file that Trivy gets.
     pub(crate) trivy_config: Option<PathBuf>,
+    pub(crate) vex: &'a Vex,
+}
+
+/// The report of a target, and the VEX statements that it was made with.
+struct Read {
+    report: Report,
+    vex: TargetVex,
 }
 
 impl Scans<'_> {
@@ -158,7 +164,7 @@ impl Scans<'_> {
             // Also of one that failed: the names of the others do not depend on it.
             let name = report
                 .as_ref()
-                .map_or(target.name.clone(), |(report, _)| name(target, report));
+                .map_or(target.name.clone(), |(read, _)| name(target, &read.report));
             let name = names.distinct(target, &name);
             match report {
                 Ok(report) => read.push(self.outcome(index, target, report, name)),
@@ -187,16 +193,17 @@ impl Scans<'_> {
         target: &TargetRequest,
         name: &str,
     ) -> anyhow::Result<Vec<Finding>> {
-        let scanned = self.run(target, self.ctx.log()).await?;
-        let contents = self.read(target, scanned.report, name.to_owned()).await?;
-        Ok(contents.findings)
+        let (scanned, vex) = self.run(target, self.ctx.log()).await?;
+        let report = scanned.report;
+        let contents = self.read(target, Read { report, vex }, name.to_owned());
+        Ok(contents.await?.findings)
     }
 
     // A report may have thousands of findings in thousands of files.
     async fn read(
         &self,
         target: &TargetRequest,
-        report: Report,
+        read: Read,
         name: String,
     ) -> anyhow::Result<Contents> {
         let reader = ReportReader {
@@ -208,20 +215,26 @@ impl Scans<'_> {
             dockerfiles: self.request.dockerfiles.clone(),
             has_one_image: self.request.has_one_image(),
             has_snapshot: self.request.github.snapshot,
+            has_repositories: !self.vex.repositories.is_empty(),
+            sources: self.vex.titles(self.request, &read.vex),
             target: target.clone(),
             name,
         };
-        let read = tokio::task::spawn_blocking(move || reader.read(report)).await;
+        let read = tokio::task::spawn_blocking(move || reader.read(read)).await;
         read.context("failed to read the report")
     }
 
-    async fn run(&self, target: &TargetRequest, log: &Log) -> anyhow::Result<Scanned> {
+    async fn run(&self, target: &TargetRequest, log: &Log) -> anyhow::Result<(Scanned, TargetVex)> {
         let mut scan = trivy_scan(self.request, target);
+        let vex = self.vex.add_to(&mut scan, self.ctx, self.request, target);
+        let vex = vex.await?;
         scan.docker_config.clone_from(&self.docker_config);
         scan.config.clone_from(&self.trivy_config);
         let config = self.request.trivy_config.as_ref();
         scan.config_has_secret_rules = config.is_some_and(|config| config.has_secret_rules);
-        Ok(scan.run(self.ctx.env(), log).await?)
+        let scanned = scan.run(self.ctx.env(), log).await?;
+        vex.check(&scanned.report)?;
+        Ok((scanned, vex))
     }
 
     async fn report(
@@ -230,9 +243,9 @@ impl Scans<'_> {
         target: &TargetRequest,
         log: &Log,
         records: Option<&Records>,
-    ) -> anyhow::Result<(Report, String)> {
+    ) -> anyhow::Result<(Read, String)> {
         let scanned = self.scanned(target, log, records).await;
-        let (scanned, note) = scanned.with_context(|| {
+        let ((scanned, vex), note) = scanned.with_context(|| {
             let platform = target.platform.as_ref();
             let platform = platform.map(|platform| format!(" for {platform}"));
             format!(
@@ -243,20 +256,23 @@ impl Scans<'_> {
             )
         })?;
         self.request.report_file(index).write(&scanned.raw)?;
-        Ok((scanned.report, note))
+        let report = scanned.report;
+        Ok((Read { report, vex }, note))
     }
 
     async fn outcome(
         &self,
         index: usize,
         target: &TargetRequest,
-        (report, note): (Report, String),
+        (read, note): (Read, String),
         name: String,
     ) -> anyhow::Result<ScanOutcome> {
-        let contents = self.read(target, report, name.clone()).await?;
+        let contents = self.read(target, read, name.clone()).await?;
         let Contents {
             mut coverage,
             manifests,
+            vex,
+            packages,
             findings,
         } = contents;
         coverage.scanned.push_str(&note);
@@ -269,6 +285,8 @@ impl Scans<'_> {
             name,
             coverage,
             manifests,
+            vex,
+            packages,
             report_file: self.request.report_file(index),
             comparison: None,
             dismissed: BTreeMap::new(),
@@ -312,6 +330,9 @@ struct ReportReader {
     /// Whether there is one Dockerfile, and one image.
     has_one_image: bool,
     has_snapshot: bool,
+    has_repositories: bool,
+    /// The names of VEX sources by what Trivy calls them.
+    sources: BTreeMap<String, String>,
     target: TargetRequest,
     name: String,
 }
@@ -320,11 +341,20 @@ struct ReportReader {
 struct Contents {
     coverage: Coverage,
     manifests: BTreeMap<String, Manifest>,
+    vex: TargetVex,
+    packages: BTreeSet<String>,
     findings: Vec<Finding>,
 }
 
 impl ReportReader {
-    fn read(&self, report: Report) -> Contents {
+    fn read(&self, Read { mut report, vex }: Read) -> Contents {
+        for result in &mut report.results {
+            for modified in &mut result.modified {
+                if let Some(title) = self.sources.get(&modified.source) {
+                    modified.source.clone_from(title);
+                }
+            }
+        }
         let target = &self.target;
         let name = &self.name;
         let source = SourceFiles::new(&self.checkout);
@@ -351,6 +381,12 @@ impl ReportReader {
                 manifests::manifests(&report, target, name)
             } else {
                 BTreeMap::new()
+            },
+            vex,
+            packages: if self.has_repositories {
+                vex::packages(&report)
+            } else {
+                BTreeSet::new()
             },
             findings: findings::from_report(report, &locator),
         }

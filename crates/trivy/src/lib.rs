@@ -28,7 +28,7 @@ pub use error::ScanError;
 pub use inputs::{DatabaseAgeInputs, DatabaseInputs, JavaDatabaseInputs};
 pub use report::Report;
 pub use sbom::SbomFormat;
-pub use scan::{ImageSource, REPORT_LIMIT, Scan, Scanned, Scanner, Target};
+pub use scan::{ImageSource, REPORT_LIMIT, Scan, Scanned, Scanner, Target, VexSource};
 pub use severity::{Severity, UnknownSeverity};
 pub use version::{REJECTED, version};
 

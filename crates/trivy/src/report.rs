@@ -64,6 +64,9 @@ model! {
         /// The names of an image.
         #[serde(deserialize_with = "list")]
         repo_tags: Vec<String>,
+        /// The names of an image by digest, `ghcr.io/app@sha256:…`; none of an image that no registry has.
+        #[serde(deserialize_with = "list")]
+        repo_digests: Vec<String>,
         /// The image's digests in the layers' order, base first.
         #[serde(rename = "DiffIDs", deserialize_with = "list")]
         diff_ids: Vec<String>,

@@ -84,6 +84,15 @@ choice! {
     }
 }
 
+/// Where VEX statements come from: findings with the status `not_affected` or `fixed` are suppressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VexSource {
+    /// A document.
+    File(PathBuf),
+    /// The repositories that [`Scan::vex_home`] configures.
+    Repositories,
+}
+
 /// One run of Trivy, with everything that it depends on.
 #[derive(Debug, Clone)]
 pub struct Scan {
@@ -99,8 +108,11 @@ pub struct Scan {
     pub directory: PathBuf,
     /// The file of findings to ignore; without one, Trivy does not look for one either.
     pub ignore_file: Option<PathBuf>,
-    /// VEX documents: findings with the status `not_affected` or `fixed` are suppressed.
-    pub vex: Vec<PathBuf>,
+    /// VEX statements; of several sources on one finding, the first one counts.
+    pub vex: Vec<VexSource>,
+    /// The directory with `.trivy/vex/repository.yaml`, the configuration of the VEX repositories
+    /// (`pkg/vex/repo/manager.go` of Trivy). Their documents are in `vex/repositories` of the cache.
+    pub vex_home: Option<PathBuf>,
     /// The platform of a multi-platform image, `linux/arm64`; without it, this machine's.
     pub platform: Option<String>,
     /// A directory whose `config.json` has the credentials of registries.
@@ -149,6 +161,7 @@ impl Scan {
             directory: PathBuf::from("."),
             ignore_file: None,
             vex: Vec::new(),
+            vex_home: None,
             platform: None,
             docker_config: None,
             shared_cache: false,
@@ -211,8 +224,11 @@ impl Scan {
         if let Some(policy) = &self.ignore_policy {
             add(&["--ignore-policy", &text(policy)]);
         }
-        for file in self.vex.iter().filter(|_| self.needs_database()) {
-            add(&["--vex", &text(file)]);
+        for source in self.vex.iter().filter(|_| self.needs_database()) {
+            match source {
+                VexSource::File(path) => add(&["--vex", &csv_field(&text(path))]),
+                VexSource::Repositories => add(&["--vex", "repo"]),
+            }
         }
         if let (Some(platform), Target::Image(_)) = (&self.platform, &self.target) {
             add(&["--platform", platform]);
@@ -301,6 +317,10 @@ impl Scan {
             .timeout(deadline * 2);
         if let Some(directory) = &self.docker_config {
             tool = tool.env("DOCKER_CONFIG", directory);
+        }
+        if let Some(directory) = &self.vex_home {
+            // What Trivy takes for the home directory (`pkg/utils/fsutils/fs.go`).
+            tool = tool.env("XDG_DATA_HOME", directory);
         }
         for (source, names) in SOURCE_VARIABLES {
             for name in names
@@ -429,11 +449,20 @@ mod tests {
         insta::assert_snapshot!(line(Target::Config("k8s".into()), |scan| {
             scan.checks = vec!["policies".into(), "more".into()];
             scan.check_namespaces = vec!["user".into()];
+            scan.vex = vec![VexSource::Repositories];
         }), @"config --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --skip-check-update --config-check policies --config-check more --check-namespaces user --ignorefile /dev/null -- k8s");
         insta::assert_snapshot!(line(Target::Image("app:1".into()), |scan| {
             scan.image_sources = vec![ImageSource::Containerd, ImageSource::Podman];
             scan.scanners = vec![Scanner::Licenses];
         }), @"image --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners license --ignorefile /dev/null --image-src containerd,podman -- app:1");
+        let vex = line(Target::Sbom("a.json".into()), |scan| {
+            scan.vex = vec![VexSource::File("a,b.json".into()), VexSource::Repositories];
+        });
+        assert!(
+            vex.contains(r#" --vex "a,b.json" --vex repo "#)
+                && vex.contains("--skip-vex-repo-update"),
+            "{vex}"
+        );
         insta::assert_snapshot!(line(Target::Config("k8s".into()), |_| {}), @"config --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --skip-check-update --ignorefile /dev/null -- k8s");
     }
 

@@ -4,8 +4,8 @@ use actions_toolkit::text;
 use findings::sarif;
 use trivy::{Database, Origin, Target};
 
-use crate::request::{Request, TargetRequest, TrivyConfig};
-use crate::scan::ScanOutcome;
+use crate::request::{TargetRequest, TrivyConfig, VexSource};
+use crate::scan::{ScanOutcome, Scans};
 
 /// Files in which Trivy looks for settings, and which it gets no chance to read.
 const UNUSED: [(&str, &str); 2] = [
@@ -19,11 +19,12 @@ const SECRET_RULES: &str = "trivy-secret.yaml";
 
 /// Remarks on the whole step: an old database, entries of the ignore file, findings that GitHub does not show.
 pub(crate) fn notes<'a>(
-    request: &Request,
+    scans: &Scans<'_>,
     outcomes: &'a [ScanOutcome],
     database: Option<&Database>,
     omitted: usize,
 ) -> Vec<String> {
+    let request = scans.request;
     let mut notes = Vec::new();
     if let Some(Origin::Stale(errors)) = database.map(|database| &database.origin) {
         let errors = errors.join("; ");
@@ -56,12 +57,26 @@ pub(crate) fn notes<'a>(
     }
     let all = |outcome: &'a ScanOutcome| outcome.findings.iter().chain(&outcome.hidden);
     let findings: Vec<_> = outcomes.iter().flat_map(all).collect();
-    notes.extend(
-        request
-            .vex
-            .iter()
-            .flat_map(|document| document.remarks(&findings)),
-    );
+    for source in &request.vex.sources {
+        if let VexSource::Document(document) = source {
+            notes.extend(document.remarks(&findings));
+        }
+    }
+    for outcome in outcomes {
+        let own: Vec<_> = all(outcome).collect();
+        let documents = outcome.vex.documents.iter();
+        notes.extend(documents.flat_map(|document| document.remarks(&own)));
+        notes.extend(outcome.vex.remarks.iter().cloned());
+    }
+    for repository in &scans.vex.repositories {
+        let why = repository.stale.as_ref();
+        notes.extend(why.map(|why| {
+            format!(
+                "the VEX repository {} is of the cache, since it has no newer one ({why})",
+                repository.title
+            )
+        }));
+    }
     if let Some(file) = &request.ignore_file {
         let today = jiff::Zoned::now()
             .with_time_zone(jiff::tz::TimeZone::UTC)

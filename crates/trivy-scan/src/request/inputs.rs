@@ -13,6 +13,7 @@ use trivy::{
 use super::globs::Globs;
 use super::platforms::Platforms;
 use super::sarif_files::SarifGlob;
+use super::vex::{HUB, VexLine};
 use crate::exploitation;
 use crate::verdict::FailOn;
 
@@ -97,8 +98,10 @@ inputs! {
             baseline: String = "auto",
             /// Ignore file of Trivy; `.trivyignore` or `.trivyignore.yaml` by default. Its findings are listed as suppressed.
             ignore_file: Option<String>,
-            /// VEX documents (OpenVEX, CSAF, CycloneDX), one path per line; findings that do not apply are suppressed.
-            vex: Vec<WorkspacePath>,
+            /// VEX documents (OpenVEX, CSAF, CycloneDX), one path per line; `oci`: those that refer to the image; `repo`: `vex-repositories`.
+            vex: Vec<VexLine>,
+            /// VEX repositories for `repo` in `vex`: URLs (`https://user:token@host/path`) or directories, one per line, the first one wins.
+            vex_repositories: Vec<String> = HUB,
         }
         "Exploitation" {
             /// KEV catalog of CISA for `fail-on: kev`: mirrors or files, tried in this order.

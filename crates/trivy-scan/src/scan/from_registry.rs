@@ -9,6 +9,7 @@ use super::attached_sbom::attached_sbom;
 use super::records::{Record, Records};
 use super::{Scans, trivy_scan};
 use crate::request::{Listed, TargetRequest};
+use crate::vex::TargetVex;
 
 impl Scans<'_> {
     /// The report of `target`, and how it came about, for the summary.
@@ -20,11 +21,16 @@ impl Scans<'_> {
         target: &TargetRequest,
         log: &Log,
         records: Option<&Records>,
-    ) -> anyhow::Result<(Scanned, String)> {
+    ) -> anyhow::Result<((Scanned, TargetVex), String)> {
         let (Some(listed), Target::Image(image)) = (&target.listed, &target.target) else {
             return Ok((self.run(target, log).await?, String::new()));
         };
         let image: ImageRef = image.parse()?;
+        // What refers to an image, and what a repository has, may change at any time.
+        let request = self.request;
+        let is_fixed = !request.vex.has_referrers() && request.vex.repositories.is_empty();
+        let records = records.filter(|_| is_fixed);
+        let mut vex = TargetVex::default();
         let scan = trivy_scan(self.request, target);
         let known = records.and_then(|records| records.read(&scan, &image));
         let is_known = known.is_some();
@@ -37,7 +43,8 @@ impl Scans<'_> {
         } else {
             let from_sbom = self.scan_sbom(target, listed, &image, log).await?;
             let is_from_sbom = from_sbom.is_some();
-            let scanned = match from_sbom {
+            let scanned;
+            (scanned, vex) = match from_sbom {
                 Some(scanned) => scanned,
                 None => self.run(target, log).await?,
             };
@@ -63,7 +70,7 @@ impl Scans<'_> {
         if !listed.also.is_empty() {
             note.push_str(&format!(", also tagged {}", listed.also.join(", ")));
         }
-        Ok((record.scanned, note))
+        Ok(((record.scanned, vex), note))
     }
 
     // The scan of the SBOM that is attached to the image; `None` if there is none, or it can't be scanned, or files are to be scanned.
@@ -73,8 +80,9 @@ impl Scans<'_> {
         listed: &Listed,
         image: &ImageRef,
         log: &Log,
-    ) -> anyhow::Result<Option<Scanned>> {
-        let mut scan = trivy_scan(self.request, target);
+    ) -> anyhow::Result<Option<(Scanned, TargetVex)>> {
+        let request = self.request;
+        let mut scan = trivy_scan(request, target);
         let (Some(registry), Some(digest)) = (&self.registry, image.digest()) else {
             return Ok(None);
         };
@@ -97,6 +105,9 @@ impl Scans<'_> {
         let file = directory.path().join("sbom.json");
         std::fs::write(&file, sbom).context("failed to write the SBOM")?;
         scan.target = Target::Sbom(file.clone());
+        // It is bound to the digest, which its report does not have.
+        let vex = self.vex.add_to(&mut scan, self.ctx, request, target);
+        let vex = vex.await?;
         scan.config.clone_from(&self.trivy_config);
         let scanned = match scan.run(self.ctx.env(), log).await {
             Ok(scanned) => scanned,
@@ -114,6 +125,7 @@ impl Scans<'_> {
             let raw = String::from_utf8_lossy(&scanned.raw).replace(&path, &name);
             Scanned::parse(raw.into_bytes())
         };
-        Ok(Some(tokio::task::spawn_blocking(renamed).await??))
+        let scanned = tokio::task::spawn_blocking(renamed).await??;
+        Ok(Some((scanned, vex)))
     }
 }

@@ -1,8 +1,10 @@
 //! Images for several platforms: each platform is a target.
 
+use std::sync::Arc;
+
 use actions_toolkit::Context;
 use anyhow::{Context as _, anyhow};
-use oci::{ImageRef, Platform};
+use oci::{ImageRef, Platform, Registry};
 use registries::Login;
 use trivy::Target;
 
@@ -51,6 +53,19 @@ pub(crate) async fn expand(ctx: &Context, request: &mut Request) -> anyhow::Resu
     Ok(failures)
 }
 
+/// The registry of `image`, with its login.
+///
+/// # Errors
+/// When there is no client, or signing in fails.
+pub(crate) async fn registry_of(
+    ctx: &Context,
+    request: &Request,
+    image: &ImageRef,
+) -> anyhow::Result<Arc<Registry>> {
+    let (host, _) = image.in_registry();
+    Login::client(request.registries.get(host), ctx, host).await
+}
+
 // Platform and digest of each image that `target` stands for.
 async fn images(
     ctx: &Context,
@@ -59,7 +74,7 @@ async fn images(
 ) -> anyhow::Result<Vec<(Platform, String)>> {
     let image = reference(target).context("it is not an image")?;
     let (host, repository) = image.in_registry();
-    let registry = Login::client(request.registries.get(host), ctx, host).await?;
+    let registry = registry_of(ctx, request, &image).await?;
     let manifest = registry.manifest(&repository, image.reference()).await?;
     let manifest = manifest.with_context(|| {
         format!("`{host}` has no such image; push it in an earlier step: `platforms` is for images of a registry")

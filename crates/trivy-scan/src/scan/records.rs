@@ -6,7 +6,7 @@ use actions_toolkit::WorkspacePath;
 use oci::{Digest, ImageRef};
 use trivy::{Database, REPORT_LIMIT, Scan, Scanned};
 
-use crate::request::Request;
+use crate::request::{Request, VexSource};
 
 /// The directory of the records in Trivy's cache.
 const DIRECTORY: &str = "seaworthy-reports";
@@ -39,7 +39,14 @@ impl Records {
         let name = name(&scanner);
         remove_others(&parent, &name);
         let ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());
-        let vex = request.vex.iter().map(|document| document.path.clone());
+        let vex = request
+            .vex
+            .sources
+            .iter()
+            .filter_map(|source| match source {
+                VexSource::Document(document) => Some(document.path.clone()),
+                VexSource::Referrers | VexSource::Repositories => None,
+            });
         let policy = request.ignore_policy.as_ref().map(WorkspacePath::absolute);
         let files = ignore_file.into_iter().chain(vex).chain(policy);
         let mut settings: Vec<_> = files

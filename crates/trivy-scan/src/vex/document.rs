@@ -1,4 +1,4 @@
-//! VEX documents: whether their statements match anything, which Trivy does not say.
+//! One VEX document: whether their statements match anything, which Trivy does not say.
 //!
 //! Forms: openvex.dev/ns, CSAF 2.0 (docs.oasis-open.org/csaf), CycloneDX 1.4 and later (`vulnerabilities`).
 
@@ -20,21 +20,28 @@ const NAMES: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VexDocument {
     pub(crate) path: PathBuf,
-    name: String,
+    /// As in messages.
+    pub(crate) name: String,
     /// The vulnerabilities that do not apply by it, each with its other names.
     not_applicable: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl VexDocument {
-    pub(super) fn open(file: &WorkspacePath) -> Result<Self, BadInput> {
+    /// The `document` in the file `path`.
+    pub(super) fn new(path: PathBuf, name: String, document: &Value) -> Self {
+        Self {
+            path,
+            name,
+            not_applicable: not_applicable(document),
+        }
+    }
+
+    pub(crate) fn open(file: &WorkspacePath) -> Result<Self, BadInput> {
         // What can't be read here is an error of Trivy, which names the document.
         let text = file.read(LIMIT).unwrap_or_default();
         let document = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Self {
-            path: file.existing()?,
-            name: file.given().to_owned(),
-            not_applicable: not_applicable(&document),
-        })
+        let name = file.given().to_owned();
+        Ok(Self::new(file.existing()?, name, &document))
     }
 
     /// Statements that suppress none of `findings`.

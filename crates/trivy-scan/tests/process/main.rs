@@ -26,6 +26,7 @@ mod secrets;
 mod settings;
 mod step;
 mod targets;
+mod vex;
 
 use std::path::Path;
 

@@ -23,10 +23,35 @@ pub(crate) fn succeed(command: &mut Command) {
 
 /// A step with the real Trivy and the local advisories.
 pub(crate) fn real() -> FakeRunner {
-    let step = FakeRunner::new(env!("CARGO_BIN_EXE_trivy-scan"));
-    let cache = step.workspace().join("../cache/db");
     let advisories =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/trivy-db/advisories.yaml");
+    let step = FakeRunner::new(env!("CARGO_BIN_EXE_trivy-scan"));
+    with_database(step, &advisories)
+}
+
+/// `step` with the real Trivy, these `advisories` and the small Java database.
+fn with_java(step: FakeRunner, advisories: &str) -> FakeRunner {
+    let path = step.directory().join("advisories.yaml");
+    std::fs::write(&path, advisories).unwrap();
+    with_java_database(with_database(step, &path))
+}
+
+/// `step` with the small Java database.
+fn with_java_database(step: FakeRunner) -> FakeRunner {
+    let directory = step.directory().join("cache/java-db");
+    std::fs::create_dir_all(&directory).unwrap();
+    let database = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/trivy-java.db");
+    std::fs::copy(database, directory.join("trivy-java.db")).unwrap();
+    let now = jiff::Timestamp::now();
+    let about = format!(
+        r#"{{"Version":1,"UpdatedAt":"{now}","NextUpdate":"2100-01-01T00:00:00Z","DownloadedAt":"{now}"}}"#
+    );
+    std::fs::write(directory.join("metadata.json"), about).unwrap();
+    step
+}
+
+fn with_database(step: FakeRunner, advisories: &Path) -> FakeRunner {
+    let cache = step.workspace().join("../cache/db");
     succeed(Command::new("trivy-db").arg(advisories).arg(&cache));
     let path = format!("{}:/usr/bin:/bin", folder_of("trivy").display());
     let cache = step.directory().join("cache");
@@ -43,13 +68,30 @@ pub(crate) fn save(path: &Path, name: &str, extra: &str) {
 
 /// The same with the file `extra`, path and text, in the second layer.
 fn save_with(path: &Path, name: &str, extra: (&str, &str)) {
-    let layer = |files: &[(&str, &str)]| {
+    let (config, layers) = image((extra.0, extra.1.as_bytes()));
+    let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["0/layer.tar", "1/layer.tar"]}]);
+    let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
+    add(&mut tar, "config.json", config.to_string().as_bytes());
+    for (index, layer) in layers.iter().enumerate() {
+        add(&mut tar, &format!("{index}/layer.tar"), layer);
+    }
+    add(&mut tar, "manifest.json", manifest.to_string().as_bytes());
+    tar.finish().unwrap();
+}
+
+fn add(tar: &mut tar::Builder<impl std::io::Write>, path: &str, bytes: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, path, bytes).unwrap();
+}
+
+/// Configuration and layers of an image of a few files, with the file `extra`, path and content, in the second layer.
+pub(crate) fn image(extra: (&str, &[u8])) -> (serde_json::Value, [Vec<u8>; 2]) {
+    let layer = |files: &[(&str, &[u8])]| {
         let mut tar = tar::Builder::new(Vec::new());
-        for (path, text) in files {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(text.len() as u64);
-            header.set_mode(0o644);
-            tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+        for (path, content) in files {
+            add(&mut tar, path, content);
         }
         tar.into_inner().unwrap()
     };
@@ -63,15 +105,15 @@ fn save_with(path: &Path, name: &str, extra: (&str, &str)) {
         layer(&[
             (
                 "etc/os-release",
-                "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\nVERSION_ID=\"13\"\n",
+                b"PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\nVERSION_ID=\"13\"\n",
             ),
-            ("etc/debian_version", "13.1\n"),
-            ("var/lib/dpkg/status", &status),
+            ("etc/debian_version", b"13.1\n"),
+            ("var/lib/dpkg/status", status.as_bytes()),
         ]),
         layer(&[
             (
                 "opt/venv/lib/python3.13/site-packages/jinja2-3.1.2.dist-info/METADATA",
-                "Metadata-Version: 2.1\nName: Jinja2\nVersion: 3.1.2\n",
+                b"Metadata-Version: 2.1\nName: Jinja2\nVersion: 3.1.2\n",
             ),
             extra,
         ]),
@@ -83,20 +125,7 @@ fn save_with(path: &Path, name: &str, extra: (&str, &str)) {
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
         "history": [{"created_by": "debootstrap"}, {"created_by": "RUN /bin/sh -c pip install --requirement requirements.txt # buildkit"}],
     });
-    let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["0/layer.tar", "1/layer.tar"]}]);
-    let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
-    let mut add = |path: &str, bytes: &[u8]| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, path, bytes).unwrap();
-    };
-    add("config.json", config.to_string().as_bytes());
-    for (index, layer) in layers.iter().enumerate() {
-        add(&format!("{index}/layer.tar"), layer);
-    }
-    add("manifest.json", manifest.to_string().as_bytes());
-    tar.finish().unwrap();
+    (config, layers)
 }
 
 fn objections(step: &FakeRunner) -> Vec<String> {
@@ -463,16 +492,7 @@ fn with_jar() -> FakeRunner {
 #[test]
 #[ignore = "real: needs Trivy"]
 fn an_image_with_a_jar_file_is_scanned_with_the_java_database() {
-    let step = with_jar();
-    let directory = step.directory().join("cache/java-db");
-    std::fs::create_dir_all(&directory).unwrap();
-    let database = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/trivy-java.db");
-    std::fs::copy(database, directory.join("trivy-java.db")).unwrap();
-    let now = jiff::Timestamp::now();
-    let about = format!(
-        r#"{{"Version":1,"UpdatedAt":"{now}","NextUpdate":"2100-01-01T00:00:00Z","DownloadedAt":"{now}"}}"#
-    );
-    std::fs::write(directory.join("metadata.json"), about).unwrap();
+    let step = with_java_database(with_jar());
     let ran = step.run();
     assert_eq!(ran.code, 0, "{}", ran.log);
     let report = std::fs::read_to_string(step.workspace().join("trivy-report.json")).unwrap();
@@ -480,6 +500,112 @@ fn an_image_with_a_jar_file_is_scanned_with_the_java_database() {
         report.contains("org.apache.logging.log4j:log4j-core"),
         "{report}"
     );
+}
+
+/// Advisories of two Java packages (github.com/advisories/GHSA-jfh8-c2jp-5v3q and GHSA-599f-7c49-w659).
+const JAVA_ADVISORIES: &str = r#"
+sources:
+  "maven::GitHub Security Advisory Maven": {id: ghsa, name: GitHub Security Advisory Maven, url: "https://github.com/advisories?query=type%3Areviewed+ecosystem%3Amaven"}
+vulnerabilities:
+  CVE-2021-44228:
+    title: "Apache Log4j2: remote code execution through JNDI lookups"
+    severity: CRITICAL
+    url: https://github.com/advisories/GHSA-jfh8-c2jp-5v3q
+    affects:
+      - {source: "maven::GitHub Security Advisory Maven", package: "org.apache.logging.log4j:log4j-core", fixed: 2.15.0, range: "<2.15.0"}
+  CVE-2022-42889:
+    title: "Apache Commons Text: code execution through variable interpolation"
+    severity: CRITICAL
+    url: https://github.com/advisories/GHSA-599f-7c49-w659
+    affects:
+      - {source: "maven::GitHub Security Advisory Maven", package: "org.apache.commons:commons-text", fixed: 1.10.0, range: "<1.10.0"}
+"#;
+
+/// An archive of Java: a JAR or WAR.
+fn archive(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (path, content) in files {
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file(path.as_str(), options).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// What Maven writes into a JAR of `group:name:version`.
+fn properties(package: &str) -> (String, Vec<u8>) {
+    let parts: Vec<_> = package.split(':').collect();
+    let [group, name, version] = parts[..] else {
+        panic!("{package}");
+    };
+    let path = format!("META-INF/maven/{group}/{name}/pom.properties");
+    let text = format!("groupId={group}\nartifactId={name}\nversion={version}\n");
+    (path, text.into_bytes())
+}
+
+fn jar(packages: &[&str]) -> Vec<u8> {
+    let files: Vec<_> = packages.iter().map(|package| properties(package)).collect();
+    archive(&files)
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn packages_in_a_war_and_in_a_shaded_jar_keep_their_identity_over_versions() {
+    let scan = |app: &str, log4j: &str, text: &str| {
+        let log4j_package = format!("org.apache.logging.log4j:log4j-core:{log4j}");
+        let text_package = format!("org.apache.commons:commons-text:{text}");
+        let lib = |name: &str| format!("WEB-INF/lib/{name}");
+        let war = archive(&[
+            properties(&format!("shop:shop:{app}")),
+            (
+                lib(&format!("log4j-core-{log4j}.jar")),
+                jar(&[&log4j_package]),
+            ),
+            (
+                lib(&format!("commons-text-{text}.jar")),
+                jar(&[&text_package]),
+            ),
+        ]);
+        let shaded = jar(&[
+            &format!("shop:shop-all:{app}"),
+            &log4j_package,
+            &text_package,
+        ]);
+        let step = with_java(
+            FakeRunner::new(env!("CARGO_BIN_EXE_trivy-scan")),
+            JAVA_ADVISORIES,
+        )
+        .input("scan-type", "rootfs")
+        .input("path", "root")
+        .input("scanners", "vuln");
+        let root = step.workspace().join("root/opt");
+        std::fs::create_dir_all(&root).unwrap();
+        std::fs::write(root.join(format!("shop-{app}.war")), war).unwrap();
+        std::fs::write(root.join(format!("shop-all-{app}.jar")), shaded).unwrap();
+        let ran = step.run();
+        assert_eq!((ran.code, ran.output("total")), (0, "4"), "{}", ran.log);
+        step
+    };
+    let before = scan("1.0", "2.14.0", "1.8");
+    let after = scan("1.1", "2.14.1", "1.9");
+    let (one, two) = (fingerprints(&before), fingerprints(&after));
+    let sorted = |prints: &[String]| {
+        let mut prints = prints.to_vec();
+        prints.sort();
+        prints.dedup();
+        prints
+    };
+    assert_eq!(sorted(&one).len(), 4, "{one:?}");
+    assert_eq!(sorted(&one), sorted(&two));
+    assert_eq!(objections(&before), Vec::<String>::new());
+    let messages = sarif(&before)["runs"][0]["results"].to_string();
+    for package in [
+        "org.apache.logging.log4j:log4j-core",
+        "org.apache.commons:commons-text",
+    ] {
+        assert!(messages.contains(package), "{messages}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use actions_toolkit::Log;
+use actions_toolkit::{Log, PrivateDirectory};
 use anyhow::{Context as _, bail, ensure};
 use flate2::read::GzDecoder;
 use jiff::Timestamp;
@@ -58,10 +58,8 @@ pub(super) async fn download(
     };
     let owner = owner(cache);
     std::fs::create_dir_all(cache).map_err(unwritable)?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".database-")
-        .tempdir_in(cache)
-        .map_err(unwritable)?;
+    // In the cache, so that it can be moved: a run that is killed leaves it there, and the next download removes it.
+    let temporary = PrivateDirectory::create_in(cache, "database").map_err(unwritable)?;
     let new = temporary.path().join(kind.directory());
     if let Err(error) = fetch(kind, mirror, &new, http, log).await {
         let rejected = error.downcast_ref::<Refused>();
