@@ -780,6 +780,28 @@ pub const TARGETS: &[Target] = &[
             "A=", "{image}", "{digest}", "{time}", "{", "}", "\n", "=", "a", "_", "1",
         ],
     ),
+    target(
+        "vex",
+        Bytes(trivy_scan::fuzz::vex),
+        &[
+            "{\"_type\":\"https://in-toto.io/Statement/v1\",",
+            "\"predicateType\":\"https://openvex.dev/ns/v0.2.0\",",
+            "\"subject\":[{\"digest\":{\"sha256\":\"00\"}}],",
+            "\"predicate\":{\"statements\":[]}",
+            "{\"dsseEnvelope\":",
+            "{\"payloadType\":\"application/vnd.in-toto+json\",",
+            "\"payload\":\"e30=\"",
+            "\"@context\":\"https://openvex.dev/ns\"",
+            "{",
+            "}",
+            "[",
+            "]",
+            "\"",
+            ":",
+            ",",
+            "null",
+        ],
+    ),
 ];
 
 // Trivy's report, to SBOMs and to SARIF.
