@@ -91,8 +91,7 @@ impl Context {
     }
 }
 
-/// Remove from `parent` what killed runs have left. What can't be removed stays for the next run: it is no reason to fail this
-/// one.
+/// Remove from `parent` what killed runs have left. What can't be removed stays for the next run, and does not fail this one.
 pub(crate) fn remove_abandoned(parent: &Path) {
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     for entry in entries.filter(is_ours) {

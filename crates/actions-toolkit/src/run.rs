@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::private_directory::remove_abandoned;
 use crate::{
     Action, BadInput, Cancelled, Context, Done, Env, ExitStatus, Inputs, Log, Report, text,
 };
@@ -63,6 +64,8 @@ where
         inputs.mask_secrets(&log);
         let (stop, stopped) = watch::channel(None);
         let ctx = Context::new(env.clone(), inputs, log.clone(), stopped);
+        // Also of a run that needs none: there may be credentials in it.
+        remove_abandoned(&ctx.temp_dir());
         let outcome = until_stopped(&ctx, &stop, body(&ctx)).await;
         finish(action, &env, &log, ctx.report(), outcome)
     });

@@ -12,6 +12,7 @@ mod filters;
 mod gate;
 mod github;
 mod input;
+mod killed;
 mod legs;
 mod network;
 mod parallel;
