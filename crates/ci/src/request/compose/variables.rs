@@ -114,11 +114,12 @@ impl Reader<'_> {
         let value = value.filter(|value| !also_empty || !value.is_empty());
         let value = value.cloned();
         // What is not used has no variables that are missing.
-        let known = self.unset.clone();
+        let outer = std::mem::take(self.unset);
         let other = self.text(&rest[1..], true);
+        let inner = std::mem::replace(self.unset, outer);
         let is_used = value.is_some() == (operator == '+');
-        if !is_used {
-            *self.unset = known;
+        if is_used {
+            self.unset.extend(inner);
         }
         let (other, after) = match other {
             Err(_) if !is_used && operator != '+' => (String::new(), end(&rest[1..])?),
@@ -209,17 +210,18 @@ pub(super) fn env_file(
         let quote = value.chars().next().filter(|c| matches!(c, '\'' | '"'));
         let value = if let Some(quote) = quote {
             let mut quoted = value[1..].to_owned();
-            let end = loop {
-                if let Some(end) = closing(&quoted, quote) {
-                    break end;
-                }
-                // A quoted value may have several lines.
+            let mut end = closing(&quoted, quote);
+            // A quoted value may have several lines, of which each is looked at once.
+            while end.is_none() {
                 let Some((next, _)) = lines.next() else {
                     return Err(at(format!("the quotes of `{name}` are not closed")));
                 };
                 quoted.push('\n');
+                let start = quoted.len();
                 quoted.push_str(next);
-            };
+                end = closing(next, quote).map(|end| start + end);
+            }
+            let end = end.unwrap_or_default();
             quoted.truncate(end);
             if quote == '"' {
                 let value = interpolate(&quoted, &known, unset).map_err(at)?;
@@ -347,6 +349,24 @@ mod tests {
         let deep = "${A+".repeat(30) + &"}".repeat(30);
         let error = interpolate(&deep, &known, &mut Unset::new()).unwrap_err();
         assert_eq!(error, "more than 20 variables inside of each other");
+    }
+
+    #[test]
+    fn a_long_text_is_read_in_one_pass() {
+        let lines = format!("A='{}", "x\n".repeat(400_000));
+        let error = env_file(&lines, &Variables::new(), &mut Unset::new()).unwrap_err();
+        assert_eq!(error, "line 1: the quotes of `A` are not closed");
+        let mut text = String::new();
+        for number in 0..50_000 {
+            use std::fmt::Write as _;
+            write!(text, "$V{number}${{A-}}").unwrap();
+        }
+        let mut unset = Unset::new();
+        assert_eq!(
+            interpolate(&text, &Variables::new(), &mut unset).unwrap(),
+            ""
+        );
+        assert_eq!(unset.len(), 50_000);
     }
 
     #[test]
