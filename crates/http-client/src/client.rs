@@ -13,6 +13,8 @@ use crate::Request;
 
 /// Timeout of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout of a connection for [`Client::reaching`].
+const REACH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Timeout of a request and its response, unless the request has its own.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -88,10 +90,14 @@ impl Client {
     /// is looked for there and not in DNS, and no proxy is used: the server gets the name as `Host` and in the TLS
     /// handshake.
     ///
+    /// A connection may take 3 seconds: one that a load balancer gave to a server which is ending never comes, as the
+    /// balancer keeps it there however often it is tried. The next one goes elsewhere.
+    ///
     /// # Errors
     /// When the certificates cannot be loaded.
     pub fn reaching(address: Option<&str>, certificates: Certificates) -> anyhow::Result<Self> {
         build(|builder| {
+            let builder = builder.connect_timeout(REACH_TIMEOUT);
             let builder = match certificates {
                 Certificates::Verified => builder,
                 Certificates::Any => builder.tls_danger_accept_invalid_certs(true),

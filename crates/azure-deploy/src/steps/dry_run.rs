@@ -42,6 +42,12 @@ pub(crate) async fn validate(
         ));
     }
     let absent = snapshot.absent_namespaces(objects);
+    for namespace in &absent {
+        log.info(format!(
+            "{} does not exist yet: the fields of its objects are checked in the namespace `default`, and what only it can reject once it is created",
+            namespace.label()
+        ));
+    }
     let checked = dry_run(cluster, &snapshot, objects, &absent).await;
     if checked.is_err() {
         for (object, owners, _) in taken {

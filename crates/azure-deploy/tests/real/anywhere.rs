@@ -76,6 +76,8 @@ async fn the_health_is_checked_at_any_url() {
     let ran = run(step("/ready")).await;
     assert_eq!(ran.code, 0, "{}", ran.log);
     assert_eq!(ran.output("url"), format!("http://{}", gateway.host()));
+    let checked = " does not exist yet: the fields of its objects are checked in the namespace";
+    assert_eq!(ran.log.matches(checked).count(), 1, "{}", ran.log);
     let notice =
         "the response names no commit; that it is the new version is taken from the rollout";
     assert_eq!(ran.log.matches(notice).count(), 1, "{}", ran.log);

@@ -50,10 +50,7 @@ async fn what_the_manifests_no_longer_have_is_removed_once_the_new_version_is_he
 
     // Pods that the Service does not select are healthy only as long as the old ones are there.
     let unselected = renamed(&first, "lost", "lost");
-    let ran = run(step(&unselected, "true")
-        .await
-        .input("health-timeout", "3s"))
-    .await;
+    let ran = run(step(&unselected, "true").await).await;
     stack.kubectl(&["delete", "deployment", "next"]);
     assert_eq!(
         (ran.code, ran.output("rolled-back")),

@@ -86,6 +86,9 @@ pub(super) async fn query(
 
 // The last cause says what happened: refused, not resolved, a certificate that is not valid for this name.
 fn no_response(error: &Error) -> String {
+    if error.is_timeout() && error.is_connect() {
+        return "no connection in time".to_owned();
+    }
     if error.is_timeout() {
         return format!("no response within {}s", RESPONSE_TIMEOUT.as_secs());
     }
@@ -211,6 +214,28 @@ mod tests {
         );
         let problem = get("http://no-such-host.invalid/".to_owned()).await;
         assert!(problem.contains("failed to lookup address"), "{problem}");
+    }
+
+    // As to a pod that is ending: the time until another one is tried is short.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_never_comes_is_given_up_early() {
+        // Its queue has room for one connection, and the kernel drops what comes after.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = socket.listen(0).unwrap();
+        let address = full.local_addr().unwrap();
+        let _first = std::net::TcpStream::connect(address).unwrap();
+
+        let started = tokio::time::Instant::now();
+        let http = Client::reaching(Some("127.0.0.1"), Certificates::Verified).unwrap();
+        let url = format!("https://{address}/");
+        let problem = query(&http, &url, None).await.unwrap_err();
+        assert_eq!(problem.message(), "no connection in time");
+        assert!(
+            started.elapsed() < RESPONSE_TIMEOUT,
+            "{:?}",
+            started.elapsed()
+        );
     }
 
     #[tokio::test]
