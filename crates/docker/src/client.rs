@@ -76,6 +76,24 @@ impl Docker {
         Self { lifetime, ..self }
     }
 
+    /// What `request` makes, which is removed with its run. Docker carries out a request even if its client disconnects: one whose
+    /// caller is canceled continues in its own task, and a clean-up waits for it.
+    pub(crate) async fn carry_out<F>(
+        &self,
+        request: impl FnOnce(Self) -> F,
+    ) -> Result<F::Output, tokio::task::JoinError>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let making = Arc::clone(&self.making).read_owned().await;
+        let request = request(self.clone());
+        let carry_out = async move {
+            let _making = making;
+            request.await
+        };
+        tokio::spawn(carry_out).await
+    }
+
     /// The version of the daemon: `20.10.24`.
     ///
     /// # Errors

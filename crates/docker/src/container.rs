@@ -8,7 +8,6 @@ mod spec;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -75,16 +74,9 @@ impl Docker {
     }
 
     async fn make(&self, spec: &ContainerSpec, starts: bool) -> anyhow::Result<Container> {
-        // Docker carries out a request even if its client disconnects: a canceled one continues in its own task,
-        // and `remove_run` waits for it.
-        let making = Arc::clone(&self.making).read_owned().await;
-        let docker = self.clone();
         let spec = spec.clone();
-        let start = async move {
-            let _making = making;
-            docker.create_and_start(&spec, starts).await
-        };
-        let started = tokio::spawn(start).await;
+        let start = |docker: Self| async move { docker.create_and_start(&spec, starts).await };
+        let started = self.carry_out(start).await;
         started.context("failed to start a container")?
     }
 

@@ -1,7 +1,6 @@
 //! Loading an image into Docker (`POST /images/load`).
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use bollard::query_parameters::ImportImageOptionsBuilder;
@@ -65,15 +64,10 @@ impl Docker {
                 Bytes::from(serde_json::to_vec(&list)?),
             ),
         ];
-        let making = Arc::clone(&self.making).read_owned().await;
-        let docker = self.clone();
         // A caller that is canceled drops its end: the archive breaks off, and Docker's response is awaited.
         let (_canceled, canceled) = tokio::sync::oneshot::channel::<()>();
-        let import = async move {
-            let _making = making;
-            docker.send(small, files, canceled).await
-        };
-        tokio::spawn(import).await?
+        let import = |docker: Self| async move { docker.send(small, files, canceled).await };
+        self.carry_out(import).await?
     }
 
     async fn send(

@@ -1,7 +1,6 @@
 //! Networks of a run, in which its containers find each other by name, and volumes that they share.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use bollard::models::{
@@ -25,23 +24,14 @@ impl Docker {
         run: &str,
         is_internal: bool,
     ) -> anyhow::Result<()> {
-        // As for containers, a request that is canceled is carried out.
-        let making = Arc::clone(&self.making).read_owned().await;
-        let docker = self.clone();
         let request = NetworkCreateRequest {
             name: name.to_owned(),
             internal: Some(is_internal),
-            labels: Some(HashMap::from([
-                (RUN_LABEL.to_owned(), run.to_owned()),
-                (EXPIRES_LABEL.to_owned(), self.expires().to_string()),
-            ])),
+            labels: Some(self.labels_of(run)),
             ..Default::default()
         };
-        let create = async move {
-            let _making = making;
-            docker.api.create_network(request).await
-        };
-        let created = tokio::spawn(create).await;
+        let create = |docker: Self| async move { docker.api.create_network(request).await };
+        let created = self.carry_out(create).await;
         let created = created.context("failed to create a network")?;
         created.with_context(|| format!("failed to create the network `{name}`"))?;
         Ok(())
@@ -89,24 +79,24 @@ impl Docker {
     /// # Errors
     /// When Docker refuses.
     pub async fn create_volume(&self, name: &str, run: &str) -> anyhow::Result<()> {
-        let making = Arc::clone(&self.making).read_owned().await;
-        let docker = self.clone();
         let request = VolumeCreateRequest {
             name: Some(name.to_owned()),
-            labels: Some(HashMap::from([
-                (RUN_LABEL.to_owned(), run.to_owned()),
-                (EXPIRES_LABEL.to_owned(), self.expires().to_string()),
-            ])),
+            labels: Some(self.labels_of(run)),
             ..Default::default()
         };
-        let create = async move {
-            let _making = making;
-            docker.api.create_volume(request).await
-        };
-        let created = tokio::spawn(create).await;
+        let create = |docker: Self| async move { docker.api.create_volume(request).await };
+        let created = self.carry_out(create).await;
         let created = created.context("failed to create a volume")?;
         created.with_context(|| format!("failed to create the volume `{name}`"))?;
         Ok(())
+    }
+
+    // By these, the run or a later one removes it.
+    fn labels_of(&self, run: &str) -> HashMap<String, String> {
+        HashMap::from([
+            (RUN_LABEL.to_owned(), run.to_owned()),
+            (EXPIRES_LABEL.to_owned(), self.expires().to_string()),
+        ])
     }
 
     // As `remove_networks`.
