@@ -11,20 +11,32 @@ use crate::request::services::{CopiedFile, FileSource, Service};
 /// Where a secret is (docs.docker.com/reference/compose-file/services, `secrets`).
 const SECRETS: &str = "/run/secrets";
 
+/// What a line of `volumes` mounts.
+enum Source {
+    Tmpfs,
+    /// `None` for an anonymous volume.
+    Volume(Option<String>),
+    /// A path on the host.
+    Bind(String),
+}
+
 /// A line of `volumes`.
 struct Mount {
-    /// `None` for an anonymous volume.
-    source: Option<String>,
+    source: Source,
     target: String,
-    is_tmpfs: bool,
+}
+
+impl Source {
+    // A path on the host starts with one of these; anything else is the name of a volume.
+    fn named(source: Option<String>) -> Self {
+        match source {
+            Some(path) if path.starts_with(['.', '/', '~']) => Self::Bind(path),
+            name => Self::Volume(name),
+        }
+    }
 }
 
 impl Mount {
-    // A path on the host starts with one of these; anything else is the name of a volume.
-    fn is_bind(source: &str) -> bool {
-        source.starts_with(['.', '/', '~'])
-    }
-
     fn parse(value: &Json) -> Result<Self, String> {
         if let Json::Object(keys) = value {
             let text = |key: &str| keys.get(key).and_then(scalar);
@@ -34,16 +46,13 @@ impl Mount {
                 return Err(format!("`type: {kind}` in `volumes` is not supported"));
             }
             let source = text("source").or_else(|| text("src"));
-            // The long form may have a path without a dot.
-            let source = source.map(|source| match kind.as_str() {
-                "bind" if !Self::is_bind(&source) => format!("./{source}"),
-                _ => source,
-            });
-            return Ok(Self {
-                source,
-                target,
-                is_tmpfs: kind == "tmpfs",
-            });
+            let source = match (kind.as_str(), Source::named(source)) {
+                ("tmpfs", _) => Source::Tmpfs,
+                // The long form may have a path without a dot.
+                ("bind", Source::Volume(Some(path))) => Source::Bind(format!("./{path}")),
+                (_, source) => source,
+            };
+            return Ok(Self { source, target });
         }
         let text = scalar(value).ok_or("`volumes` has an unknown form")?;
         let mut parts = text.splitn(3, ':');
@@ -58,9 +67,8 @@ impl Mount {
             ));
         }
         Ok(Self {
-            source,
+            source: Source::named(source),
             target: target.to_owned(),
-            is_tmpfs: false,
         })
     }
 }
@@ -81,19 +89,11 @@ impl Declared {
         project: &Project,
         notes: &mut Notes,
     ) -> Result<(), String> {
-        for Mount {
-            source,
-            target,
-            is_tmpfs,
-        } in self.volumes()?
-        {
+        for Mount { source, target } in self.volumes()? {
             match source {
-                _ if is_tmpfs => service.tmpfs.push(target),
-                None => service.volumes.push((None, target)),
-                Some(source) if !Mount::is_bind(&source) => {
-                    service.volumes.push((Some(source), target));
-                }
-                Some(source) => match project.path(&source) {
+                Source::Tmpfs => service.tmpfs.push(target),
+                Source::Volume(name) => service.volumes.push((name, target)),
+                Source::Bind(source) => match project.path(&source) {
                     Some(path) if path.absolute().exists() => {
                         path.existing().map_err(|e| e.0)?;
                         service.files.push(CopiedFile {
@@ -121,15 +121,11 @@ impl Declared {
         project: &Project,
         notes: &mut Notes,
     ) -> Result<(), String> {
-        for Mount {
-            source,
-            target,
-            is_tmpfs,
-        } in self.volumes()?
-        {
+        for Mount { source, target } in self.volumes()? {
             match source {
-                _ if is_tmpfs => service.tmpfs.push(target),
-                Some(source) if Mount::is_bind(&source) => {
+                Source::Tmpfs => service.tmpfs.push(target),
+                Source::Volume(name) => service.volumes.push((name, target)),
+                Source::Bind(source) => {
                     let exists = project
                         .path(&source)
                         .is_none_or(|path| path.absolute().exists());
@@ -142,8 +138,6 @@ impl Declared {
                         service.volumes.push((None, target));
                     }
                 }
-                Some(source) => service.volumes.push((Some(source), target)),
-                None => service.volumes.push((None, target)),
             }
         }
         if self.has("secrets") {
