@@ -12,7 +12,7 @@ use crate::publish::{self, Promoted, code_scanning, patched_index, referrer, tag
 use crate::report::{self, ImageReport, IndexReport, PlatformReport};
 use crate::request::Target;
 use crate::session::Session;
-use crate::targets::{FoundIndex, ImagePatch, Part, Source, architecture};
+use crate::targets::{FoundIndex, ImagePatch, Part, Source};
 
 /// The patch of one index.
 pub(crate) struct IndexPatch<'s, 'a> {
@@ -38,7 +38,7 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
         found: FoundIndex,
         log: Log,
     ) -> Self {
-        let is_own = |architecture: &str| architecture == self::architecture();
+        let is_own = |architecture: &str| architecture == oci::architecture();
         let mut platforms = found.images.iter().map(|image| &image.platform);
         let main = platforms.position(|platform| is_own(&platform.architecture));
         let main = main.unwrap_or_default();

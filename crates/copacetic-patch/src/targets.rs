@@ -24,7 +24,7 @@ use crate::session::Session;
 
 pub(crate) use baseline_report::BaselineReport;
 use found_image::Lookup;
-pub(crate) use found_image::{Found, FoundImage, Source, Unpatchable, architecture};
+pub(crate) use found_image::{Found, FoundImage, Source, Unpatchable};
 pub(crate) use found_index::FoundIndex;
 pub(crate) use image_patch::{ExistingPatch, ImagePatch, Part};
 

@@ -20,6 +20,18 @@ impl Digest {
         &self.0["sha256:".len()..]
     }
 
+    /// The tag of an index of what refers to the digest, in a registry without that API (distribution specification 1.1, "Referrers
+    /// tag schema").
+    pub fn to_tag(&self) -> String {
+        self.0.replace(':', "-")
+    }
+
+    /// The tag with which cosign up to 2 attaches to the digest: signatures with the `end` `sig`, attestations with `att`
+    /// (github.com/sigstore/cosign, `pkg/oci/remote`).
+    pub fn cosign_tag(&self, end: &str) -> String {
+        format!("{}.{end}", self.to_tag())
+    }
+
     /// The digest of `bytes`.
     pub fn sha256(bytes: &[u8]) -> Self {
         use sha2::{Digest as _, Sha256};

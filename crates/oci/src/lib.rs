@@ -22,8 +22,9 @@ pub use digest::Digest;
 pub use hosts::{hosts, is_docker_hub};
 pub use logins::Logins;
 pub use manifest::{
-    CONFIG, CONFIGS, Descriptor, EMPTY, INDEX, Index, LAYER, MANIFEST, Manifest, is_index,
+    CONFIG, CONFIGS, Descriptor, EMPTY, ENVELOPE, INDEX, Index, LAYER, MANIFEST, Manifest,
+    PREDICATE, STATEMENT, is_index,
 };
-pub use platform::{ParsePlatformError, Platform};
+pub use platform::{ParsePlatformError, Platform, architecture};
 pub use reference::{ImageRef, ParseImageError};
 pub use registry::{Auth, Blob, Credentials, RawManifest, Refused, Registry, Renewed};

@@ -20,6 +20,13 @@ pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// The media type of an empty configuration: that of an artifact.
 pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
+/// The media type of a statement about an image, such as an attestation (github.com/in-toto/attestation, spec/v1).
+pub const STATEMENT: &str = "application/vnd.in-toto+json";
+/// The media type of a signed one (github.com/secure-systems-lab/dsse).
+pub const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
+/// The annotation with the type of a statement's predicate, by which scanners find the statement.
+pub const PREDICATE: &str = "in-toto.io/predicate-type";
+
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 

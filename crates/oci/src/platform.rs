@@ -45,6 +45,15 @@ impl Platform {
     }
 }
 
+/// The architecture of this machine, as images name it.
+pub fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
 impl FromStr for Platform {
     type Err = ParsePlatformError;
 

@@ -84,7 +84,7 @@ pub(crate) fn build_and_push(
         &destination.directory,
         Stages::Kept,
     )?;
-    let architecture = architecture();
+    let architecture = oci::architecture();
     let mut images = Vec::new();
     for action in ACTIONS.iter() {
         let Action { name, .. } = action;
@@ -163,15 +163,6 @@ pub(crate) fn build(
         builder.build(name, &build)?;
     }
     Ok(())
-}
-
-// As OCI names it.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "printed with one digit")]

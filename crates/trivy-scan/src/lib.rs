@@ -13,6 +13,7 @@ mod publish;
 mod report;
 mod request;
 mod scan;
+mod statement;
 mod verdict;
 mod vex;
 

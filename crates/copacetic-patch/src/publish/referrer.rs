@@ -1,18 +1,13 @@
 //! What is attached to a pushed image, as artifacts that refer to it.
 
 use anyhow::Context as _;
-use oci::{RawManifest, Registry};
+use oci::{PREDICATE, RawManifest, Registry, STATEMENT};
 use serde_json::{Value, json};
 use trivy::{SbomFormat, Scanned};
 
 use super::promote::now;
 use super::vex;
 use crate::targets::ImagePatch;
-
-/// The media type of a statement, and the type of an artifact that is one (github.com/in-toto/attestation, spec/v1).
-const STATEMENT: &str = "application/vnd.in-toto+json";
-/// The annotation by which scanners find the statement of one kind among those of an image.
-const PREDICATE: &str = "in-toto.io/predicate-type";
 
 /// The type of an artifact that is an SBOM, by which scanners find it (aquasecurity/trivy, `--sbom-sources oci`).
 const SBOM: &str = "application/vnd.cyclonedx+json";
@@ -75,8 +70,7 @@ fn statement(
     kind: &str,
     predicate: &Value,
 ) -> Value {
-    let digest = subject.digest.as_str();
-    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    let hex = subject.digest.hex();
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": patch.target.patched.without_version(), "digest": {"sha256": hex}}],

@@ -252,7 +252,7 @@ fn check_manifest(manifest: &RawManifest) -> Result<Option<String>, Unpatchable>
 pub(super) fn check_platform(session: &Session<'_>, image: &ImageInfo) -> Result<(), Unpatchable> {
     let has = |own: &str, expected: &str| own.is_empty() || own == expected;
     let elsewhere = matches!(session.request.buildkit, BuildKitSource::Address(_));
-    let architecture = architecture();
+    let architecture = oci::architecture();
     if has(&image.os, "linux") && (elsewhere || has(&image.architecture, architecture)) {
         return Ok(());
     }
@@ -260,13 +260,4 @@ pub(super) fn check_platform(session: &Session<'_>, image: &ImageInfo) -> Result
         "is for {}/{}, and this machine patches linux/{architecture}",
         image.os, image.architecture
     )))
-}
-
-/// The architecture of this machine, as images name it.
-pub(crate) fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use oci::{ImageRef, Index, Platform, RawManifest, Registry};
 
-use super::found_image::{Found, FoundImage, Unpatchable, architecture, check_platform, includes};
+use super::found_image::{Found, FoundImage, Unpatchable, check_platform, includes};
 use crate::lineage;
 use crate::session::Session;
 
@@ -51,7 +51,7 @@ impl FoundIndex {
         let own = own(&platforms);
         if !session.request.pushes() {
             let own =
-                own.ok_or_else(|| absent(&format!("linux/{}", architecture()), &platforms))?;
+                own.ok_or_else(|| absent(&format!("linux/{}", oci::architecture()), &platforms))?;
             let mut found = read(own, repository).await?;
             check_platform(session, &found.info)?;
             found.platforms = platforms
@@ -66,7 +66,7 @@ impl FoundIndex {
             .filter(|(platform, _)| requested.is_empty() || includes(requested, platform))
             .collect();
         if requested.is_empty() && own.is_none() {
-            return Err(absent(&format!("linux/{}", architecture()), &platforms).into());
+            return Err(absent(&format!("linux/{}", oci::architecture()), &platforms).into());
         }
         for platform in requested {
             if !selected.iter().any(|(own, _)| platform.includes(own)) {
@@ -95,7 +95,7 @@ fn is_linux(platform: &Platform) -> bool {
 fn own(platforms: &[(Platform, String)]) -> Option<&str> {
     let own = platforms
         .iter()
-        .find(|(platform, _)| is_linux(platform) && platform.architecture == architecture());
+        .find(|(platform, _)| is_linux(platform) && platform.architecture == oci::architecture());
     own.map(|(_, digest)| digest.as_str())
 }
 

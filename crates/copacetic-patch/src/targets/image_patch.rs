@@ -14,7 +14,7 @@ use crate::lineage;
 use crate::patch::Plan;
 use crate::request::{PackageTypes, Target};
 use crate::session::Session;
-use crate::targets::{FoundImage, Source, architecture};
+use crate::targets::{FoundImage, Source};
 
 /// The most layers of an image that Docker pulls (github.com/moby/moby, `maxLayerDepth` in daemon/internal/layer).
 const MAX_LAYERS: usize = 125;
@@ -168,7 +168,7 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
 
     /// The platform, if Copa patches another one by itself: that of the machine that it runs on.
     pub(crate) fn foreign_platform(&self) -> Option<&Platform> {
-        let own = self.platform.architecture == architecture();
+        let own = self.platform.architecture == oci::architecture();
         (!own && !self.platform.architecture.is_empty()).then_some(&self.platform)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use axum::body::Body;
 use axum::response::Response;
-use oci::Digest;
+use oci::{Digest, architecture};
 use serde_json::{Value, json};
 use testkit::{FakeDocker, FakeRunner, Ran, Recorder, Seen};
 
@@ -136,13 +136,6 @@ impl Content {
             Some((kind, text)) => body(kind, text.clone()),
             None => status(404),
         }
-    }
-}
-
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        other => other,
     }
 }
 

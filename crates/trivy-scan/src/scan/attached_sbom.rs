@@ -3,10 +3,10 @@
 //! Only one that is bound to the digest of the image counts: by the subject of its manifest or of its statement.
 
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use oci::{Descriptor, Digest, Index, Manifest, RawManifest, Registry};
+use oci::{Descriptor, Digest, ENVELOPE, Index, Manifest, RawManifest, Registry, STATEMENT};
 use serde_json::Value;
+
+use crate::statement::{is_about, payload};
 
 /// Types of an artifact that is an SBOM (aquasecurity/trivy, `--sbom-sources oci`; spdx.dev/use/specifications).
 const SBOMS: [&str; 3] = [
@@ -14,9 +14,6 @@ const SBOMS: [&str; 3] = [
     "application/spdx+json",
     "text/spdx+json",
 ];
-/// A statement (github.com/in-toto/attestation), and one that is signed (github.com/secure-systems-lab/dsse).
-const STATEMENT: &str = "application/vnd.in-toto+json";
-const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 /// The annotation of an attestation in an index that names its image (docs.docker.com/build/metadata/attestations).
 const ATTESTED: &str = "vnd.docker.reference.digest";
 /// What is attached to one image, at most: the rest is not looked at.
@@ -51,7 +48,7 @@ pub(super) async fn attached_sbom(
             }
         }
     }
-    let tag = format!("{}.att", image.as_str().replace(':', "-"));
+    let tag = image.cosign_tag("att");
     let manifest = registry.manifest(repository, &tag).await?;
     in_manifest(registry, repository, manifest, image).await
 }
@@ -103,18 +100,14 @@ async fn in_manifest(
 /// The SBOM in `bytes`: itself if it `is_bound` to the image, or the predicate of a statement about the image.
 pub(crate) fn document(bytes: &[u8], image: &Digest, is_bound: bool) -> Option<Vec<u8>> {
     let mut json: Value = serde_json::from_slice(bytes).ok()?;
-    if let Some(payload) = json["payload"].as_str() {
-        let payload = STANDARD.decode(payload).ok()?;
-        json = serde_json::from_slice(&payload).ok()?;
+    if json["payload"].is_string() {
+        json = payload(&json).ok()?;
     }
     if is_bound && is_sbom(&json) {
         return serde_json::to_vec(&json).ok();
     }
-    let hex = image.as_str().strip_prefix("sha256:")?;
-    let mut subjects = json["subject"].as_array()?.iter();
-    let is_about_image = subjects.any(|subject| subject["digest"]["sha256"].as_str() == Some(hex));
     let predicate = &json["predicate"];
-    (is_about_image && is_sbom(predicate)).then(|| serde_json::to_vec(predicate).ok())?
+    (is_about(&json, image) && is_sbom(predicate)).then(|| serde_json::to_vec(predicate).ok())?
 }
 
 fn is_sbom(json: &Value) -> bool {
@@ -123,6 +116,8 @@ fn is_sbom(json: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::json;
 
     use super::*;
@@ -131,10 +126,7 @@ mod tests {
     fn only_an_sbom_that_is_bound_to_the_image_counts() {
         let (image, other) = (Digest::sha256(b"image"), Digest::sha256(b"other"));
         let sbom = json!({"spdxVersion": "SPDX-2.3", "packages": []});
-        let statement = |digest: &Digest, predicate: &Value| {
-            let hex = digest.as_str().strip_prefix("sha256:").unwrap();
-            json!({"subject": [{"name": "x", "digest": {"sha256": hex}}], "predicate": predicate})
-        };
+        let statement = |digest: &Digest, predicate: &Value| json!({"subject": [{"name": "x", "digest": {"sha256": digest.hex()}}], "predicate": predicate});
         let signed = |statement: &Value| json!({"payloadType": STATEMENT, "payload": STANDARD.encode(statement.to_string())});
         let provenance = json!({"buildType": "x"});
         let table = [

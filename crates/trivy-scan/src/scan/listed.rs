@@ -185,7 +185,7 @@ async fn find(
             Some(platform) => platform.parse::<Platform>()?,
             None => Platform {
                 os: "linux".to_owned(),
-                architecture: architecture().to_owned(),
+                architecture: oci::architecture().to_owned(),
                 variant: None,
             },
         };
@@ -228,13 +228,4 @@ async fn created(
     let config: Value = serde_json::from_slice(&config.await?).unwrap_or_default();
     let created = config["created"].as_str();
     Ok(created.unwrap_or_default().to_owned())
-}
-
-/// The architecture of this machine, as images name it.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }

@@ -112,7 +112,7 @@ impl Records {
 }
 
 fn name(key: &str) -> String {
-    Digest::sha256(key.as_bytes()).as_str().replace(':', "-")
+    Digest::sha256(key.as_bytes()).to_tag()
 }
 
 // What can't be removed is only not needed.

@@ -4,24 +4,21 @@
 //! (github.com/secure-systems-lab/dsse), an in-toto statement (github.com/in-toto/attestation, spec/v1), and the document
 //! alone. Signatures are not verified: who may push to the repository may attach a document.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use oci::Digest;
+use oci::{Digest, ENVELOPE, STATEMENT};
 use serde_json::Value;
+
+use crate::statement::{is_about, payload};
 
 /// The types of artifacts that may have a document.
 pub(super) const TYPES: [&str; 5] = [
     "application/vnd.dev.sigstore.bundle.v0.3+json",
-    "application/vnd.dsse.envelope.v1+json",
-    "application/vnd.in-toto+json",
+    ENVELOPE,
+    STATEMENT,
     "application/vnd.openvex+json",
     "application/openvex+json",
 ];
-/// The annotation with the type of the predicate.
-pub(super) const PREDICATE: &str = "in-toto.io/predicate-type";
 /// The name of OpenVEX, with or without a version after it.
 const OPEN_VEX: &str = "https://openvex.dev/ns";
-const PAYLOAD: &str = "application/vnd.in-toto+json";
 
 /// Whether `kind` is the type of a predicate that is an OpenVEX document.
 pub(super) fn is_open_vex(kind: &str) -> bool {
@@ -40,14 +37,10 @@ pub(crate) fn open_vex(bytes: &[u8], subject: &Digest) -> Result<Option<Value>, 
         envelope => envelope,
     };
     let statement = if let Some(kind) = envelope["payloadType"].as_str() {
-        if kind != PAYLOAD {
+        if kind != STATEMENT {
             return Ok(None);
         }
-        let payload = envelope["payload"].as_str().unwrap_or_default();
-        let payload = STANDARD
-            .decode(payload)
-            .map_err(|e| format!("its payload is not base64: {e}"))?;
-        serde_json::from_slice(&payload).map_err(|e| format!("its payload is not JSON: {e}"))?
+        payload(envelope)?
     } else if value["@context"].as_str().is_some_and(is_open_vex) {
         return Ok(Some(value));
     } else if value["_type"].is_string() {
@@ -59,12 +52,7 @@ pub(crate) fn open_vex(bytes: &[u8], subject: &Digest) -> Result<Option<Value>, 
     if !is_open_vex(kind) {
         return Ok(None);
     }
-    let subjects = statement["subject"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
-    let hex = subject.as_str().strip_prefix("sha256:").unwrap_or_default();
-    let is_it = |one: &Value| one["digest"]["sha256"] == hex;
-    if !subjects.iter().any(is_it) {
+    if !is_about(&statement, subject) {
         return Err("it is a statement about another image".to_owned());
     }
     let mut document = statement["predicate"].clone();
@@ -78,6 +66,8 @@ pub(crate) fn open_vex(bytes: &[u8], subject: &Digest) -> Result<Option<Value>, 
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::json;
 
     use super::*;
@@ -94,9 +84,9 @@ mod tests {
     #[test]
     fn a_document_is_read_in_each_form() {
         let digest = Digest::sha256(b"image");
-        let hex = digest.as_str().strip_prefix("sha256:").unwrap();
+        let hex = digest.hex();
         let own = statement("https://openvex.dev/ns/v0.2.0", hex);
-        let envelope = json!({"payloadType": PAYLOAD, "payload": STANDARD.encode(own.to_string()), "signatures": []});
+        let envelope = json!({"payloadType": STATEMENT, "payload": STANDARD.encode(own.to_string()), "signatures": []});
         let bare =
             json!({"@context": "https://openvex.dev/ns", "statements": [{"status": "fixed"}]});
         for form in [
@@ -119,7 +109,7 @@ mod tests {
     #[test]
     fn what_is_not_a_document_on_this_image_is_not_one() {
         let digest = Digest::sha256(b"image");
-        let hex = digest.as_str().strip_prefix("sha256:").unwrap();
+        let hex = digest.hex();
         let read = |text: &str| open_vex(text.as_bytes(), &digest);
         for other in [
             statement("https://slsa.dev/provenance/v1", hex),
@@ -146,11 +136,11 @@ mod tests {
             ),
             ("[".to_owned(), "it is not JSON"),
             (
-                json!({"payloadType": PAYLOAD, "payload": "*"}).to_string(),
+                json!({"payloadType": STATEMENT, "payload": "*"}).to_string(),
                 "its payload is not base64",
             ),
             (
-                json!({"payloadType": PAYLOAD, "payload": "eA=="}).to_string(),
+                json!({"payloadType": STATEMENT, "payload": "eA=="}).to_string(),
                 "its payload is not JSON",
             ),
         ];

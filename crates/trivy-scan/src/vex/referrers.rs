@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use actions_toolkit::Context;
 use docker::Docker;
-use oci::{Digest, ImageRef, Manifest, Platform, RawManifest, Registry, is_index};
+use oci::{Digest, ImageRef, Manifest, PREDICATE, Platform, RawManifest, Registry, is_index};
 use serde_json::Value;
 use trivy::{ImageSource, Target};
 
-use super::attestation::{PREDICATE, TYPES, is_open_vex, open_vex};
+use super::attestation::{TYPES, is_open_vex, open_vex};
 use crate::request::{Request, TargetRequest};
 use crate::scan::registry_of;
 
@@ -195,8 +195,7 @@ impl Search<'_> {
             }
         }
         // What cosign attaches up to its version 2: a layer for each attestation.
-        let tag = format!("{}.att", subject.as_str().replace(':', "-"));
-        manifests.extend(self.manifest(&tag).await?);
+        manifests.extend(self.manifest(&subject.cosign_tag("att")).await?);
         for raw in manifests {
             let Ok(manifest) = serde_json::from_slice::<Manifest>(&raw.bytes) else {
                 found

@@ -19,7 +19,7 @@ const PARALLEL: usize = 4;
 const MANIFESTS: usize = 1000;
 /// The most bytes of a list of referrers.
 const LIST_LIMIT: u64 = 4 * 1024 * 1024;
-/// The ends of the tags with which cosign up to 2 attaches to a digest (github.com/sigstore/cosign, `pkg/oci/remote`).
+/// The ends of [`Digest::cosign_tag`].
 const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 /// Layers that are not in a registry, but at an address that they name.
 const FOREIGN: [&str; 2] = ["foreign", "nondistributable"];
@@ -63,14 +63,7 @@ impl Registry {
         manifest: &RawManifest,
         tag: Option<&str>,
     ) -> anyhow::Result<Copied> {
-        let mut copy = Copy {
-            source,
-            from,
-            target: self,
-            to,
-            copied: Mutex::default(),
-            seen: HashSet::new(),
-        };
+        let mut copy = Copy::new((source, from), (self, to));
         let what = || {
             format!(
                 "failed to copy `{}/{from}@{}` to `{}/{to}`",
@@ -78,8 +71,7 @@ impl Registry {
             )
         };
         copy.all(manifest, tag).await.with_context(what)?;
-        let copied = copy.copied.into_inner();
-        Ok(copied.unwrap_or_else(PoisonError::into_inner))
+        Ok(copy.copied())
     }
 
     /// Copy `blobs`, which `source` has in its repository `from`, to the repository `to` here: mounted where both are one registry,
@@ -94,22 +86,14 @@ impl Registry {
         to: &str,
         blobs: &[Descriptor],
     ) -> anyhow::Result<Copied> {
-        let copy = Copy {
-            source,
-            from,
-            target: self,
-            to,
-            copied: Mutex::default(),
-            seen: HashSet::new(),
-        };
+        let copy = Copy::new((source, from), (self, to));
         copy.blobs(blobs).await.with_context(|| {
             format!(
                 "failed to copy layers of `{}/{from}` to `{}/{to}`",
                 source.host, self.host
             )
         })?;
-        let copied = copy.copied.into_inner();
-        Ok(copied.unwrap_or_else(PoisonError::into_inner))
+        Ok(copy.copied())
     }
 
     /// The kinds of what is attached to `digest` in `repository`: the types of what refers to it, and what cosign attached by tags.
@@ -124,7 +108,7 @@ impl Registry {
         });
         let mut kinds: Vec<_> = kinds.collect();
         for end in COSIGN {
-            let tag = cosign_tag(digest, end);
+            let tag = digest.cosign_tag(end);
             if self.manifest(repository, &tag).await?.is_some() {
                 kinds.push(format!("cosign `.{end}`"));
             }
@@ -153,8 +137,7 @@ impl Registry {
         let list = match response.status() {
             // A registry may also respond with 400 or 405 to a path that it does not know.
             StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED => {
-                let tag = digest.as_str().replace(':', "-");
-                let manifest = self.manifest(repository, &tag).await?;
+                let manifest = self.manifest(repository, &digest.to_tag()).await?;
                 manifest.map(|manifest| manifest.bytes)
             }
             _ => {
@@ -170,7 +153,23 @@ impl Registry {
     }
 }
 
-impl Copy<'_> {
+impl<'a> Copy<'a> {
+    fn new((source, from): (&'a Registry, &'a str), (target, to): (&'a Registry, &'a str)) -> Self {
+        Self {
+            source,
+            from,
+            target,
+            to,
+            copied: Mutex::default(),
+            seen: HashSet::new(),
+        }
+    }
+
+    fn copied(self) -> Copied {
+        let copied = self.copied.into_inner();
+        copied.unwrap_or_else(PoisonError::into_inner)
+    }
+
     // In the order in which a registry accepts them: what a manifest lists comes before it, and its referrers come after it.
     async fn all(&mut self, root: &RawManifest, tag: Option<&str>) -> anyhow::Result<()> {
         let mut pending = vec![(root.clone(), tag.map(ToOwned::to_owned))];
@@ -232,7 +231,7 @@ impl Copy<'_> {
             found.insert(entry.digest, (manifest, None));
         }
         for end in COSIGN {
-            let tag = cosign_tag(digest, end);
+            let tag = digest.cosign_tag(end);
             if let Some(manifest) = self.source.manifest(self.from, &tag).await? {
                 found.insert(tag.clone(), (manifest, Some(tag)));
             }
@@ -313,9 +312,4 @@ impl Copy<'_> {
         let response = self.target.send(request).await;
         response.is_ok_and(|response| response.status() == StatusCode::CREATED)
     }
-}
-
-// The tag with which cosign attaches to `digest`.
-fn cosign_tag(digest: &Digest, end: &str) -> String {
-    format!("{}.{end}", digest.as_str().replace(':', "-"))
 }
