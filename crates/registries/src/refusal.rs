@@ -1,6 +1,7 @@
 //! What a registry that refuses needs.
 
 use oci::{Logins, is_denied};
+
 /// What to do about a refusal of the registry `host`.
 pub fn hint(host: &str, logins: &Logins) -> String {
     if logins.get(host).is_some() {
