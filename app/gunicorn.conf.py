@@ -2,10 +2,15 @@
 
 import os
 import tempfile
+from datetime import UTC, datetime
 from typing import Any
 
+# The application reads both: the port of the metrics, and when the first process started.
+metrics_port = os.environ.setdefault("WEB_METRICS_PORT", "9090")
+os.environ.setdefault("STARTED_AT", datetime.now(UTC).isoformat())
+
 # In a container, every interface is the container's own.
-bind = "0.0.0.0:8000"
+bind = ["0.0.0.0:8000", f"0.0.0.0:{metrics_port}"]
 worker_class = "flask_app.draining.DrainingWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))

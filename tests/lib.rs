@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 /// The root of the checkout.
 ///
 /// # Panics
@@ -70,6 +72,31 @@ pub fn state() -> PathBuf {
     std::env::var_os("SEAWORTHY_STATE")
         .expect("the state of the stack")
         .into()
+}
+
+/// What the local GitHub responds to a request for the path of its repository: `GET` without a body, else `PATCH`.
+///
+/// # Panics
+/// When it responds with an error.
+pub fn github(path: &str, body: Option<&Value>) -> Value {
+    let url = format!("http://{}/repos/octo-org/app/{path}", xtask::stack::GITHUB);
+    let bearer = format!("authorization: Bearer {}", xtask::stack::GITHUB_TOKEN);
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--fail-with-body", "--header"]);
+    curl.arg(bearer);
+    if let Some(body) = body {
+        curl.args(["--request", "PATCH", "--data"])
+            .arg(body.to_string());
+        curl.args(["--header", "content-type: application/json"]);
+    }
+    let done = curl.arg(url).output().expect("curl starts");
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        done.status.success(),
+        "{path}: {text}{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    serde_json::from_str(&text).expect("JSON")
 }
 
 /// Commit everything in `directory`, whose repository [`changed`] made.

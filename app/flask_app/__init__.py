@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from flask import Flask, Response, jsonify, render_template
+from flask import Flask, Response, abort, jsonify, render_template
 
 from .errors import problem
 from .metrics import install_metrics
 from .observability import install_logging, install_request_log
-from .settings import SEVERITIES, Settings, read
+from .settings import PURPOSES, SEVERITIES, Settings, read
+from .static_files import install_static_files
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
@@ -20,21 +22,33 @@ SECURITY_HEADERS = {
 }
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Create the application; by default its settings are read from the environment."""
+def create_app(
+    settings: Settings | None = None, is_stopping: Callable[[], bool] = lambda: False
+) -> Flask:
+    """Create the application; by default its settings are read from the environment.
+
+    `is_stopping` is whether the process finishes what it has, and is to get no more requests.
+    """
     facts = settings or read()
-    app = Flask(__name__)
+    # Static files have their own routes.
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
     install_logging(app)
     install_request_log(app)
     install_metrics(app)
+    install_static_files(app)
     app.register_error_handler(Exception, problem)
 
     @app.get("/")
     def index() -> str:
         up = timedelta(seconds=int((datetime.now(UTC) - facts.started).total_seconds()))
         return render_template(
-            "index.html", stages=facts.stages(), severities=SEVERITIES, facts=facts, uptime=up
+            "index.html",
+            stages=facts.stages(),
+            purposes=PURPOSES,
+            severities=SEVERITIES,
+            facts=facts,
+            uptime=up,
         )
 
     @app.get("/health")
@@ -43,6 +57,10 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     @app.get("/ready")
     def ready() -> Response:
+        if is_stopping():
+            abort(503, "The process is stopping.")
+        # A page that can't be made is an error here, before users see it.
+        index()
         return jsonify(status="ready")
 
     @app.get("/version")
@@ -62,9 +80,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     def secure(response: Response) -> Response:
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
-        # Every response except the style sheet depends on what runs now.
-        if response.mimetype != "text/css":
-            response.headers.setdefault("Cache-Control", "no-store")
+        # Every response except static files depends on what runs now.
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     return app

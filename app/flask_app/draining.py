@@ -6,6 +6,7 @@ is for every other environment, and for clients that connect late.
 """
 
 import time
+from types import FrameType
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
@@ -13,9 +14,22 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 HANDSHAKE = 0.25
 PAUSE = 0.005
 
+_stopping = False
+
+
+def is_stopping() -> bool:
+    """Whether this process got SIGTERM, and serves only what it has."""
+    return _stopping
+
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
     """A threaded worker whose exit loses no connection."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note SIGTERM, so that `/ready` responds with 503."""
+        global _stopping
+        _stopping = True
+        super().handle_exit(sig, frame)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """When the worker stops, accept what is queued; close the listeners when nothing is."""

@@ -1,20 +1,18 @@
-"""Metrics in the Prometheus text format, over all worker processes."""
+"""Metrics in the Prometheus text format, over all worker processes, on a port of their own."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    REGISTRY,
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    generate_latest,
-)
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 REQUESTS = Counter("http_requests_total", "HTTP requests.", ("method", "route", "status"))
 SECONDS = Histogram("http_request_duration_seconds", "Duration of HTTP requests.", ("route",))
@@ -22,7 +20,7 @@ METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 
 
 def install_metrics(app: Flask) -> None:
-    """Count every request, and serve the metrics at `/metrics`."""
+    """Count every request."""
 
     @app.before_request
     def begin() -> None:
@@ -37,10 +35,24 @@ def install_metrics(app: Flask) -> None:
         SECONDS.labels(route).observe(time.perf_counter() - g.metrics_started)
         return response
 
-    @app.get("/metrics")
-    def metrics() -> Response:
-        registry = REGISTRY
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+def with_metrics(app: WSGIApplication, port: str) -> WSGIApplication:
+    """Respond with the metrics at `port`, and with `app` at every other one.
+
+    What is public is the port of the application; a network policy decides who reaches this one.
+    """
+
+    def by_port(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        chosen = metrics() if environ["SERVER_PORT"] == port else app
+        return chosen(environ, start_response)
+
+    return by_port
+
+
+def metrics() -> WSGIApplication:
+    """The metrics of this process, or of all that share `PROMETHEUS_MULTIPROC_DIR`."""
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return make_wsgi_app(registry)

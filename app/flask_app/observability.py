@@ -53,7 +53,7 @@ def install_request_log(app: Flask) -> None:
     def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
         # Probes come every few seconds: they are logged only when they fail.
-        if request.path not in ("/health", "/ready", "/metrics") or response.status_code >= 400:
+        if request.path not in ("/health", "/ready") or response.status_code >= 400:
             fields = {
                 "method": request.method,
                 "path": request.path,

@@ -11,6 +11,16 @@ from datetime import UTC, datetime
 
 UNKNOWN = "unknown"
 SEVERITIES = ("critical", "high", "medium", "low", "unknown")
+# The stages of the pipeline in order, and what each one does.
+PURPOSES = {
+    "Code": "a commit names the version",
+    "Build": "its image is built and tested",
+    "Scan": "known vulnerabilities are counted",
+    "Patch": "security updates are installed",
+    "Push": "the registry has the image",
+    "Deploy": "the cluster has the image",
+    "Serve": "this page responds",
+}
 
 Counts = dict[str, int]
 
@@ -35,7 +45,7 @@ class Settings:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def stages(self) -> dict[str, bool]:
-        """The stages of the pipeline in order, and whether a fact shows each one."""
+        """The stages of `PURPOSES`, and whether a fact shows each one."""
         return {
             "Code": self.commit != UNKNOWN,
             "Build": self.built is not None,
@@ -68,6 +78,8 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         after=_counts("SCAN_AFTER", text("SCAN_AFTER", "")),
         patched=_flag("PATCHED", text("PATCHED", "")),
         pod=text("POD_NAME", socket.gethostname()),
+        # Of the server, which has several processes.
+        started=_time("STARTED_AT", text("STARTED_AT", "")) or datetime.now(UTC),
     )
 
 

@@ -1,4 +1,13 @@
 import json
+import os
+import re
+import shutil
+
+from flask import Flask
+from jinja2 import DictLoader
+
+from flask_app import create_app
+from flask_app.static_files import install_static_files
 
 
 def test_health_reports_the_running_version(client):
@@ -9,8 +18,47 @@ def test_health_reports_the_running_version(client):
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_ready(client):
+def test_an_application_that_serves_its_page_is_ready(client):
     assert client.get("/ready").json == {"status": "ready"}
+    client.application.jinja_env.loader = DictLoader({"index.html": "{{ missing() }}"})
+    assert client.get("/ready").status_code == 500
+    # It is alive all the same: a restart would not help.
+    assert client.get("/health").status_code == 200
+
+
+def test_a_process_that_stops_is_not_ready():
+    client = create_app(is_stopping=lambda: True).test_client()
+    response = client.get("/ready")
+    assert response.status_code == 503
+    assert response.json["detail"] == "The process is stopping."
+    assert client.get("/").status_code == 200
+
+
+def test_a_static_file_is_kept_until_its_content_changes(client, tmp_path):
+    links = re.findall(r'(?:href)="(/static/[^"]+)"', client.get("/").get_data(as_text=True))
+    assert [link.split("?")[0] for link in links] == ["/static/icon.svg", "/static/style.css"]
+    for link in links:
+        response = client.get(link)
+        assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        etag = response.headers["ETag"]
+        assert client.get(link, headers={"If-None-Match": etag}).status_code == 304
+        # The link of another version: this content must not be kept under it.
+        assert client.get(link[:-1]).headers["Cache-Control"] == "no-cache"
+    assert client.get(links[1]).mimetype == "text/css"
+    assert client.get("/static/none.css").status_code == 404
+
+    # The next release has another style sheet of the same size, with the same time.
+    shutil.copytree(client.application.root_path, tmp_path / "flask_app")
+    style = tmp_path / "flask_app/static/style.css"
+    times = (style.stat().st_atime, style.stat().st_mtime)
+    style.write_text(style.read_text().replace("3rem", "4rem"))
+    os.utime(style, times)
+    following = Flask("following", root_path=str(tmp_path / "flask_app"), static_folder=None)
+    install_static_files(following)
+    changed = following.test_client().get(links[1], headers={"If-None-Match": etag})
+    assert (changed.status_code, "4rem" in changed.get_data(as_text=True)) == (200, True)
+    with following.test_request_context():
+        assert following.jinja_env.globals["static_url"]("style.css") != links[1]
 
 
 def test_the_page_shows_the_pipeline_and_the_commit(client):

@@ -60,9 +60,22 @@ def test_the_page_shows_whether_the_image_was_patched(value, text):
 )
 def test_a_stage_has_its_tick_only_with_its_fact(environment, stages):
     page = create_app(read(environment)).test_client().get("/").get_data(as_text=True)
-    ticked = re.findall(r'<li class="shown">(\w+) <span role="img" aria-label="done">✓', page)
+    shown = r'<li class="shown">\s*<strong>(\w+)</strong> <span role="img" aria-label="done">✓'
+    ticked = re.findall(shown, page)
     assert " ".join(ticked) == stages
-    assert page.count("</li>") == 7
+    assert page.count("</li>") == page.count("<small>") == 7
+
+
+def test_processes_have_the_time_of_the_server():
+    environment = {"STARTED_AT": "2026-01-31T12:00:00+00:00"}
+    health = create_app(read(environment)).test_client().get("/health").json
+    assert health["started"] == "2026-01-31T12:00:00+00:00"
+
+
+def test_a_severity_that_is_not_rated_is_not_a_count_that_is_unknown():
+    page = create_app(read({"SCAN_BEFORE": "unknown=2"})).test_client().get("/")
+    row = r'<th scope="row">Not rated</th>\s*<td>2</td>\s*<td>unknown</td>'
+    assert re.search(row, page.get_data(as_text=True))
 
 
 @pytest.mark.parametrize(
@@ -80,10 +93,3 @@ def test_a_stage_has_its_tick_only_with_its_fact(environment, stages):
 def test_an_invalid_setting_is_named(name, value):
     with pytest.raises(SettingsError, match=name):
         read({name: value})
-
-
-def test_metrics_count_by_route(client):
-    client.get("/missing/1")
-    text = client.get("/metrics").get_data(as_text=True)
-    assert 'http_requests_total{method="GET",route="unmatched",status="404"}' in text
-    assert "/missing/1" not in text

@@ -1,18 +1,21 @@
 // Command helm-template renders a chart as `helm template` does, with Helm's own packages. What it needs is in one file,
-// so that no value is in its arguments; it runs no program, and connects to nothing: what a template looks up in the
+// so that no value is in its arguments; it runs no program but itself, and connects to nothing: what a template looks up in the
 // cluster is in the file, or in the response as missing.
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"os"
+	"os/exec"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 	"text/template"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -25,6 +28,12 @@ import (
 	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
 	"helm.sh/helm/v4/pkg/strvals"
 )
+
+// Bytes that the process that renders may use, many times what a large chart needs: a template can allocate forever.
+const memory = 1 << 30
+
+// In the environment of that process.
+const limited = "HELM_TEMPLATE_LIMITED"
 
 // The end of the names of templates that are for people, and are not objects.
 const notes = "NOTES.txt"
@@ -84,10 +93,56 @@ func main() {
 		fmt.Println("helm-template", version())
 		return
 	}
+	if os.Getenv(limited) == "" {
+		os.Exit(runLimited())
+	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(1)
 	}
+}
+
+// Run the program once more, and let Go's runtime end it when it needs too much memory. The runtime then writes the
+// stacks of all goroutines, which say nothing about the chart.
+func runLimited() int {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		return 1
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fail(err)
+	}
+	limit := syscall.Rlimit{Cur: memory, Max: memory}
+	if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &limit); err != nil {
+		return fail(err)
+	}
+	var problems bytes.Buffer
+	command := exec.Command(program, os.Args[1:]...)
+	command.Env = append(os.Environ(), limited+"=1")
+	command.Stdout, command.Stderr = os.Stdout, &problems
+	if err = command.Run(); isOutOfMemory(problems.String()) {
+		return fail(errors.New("it needs more than 1 GiB of memory; a template may never end"))
+	}
+	os.Stderr.Write(problems.Bytes())
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return max(exit.ExitCode(), 1)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+// Whether the runtime has ended a program with such an error (runtime/malloc.go, mem_linux.go). What a chart prints has no
+// such line: its errors start with `Error:`.
+func isOutOfMemory(problems string) bool {
+	for line := range strings.Lines(problems) {
+		if message, ok := strings.CutPrefix(line, "fatal error: "); ok {
+			return strings.Contains(message, "out of memory") || strings.Contains(message, "cannot allocate memory")
+		}
+	}
+	return false
 }
 
 func version() string {

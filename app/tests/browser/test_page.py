@@ -13,7 +13,7 @@ from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 URL = os.environ["RELEASE_BOARD_URL"].rstrip("/")
-WIDTHS = {"phone": 360, "desktop": 1280}
+WIDTHS = {"phone": 360, "phone of 390": 390, "desktop": 1280}
 GROUND = {"light": "rgb(246, 248, 250)", "dark": "rgb(14, 23, 32)"}
 
 
@@ -58,7 +58,8 @@ def test_the_page_shows_the_release_without_javascript(chromium, facts, width, s
     assert [fact for fact in known if fact not in shown] == []
     for severity in ("critical", "high", "medium", "low", "unknown"):
         scans = [facts["scan"][when] or {} for when in ("before", "after")]
-        row = page.get_by_role("rowheader", name=severity.capitalize(), exact=True).locator("..")
+        name = "Not rated" if severity == "unknown" else severity.capitalize()
+        row = page.get_by_role("rowheader", name=name, exact=True).locator("..")
         assert row.locator("td").all_inner_texts() == [
             str(counts.get(severity, "unknown")) for counts in scans
         ]
@@ -71,6 +72,17 @@ def test_the_stages_that_a_fact_shows_have_a_tick(chromium, facts):
     items = page.get_by_role("listitem").all()
     ticked = {i.inner_text().split()[0]: i.get_by_label("done").count() == 1 for i in items}
     assert ticked == facts["stages"]
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "axis"), [(1280, "x"), (390, "y")])
+def test_the_stages_are_in_their_order(chromium, facts, width, axis):
+    page = chromium.new_page(java_script_enabled=False, viewport={"width": width, "height": 900})
+    page.goto(URL)
+    items = [item.bounding_box() for item in page.get_by_role("listitem").all()]
+    starts = [box[axis] for box in items]
+    other = {box["y" if axis == "x" else "x"] for box in items}
+    assert (starts, len(other)) == (sorted(set(starts)), 1)
     page.close()
 
 

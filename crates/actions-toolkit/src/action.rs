@@ -1,4 +1,4 @@
-//! The declaration of an action: the one source of `--help`, `action.yml` and the README's tables.
+//! The declaration of an action: the one source of `--help`, the manual page, `action.yml` and the README's tables.
 
 /// An action: its name, its inputs and its outputs.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,24 @@ pub struct Action {
     pub replaced: fn(&str) -> Option<String>,
     /// Every output it sets, on every path.
     pub outputs: &'static [Output],
+    /// How it is used on a terminal, for `--help` and the manual page.
+    pub examples: &'static [Example],
+}
+
+/// A use of an action on a terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct Example {
+    /// What it does, in the imperative.
+    pub about: &'static str,
+    /// The options, in a shell's syntax.
+    pub options: &'static str,
+}
+
+impl Example {
+    /// The `options` that do what `about` says.
+    pub const fn new(about: &'static str, options: &'static str) -> Self {
+        Self { about, options }
+    }
 }
 
 /// One input of an action.
@@ -31,8 +49,11 @@ pub struct Input {
     pub required: bool,
     /// Whether the value is masked before anything else happens.
     pub secret: bool,
-    /// A default that only the runner can resolve, such as `${{ github.token }}`: it is in `action.yml` alone.
+    /// A default that only the runner can resolve, such as `${{ github.token }}`: it is in `action.yml` alone. If it is empty,
+    /// `action.yml` has none, and the step knows whether a value was given.
     pub workflow_default: Option<&'static str>,
+    /// Every text that is allowed, if they can be listed.
+    pub choices: &'static [&'static str],
 }
 
 /// One output of an action: a value that later steps read.
@@ -62,35 +83,5 @@ impl Action {
             }
         }
         topics
-    }
-
-    /// The text of `--help`.
-    pub fn help(&self) -> String {
-        use std::fmt::Write as _;
-        let mut text = format!("{} {}\n{}\n", self.name, crate::VERSION, self.about);
-        for (topic, inputs) in self.topics() {
-            let heading = if topic.is_empty() { "Inputs" } else { topic };
-            let _ = writeln!(text, "\n{heading}:");
-            for input in inputs {
-                let mark = match (input.required, input.default) {
-                    (true, _) => " (required)".to_owned(),
-                    (false, Some(value)) => format!(" [default: {value}]"),
-                    (false, None) => String::new(),
-                };
-                let _ = writeln!(
-                    text,
-                    "  --{} <value>{mark}\n      {}",
-                    input.name, input.help
-                );
-            }
-        }
-        text.push_str("\nOutputs:\n");
-        for output in self.outputs {
-            let _ = writeln!(text, "  {}\n      {}", output.name, output.help);
-        }
-        text.push_str(
-            "\nExit codes: 0 done, 1 a policy said no, 2 a tool or service failed, 3 bad input\n",
-        );
-        text
     }
 }

@@ -49,6 +49,11 @@ impl Context {
         T::read(&self.inputs, &Scope::new(&self.log, &workspace))
     }
 
+    /// The texts of the inputs that are neither secret nor one of `others`, a line each: what a result may depend on.
+    pub fn input_texts(&self, others: &[&str]) -> String {
+        self.inputs.texts(others)
+    }
+
     /// The workspace.
     ///
     /// # Errors

@@ -77,9 +77,24 @@ impl<'a> GithubEnv<'a> {
         path.splitn(3, '/').nth(2)
     }
 
-    /// The key of the job in the workflow file.
-    pub fn job(&self) -> Option<&'a str> {
-        self.0.get("GITHUB_JOB")
+    /// The key of the job in its workflow file; in a reusable workflow after the keys of the jobs that call it, `web/image`. What
+    /// calls a workflow twice has two of them, where `GITHUB_JOB` is the same (github.com/actions/runner/issues/2577).
+    ///
+    /// A server whose runners do not set `ACTIONS_ORCHESTRATION_ID` (github.com/actions/runner/pull/4178) does not say what calls.
+    pub fn job_path(&self) -> Option<String> {
+        let job = self.0.get("GITHUB_JOB")?;
+        let id = self.0.get("ACTIONS_ORCHESTRATION_ID").unwrap_or_default();
+        // The run, the keys of the jobs, which have no dot, and the leg of the matrix, `__default` without one: it may have several
+        // parts (github.com/DataDog/datadog-ci, packages/base/src/helpers/ci.ts).
+        let parts: Vec<_> = id.split('.').collect();
+        let keys = match &parts[..] {
+            [_, keys @ .., _] => keys,
+            _ => &[],
+        };
+        Some(match keys.iter().position(|key| *key == job) {
+            Some(own) => keys[..=own].join("/"),
+            None => job.to_owned(),
+        })
     }
 
     /// The web page of the run.
@@ -165,6 +180,31 @@ mod tests {
                 expected,
                 "{event}"
             );
+        }
+    }
+
+    #[test]
+    fn two_calls_of_a_reusable_workflow_are_two_jobs() {
+        let table = [
+            (None, "image"),
+            (Some(""), "image"),
+            (Some("327d153d.image.__default"), "image"),
+            (Some("327d153d.image._2"), "image"),
+            (Some("327d153d.web.image.__default"), "web/image"),
+            (Some("327d153d.worker.image._2"), "worker/image"),
+            (Some("327d153d.all.web.image.__default"), "all/web/image"),
+            (Some("327d153d.web.image.amd64.prod"), "web/image"),
+            (Some("327d153d.image.image.amd64"), "image"),
+            // Of another form, it is not trusted.
+            (Some("327d153d.web.other.__default"), "image"),
+            (Some("327d153d"), "image"),
+        ];
+        for (id, expected) in table {
+            let id = id.map(|id| ("ACTIONS_ORCHESTRATION_ID", id));
+            let pairs = [("GITHUB_JOB", "image")].into_iter().chain(id);
+            let env = Env::from_pairs(pairs);
+            let path = GithubEnv(&env).job_path();
+            assert_eq!(path.as_deref(), Some(expected), "{id:?}");
         }
     }
 

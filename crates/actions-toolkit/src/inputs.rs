@@ -7,18 +7,26 @@ mod declare;
 mod duration;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::command_line::CommandLine;
 use crate::{Action, BadInput, Env, Input, Log};
 
 pub use declare::{InputSet, kebab_case};
 pub use value::{Age, GitHubToken, List, OrNone, Parsed, Scope, Timeout, Value, invalid_choice};
+
+/// The variable of the input `name` as a shell can set it, which knows no `-` in a name.
+pub(crate) fn variable_of_a_shell(name: &str) -> String {
+    variable(name).replace('-', "_")
+}
 
 /// The texts of a step's inputs, whose names the action declares.
 #[derive(Debug)]
 pub struct Inputs {
     declared: Vec<Input>,
     values: BTreeMap<&'static str, String>,
+    /// Those that were not given.
+    defaults: BTreeSet<&'static str>,
 }
 
 // `INPUT_` names: spaces become `_`, hyphens stay, upper case (`Runner.Worker/Handlers/Handler.cs`).
@@ -30,12 +38,30 @@ impl Inputs {
     /// Read the inputs of `action` from command-line `args` (without the program's name) and `env`.
     ///
     /// # Errors
-    /// [`BadInput`] on an input that the action does not have, or an option without a value.
+    /// [`BadInput`] on an input that the action does not have, an option without a value, or an option that prints something instead of a run.
     pub fn read(action: &'static Action, args: &[String], env: &Env) -> Result<Self, BadInput> {
+        match CommandLine::parse(action, args)? {
+            CommandLine::Run(options) => Self::with_options(action, options.inputs, env),
+            _ => Err(BadInput("these arguments start no run".into())),
+        }
+    }
+
+    /// The same with the `options` of the command line.
+    ///
+    /// # Errors
+    /// [`BadInput`] on an input that the action does not have.
+    pub(crate) fn with_options(
+        action: &'static Action,
+        options: Vec<(&'static str, String)>,
+        env: &Env,
+    ) -> Result<Self, BadInput> {
         let declared = (action.inputs)();
         let mut values = BTreeMap::new();
         for (name, value) in env.iter().filter(|(name, _)| name.starts_with("INPUT_")) {
-            match declared.iter().find(|input| variable(input.name) == name) {
+            let is_of = |input: &&Input| {
+                variable(input.name) == name || variable_of_a_shell(input.name) == name
+            };
+            match declared.iter().find(is_of) {
                 Some(input) => values.insert(input.name, value.to_owned()),
                 None if value.is_empty() => None,
                 None => {
@@ -44,38 +70,25 @@ impl Inputs {
                 }
             };
         }
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            let Some(option) = arg.strip_prefix("--") else {
-                return Err(BadInput(format!(
-                    "argument `{arg}` is not an option; see --help"
-                )));
-            };
-            let (name, inline) = match option.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (option, None),
-            };
-            let input = declared
-                .iter()
-                .find(|input| input.name == name)
-                .ok_or_else(|| unknown(action, &declared, name))?;
-            let value = inline
-                .or_else(|| args.next().cloned())
-                .ok_or_else(|| BadInput::new(name, "has no value on the command line"))?;
-            values.insert(input.name, value);
-        }
+        values.extend(options);
+        let mut defaults = BTreeSet::new();
         for input in &declared {
             let is_set = values
                 .get(input.name)
                 .is_some_and(|value| !value.trim().is_empty());
             if !is_set {
+                defaults.insert(input.name);
                 match input.default {
                     Some(value) => drop(values.insert(input.name, value.to_owned())),
                     None => drop(values.remove(input.name)),
                 }
             }
         }
-        Ok(Self { declared, values })
+        Ok(Self {
+            declared,
+            values,
+            defaults,
+        })
     }
 
     /// Mask every secret input.
@@ -85,6 +98,17 @@ impl Inputs {
                 log.mask(value);
             }
         }
+    }
+
+    /// The texts of those that are neither secret nor one of `others`, a line each.
+    pub(crate) fn texts(&self, others: &[&str]) -> String {
+        let shown = self.declared.iter().filter(|input| !input.secret);
+        let shown = shown.filter(|input| !others.contains(&input.name));
+        let lines = shown.filter_map(|input| {
+            let text = self.text(input.name)?;
+            Some(format!("{}={text:?}\n", input.name))
+        });
+        lines.collect()
     }
 
     fn input(&self, name: &str) -> Option<&Input> {
@@ -106,7 +130,7 @@ impl Inputs {
     /// [`BadInput`] with the message of the type, or when the input is required and absent.
     pub fn value<T: Value>(&self, name: &'static str, scope: &Scope<'_>) -> Result<T, BadInput> {
         let value = match self.text(name) {
-            Some(text) => T::parse(text, &scope.at(name)),
+            Some(text) => T::parse(text, &scope.at(name, self.defaults.contains(name))),
             None => T::absent().ok_or_else(|| {
                 let help = self.input(name).map_or("", |input| input.help);
                 format!("is required ({help})")
@@ -133,7 +157,7 @@ pub fn both<A, B>(
     }
 }
 
-fn unknown(action: &Action, declared: &[Input], name: &str) -> BadInput {
+pub(crate) fn unknown(action: &Action, declared: &[Input], name: &str) -> BadInput {
     if let Some(instead) = (action.replaced)(name) {
         return BadInput(format!("input `{name}` is unknown; {instead}"));
     }
@@ -150,4 +174,4 @@ fn unknown(action: &Action, declared: &[Input], name: &str) -> BadInput {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

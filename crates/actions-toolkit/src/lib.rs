@@ -4,7 +4,7 @@
 //! declares itself once as an [`Action`], and hands [`run`] an async function:
 //!
 //! ```no_run
-//! use actions_toolkit::{Action, Context, Done, InputSet as _, Output, inputs};
+//! use actions_toolkit::{Action, Context, Done, Example, InputSet as _, Output, inputs};
 //!
 //! inputs! {
 //!     struct Inputs {
@@ -21,6 +21,7 @@
 //!     inputs: Inputs::declared,
 //!     replaced: |_| None,
 //!     outputs: &[Output::new("result", "`passed`, `failed` or `error`.")],
+//!     examples: &[Example::new("Greet somebody", "--who world")],
 //! };
 //!
 //! async fn greet(ctx: &Context) -> anyhow::Result<Done> {
@@ -37,6 +38,7 @@
 //! The same binary runs outside GitHub: every input is also a command-line option of the same name.
 
 mod action;
+pub mod command_line;
 mod context;
 mod env;
 mod failure;
@@ -57,7 +59,7 @@ mod secret;
 pub mod text;
 mod workspace;
 
-pub use action::{Action, Input, Output};
+pub use action::{Action, Example, Input, Output};
 pub use context::Context;
 pub use env::Env;
 pub use failure::{BadInput, Cancelled, Done, ExitStatus, PolicyFailure};
@@ -74,7 +76,7 @@ pub use redactor::Redactor;
 pub use report::Report;
 pub use run::run;
 pub use secret::Secret;
-pub use workspace::{Workspace, WorkspacePath};
+pub use workspace::{FileClaim, ResultFile, Workspace, WorkspacePath};
 
 /// The version of the suite, as `--version` and user agents show it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

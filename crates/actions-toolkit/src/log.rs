@@ -3,10 +3,14 @@
 //! On the runner these are workflow commands (wire format by `actions-rs`); outside GitHub they are
 //! plain lines that a person reads on a terminal.
 
+mod terminal;
+
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actions_rs::{Annotation, AnnotationKind, WorkflowCommand};
+
+use terminal::{Spinner, Style, Terminal};
 
 use crate::{Redactor, text};
 
@@ -19,6 +23,7 @@ pub struct Log {
     /// Where lines are seen at once: not `out` while its lines are buffered.
     live: Out,
     redactor: Redactor,
+    terminal: Terminal,
 }
 
 type Out = Arc<Mutex<Box<dyn Write + Send>>>;
@@ -49,7 +54,20 @@ impl Log {
     /// A log on standard output. `on_runner` chooses workflow commands over plain lines; `debug`
     /// shows debug lines outside the runner (on the runner, it hides them itself).
     pub fn stdout(on_runner: bool, debug: bool) -> Self {
-        Self::to(on_runner, debug, io::stdout())
+        Self {
+            terminal: Terminal::of(on_runner, &io::stdout()),
+            ..Self::to(on_runner, debug, io::stdout())
+        }
+    }
+
+    /// The same log on standard error: standard output is for what a program reads.
+    #[must_use]
+    pub fn on_stderr(&self) -> Self {
+        Self {
+            redactor: self.redactor.clone(),
+            terminal: Terminal::of(self.on_runner, &io::stderr()),
+            ..Self::to(self.on_runner, self.debug, io::stderr())
+        }
     }
 
     /// A log into `out`.
@@ -61,6 +79,7 @@ impl Log {
             live: Arc::clone(&out),
             out,
             redactor: Redactor::default(),
+            terminal: Terminal::default(),
         }
     }
 
@@ -77,6 +96,7 @@ impl Log {
             log: Self {
                 live: Arc::clone(&self.live),
                 redactor: self.redactor.clone(),
+                terminal: self.terminal.clone(),
                 ..Self::to(self.on_runner, self.debug, lines.clone())
             },
             lines,
@@ -91,7 +111,42 @@ impl Log {
 
     // Every line of the log comes through here, or through `write_lines`.
     fn command(&self, command: &WorkflowCommand) {
-        write(&self.out, format!("{command}\n").as_bytes());
+        self.write(&self.out, format!("{command}\n").as_bytes());
+    }
+
+    // A closed standard output cannot be reported anywhere: the outcome of a write is dropped.
+    fn write(&self, out: &Out, bytes: &[u8]) {
+        self.terminal.above_the_lines(|| write(out, bytes));
+    }
+
+    // `safe` makes a line from outside safe to print.
+    fn write_lines<'a, S: AsRef<str>>(
+        &self,
+        out: &Out,
+        message: &'a str,
+        safe: impl Fn(&'a str) -> S,
+    ) {
+        for line in text::lines(message) {
+            self.write(out, format!("{}\n", safe(line).as_ref()).as_bytes());
+        }
+    }
+
+    /// A moving line for `what`, which takes long, until it is dropped; `None` without a terminal.
+    pub(crate) fn spinner(&self, what: &str) -> Option<Spinner> {
+        let what = self.redactor.redact(what);
+        self.terminal.spinner(&text::log_line(&what))
+    }
+
+    // A line that begins with `mark`, which stands out on a terminal.
+    fn marked(&self, style: Style, mark: &str, message: &str) {
+        let message = self.redactor.redact(message);
+        let mark = self.terminal.styled(style, mark);
+        let mut lines = text::lines(&message).map(text::log_line);
+        let first = lines.next().unwrap_or_default();
+        self.write(&self.out, format!("{mark}{first}\n").as_bytes());
+        for line in lines {
+            self.write(&self.out, format!("{line}\n").as_bytes());
+        }
     }
 
     // The text of an annotation or title: the runner shows it, and GitHub keeps it.
@@ -104,13 +159,13 @@ impl Log {
     /// Write text, line by line; a line from outside cannot become a workflow command.
     pub fn info(&self, message: impl AsRef<str>) {
         let message = self.redactor.redact(message.as_ref());
-        write_lines(&self.out, &message, text::log_line);
+        self.write_lines(&self.out, &message, text::log_line);
     }
 
     /// Write lines that are seen at once, also where others are buffered.
     pub fn progress(&self, message: impl AsRef<str>) {
         let message = self.redactor.redact(message.as_ref());
-        write_lines(&self.live, &message, text::log_line);
+        self.write_lines(&self.live, &message, text::log_line);
     }
 
     /// Write a line that is shown only when debugging is on.
@@ -141,16 +196,17 @@ impl Log {
     pub fn annotate(&self, level: Level, place: Option<&Location>, message: impl AsRef<str>) {
         let message = message.as_ref();
         if !self.on_runner {
-            let level = match level {
-                Level::Notice => "notice",
-                Level::Warning => "warning",
-                Level::Error => "error",
+            let (style, level) = match level {
+                Level::Notice => (Style::Notice, "notice: "),
+                Level::Warning => (Style::Warning, "warning: "),
+                Level::Error => (Style::Error, "error: "),
             };
             let place = place.map(|p| match p.line {
                 Some(line) => format!("{}:{line}: ", p.file),
                 None => format!("{}: ", p.file),
             });
-            return self.info(format!("{level}: {}{message}", place.unwrap_or_default()));
+            let message = format!("{}{message}", place.unwrap_or_default());
+            return self.marked(style, level, &message);
         }
         let mut annotation = Annotation::new();
         if let Some(place) = place {
@@ -196,7 +252,7 @@ impl Log {
         if self.on_runner {
             self.command(&WorkflowCommand::new("group").message(self.shown(title.as_ref())));
         } else {
-            self.info(format!("── {}", title.as_ref()));
+            self.marked(Style::Heading, "── ", title.as_ref());
         }
         Group(self.clone())
     }
@@ -215,14 +271,6 @@ impl Log {
     }
 }
 
-// `safe` makes a line from outside safe to print.
-fn write_lines<'a, S: AsRef<str>>(out: &Out, message: &'a str, safe: impl Fn(&'a str) -> S) {
-    for line in text::lines(message) {
-        write(out, format!("{}\n", safe(line).as_ref()).as_bytes());
-    }
-}
-
-// A closed standard output cannot be reported anywhere: the outcome of a write is dropped.
 fn write(out: &Out, bytes: &[u8]) {
     let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = out.write_all(bytes);
@@ -261,7 +309,7 @@ impl Buffered {
 impl Drop for Buffered {
     fn drop(&mut self) {
         let lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
-        write(&self.parent.out, &lines);
+        self.parent.write(&self.parent.out, &lines);
     }
 }
 
@@ -288,14 +336,15 @@ impl StopCommands {
     /// Write a line of a child's output. Colors stay as they are; workflow commands are inert here.
     pub fn raw(&self, line: &str) {
         let line = self.log.redactor.redact(line);
-        write_lines(&self.log.out, &line, text::styled);
+        self.log.write_lines(&self.log.out, &line, text::styled);
     }
 }
 
 impl Drop for StopCommands {
     fn drop(&mut self) {
         if self.log.on_runner {
-            write(&self.log.out, format!("::{}::\n", self.token).as_bytes());
+            let line = format!("::{}::\n", self.token);
+            self.log.write(&self.log.out, line.as_bytes());
         }
     }
 }

@@ -10,8 +10,12 @@ use crate::{Log, text};
 /// A silent job log looks like a hung one.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Do `work`, and log every 15 seconds that `what` is still running, also where the lines of `log` are buffered.
+/// Do `work`, and log every 15 seconds that `what` is still running, also where the lines of `log` are buffered; on a
+/// terminal a moving line shows it instead.
 pub async fn with_progress<T>(log: &Log, what: &str, work: impl Future<Output = T>) -> T {
+    if let Some(_spinner) = log.spinner(what) {
+        return work.await;
+    }
     let start = Instant::now();
     let mut ticks = interval_at(start + INTERVAL, INTERVAL);
     let mut work = std::pin::pin!(work);

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::anyhow;
 
-use crate::{Action, Env, Log, text};
+use crate::{Action, Env, ExitStatus, Log, text};
 
 /// The runner drops a summary of more than 1 MiB whole (`Runner.Worker/FileCommandManager.cs`).
 const SUMMARY_LIMIT: usize = 1024 * 1024;
@@ -66,6 +66,28 @@ impl Report {
                 "failed to declare the image in `GITHUB_ARTIFACTS`: {e}"
             ));
         }
+    }
+
+    /// What a run of `action` came to, for a program that reads it: every declared output, and the `error` of a run
+    /// that failed.
+    pub(crate) fn to_json(
+        &self,
+        action: &Action,
+        log: &Log,
+        status: ExitStatus,
+        error: Option<&str>,
+    ) -> serde_json::Value {
+        let content = self.content();
+        let redacted = |text: &str| log.redactor().redact(text).into_owned();
+        let value = |name| redacted(content.outputs.get(name).map_or("", String::as_str));
+        let outputs = action.outputs.iter().map(|output| output.name);
+        let outputs: BTreeMap<_, _> = outputs.map(|name| (name, value(name))).collect();
+        serde_json::json!({
+            "action": action.name,
+            "exit-code": status.code(),
+            "error": error.map(redacted),
+            "outputs": outputs,
+        })
     }
 
     /// Write every declared output, empty where nothing was set.

@@ -1,12 +1,14 @@
 //! The life of a step, from its environment to its exit code.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::command_line::CommandLine;
 use crate::private_directory::remove_abandoned;
 use crate::{
     Action, BadInput, Cancelled, Context, Done, Env, ExitStatus, Inputs, Log, Report, text,
@@ -30,19 +32,25 @@ where
 {
     let env = Env::of_process();
     let debug = env.get("RUNNER_DEBUG").is_some();
-    let log = Log::stdout(env.on_runner(), debug);
-    log.redactor().learn_environment(&env);
-    let args = match in_utf8(std::env::args_os().skip(1)) {
-        Ok(args) => args,
-        Err(e) => return finish(action, &env, &log, &Report::default(), Err(e.into())).into(),
+    let mut end = End {
+        action,
+        log: Log::stdout(env.on_runner(), debug),
+        env,
+        json: false,
     };
-    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
-        log.info(action.help());
-        return ExitCode::SUCCESS;
-    }
-    if args.iter().any(|arg| arg == "--version") {
-        log.info(format!("{} {}", action.name, crate::VERSION));
-        return ExitCode::SUCCESS;
+    end.log.redactor().learn_environment(&end.env);
+    let args = in_utf8(std::env::args_os().skip(1));
+    let options = match args.and_then(|args| CommandLine::parse(action, &args)) {
+        Ok(command_line) => match command_line.print(action) {
+            Ok(Some(options)) => options,
+            // What a closed standard output would have shown is lost, without harm.
+            Ok(None) | Err(_) => return ExitCode::SUCCESS,
+        },
+        Err(e) => return end.finish(&Report::default(), Err(e.into())).into(),
+    };
+    if options.json {
+        end.json = true;
+        end.log = end.log.on_stderr();
     }
     http_client::install_tls_provider();
 
@@ -53,21 +61,21 @@ where
         Ok(runtime) => runtime,
         Err(e) => {
             let error = anyhow::Error::new(e).context("failed to start the runtime");
-            return finish(action, &env, &log, &Report::default(), Err(error)).into();
+            return end.finish(&Report::default(), Err(error)).into();
         }
     };
     let status = runtime.block_on(async {
-        let inputs = match Inputs::read(action, &args, &env) {
+        let inputs = match Inputs::with_options(action, options.inputs, &end.env) {
             Ok(inputs) => inputs,
-            Err(e) => return finish(action, &env, &log, &Report::default(), Err(e.into())),
+            Err(e) => return end.finish(&Report::default(), Err(e.into())),
         };
-        inputs.mask_secrets(&log);
+        inputs.mask_secrets(&end.log);
         let (stop, stopped) = watch::channel(None);
-        let ctx = Context::new(env.clone(), inputs, log.clone(), stopped);
+        let ctx = Context::new(end.env.clone(), inputs, end.log.clone(), stopped);
         // Also of a run that needs none: there may be credentials in it.
         remove_abandoned(&ctx.temp_dir());
         let outcome = until_stopped(&ctx, &stop, body(&ctx)).await;
-        finish(action, &env, &log, ctx.report(), outcome)
+        end.finish(ctx.report(), outcome)
     });
     // What runs on another thread can't be canceled, and must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -109,53 +117,73 @@ async fn until_stopped(
     }
 }
 
-fn finish(
-    action: &Action,
-    env: &Env,
-    log: &Log,
-    report: &Report,
-    outcome: anyhow::Result<Done>,
-) -> ExitStatus {
-    let result = match &outcome {
-        Ok(Done(result)) => result,
-        Err(error) => ExitStatus::from_error(error).result(),
-    };
-    report.output("result", result);
-    let outcome = match (outcome, report.write_outputs(action, env, log)) {
-        (outcome, Ok(())) => outcome,
-        // Later steps would go on with nothing behind a step that passed.
-        (Ok(_), Err(lost)) => {
-            // The last value counts, if there is room for one.
-            report.output("result", ExitStatus::ToolFailed.result());
-            let _ = report.write_outputs(action, env, log);
-            Err(lost)
-        }
-        (Err(error), Err(lost)) => {
-            log.warning(format!("{lost:#}"));
-            Err(error)
-        }
-    };
-    let status = outcome
-        .as_ref()
-        .map_or_else(ExitStatus::from_error, |_| ExitStatus::Done);
-    if let Err(error) = &outcome {
-        let heading = if status == ExitStatus::BadInput {
-            "bad input"
-        } else {
-            status.result()
+/// Where the outcome goes.
+struct End {
+    action: &'static Action,
+    env: Env,
+    log: Log,
+    /// Whether the outputs are one JSON object on standard output.
+    json: bool,
+}
+
+impl End {
+    fn finish(&self, report: &Report, outcome: anyhow::Result<Done>) -> ExitStatus {
+        let Self {
+            action, env, log, ..
+        } = self;
+        let result = match &outcome {
+            Ok(Done(result)) => result,
+            Err(error) => ExitStatus::from_error(error).result(),
         };
-        report.summary(format!(
-            "\n### ❌ {}: {heading}\n\n{}",
-            action.name,
-            text::code_block(&format!("{error:#}"))
-        ));
+        report.output("result", result);
+        // Without the runner's file, they are printed.
+        let written = if self.json && env.get("GITHUB_OUTPUT").is_none() {
+            Ok(())
+        } else {
+            report.write_outputs(action, env, log)
+        };
+        let outcome = match (outcome, written) {
+            (outcome, Ok(())) => outcome,
+            // Later steps would go on with nothing behind a step that passed.
+            (Ok(_), Err(lost)) => {
+                // The last value counts, if there is room for one.
+                report.output("result", ExitStatus::ToolFailed.result());
+                let _ = report.write_outputs(action, env, log);
+                Err(lost)
+            }
+            (Err(error), Err(lost)) => {
+                log.warning(format!("{lost:#}"));
+                Err(error)
+            }
+        };
+        let status = outcome
+            .as_ref()
+            .map_or_else(ExitStatus::from_error, |_| ExitStatus::Done);
+        let error = outcome.err().map(|error| format!("{error:#}"));
+        if let Some(error) = &error {
+            let heading = if status == ExitStatus::BadInput {
+                "bad input"
+            } else {
+                status.result()
+            };
+            report.summary(format!(
+                "\n### ❌ {}: {heading}\n\n{}",
+                action.name,
+                text::code_block(error)
+            ));
+        }
+        report.write_summary(env, log);
+        report.write_artifacts(env, log);
+        if let Some(error) = &error {
+            log.error(format!("{}: {error}", action.name));
+        }
+        if self.json {
+            let object = report.to_json(action, log, status, error.as_deref());
+            // A closed standard output can't be reported anywhere.
+            let _ = writeln!(std::io::stdout(), "{object:#}");
+        }
+        status
     }
-    report.write_summary(env, log);
-    report.write_artifacts(env, log);
-    if let Err(error) = outcome {
-        log.error(format!("{}: {error:#}", action.name));
-    }
-    status
 }
 
 #[cfg(test)]

@@ -171,6 +171,14 @@ pub fn cut(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
+/// A hash that is the same in every build: FNV-1a, 64 bits (datatracker.ietf.org/doc/html/draft-eastlake-fnv). Not against a
+/// person who looks for two texts with one hash.
+pub fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// `count` with its noun: `1 finding`, `2 findings`.
 pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 {

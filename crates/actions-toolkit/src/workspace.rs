@@ -3,6 +3,8 @@
 //! A path that leads out of the workspace, by `..` or by a symbolic link, is rejected: the checkout may be a
 //! stranger's, and a container action runs as root.
 
+mod result_file;
+
 use std::fs::{File, Metadata};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
@@ -12,6 +14,8 @@ use anyhow::{Context as _, bail};
 use rustix::fs::OFlags;
 
 use crate::{BadInput, Redactor};
+
+pub use result_file::{FileClaim, ResultFile};
 
 /// The directory of the checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +102,20 @@ impl WorkspacePath {
         self.workspace.root.join(&self.relative)
     }
 
+    /// The file `name` in this directory.
+    #[must_use]
+    pub fn join(&self, name: &str) -> Self {
+        let join = |directory: &str| match directory {
+            "" => name.to_owned(),
+            directory => format!("{}/{name}", directory.trim_end_matches('/')),
+        };
+        Self {
+            relative: join(&self.relative),
+            text: join(&self.text),
+            ..self.clone()
+        }
+    }
+
     /// The same for the result at `index`, counted from 0: `report.json`, `report-2.json`, `report-3.json`; with
     /// another `extension`, `report.cdx.json`.
     #[must_use]
@@ -139,7 +157,8 @@ impl WorkspacePath {
     /// The absolute path of a file or directory that exists, with every link resolved.
     ///
     /// # Errors
-    /// [`BadInput`] when there is none, or when it is outside the workspace.
+    /// [`BadInput`] when there is none, when it is outside the workspace, or when it is something else, such as a fifo: a tool that
+    /// gets its path would wait for it.
     pub fn existing(&self) -> Result<PathBuf, BadInput> {
         let resolve = |path: &Path| path.canonicalize();
         let path = resolve(&self.absolute()).map_err(|e| match e.kind() {
@@ -149,13 +168,16 @@ impl WorkspacePath {
             _ => self.unreadable(&e),
         })?;
         let root = resolve(&self.workspace.root).map_err(|e| self.unreadable(&e))?;
-        if path.starts_with(root) {
+        if !path.starts_with(root) {
+            return Err(self.bad(format!(
+                "`{}` is a link that leads out of the workspace",
+                self.text
+            )));
+        }
+        if path.is_file() || path.is_dir() {
             return Ok(path);
         }
-        Err(self.bad(format!(
-            "`{}` is a link that leads out of the workspace",
-            self.text
-        )))
+        Err(self.bad(format!("`{}` is not a file", self.text)))
     }
 
     /// The absolute path of a directory that exists.

@@ -1,12 +1,15 @@
 //! The declaration of inputs and outputs.
 
 use actions_toolkit::{
-    Action, Age, GitHubToken, InputSet as _, OrNone, Output, Secret, Timeout, WorkspacePath,
-    choice, inputs,
+    Action, Age, Example, GitHubToken, InputSet as _, List, OrNone, Output, Secret, Timeout,
+    WorkspacePath, choice, inputs,
 };
 use azure::input::{Address, EntraId, EntraInputs};
 
-use crate::request::{DeployedImage, HealthPath, HealthUrl, PreviewInput, Repository, TaggedImage};
+use crate::request::{
+    DeployedImage, HealthPath, HealthPort, HealthUrl, PreviewInput, Repository, Share, Stage,
+    TaggedImage,
+};
 
 inputs! {
     /// The inputs, each valid by its type.
@@ -20,7 +23,7 @@ inputs! {
             cluster: Option<String>,
             /// Resource group of the cluster.
             resource_group: Option<String>,
-            /// Kubernetes manifests, one per line: files, globs, directories, a kustomization, a Helm chart (directory or `.tgz`).
+            /// Kubernetes manifests, one per line: files, globs, directories, a kustomization, a Helm chart (directory, `.tgz`, `oci://`).
             manifests: Vec<WorkspacePath> = "k8s",
             /// Path that must respond at the Service, Ingress or HTTPRoute; `none` skips the health check.
             health_path: OrNone<HealthPath> = "/health",
@@ -47,7 +50,7 @@ inputs! {
             username: Option<String>,
             /// Password or token of that user.
             password: Option<Secret>,
-            /// User for the other registry that an image is copied from, unless it is public or in Azure.
+            /// User for the other registry that an image or the chart is copied from, unless it is public or in Azure.
             source_username: Option<String>,
             /// Password or token of that user.
             source_password: Option<Secret>,
@@ -69,6 +72,8 @@ inputs! {
             release: Option<String>,
             /// Values for the Helm chart, one per line: files of the checkout, and `NAME=value` as `helm --set` reads it.
             chart_values: Vec<String>,
+            /// Whether bases of a kustomization are fetched: files by `https`, directories of GitHub repositories, each with a `ref`.
+            remote_bases: bool = "false",
             /// Name of a preview, such as `pr-123`, which gets its own namespace; `true` for the pull request of the run.
             preview: Option<PreviewInput>,
             /// Time after which a preview without another deployment may be removed by the next run with `preview`.
@@ -81,14 +86,22 @@ inputs! {
             prune: bool = "false",
             /// Variables for the deployed containers, one `NAME=value` per line, with `{image}`, `{digest}` and `{time}`.
             environment_variables: Vec<String>,
+            /// Whether the changes are only shown: nothing is pushed, applied or reported to GitHub.
+            dry_run: bool = "false",
         }
         "Rollout and health" {
             /// Timeout of the rollout of all workloads.
             rollout_timeout: Timeout = "5m",
-            /// Restarts of a container that are tolerated; while another workload is not ready, any number is.
+            /// Restarts of a container that are tolerated, counted from scratch once it has run for ten minutes; while another workload is not ready, any number is.
             max_restarts: u16 = "1",
+            /// Shares of the pods that get the new version first, and are observed: `10%,50%`.
+            canary: List<Share>,
+            /// Time for which each share of `canary` is observed.
+            canary_pause: Timeout = "60s",
             /// Timeout for the address of the load balancer, Ingress or Gateway.
             address_timeout: Timeout = "5m",
+            /// Port of the Service that is queried, by number or name; by default the one that most likely speaks HTTP.
+            health_port: Option<HealthPort>,
             /// URL that must respond instead, if the manifests do not have it: `https://shop.example/health`.
             health_url: Option<HealthUrl>,
             /// Whether the health check accepts any TLS certificate, such as a self-signed one.
@@ -101,7 +114,9 @@ inputs! {
         "GitHub" {
             /// Environment on GitHub that shows the deployment; unnecessary in a job that has an `environment:`.
             environment: Option<String>,
-            /// Token for `environment` (`deployments: write`) and for the comment of `preview` (`pull-requests: write`).
+            /// Stage under which GitHub records what runs, `production` or `production/westeurope`; requires `artifact-metadata: write`.
+            deployment_record: Option<Stage>,
+            /// Token for `environment` (`deployments: write`), `deployment-record`, `preview` (`pull-requests: write`) and `remote-bases`.
             token: Option<GitHubToken>,
         }
     }
@@ -127,7 +142,7 @@ pub const ACTION: Action = Action {
     outputs: &[
         Output::new(
             "result",
-            "`deployed`, `removed` (the preview of a closed pull request), `failed` (see `rolled-back`) or `error`.",
+            "`deployed`, `removed` (the preview of a closed pull request, or those that a schedule removes), `planned` (`dry-run`), `failed` (see `rolled-back`) or `error`.",
         ),
         Output::new("image", "Deployed image by digest."),
         Output::new("digest", "Digest of the deployed image in the registry."),
@@ -145,6 +160,16 @@ pub const ACTION: Action = Action {
         Output::new(
             "duration",
             "Seconds from the start of the push to the verdict.",
+        ),
+    ],
+    examples: &[
+        Example::new(
+            "Deploy the manifests in `k8s` to the cluster of the kubeconfig in `INPUT_KUBECONFIG`",
+            "--image ghcr.io/octo-org/app:v1 --manifests k8s",
+        ),
+        Example::new(
+            "Show what that would change",
+            "--image ghcr.io/octo-org/app:v1 --manifests k8s --dry-run",
         ),
     ],
 };

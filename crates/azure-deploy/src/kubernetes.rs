@@ -3,6 +3,7 @@
 mod apply_set;
 mod client;
 mod definition;
+mod deployed;
 pub(crate) mod diff;
 mod fields;
 mod job;
@@ -22,12 +23,17 @@ mod snapshot;
 mod warnings;
 mod workload;
 
-pub(crate) use apply_set::ApplySet;
-pub(crate) use client::{Changes, Cluster, DEFAULT_NAMESPACE, Rejected};
+pub(crate) use apply_set::{ApplySet, is_listed_as, is_parent};
+pub(crate) use client::{
+    Changes, Cluster, DEFAULT_NAMESPACE, Proxied, Rejected, is_conflict, is_invalid,
+};
 pub(crate) use job::outcome as job_outcome;
 pub(crate) use object::{Object, containers, containers_mut, pod_specs_mut, set, text};
 pub(crate) use outage::{OutageBudget, retry_outage};
 pub(crate) use owners::{LAST_APPLIED, Owners};
+pub(crate) use restore::Taken;
 pub(crate) use run_command::RunCommand;
+#[cfg(fuzzing)]
+pub(crate) use run_command::fuzz as fuzz_run_command;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use workload::{COUNTED_ANNOTATIONS, REVISION, TEMPLATE_GENERATION, Workload};

@@ -18,8 +18,9 @@ mod preview;
 mod pull_secret;
 mod variables;
 
-pub(crate) use configuration::{Reading, Stale, stale};
+pub(crate) use configuration::{Reading, Stale, is_read, stale};
 pub(crate) use image_names::ImageNames;
+pub(crate) use pull_secret::replaces_login;
 pub(crate) use variables::{Facts, Variables};
 
 /// Bytes of the largest file; the API server accepts objects of 3 MB.
@@ -53,6 +54,7 @@ impl Manifests {
         let default = namespace.input.as_ref().or(namespace.context.as_ref());
         let bad = |problem: String| BadInput::new("manifests", problem);
         let (mut objects, mut size) = (Vec::new(), 0);
+        let mut known = HashMap::new();
         for path in paths {
             let mut texts = Vec::new();
             if let Some(rendered) = rendered.iter().find(|r| r.path == *path) {
@@ -78,35 +80,29 @@ impl Manifests {
             }
             for (name, text) in texts {
                 let documents = parse(&text).map_err(|e| bad(invalid(&name, &text, &e)))?;
-                let several = documents.iter().any(|document| document.number > 1);
+                // The documents of what kustomize renders are in no file; its name is that of the directory.
+                let is_rendered =
+                    rendered.iter().any(|r| r.path == *path) && name == path.relative();
+                let several = !is_rendered && documents.iter().any(|document| document.number > 1);
                 for Document { number, value } in documents {
                     let object = Object {
                         file: name.clone(),
+                        document: several.then_some(number),
                         value,
                         default_namespace: default.cloned(),
                     };
-                    let place = if several {
-                        format!("document {number} of `{name}`")
-                    } else {
-                        format!("`{name}`")
-                    };
+                    let place = object.place();
                     check(&object, &place, namespace.input.as_deref()).map_err(bad)?;
+                    let identity = (object.label(), object.namespace().map(ToOwned::to_owned));
+                    if let Some(other) = known.insert(identity, place.clone()) {
+                        let label = object.label();
+                        return Err(bad(format!("`{label}` is in {other} and in {place}")));
+                    }
                     objects.push(object);
                 }
             }
         }
-        let mut known = HashMap::new();
-        for object in &objects {
-            let identity = (object.label(), object.namespace().map(ToOwned::to_owned));
-            if let Some(duplicate) = known.insert(identity, &object.file) {
-                return Err(bad(format!(
-                    "`{}` is in `{duplicate}` and in `{}`",
-                    object.label(),
-                    object.file
-                )));
-            }
-        }
-        objects.sort_by_key(Object::rank);
+        objects.sort_by(Object::order);
         Ok(Self(objects))
     }
 
@@ -145,6 +141,7 @@ impl Manifests {
         let missing: Vec<_> = missing
             .map(|name| Object {
                 file: "input `create-namespace`".to_owned(),
+                document: None,
                 value: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
                 default_namespace: None,
             })
@@ -158,7 +155,7 @@ impl Manifests {
     pub(crate) fn add(&mut self, object: Object) {
         self.0.retain(|other| !other.is_same(&object));
         self.0.push(object);
-        self.0.sort_by_key(Object::rank);
+        self.0.sort_by(Object::order);
     }
 
     /// Every image of a container.
@@ -328,7 +325,6 @@ pub(crate) fn is_manifest(path: &Path) -> bool {
 
 // `place` is the document and the file.
 fn check(object: &Object, place: &str, namespace: Option<&str>) -> Result<(), String> {
-    let file = &object.file;
     if !object.value.is_object() {
         return Err(format!("{place} is not an object of Kubernetes"));
     }
@@ -358,7 +354,7 @@ fn check(object: &Object, place: &str, namespace: Option<&str>) -> Result<(), St
     }
     match (object.namespace(), namespace) {
         (Some(own), Some(namespace)) if own != namespace => Err(format!(
-            "`{}` in `{file}` is for the namespace `{own}`, but the input `namespace` is `{namespace}`",
+            "`{}` in {place} is for the namespace `{own}`, but the input `namespace` is `{namespace}`",
             object.label(),
         )),
         _ => Ok(()),

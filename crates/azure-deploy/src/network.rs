@@ -42,6 +42,43 @@ pub const NETWORK: Network = &[
         }],
     },
     Part {
+        when: &[When::Case("`manifests` has a chart in a registry")],
+        connections: &[Connection {
+            host: Host::Found("registry of the chart, and the storage that it redirects to"),
+            by: By::Step,
+            when: &[],
+            purpose: "Helm chart",
+            sends: "`password` or `source-password` of that registry, or an access token of Entra; nothing to the storage",
+        }],
+    },
+    Part {
+        when: &[
+            When::Is(Inputs::remote_bases, "true"),
+            When::Case("a kustomization refers to them"),
+        ],
+        connections: &[
+            Connection {
+                purpose: "repository of a base; of a GitHub Enterprise Server, the host of `GITHUB_API_URL`",
+                sends: "`token`",
+                ..github::network::API
+            },
+            Connection {
+                host: Host::Name("codeload.github.com"),
+                by: By::Step,
+                when: &[],
+                purpose: "archive of that repository, to which the API redirects",
+                sends: "nothing",
+            },
+            Connection {
+                host: Host::Found("host of a file, and the storage that it redirects to"),
+                by: By::Step,
+                when: &[],
+                purpose: "file of objects",
+                sends: "nothing",
+            },
+        ],
+    },
+    Part {
         when: &[
             When::Empty(Inputs::kubeconfig),
             When::Is(Inputs::cluster_access, "direct"),
@@ -76,6 +113,10 @@ pub const NETWORK: Network = &[
     },
     Part {
         when: &[When::Set(Inputs::environment)],
+        connections: &[github::network::API],
+    },
+    Part {
+        when: &[When::Set(Inputs::deployment_record)],
         connections: &[github::network::API],
     },
     Part {

@@ -8,7 +8,8 @@ use oci::ImageRef;
 
 use crate::kubernetes::{Object, Snapshot};
 use crate::rollout::Evidence;
-use crate::steps::health::Address;
+use crate::steps::health::{Address, Exposed};
+use crate::steps::taken_over::TakenOver;
 
 /// Lines of changes, and of evidence, that the summary shows.
 const SHOWN: usize = 30;
@@ -26,12 +27,20 @@ pub(crate) struct Report {
     pub(crate) snapshot: Option<Snapshot>,
     /// The objects that were applied, as the API server returned them.
     pub(crate) applied: Vec<Object>,
+    /// The Jobs among them that are done.
+    done: Vec<Object>,
+    /// What was taken over before that.
+    pub(crate) taken: TakenOver,
+    /// The steps of the canary that are done.
+    pub(crate) canary: Vec<String>,
     /// The revision of the first Deployment.
     pub(crate) revision: Option<String>,
     /// The object of the cluster that exposes the application.
     pub(crate) exposed_by: Option<String>,
     /// The address of the service.
     pub(crate) address: Option<Address>,
+    /// What responded at the address, if GitHub records what runs.
+    pub(crate) exposed: Option<Exposed>,
     /// Whether the previous version was restored.
     pub(crate) rolled_back: bool,
     /// The changes to each object, by its label.
@@ -40,6 +49,7 @@ pub(crate) struct Report {
     pub(crate) evidence: Evidence,
     times: Vec<(&'static str, u64)>,
     failure: Option<String>,
+    is_dry_run: bool,
 }
 
 impl Report {
@@ -52,15 +62,49 @@ impl Report {
             previous: None,
             snapshot: None,
             applied: Vec::new(),
+            done: Vec::new(),
+            taken: TakenOver::default(),
+            canary: Vec::new(),
             revision: None,
             exposed_by: None,
             address: None,
+            exposed: None,
             rolled_back: false,
             changes: Vec::new(),
             evidence: Vec::new(),
             times: vec![("push", started.elapsed().as_secs())],
             failure: None,
+            is_dry_run: false,
         }
+    }
+
+    /// The report on what a deployment of `image` and `more` would change.
+    pub(crate) fn of_dry_run(image: ImageRef, more: Vec<ImageRef>) -> Self {
+        Self {
+            more,
+            times: Vec::new(),
+            is_dry_run: true,
+            ..Self::new(image, Instant::now())
+        }
+    }
+
+    /// What was applied, in the order of `manifests`.
+    pub(crate) fn applied_in_order(&self, manifests: &[Object]) -> Vec<Object> {
+        let of = |object: &Object| self.applied.iter().find(|other| other.is_same(object));
+        manifests.iter().filter_map(of).cloned().collect()
+    }
+
+    /// The rollout of `objects` is done. A Job stays done.
+    pub(crate) fn rolled_out(&mut self, objects: Vec<Object>) {
+        self.done.extend(objects.into_iter().filter(Object::is_job));
+    }
+
+    /// What was applied and is to be waited for.
+    pub(crate) fn unfinished(&self) -> Vec<Object> {
+        let applied = self.applied.iter();
+        let unfinished =
+            applied.filter(|object| !self.done.iter().any(|done| done.is_same(object)));
+        unfinished.cloned().collect()
     }
 
     /// A part that began at `started` is done.
@@ -75,12 +119,15 @@ impl Report {
 
     /// Set the outputs to what is known.
     pub(crate) fn set_outputs(&self, ctx: &Context) {
-        ctx.output("image", &self.image);
-        ctx.output("digest", self.image.reference());
         ctx.output(
             "previous-image",
             self.previous.as_deref().unwrap_or_default(),
         );
+        if self.is_dry_run {
+            return;
+        }
+        ctx.output("image", &self.image);
+        ctx.output("digest", self.image.reference());
         ctx.output("revision", self.revision.as_deref().unwrap_or_default());
         ctx.output("rolled-back", self.rolled_back);
         ctx.output("duration", self.started.elapsed().as_secs());
@@ -97,6 +144,7 @@ impl Report {
 
     fn markdown(&self) -> String {
         let heading = match (&self.failure, self.rolled_back) {
+            _ if self.is_dry_run => "🔎 Dry run: nothing was changed",
             (None, _) => "🚀 Deployed",
             (Some(_), true) => "↩️ Rolled back",
             (Some(_), false) => "❌ Not deployed",
@@ -116,26 +164,34 @@ impl Report {
             let shown = shown.into_iter().find(|text| !text.is_empty());
             shown.cloned().unwrap_or_default()
         });
+        let changes: Vec<_> = self
+            .changes
+            .iter()
+            .flat_map(|(label, changes)| changes.iter().map(move |c| format!("{label}: {c}")))
+            .collect();
         let rows = [
             ("Image", Some(text::code(&self.image.to_string()))),
             ("More images", (!more.is_empty()).then(|| more.join(", "))),
             ("Address", address),
             ("Exposed by", self.exposed_by.as_deref().map(text::code)),
+            (
+                "Canary",
+                (!self.canary.is_empty()).then(|| text::markdown(&self.canary.join(", "))),
+            ),
             ("Revision", self.revision.as_deref().map(text::markdown)),
             ("Previous image", self.previous.as_deref().map(text::code)),
             ("Time", (!times.is_empty()).then(|| times.join(", "))),
             ("Cause", self.failure.as_deref().map(text::markdown)),
+            (
+                "Changes",
+                (self.is_dry_run && changes.is_empty()).then(|| "none".to_owned()),
+            ),
         ];
         let mut table = Table::new(["", ""]);
         table.extend(
             rows.into_iter()
                 .filter_map(|(name, value)| Some([name.to_owned(), value?])),
         );
-        let changes: Vec<_> = self
-            .changes
-            .iter()
-            .flat_map(|(label, changes)| changes.iter().map(move |c| format!("{label}: {c}")))
-            .collect();
         format!(
             "## {heading}\n\n{table}{}{}",
             collapsed(
@@ -251,6 +307,26 @@ mod tests {
 
         </details>
         ");
+    }
+
+    #[test]
+    fn the_summary_of_a_dry_run_says_that_nothing_was_changed() {
+        let deployed = report();
+        let mut dry_run = Report::of_dry_run(deployed.image.clone(), Vec::new());
+        dry_run.previous = deployed.previous;
+        insta::assert_snapshot!(dry_run.markdown().replace(&"ab".repeat(32), "…"), @r"
+        ## 🔎 Dry run: nothing was changed
+
+        | | |
+        |---|---|
+        | Image | `seaworthy.azurecr.io/flask-app@sha256:…` |
+        | Previous image | `seaworthy.azurecr.io/flask-app@sha256:cd` |
+        | Changes | none |
+        ");
+        dry_run.changes = deployed.changes;
+        let shown = dry_run.markdown();
+        assert!(shown.contains("<summary>Changes</summary>"), "{shown}");
+        assert!(!shown.contains("| Changes | none |"), "{shown}");
     }
 
     #[test]

@@ -10,17 +10,23 @@ use crate::action::Inputs;
 use crate::kubernetes::{ApplySet, DEFAULT_NAMESPACE};
 use crate::manifests::{ImageNames, Manifests, Namespace, Variables};
 use crate::rollout::Limits;
+use crate::steps::health;
 
-mod helm;
+mod canary;
+pub(crate) mod helm;
 pub(crate) mod kustomize;
 mod manifest_paths;
 mod offline_tool;
 mod preview;
+mod stage;
 mod target;
 
 pub(crate) use crate::action::Access;
+pub(crate) use canary::{Canary, Share};
 pub(crate) use helm::Chart;
+use kustomize::RemoteBases;
 pub(crate) use preview::{LABEL as PREVIEW_LABEL, Preview, PreviewInput};
+pub(crate) use stage::Stage;
 pub(crate) use target::{AzureTarget, ClusterTarget, RegistryTarget, Target};
 
 /// A deployment, valid by its types.
@@ -42,13 +48,21 @@ pub(crate) struct Request {
     pub(crate) variables: Variables,
     /// The set of the objects, if what is left of the last deployment is removed.
     pub(crate) apply_set: Option<ApplySet>,
+    /// Whether the changes are only shown.
+    pub(crate) is_dry_run: bool,
     /// The environment on GitHub, and the token for it.
     pub(crate) environment: Option<(String, Secret)>,
+    /// The stage that GitHub records what runs under, and the token for it.
+    pub(crate) records: Option<(Stage, Secret)>,
     pub(crate) latest: bool,
     /// The token for GitHub.
     pub(crate) token: Option<Secret>,
     pub(crate) preview: Option<Preview>,
+    /// The steps before the workloads are changed.
+    pub(crate) canary: Option<Canary>,
     pub(crate) health_path: Option<String>,
+    /// The port of the Service that is queried.
+    pub(crate) health_port: Option<HealthPort>,
     /// Instead of the address of what exposes the application.
     pub(crate) health_url: Option<Url>,
     /// The certificates that the health check accepts.
@@ -82,6 +96,13 @@ pub(crate) struct HealthUrl(Url);
 /// A path that begins with `/`.
 pub(crate) struct HealthPath(String);
 
+/// A port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HealthPort {
+    Number(u16),
+    Name(String),
+}
+
 /// What is rendered in place of one of the `manifests`.
 #[derive(Debug)]
 pub(crate) struct Rendered {
@@ -95,6 +116,7 @@ pub(crate) struct Rendered {
 pub(crate) struct Draft {
     inputs: Inputs,
     environment: Option<(String, Secret)>,
+    records: Option<(Stage, Secret)>,
     variables: Variables,
     namespace: Namespace,
     paths: Vec<WorkspacePath>,
@@ -110,14 +132,9 @@ impl Draft {
     /// [`BadInput`] with the first that is invalid.
     pub(crate) async fn read(ctx: &Context) -> anyhow::Result<Self> {
         let inputs: Inputs = ctx.read()?;
-        let environment = match (&inputs.environment, &inputs.token) {
-            (Some(environment), Some(token)) => Some((environment.clone(), token.0.clone())),
-            (Some(_), None) => {
-                let problem = "is required with `environment`: `${{ github.token }}`";
-                return Err(BadInput::new(Inputs::token, problem).into());
-            }
-            (None, _) => None,
-        };
+        let environment = with_token(&inputs, Inputs::environment, inputs.environment.as_ref())?;
+        let stage = inputs.deployment_record.as_ref();
+        let records = with_token(&inputs, Inputs::deployment_record, stage)?;
         let target = Target::from_inputs(&inputs)?;
         let variables = Variables::parse(&inputs.environment_variables)?;
         let preview = Preview::find(ctx, &inputs)?;
@@ -134,21 +151,24 @@ impl Draft {
         let default = namespace.input.as_ref().or(namespace.context.as_ref());
         let default = default.map_or(DEFAULT_NAMESPACE, String::as_str).to_owned();
         let workspace = ctx.workspace()?;
-        let is_closed = preview.as_ref().is_some_and(|preview| preview.is_closed);
+        let only_removes = preview.as_ref().is_some_and(Preview::only_removes);
         // A checkout may be large.
+        let registry = target.registry.clone();
         let read = move || {
-            if is_closed {
+            if only_removes {
                 // The commit, and the checkout, may no longer be there.
                 return Ok((inputs, Vec::new(), None));
             }
             let paths = manifest_paths::expand(&workspace, &inputs.manifests)?;
-            let chart = helm::find(&workspace, &inputs, &paths, &default)?;
+            let chart = helm::find(&workspace, &inputs, &paths, &registry, &default)?;
             Ok::<_, BadInput>((inputs, paths, chart))
         };
         let (inputs, paths, chart) = tokio::task::spawn_blocking(read).await??;
         Ok(Self {
             inputs,
             environment,
+            // A preview goes with its pull request.
+            records: records.filter(|_| preview.is_none()),
             variables,
             namespace,
             paths,
@@ -158,9 +178,28 @@ impl Draft {
         })
     }
 
+    /// Whether the changes are only shown.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.inputs.dry_run
+    }
+
     /// The token for GitHub.
     pub(crate) fn token(&self) -> Option<&Secret> {
         self.inputs.token.as_ref().map(|token| &token.0)
+    }
+}
+
+impl Timeouts {
+    fn of(inputs: &Inputs) -> Self {
+        Self {
+            push: inputs.push_timeout.0,
+            rollout: Limits {
+                timeout: inputs.rollout_timeout.0,
+                restarts: inputs.max_restarts,
+            },
+            address: inputs.address_timeout.0,
+            health: inputs.health_timeout.0,
+        }
     }
 }
 
@@ -177,6 +216,7 @@ impl Request {
         let Draft {
             inputs,
             environment,
+            records,
             variables,
             namespace,
             paths,
@@ -184,12 +224,14 @@ impl Request {
             preview,
             chart: _,
         } = draft;
+        let canary = Canary::from_inputs(&inputs)?;
+        let source_credentials = source_login(&inputs)?;
+        let timeouts = Timeouts::of(&inputs);
         let image = inputs.image.0;
-        let repository = match inputs.repository {
-            Some(repository) => repository.0,
-            None => image.repository().to_owned(),
-        };
-        let mut manifests = manifests(ctx, paths, chart, namespace).await?;
+        let repository = inputs.repository.map(|repository| repository.0);
+        let repository = repository.unwrap_or_else(|| image.repository().to_owned());
+        let bases = RemoteBases::new(inputs.remote_bases, inputs.token.as_ref());
+        let mut manifests = manifests(ctx, paths, bases, chart, namespace).await?;
         if let Some(preview) = &preview {
             let lines = manifests.move_to(preview);
             for line in lines.map_err(|e| BadInput::new(Inputs::manifests, e))? {
@@ -206,20 +248,23 @@ impl Request {
             (image.0, names)
         });
         let also_deploy: Vec<_> = also_deploy.collect();
+        if canary.is_some() {
+            canary::check(manifests.objects(), &names)?;
+        }
         check_more(&also_deploy, &repository, &manifests)?;
-        let login = both(
-            (Inputs::source_username, inputs.source_username.as_ref()),
-            (Inputs::source_password, inputs.source_password.as_ref()),
-        )?;
-        let source_credentials = login.map(|(username, password)| Credentials {
-            username: username.clone(),
-            password: password.expose().to_owned(),
-        });
         if let Some(name) = &inputs.image_pull_secret {
             let registry = pull_login(&target.registry)?;
             let more = also_deploy.iter().map(|(_, names)| names);
             let all: Vec<_> = more.chain([&names]).collect();
             manifests.add_pull_secret(name, registry, &all)?;
+        }
+        if let Some(port) = &inputs.health_port {
+            let is_used = health::check_port(manifests.objects(), &names, port);
+            let is_used = is_used.and(match inputs.health_url {
+                Some(_) => Err("is not used with `health-url`; leave one of them out".to_owned()),
+                None => Ok(()),
+            });
+            is_used.map_err(|problem| BadInput::new(Inputs::health_port, problem))?;
         }
         manifests.set_variables(&names, &variables);
         if inputs.restart_on_config_change {
@@ -227,7 +272,9 @@ impl Request {
         }
         let apply_set = inputs.prune.then(|| {
             let paths = inputs.manifests.iter();
-            let paths: Vec<_> = paths.map(|path| path.relative().to_owned()).collect();
+            // A new version of a chart is the same set.
+            let paths = paths.map(manifest_paths::without_version);
+            let paths: Vec<_> = paths.collect();
             let from = ctx.github().repository().unwrap_or_default();
             let paths = [&paths[..], inputs.release.as_slice()].concat();
             manifests.make_set(&names, &format!("{from} {}", paths.join(" ")))
@@ -243,12 +290,16 @@ impl Request {
             manifests,
             variables,
             apply_set,
+            is_dry_run: inputs.dry_run,
             environment,
+            records,
             // A preview is not what is served.
             latest: inputs.latest && preview.is_none(),
             token: inputs.token.map(|token| token.0),
             preview,
+            canary,
             health_path: inputs.health_path.0.map(|path| path.0),
+            health_port: inputs.health_port,
             health_url: inputs.health_url.map(|url| url.0),
             health_certificates: if inputs.health_insecure {
                 Certificates::Any
@@ -256,15 +307,7 @@ impl Request {
                 Certificates::Verified
             },
             expect_commit: inputs.expect_commit,
-            timeouts: Timeouts {
-                push: inputs.push_timeout.0,
-                rollout: Limits {
-                    timeout: inputs.rollout_timeout.0,
-                    restarts: inputs.max_restarts,
-                },
-                address: inputs.address_timeout.0,
-                health: inputs.health_timeout.0,
-            },
+            timeouts,
         })
     }
 
@@ -276,6 +319,34 @@ impl Request {
             image.repository()
         }
     }
+}
+
+// The `value` of the input `name` with the token for GitHub, which it requires.
+fn with_token<T: Clone>(
+    inputs: &Inputs,
+    name: &str,
+    value: Option<&T>,
+) -> Result<Option<(T, Secret)>, BadInput> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let Some(token) = &inputs.token else {
+        let problem = format!("is required with `{name}`: `${{{{ github.token }}}}`");
+        return Err(BadInput::new(Inputs::token, problem));
+    };
+    Ok(Some((value.clone(), token.0.clone())))
+}
+
+/// The login for the registry that images are copied from.
+fn source_login(inputs: &Inputs) -> Result<Option<Credentials>, BadInput> {
+    let login = both(
+        (Inputs::source_username, inputs.source_username.as_ref()),
+        (Inputs::source_password, inputs.source_password.as_ref()),
+    )?;
+    Ok(login.map(|(username, password)| Credentials {
+        username: username.clone(),
+        password: password.expose().to_owned(),
+    }))
 }
 
 // Whether a container has the image; otherwise nothing would be deployed.
@@ -333,11 +404,12 @@ fn pull_login(registry: &RegistryTarget) -> Result<(&str, &Credentials), BadInpu
 async fn manifests(
     ctx: &Context,
     paths: Vec<WorkspacePath>,
+    bases: RemoteBases<'_>,
     chart: Option<Rendered>,
     namespace: Namespace,
 ) -> anyhow::Result<Manifests> {
     let workspace = ctx.workspace()?;
-    let mut rendered = kustomize::render(ctx, &paths).await?;
+    let mut rendered = kustomize::render(ctx, &paths, bases).await?;
     rendered.extend(chart);
     // Large files take seconds.
     let read = move || Manifests::read(&workspace, &paths, &rendered, &namespace);
@@ -385,6 +457,44 @@ impl Value for HealthPath {
             return Ok(Self(text.to_owned()));
         }
         Err(format!("`{text}` does not begin with `/`"))
+    }
+}
+
+impl Value for HealthPort {
+    fn parse(text: &str, _: &Scope<'_>) -> Result<Self, String> {
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        match text.parse() {
+            Ok(0) | Err(_) if text.chars().all(|c| c.is_ascii_digit()) => {
+                Err(format!("`{text}` is not a port between 1 and 65535"))
+            }
+            Ok(number) => Ok(Self::Number(number)),
+            // A label of DNS (k8s.io/kubernetes, pkg/apis/core/validation, `ValidateServicePort`).
+            Err(_) if text.len() <= 63 && text.chars().all(is_allowed) => {
+                Ok(Self::Name(text.to_owned()))
+            }
+            Err(_) => Err(format!(
+                "`{text}` is not a port; use its number, or its name in the Service"
+            )),
+        }
+    }
+}
+
+impl HealthPort {
+    /// Whether it is the port of this number and name.
+    pub(crate) fn is(&self, number: i32, name: Option<&str>) -> bool {
+        match self {
+            Self::Number(own) => i32::from(*own) == number,
+            Self::Name(own) => name == Some(own),
+        }
+    }
+}
+
+impl std::fmt::Display for HealthPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Name(name) => write!(f, "`{name}`"),
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The rollout of the workloads: watched until each is done, one has failed, or the time is up.
 
+mod events;
 mod evidence;
 mod judge;
+mod made_later;
 mod nodes;
 mod pods;
 mod status;

@@ -3,10 +3,11 @@
 use std::num::NonZeroU16;
 
 use actions_toolkit::{
-    Action, InputSet as _, List, OrNone, Output, Parsed, Timeout, WorkspacePath, inputs,
+    Action, Example, InputSet as _, List, OrNone, Output, Parsed, ResultFile, Timeout,
+    WorkspacePath, inputs,
 };
 use azure::input::EntraInputs;
-use github::{GitHubInputs, Leg};
+use github::{GitHubInputs, Leg, StorageRecordInputs};
 use oci::ImageRef;
 use registries::RegistryLines;
 use trivy::{DatabaseAgeInputs, DatabaseInputs, Severity};
@@ -15,6 +16,7 @@ use crate::request::agents::{AgentLine, SecretFile};
 use crate::request::build::{BuildArg, Label};
 use crate::request::builder::{Annotation, Attestation, BuildPlatform, NamedContext, OutputLine};
 use crate::request::cache::CacheLine;
+use crate::request::cpus::Cpus;
 use crate::request::environment::EnvVar;
 use crate::request::linting::{FailingLevel, LinterSelection};
 use crate::request::path::ReportPath;
@@ -22,7 +24,7 @@ use crate::request::secrets::SecretLines;
 use crate::request::services::Services;
 use crate::request::smoke::{CommandLine, HealthTarget, SmokeUser};
 use crate::request::tags::TagLine;
-use crate::request::test_stage::{Percentage, TestNetwork};
+use crate::request::test_stage::{BaselineCoverage, Percentage, TestNetwork};
 
 /// The declaration from which `action.yml`, `--help` and the README's tables are generated.
 pub const ACTION: Action = Action {
@@ -92,6 +94,16 @@ pub const ACTION: Action = Action {
         ),
         Output::new("health-status", "`healthy`, `unhealthy` or `skipped`."),
     ],
+    examples: &[
+        Example::new(
+            "Build the directory `app`, run its stage `test` and start it as in production",
+            "--context app --image app:dev",
+        ),
+        Example::new(
+            "Run a test command in the image itself, and pass the verdict to a program",
+            "--context app --image app:dev --test-command 'pytest --junitxml=report.xml' --output json",
+        ),
+    ],
 };
 
 // The names that inputs have elsewhere, or had here.
@@ -109,7 +121,7 @@ inputs! {
         "Common" {
             /// Directory of the build context, relative to the workspace.
             context: WorkspacePath = ".",
-            /// Path of the Dockerfile, relative to `context`.
+            /// Path of the Dockerfile, relative to `context`; `../` leads out of it.
             dockerfile: String = "Dockerfile",
             /// Name of the image to build, as `name:tag`; without the tag where `tags` has them.
             image: Parsed<ImageRef>,
@@ -174,6 +186,8 @@ inputs! {
         "Tests" {
             /// Shell command that runs the tests; the command of the stage by default.
             test_command: Option<String>,
+            /// Image that `test-command` runs in, with a copy of the workspace; by default a stage, or the image itself.
+            test_image: Option<Parsed<ImageRef>>,
             /// Environment variables of the tests, one `NAME=value` per line.
             test_env: Vec<EnvVar>,
             /// What the tests reach in addition to `services`: `none` or `internet`.
@@ -191,17 +205,21 @@ inputs! {
             /// Paths or globs of JUnit reports in the test container, one per line; `/results/junit.xml`, or what the tests wrote, by default.
             junit_path: Vec<ReportPath>,
             /// Path in the workspace to copy the JUnit report to.
-            junit_file: WorkspacePath = "junit.xml",
+            junit_file: ResultFile = "junit.xml",
             /// JUnit report of the base branch, relative to the workspace; failures that it does not have are marked as new.
             baseline_junit: Option<WorkspacePath>,
-            /// Path in the test container of the coverage report: Cobertura, LCOV or JSON of coverage.py; found as `junit-path` is by default.
+            /// Path in the test container of the coverage report: Cobertura, JaCoCo, LCOV, coverage.py, Go; found as `junit-path` by default.
             coverage_path: Option<ReportPath>,
             /// Path in the workspace to copy the coverage report to; it is not copied by default.
-            coverage_file: Option<WorkspacePath>,
-            /// Coverage report of the base branch, relative to the workspace; the summary has the change from it.
-            baseline_coverage: Option<WorkspacePath>,
+            coverage_file: Option<ResultFile>,
+            /// Coverage of the base branch, for the change from it: the path of its report, or `auto` for what its runs have kept in the cache.
+            baseline_coverage: Option<BaselineCoverage>,
             /// Minimum coverage of the tests in percent; a missing coverage report fails the step, too.
             min_coverage: Option<Percentage>,
+            /// Memory of the tests in megabytes; not limited by default.
+            test_memory: Option<NonZeroU16>,
+            /// Processors of the tests, such as `2` or `0.5`; not limited by default.
+            test_cpus: Option<Cpus>,
             /// Timeout of the test run, and of the linters.
             test_timeout: Timeout = "10m",
         }
@@ -239,10 +257,11 @@ inputs! {
         }
         "GitHub" {
             /// Path in the workspace of the SARIF file with the findings of the linters and the lock file.
-            sarif_file: WorkspacePath = "ci.sarif",
+            sarif_file: ResultFile = "ci.sarif",
             /// Leg of the matrix that the job is, as JSON; part of category and comment, so that legs do not share them.
             matrix: Leg,
             ..github: GitHubInputs,
+            ..records: StorageRecordInputs,
         }
     }
 }

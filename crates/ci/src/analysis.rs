@@ -117,8 +117,9 @@ async fn run_all(
     let places = Arc::new(Places::new(job.request, SourceMap::new(job.request, image)));
     let host = LinterHost::new(job, container, &image.config);
     let build = &job.request.build;
-    let dockerfile = build.dockerfile.as_ref();
-    let dockerfile = limits::read(&build.context, dockerfile, DOCKERFILE_LIMIT)
+    let workspace = job.request.workspace.root();
+    let dockerfile = build.dockerfile.in_workspace.as_ref();
+    let dockerfile = limits::read(workspace, dockerfile, DOCKERFILE_LIMIT)
         .context("failed to read the Dockerfile")?;
     host.copy_dockerfile(&dockerfile).await;
     let (context, linters) = (build.context.clone(), linting.linters.clone());

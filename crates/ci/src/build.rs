@@ -168,7 +168,7 @@ pub(crate) fn build_request(
         secrets: build.secrets.clone(),
         ssh: build.ssh.clone(),
         cache: build.cache.clone(),
-        ..BuildRequest::new(&build.context, &build.dockerfile, image.clone())
+        ..BuildRequest::new(&build.context, &build.dockerfile.in_context, image.clone())
     }
 }
 

@@ -15,6 +15,8 @@ use oci::{Credentials, ImageRef, Logins, RawManifest, Registry};
 use crate::architecture;
 use crate::request::cache::CacheOf;
 use crate::request::{Builder, Request, TestImage};
+#[cfg(fuzzing)]
+pub(crate) use outputs::unpack as fuzz_output;
 
 /// A platform that is built for.
 #[derive(Debug, Clone, PartialEq, Eq)]

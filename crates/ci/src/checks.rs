@@ -2,8 +2,9 @@
 
 use actions_toolkit::{Buffered, Context, PolicyFailure};
 use anyhow::{Context as _, anyhow};
-use docker::Docker;
+use docker::{Docker, ImageInfo};
 use oci::{ImageRef, Logins};
+use tokio::sync::oneshot;
 
 use crate::build::build;
 use crate::builder::{self, Built, Platform, RunBuilder};
@@ -12,7 +13,7 @@ use crate::outcome::{ImageOutcome, Outcome, TestOutcome};
 use crate::request::cache::CacheOf;
 use crate::request::services::ServiceImage;
 use crate::request::{Request, TestImage, Tests};
-use crate::{analysis, architecture, dependencies, smoke, test_run, verdict};
+use crate::{analysis, architecture, dependencies, smoke, test_image, test_run, verdict};
 
 /// The id of a run, and the names of its images until every check has passed; the names are removed with the run.
 pub(crate) struct Run {
@@ -75,8 +76,10 @@ pub(crate) async fn run(
         image,
         dependencies,
     } = outcome;
-    let code = check_code([job(0), job(1)], &run.test_image, tests, analysis);
-    let image = check_image(job(2), &run.image, image);
+    let (built, image_of_run) = oneshot::channel();
+    let names = (&run.test_image, image_of_run);
+    let code = check_code([job(0), job(1)], names, tests, analysis);
+    let image = check_image(job(2), (&run.image, built), image);
     let packages = check_packages(job(3), dependencies);
     let ([tests, analysis], image, packages) = tokio::join!(code, image, packages);
     vec![tests, analysis, image, packages]
@@ -84,19 +87,14 @@ pub(crate) async fn run(
 
 async fn check_code(
     [testing, linting]: [Job<'_>; 2],
-    name: &ImageRef,
+    (name, image_of_run): (&ImageRef, oneshot::Receiver<ImageInfo>),
     outcome: &mut TestOutcome,
     analysis: &mut Option<analysis::Analysis>,
 ) -> [anyhow::Result<()>; 2] {
     let Some(tests) = &testing.request.tests else {
         return [Ok(()), Ok(())];
     };
-    let target = match &tests.target {
-        TestImage::Stage(stage) => Some(stage.as_str()),
-        TestImage::Image => testing.request.build.target.as_deref(),
-    };
-    let cache = builder::cache_of_tests(&tests.target);
-    let built = match build(&testing, (target, name), cache, &mut outcome.build).await {
+    let built = match test_images(&testing, tests, name, outcome).await {
         Ok(built) => built,
         Err(e) => return [Err(e), Ok(())],
     };
@@ -105,7 +103,17 @@ async fn check_code(
     };
     let tested = async {
         let job = testing.on(stage.platform.as_ref());
-        let mut verdicts = vec![test_run::run(&job, tests, &stage.info, outcome).await];
+        let application = match tests.application {
+            Some(_) => {
+                let image = image_of_run.await;
+                Some(image.context(
+                    "the tests did not run, since the application that they reach was not built",
+                )?)
+            }
+            None => None,
+        };
+        let images = (&stage.info, application.as_ref());
+        let mut verdicts = vec![test_run::run(&job, tests, images, outcome).await];
         outcome.platform.clone_from(&stage.platform);
         for other in others {
             verdicts.push(test_other(&testing, tests, other, outcome).await);
@@ -125,19 +133,37 @@ async fn check_code(
     tokio::join!(tested, linted).into()
 }
 
+// What the tests run in, for each platform.
+async fn test_images(
+    job: &Job<'_>,
+    tests: &Tests,
+    name: &ImageRef,
+    outcome: &mut TestOutcome,
+) -> anyhow::Result<Vec<Built>> {
+    let target = match &tests.target {
+        TestImage::Stage(stage) => Some(stage.as_str()),
+        TestImage::Image => job.request.build.target.as_deref(),
+        TestImage::Given(image) => return Ok(vec![test_image::prepare(job, image, name).await?]),
+    };
+    let cache = builder::cache_of_tests(&tests.target);
+    build(job, (target, name), cache, &mut outcome.build).await
+}
+
 async fn check_image(
     job: Job<'_>,
-    name: &ImageRef,
+    (name, built): (&ImageRef, oneshot::Sender<ImageInfo>),
     outcome: &mut ImageOutcome,
 ) -> anyhow::Result<()> {
     let target = job.request.build.target.as_deref();
     let pinned = architecture::pinned_platforms(&job, &job.request.build.pinned);
     let cache = Some(CacheOf::Image);
-    let build = build(&job, (target, name), cache, &mut outcome.build);
-    let (pinned, images) = tokio::join!(pinned, build);
+    let building = build(&job, (target, name), cache, &mut outcome.build);
+    let (pinned, images) = tokio::join!(pinned, building);
     outcome.build.warnings.extend(pinned);
     let images = images?;
     let (image, others) = images.split_first().context("the build has no image")?;
+    // The tests may not wait for it.
+    let _ = built.send(image.info.clone());
     outcome.layers = job.docker.layers(&image.info.id).await?;
     outcome.image = Some(image.info.clone());
     outcome.platform.clone_from(&image.platform);
@@ -176,7 +202,7 @@ async fn test_other(
 ) -> anyhow::Result<()> {
     let job = job.on(image.platform.as_ref());
     let mut own = TestOutcome::default();
-    let tested = test_run::run(&job, tests, &image.info, &mut own).await;
+    let tested = test_run::run(&job, tests, (&image.info, None), &mut own).await;
     outcome.build.log_tail = outcome.build.log_tail.take().or(own.build.log_tail);
     if let Some(platform) = &image.platform {
         outcome.others.push((platform.clone(), own.run));

@@ -32,12 +32,18 @@ pub fn junit(text: &str) {
     junit.new_failures(&junit);
 }
 
-/// A coverage report: Cobertura, JSON of coverage.py, or LCOV.
+/// A coverage report in any of its formats, and the totals of one in the cache.
 pub fn coverage(bytes: &[u8]) {
+    let _ = crate::coverage_baseline::parse(bytes);
     if let Ok(coverage) = Coverage::parse(bytes, &source_map()) {
         coverage.percent();
         coverage.difference();
     }
+}
+
+/// The files that a build writes, unpacked into the directory `into`.
+pub fn build_output(archive: &Path, into: &Path) {
+    let _ = crate::builder::fuzz_output(archive, into);
 }
 
 /// The output of each linter.
@@ -86,5 +92,6 @@ fn source_map() -> SourceMap {
         workspace: Workspace::new("/nonexistent"),
         context: Path::new("/nonexistent").to_owned(),
         workdir: Path::new("/app").to_owned(),
+        module: None,
     }
 }

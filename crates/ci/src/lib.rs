@@ -6,7 +6,8 @@
 //!    image and smoke-test it (`smoke`) with the restrictions of production; scan the lock file (`dependencies`).
 //! 4. `verdict`: one of all checks. A check without a result is an error, never a success.
 //! 5. `push`: the names of the image when every check has passed, in Docker and in registries (`logins`).
-//! 6. `report` and `publish`: outputs, annotations, the summary; files, the Security tab, the comment.
+//! 6. `report` and `publish`: outputs, annotations, the summary; files, the record of what was pushed, the Security tab, the
+//!    comment.
 
 mod action;
 mod analysis;
@@ -14,6 +15,7 @@ mod architecture;
 mod build;
 mod builder;
 mod checks;
+mod coverage_baseline;
 mod dependencies;
 #[cfg(fuzzing)]
 pub mod fuzz;
@@ -27,6 +29,7 @@ mod request;
 mod services;
 mod smoke;
 mod source_map;
+mod test_image;
 mod test_run;
 mod verdict;
 
@@ -47,7 +50,10 @@ use crate::request::Request;
 /// verdict.
 pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
     let request = Request::read(ctx).await?;
-    let docker = Docker::connect(ctx.env().get("DOCKER_HOST")).await?;
+    let docker = tokio::select! {
+        docker = Docker::connect(ctx.env().get("DOCKER_HOST")) => docker?,
+        stop = ctx.cancelled() => return Err(stop.into()),
+    };
     let docker = docker.with_lifetime(request.lifetime());
     let overdue = docker.remove_overdue();
     let run = Run::new(&docker, &request)?;
@@ -101,12 +107,28 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
         verdicts.push(docker.untag(name).await);
     }
     verdicts.push(publish::files(ctx, &request, &outcome));
-    publish::look_up_changes(ctx, &request, &mut outcome).await;
+    let passed = verdicts.iter().all(Result::is_ok);
+    // What is left of the time after a cancellation is for the report.
+    tokio::select! {
+        () = look_up(ctx, &request, &mut outcome, passed) => {}
+        _ = ctx.cancelled() => {}
+    }
     let (verdict, others) = verdict::combine(verdicts);
     report::write(ctx, &request, &outcome, verdict.as_ref().err(), &others);
+    // What was pushed is in its registry, whatever the verdict.
+    tokio::select! {
+        () = publish::record(ctx, &request, &outcome) => {}
+        _ = ctx.cancelled() => {}
+    }
     let published = publish::publish(ctx, &request, &outcome, verdict.is_ok()).await;
     verdict?;
     published?;
     ctx.log().info(report::last_line(&request));
     Ok(Done("passed"))
+}
+
+// What GitHub knows for the report.
+async fn look_up(ctx: &Context, request: &Request, outcome: &mut Outcome, passed: bool) {
+    publish::look_up_changes(ctx, request, outcome).await;
+    coverage_baseline::look_up_or_keep(ctx, request, outcome, passed).await;
 }

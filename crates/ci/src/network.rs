@@ -18,6 +18,18 @@ pub const NETWORK: Network = &[
         connections: &[azure::network::OIDC, azure::network::ENTRA],
     },
     Part {
+        when: &[When::Is(Inputs::baseline_coverage, "auto")],
+        connections: &[Connection {
+            host: Host::Found(
+                "cache of GitHub Actions, the host in `ACTIONS_RESULTS_URL` and those of its storage",
+            ),
+            by: By::Step,
+            when: &[],
+            purpose: "coverage of the base branch",
+            sends: "the job's token of the runner; numbers of lines",
+        }],
+    },
+    Part {
         when: &[],
         connections: &[
             Connection {
@@ -77,9 +89,25 @@ pub const NETWORK: Network = &[
                 sends: "nothing",
             },
             Connection {
+                host: Host::ImageInput(Inputs::test_image),
+                by: By::Docker,
+                when: &[When::Set(Inputs::test_image)],
+                purpose: "image that the tests run in",
+                sends: "the registry's login in `registries`",
+            },
+            Connection {
                 host: Host::Found("registries of the images in `services`"),
                 by: By::Docker,
                 when: &[When::Set(Inputs::services)],
+                purpose: "services for the tests and the smoke test",
+                sends: "the registry's login in `registries`",
+            },
+            Connection {
+                host: Host::Found(
+                    "registries of the images in `compose-file`, and in the Dockerfiles of its services",
+                ),
+                by: By::Docker,
+                when: &[When::Set(Inputs::compose_file)],
                 purpose: "services for the tests and the smoke test",
                 sends: "the registry's login in `registries`",
             },

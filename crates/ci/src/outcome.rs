@@ -9,6 +9,8 @@ use crate::build::Build;
 use crate::builder::Platform;
 use crate::dependencies::Dependencies;
 use crate::push::Pushed;
+use crate::request::Tests;
+use crate::request::test_stage::BaseCoverage;
 use crate::source_map::SourceMap;
 use crate::test_run::coverage::Coverage;
 use crate::test_run::coverage::changed::ChangedCoverage;
@@ -31,6 +33,8 @@ pub(crate) struct TestOutcome {
     pub(crate) junit_text: Option<Vec<u8>>,
     pub(crate) run: Option<TestRun>,
     pub(crate) coverage: Option<Coverage>,
+    /// That of the base branch, where it was looked up.
+    pub(crate) base_coverage: Option<Coverage>,
     /// The coverage report as the tests wrote it, valid or not.
     pub(crate) coverage_text: Option<Vec<u8>>,
     /// Of `run`, if the request names platforms.
@@ -39,6 +43,16 @@ pub(crate) struct TestOutcome {
     pub(crate) others: Vec<(Platform, Option<TestRun>)>,
     /// Of the lines that the pull request adds, if there is one.
     pub(crate) changed: Option<ChangedCoverage>,
+}
+
+impl TestOutcome {
+    /// The coverage of the base branch, if it is known.
+    pub(crate) fn base_coverage<'a>(&'a self, tests: Option<&'a Tests>) -> Option<&'a Coverage> {
+        match tests.map(|tests| &tests.base_coverage) {
+            Some(BaseCoverage::Known(coverage)) => Some(coverage),
+            _ => self.base_coverage.as_ref(),
+        }
+    }
 }
 
 /// The result of building and running the image.

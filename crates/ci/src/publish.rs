@@ -3,7 +3,7 @@
 use actions_toolkit::{Context, Level};
 use findings::Finding;
 use findings::sarif::{self, Analysis, TRIVY};
-use github::{CompressedSarif, Publisher};
+use github::{CompressedSarif, Publisher, Recorder, StoredImage};
 
 use crate::outcome::Outcome;
 use crate::report;
@@ -126,4 +126,23 @@ pub(crate) async fn publish(
         ctx.log().info("the findings are in the Security tab");
     }
     Ok(())
+}
+
+/// Record on GitHub which registries have the image, if that is requested. What goes wrong is logged, and changes no verdict.
+pub(crate) async fn record(ctx: &Context, request: &Request, outcome: &Outcome) {
+    let (Some(token), [_, ..]) = (&request.records, &outcome.image.pushed[..]) else {
+        return;
+    };
+    let Some(recorder) = Recorder::new(ctx, token) else {
+        return;
+    };
+    let images = outcome.image.pushed.iter().map(|pushed| {
+        let (host, repository) = pushed.image.in_registry();
+        StoredImage {
+            host: host.to_owned(),
+            repository: repository.into_owned(),
+            digest: pushed.digest.to_string(),
+        }
+    });
+    recorder.store(&images.collect::<Vec<_>>()).await;
 }

@@ -1,26 +1,31 @@
 //! The request: the inputs after every check that is possible without starting anything.
 
 pub(crate) mod agents;
+pub(crate) mod application;
 mod attributes;
 pub(crate) mod build;
 pub(crate) mod builder;
 pub(crate) mod cache;
 pub(crate) mod compose;
+pub(crate) mod cpus;
 pub(crate) mod dependencies;
 pub(crate) mod environment;
 pub(crate) mod linting;
+pub(crate) mod memory;
 pub(crate) mod path;
 mod push;
 pub(crate) mod secrets;
 pub(crate) mod services;
+mod size;
 pub(crate) mod smoke;
 pub(crate) mod tags;
 pub(crate) mod test_stage;
 mod words;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actions_toolkit::{Context, Workspace, WorkspacePath};
+use actions_toolkit::{Context, FileClaim, Secret, Workspace, WorkspacePath};
 use github::GitHubInputs;
 use registries::{Application, Registries};
 
@@ -57,9 +62,13 @@ pub(crate) struct Request {
     /// Until all of them are healthy.
     pub(crate) services_timeout: Duration,
     pub(crate) sarif_file: WorkspacePath,
+    /// No other step writes them.
+    pub(crate) _files: Arc<FileClaim>,
     /// What identifies the comment of this step, and starts the categories of its findings.
     pub(crate) category: String,
     pub(crate) github: GitHubInputs,
+    /// The token for recording what is pushed, if that is requested.
+    pub(crate) records: Option<Secret>,
 }
 
 /// What a run takes beyond its timeouts: pulling images, a vulnerability database.
@@ -87,20 +96,28 @@ impl Request {
 
     /// Check the inputs of `ctx` against each other and against the workspace.
     pub(crate) async fn read(ctx: &Context) -> anyhow::Result<Self> {
-        let inputs: Inputs = ctx.read()?;
+        let mut inputs: Inputs = ctx.read()?;
+        let leg = inputs.matrix.in_file_name();
+        let files = [&mut inputs.junit_file, &mut inputs.sarif_file];
+        let mut files: Vec<_> = files.into_iter().chain(&mut inputs.coverage_file).collect();
+        let files = ctx.claim(leg.as_deref(), &mut files);
         // Names and logins are rejected before a file is looked at.
         let names = Names::new(&inputs.image, &inputs.tags, &ctx.github())?;
         let application = Application::new(&inputs.entra)?;
         let token = inputs.github.token.as_ref().map(|token| &token.0);
         let registries = Registries::new(ctx, &inputs.registries, application.as_ref(), token)?;
         let push = Push::new(ctx, &inputs, &registries, &names.names);
-        let stages = build::stages(&inputs)?;
+        let records = push::records(&inputs)?;
+        let stages = build::stages(ctx, &inputs)?;
         let compose = Compose::read(ctx, &inputs)?;
         let application = compose.application.as_ref();
-        let tests = Tests::new(ctx, &inputs, &stages, application)?;
+        let mut tests = Tests::new(ctx, &inputs, &stages, application)?;
         let smoke = Smoke::new(&inputs, application)?;
         let services = services::all(inputs.services.0.clone(), compose.services)?;
-        build::check_size(ctx, &inputs).await?;
+        if let Some(tests) = &mut tests {
+            tests.application = application::host(tests, smoke.as_ref(), &services);
+        }
+        size::check(ctx, &inputs).await?;
         Ok(Self {
             category: category(ctx, &inputs),
             workspace: ctx.workspace()?,
@@ -115,7 +132,9 @@ impl Request {
             smoke,
             services,
             services_timeout: inputs.services_timeout.0,
-            sarif_file: path::file(Inputs::sarif_file, &inputs.sarif_file)?,
+            sarif_file: inputs.sarif_file.into_path(),
+            _files: Arc::new(files),
+            records,
             github: inputs.github,
         })
     }

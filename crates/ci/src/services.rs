@@ -8,6 +8,7 @@ use actions_toolkit::text;
 use anyhow::{Context as _, bail};
 use docker::{Container, ContainerSpec, HealthStatus, ImageInfo};
 use futures_util::future::try_join_all;
+use tokio::sync::Mutex;
 
 use crate::build;
 use crate::job::Job;
@@ -30,30 +31,45 @@ pub(crate) enum Outside {
 
 /// What runs next to the tests or the application.
 pub(crate) struct Started {
+    /// Held while a container gets its files, which are in memory then: there may be a hundred of them.
+    copying: Mutex<()>,
     /// Of the network, and what the names of the volumes start with.
     name: String,
     /// `None` without services.
     pub(crate) network: Option<String>,
 }
 
-/// Start the services of the request on a network for `what`, and wait until they are ready; then `application`, the service
-/// that the step builds, has its volumes.
+/// What the services are for.
+pub(crate) struct Purpose<'a> {
+    /// `tests` or `smoke`, in the names of network and volumes.
+    pub(crate) name: &'a str,
+    pub(crate) outside: Outside,
+    /// How the compose file runs what the step builds.
+    pub(crate) application: Option<&'a Service>,
+    /// Whether there is a network without services, too.
+    pub(crate) needs_network: bool,
+}
+
+/// Start the services of the request on a network for `purpose`, and wait until they are ready; then the application has its
+/// volumes.
 ///
 /// Tests and smoke test have separate services: what one writes would be in the way of the other. They are removed
 /// with the run.
-pub(crate) async fn start(
-    job: &Job<'_>,
-    what: &str,
-    outside: Outside,
-    application: Option<&Service>,
-) -> anyhow::Result<Started> {
+pub(crate) async fn start(job: &Job<'_>, purpose: Purpose<'_>) -> anyhow::Result<Started> {
+    let Purpose {
+        name: what,
+        outside,
+        application,
+        needs_network,
+    } = purpose;
     let services = &job.request.services;
     let platform = job.platform.map(|platform| platform.name.replace('/', "-"));
     let what = [Some(what), platform.as_deref()];
     let what: Vec<_> = what.into_iter().flatten().collect();
     let name = format!("seaworthy-ci-{}-{}", what.join("-"), job.run);
     let mut started = Started {
-        network: (!services.is_empty()).then(|| name.clone()),
+        copying: Mutex::default(),
+        network: (needs_network || !services.is_empty()).then(|| name.clone()),
         name,
     };
     let mut volumes: Vec<_> = services
@@ -75,6 +91,9 @@ pub(crate) async fn start(
     job.docker
         .create_network(network, job.run, is_internal)
         .await?;
+    if services.is_empty() {
+        return Ok(started);
+    }
     let start = Instant::now();
     let mut waiting: Vec<&Service> = services.iter().collect();
     let mut ready: Vec<&str> = Vec::new();
@@ -158,8 +177,11 @@ async fn one(
         run: job.run.to_owned(),
         ..ContainerSpec::default()
     };
-    let spec = started.with_mounts(spec, service)?;
-    let container = job.docker.start(&spec).await?;
+    let container = {
+        let _turn = started.copying.lock().await;
+        let spec = started.with_mounts(spec, service)?;
+        job.docker.start(&spec).await?
+    };
     let timeout = job.request.services_timeout;
     if is_task {
         return match tokio::time::timeout(timeout, container.wait()).await {

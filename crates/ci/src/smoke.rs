@@ -1,5 +1,7 @@
 //! The smoke test: the image is healthy with the restrictions of production, and stops on SIGTERM.
 
+mod application;
+mod beside;
 mod diagnosis;
 mod network;
 mod probe;
@@ -8,15 +10,17 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use actions_toolkit::{PolicyFailure, text, with_timeout};
-use anyhow::{Context as _, bail};
-use docker::{Container, ContainerSpec, HealthCheck, ImageConfig, ImageInfo};
+use anyhow::Context as _;
+use docker::{Container, HealthCheck, ImageConfig, ImageInfo};
 use http_client::Client;
 
 use crate::job::Job;
 use crate::outcome::{Health, ImageOutcome, LogTail};
-use crate::request::{HealthTarget, Service, Smoke};
-use crate::services::{self, Outside};
+use crate::request::{HealthTarget, Smoke};
+use crate::services::{self, Outside, Purpose};
 
+pub(crate) use application::tcp_ports;
+pub(crate) use beside::{beside, show_log};
 use diagnosis::Signal;
 pub(crate) use diagnosis::sockets;
 use probe::Probe;
@@ -30,10 +34,8 @@ const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(30);
 const HEALTHCHECK_RETRIES: u32 = 3;
 /// The longest pause between two attempts at it; its interval is for production, where no step waits.
 const HEALTHCHECK_PAUSE: Duration = Duration::from_secs(5);
-const MEBIBYTE: i64 = 1024 * 1024;
 /// The memory without `smoke-memory`.
 const MEMORY: u16 = 256;
-const PIDS: i64 = 128;
 const TAIL: usize = 100;
 /// Bytes of a line in a message.
 const LINE: usize = 1000;
@@ -49,9 +51,9 @@ pub(crate) async fn test(
     outcome: &mut ImageOutcome,
 ) -> anyhow::Result<()> {
     // What the compose file says of the application is its own, as what the image says.
-    let image = &as_service(image, smoke.service.as_ref());
+    let image = &application::as_service(image, smoke.service.as_ref());
     let user = &image.config.user;
-    let is_root = is_root(user);
+    let is_root = application::is_root(user);
     if is_root && !smoke.may_be_root {
         let problem = "the image runs as root; end the Dockerfile's last stage with a numeric `USER`, such as `USER 10001:10001`, or set `smoke-user: any`";
         outcome.health = Some(Health {
@@ -61,27 +63,21 @@ pub(crate) async fn test(
         });
         return Err(PolicyFailure(problem.to_owned()).into());
     }
-    if !is_root && !smoke.may_be_root && !is_numeric(user) {
+    if !is_root && !smoke.may_be_root && !application::is_numeric(user) {
         job.log.warning(format!(
             "the image's user `{user}` has no number: Kubernetes does not start it under `runAsNonRoot`, since the name may be root's; write the number in `USER`"
         ));
     }
-    let needs_port = !matches!(
-        smoke.health,
-        HealthTarget::HealthCheck | HealthTarget::Command(_)
-    );
-    let port = if needs_port {
-        Some(port(smoke, &image.config)?)
-    } else {
-        None
-    };
     let service = smoke.service.as_ref();
-    let started = services::start(job, "smoke", Outside::Reachable, service).await?;
-    let mut spec = hardened(job, smoke, image, is_root);
-    if let Some(service) = service {
-        spec = started.with_mounts(spec, service)?;
-    }
-    let (container, address) = network::start(job, spec, started.network).await?;
+    let port = application::port(smoke, &image.config)?;
+    let purpose = Purpose {
+        name: "smoke",
+        outside: Outside::Reachable,
+        application: service,
+        needs_network: false,
+    };
+    let started = services::start(job, purpose).await?;
+    let (container, address) = application::start(job, smoke, image, (&started, None)).await?;
     let client = Client::direct().context("failed to prepare the smoke test")?;
     let socket = SocketAddr::new(address, port.unwrap_or_default());
     let probes = probe::of(smoke, &image.config, &client, socket)?;
@@ -149,33 +145,6 @@ pub(crate) async fn test(
     Err(PolicyFailure(message).into())
 }
 
-fn as_service(image: &ImageInfo, service: Option<&Service>) -> ImageInfo {
-    let mut image = image.clone();
-    let Some(service) = service else {
-        return image;
-    };
-    if let Some(user) = &service.user {
-        image.config.user.clone_from(user);
-    }
-    if let Some(health) = &service.health {
-        if !health.test.is_empty() {
-            image.config.healthcheck.clone_from(&health.test);
-        }
-        image.config.health = health.clone();
-    }
-    image
-}
-
-// `USER` may name a group too.
-fn is_root(user: &str) -> bool {
-    matches!(user.split(':').next(), None | Some("" | "0" | "root"))
-}
-
-fn is_numeric(user: &str) -> bool {
-    let user = user.split(':').next().unwrap_or_default();
-    user.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 // What the inputs permit and production does not.
 fn relaxed(smoke: &Smoke, is_root: bool) -> Vec<String> {
     let mut relaxed = Vec::new();
@@ -189,41 +158,6 @@ fn relaxed(smoke: &Smoke, is_root: bool) -> Vec<String> {
         relaxed.push(format!("{} MB of memory (`smoke-memory`)", smoke.memory));
     }
     relaxed
-}
-
-fn hardened(job: &Job<'_>, smoke: &Smoke, image: &ImageInfo, is_root: bool) -> ContainerSpec {
-    let service = smoke.service.clone().unwrap_or_default();
-    let mut tmpfs = service.tmpfs;
-    if smoke.read_only && !tmpfs.iter().any(|path| path == "/tmp") {
-        tmpfs.push("/tmp".to_owned());
-    }
-    ContainerSpec {
-        image: image.id.clone(),
-        cmd: smoke.command.clone(),
-        entrypoint: service.entrypoint,
-        working_dir: service.working_dir,
-        user: service.user,
-        // Only services are on a network with names.
-        aliases: if job.request.services.is_empty() || service.name.is_empty() {
-            Vec::new()
-        } else {
-            vec![service.name]
-        },
-        env: smoke.env.clone(),
-        read_only: smoke.read_only,
-        tmpfs,
-        // Programs that are made to start as root change their user or the owner of files.
-        cap_drop: if is_root {
-            Vec::new()
-        } else {
-            vec!["ALL".to_owned()]
-        },
-        security_opt: vec!["no-new-privileges".to_owned()],
-        memory: Some(i64::from(smoke.memory) * MEBIBYTE),
-        pids_limit: Some(PIDS),
-        run: job.run.to_owned(),
-        ..ContainerSpec::default()
-    }
 }
 
 async fn examine(
@@ -396,42 +330,6 @@ fn unhealthy(smoke: &Smoke, problems: &[(&Probe<'_>, String)]) -> String {
         "`{}` was not healthy within {timeout} (`smoke-timeout`): {problem}",
         probe.title()
     )
-}
-
-fn port(smoke: &Smoke, config: &ImageConfig) -> anyhow::Result<u16> {
-    if let Some(port) = smoke.port {
-        return Ok(port);
-    }
-    let tcp = tcp_ports(config);
-    if let [port] = tcp[..] {
-        return Ok(port);
-    }
-    // What the image itself requests, and what platforms that start containers set.
-    let of_check =
-        check_command(&config.healthcheck).and_then(|command| probe::url(&command)?.port);
-    let of_env = smoke.env.iter().chain(&config.env);
-    let of_env = of_env.filter_map(|pair| pair.strip_prefix("PORT=")?.parse().ok());
-    match of_check.or_else(|| of_env.into_iter().next()) {
-        Some(port) if tcp.is_empty() || tcp.contains(&port) => Ok(port),
-        _ if tcp.is_empty() => bail!(
-            "the image exposes no port for the smoke test; add `EXPOSE` to the Dockerfile, or set `port`"
-        ),
-        _ => bail!(
-            "the image exposes {}; set `port` for the smoke test",
-            text::plural(tcp.len(), "port")
-        ),
-    }
-}
-
-/// The ports of TCP that an image exposes.
-pub(crate) fn tcp_ports(config: &ImageConfig) -> Vec<u16> {
-    let ports = config.exposed_ports.iter();
-    let ports = ports.filter_map(|port| match port.split_once('/') {
-        Some((number, "tcp")) => number.parse().ok(),
-        Some(_) => None,
-        None => port.parse().ok(),
-    });
-    ports.collect()
 }
 
 #[cfg(test)]

@@ -1,19 +1,39 @@
 //! From a path in the test container to a line of the repository.
 
+mod frame;
+
 use std::path::{Component, Path, PathBuf};
 
 use actions_toolkit::{Location, Workspace};
 use docker::ImageInfo;
 
+use frame::Frame;
+
 use crate::request::Request;
+use crate::test_image;
 use crate::test_run::junit::Test;
 
 /// Bytes of the longest path of Linux (`PATH_MAX`).
 const PATH: usize = 4096;
 /// Parts of the longest path of which every end is looked up.
 const PARTS: usize = 64;
-/// Frames of a traceback that are looked up, the last ones.
+/// Bytes of the largest `go.mod` that is read.
+const GO_MOD: usize = limits::MIB;
+/// Frames of a traceback that are looked up, those next to the failure.
 const FRAMES: usize = 100;
+
+/// Where sources are, of build tools that name them by package and file (Maven, Gradle).
+const SOURCE_ROOTS: &[&str] = &[
+    "src/test/java",
+    "src/test/kotlin",
+    "src/test/scala",
+    "src/test/groovy",
+    "src/integrationTest/java",
+    "src/main/java",
+    "src/main/kotlin",
+    "test",
+    "src",
+];
 
 /// Resolves paths of the test container to files of the repository.
 #[derive(Debug, Clone)]
@@ -23,6 +43,8 @@ pub(crate) struct SourceMap {
     pub(crate) context: PathBuf,
     /// The working directory of the tests, in the container.
     pub(crate) workdir: PathBuf,
+    /// The path of the context's Go module, with which Go names its files: `example.com/app`.
+    pub(crate) module: Option<String>,
 }
 
 impl SourceMap {
@@ -32,20 +54,30 @@ impl SourceMap {
             workspace: request.workspace.clone(),
             context: request.build.context.clone(),
             workdir: image.config.working_dir.clone().into(),
+            module: module(&request.build.context),
         }
     }
 
     /// The source line of a failed test: the last line of the test's own file in `traceback` (the failed assertion), or
     /// else the line in the report.
     pub(crate) fn locate(&self, test: &Test, traceback: &str) -> Option<Location> {
-        let frames = traceback.lines().rev().filter_map(frame).take(FRAMES);
+        let first = traceback.lines().find_map(Frame::new);
+        let lines = traceback.lines();
+        let lines: Box<dyn Iterator<Item = &str>> = match first {
+            Some(Frame {
+                is_last_call_first: true,
+                ..
+            }) => Box::new(lines),
+            _ => Box::new(lines.rev()),
+        };
+        let frames = lines.filter_map(Frame::new).take(FRAMES);
         let frames: Vec<_> = frames
-            .filter_map(|(file, line)| Some((self.file(file)?, line)))
+            .filter_map(|frame| Some((self.of_frame(&frame, &test.class)?, frame.line)))
             .collect();
         let own = if let Some(file) = &test.file {
             self.file(file)?
         } else {
-            // That of its class; else the last frame in a file of the repository.
+            // That of its class; else the frame next to the failure in a file of the repository.
             let mut files = frames.iter().map(|(file, _)| file);
             let of_class = files.clone().find(|file| is_module(file, &test.class));
             of_class.or_else(|| files.next())?.clone()
@@ -56,6 +88,24 @@ impl SourceMap {
             file: own,
             end_line: None,
         })
+    }
+
+    fn of_frame(&self, frame: &Frame<'_>, class: &str) -> Option<String> {
+        let named = match frame.package.as_deref() {
+            None | Some("") => frame.file.to_owned(),
+            Some(package) => format!("{package}/{}", frame.file),
+        };
+        // Go has the name alone, and the package as the class.
+        let of_package = || {
+            let parts = class.split('/').take(PARTS).collect::<Vec<_>>();
+            let mut ends = (1..parts.len()).map(|skip| parts[skip..].join("/"));
+            ends.find_map(|end| self.in_context(&Path::new(&end).join(&named)))
+        };
+        let is_name = !named.contains('/') && class.contains('/');
+        is_name
+            .then(of_package)
+            .flatten()
+            .or_else(|| self.file(&named))
     }
 
     /// The file of the repository, relative to its root, from which `path` in the container was copied; `None` if there
@@ -69,12 +119,32 @@ impl SourceMap {
         if path.components().any(|part| part == Component::ParentDir) {
             return None;
         }
+        if let Ok(inside) = path.strip_prefix(test_image::WORKSPACE) {
+            let file = self.workspace.root().join(inside);
+            if file.is_file() {
+                return self.workspace.relative(&file);
+            }
+        }
         let inside = match path.strip_prefix(&self.workdir) {
             Ok(inside) => inside,
             Err(_) if path.is_absolute() => return self.outside_workdir(path),
             Err(_) => path,
         };
-        self.in_context(inside).or_else(|| self.by_suffix(inside))
+        let in_module = || self.in_context(inside.strip_prefix(self.module.as_ref()?).ok()?);
+        let of_package = || self.in_source_root(inside);
+        self.in_context(inside)
+            .or_else(in_module)
+            .or_else(of_package)
+            .or_else(|| self.by_suffix(inside))
+    }
+
+    // Java's tools name a source by its package: `com/example/App.java`.
+    fn in_source_root(&self, path: &Path) -> Option<String> {
+        if !path.to_str().is_some_and(frame::is_of_jvm) {
+            return None;
+        }
+        let mut paths = SOURCE_ROOTS.iter().map(|root| Path::new(root).join(path));
+        paths.find_map(|path| self.in_context(&path))
     }
 
     // A file outside of the working directory may be a copy of the repository's, unless it was installed.
@@ -104,12 +174,23 @@ impl SourceMap {
     }
 
     fn in_context(&self, path: &Path) -> Option<String> {
+        if path.components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
         let file = self.context.join(path);
         if !file.is_file() {
             return None;
         }
         self.workspace.relative(&file)
     }
+}
+
+// The first directive of `go.mod` (go.dev/ref/mod, "go.mod files"), which may be absent.
+fn module(context: &Path) -> Option<String> {
+    let text = limits::read_text(context, "go.mod".as_ref(), GO_MOD).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("module "))?;
+    let path = line.split("//").next()?.trim().trim_matches('"');
+    (!path.is_empty()).then(|| path.to_owned())
 }
 
 // Whether `file` is the module of `class`, `tests.test_app.TestHealth`; a module may have lost its first packages.
@@ -124,34 +205,6 @@ fn is_module(file: &str, class: &str) -> bool {
         let before = path.strip_suffix(&module);
         before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
     })
-}
-
-// A line of a traceback that names a file and a line.
-fn frame(line: &str) -> Option<(&str, u32)> {
-    // pytest marks lines of an error, Python the frames of a group of exceptions.
-    let line = line.trim_start();
-    let marked = line.strip_prefix("E ").or_else(|| line.strip_prefix('|'));
-    let line = marked.unwrap_or(line).trim_start();
-    frame_of_python(line).or_else(|| frame_of_pytest(line.trim()))
-}
-
-// `File "/app/tests/test_app.py", line 12, in test_sum`, as Python and so unittest, nose2 and pytest's `--tb=native`
-// print it.
-fn frame_of_python(line: &str) -> Option<(&str, u32)> {
-    let (file, rest) = line.strip_prefix("File \"")?.split_once("\", line ")?;
-    let end = rest.find(|c: char| !c.is_ascii_digit());
-    let number = &rest[..end.unwrap_or(rest.len())];
-    let line = number.parse().ok().filter(|line| *line > 0)?;
-    (!file.is_empty()).then_some((file, line))
-}
-
-// `tests/test_app.py:12: AssertionError`, the last line of a frame of pytest.
-fn frame_of_pytest(line: &str) -> Option<(&str, u32)> {
-    let (file, rest) = line.split_once(':')?;
-    let number = rest.split(':').next()?;
-    let is_path = !file.is_empty() && !file.contains(char::is_whitespace);
-    let line = number.parse().ok().filter(|line| *line > 0)?;
-    is_path.then_some((file, line))
 }
 
 #[cfg(test)]
@@ -175,6 +228,7 @@ mod tests {
             workspace: Workspace::new(directory.path()),
             context: directory.path().join("./app"),
             workdir: "/srv/app".into(),
+            module: None,
         };
         (directory, source_map)
     }
@@ -340,5 +394,88 @@ mod tests {
             .failed()
             .map(|(test, _, text)| source_map.locate(test, text).unwrap().line.unwrap());
         assert_eq!(lines.collect::<Vec<_>>(), [6, 8, 18, 18]);
+    }
+
+    #[test]
+    fn every_language_names_the_file_of_its_assertion() {
+        let (directory, source_map) = source_map();
+        let directory = directory.path();
+        for file in [
+            "app/test/sum.test.js",
+            "app/internal/sum/sum_test.go",
+            "app/main_test.go",
+            "app/src/test/java/com/example/SumTest.java",
+            "app/src/main/java/com/example/Sum.java",
+        ] {
+            let path = directory.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let source_map = SourceMap {
+            workdir: "/app".into(),
+            module: Some("example.com/app".to_owned()),
+            ..source_map
+        };
+        let located = |class: &str, traceback: &str| {
+            let location = source_map.locate(&test(class, None, None), traceback);
+            location.map(|place| format!("{}:{}", place.file, place.line.unwrap_or_default()))
+        };
+        let java = "org.opentest4j.AssertionFailedError: expected: <0> but was: <-1>\n\tat org.junit.jupiter.api.AssertionUtils.fail(AssertionUtils.java:51)\n\tat com.example.Sum.check(Sum.java:9)\n\tat com.example.SumTest.adds(SumTest.java:17)\n\tat java.base/java.lang.reflect.Method.invoke(Method.java:568)";
+        let table = [
+            (
+                "com.example.SumTest",
+                java,
+                "app/src/test/java/com/example/SumTest.java:17",
+            ),
+            (
+                "example.com/app/internal/sum",
+                "    sum_test.go:13: got -1, want 0",
+                "app/internal/sum/sum_test.go:13",
+            ),
+            (
+                "example.com/app",
+                "    main_test.go:4: failed",
+                "app/main_test.go:4",
+            ),
+        ];
+        for (class, traceback, place) in table {
+            assert_eq!(
+                located(class, traceback).as_deref(),
+                Some(place),
+                "{traceback}"
+            );
+        }
+        // Deep in a framework, the place is at the beginning.
+        let deep = format!("{java}{}", "\n\tat a.b.C.d(C.java:1)".repeat(500));
+        assert_eq!(
+            located("com.example.SumTest", &deep).as_deref(),
+            Some(table[0].2)
+        );
+        let report = include_str!("../tests/fixtures/reports/node.xml");
+        let junit = crate::test_run::junit::Junit::parse(report).unwrap();
+        let counts = junit.counts();
+        assert_eq!((counts.total, counts.failed, counts.skipped), (3, 1, 1));
+        let places = junit
+            .failed()
+            .map(|(test, _, text)| source_map.locate(test, text).unwrap());
+        let places: Vec<_> = places.map(|place| (place.file, place.line)).collect();
+        assert_eq!(places, [("app/test/sum.test.js".to_owned(), Some(10))]);
+        for (path, file) in [
+            (
+                "example.com/app/internal/sum/sum_test.go",
+                "app/internal/sum/sum_test.go",
+            ),
+            (
+                "com/example/Sum.java",
+                "app/src/main/java/com/example/Sum.java",
+            ),
+        ] {
+            assert_eq!(source_map.file(path).as_deref(), Some(file));
+        }
+        assert_eq!(
+            source_map.file("/github/workspace/README.md").as_deref(),
+            Some("README.md")
+        );
+        assert_eq!(source_map.file("/github/workspace/../README.md"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The test run, in a container of the test stage.
 
 pub(crate) mod coverage;
+mod exit;
 pub(crate) mod junit;
 mod reports;
 mod xml;
@@ -8,77 +9,79 @@ mod xml;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use actions_toolkit::{PolicyFailure, text, with_timeout};
+use actions_toolkit::{PolicyFailure, with_timeout};
 use anyhow::{Context as _, anyhow, bail};
-use docker::{Container, ContainerSpec, ImageInfo};
+use docker::{Container, ContainerSpec, ImageInfo, Throttling};
 use futures_util::StreamExt as _;
 use limits::Shown;
 
 use crate::job::Job;
 use crate::outcome::{LogTail, TestOutcome, TestRun};
-use crate::request::{TestImage, Tests};
-use crate::services::{self, Outside};
+use crate::request::cpus::Cpus;
+use crate::request::{TestImage, Tests, application, memory};
+use crate::services::{self, Outside, Purpose};
+use crate::smoke;
 use crate::source_map::SourceMap;
 
 use coverage::Coverage;
+use exit::{Exit, OutOfMemory, no_report, slowed, verdict};
 use junit::Junit;
-use reports::{COVERAGE, JUNIT, PYTEST, ReportFile, Written};
+use reports::{COVERAGE, PYTEST, ReportFile, Written};
 
 /// Lines of the log that are kept for the report.
 const TAIL: usize = 100;
 
-/// Run the command of the test image, fetch its reports, and add the results to `outcome`.
+/// Run the command of the test image, next to `application` if the tests reach it, fetch its reports, and add the results to
+/// `outcome`.
 ///
 /// # Errors
 /// A [`PolicyFailure`] when tests fail or the coverage is too low; another error when there is no verdict.
 pub(crate) async fn run(
     job: &Job<'_>,
     tests: &Tests,
-    image: &ImageInfo,
+    (image, application): (&ImageInfo, Option<&ImageInfo>),
     outcome: &mut TestOutcome,
 ) -> anyhow::Result<()> {
-    let service = tests.service.as_ref();
-    let started = services::start(job, "tests", tests.outside, service).await?;
-    let shell = tests.command.as_ref().map(|_| ["/bin/sh", "-ec"]);
-    let spec = ContainerSpec {
-        image: image.id.clone(),
-        entrypoint: shell.into_iter().flatten().map(str::to_owned).collect(),
-        cmd: tests.command.iter().cloned().collect(),
-        env: environment(tests, image),
-        // Unit tests do not depend on the network, and must not fail because of it.
-        network: started.network.clone().or_else(|| {
-            let network = match tests.outside {
-                Outside::Unreachable => "none",
-                Outside::Reachable => "bridge",
-            };
-            Some(network.to_owned())
-        }),
-        security_opt: vec!["no-new-privileges".to_owned()],
-        run: job.run.to_owned(),
-        ..ContainerSpec::default()
+    let purpose = Purpose {
+        name: "tests",
+        outside: tests.outside,
+        application: tests.service.as_ref(),
+        needs_network: application.is_some(),
     };
-    let spec = match service {
-        // A stage has its own user and directories.
-        Some(service) if tests.target == TestImage::Image => {
-            let spec = ContainerSpec {
-                user: service.user.clone(),
-                working_dir: service.working_dir.clone(),
-                tmpfs: service.tmpfs.clone(),
-                ..spec
-            };
-            started.with_mounts(spec, service)?
-        }
-        _ => spec,
+    let started = services::start(job, purpose).await?;
+    let (Some(application), Some(host)) = (application, &tests.application) else {
+        note_absence(job, tests);
+        return in_container(job, tests, (image, &started), outcome).await;
     };
+    let application = smoke::beside(job, application, &started, host).await?;
+    let verdict = in_container(job, tests, (image, &started), outcome).await;
+    if verdict.is_err() {
+        smoke::show_log(job, &application).await;
+    }
+    verdict
+}
+
+// The same next to what is `started`.
+async fn in_container(
+    job: &Job<'_>,
+    tests: &Tests,
+    (image, started): (&ImageInfo, &services::Started),
+    outcome: &mut TestOutcome,
+) -> anyhow::Result<()> {
+    let spec = spec(job, tests, image, started)?;
     let start = Instant::now();
-    let mut tail = VecDeque::new();
+    let (mut tail, mut throttling) = (VecDeque::new(), Throttling::default());
     let (container, exit) = {
         let title = format!("Run the tests of {}", tests.target);
         let _group = job.log.group(job.title(title));
         let container = job.docker.start(&spec).await?;
-        let exit = follow(job, &container, tests, &mut tail).await;
+        let exit = follow(job, &container, tests, (&mut tail, &mut throttling)).await;
         (container, exit)
     };
+    let limit = tests.cpus.filter(|_| !matches!(exit, Ok(0)));
+    if let Some(note) = limit.and_then(|cpus| slowed(cpus, throttling)) {
+        job.log.warning(note);
+    }
     let time = start.elapsed();
     outcome.build.log_tail = Some(LogTail {
         title: "Last lines of the test run".to_owned(),
@@ -86,9 +89,10 @@ pub(crate) async fn run(
     });
     let code = exit?;
 
+    let is_out_of_memory = code != 0 && container.is_out_of_memory().await;
     let exit = Exit {
         code,
-        is_out_of_memory: code != 0 && container.is_out_of_memory().await,
+        out_of_memory: is_out_of_memory.then_some(OutOfMemory(tests.memory)),
     };
     let limit = ("test-timeout", tests.timeout);
     let read = read_reports(job, image, &container, tests, exit);
@@ -126,6 +130,48 @@ pub(crate) async fn run(
     check_coverage(tests, outcome.coverage.as_ref())
 }
 
+// The container of the tests.
+fn spec(
+    job: &Job<'_>,
+    tests: &Tests,
+    image: &ImageInfo,
+    started: &services::Started,
+) -> anyhow::Result<ContainerSpec> {
+    let shell = tests.command.as_ref().map(|_| ["/bin/sh", "-ec"]);
+    let spec = ContainerSpec {
+        image: image.id.clone(),
+        entrypoint: shell.into_iter().flatten().map(str::to_owned).collect(),
+        cmd: tests.command.iter().cloned().collect(),
+        env: environment(tests, image),
+        // Unit tests do not depend on the network, and must not fail because of it.
+        network: started.network.clone().or_else(|| {
+            let network = match tests.outside {
+                Outside::Unreachable => "none",
+                Outside::Reachable => "bridge",
+            };
+            Some(network.to_owned())
+        }),
+        security_opt: vec!["no-new-privileges".to_owned()],
+        memory: tests.memory.map(memory::bytes),
+        cpus: tests.cpus.map(Cpus::nanoseconds),
+        run: job.run.to_owned(),
+        ..ContainerSpec::default()
+    };
+    match &tests.service {
+        // A stage has its own user and directories.
+        Some(service) if tests.target == TestImage::Image => {
+            let spec = ContainerSpec {
+                user: service.user.clone(),
+                working_dir: service.working_dir.clone(),
+                tmpfs: service.tmpfs.clone(),
+                ..spec
+            };
+            started.with_mounts(spec, service)
+        }
+        _ => Ok(spec),
+    }
+}
+
 // With a command that may be a stranger's, pytest is asked for a report by its environment; its own options come after that.
 fn environment(tests: &Tests, image: &ImageInfo) -> Vec<String> {
     const NAME: &str = "PYTEST_ADDOPTS=";
@@ -143,13 +189,6 @@ fn environment(tests: &Tests, image: &ImageInfo) -> Vec<String> {
         env.push(format!("{NAME}{options}--junitxml={PYTEST}"));
     }
     env
-}
-
-/// How the test command ended.
-#[derive(Debug, Clone, Copy)]
-struct Exit {
-    code: i64,
-    is_out_of_memory: bool,
 }
 
 /// The reports of a run.
@@ -172,7 +211,8 @@ async fn read_reports(
     tests: &Tests,
     exit: Exit,
 ) -> anyhow::Result<Reports> {
-    let written = Written::new(container, &image.config.working_dir);
+    let has_workspace = matches!(tests.target, TestImage::Given(_));
+    let written = Written::new(container, &image.config.working_dir, has_workspace);
     let files = written.junit(&tests.junit_paths, job.log).await;
     let files = files.context("failed to read the JUnit report")?;
     if files.is_empty() {
@@ -231,6 +271,24 @@ fn check_report(
     }
 }
 
+// Tests of another image may be meant for the application.
+fn note_absence(job: &Job<'_>, tests: &Tests) {
+    let is_given = matches!(tests.target, TestImage::Given(_));
+    if !is_given || application::is_service(tests, &job.request.services) {
+        return;
+    }
+    let host = application::name(tests);
+    match (&job.request.smoke, application::is_named(tests)) {
+        (Some(_), false) => job.log.info(format!(
+            "the application does not run next to the tests: neither `test-command` nor `test-env` names its host, such as `http://{host}:8000`"
+        )),
+        (None, true) => job.log.notice(format!(
+            "the application does not run next to the tests, which name its host `{host}`: with `health-path: none`, nothing says when it is healthy"
+        )),
+        _ => {}
+    }
+}
+
 fn check_coverage(tests: &Tests, coverage: Option<&Coverage>) -> anyhow::Result<()> {
     match (tests.min_coverage, coverage) {
         (Some(min), Some(coverage)) if !coverage.reaches(min) => Err(PolicyFailure(format!(
@@ -246,7 +304,7 @@ async fn follow(
     job: &Job<'_>,
     container: &Container,
     tests: &Tests,
-    tail: &mut VecDeque<String>,
+    (tail, throttling): (&mut VecDeque<String>, &mut Throttling),
 ) -> anyhow::Result<i64> {
     let output = job.log.stop_commands();
     let mut shown = Shown::default();
@@ -264,6 +322,12 @@ async fn follow(
         }
         container.wait().await
     };
+    let work = async {
+        match tests.cpus {
+            Some(_) => observe(container, throttling, work).await,
+            None => work.await,
+        }
+    };
     let limit = ("test-timeout", tests.timeout);
     let exit = with_timeout(job.ctx.log(), "the test run", limit, work).await;
     if let Some(note) = shown.omitted() {
@@ -272,203 +336,18 @@ async fn follow(
     exit?
 }
 
-fn no_report(tests: &Tests, exit: Exit) -> String {
-    let path = tests.junit_paths.first().map_or(JUNIT, String::as_str);
-    let place = match &tests.junit_paths[..] {
-        [_, _, ..] => "any of `junit-path`".to_owned(),
-        _ => format!("`{path}`"),
-    };
-    format!(
-        "the tests exited with code {}{} and left no JUnit report at {place}; let the command of \
-         {} write one there (pytest: `--junitxml={path}`), or set `junit-path`",
-        exit.code,
-        exit.out_of_memory(),
-        tests.target,
-    )
-}
-
-impl Exit {
-    fn out_of_memory(self) -> &'static str {
-        if self.is_out_of_memory {
-            " (out of memory)"
-        } else {
-            ""
+// `work`, and the newest counts of `container` meanwhile: it has none after its end.
+async fn observe<T>(
+    container: &Container,
+    newest: &mut Throttling,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut samples = std::pin::pin!(container.throttling());
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            Some(sample) = samples.next() => *newest = sample,
         }
-    }
-
-    // What the exit code says where the report has failed tests; nothing if it says the same.
-    fn objection(self) -> String {
-        match self.code {
-            0 => "; the test command exited with code 0 all the same".to_owned(),
-            code if self.is_out_of_memory => {
-                format!(
-                    "; the test command was killed for lack of memory (exit code {code}), so others may not have run"
-                )
-            }
-            137 => "; the test command was killed (exit code 137), so others may not have run"
-                .to_owned(),
-            _ => String::new(),
-        }
-    }
-}
-
-/// The verdict on a run that exited with `code` and reported `junit`.
-///
-/// # Errors
-/// A [`PolicyFailure`] when a test failed, or the command failed for another reason; another error when nothing was
-/// tested, or the run was killed.
-fn verdict(junit: &Junit, exit: Exit) -> anyhow::Result<()> {
-    let (counts, code) = (junit.counts(), exit.code);
-    if counts.failed > 0 {
-        let names: Vec<_> = junit
-            .failed()
-            .take(3)
-            .map(|(test, ..)| test.full_name())
-            .collect();
-        let more = if counts.failed > names.len() {
-            ", …"
-        } else {
-            ""
-        };
-        let total = text::plural(counts.total, "test");
-        return Err(PolicyFailure(format!(
-            "{} of {total} failed: {}{more}{}",
-            counts.failed,
-            names.join(", "),
-            exit.objection()
-        ))
-        .into());
-    }
-    if exit.is_out_of_memory {
-        bail!(
-            "the test run was killed for lack of memory (exit code {code}), though none of its {} reported failed",
-            text::plural(counts.total, "test")
-        );
-    }
-    if code > 128 {
-        bail!(
-            "the test run was killed (exit code {code}): out of memory, or a crash of the test command"
-        );
-    }
-    if counts.total == counts.skipped {
-        let what = if counts.total == 0 {
-            "no test was found"
-        } else {
-            "every test was skipped"
-        };
-        bail!(
-            "{what} (exit code {code}), so nothing is verified; check the directory in which the test command looks"
-        );
-    }
-    if code != 0 {
-        let tests = text::plural(counts.total, "test");
-        return Err(PolicyFailure(format!(
-            "the test command exited with code {code}, though none of {tests} failed; see the last lines of its log (a \
-             linter, a coverage threshold, or an error outside of the tests)"
-        ))
-        .into());
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use actions_toolkit::ExitStatus;
-
-    #[test]
-    fn only_tests_that_ran_and_passed_are_a_success() {
-        let (pass, skip, fail) = (
-            "<testcase name='a'/>",
-            "<testcase name='s'><skipped/></testcase>",
-            "<testcase classname='m' name='f'><failure/></testcase>",
-        );
-        let table = [
-            (format!("{pass}{skip}"), 0, None),
-            (fail.to_owned(), 1, Some((1, "1 of 1 test failed: m::f"))),
-            // The report decides, not the exit code.
-            (
-                format!("{pass}{fail}"),
-                0,
-                Some((
-                    1,
-                    "1 of 2 tests failed: m::f; the test command exited with code 0 all the same",
-                )),
-            ),
-            (
-                fail.repeat(5),
-                137,
-                Some((
-                    1,
-                    "5 of 5 tests failed: m::f, m::f, m::f, …; the test command was killed (exit code 137), so others may not have run",
-                )),
-            ),
-            (
-                String::new(),
-                5,
-                Some((
-                    2,
-                    "no test was found (exit code 5), so nothing is verified; check the directory in which the test command looks",
-                )),
-            ),
-            (
-                skip.to_owned(),
-                0,
-                Some((
-                    2,
-                    "every test was skipped (exit code 0), so nothing is verified; check the directory in which the test command looks",
-                )),
-            ),
-            (
-                pass.to_owned(),
-                137,
-                Some((
-                    2,
-                    "the test run was killed (exit code 137): out of memory, or a crash of the test command",
-                )),
-            ),
-            (
-                pass.to_owned(),
-                1,
-                Some((
-                    1,
-                    "the test command exited with code 1, though none of 1 test failed; see the last lines of its log (a linter, a coverage threshold, or an error outside of the tests)",
-                )),
-            ),
-        ];
-        for (cases, code, expected) in table {
-            let junit = Junit::parse(&format!("<testsuite>{cases}</testsuite>")).unwrap();
-            let exit = Exit {
-                code,
-                is_out_of_memory: false,
-            };
-            let verdict = verdict(&junit, exit).err();
-            let actual = verdict.map(|e| (ExitStatus::from_error(&e).code(), e.to_string()));
-            assert_eq!(
-                actual.as_ref().map(|(code, text)| (*code, text.as_str())),
-                expected,
-                "{cases}"
-            );
-        }
-    }
-
-    #[test]
-    fn lack_of_memory_is_named() {
-        let exit = Exit {
-            code: 137,
-            is_out_of_memory: true,
-        };
-        let verdict = |case: &str| {
-            let junit = Junit::parse(&format!("<testsuite>{case}</testsuite>")).unwrap();
-            verdict(&junit, exit).unwrap_err().to_string()
-        };
-        assert_eq!(
-            verdict("<testcase name='a'/>"),
-            "the test run was killed for lack of memory (exit code 137), though none of its 1 test reported failed"
-        );
-        assert_eq!(
-            verdict("<testcase name='a'><failure/></testcase>"),
-            "1 of 1 test failed: a; the test command was killed for lack of memory (exit code 137), so others may not have run"
-        );
     }
 }

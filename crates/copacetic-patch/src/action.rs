@@ -1,6 +1,6 @@
 //! The inputs and outputs of the action.
 
-use actions_toolkit::{Action, InputSet as _, Output};
+use actions_toolkit::{Action, Example, InputSet as _, Output};
 
 use crate::request::Inputs;
 
@@ -13,7 +13,7 @@ pub const ACTION: Action = Action {
     outputs: &[
         Output::new(
             "result",
-            "`patched`, `partial` (some updates are unavailable), `up-to-date` (nothing to fix), `failed` or `error`.",
+            "`patched`, `partial` (some updates are unavailable), `up-to-date` (nothing to fix), `failed` or `error`; `planned` for a plan or a dry run.",
         ),
         Output::new(
             "image",
@@ -48,6 +48,16 @@ pub const ACTION: Action = Action {
         Output::new(
             "report-file",
             "Paths of the reports of `image`, relative to the workspace, one per line.",
+        ),
+        fleet::MATRIX_OUTPUT,
+        fleet::COUNT_OUTPUT,
+    ],
+    examples: &[
+        Example::new("Patch an image that Docker has", "--image app:dev"),
+        Example::new("Show what that would patch", "--image app:dev --dry-run"),
+        Example::new(
+            "Patch the tags of a registry's repository, and push",
+            "--registry ghcr.io --repositories octo-org/app --tags 'v*' --push",
         ),
     ],
 };

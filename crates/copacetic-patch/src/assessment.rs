@@ -31,6 +31,13 @@ pub(crate) struct Current {
     pub(crate) baseline: Option<BaselineReport>,
 }
 
+impl Fixable {
+    /// The updates.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
 /// What became of an image that has no tag yet.
 pub(crate) enum Verified {
     Current(Box<Current>),
@@ -47,6 +54,7 @@ impl Assessment {
     pub(crate) async fn of(patch: &ImagePatch<'_, '_>) -> anyhow::Result<Self> {
         let existing = match patch.existing().await? {
             Some(existing) if patch.plan(&existing.scanned.report)?.is_empty() => {
+                report::warn_of_end_of_life(patch, &existing.scanned.report);
                 let baseline = BaselineReport::from_input(patch).await?;
                 return Ok(Self::Current(Box::new(Current { existing, baseline })));
             }

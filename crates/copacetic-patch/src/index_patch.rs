@@ -63,6 +63,11 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
         }
     }
 
+    /// Its images.
+    pub(crate) fn images(&self) -> &[ImagePatch<'s, 'a>] {
+        &self.images
+    }
+
     /// The file `path` of this index.
     pub(crate) fn file(&self, path: &WorkspacePath) -> WorkspacePath {
         self.images
@@ -182,7 +187,7 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
             .finish(self);
         }
         let manifests = self.manifests(&verified, &registry).await?;
-        let index = patched_index::compose(&self.manifest, &self.target.image, &manifests)?;
+        let index = patched_index::compose(&self.manifest, &self.target, &manifests)?;
         let is_current = existing.as_ref().is_some_and(|existing| {
             oci::is_index(&existing.media_type)
                 && patched_index::digests(existing) == patched_index::digests(&index)
@@ -325,6 +330,7 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
         let digest = index.digest.as_str();
         registry.tag(patched.repository(), digest, index).await?;
         let request = &self.session.request;
+        let mut comparisons = Vec::new();
         for (image, one) in self.images.iter().zip(verified) {
             let (Ok(Verified::Patched(attempt)), Some(own)) = (one, manifests.get(image.origin()))
             else {
@@ -337,9 +343,19 @@ impl<'s, 'a> IndexPatch<'s, 'a> {
                 let scanned = &attempt.verification.after;
                 referrer::attach_sbom(image, registry, own, scanned).await?;
             }
+            let comparison = &attempt.verification.comparison;
+            if request.attached.provenance {
+                let origin = image.origin();
+                referrer::attach_provenance(image, registry, own, origin, &[comparison]).await?;
+            }
+            comparisons.push(comparison);
         }
         if let (true, Some(image)) = (request.attached.vex, self.images.get(self.main)) {
             referrer::attach_vex(image, registry, index, document).await?;
+        }
+        if let (true, Some(image)) = (request.attached.provenance, self.images.get(self.main)) {
+            let origin = self.manifest.digest.as_str();
+            referrer::attach_provenance(image, registry, index, origin, &comparisons).await?;
         }
         tags::set(&self.log, registry, patched, index, None).await
     }

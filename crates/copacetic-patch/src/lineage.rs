@@ -12,6 +12,11 @@ const BASE: &str = "BaseImage";
 /// What precedes `name` and `digest` of the original (project-copacetic/copacetic, issue 1678).
 const ORIGIN: &str = "sh.copa.patch.origin.";
 
+/// The annotation with the version of what is in an image.
+pub(crate) const VERSION: &str = "org.opencontainers.image.version";
+/// What precedes them in the annotations of the OCI.
+const OCI_BASE: &str = "org.opencontainers.image.base.";
+
 /// What a patched image was made from.
 pub(crate) struct Lineage([(String, String); 3]);
 
@@ -66,6 +71,26 @@ pub(crate) fn origin_annotations(name: &ImageRef, digest: &str) -> [(String, Str
     ]
 }
 
+/// The same as the OCI has it (github.com/opencontainers/image-spec, annotations.md): a patch shares the layers of `name`, which a
+/// registry has under `digest`.
+pub(crate) fn base_annotations(name: &ImageRef, digest: &str) -> [(String, String); 2] {
+    [
+        (format!("{OCI_BASE}name"), name.normalized()),
+        (format!("{OCI_BASE}digest"), digest.to_owned()),
+    ]
+}
+
+/// The annotation [`VERSION`] of a patch whose original has `version` there, and that gets the tag of `patched`: as Copa has it
+/// (project-copacetic/copacetic, `rewriteVersionAnnotation` in pkg/patch/build.go), which knows a tag of this run only.
+pub(crate) fn patched_version(version: &str, patched: &ImageRef) -> String {
+    let tag = patched.tag().unwrap_or_default();
+    if tag.contains(version) {
+        tag.to_owned()
+    } else {
+        format!("{version}-{tag}")
+    }
+}
+
 /// The digest of what `manifest`, of an image or an index, was made from.
 pub(crate) fn origin_digest_of(manifest: &RawManifest) -> Option<String> {
     let manifest: Value = serde_json::from_slice(&manifest.bytes).ok()?;
@@ -78,6 +103,19 @@ pub(crate) fn origin_name_of(manifest: &RawManifest) -> Option<String> {
     let manifest: Value = serde_json::from_slice(&manifest.bytes).ok()?;
     let name = manifest["annotations"][format!("{ORIGIN}name")].as_str();
     name.map(ToOwned::to_owned)
+}
+
+/// Whether `image`, a patch of the image that is called `origin`, is one under a number: `{tag}-N` of a tag that is replaced by
+/// its patches.
+pub(crate) fn is_number_of(image: &ImageRef, origin: &str) -> bool {
+    let Ok(origin) = origin.parse::<ImageRef>() else {
+        return false;
+    };
+    let number = || {
+        let rest = image.tag()?.strip_prefix(origin.tag()?)?;
+        rest.strip_prefix('-')?.parse::<u32>().ok()
+    };
+    number().is_some()
 }
 
 /// Whether a patch may set the label `name`.
@@ -103,6 +141,35 @@ pub(crate) fn origin_digest(image: &ImageInfo) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_of_a_patch_is_not_that_of_its_original() {
+        for (version, tag, expected) in [
+            ("1.0.0", "1.0.0-patched", "1.0.0-patched"),
+            ("1.0.0", "latest-patched", "1.0.0-latest-patched"),
+            ("1.0.0", "1.0.0", "1.0.0"),
+        ] {
+            let patched = format!("r.example/app:{tag}").parse().unwrap();
+            assert_eq!(patched_version(version, &patched), expected);
+        }
+    }
+
+    #[test]
+    fn a_number_follows_the_tag_of_the_original() {
+        for (tag, origin, expected) in [
+            ("1-1", "r.example/app:1", true),
+            ("1.2-17", "r.example/app:1.2", true),
+            // It is itself what was patched, and a revision of Debian may look like a number.
+            ("1-1", "r.example/app:1-1", false),
+            ("1-1", "r.example/app:2", false),
+            ("1-patched", "r.example/app:1", false),
+            ("1-1", "r.example/app", false),
+            ("1-1", "", false),
+        ] {
+            let image = format!("r.example/app:{tag}").parse().unwrap();
+            assert_eq!(is_number_of(&image, origin), expected, "{tag} {origin}");
+        }
+    }
 
     #[test]
     fn the_lineage_is_written_where_the_specification_has_labels() {

@@ -3,9 +3,10 @@
 use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
 use azure::input::EntraInputs;
 use registries::SelectionInputs;
-use trivy::network::{DATABASE, JAVA_DATABASE, MACHINE_IDENTITY};
+use trivy::ServerInputs;
+use trivy::network::{DATABASE, JAVA_DATABASE, MACHINE_IDENTITY, SERVER};
 
-use crate::patch::{RPM_TOOLING, TOOLING};
+use crate::patch::{PYTHON_TOOLING, RPM_TOOLING, TOOLING};
 use crate::request::Inputs;
 
 /// The declaration from which `docs/network.md` is generated.
@@ -15,8 +16,12 @@ pub const NETWORK: Network = &[
         connections: &[github::network::API],
     },
     Part {
-        when: &[],
+        when: &[When::Empty(ServerInputs::trivy_server)],
         connections: DATABASE,
+    },
+    Part {
+        when: &[],
+        connections: SERVER,
     },
     Part {
         when: &[],
@@ -146,8 +151,11 @@ const PATCH: &[Connection] = &[
         "packages",
     ),
     build(
-        Host::Images(&["docker.io/library/python"]),
-        LIBRARY,
+        Host::Images(PYTHON_TOOLING),
+        &[
+            When::Is(Inputs::package_types, "os,library"),
+            When::Empty(Inputs::tooling_image),
+        ],
         "Copa's tools for Python",
     ),
     build(Host::Name("pypi.org"), LIBRARY, "Python packages"),

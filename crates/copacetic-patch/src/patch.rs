@@ -7,6 +7,6 @@ pub(crate) mod python;
 
 #[cfg(fuzzing)]
 pub(crate) use copa::Failure;
-pub(crate) use copa::{RPM_TOOLING, TOOLING};
+pub(crate) use copa::{NOT_TOOLING, PYTHON_TOOLING, RPM_TOOLING, TOOLING};
 pub(crate) use patched_image::PatchedImage;
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Plan, Unsupported, Update};

@@ -1,4 +1,5 @@
-//! What a verified patch changes outside of this run: tags, the OpenVEX document, an issue, the Security tab.
+//! What a verified patch changes outside of this run: tags, the OpenVEX document, an issue, the Security tab, the
+//! record of where it is stored.
 
 pub(crate) mod code_scanning;
 mod follow_original;
@@ -6,8 +7,10 @@ pub(crate) mod issue;
 mod left_behind;
 pub(crate) mod patched_index;
 mod promote;
+pub(crate) mod provenance;
 pub(crate) mod referrer;
 mod replaced_tag;
+pub(crate) mod storage_record;
 pub(crate) mod tags;
 pub(crate) mod vex;
 

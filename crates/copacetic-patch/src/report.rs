@@ -1,5 +1,6 @@
 //! Files, outputs, log and summary.
 
+mod end_of_life;
 mod image;
 mod index;
 mod markdown;
@@ -16,7 +17,9 @@ use crate::verify::Counts;
 
 pub(crate) use image::{patched, still_current, up_to_date, warn_of_end_of_life};
 pub(crate) use index::{IndexReport, PlatformReport};
+pub(crate) use markdown::skipped;
 pub(crate) use outcomes::{Failure, Outcomes, Skipped, Subject};
+pub(crate) use results_file::{entry, without_report};
 
 /// Rows of a table in the summary; the report file has the rest.
 const ROWS: usize = 40;
@@ -25,7 +28,7 @@ const ROWS: usize = 40;
 pub(crate) struct ImageReport {
     pub(crate) result: &'static str,
     /// The image that was to be patched.
-    original: ImageRef,
+    pub(crate) original: ImageRef,
     /// The image for the next steps: the patched one, or the original if there is nothing to fix.
     pub(crate) image: ImageRef,
     digest: String,
@@ -35,14 +38,22 @@ pub(crate) struct ImageReport {
     /// The findings of the original, if a report of it is available.
     before: Option<Counts>,
     /// The findings of `image`.
-    after: Counts,
+    pub(crate) after: Counts,
     /// Each remaining finding: id, package and reason.
     pub(crate) remaining: Vec<[String; 3]>,
-    vex: String,
+    pub(crate) vex: String,
     report: String,
     /// What became of each image of an index.
     platforms: Vec<PlatformReport>,
     markdown: String,
+}
+
+impl ImageReport {
+    /// The digest of `image`, if this run pushed it.
+    pub(crate) fn pushed(&self) -> Option<&str> {
+        // A run that pushes leaves a tag that never moves.
+        (!self.incremental.is_empty()).then_some(&*self.digest)
+    }
 }
 
 /// Set the outputs and the summary of the run, and write the file of its results.
@@ -86,7 +97,7 @@ pub(crate) fn write(session: &Session<'_>, outcomes: &Outcomes) -> anyhow::Resul
         ctx.summary(markdown::failed(failure));
     }
     if !outcomes.skipped.is_empty() {
-        ctx.summary(markdown::skipped(&outcomes.skipped));
+        ctx.summary(skipped(&outcomes.skipped));
     }
     match &session.request.results_file {
         Some(file) => results_file::write(file, outcomes),
@@ -100,30 +111,39 @@ pub(crate) fn write(session: &Session<'_>, outcomes: &Outcomes) -> anyhow::Resul
 /// When an image failed.
 pub(crate) fn verdict(outcomes: &Outcomes) -> anyhow::Result<Done> {
     let Outcomes { done, failed, .. } = outcomes;
-    if !failed.is_empty() {
-        let names: Vec<_> = failed
-            .iter()
-            .map(|failure| format!("`{}`", failure.subject))
-            .collect();
-        let message = format!(
-            "failed to patch {} of {}: {}; see the log for each cause",
-            failed.len(),
-            plural(done.len() + failed.len(), "image"),
-            names.join(", ")
-        );
-        // A failed service leaves more open than a policy violation.
-        let policy = failed
-            .iter()
-            .all(|failure| ExitStatus::from_error(&failure.error) == ExitStatus::PolicyFailed);
-        return Err(if policy {
-            PolicyFailure(message).into()
-        } else {
-            anyhow!(message)
-        });
-    }
+    check("patch", failed, done.len() + failed.len())?;
     let has = |result: &str| done.iter().any(|image| image.result == result);
     let result = ["partial", "patched"]
         .into_iter()
         .find(|result| has(result));
     Ok(Done(result.unwrap_or("up-to-date")))
+}
+
+/// Check that none of `count` images failed; `verb` is what the step was to do with them.
+///
+/// # Errors
+/// With the names of those that did.
+pub(crate) fn check(verb: &str, failed: &[Failure], count: usize) -> anyhow::Result<()> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = failed
+        .iter()
+        .map(|failure| format!("`{}`", failure.subject))
+        .collect();
+    let message = format!(
+        "failed to {verb} {} of {}: {}; see the log for each cause",
+        failed.len(),
+        plural(count, "image"),
+        names.join(", ")
+    );
+    // A failed service leaves more open than a policy violation.
+    let policy = failed
+        .iter()
+        .all(|failure| ExitStatus::from_error(&failure.error) == ExitStatus::PolicyFailed);
+    Err(if policy {
+        PolicyFailure(message).into()
+    } else {
+        anyhow!(message)
+    })
 }

@@ -7,12 +7,16 @@ mod target;
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, GitHubToken, Parsed, Secret, Workspace, WorkspacePath};
-use github::Leg;
+use actions_toolkit::{
+    BadInput, Context, FileClaim, GitHubToken, Parsed, ResultFile, Secret, Workspace, WorkspacePath,
+};
+use fleet::{Dependencies, Fleet, FleetInputs};
+use github::{Leg, StorageRecordInputs};
 use oci::{ImageRef, Platform};
 use registries::{Selection, SelectionInputs};
 use trivy::DatabaseRequest;
 
+use crate::patch::NOT_TOOLING;
 use crate::verify::SmokeTest;
 
 pub(crate) use inputs::{Inputs, PackageTypes};
@@ -26,6 +30,9 @@ pub(crate) struct Request {
     pub(crate) targets: Vec<Target>,
     /// Further targets, by what a registry has.
     pub(crate) selection: Option<Selection>,
+    /// The part of the images of the registry that the step does, if not all.
+    pub(crate) fleet: Option<Fleet>,
+    mode: Mode,
     /// Whether an image is read from its registry even if Docker has it.
     pub(crate) is_remote: bool,
     pub(crate) platforms: Platforms,
@@ -47,8 +54,12 @@ pub(crate) struct Request {
     pub(crate) attached: Attached,
     pub(crate) report_file: WorkspacePath,
     pub(crate) results_file: Option<WorkspacePath>,
+    /// No other step writes them.
+    _files: FileClaim,
     /// Whether an issue lists what remains; `token` is set then.
     pub(crate) issue: bool,
+    /// The token for recording what is pushed, if that is requested.
+    pub(crate) records: Option<Secret>,
     /// Whether the Security tab gets what remains.
     pub(crate) upload: bool,
     pub(crate) category: Option<String>,
@@ -56,6 +67,14 @@ pub(crate) struct Request {
     /// Relative to the workspace.
     pub(crate) dockerfile: Option<String>,
     pub(crate) token: Option<Secret>,
+}
+
+/// What is done with the images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Patch,
+    /// It is only shown what would be done.
+    DryRun,
 }
 
 /// Which images of an index are patched.
@@ -70,6 +89,7 @@ pub(crate) struct Platforms {
 pub(crate) struct Attached {
     pub(crate) vex: bool,
     pub(crate) sbom: bool,
+    pub(crate) provenance: bool,
 }
 
 /// Where BuildKit comes from.
@@ -84,7 +104,16 @@ pub(crate) enum BuildKitSource {
 impl Request {
     /// Read and check every input before anything is started.
     pub(crate) fn read(ctx: &Context) -> Result<Self, BadInput> {
-        let inputs: Inputs = ctx.read()?;
+        let mut inputs: Inputs = ctx.read()?;
+        let leg = std::mem::take(&mut inputs.matrix);
+        let leg = match &inputs.fleet.fleet {
+            // An image may be in another shard tomorrow.
+            Some(_) => leg.without(&fleet::MATRIX),
+            None => leg,
+        };
+        let files = [&mut inputs.report_file, &mut inputs.vex_file];
+        let mut files: Vec<_> = files.into_iter().chain(&mut inputs.results_file).collect();
+        let files = ctx.claim(leg.in_file_name().as_deref(), &mut files);
         let naming = Naming {
             template: inputs.patched_tag.clone(),
             destination: inputs.push_to.clone(),
@@ -93,6 +122,17 @@ impl Request {
         let targets = targets(&inputs, &naming)?;
         let selection = Selection::new(&inputs.selection)?;
         check_combinations(&inputs, &targets, selection.as_ref())?;
+        if let Some(Parsed(tooling)) = &inputs.tooling_image {
+            check_tooling(tooling)?;
+        }
+        if inputs.fleet.fleet.is_some() && !targets.is_empty() {
+            let problem =
+                "is for the images of a registry alone; remove `image`, or use another step for it";
+            return Err(BadInput::new(FleetInputs::fleet, problem));
+        }
+        let action = crate::ACTION.name;
+        let none = Dependencies::default();
+        let fleet = Fleet::new(ctx, action, &inputs.fleet, selection.as_ref(), &none)?;
         for file in [&inputs.report, &inputs.dockerfile].into_iter().flatten() {
             file.open()?;
         }
@@ -113,11 +153,21 @@ impl Request {
             let host = target.image.registry().unwrap_or_default();
             logins.get(host, Inputs::image)?;
         }
-        let database = inputs.database.request(ctx, trivy::MAX_AGE)?;
+        let database = inputs
+            .server
+            .database(inputs.database, ctx, trivy::MAX_AGE)?;
+        let token = inputs.token.as_ref();
+        let recorder = token.filter(|_| inputs.records.storage_record);
         Ok(Self {
             workspace: ctx.workspace()?,
             targets,
             selection,
+            fleet,
+            mode: if inputs.dry_run {
+                Mode::DryRun
+            } else {
+                Mode::Patch
+            },
             is_remote: inputs.push,
             platforms: Platforms {
                 requested: inputs.platforms.into_iter().map(|Parsed(p)| p).collect(),
@@ -137,20 +187,28 @@ impl Request {
             timeout: inputs.timeout.0,
             java_database: inputs.java_database.request(&database),
             database,
-            vex_file: inputs.vex_file,
+            vex_file: inputs.vex_file.into_path(),
             attached: Attached {
                 vex: inputs.vex_attach,
                 sbom: inputs.sbom_attach,
+                provenance: inputs.provenance_attach,
             },
-            report_file: inputs.report_file,
-            results_file: inputs.results_file,
+            report_file: inputs.report_file.into_path(),
+            results_file: inputs.results_file.map(ResultFile::into_path),
+            _files: files,
             issue: inputs.issue,
+            records: recorder.map(|GitHubToken(token)| token.clone()),
             upload: inputs.upload,
             category: inputs.category,
-            leg: inputs.matrix,
+            leg,
             dockerfile: inputs.dockerfile.map(|path| path.relative().to_owned()),
             token: inputs.token.map(|GitHubToken(token)| token),
         })
+    }
+
+    /// Whether it is only shown what would be done.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.mode == Mode::DryRun
     }
 
     /// Whether the patched images are pushed.
@@ -198,6 +256,19 @@ fn targets(inputs: &Inputs, naming: &Naming) -> Result<Vec<Target>, BadInput> {
     Ok(targets)
 }
 
+fn check_tooling(image: &ImageRef) -> Result<(), BadInput> {
+    let name = format!("{}:{}", image.name(), image.reference());
+    match NOT_TOOLING.iter().find(|word| name.contains(**word)) {
+        Some(word) => {
+            let problem = format!(
+                "Copa does not run its tools in `{image}`, as its name has `{word}`: such images lack busybox; use one of another distribution, such as `debian:stable-slim`"
+            );
+            Err(BadInput::new(Inputs::tooling_image, problem))
+        }
+        None => Ok(()),
+    }
+}
+
 // Inputs that need another one.
 fn check_combinations(
     inputs: &Inputs,
@@ -226,6 +297,26 @@ fn check_combinations(
         (
             Inputs::sbom_attach,
             "requires `push: true` or `push-to`: the SBOM is attached to the pushed image",
+        )
+    } else if inputs.provenance_attach && !is_pushed {
+        (
+            Inputs::provenance_attach,
+            "requires `push: true` or `push-to`: the provenance is attached to the pushed image",
+        )
+    } else if inputs.records.storage_record && !is_pushed {
+        (
+            StorageRecordInputs::storage_record,
+            "requires `push: true` or `push-to`: it is of the pushed image",
+        )
+    } else if inputs.records.storage_record && inputs.token.is_none() {
+        (
+            Inputs::token,
+            "is required for `storage-record`; grant the job `permissions: artifact-metadata: write`",
+        )
+    } else if inputs.dry_run && inputs.fleet.fleet.is_some() {
+        (
+            Inputs::dry_run,
+            "is for a run in one job; remove `fleet`, whose `plan` has the images of each shard",
         )
     } else if inputs.issue && inputs.token.is_none() {
         (

@@ -12,12 +12,16 @@ use oci::{Credentials, ImageRef, Platform, Registry};
 use registries::Login;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+use tool::PROXY_VARIABLES;
 use trivy::{Database, Origin, Scan, Scanned, Scanner};
 
 use crate::request::{BuildKitSource, Request};
 
 /// The tooling image's repository in the local registry.
 const TOOLING: &str = "tooling";
+/// Megabytes of BuildKit's cache that stay between two images: Copa's tools, and layers that the images share. BuildKit itself
+/// removes nothing as long as there is room (github.com/moby/buildkit, cmd/buildkitd/config/gcpolicy.go).
+const BUILDKIT_CACHE: u32 = 4_000;
 
 /// One run.
 pub(crate) struct Session<'a> {
@@ -108,6 +112,17 @@ impl<'a> Session<'a> {
         self.buildkit.get()?.exit("the patch").await
     }
 
+    /// Bound what the run's own BuildKit keeps of the images so far: its disk space does not grow with their number.
+    pub(crate) async fn trim_buildkit(&self) {
+        let Some(own) = self.buildkit.get() else {
+            return;
+        };
+        if let Err(error) = own.prune(BUILDKIT_CACHE).await {
+            let log = self.ctx.log();
+            log.info(format!("failed to prune BuildKit's cache: {error:#}"));
+        }
+    }
+
     /// Remove the run's own BuildKit: no further image needs it.
     pub(crate) async fn release_buildkit(&self) {
         if let Some(own) = self.buildkit.get() {
@@ -129,14 +144,25 @@ impl<'a> Session<'a> {
         match &self.request.buildkit {
             BuildKitSource::Address(address) => Ok(address.clone()),
             BuildKitSource::Image(image) => {
-                let start =
-                    || BuildKit::start(&self.docker, image, self.directory.path(), &self.id);
+                let start = || {
+                    let directory = self.directory.path();
+                    BuildKit::start_with(&self.docker, image, directory, &self.id, self.proxy())
+                };
                 let started = self.buildkit.get_or_try_init(start).await;
                 let started = started
                     .map_err(|e| anyhow!("{e:#}; set `buildkit-address` to use another one"));
                 Ok(started?.address())
             }
         }
+    }
+
+    // Where Copa's tooling images are not replaced, BuildKit pulls them itself.
+    fn proxy(&self) -> Vec<String> {
+        let env = self.ctx.env();
+        let variables = PROXY_VARIABLES.iter();
+        variables
+            .filter_map(|name| Some(format!("{name}={}", env.get(name)?)))
+            .collect()
     }
 
     /// Check that BuildKit runs the programs of `platform`. One at `buildkit-address` is not checked.
@@ -282,6 +308,7 @@ impl<'a> Session<'a> {
         );
         scan.scanners = vec![Scanner::Vulnerabilities];
         scan.java = Some(self.request.java_database.clone());
+        scan.server.clone_from(&self.request.database.server);
         scan.directory = self.request.workspace.root().to_owned();
         if name.registry() == Some(self.local.host().as_str()) {
             scan.docker_config = Some(self.docker_config().to_owned());

@@ -17,6 +17,7 @@ use futures_util::{StreamExt as _, stream};
 use oci::ImageRef;
 use registries::Selection;
 
+use crate::lineage;
 use crate::publish;
 use crate::report::{Failure, Skipped, Subject};
 use crate::request::{Inputs, Target};
@@ -37,6 +38,8 @@ pub(crate) struct Targets {
     pub(crate) patches: Vec<(Target, Found)>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) failed: Vec<Failure>,
+    /// Which images have not changed, where that is planned.
+    pub(crate) lookup: Option<fleet::Lookup>,
 }
 
 /// An image that may be patched.
@@ -74,13 +77,24 @@ pub(crate) async fn resolve(session: &Session<'_>) -> anyhow::Result<Targets> {
         .collect()
         .await;
     let is_only = found.len() == 1 && targets.failed.is_empty() && targets.skipped.is_empty();
+    let patched = patched_names(session, &found, targets.lookup.as_ref());
     for (candidate, found) in found {
-        match (decide(&candidate, found), candidate.target) {
+        let decided = decide(&candidate, found);
+        if let (true, Ok(Some(_)), Some(original)) = (
+            candidate.is_listed,
+            &decided,
+            original_of(&patched, &candidate.image),
+        ) {
+            let reason = format!("is where the patch of `{original}` goes");
+            targets.skip(&candidate.image, reason, false);
+            continue;
+        }
+        match (decided, candidate.target) {
             (Ok(Some(found)), Ok(target)) => targets.patches.push((target, found)),
             (Ok(Some(_)), Err(error)) => targets.fail(&candidate.image, None, error.into()),
-            (Ok(None), _) => targets.skip(&candidate.image, "is a patched image itself"),
+            (Ok(None), _) => targets.skip(&candidate.image, "is a patched image itself", true),
             (Err(error), target) => match error.downcast_ref::<Unpatchable>() {
-                Some(reason) if candidate.is_listed => targets.skip(&candidate.image, reason),
+                Some(reason) if candidate.is_listed => targets.skip(&candidate.image, reason, true),
                 // The error of a single image is the step's.
                 _ if is_only => return Err(of_named(&candidate.image, error)),
                 _ => {
@@ -100,30 +114,42 @@ pub(crate) async fn resolve(session: &Session<'_>) -> anyhow::Result<Targets> {
 }
 
 impl Targets {
-    fn skip(&mut self, image: &ImageRef, reason: impl fmt::Display) {
+    fn skip(&mut self, image: &ImageRef, reason: impl fmt::Display, is_lasting: bool) {
         self.skipped.push(Skipped {
             image: image.clone(),
             reason: reason.to_string(),
+            is_lasting,
         });
     }
 
     // Skip the images that are too old, and those beyond the newest ones of their repository.
     fn keep_newest(&mut self, selection: &Selection) {
         let patches = std::mem::take(&mut self.patches);
-        let dates: Vec<_> = patches
+        let unchanged = self
+            .lookup
+            .as_ref()
+            .map(fleet::Lookup::dates)
+            .unwrap_or_default();
+        let dates = patches
             .iter()
-            .map(|(target, found)| (&target.image, found.created()))
-            .collect();
-        let left_out: HashMap<ImageRef, _> = selection
+            .map(|(target, found)| (&target.image, found.created()));
+        let earlier = unchanged
+            .iter()
+            .map(|(image, created)| (image, created.as_str()));
+        let dates: Vec<_> = dates.chain(earlier).collect();
+        let mut left_out: HashMap<ImageRef, _> = selection
             .left_out(&dates)
             .into_iter()
             .map(|(image, reason)| (image.clone(), reason))
             .collect();
         for (target, found) in patches {
-            match left_out.get(&target.image) {
-                Some(reason) => self.skip(&target.image, reason),
+            match left_out.remove(&target.image) {
+                Some(reason) => self.skip(&target.image, reason, false),
                 None => self.patches.push((target, found)),
             }
+        }
+        for (image, reason) in left_out {
+            self.skip(&image, reason, false);
         }
     }
 
@@ -164,7 +190,44 @@ fn decide(candidate: &Candidate, found: anyhow::Result<Found>) -> anyhow::Result
 // Whether it was listed and is itself a patch. One that is replaced under its own tag is patched again.
 fn is_patch(candidate: &Candidate, found: &Found) -> bool {
     let in_place = candidate.target.as_ref().is_ok_and(Target::is_in_place);
-    candidate.is_listed && !in_place && found.patch_of().is_some()
+    let origin = found.patch_of().filter(|_| candidate.is_listed);
+    origin.is_some_and(|origin| !in_place || lineage::is_number_of(&candidate.image, origin))
+}
+
+// The names that the patches of all images get, each with its image. What a registry has under such a name is of this action: also an
+// original that had nothing to fix, which does not say so itself.
+fn patched_names(
+    session: &Session<'_>,
+    found: &[(Candidate, anyhow::Result<Found>)],
+    lookup: Option<&fleet::Lookup>,
+) -> HashMap<ImageRef, ImageRef> {
+    let found = found
+        .iter()
+        .filter_map(|(candidate, _)| candidate.target.as_ref().ok().cloned());
+    let unchanged = lookup.into_iter().flat_map(|lookup| &lookup.unchanged);
+    let unchanged = unchanged.filter_map(|entry| {
+        let image = entry.image.parse::<ImageRef>().ok()?;
+        session.request.naming.target(&image).ok()
+    });
+    let targets = found
+        .chain(unchanged)
+        .filter(|target| !target.is_in_place());
+    targets
+        .map(|target| (target.patched, target.image))
+        .collect()
+}
+
+// The image whose patch has the name `image`, or that with a number.
+fn original_of<'n>(
+    names: &'n HashMap<ImageRef, ImageRef>,
+    image: &ImageRef,
+) -> Option<&'n ImageRef> {
+    let numbered = || {
+        let (tag, number) = image.tag()?.rsplit_once('-')?;
+        number.parse::<u32>().ok()?;
+        names.get(&image.with_tag(tag).ok()?)
+    };
+    names.get(image).or_else(numbered)
 }
 
 fn of_named(image: &ImageRef, error: anyhow::Error) -> anyhow::Error {

@@ -6,7 +6,7 @@ pub(crate) mod session;
 mod trace;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
@@ -29,7 +29,7 @@ pub use session::{BuildSecrets, SshAgents};
 pub struct BuildRequest {
     /// The directory of the build context.
     pub context: PathBuf,
-    /// The Dockerfile's path in the context.
+    /// The Dockerfile's path in the context, or out of it by `../`.
     pub dockerfile: String,
     /// The stage to build; the last one if `None`.
     pub target: Option<String>,
@@ -64,6 +64,19 @@ impl BuildRequest {
             logins: Logins::default(),
             cache: Cache::default(),
         }
+    }
+}
+
+// The directory that BuildKit reads the Dockerfile and its own ignore file from, and the path of the Dockerfile there: as with
+// `docker build --file`, the directory that it is in where `dockerfile` leads out of the context.
+pub(crate) fn place_of(context: &Path, dockerfile: &str) -> (PathBuf, String) {
+    let path = context.join(dockerfile);
+    let name = path.file_name().and_then(|name| name.to_str());
+    match (path.parent(), name) {
+        (Some(directory), Some(name)) if dockerfile.starts_with("../") => {
+            (directory.to_owned(), name.to_owned())
+        }
+        _ => (context.to_owned(), dockerfile.to_owned()),
     }
 }
 
@@ -137,16 +150,22 @@ pub enum BuildError {
     Docker(#[from] anyhow::Error),
 }
 
-/// How often a build is repeated whose image was removed by another program.
+/// How often a build is repeated that failed by what Docker did, not by its Dockerfile.
 const RETRIES: u32 = 5;
-/// The error of such a build: the configuration of the image is no longer there (moby, image/fs.go).
-const REMOVED: &str = "failed to get digest sha256:";
+/// What Docker then says.
+const TRANSIENT: [&str; 2] = [
+    // Another program removed the image: its configuration is no longer there (moby, image/fs.go).
+    "failed to get digest sha256:",
+    // The response was closed, in good order, in the middle of a line: Docker ends it while its progress is written
+    // (tokio-util, codec/decoder.rs). Whether the build was carried out is unknown.
+    "bytes remaining on stream",
+];
 
 impl Docker {
     /// Build an image; `on_event` is called for every step.
     ///
     /// Two builds with the same result make one image, and what removes it meanwhile takes it from the other, before it
-    /// has its name: then it is built again, from the cache.
+    /// has its name: then it is built again, from the cache. So it is when Docker's response is cut off.
     ///
     /// # Errors
     /// [`BuildError::Failed`] when a step fails, [`BuildError::Docker`] when Docker does.
@@ -158,12 +177,15 @@ impl Docker {
         let mut retries = RETRIES;
         loop {
             let result = self.build_once(request, &mut on_event).await;
-            let is_removed = match &result {
+            let is_transient = match &result {
                 Ok(built) => built.is_none(),
-                Err(BuildError::Docker(e)) => format!("{e:#}").contains(REMOVED),
+                Err(BuildError::Docker(e)) => {
+                    let message = format!("{e:#}");
+                    TRANSIENT.iter().any(|part| message.contains(part))
+                }
                 Err(BuildError::Failed { .. }) => false,
             };
-            if is_removed && retries > 0 {
+            if is_transient && retries > 0 {
                 retries -= 1;
                 continue;
             }
@@ -189,7 +211,7 @@ impl Docker {
             build_args.insert("BUILDKIT_INLINE_CACHE".to_owned(), "1".to_owned());
         }
         let mut options = BuildImageOptionsBuilder::default()
-            .dockerfile(&request.dockerfile)
+            .dockerfile(&place_of(&request.context, &request.dockerfile).1)
             .t(&request.image.to_string())
             .buildargs(&build_args)
             .labels(&map(&request.labels))

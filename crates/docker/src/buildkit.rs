@@ -55,6 +55,21 @@ impl BuildKit {
         directory: &Path,
         run: &str,
     ) -> anyhow::Result<Self> {
+        Self::start_with(docker, image, directory, run, Vec::new()).await
+    }
+
+    /// The same with the variables `env`, as `NAME=value`: a proxy, say, through which it pulls images. It does not use one for the
+    /// loopback port of the local registry (pkg.go.dev/golang.org/x/net/http/httpproxy, `Config.ProxyFunc`).
+    ///
+    /// # Errors
+    /// As [`BuildKit::start`].
+    pub async fn start_with(
+        docker: &Docker,
+        image: &ImageRef,
+        directory: &Path,
+        run: &str,
+        env: Vec<String>,
+    ) -> anyhow::Result<Self> {
         if docker.inspect(image).await?.is_none() {
             docker.pull(image, None).await.with_context(|| {
                 format!("failed to pull BuildKit's image `{image}` (`buildkit-image`)")
@@ -65,6 +80,7 @@ impl BuildKit {
         let spec = ContainerSpec {
             image: image.to_string(),
             cmd: vec!["--oci-worker-net=host".into()],
+            env,
             network: Some(network),
             volumes: vec!["/var/lib/buildkit".into()],
             binds: vec!["/sys/fs/cgroup:/sys/fs/cgroup".into()],
@@ -110,6 +126,19 @@ impl BuildKit {
         let workers: Vec<Worker> = serde_json::from_str(&listed.stdout)
             .context("failed to read the platforms of BuildKit")?;
         Ok(workers.into_iter().flat_map(|w| w.platforms).collect())
+    }
+
+    /// Remove what nothing uses from its cache, the oldest first, until it has no more than `megabytes`.
+    ///
+    /// # Errors
+    /// When it does not respond, or fails.
+    pub async fn prune(&self, megabytes: u32) -> anyhow::Result<()> {
+        let keep = megabytes.to_string();
+        let prune = ["buildctl", "prune", "--keep-storage", &keep];
+        let done = self.container.exec(&prune).await?;
+        let output = done.output.trim();
+        anyhow::ensure!(done.code == 0, "exit code {}: {output}", done.code);
+        Ok(())
     }
 
     /// How it exited during `what`, if it did.

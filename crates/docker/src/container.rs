@@ -1,10 +1,13 @@
 //! One-off containers.
 
+mod archive;
 mod exec;
 mod files;
 mod head;
 mod log;
 mod spec;
+mod throttling;
+mod tree;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,9 +25,12 @@ use futures_util::future::join_all;
 
 use crate::{Docker, RUN_LABEL};
 
+pub use archive::{Access, Archive};
 pub use exec::{ExecOutput, ExecStream};
 pub use head::FileHead;
 pub use spec::{ContainerSpec, HealthCheck};
+pub use throttling::Throttling;
+pub use tree::Tree;
 
 /// How long a clean-up waits for containers that are being created.
 const CANCELED_TIMEOUT: Duration = Duration::from_secs(4);
@@ -277,4 +283,13 @@ impl Container {
             .remove_container(&self.id, Some(options))
             .await;
     }
+}
+
+/// A file that Docker sends as `archive`, copied into the directory `into`.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(archive: &std::path::Path, into: &std::path::Path) {
+    let _ = files::only_file(archive, &into.join("file"));
+    let bytes = std::fs::read(archive).unwrap_or_default();
+    let _ = files::content(&bytes, "file", 1024);
+    let _ = head::first_entry(&bytes);
 }

@@ -152,12 +152,10 @@ impl Dockerfile {
         self.stages.is_empty()
     }
 
-    /// Whether `target` names a stage: by name in any case, or by its index from 0.
+    /// Whether `target` is the name of a stage, in any case. Its number is only for `--from` (`resolveTarget` in
+    /// `frontend/dockerfile/dockerfile2llb/convert.go` of github.com/moby/buildkit).
     pub fn has(&self, target: &str) -> bool {
         self.named().any(|name| name.eq_ignore_ascii_case(target))
-            || target
-                .parse()
-                .is_ok_and(|index: usize| index < self.stages.len())
     }
 
     /// The names of the stages, for a message.
@@ -334,13 +332,12 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_a_name_or_an_index() {
+    fn a_target_is_the_name_of_a_stage() {
         let file = Dockerfile::parse("FROM a AS build\nFROM b");
         for (target, exists) in [
             ("build", true),
             ("BUILD", true),
-            ("1", true),
-            ("2", false),
+            ("1", false),
             ("test", false),
         ] {
             assert_eq!(file.has(target), exists, "{target}");

@@ -26,6 +26,21 @@ pub fn dockerignore(text: &str) {
     }
 }
 
+/// The images that Docker saves, unpacked into the directory `into`.
+pub fn saved_images(archive: &Path, into: &Path) {
+    crate::local_registry::fuzz_saved(archive, into);
+}
+
+/// A file of a container, copied into the directory `into`.
+pub fn container_file(archive: &Path, into: &Path) {
+    crate::container::fuzz(archive, into);
+}
+
+/// The index and the manifests of an OCI image layout.
+pub fn layout(bytes: &[u8]) {
+    crate::local_registry::fuzz_layout(bytes);
+}
+
 /// The configuration of an image, with what a container is started by.
 pub fn image_config(bytes: &[u8]) {
     let _ = ImageInfo::from_config(bytes);

@@ -30,7 +30,8 @@ pub use build::{
 pub use buildkit::{BuildKit, CacheEntry, Solve};
 pub use client::Docker;
 pub use container::{
-    Container, ContainerSpec, ExecOutput, ExecStream, FileHead, HealthCheck, HealthStatus,
+    Access, Archive, Container, ContainerSpec, ExecOutput, ExecStream, FileHead, HealthCheck,
+    HealthStatus, Throttling, Tree,
 };
 pub use dockerfile::{Dockerfile, Instruction};
 pub use image_info::{ImageConfig, ImageInfo, Layer};

@@ -23,6 +23,10 @@ use oci::{Credentials, Digest, ImageRef, RawManifest, Registry};
 
 use crate::ImageInfo;
 use content::{Blob, Content, Stored};
+#[cfg(fuzzing)]
+pub(crate) use layout::fuzz as fuzz_layout;
+#[cfg(fuzzing)]
+pub(crate) use saved::fuzz as fuzz_saved;
 
 /// A registry on a loopback port. When it is dropped it stops, and its files are removed.
 pub struct LocalRegistry {

@@ -3,9 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::routing::{get, post};
 use docker::{BuildRequest, Docker};
 use oci::ImageRef;
+use tokio::net::TcpListener;
 
 const FILES: [&str; 22] = [
     ".env",
@@ -67,17 +73,43 @@ fn files(image: &str) -> BTreeSet<String> {
     let paths = list
         .lines()
         .filter_map(|path| path.strip_prefix("context/"));
-    let own = |path: &&str| !path.ends_with('/');
+    let own = |path: &&str| !path.is_empty() && !path.ends_with('/');
     paths.filter(own).map(ToOwned::to_owned).collect()
 }
 
-// By the builder that needs no plugin. Unlike BuildKit and ours, it does not look for `!**/name` in a directory that is ignored.
-fn build_with_docker(context: &Path, image: &str) {
-    let built = Command::new("docker")
-        .args(["build", "--quiet", "--tag", image])
+/// What a daemon got as the context of a build.
+type Sent = Arc<Mutex<BTreeSet<String>>>;
+
+// A daemon that keeps the paths of the files of a context, and builds nothing.
+async fn daemon(sent: Sent) -> String {
+    let keep = async move |State(sent): State<Sent>, context: Bytes| {
+        let mut archive = tar::Archive::new(&context[..]);
+        let entries = archive.entries().expect("an archive");
+        let files = entries
+            .map(|entry| entry.expect("an archive"))
+            .filter(|entry| entry.header().entry_type().is_file());
+        let paths = files.map(|file| String::from_utf8_lossy(&file.path_bytes()).into_owned());
+        *sent.lock().expect("a request at a time") = paths.collect();
+        r#"{"aux": {"ID": "sha256:0"}}"#
+    };
+    let router = Router::new()
+        .route("/_ping", get(async || [("api-version", "1.44")]))
+        .route("/{version}/build", post(keep))
+        .with_state(sent);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("tcp://{}", listener.local_addr().expect("a port"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+// For the builder that needs no plugin. Unlike BuildKit and ours, it does not look for `!**/name` in a directory that is ignored.
+async fn send_with_docker(context: &Path, daemon: &str) {
+    let built = tokio::process::Command::new("docker")
+        .args(["build", "--quiet"])
         .arg(context)
-        .env("DOCKER_BUILDKIT", "0")
+        .envs([("DOCKER_BUILDKIT", "0"), ("DOCKER_HOST", daemon)])
         .output()
+        .await
         .expect("Docker");
     assert!(built.status.success(), "{built:?}");
 }
@@ -95,17 +127,22 @@ async fn a_context_has_the_files_that_docker_build_sends() {
     }
     let dockerfile = "FROM scratch\nCOPY . /context\n";
     std::fs::write(directory.path().join("Dockerfile"), dockerfile).unwrap();
-    let names = ["ours", "dockers"].map(|name| format!("seaworthy-ignore-real:{name}"));
+    let image: ImageRef = "seaworthy-ignore-real:ours".parse().unwrap();
+    let sent = Sent::default();
+    let daemon = daemon(Arc::clone(&sent)).await;
     for patterns in PATTERNS {
         std::fs::write(directory.path().join(".dockerignore"), patterns).unwrap();
-        let image = names[0].parse::<ImageRef>().unwrap();
-        let request = BuildRequest::new(directory.path(), "Dockerfile", image);
+        let request = BuildRequest::new(directory.path(), "Dockerfile", image.clone());
         docker.build(&request, |_| ()).await.unwrap();
-        build_with_docker(directory.path(), &names[1]);
-        let [ours, dockers] = names.each_ref().map(|name| files(name));
-        assert_eq!(ours, dockers, "{patterns}");
+        send_with_docker(directory.path(), &daemon).await;
+        let (mut ours, mut sent) = (files(&image.to_string()), sent.lock().unwrap().clone());
+        for name in ["Dockerfile", ".dockerignore"] {
+            // A daemon needs both, and removes one that is ignored (moby, builder/remotecontext/detect.go).
+            sent.remove(name);
+            let is_ignored = patterns.lines().any(|line| line == name);
+            assert!(!(ours.remove(name) && is_ignored), "{patterns}");
+        }
+        assert_eq!(ours, sent, "{patterns}");
     }
-    for name in names {
-        docker.untag(&name.parse().unwrap()).await.unwrap();
-    }
+    docker.untag(&image).await.unwrap();
 }

@@ -38,6 +38,8 @@ pub struct AzureConfig {
     pub authorized_ranges: Vec<String>,
     /// Whether `GET managedClusters` reports a private cluster.
     pub private: bool,
+    /// The most nodes of a pool, which has the cluster autoscaler then, as `GET managedClusters` reports it.
+    pub pool_limit: Option<u32>,
     /// Whether the cluster runs no commands.
     pub run_command_disabled: bool,
     /// The bearer token of a run's requests for OIDC tokens.
@@ -72,6 +74,7 @@ impl AzureConfig {
             kubeconfig: None,
             authorized_ranges: Vec::new(),
             private: false,
+            pool_limit: None,
             run_command_disabled: false,
             oidc_request_token: "oidc-request-token".into(),
             cluster_token: "cluster-token".into(),

@@ -187,7 +187,7 @@ async fn cluster(State(shared): State<Shared>, Path(named): Path<Named>) -> Resp
             "provisioningState": "Succeeded", "powerState": {"code": "Running"}, "kubernetesVersion": "1.34.2",
             "currentKubernetesVersion": "1.34.2", "disableLocalAccounts": true,
             "aadProfile": {"managed": true, "enableAzureRBAC": false},
-            "agentPoolProfiles": [{"name": "system", "mode": "System", "count": 1, "vmSize": "Standard_D2s_v5", "enableAutoScaling": false}],
+            "agentPoolProfiles": [{"name": "system", "mode": "System", "count": 1, "vmSize": "Standard_D2s_v5", "enableAutoScaling": c.pool_limit.is_some(), "maxCount": c.pool_limit.unwrap_or(1)}],
             "apiServerAccessProfile": {"enablePrivateCluster": c.private, "disableRunCommand": c.run_command_disabled, "authorizedIPRanges": c.authorized_ranges},
         },
     });

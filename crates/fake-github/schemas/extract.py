@@ -18,6 +18,7 @@ OPERATIONS = [
     "code-scanning/list-recent-analyses",
     "code-scanning/get-analysis",
     "code-scanning/list-alerts-for-repo",
+    "code-scanning/update-alert",
     "issues/list-comments",
     "issues/create-comment",
     "issues/get-comment",
@@ -36,6 +37,9 @@ OPERATIONS = [
     "repos/list-deployment-statuses",
     "repos/create-deployment-status",
     "dependency-graph/create-repository-snapshot",
+    "orgs/create-artifact-deployment-record",
+    "orgs/set-cluster-deployment-records",
+    "orgs/create-artifact-storage-record",
 ]
 ERRORS = ["basic-error", "validation-error", "validation-error-simple"]
 PROSE = {"description", "example", "examples", "title", "x-github", "externalDocs", "deprecated"}

@@ -59,7 +59,7 @@ pub(super) struct Alert {
     tool_json: Value,
     created: String,
     updated: String,
-    dismissal: Option<Dismissal>,
+    pub(super) dismissal: Option<Dismissal>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -219,6 +219,21 @@ fn severity(number: f64) -> Option<&'static str> {
     }
 }
 
+/// The one of `alerts` that a result of `analysis` is.
+pub(super) fn finder<'a>(
+    alerts: &'a [Alert],
+    analysis: Analysis<'_>,
+) -> impl Fn(&Value) -> Option<&'a Alert> {
+    let git_ref = analysis.upload.git_ref();
+    let on_ref = alerts.iter().filter(|alert| alert.git_ref == git_ref);
+    // An analysis may have 25,000 results.
+    let by_identity: BTreeMap<_, _> = on_ref.map(|alert| (&alert.identity, alert)).collect();
+    move |result: &Value| {
+        let identity = Identity::from_result(analysis, result);
+        by_identity.get(&identity).copied()
+    }
+}
+
 impl Alert {
     pub(super) fn address(&self, links: &Links) -> String {
         links.api(&format!("code-scanning/alerts/{}", self.number))
@@ -230,12 +245,6 @@ impl Alert {
 
     pub(super) fn category(&self) -> &str {
         &self.identity.category
-    }
-
-    /// Whether `result` is this alert.
-    pub(super) fn is(&self, analysis: Analysis<'_>, result: &Value) -> bool {
-        self.git_ref == analysis.upload.git_ref()
-            && self.identity == Identity::from_result(analysis, result)
     }
 
     pub(super) fn json(&self, links: &Links) -> Value {

@@ -7,10 +7,11 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::alerts::Alert;
+use super::account::Account;
+use super::alerts::{Alert, Dismissal, finder};
 use super::handle::{Id, Outcome, Reply};
 use super::links::Links;
-use super::response::{Paging, not_found, refused};
+use super::response::{Paging, not_found, now, refused};
 use super::sarif::{self, Refusal};
 use super::state::Repository;
 use super::uploads::Analysis;
@@ -118,9 +119,9 @@ pub(super) fn analysis(
 fn with_alerts(analysis: Analysis<'_>, alerts: &[Alert], links: &Links) -> Value {
     let mut run = analysis.run.clone();
     run["automationDetails"]["id"] = json!(analysis.identity());
+    let find = finder(alerts, analysis);
     for result in run["results"].as_array_mut().into_iter().flatten() {
-        let alert = alerts.iter().find(|alert| alert.is(analysis, result));
-        if let Some(alert) = alert {
+        if let Some(alert) = find(result) {
             result["properties"]["github/alertNumber"] = json!(alert.number);
             result["properties"]["github/alertUrl"] = json!(alert.address(links));
         }
@@ -160,4 +161,44 @@ pub(super) fn alerts(
         paging,
         address: links.api("code-scanning/alerts"),
     })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Update {
+    state: Option<String>,
+    dismissed_reason: Option<String>,
+    dismissed_comment: Option<String>,
+}
+
+/// Dismiss an alert, or open it again, on every branch.
+pub(super) fn update_alert(
+    repository: &mut Repository,
+    links: &Links,
+    (Id(number), Json(update)): (Id<usize>, Json<Update>),
+) -> Outcome {
+    let alert = |repository: &Repository| {
+        let mut alerts = repository.alerts().into_iter();
+        alerts.find(|alert| alert.number == number)
+    };
+    if alert(repository).is_none() {
+        return Err(not_found().into());
+    }
+    match (update.state.as_deref(), update.dismissed_reason) {
+        (Some("dismissed"), None) => {
+            let problem = "dismissed_reason is required when the state is dismissed";
+            return Err(refused(StatusCode::BAD_REQUEST, problem).into());
+        }
+        (Some("dismissed"), Some(reason)) => repository.dismissals.push(Dismissal {
+            number,
+            // The account of a job's token can't; it is a person who decides.
+            by: Account::user("octocat", 583_231),
+            reason,
+            comment: update.dismissed_comment.unwrap_or_default(),
+            at: now(),
+        }),
+        (Some(_), _) => repository.dismissals.retain(|own| own.number != number),
+        (None, _) => {}
+    }
+    let alert = alert(repository).ok_or_else(not_found)?;
+    Ok(Reply::Changed(alert.json(links)))
 }

@@ -27,6 +27,8 @@ pub(super) enum Reply {
     Created(Value),
     /// 202.
     Accepted(Value),
+    /// 207: a part of what was requested is done.
+    Partial(Value),
     /// One page of a list.
     Listed {
         all: Vec<Value>,
@@ -52,7 +54,7 @@ impl Reply {
     fn is_change(&self) -> bool {
         matches!(
             self,
-            Self::Changed(_) | Self::Created(_) | Self::Accepted(_)
+            Self::Changed(_) | Self::Created(_) | Self::Accepted(_) | Self::Partial(_)
         )
     }
 
@@ -61,6 +63,7 @@ impl Reply {
             Self::Found(object) | Self::Changed(object) => (StatusCode::OK, object),
             Self::Created(object) => (StatusCode::CREATED, object),
             Self::Accepted(object) => (StatusCode::ACCEPTED, object),
+            Self::Partial(object) => (StatusCode::MULTI_STATUS, object),
             Self::Listed {
                 all,
                 paging,

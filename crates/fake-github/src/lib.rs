@@ -16,6 +16,7 @@ mod middleware;
 mod options;
 mod page;
 mod pulls;
+mod records;
 mod refusal;
 mod repository;
 mod response;
@@ -32,7 +33,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Html;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use serde_json::Value;
 
 use handle::handle;
@@ -280,6 +281,10 @@ fn router(shared: &Shared) -> Router {
         )
         .route("/code-scanning/alerts", get(handle(code_scanning::alerts)))
         .route(
+            "/code-scanning/alerts/{alert_number}",
+            patch(handle(code_scanning::update_alert)),
+        )
+        .route(
             "/issues",
             get(handle(issues::list)).post(handle(issues::create)),
         )
@@ -317,6 +322,7 @@ fn router(shared: &Shared) -> Router {
         .route("/", get(handle(repository::get)));
     let api = Router::new()
         .nest("/repos/{owner}/{repo}", operations)
+        .merge(records::routes())
         .layer(from_fn_with_state(shared.clone(), middleware::described))
         .layer(from_fn_with_state(shared.clone(), middleware::admit));
     Router::new()

@@ -11,13 +11,16 @@ pub(super) struct Links {
     base: String,
     /// `owner/name`.
     pub(super) repository: String,
+    /// `Organization` or `User`.
+    pub(super) kind_of_owner: &'static str,
 }
 
 impl Links {
-    pub(super) fn new(base: &str, repository: &str) -> Self {
+    pub(super) fn new(base: &str, repository: &str, is_of_user: bool) -> Self {
         Self {
             base: base.to_owned(),
             repository: repository.to_owned(),
+            kind_of_owner: if is_of_user { "User" } else { "Organization" },
         }
     }
 
@@ -44,7 +47,7 @@ impl<S: Sync> FromRequestParts<S> for Links {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let links = parts.extensions.get::<Self>().cloned();
-        Ok(links.unwrap_or_else(|| Self::new("", "")))
+        Ok(links.unwrap_or_else(|| Self::new("", "", false)))
     }
 }
 

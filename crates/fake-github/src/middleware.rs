@@ -58,17 +58,10 @@ pub(super) async fn admit(
         return refused(StatusCode::UNAUTHORIZED, "Bad credentials");
     }
     let path = request.uri().path();
-    let mut parts = path.split('/').skip(2);
-    let (Some(owner), Some(name)) = (parts.next(), parts.next()) else {
+    let Some((repository, area)) = target(&shared, path) else {
         return not_found();
     };
-    let repository = format!("{owner}/{name}");
-    let known = shared.options.repository.as_ref();
-    // A repository that a token may not see does not exist for it.
-    if known.is_some_and(|known| !known.eq_ignore_ascii_case(&repository)) {
-        return not_found();
-    }
-    let (permission, access) = needed(request.method(), parts.next().unwrap_or_default());
+    let (permission, access) = needed(request.method(), area);
     // A comment on a pull request is a comment on an issue.
     let on_pull_request = path.contains("/comments") && may(&shared, "pull-requests", access);
     if !may(&shared, permission, access) && !on_pull_request {
@@ -89,9 +82,31 @@ pub(super) async fn admit(
         }
         return response;
     }
-    let links = Links::new(&shared.base, &repository);
+    let links = Links::new(&shared.base, &repository, shared.options.is_of_user);
     request.extensions_mut().insert(links);
     next.run(request).await
+}
+
+// The repository that a request is for, and the area of its path; for an organization, the repository that is known. What a
+// token may not see does not exist for it.
+fn target<'a>(shared: &Shared, path: &'a str) -> Option<(String, &'a str)> {
+    let parts: Vec<_> = path.split('/').skip(1).collect();
+    let known = shared.options.repository.as_deref();
+    match parts[..] {
+        ["repos", owner, name, ..] => {
+            let repository = format!("{owner}/{name}");
+            let is_known = known.is_none_or(|known| known.eq_ignore_ascii_case(&repository));
+            let area = parts.get(3).copied().unwrap_or_default();
+            is_known.then_some((repository, area))
+        }
+        ["orgs", organization, area, ..] if !shared.options.is_of_user => {
+            let repository = known.map_or_else(|| format!("{organization}/"), ToOwned::to_owned);
+            let (owner, _) = repository.split_once('/')?;
+            let is_known = owner.eq_ignore_ascii_case(organization);
+            is_known.then_some((repository, area))
+        }
+        _ => None,
+    }
 }
 
 // Source: docs.github.com/rest/authentication/permissions-required-for-github-apps.
@@ -106,6 +121,7 @@ fn needed(method: &Method, area: &str) -> (&'static str, Access) {
         "pulls" => ("pull-requests", access),
         "deployments" => ("deployments", access),
         "dependency-graph" => ("contents", access),
+        "artifacts" => ("artifact-metadata", access),
         _ => ("metadata", Access::Read),
     }
 }

@@ -20,6 +20,8 @@ pub struct Options {
     pub(super) token: String,
     pub(super) permissions: Option<BTreeMap<String, Access>>,
     pub(super) repository: Option<String>,
+    /// Whether the owner of the repository is a user, and not an organization.
+    pub(super) is_of_user: bool,
     pub(super) data: Option<PathBuf>,
     pub(super) account: Account,
 }
@@ -31,14 +33,15 @@ impl Options {
             token: token.into(),
             permissions: None,
             repository: None,
+            is_of_user: false,
             data: None,
             account: Account::default(),
         }
     }
 
     /// What the token may do, by the names of a workflow's `permissions:` (`security-events`,
-    /// `issues`, `pull-requests`, `deployments`, `contents`); nothing else. Anything else is refused with 403,
-    /// "Resource not accessible by integration".
+    /// `issues`, `pull-requests`, `deployments`, `contents`, `artifact-metadata`); nothing else. Anything else is refused
+    /// with 403, "Resource not accessible by integration".
     #[must_use]
     pub fn permissions(mut self, granted: &[(&str, Access)]) -> Self {
         let granted = granted
@@ -52,6 +55,13 @@ impl Options {
     #[must_use]
     pub fn repository(mut self, repository: &str) -> Self {
         self.repository = Some(repository.into());
+        self
+    }
+
+    /// The owner of the repository is a user: there is no organization.
+    #[must_use]
+    pub fn of_user(mut self) -> Self {
+        self.is_of_user = true;
         self
     }
 

@@ -57,7 +57,7 @@ impl Pull {
         let side = |branch: &str, sha: &str| {
             json!({
                 "label": format!("{owner}:{branch}"), "ref": branch, "sha": sha,
-                "user": user(owner, 1, "Organization"), "repo": repository::json(links, 0),
+                "user": user(owner, 1, links.kind_of_owner), "repo": repository::json(links, 0),
             })
         };
         let link = |to: &str| json!({"href": to});

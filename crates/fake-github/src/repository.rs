@@ -64,7 +64,7 @@ pub(super) fn json(links: &Links, open: usize) -> Value {
     let (owner, name) = repository.split_once('/').unwrap_or_default();
     let page = format!("https://github.com/{repository}");
     let object = json!({
-        "id": 1, "node_id": "R_1", "name": name, "full_name": repository, "owner": user(owner, 1, "Organization"),
+        "id": 1, "node_id": "R_1", "name": name, "full_name": repository, "owner": user(owner, 1, links.kind_of_owner),
         "private": false, "visibility": "public", "fork": false, "description": null, "homepage": null, "language": null,
         "html_url": page, "clone_url": format!("{page}.git"), "svn_url": page, "mirror_url": null,
         "git_url": format!("git://github.com/{repository}.git"), "ssh_url": format!("git@github.com:{repository}.git"),

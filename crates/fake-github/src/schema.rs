@@ -19,11 +19,12 @@ macro_rules! operations {
     };
 }
 
-const OPERATIONS: [&str; 23] = operations![
+const OPERATIONS: [&str; 27] = operations![
     "code-scanning-get-analysis",
     "code-scanning-get-sarif",
     "code-scanning-list-alerts-for-repo",
     "code-scanning-list-recent-analyses",
+    "code-scanning-update-alert",
     "code-scanning-upload-sarif",
     "dependency-graph-create-repository-snapshot",
     "issues-create",
@@ -34,6 +35,9 @@ const OPERATIONS: [&str; 23] = operations![
     "issues-list-for-repo",
     "issues-update",
     "issues-update-comment",
+    "orgs-create-artifact-deployment-record",
+    "orgs-create-artifact-storage-record",
+    "orgs-set-cluster-deployment-records",
     "pulls-get",
     "pulls-list",
     "pulls-list-files",

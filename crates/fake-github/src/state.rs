@@ -26,6 +26,10 @@ pub(super) struct Repository {
     pub(super) dismissals: Vec<Dismissal>,
     /// Snapshots of the dependency graph, as they were sent.
     pub(super) snapshots: Vec<Value>,
+    /// As they were sent, with the environment and the cluster; one for each deployment of a cluster.
+    pub(super) deployment_records: Vec<Value>,
+    /// As they were sent.
+    pub(super) storage_records: Vec<Value>,
     last: u64,
     /// How many polls of an upload return `pending` before it is done.
     #[serde(skip)]

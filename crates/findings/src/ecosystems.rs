@@ -6,11 +6,19 @@
 //! A new lock file is a row in its ecosystem's table. A new ecosystem is a module with such a table and a line in
 //! `ECOSYSTEMS`.
 
+mod cpp;
+mod dart;
+mod dotnet;
+mod elixir;
 mod java;
+mod julia;
 mod npm;
 mod php;
 mod python;
 mod ruby;
+mod rust;
+mod scala;
+mod swift;
 #[cfg(test)]
 mod tests;
 
@@ -23,12 +31,21 @@ const ECOSYSTEMS: &[&Ecosystem] = &[
     &java::JAVA,
     &php::PHP,
     &ruby::RUBY,
+    &rust::RUST,
+    &dotnet::DOTNET,
+    &dart::DART,
+    &swift::SWIFT,
+    &swift::COCOAPODS,
+    &elixir::ELIXIR,
+    &cpp::CPP,
+    &scala::SCALA,
+    &julia::JULIA,
 ];
 
 /// A package manager's world: how names are compared, and the files that name packages.
 pub(crate) struct Ecosystem {
-    /// Trivy's type of a result with installed packages, `python-pkg`.
-    installed: &'static str,
+    /// Trivy's type of a result with installed packages, `python-pkg`; `None` if no file of the table is shown for them.
+    installed: Option<&'static str>,
     /// The form in which two spellings of one name are equal.
     normalize: fn(&str) -> String,
     /// Those that lock versions first: where several files in a directory name a package, the first one is shown.
@@ -58,11 +75,17 @@ enum Unlocked {
     Never,
     /// Of packages without a version in the file: these.
     Unpinned(fn(&str) -> BTreeSet<String>),
+    /// Of all packages, if Trivy does not read the file, by its name and text; else as `Unpinned`.
+    UnreadOrUnpinned(fn(&str, &str) -> bool, fn(&str) -> BTreeSet<String>),
     /// Of all packages, if the text declares any and no lock file is next to it.
     WithoutLockFile {
         declares_packages: fn(&str) -> bool,
+        is_locked_above: Option<IsLockedAbove>,
     },
 }
+
+/// Whether a file in a directory above locks the versions of the manifest with this text, by rules of the ecosystem.
+type IsLockedAbove = fn(&str, &dyn Directories) -> bool;
 
 /// A line that names a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,12 +106,15 @@ pub enum Gap {
     NoLockFile,
     /// All versions: Trivy does not read this lock file.
     UnreadLockFile(&'static str),
+    /// All versions: Trivy does not read a file of this name.
+    UnreadFile,
 }
 
 /// What is unknown of the packages of the file `name`, which is in `directories`. Its `text` is read only if it is a
-/// manifest.
+/// manifest. `is_read` is whether Trivy has found packages in it: by its settings, it reads files of any name.
 pub fn unlocked(
     name: &str,
+    is_read: bool,
     text: impl FnOnce() -> String,
     directories: &dyn Directories,
 ) -> Option<Gap> {
@@ -97,17 +123,37 @@ pub fn unlocked(
         .find_map(|ecosystem| Some((ecosystem, ecosystem.file(name)?)))?;
     match file.unlocked {
         Unlocked::Never => None,
-        Unlocked::Unpinned(unpinned) => {
-            let names = unpinned(&text());
-            (!names.is_empty()).then_some(Gap::Unpinned(names))
+        Unlocked::Unpinned(unpinned) => unpinned_gap(unpinned(&text())),
+        Unlocked::UnreadOrUnpinned(is_unread, unpinned) => {
+            let text = text();
+            if !is_read && is_unread(name, &text) {
+                return Some(Gap::UnreadFile);
+            }
+            unpinned_gap(unpinned(&text))
         }
-        Unlocked::WithoutLockFile { declares_packages } => {
-            if !declares_packages(&text()) {
+        Unlocked::WithoutLockFile {
+            declares_packages,
+            is_locked_above,
+        } => {
+            let text = text();
+            let is_locked = |is_locked_above: IsLockedAbove| is_locked_above(&text, directories);
+            if !declares_packages(&text) || is_locked_above.is_some_and(is_locked) {
                 return None;
             }
             ecosystem.gap(directories)
         }
     }
+}
+
+fn unpinned_gap(names: BTreeSet<String>) -> Option<Gap> {
+    (!names.is_empty()).then_some(Gap::Unpinned(names))
+}
+
+/// Whether the file `name` names packages: a lock file or a manifest.
+pub fn names_packages(name: &str) -> bool {
+    ECOSYSTEMS
+        .iter()
+        .any(|ecosystem| ecosystem.file(name).is_some())
 }
 
 /// The directory of a manifest, and those that it is in.
@@ -178,7 +224,13 @@ impl Ecosystem {
                 Unlocked::Unpinned(packages) => {
                     packages(text);
                 }
-                Unlocked::WithoutLockFile { declares_packages } => {
+                Unlocked::UnreadOrUnpinned(is_unread, packages) => {
+                    is_unread("requirements-x.txt", text);
+                    packages(text);
+                }
+                Unlocked::WithoutLockFile {
+                    declares_packages, ..
+                } => {
                     declares_packages(text);
                 }
             }
@@ -188,7 +240,7 @@ impl Ecosystem {
     /// The ecosystem of a result of `trivy_type`.
     pub(crate) fn from_trivy_type(trivy_type: &str) -> Option<&'static Self> {
         let has_type = |ecosystem: &&&Self| {
-            ecosystem.installed == trivy_type || ecosystem.file_of_type(trivy_type).is_some()
+            ecosystem.installed == Some(trivy_type) || ecosystem.file_of_type(trivy_type).is_some()
         };
         ECOSYSTEMS.iter().find(has_type).copied()
     }
@@ -284,6 +336,26 @@ impl PackageFile {
     const fn unlocked(self, unlocked: Unlocked) -> Self {
         Self { unlocked, ..self }
     }
+
+    /// A manifest whose packages need a lock file next to it.
+    const fn without_lock_file(self, declares_packages: fn(&str) -> bool) -> Self {
+        self.unlocked(Unlocked::WithoutLockFile {
+            declares_packages,
+            is_locked_above: None,
+        })
+    }
+
+    /// A manifest whose packages need a lock file next to it or above.
+    const fn without_lock_file_above(
+        self,
+        declares_packages: fn(&str) -> bool,
+        is_locked_above: IsLockedAbove,
+    ) -> Self {
+        self.unlocked(Unlocked::WithoutLockFile {
+            declares_packages,
+            is_locked_above: Some(is_locked_above),
+        })
+    }
 }
 
 impl FileName {
@@ -310,4 +382,19 @@ impl PackageLine {
 // The lines of `text` without the blanks around them, from 1.
 fn numbered(text: &str) -> impl Iterator<Item = (u32, &str)> {
     (1_u32..).zip(text.lines().map(str::trim))
+}
+
+// The lines `key = value` of a TOML file, and the table that each is in: `package` for `[package]`.
+fn toml_entries(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    let mut table = "";
+    numbered(text).filter_map(move |(_, line)| {
+        if let Some(rest) = line.strip_prefix('[') {
+            let name = rest.trim_start_matches('[').split(']').next();
+            table = name.unwrap_or_default().trim();
+            return None;
+        }
+        let (key, value) = line.split_once('=')?;
+        let entry = (table, key.trim(), value.trim());
+        (!line.starts_with('#')).then_some(entry)
+    })
 }

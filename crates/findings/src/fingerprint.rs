@@ -17,13 +17,17 @@
 //! that the path spells out; in a directory, the lock file.
 //!
 //! Findings with the same hash are numbered, `h:1`, `h:2`, in the order of what else identifies them: file and version of
-//! a package, lines of a check. No other finding changes that order, and the path is in every hash, so that no other file
+//! a package, lines of a check. Version 10.0 follows 9.5, so that an update which does not pass another version moves no
+//! number. No other finding changes that order, and the path is in every hash, so that no other file
 //! changes a number.
+//!
+//! A finding that a stored analysis has by the hash of an earlier version is uploaded with that one: `stored`, `former`.
 //!
 //! docs/fingerprints.md has the same for users, and what has changed.
 
 mod former;
 mod line_hash;
+mod stored;
 mod versions;
 
 use std::collections::HashMap;
@@ -32,16 +36,17 @@ use oci::Digest;
 use trivy::report::{License, Misconfiguration, ScanResult, SecretFinding, Vulnerability};
 
 use crate::{Location, Locator};
-use versions::{path_without_versions, stable_message};
+use versions::{compare, path_without_versions, stable_message};
 
 pub(crate) use line_hash::hash_lines;
+pub use stored::{ResultKey, StoredResults, result_key, stored_keys};
 
 /// What a finding is recognized by, before it is numbered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// 16 hexadecimal digits.
     pub(crate) hash: String,
-    /// The order of findings with one hash: first the text, then the line.
+    /// The order of findings with one hash: first the text, in which numbers count as such, then the line.
     pub(crate) order: (String, u32),
     /// What an earlier version hashed.
     pub(crate) former: String,
@@ -135,8 +140,13 @@ fn without_version(purl: &str) -> &str {
 /// The fingerprints of findings with these identities, in the same order.
 pub(crate) fn number(identities: &[&Identity]) -> Vec<String> {
     let mut sorted: Vec<usize> = (0..identities.len()).collect();
-    let key = |at: &usize| (&identities[*at].hash, &identities[*at].order);
-    sorted.sort_by(|a, b| key(a).cmp(&key(b)));
+    sorted.sort_by(|a, b| {
+        let (a, b) = (identities[*a], identities[*b]);
+        let by_text = || compare(&a.order.0, &b.order.0);
+        let by_line = || a.order.1.cmp(&b.order.1);
+        let by_hash = a.hash.cmp(&b.hash);
+        by_hash.then_with(by_text).then_with(by_line)
+    });
     let mut fingerprints = vec![String::new(); identities.len()];
     let mut previous = ("", 0);
     for at in sorted {

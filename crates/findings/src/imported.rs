@@ -8,7 +8,7 @@ mod paths;
 mod results;
 mod rules;
 
-use actions_toolkit::text::plural;
+use actions_toolkit::text::{cut, plural};
 use serde_json::{Map, Value, json};
 
 use crate::SourceFiles;
@@ -21,6 +21,8 @@ use rules::Rules;
 const RULES: usize = 25_000;
 /// Extensions of a tool that GitHub accepts in one analysis.
 const EXTENSIONS: usize = 100;
+/// Values of a file: a short one, such as `{}`, takes many times its size in memory.
+const VALUES: usize = 16_000_000;
 
 /// One analysis of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +106,11 @@ pub fn import(
     roots: &[String],
 ) -> Result<Vec<ImportedRun>, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    // Those in texts count too.
+    let starts = bytes.iter().filter(|byte| b",[{".contains(byte));
+    if starts.count() > VALUES {
+        return Err(format!("has more than {VALUES} values"));
+    }
     let mut file: Value =
         serde_json::from_slice(bytes).map_err(|e| format!("is not a SARIF file: {e}"))?;
     let Some(Value::Array(runs)) = file.get_mut("runs").map(Value::take) else {
@@ -114,7 +121,8 @@ pub fn import(
         Some(version) if version.starts_with("2.1.0") => {}
         Some(version) => {
             return Err(format!(
-                "has the SARIF version {version}; GitHub accepts 2.1.0 only"
+                "has the SARIF version {}; GitHub accepts 2.1.0 only",
+                cut(version, 20)
             ));
         }
         None => return Err("is not a SARIF file: it has no `version`".to_owned()),

@@ -5,9 +5,11 @@
 //! nothing in a workspace that forbids `unsafe`. One program has all targets, since linking one for each takes longer than a run.
 #![cfg(fuzzing)]
 
+mod archive;
 mod grammar;
 mod targets;
 
+use archive::Unpack;
 pub use targets::TARGETS;
 
 /// A parser, and the tokens that its inputs are made of.
@@ -22,6 +24,12 @@ enum Parse {
     Bytes(fn(&[u8])),
     /// Only what is UTF-8 reaches it.
     Text(fn(&str)),
+    /// It gets a tar in a file, and a directory to unpack it in.
+    Tar(Unpack),
+    /// The same with a compressed one.
+    TarGz(Unpack),
+    /// The same with a compressed tar, and with a zip archive.
+    TarGzOrZip(Unpack),
 }
 
 impl Target {
@@ -36,6 +44,12 @@ impl Target {
             Parse::Text(parse) => {
                 // Read as the actions read a tool's output.
                 parse(&String::from_utf8_lossy(&input));
+            }
+            Parse::Tar(unpack) => archive::check_tar(&input, unpack),
+            Parse::TarGz(unpack) => archive::check_tar_gz(&input, unpack),
+            Parse::TarGzOrZip(unpack) => {
+                archive::check_tar_gz(&input, unpack);
+                archive::check_zip(&input, unpack);
             }
         }
     }

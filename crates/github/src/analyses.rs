@@ -3,26 +3,39 @@
 //! API: docs.github.com/rest/code-scanning/code-scanning, "List code scanning analyses for a repository" (the newest
 //! first) and "Get a code scanning analysis for a repository" (with `application/sarif+json`, what was uploaded).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use crate::client::{Call, Retry};
 use crate::{Client, category_and_run_id};
 
 const PAGE: usize = 100;
-/// Analyses are listed the newest first: an older one is too old for a comparison.
-const PAGES: usize = 5;
+/// Pages that are read: those of a repository with many categories, whose newest analyses are of all the others. The token of
+/// a run has 1,000 requests in an hour (docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+const PAGES: usize = 50;
 /// Analyses that are read until one has another run id.
 const TRIES: usize = 5;
 
 /// The most bytes of a stored file: GitHub accepts 10 MB of gzip.
 const SARIF_LIMIT: u64 = 64 * 1024 * 1024;
 
-/// The analyses of a repository that GitHub stores.
-pub struct Analyses(pub(crate) Client);
+/// The analyses of a repository that GitHub stores. Each page of a list is requested once: many categories of one ref are in it.
+pub struct Analyses {
+    client: Client,
+    /// By tool and ref.
+    listed: Mutex<BTreeMap<(String, String), Listed>>,
+}
+
+/// What was listed so far, the newest first.
+#[derive(Default)]
+struct Listed {
+    analyses: Vec<Analysis>,
+    is_complete: bool,
+}
 
 /// Which analyses are searched.
 #[derive(Debug, Clone, Copy)]
@@ -57,9 +70,14 @@ pub enum NewestAnalysis {
         /// The categories that the tool has on this ref.
         others: BTreeSet<String>,
     },
+    /// None of the newest ones has this category; whether an older one has it is unknown.
+    Undecided {
+        /// How many were listed.
+        listed: usize,
+    },
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Analysis {
     id: u64,
     #[serde(default)]
@@ -67,6 +85,13 @@ struct Analysis {
 }
 
 impl Analyses {
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            client,
+            listed: Mutex::default(),
+        }
+    }
+
     /// The newest analysis that matches `filter`.
     ///
     /// The list does not contain run ids, so file after file is read until one matches, up to a limit.
@@ -78,9 +103,9 @@ impl Analyses {
         let mut others = BTreeSet::new();
         let mut only = None;
         let mut newer = 0;
-        'pages: for page in 1..=PAGES {
-            let listed = self.list(filter, page).await?;
-            let last = listed.len() < PAGE;
+        let mut is_complete = false;
+        'pages: for page in 0..PAGES {
+            let (listed, is_last) = self.page(filter, page).await?;
             for analysis in listed {
                 let stored = analysis.category.unwrap_or_default();
                 if stored.trim_end_matches('/') != category {
@@ -97,17 +122,41 @@ impl Analyses {
                     break 'pages;
                 }
             }
-            if last {
+            if is_last {
+                is_complete = true;
                 break;
             }
         }
         Ok(match only {
             Some(sarif) => NewestAnalysis::OnlyExcluded { sarif },
-            None => NewestAnalysis::None { others },
+            None if is_complete => NewestAnalysis::None { others },
+            None => NewestAnalysis::Undecided {
+                listed: PAGES * PAGE,
+            },
         })
     }
 
-    // A page of the list, the newest first.
+    // The page at this position of the list, and whether it is the last one.
+    async fn page(
+        &self,
+        filter: &AnalysisFilter<'_>,
+        page: usize,
+    ) -> anyhow::Result<(Vec<Analysis>, bool)> {
+        let key = (filter.tool.to_owned(), filter.git_ref.to_owned());
+        let mut listed = self.listed.lock().await;
+        let listed = listed.entry(key).or_default();
+        let start = page * PAGE;
+        if listed.analyses.len() <= start && !listed.is_complete {
+            let analyses = self.list(filter, page + 1).await?;
+            listed.is_complete = analyses.len() < PAGE;
+            listed.analyses.extend(analyses);
+        }
+        let analyses = listed.analyses.iter().skip(start).take(PAGE);
+        let is_last = listed.is_complete && listed.analyses.len() <= start + PAGE;
+        Ok((analyses.cloned().collect(), is_last))
+    }
+
+    // A page of the list, by its number.
     async fn list(
         &self,
         filter: &AnalysisFilter<'_>,
@@ -120,7 +169,7 @@ impl Analyses {
             .append_pair("page", &page.to_string())
             .finish();
         let path = format!("code-scanning/analyses?{query}");
-        match self.0.get(&path).await {
+        match self.client.get(&path).await {
             // GitHub's response where nothing was ever analyzed.
             Err(error) if error.status() == Some(404) => Ok(Vec::new()),
             listed => listed
@@ -129,9 +178,9 @@ impl Analyses {
     }
 
     async fn sarif(&self, id: u64) -> anyhow::Result<Value> {
-        let url = self.0.url(&format!("code-scanning/analyses/{id}"));
+        let url = self.client.url(&format!("code-scanning/analyses/{id}"));
         let call = Call::get(url).accept("application/sarif+json", SARIF_LIMIT);
-        let sarif = self.0.send(&call, Retry::Transient).await;
+        let sarif = self.client.send(&call, Retry::Transient).await;
         sarif.with_context(|| format!("failed to read analysis {id}"))
     }
 }

@@ -10,10 +10,12 @@ pub fn category(github: &GithubEnv<'_>, leg: &Leg, kind: &str, name: &str) -> St
     format!("{}/{kind}/{name}", job_category(github, leg))
 }
 
-/// What all categories of one job start with: the path of the workflow, the job, and the leg of its matrix.
+/// What all categories of one job start with: the path of the workflow, the job, with those that call it, and the leg of its
+/// matrix.
 pub fn job_category(github: &GithubEnv<'_>, leg: &Leg) -> String {
     let workflow = github.workflow_path().unwrap_or("local");
-    let job = github.job().unwrap_or("local");
+    let job = github.job_path();
+    let job = job.as_deref().unwrap_or("local");
     format!("{workflow}:{job}{}", leg.suffix())
 }
 

@@ -3,33 +3,44 @@
 //! There may be no git binary, and git refuses a directory of another user, which the workspace of a container
 //! action is.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
+
+/// Bytes of the largest file; `packed-refs` has a line for each branch and tag.
+const LIMIT: u64 = 64 << 20;
 
 /// The commit that is checked out in `directory`, if it is a checkout.
 pub(crate) fn head(directory: &Path) -> Option<String> {
     let git = directory.join(".git");
-    let git = match std::fs::read_to_string(&git) {
+    let git = match text(&git) {
         // A worktree or a submodule: a file that names the directory.
         Ok(text) => directory.join(text.strip_prefix("gitdir:")?.trim()),
         Err(_) => git,
     };
-    let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
+    let head = text(&git.join("HEAD")).ok()?;
     let Some(name) = head.strip_prefix("ref:").map(str::trim) else {
         return commit(&head);
     };
     // A worktree keeps its branches in the directory of the checkout that it belongs to.
-    let common = match std::fs::read_to_string(git.join("commondir")) {
+    let common = match text(&git.join("commondir")) {
         Ok(path) => git.join(path.trim()),
         Err(_) => git,
     };
-    if let Ok(text) = std::fs::read_to_string(common.join(name)) {
-        return commit(&text);
+    if let Ok(sha) = text(&common.join(name)) {
+        return commit(&sha);
     }
-    let packed = std::fs::read_to_string(common.join("packed-refs")).ok()?;
+    let packed = text(&common.join("packed-refs")).ok()?;
     packed
         .lines()
         .find_map(|line| line.split_once(' ').filter(|(_, of)| *of == name))
         .and_then(|(sha, _)| commit(sha))
+}
+
+fn text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LIMIT).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// `text` as the name of a commit, 40 hex digits.

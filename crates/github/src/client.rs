@@ -30,8 +30,9 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 /// The most bytes of a response: a hundred comments of 65,536 characters, of up to four bytes each.
 pub(crate) const LIMIT: u64 = 32 * 1024 * 1024;
 /// GitHub's own media type (docs.github.com/rest/using-the-rest-api/getting-started-with-the-rest-api).
-const MEDIA_TYPE: &str = "application/vnd.github+json";
-const API_VERSION: (HeaderName, &str) = (
+pub const MEDIA_TYPE: &str = "application/vnd.github+json";
+/// The header with the version of the API that requests are written for (docs.github.com/rest/about-the-rest-api/api-versions).
+pub const API_VERSION: (HeaderName, &str) = (
     HeaderName::from_static("x-github-api-version"),
     "2022-11-28",
 );
@@ -44,8 +45,8 @@ pub struct Client {
     redactor: Redactor,
     /// Without a slash at its end.
     base: String,
-    owner: String,
-    name: String,
+    pub(crate) owner: String,
+    pub(crate) name: String,
     pause: Duration,
     /// The account of the token, once it is known.
     pub(crate) account: Arc<OnceCell<Account>>,
@@ -160,7 +161,7 @@ impl Client {
 
     /// Analyses that were uploaded earlier.
     pub fn analyses(&self) -> Analyses {
-        Analyses(self.clone())
+        Analyses::new(self.clone())
     }
 
     /// The pull request `number`.

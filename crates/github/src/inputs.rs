@@ -14,3 +14,12 @@ inputs! {
         token: Option<GitHubToken>,
     }
 }
+
+inputs! {
+    /// What a step records on GitHub of the images that it pushes.
+    #[derive(Debug, Clone)]
+    pub struct StorageRecordInputs {
+        /// Record in the organization on GitHub which registry has each pushed image; requires `artifact-metadata: write`.
+        storage_record: bool = "false",
+    }
+}

@@ -1,10 +1,12 @@
 //! The leg of a matrix, which distinguishes the analyses, comments and snapshots of the jobs of one matrix.
 
-use actions_toolkit::{Scope, Value};
+use actions_toolkit::{Scope, Value, text};
 use serde_json::Value as Json;
 
 /// Characters of one variable of a leg; a longer one ends in its hash.
 const LENGTH: usize = 100;
+/// Bytes of a leg in the name of a file; of a longer one, the rest is a hash.
+const FILE_NAME: usize = 80;
 
 /// The variables of the job in its matrix, by name; none without a matrix.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,16 +47,9 @@ fn text_of(value: &Json) -> Option<String> {
         return None;
     }
     match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => Some(format!("{}-{:016x}", &text[..end], fnv(&text))),
+        Some((end, _)) => Some(format!("{}-{:016x}", &text[..end], text::hash(&text))),
         None => Some(text),
     }
-}
-
-// FNV-1a, which is the same in every build (datatracker.ietf.org/doc/html/draft-eastlake-fnv).
-fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 impl Leg {
@@ -69,6 +64,28 @@ impl Leg {
         missing.fold(category.to_owned(), |category, (name, value)| {
             format!("{category}/{name}:{value}")
         })
+    }
+
+    /// What distinguishes the files of this leg by their names, `os-ubuntu-24.04-python-3.13`; `None` without a matrix. What a file
+    /// name can't have is replaced, and a hash then keeps apart what would be one.
+    pub fn in_file_name(&self) -> Option<String> {
+        let exact = self.suffix();
+        let parts = self.0.iter().map(|(name, value)| format!("{name}-{value}"));
+        let joined = parts.collect::<Vec<_>>().join("-");
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let mut name = joined.replace(|c: char| !is_plain(c), "-");
+        if name != joined || name.len() > FILE_NAME {
+            name.truncate(FILE_NAME);
+            name = format!("{name}-{:016x}", text::hash(&exact));
+        }
+        (!exact.is_empty()).then_some(name)
+    }
+
+    /// The same without the variables `names`.
+    #[must_use]
+    pub fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|(name, _)| !names.contains(&name.as_str()));
+        self
     }
 
     /// The end of a category of this leg: `/os:ubuntu/python:3.13`.
@@ -130,6 +147,23 @@ mod tests {
         let long = |end: &str| leg(&format!(r#"{{"x": "{}{end}"}}"#, "y".repeat(5000))).unwrap();
         assert!(long("1").suffix().len() < 130);
         assert_ne!(long("1"), long("2"));
+    }
+
+    #[test]
+    fn two_legs_have_two_file_names() {
+        let name = |text: &str| leg(text).unwrap().in_file_name();
+        assert_eq!(name("null"), None);
+        let plain = name(r#"{"python": "3.13", "os": "ubuntu-24.04"}"#);
+        assert_eq!(plain.as_deref(), Some("os-ubuntu-24.04-python-3.13"));
+        let slash = name(r#"{"context": "services/web"}"#).unwrap();
+        assert!(slash.starts_with("context-services-web-"), "{slash}");
+        let others = ["services-web", "services:web", "../services/web"];
+        for other in others.map(|value| name(&format!(r#"{{"context": "{value}"}}"#)).unwrap()) {
+            assert!(other != slash && !other.contains('/'), "{other}");
+        }
+        let long = |end: &str| name(&format!(r#"{{"x": "{}{end}"}}"#, "é".repeat(300))).unwrap();
+        assert_ne!(long("1"), long("2"));
+        assert!(long("1").len() < 120);
     }
 
     #[test]

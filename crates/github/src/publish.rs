@@ -9,13 +9,18 @@ use actions_toolkit::{Context, Level, Secret};
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::{Client, Commented, CompressedSarif, NoRevision, PullRequest, Revision, Uploaded};
+use crate::request_error::RequestError;
+use crate::{
+    Analyses, AnalysisFilter, Client, Commented, CompressedSarif, NewestAnalysis, NoRevision,
+    PullRequest, Revision, Uploaded, base_branch,
+};
 
 /// Publishes the results of one run.
 pub struct Publisher<'a> {
     ctx: &'a Context,
     workspace: &'a Path,
     client: Client,
+    analyses: Analyses,
 }
 
 impl<'a> Publisher<'a> {
@@ -35,6 +40,7 @@ impl<'a> Publisher<'a> {
         Ok(client.map(|client| Self {
             ctx,
             workspace,
+            analyses: client.analyses(),
             client,
         }))
     }
@@ -42,6 +48,11 @@ impl<'a> Publisher<'a> {
     /// The client of the repository.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The analyses that were uploaded before this run.
+    pub fn analyses(&self) -> &Analyses {
+        &self.analyses
     }
 
     /// The commit and the ref of the run.
@@ -96,6 +107,56 @@ impl<'a> Publisher<'a> {
         }
     }
 
+    /// Pass the newest analysis of `tool` in `category` to `read`: that of the ref that the run uploads for and, unless
+    /// `read` returns `true`, that of the branch that the change goes into. Analyses with the run id `excluded_run_id` are
+    /// skipped if there are others.
+    ///
+    /// Nothing is passed where the run uploads nothing, or the token may not read: it may not upload then either.
+    ///
+    /// # Errors
+    /// When GitHub fails.
+    pub async fn read_stored(
+        &self,
+        tool: &str,
+        category: &str,
+        excluded_run_id: &str,
+        mut read: impl FnMut(&Value) -> bool,
+    ) -> anyhow::Result<()> {
+        let Ok(revision) = self.revision() else {
+            return Ok(());
+        };
+        let mut refs = vec![revision.git_ref];
+        let base = base_branch(&self.ctx.github());
+        refs.extend(base.map(|branch| format!("refs/heads/{branch}")));
+        refs.dedup();
+        for git_ref in &refs {
+            let filter = AnalysisFilter {
+                tool,
+                git_ref,
+                category,
+                excluded_run_id,
+            };
+            let sarif = match self.analyses.newest(&filter).await {
+                Ok(
+                    NewestAnalysis::Match { sarif, .. } | NewestAnalysis::OnlyExcluded { sarif },
+                ) => sarif,
+                Ok(NewestAnalysis::None { .. }) => continue,
+                Ok(NewestAnalysis::Undecided { listed }) => {
+                    self.ctx.log().notice(format!(
+                        "none of the newest {listed} analyses of `{git_ref}` is of {category}: if an older one is, its alerts may be opened again"
+                    ));
+                    continue;
+                }
+                Err(error) if is_refusal(&error) => break,
+                Err(error) => return Err(error),
+            };
+            if read(&sarif) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Keep one comment on the pull request of the run up to date, if there is one. `marker` identifies the comment;
     /// with `only_update`, no new one is written.
     ///
@@ -115,4 +176,9 @@ impl<'a> Publisher<'a> {
             Err(error) => log.warning(format!("the pull request has no comment: {error:#}")),
         }
     }
+}
+
+fn is_refusal(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<RequestError>();
+    error.is_some_and(|error| error.is_refusal() && !error.is_rate_limit())
 }

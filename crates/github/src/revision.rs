@@ -129,6 +129,7 @@ mod tests {
         inputs: Vec::new,
         replaced: |_| None,
         outputs: &[],
+        examples: &[],
     };
 
     const SHA: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";

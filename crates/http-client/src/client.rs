@@ -161,6 +161,11 @@ fn builder() -> ClientBuilder {
         .referer(false)
 }
 
+/// Whether what is sent to `url` is read by its host alone: it goes by `https`, or to this machine.
+pub fn is_confidential(url: &Url) -> bool {
+    url.scheme() == "https" || is_local(url)
+}
+
 /// Whether the host of `url` is this machine.
 pub fn is_local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();

@@ -24,7 +24,7 @@ mod redirects;
 mod request;
 mod response;
 
-pub use client::{Certificates, Client, install_tls_provider, is_local};
+pub use client::{Certificates, Client, install_tls_provider, is_confidential, is_local};
 pub use error::Error;
 pub use redirects::Redirects;
 pub use request::Request;

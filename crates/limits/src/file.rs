@@ -30,7 +30,11 @@ pub fn read_text(root: &Path, path: &Path, limit: usize) -> Result<String> {
     String::from_utf8(read(root, path, limit)?).map_err(|_| Error::other("it is not UTF-8"))
 }
 
-fn open(root: &Path, path: &Path) -> Result<File> {
+/// The regular file `path`, which may be relative to `root`, to be read.
+///
+/// # Errors
+/// When it is missing, not a regular file, or when links lead out of `root`.
+pub fn open(root: &Path, path: &Path) -> Result<File> {
     let path = root.join(path).canonicalize()?;
     if !path.starts_with(root.canonicalize()?) {
         return Err(Error::other("it is a link that leads out of its directory"));

@@ -3,13 +3,13 @@
 //!
 //! - [`Lines`]: a stream of bytes as lines of a bounded length, in one pass;
 //! - [`Shown`]: how much of an output is shown, and how much is not;
-//! - [`read`] and [`read_text`]: a file of a directory that a stranger may have filled.
+//! - [`read`], [`read_text`] and [`open`]: a file of a directory that a stranger may have filled.
 
 mod file;
 mod lines;
 mod shown;
 
-pub use file::{read, read_text};
+pub use file::{open, read, read_text};
 pub use lines::{LINE, Lines};
 pub use shown::Shown;
 

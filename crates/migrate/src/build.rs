@@ -79,13 +79,13 @@ impl Build {
             _ => {}
         }
         if let Some(file) = input(inputs, "file") {
-            self.dockerfile(file, path.unwrap_or("."))?;
+            self.dockerfile(file, path.unwrap_or("."));
         }
         Ok(())
     }
 
     // `file` is relative to the workspace there, and to the context here.
-    fn dockerfile(&mut self, file: &str, context: &str) -> Result<(), String> {
+    fn dockerfile(&mut self, file: &str, context: &str) {
         let plain = |path: &str| {
             let path = path
                 .strip_prefix("${{ github.workspace }}/")
@@ -101,16 +101,15 @@ impl Build {
             self.new.replace("file", "dockerfile", inside);
         } else if is_dynamic(file) || is_dynamic(context) {
             self.new.keep("file", "dockerfile");
-            self.lost.push(
-                "`file`: it is relative to `context` here, and must be in it; check the value"
-                    .to_owned(),
-            );
+            self.lost
+                .push("`file`: it is relative to `context` here; check the value".to_owned());
         } else {
-            return Err(format!(
-                "the Dockerfile `{file}` is not in the context `{context}`"
-            ));
+            self.new.replace(
+                "file",
+                "dockerfile",
+                from_directory(&plain_file, &directory),
+            );
         }
-        Ok(())
     }
 
     fn names(&mut self, inputs: &[(String, String)], metadata: &[&Step]) {
@@ -421,4 +420,15 @@ pub(crate) fn test_run(commands: &[Command]) -> Option<TestRun> {
         variables: options.all("env"),
         mounts: mounts.iter().filter_map(mount).collect(),
     })
+}
+
+// The path of `file` from `directory`, both relative to the workspace.
+fn from_directory(file: &str, directory: &str) -> String {
+    let (file, directory): (Vec<_>, Vec<_>) =
+        (file.split('/').collect(), directory.split('/').collect());
+    let both = file.iter().zip(&directory);
+    let common = both.take_while(|(one, other)| one == other).count();
+    let up = directory[common..].iter().map(|_| "..");
+    let path: Vec<_> = up.chain(file[common..].iter().copied()).collect();
+    path.join("/")
 }

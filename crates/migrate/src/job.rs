@@ -2,8 +2,10 @@
 
 mod building;
 mod deploying;
+mod releasing;
 mod scanning;
 mod support;
+mod uploading;
 
 use peers::Peer;
 
@@ -55,6 +57,7 @@ pub(crate) fn plan(
     planner.builds();
     planner.scans();
     planner.patches();
+    planner.other_uploads();
     planner.deployments();
     planner.support();
     planner.plan
@@ -154,10 +157,12 @@ impl Planner<'_> {
             let is_ours = matches!(
                 self.roles.roles[index],
                 Role::Scan(_)
+                    | Role::UploadSarif
                     | Role::Patch(_)
                     | Role::Build(_)
                     | Role::KubernetesDeploy
                     | Role::Kubectl(_)
+                    | Role::Helm(_)
             );
             if is_ours {
                 self.note(index, Weight::Not, reason);

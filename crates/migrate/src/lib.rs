@@ -7,6 +7,7 @@ mod apply;
 mod build;
 mod deploy;
 mod edit;
+mod helm;
 mod job;
 pub mod page;
 mod patch;

@@ -88,7 +88,7 @@ pub(crate) fn of_action(index: usize, step: &Step) -> Option<Login> {
     })
 }
 
-/// The login of `docker login`, or of `az acr login`.
+/// The login of `docker login`, of `helm registry login`, or of `az acr login`.
 pub(crate) fn of_command(index: usize, command: &Command) -> Option<Login> {
     let words: Vec<_> = command.iter().map(String::as_str).collect();
     if let ["az", "acr", "login", ..] = words[..] {
@@ -118,12 +118,14 @@ pub(crate) fn of_command(index: usize, command: &Command) -> Option<Login> {
         Some(_) => return None,
         None => (None, &command[..]),
     };
-    let ["docker", "login", ..] = login.iter().map(String::as_str).collect::<Vec<_>>()[..] else {
-        return None;
+    let rest = match login.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["docker", "login", ..] => &login[2..],
+        ["helm", "registry", "login", ..] => &login[3..],
+        _ => return None,
     };
     let arguments = Arguments::parse(
-        &login[2..],
-        &["password-stdin"],
+        rest,
+        &["password-stdin", "insecure", "plain-http"],
         &[("-u", "username"), ("-p", "password")],
     );
     let secret = piped.copied().or_else(|| arguments.option("password"))?;

@@ -4,6 +4,7 @@ use peers::Peer;
 
 use crate::build::{self, TestRun};
 use crate::deploy::{self, Objects};
+use crate::helm::{self, Release};
 use crate::registry::{self, Login};
 use crate::shell::{self, Command};
 use crate::workflow::{Job, Step};
@@ -28,6 +29,7 @@ pub(crate) enum Role {
     KubernetesDeploy,
     Bake,
     Kubectl(Objects),
+    Helm(Release),
     Checkout,
     /// Makes logins or the credentials of a cluster, and nothing else.
     Login,
@@ -212,6 +214,7 @@ fn subject(script: &str) -> Option<Subject> {
         ("kubectl rollout ", Subject::Deploy),
         ("docker run ", Subject::TestRun),
         ("docker login ", Subject::Login),
+        ("helm registry login ", Subject::Login),
         ("az acr login ", Subject::Login),
         ("az aks get-credentials ", Subject::Login),
     ];
@@ -241,7 +244,7 @@ fn read(subject: Subject, commands: &[Command]) -> Result<Role, String> {
             _ => Err("it has several commands; write a step for each".to_owned()),
         },
         Subject::Deploy => deploy::from_commands(commands).map(Role::Kubectl),
-        Subject::Helm => Err("name the chart in `manifests` of `azure-deploy`, its values in `chart-values`, and its release in `release`".to_owned()),
+        Subject::Helm => helm::from_commands(commands).map(Role::Helm),
         Subject::Login => Ok(Role::Other),
     }
 }
@@ -269,6 +272,13 @@ fn in_directory(role: Role, directory: Option<&str>) -> Result<Role, String> {
         Role::Kubectl(mut objects) => {
             objects.manifests = objects.manifests.iter().map(|path| joined(path)).collect();
             Ok(Role::Kubectl(objects))
+        }
+        Role::Helm(mut release) => {
+            if !release.is_remote() {
+                release.chart = joined(&release.chart);
+            }
+            release.files = release.files.iter().map(|path| joined(path)).collect();
+            Ok(Role::Helm(release))
         }
         Role::Scan(_) | Role::Patch(_) => Err("it has a `working-directory`".to_owned()),
         role => Ok(role),

@@ -157,6 +157,10 @@ impl Reader<'_> {
             self.rest = &self.rest[c.len_utf8()..];
             match c {
                 '"' => return Ok(()),
+                // Before any other character it is text.
+                '\\' if !self.rest.starts_with(['$', '`', '"', '\\', '\n', '\r']) => {
+                    self.push("\\");
+                }
                 '\\' => self.escape(),
                 '$' => self.variable()?,
                 '`' => return Err("it has a command in backticks".to_owned()),
@@ -285,6 +289,7 @@ mod tests {
                 "x·${{ a && 'b c' }}:${{ env.TAG }}",
             ),
             ("x || true", "x"),
+            ("x \"a\\.b\\\"\" 'c\\.d'", "x·a\\.b\"·c\\.d"),
             ("echo a | docker login", "echo·a·|·docker·login"),
             ("A=b:$TAG\nexport B=c\nx $A $B", "x·b:${{ env.TAG }}·c"),
         ];

@@ -106,6 +106,12 @@ impl Descriptor {
 }
 
 impl Manifest {
+    /// Bytes of all layers, compressed.
+    pub fn layer_bytes(&self) -> u64 {
+        let bytes = self.layers.iter().map(|layer| layer.size);
+        bytes.fold(0, u64::saturating_add)
+    }
+
     /// Whether it is the manifest of an image, and not of another artifact.
     pub fn is_image(&self) -> bool {
         self.artifact_type.is_none() && CONFIGS.contains(&self.config.media_type.as_str())

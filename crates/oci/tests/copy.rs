@@ -81,8 +81,13 @@ fn respond(store: &mut Store, abilities: Abilities, seen: &Seen) -> Response {
             .blobs
             .get(&key)
             .map_or_else(absent, |bytes| response(200, &[], bytes.clone())),
-        ("GET", "/manifests/") => store.manifests.get(&key).map_or_else(absent, |bytes| {
-            response(200, &[("content-type", &media_type(bytes))], bytes.clone())
+        ("GET" | "HEAD", "/manifests/") => store.manifests.get(&key).map_or_else(absent, |bytes| {
+            let (kind, digest) = (media_type(bytes), Digest::sha256(bytes));
+            let headers = [
+                ("content-type", kind.as_str()),
+                ("docker-content-digest", digest.as_str()),
+            ];
+            response(200, &headers, bytes.clone())
         }),
         ("POST", "/blobs/uploads/") => {
             if let (Some(digest), Some(from), true) =
@@ -133,26 +138,31 @@ fn respond(store: &mut Store, abilities: Abilities, seen: &Seen) -> Response {
             }
         }
         ("GET", "/referrers/") if abilities.lists => {
-            let mut manifests = BTreeMap::new();
-            for ((other, _), bytes) in &store.manifests {
-                let value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
-                if *other == repository && value["subject"]["digest"] == *name {
-                    let digest = Digest::sha256(bytes);
-                    manifests.insert(
-                        digest.to_string(),
-                        Descriptor::new(MANIFEST, &digest, bytes.len() as u64),
-                    );
-                }
-            }
-            let index = Index {
-                schema_version: 2,
-                media_type: INDEX.into(),
-                manifests: manifests.into_values().collect(),
-                annotations: BTreeMap::new(),
-            };
+            let index = referrers(store, &repository, &name);
             response(200, &[], serde_json::to_vec(&index).unwrap())
         }
         _ => absent(),
+    }
+}
+
+/// What refers to the manifest `subject`.
+fn referrers(store: &Store, repository: &str, subject: &str) -> Index {
+    let mut manifests = BTreeMap::new();
+    for ((other, _), bytes) in &store.manifests {
+        let value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        if other == repository && value["subject"]["digest"] == *subject {
+            let digest = Digest::sha256(bytes);
+            manifests.insert(
+                digest.to_string(),
+                Descriptor::new(MANIFEST, &digest, bytes.len() as u64),
+            );
+        }
+    }
+    Index {
+        schema_version: 2,
+        media_type: INDEX.into(),
+        manifests: manifests.into_values().collect(),
+        annotations: BTreeMap::new(),
     }
 }
 
@@ -414,4 +424,61 @@ async fn what_is_missing_in_the_source_is_named() {
     );
     // The tag does not point to half an image.
     assert!(!registry.manifests("prod").contains_key("1"));
+}
+
+#[tokio::test]
+async fn what_comes_to_refer_to_a_copied_image_follows_it() {
+    for lists in [true, false] {
+        let abilities = Abilities {
+            lists,
+            mounts: true,
+        };
+        let (source, target) = (Fake::start(abilities).await, Fake::start(abilities).await);
+        let image = source.fill().await;
+        let (from, to) = (source.client(), target.client());
+        let copied = to.copy_from(&from, "dev", "prod", &image, Some("1"));
+        copied.await.unwrap();
+        let before = target.manifests("prod");
+        let update = async || {
+            let added = to.copy_referrers_from(&from, "dev", "prod", &image);
+            let added = added.await.unwrap();
+            (added.manifests, added.referrers)
+        };
+        assert_eq!(update().await, (0, 0));
+        assert_eq!(target.manifests("prod"), before);
+
+        // A statement about the index, a signature of that, and one of cosign for a platform that has had none.
+        let artifact = |content: &str, subject: Descriptor| {
+            let content = source.blob("text/plain", content.as_bytes());
+            let mut artifact = Manifest::new(source.blob(EMPTY, b"{}"), vec![content]);
+            artifact.artifact_type = Some("application/late".to_owned());
+            artifact.subject = Some(subject);
+            artifact
+        };
+        let of_index = Descriptor::new(INDEX, &image.digest, image.bytes.len() as u64);
+        let statement = source.push(&artifact("statement", of_index), None).await;
+        source.push(&artifact("signature", statement), None).await;
+        let index: Index = serde_json::from_slice(&image.bytes).unwrap();
+        let tag = format!("{}.sig", index.manifests[1].digest.replace(':', "-"));
+        let cosign = source.blob("text/plain", b"late cosign");
+        let cosign = Manifest::new(source.blob(CONFIG, b"{}"), vec![cosign]);
+        source.push(&cosign, Some(&tag)).await;
+
+        assert_eq!(update().await, (3, 3));
+        let names =
+            |manifests: BTreeMap<String, Vec<u8>>| manifests.into_keys().collect::<Vec<_>>();
+        let is_list = |name: &String| name.starts_with("sha256-") && !name.contains('.');
+        let mut expected = names(source.manifests("dev"));
+        let mut own = names(target.manifests("prod"));
+        if !lists {
+            // A list that was replaced is left under its digest.
+            for names in [&mut expected, &mut own] {
+                names.retain(|name| is_list(name) || !name.starts_with("sha256:"));
+            }
+        }
+        assert_eq!(own, expected);
+        let referrers = to.referrers("prod", &image.digest).await.unwrap();
+        assert_eq!(referrers.len(), 2);
+        assert_eq!(update().await, (0, 0));
+    }
 }

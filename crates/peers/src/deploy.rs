@@ -2,6 +2,7 @@
 
 use crate::mapping::{Mapping, Peer, keep, lost, same, together, unneeded};
 
+const CANARY: &str = "`canary: 20%` is a canary that is promoted or removed by the same step; there is no blue-green";
 const ROLLING: &str = "a rollout is a rolling update; `health-path` or `health-url` verifies it, and a failed one is rolled back";
 const NO_KUBECTL: &str = "the action has its own client";
 const HELM: &str = "the action renders charts with its own Helm";
@@ -41,13 +42,13 @@ pub(crate) const K8S_DEPLOY: Peer = Peer {
             "created and kept up to date; or attach the registry to the cluster",
         ),
         unneeded("pull-images", "nothing is pulled"),
-        lost("strategy", ROLLING).unless(&["basic", "none"]),
+        lost("strategy", CANARY).unless(&["basic", "none"]),
         rolling("route-method").unless(&["service"]),
         rolling("version-switch-buffer").unless(&["0"]),
         rolling("traffic-split-method").unless(&["pod"]),
         rolling("traffic-split-annotations"),
         rolling("baseline-and-canary-replicas").unless(&["0"]),
-        rolling("percentage").unless(&["0"]),
+        lost("percentage", CANARY).unless(&["0"]),
         lost("action", "a failed rollout is rolled back").unless(&["deploy"]),
         lost(
             "force",

@@ -5,6 +5,7 @@
 
 mod build;
 mod deploy;
+mod helm;
 mod mapping;
 mod patch;
 mod reports;
@@ -33,6 +34,7 @@ pub const PEERS: &[&Peer] = &[
     &deploy::DOCKER_LOGIN,
     &deploy::KUBECTL,
     &deploy::HELM_SETUP,
+    &helm::HELM,
 ];
 
 /// The action that a step names in `uses`, without its version.

@@ -62,7 +62,7 @@ impl Archive {
 
     /// What a registry stores and a runner fetches, in bytes.
     pub(crate) fn compressed(&self) -> u64 {
-        self.content.layers.iter().map(|layer| layer.size).sum()
+        self.content.layer_bytes()
     }
 
     /// Unpack its layers, in their order, into the directory `to`.

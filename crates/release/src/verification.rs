@@ -1,12 +1,13 @@
 //! Verification of an image as it was built, before it is published.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
 use crate::archive::Archive;
 use crate::{Destination, VERSION};
-use xtask::actions::Action;
+use xtask::actions::{Action, BUSYBOX};
 use xtask::setup::command::{command, output, run};
 
 /// Load the image in the archive `file` into Docker, and return its name there.
@@ -37,10 +38,18 @@ pub(crate) fn verify(action: &Action, archive: &Archive, file: &Path) -> anyhow:
     programs.sort();
     let mut expected = vec![action.name];
     expected.extend(&action.tools);
+    expected.extend(BUSYBOX);
     expected.sort_unstable();
     ensure!(
         programs == expected,
         "the image has the programs {programs:?}; expected {expected:?}"
+    );
+    ensure!(
+        content
+            .join("usr/share/doc/busybox-static/copyright")
+            .is_file()
+            && content.join("usr/share/common-licenses/GPL-2").is_file(),
+        "the image has busybox without its license"
     );
     ensure!(
         !content.join("bin").exists(),
@@ -64,19 +73,9 @@ pub(crate) fn verify(action: &Action, archive: &Archive, file: &Path) -> anyhow:
         } else {
             "--version"
         };
-        run(&mut command(
-            "docker",
-            [
-                "run",
-                "--rm",
-                "--network=none",
-                "--entrypoint",
-                tool,
-                image,
-                argument,
-            ],
-        ))?;
+        run(&mut inside(image, tool, &[argument]))?;
     }
+    container_hook(image)?;
     let rejected = command(
         "docker",
         [
@@ -97,6 +96,30 @@ pub(crate) fn verify(action: &Action, archive: &Archive, file: &Path) -> anyhow:
     );
     // Docker's copy was for the test only.
     run(&mut command("docker", ["rmi", "--force", image]))
+}
+
+// What Actions Runner Controller does in the image: it is started with `tail`, gets files by `tar`, and a script for `sh`
+// (github.com/actions/runner-container-hooks, packages/k8s/src/k8s/utils.ts, `writeContainerStepScript`).
+fn container_hook(image: &str) -> anyhow::Result<()> {
+    let script = "mkdir -p /__w/_temp/_github_home /github && echo one >/__w/_temp/_github_home/file \
+        && tar cf /tmp/a.tar -C /__w _temp && tar xf /tmp/a.tar --no-same-owner -C /tmp \
+        && find /tmp/_temp -type f -exec chmod u+rw {} \\; && find /tmp/_temp -type f -exec stat -c '%s %n' {} \\; \
+        && cp -a /tmp/_temp /tmp/copy && mv /__w/_temp/_github_home /github/home && rm /github/home/file \
+        && exec env \"A=b c\" sh -c 'echo \"$A\"'";
+    let printed = output(&mut inside(image, "sh", &["-e", "-c", script]))?;
+    ensure!(
+        printed.ends_with("b c\n") && printed.contains("4 /tmp/_temp/_github_home/file"),
+        "the programs that Actions Runner Controller starts do not work: {printed}"
+    );
+    run(&mut inside(image, "tail", &["-n", "1", "/etc/os-release"]))
+}
+
+// The run of a `program` of the image.
+fn inside(image: &str, program: &str, args: &[&str]) -> Command {
+    let options = ["run", "--rm", "--network=none", "--entrypoint"];
+    let mut run = command("docker", options);
+    run.args([program, image]).args(args);
+    run
 }
 
 /// Write the SBOM of the image of `action` with the image of `trivy-scan`, as it was built. The names of the crates are in
@@ -147,7 +170,11 @@ pub(crate) fn sbom(
     let written = directory.join(format!("{action}.cdx.json"));
     let text = std::fs::read_to_string(&written)
         .with_context(|| format!("failed to read `{}`", written.display()))?;
-    for package in ["pkg:cargo/tokio@", "pkg:cargo/rustls@"] {
+    for package in [
+        "pkg:cargo/tokio@",
+        "pkg:cargo/rustls@",
+        "pkg:deb/debian/busybox-static@",
+    ] {
         ensure!(
             text.contains(package),
             "the SBOM of {action} does not have `{package}…`"

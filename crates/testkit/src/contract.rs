@@ -5,6 +5,7 @@ mod network;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use actions_toolkit::command_line::RESERVED;
 use actions_toolkit::text::Table;
 use actions_toolkit::{Action, Input};
 use serde::Deserialize;
@@ -19,6 +20,7 @@ const WRITE: &str = "SEAWORTHY_GENERATE";
 /// # Panics
 /// When a file is missing, has no markers, or is stale.
 pub fn check(action: &Action, root: &Path) {
+    check_options(action);
     let directory = root.join("actions").join(action.name);
     let inputs = readme_inputs(action);
     let outputs = readme_outputs(action);
@@ -54,6 +56,26 @@ pub fn check(action: &Action, root: &Path) {
         },
     };
     assert_eq!(written, declared, "actions/{}/action.yml", action.name);
+}
+
+// No input has the name of an option of every action, and the examples of `--help` have options that there are.
+fn check_options(action: &Action) {
+    let inputs: Vec<_> = (action.inputs)().iter().map(|input| input.name).collect();
+    for reserved in RESERVED {
+        assert!(!inputs.contains(reserved), "`{reserved}` is an option");
+    }
+    for example in action.examples {
+        // What is quoted is a value.
+        let unquoted = example.options.split('\'').step_by(2);
+        let words = unquoted.flat_map(|part| part.split(' '));
+        for option in words.filter_map(|word| word.strip_prefix("--")) {
+            let name = option.split('=').next().unwrap_or_default();
+            assert!(
+                inputs.contains(&name) || RESERVED.contains(&name),
+                "`--{name}` of an example"
+            );
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -96,8 +118,10 @@ fn generated(path: &Path, open: &str, close: &str, part: &str, content: &str) {
     );
 }
 
-fn default(input: &Input) -> Option<&'static str> {
-    input.workflow_default.or(input.default)
+// As the runner passes it: an empty one is none, which only the step replaces.
+fn workflow_default(input: &Input) -> Option<&'static str> {
+    let default = input.workflow_default.or(input.default);
+    default.filter(|default| !default.is_empty())
 }
 
 // In YAML's single quotes, the only mark inside is the quote itself.
@@ -117,8 +141,10 @@ fn yaml(action: &Action) -> String {
                 quoted(input.help),
                 input.required
             );
-            if let Some(default) = default(&input) {
+            if let Some(default) = workflow_default(&input) {
                 let _ = writeln!(text, "    default: {}", quoted(default));
+            } else if let Some(default) = input.default {
+                let _ = writeln!(text, "    # By default, `{default}`.");
             }
         }
     }
@@ -139,7 +165,7 @@ fn readme_inputs(action: &Action) -> String {
     for (topic, inputs) in action.topics() {
         let mut table = Table::new(["input", "default", ""]);
         table.extend(inputs.iter().map(|input| {
-            let default = match (input.required, default(input)) {
+            let default = match (input.required, workflow_default(input).or(input.default)) {
                 (true, _) => "required".to_owned(),
                 (false, Some(default)) => format!("`{default}`"),
                 (false, None) => String::new(),

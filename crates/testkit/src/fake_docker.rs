@@ -1,5 +1,6 @@
 //! A Docker daemon that has one image, and the containers that a test lists.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ struct State {
     image: String,
     containers: String,
     images: String,
+    builds: VecDeque<String>,
     requests: Vec<String>,
 }
 
@@ -29,6 +31,7 @@ impl FakeDocker {
             image: image.to_owned(),
             containers: "[]".to_owned(),
             images: "[]".to_owned(),
+            builds: VecDeque::new(),
             requests: Vec::new(),
         };
         let docker = Self {
@@ -61,6 +64,13 @@ impl FakeDocker {
         self
     }
 
+    /// Its response to each build, one after the other: lines of JSON. The image is there in any case.
+    #[must_use]
+    pub fn builds(self, responses: &[&str]) -> Self {
+        lock(&self.state).builds = responses.iter().map(|&text| text.to_owned()).collect();
+        self
+    }
+
     fn socket(&self) -> PathBuf {
         self.directory.path().join("docker.sock")
     }
@@ -81,7 +91,7 @@ fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
 }
 
 // Source: docs.docker.com/reference/api/engine, `SystemVersion`, `ContainerList`, `ContainerDelete`, `ImageList`,
-// `ImageDelete` and `ImageInspect` of 1.41.
+// `ImageDelete`, `ImageInspect`, `ImageBuild` and `Session` of 1.41.
 fn respond(stream: &UnixStream, state: &Mutex<State>) -> Option<()> {
     let mut lines = BufReader::new(stream).lines();
     let request = lines.next()?.ok()?;
@@ -99,6 +109,18 @@ fn respond(stream: &UnixStream, state: &Mutex<State>) -> Option<()> {
     let mut state = lock(state);
     state.requests.push(format!("{method} {target}"));
     let image = format!("/images/{}/json", state.image);
+    let mut stream = stream;
+    if path == "/session" {
+        // The connection is closed at once: these builds need nothing of the session.
+        let head =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+        return stream.write_all(head.as_bytes()).ok();
+    }
+    let built = if path == "/build" {
+        state.builds.pop_front()?
+    } else {
+        String::new()
+    };
     let (status, body) = match (method, path) {
         ("DELETE", path) if path.starts_with("/images/") => ("200 OK", "[]"),
         ("DELETE", _) => ("204 No Content", ""),
@@ -107,11 +129,11 @@ fn respond(stream: &UnixStream, state: &Mutex<State>) -> Option<()> {
             r#"{"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#,
         ),
         (_, "/containers/json") => ("200 OK", state.containers.as_str()),
+        (_, "/build") => ("200 OK", built.as_str()),
         (_, "/images/json") => ("200 OK", state.images.as_str()),
         (_, path) if path == image => ("200 OK", r#"{"Id": "sha256:0", "Os": "linux"}"#),
         _ => ("404 Not Found", r#"{"message": "No such image"}"#),
     };
-    let mut stream = stream;
     write!(
         stream,
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",

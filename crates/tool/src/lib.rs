@@ -18,8 +18,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
-/// Variables that every tool gets: where programs and files are, how to reach the network, which CA certificates to
-/// trust. None of them holds a credential of the run.
+/// Variables that every tool gets, with [`PROXY_VARIABLES`]: where programs and files are, which CA certificates to trust. None of
+/// them holds a credential of the run.
 const SHARED_VARIABLES: &[&str] = &[
     "PATH",
     "HOME",
@@ -29,6 +29,10 @@ const SHARED_VARIABLES: &[&str] = &[
     "TZ",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+];
+
+/// Variables that say how to reach the network.
+pub const PROXY_VARIABLES: &[&str] = &[
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -39,6 +43,8 @@ const SHARED_VARIABLES: &[&str] = &[
 
 /// The number of output lines that are kept for an error message.
 const TAIL: usize = 200;
+/// The number of lines that [`Tool::keep`] keeps.
+const KEPT: usize = 1_000;
 /// The default limit of a captured output.
 const CAPTURED: usize = 32 * MIB;
 /// Bytes that are read at once.
@@ -53,6 +59,7 @@ pub struct Tool {
     directory: Option<PathBuf>,
     timeout: Duration,
     captured: usize,
+    is_kept: fn(&str) -> bool,
 }
 
 /// The result of a tool that exited.
@@ -64,6 +71,8 @@ pub struct Finished {
     pub stdout: Vec<u8>,
     /// The last lines of the streamed output (of both streams, or of standard error if the other is captured).
     pub tail: Vec<String>,
+    /// The first thousand of the lines that [`Tool::keep`] selects.
+    pub kept: Vec<String>,
 }
 
 impl Finished {
@@ -87,6 +96,7 @@ impl Tool {
     pub fn new(program: impl Into<PathBuf>, env: &Env) -> Self {
         let shared = SHARED_VARIABLES
             .iter()
+            .chain(PROXY_VARIABLES)
             .filter_map(|name| Some((*name, env.get(name)?)));
         Self {
             program: program.into(),
@@ -97,6 +107,7 @@ impl Tool {
             directory: None,
             timeout: Duration::from_mins(10),
             captured: CAPTURED,
+            is_kept: |_| false,
         }
     }
 
@@ -141,6 +152,13 @@ impl Tool {
     #[must_use]
     pub fn capture_limit(mut self, bytes: usize) -> Self {
         self.captured = bytes;
+        self
+    }
+
+    /// Keep the lines of the streamed output that `is_kept` selects, wherever they are.
+    #[must_use]
+    pub fn keep(mut self, is_kept: fn(&str) -> bool) -> Self {
+        self.is_kept = is_kept;
         self
     }
 
@@ -211,6 +229,9 @@ impl Tool {
             if output.shown.admits(&line) {
                 stopped.raw(&line);
             }
+            if (self.is_kept)(&line) && output.kept.len() < KEPT {
+                output.kept.push(line.clone());
+            }
             output.keep(line);
         };
         let mut captured = Vec::new();
@@ -240,7 +261,7 @@ impl Tool {
                 .with_context(|| format!("failed to wait for `{name}`"))
         };
         let status = tokio::time::timeout(self.timeout, work).await;
-        let Output { tail, shown } = output.into_inner();
+        let Output { tail, kept, shown } = output.into_inner();
         if let Some(note) = shown.omitted() {
             stopped.raw(&note);
         }
@@ -255,6 +276,7 @@ impl Tool {
             status,
             stdout: captured,
             tail: tail.into(),
+            kept,
         })
     }
 }
@@ -263,6 +285,7 @@ impl Tool {
 #[derive(Default)]
 struct Output {
     tail: VecDeque<String>,
+    kept: Vec<String>,
     shown: Shown,
 }
 

@@ -122,8 +122,11 @@ async fn a_long_output_is_shown_in_part_and_its_end_is_kept() {
     let shown = Buffer::default();
     let log = Log::to(false, false, shown.clone());
     let tool = Tool::new("seq", &path()).arg("200003");
+    let tool = tool.keep(|line| line.starts_with("1000"));
     let done = tool.stream(&log, "seq").await.unwrap();
     assert_eq!(done.tail.len(), TAIL);
+    assert_eq!((&*done.kept[0], &*done.kept[1]), ("1000", "10000"));
+    assert_eq!(done.kept.len(), 1 + 10 + 100);
     assert_eq!(done.tail.last().unwrap(), "200003");
     let text = String::from_utf8(shown.0.lock().unwrap().clone()).unwrap();
     let last: Vec<_> = text.lines().rev().take(2).collect();

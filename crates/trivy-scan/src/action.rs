@@ -1,6 +1,6 @@
 //! The declaration of the action.
 
-use actions_toolkit::{Action, InputSet as _, Output};
+use actions_toolkit::{Action, Example, InputSet as _, Output};
 
 use crate::request::Inputs;
 
@@ -13,7 +13,7 @@ pub const ACTION: Action = Action {
     outputs: &[
         Output::new(
             "result",
-            "`passed`, `failed` (findings at or over `fail-on`) or `error` (no verdict).",
+            "`passed`, `failed` (findings at or over `fail-on`) or `error` (no verdict); `planned` for a plan.",
         ),
         Output::new("total", "Number of open findings that are shown."),
         Output::new("critical", "Number of critical findings."),
@@ -61,6 +61,15 @@ pub const ACTION: Action = Action {
         Output::new(
             "database-age",
             "Age of the vulnerability database in whole hours.",
+        ),
+        fleet::MATRIX_OUTPUT,
+        fleet::COUNT_OUTPUT,
+    ],
+    examples: &[
+        Example::new("Scan an image", "--image app:dev --fail-on high"),
+        Example::new(
+            "Scan the lock files and manifests of this directory, and keep the findings as SARIF",
+            "--targets 'fs .' --sarif-file findings.sarif",
         ),
     ],
 };

@@ -2,6 +2,8 @@
 //!
 //! Compiled by `cargo xtask fuzz` alone. The targets are listed in `crates/fuzz/src/lib.rs`.
 
+use std::path::Path;
+
 use crate::baseline::Baseline;
 use crate::request::{ignore_file, trivy_config::TrivyConfig};
 use crate::vex::attestation;
@@ -32,6 +34,26 @@ pub fn attached_sbom(bytes: &[u8]) {
 /// The settings file of Trivy.
 pub fn trivy_config(text: &str) {
     let _ = TrivyConfig::parse("trivy.yaml", text);
+}
+
+/// The KEV catalog, and EPSS scores.
+pub fn exploitation(bytes: &[u8]) {
+    crate::exploitation::fuzz(bytes);
+}
+
+/// The manifest and the index of a VEX repository.
+pub fn vex_repository(bytes: &[u8]) {
+    crate::vex::fuzz_repository(bytes);
+}
+
+/// The archive of a VEX repository, unpacked into the directory `into`.
+pub fn vex_archive(archive: &Path, into: &Path) {
+    crate::vex::fuzz_archive(archive, into);
+}
+
+/// Files of a checkout that Trivy may skip.
+pub fn scanned_files(text: &str) {
+    crate::scan::fuzz(text);
 }
 
 /// What is attached to an image as a VEX document.

@@ -9,6 +9,7 @@ mod filter;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod network;
+mod part;
 mod publish;
 mod report;
 mod request;
@@ -23,10 +24,14 @@ use trivy::Database;
 
 pub use action::ACTION;
 use exploitation::Exploitation;
+use fleet::Part;
 pub use network::NETWORK;
 use publish::{Imported, Publisher, SarifFile, sbom};
 use request::Request;
-use scan::{Failure, Listing, Outcomes, Records, Scans, expand, list, registry_login, trivy_scan};
+use scan::{
+    Failure, LayerCaches, Listing, Outcomes, Records, Scans, expand, list, registry_login,
+    trivy_scan,
+};
 use vex::Vex;
 
 /// Run the action.
@@ -43,16 +48,26 @@ pub async fn run(ctx: &Context) -> anyhow::Result<Done> {
 }
 
 async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
-    let mut request = Request::new(ctx)?;
+    let mut request = Box::pin(Request::new(ctx)).await?;
     let files = std::mem::take(&mut request.sarif_files);
     if request.targets.is_empty() && request.selection.is_none() {
-        let imported = Imported::new(ctx, &request, files, &[])?;
+        let imported = Imported::new(ctx, &request, files, &[]).await?;
         let publisher = Publisher::new(ctx, &request)?;
         upload_imported(ctx, publisher.as_ref(), &imported).await?;
         return Ok(Done("passed"));
     }
+    if let Some(fleet) = request
+        .fleet
+        .as_ref()
+        .filter(|fleet| fleet.part == Part::Merge)
+    {
+        return part::merge(ctx, fleet);
+    }
     request.registries.report(ctx);
     let mut listing = list(ctx, &mut request).await?;
+    if let Some(lookup) = listing.lookup.take() {
+        return part::plan(ctx, &request, &listing, lookup);
+    }
     if request.targets.is_empty() {
         return without_targets(ctx, &request, &listing, files).await;
     }
@@ -73,12 +88,15 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
         registry: listing.registry.take(),
         vex: &vex,
         trivy_config: settings.as_ref().map(|(_, path)| path.clone()),
+        layer_caches: LayerCaches::new(&request.database.cache),
         docker_config: login.as_ref().map(|directory| directory.path().to_owned()),
     };
     // Before the scans: without it, they would be in vain.
     let exploitation =
         Exploitation::provide(ctx, &request.exploitation, request.gate.fail_on).await?;
-    let (scanner, mut outcomes) = Box::pin(scan(&scans)).await?;
+    let (scanner, mut outcomes) = Box::pin(scan(&scans))
+        .await
+        .inspect_err(|error| part::failed(ctx, &request, error))?;
     outcomes.failures.splice(..0, listing.failures);
     let sboms = sbom::requested(&request, &outcomes.scanned);
     let (published, written) = tokio::join!(
@@ -94,6 +112,7 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     );
     published?;
     written?;
+    part::done(&request, &outcomes, &exploitation)?;
     if !outcomes.failures.is_empty() {
         return Err(Failure::joined(&outcomes.failures));
     }
@@ -120,7 +139,7 @@ async fn without_targets(
     ctx.log()
         .notice("no image of the registry is scanned: each one is skipped");
     if !files.is_empty() {
-        let imported = Imported::new(ctx, request, files, &[])?;
+        let imported = Imported::new(ctx, request, files, &[]).await?;
         let publisher = Publisher::new(ctx, request)?;
         upload_imported(ctx, publisher.as_ref(), &imported).await?;
     }
@@ -195,9 +214,13 @@ async fn compare_and_publish(
         ));
     }
 
+    let kept = match &publisher {
+        Some(publisher) => publisher.keep_fingerprints(outcomes).await,
+        None => Ok(()),
+    };
     let imported = match &files[..] {
         [] => None,
-        _ => Some(Imported::new(ctx, request, files, outcomes)?),
+        _ => Some(Imported::new(ctx, request, files, outcomes).await?),
     };
     let sarif = SarifFile::new(outcomes, &scanner.version, ctx.log().redactor())?;
     request.sarif_file.write(&sarif.text)?;
@@ -205,7 +228,8 @@ async fn compare_and_publish(
         file.write(report::table(outcomes, &request.filter).as_bytes())?;
     }
     report::set_outputs(ctx, request, outcomes, database);
-    remarks.extend(report::notes(scans, outcomes, database, sarif.omitted));
+    let used = (scanner.version.as_str(), database);
+    remarks.extend(report::notes(scans, outcomes, used, sarif.omitted));
     report::log(ctx, request, outcomes, &remarks);
     exploitation
         .sources()
@@ -218,7 +242,8 @@ async fn compare_and_publish(
     let upload = match &publisher {
         Some(publisher) => {
             let results = (&outcomes[..], &failures[..]);
-            publisher.publish(&sarif, results, &scanner.version).await
+            let version = &scanner.version;
+            publisher.publish(&sarif, results, version, kept).await
         }
         None => Ok(false),
     };

@@ -2,8 +2,8 @@
 
 use actions_toolkit::network::{By, Connection, Host, Network, Part, When};
 use registries::SelectionInputs;
-use trivy::DatabaseInputs;
-use trivy::network::{DATABASE, JAVA_DATABASE, MACHINE_IDENTITY};
+use trivy::network::{DATABASE, JAVA_DATABASE, MACHINE_IDENTITY, SERVER};
+use trivy::{DatabaseInputs, ServerInputs};
 
 use crate::request::Inputs;
 
@@ -14,8 +14,12 @@ pub const NETWORK: Network = &[
         connections: &[github::network::API],
     },
     Part {
-        when: &[],
+        when: &[When::Empty(ServerInputs::trivy_server)],
         connections: DATABASE,
+    },
+    Part {
+        when: &[],
+        connections: SERVER,
     },
     Part {
         when: &[],

@@ -9,8 +9,8 @@ pub(crate) mod sbom;
 use std::cell::RefCell;
 
 use actions_toolkit::{Context, Level, Location};
-use anyhow::Context as _;
-use findings::sarif;
+use anyhow::{Context as _, bail};
+use findings::{StoredResults, sarif};
 use github::{
     AnalysisFilter, CompressedSarif, Detector, DismissedAlert, NewestAnalysis, NoRevision, Snapshot,
 };
@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::baseline::{Baseline, NoBaseline};
 use crate::report;
 use crate::request::Request;
-use crate::scan::{Failure, ScanOutcome};
+use crate::scan::{Failure, ScanOutcome, merged_manifests};
 
 pub(crate) use imported::Imported;
 pub(crate) use sarif_file::SarifFile;
@@ -52,7 +52,43 @@ impl<'a> Publisher<'a> {
         }))
     }
 
+    /// Give the findings of `outcomes` the fingerprints that their alerts have: one whose fingerprint changes is closed, and
+    /// opened again without its dismissal.
+    ///
+    /// # Errors
+    /// When GitHub fails.
+    pub(crate) async fn keep_fingerprints(
+        &self,
+        outcomes: &mut [ScanOutcome],
+    ) -> anyhow::Result<()> {
+        if !self.request.github.upload {
+            return Ok(());
+        }
+        for outcome in outcomes {
+            let findings = &mut outcome.findings[..];
+            if !StoredResults::matter_for(findings) {
+                continue;
+            }
+            let category = &outcome.category;
+            let mut stored = StoredResults::default();
+            let read = |file: &Value| {
+                stored.add(file);
+                stored.decide(findings)
+            };
+            let (tool, patched) = (sarif::TRIVY.name, sarif::PATCHED);
+            let read = self.github.read_stored(tool, category, patched, read);
+            read.await.with_context(|| {
+                format!(
+                    "failed to read which alerts the findings of {category} have; they are not uploaded, since that could open dismissed alerts again"
+                )
+            })?;
+            stored.keep_fingerprints(findings);
+        }
+        Ok(())
+    }
+
     /// Comment, submit the packages and upload `file`, as the inputs request; whether the Security tab has the findings.
+    /// Nothing is uploaded if the fingerprints of its findings are not `kept`.
     ///
     /// # Errors
     /// When GitHub fails or rejects a file.
@@ -61,6 +97,7 @@ impl<'a> Publisher<'a> {
         file: &SarifFile,
         (outcomes, failures): (&[ScanOutcome], &[Failure]),
         version: &str,
+        kept: anyhow::Result<()>,
     ) -> anyhow::Result<bool> {
         let requested = &self.request.github;
         if requested.comment {
@@ -72,6 +109,7 @@ impl<'a> Publisher<'a> {
         if !requested.upload {
             return Ok(false);
         }
+        kept?;
         self.upload(file, outcomes).await
     }
 
@@ -84,8 +122,18 @@ impl<'a> Publisher<'a> {
                 "uploaded to the Security tab as {}",
                 outcome.category
             ));
+            self.check_category(sarif::TRIVY.name, &outcome.category);
         }
         Ok(true)
+    }
+
+    // GitHub shows the last analysis of one tool and category alone.
+    fn check_category(&self, tool: &str, category: &str) {
+        if self.ctx.record_publication(&format!("{tool} {category}")) {
+            self.ctx.log().warning(format!(
+                "another step of this job has uploaded to the category {category} too, and this upload replaces its findings; give each of the two steps its own `category`"
+            ));
+        }
     }
 
     /// Upload the analyses of other scanners; whether the Security tab has them.
@@ -93,7 +141,13 @@ impl<'a> Publisher<'a> {
     /// # Errors
     /// When GitHub fails or rejects a file.
     pub(crate) async fn upload_imported(&self, imported: &Imported) -> anyhow::Result<bool> {
-        self.upload_all(&imported.uploads).await
+        let is_uploaded = self.upload_all(&imported.uploads).await?;
+        if is_uploaded {
+            for row in &imported.rows {
+                self.check_category(&row.tool, &row.category);
+            }
+        }
+        Ok(is_uploaded)
     }
 
     async fn upload_all(&self, files: &[CompressedSarif]) -> anyhow::Result<bool> {
@@ -125,7 +179,7 @@ impl<'a> Publisher<'a> {
     /// The newest analysis of the branch that the change goes into, in the category of `outcome`.
     ///
     /// # Errors
-    /// When GitHub fails.
+    /// When GitHub fails, or has more analyses than are read.
     pub(crate) async fn base_analysis(
         &self,
         outcome: &ScanOutcome,
@@ -138,6 +192,10 @@ impl<'a> Publisher<'a> {
                 Some(sarif)
             }
             NewestAnalysis::None { .. } => None,
+            NewestAnalysis::Undecided { listed } => bail!(
+                "failed to find out which findings are dismissed: {}; set `fail-on-dismissed: true`, or scan `{branch}` again",
+                undecided(&branch, &outcome.category, listed)
+            ),
         })
     }
 
@@ -148,7 +206,7 @@ impl<'a> Publisher<'a> {
             category: &outcome.category,
             excluded_run_id: sarif::PATCHED,
         };
-        self.github.client().analyses().newest(&filter).await
+        self.github.analyses().newest(&filter).await
     }
 
     /// The baseline of `outcome` in the branch that the change goes into, and a remark on it.
@@ -181,8 +239,14 @@ impl<'a> Publisher<'a> {
                 );
                 (sarif, Some(remark))
             }
+            NewestAnalysis::Undecided { listed } => {
+                return Err(NoBaseline::Undecided(format!(
+                    "{}; scan `{branch}` again, or set `baseline` to a SARIF file, a checkout or an image of it",
+                    undecided(&branch, category, listed)
+                )));
+            }
             NewestAnalysis::None { others } => {
-                let same = format!("/{}", outcome.target.key(&outcome.name));
+                let same = format!("/{}", self.request.key(&outcome.target, &outcome.name));
                 let other = others.iter().find(|other| other.ends_with(&same));
                 let hint = other.map(|other| {
                     format!(", but one in {other}; give both jobs the same `category`")
@@ -203,7 +267,8 @@ impl<'a> Publisher<'a> {
 
     async fn comment(&self, outcomes: &[ScanOutcome], failures: &[Failure]) {
         let run_url = self.ctx.github().run_url();
-        let (body, worth) = report::comment(outcomes, failures, run_url.as_deref());
+        let filter = &self.request.filter;
+        let (body, worth) = report::comment(outcomes, failures, filter, run_url.as_deref());
         let marker = format!("seaworthy trivy-scan {}", self.request.step_key(self.ctx));
         self.github.comment(&marker, &body, !worth).await;
     }
@@ -230,9 +295,7 @@ impl<'a> Publisher<'a> {
         let mut snapshot =
             Snapshot::new(&revision.sha, &revision.git_ref, run, &correlator, detector);
         snapshot.scanned = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
-        for outcome in outcomes {
-            snapshot.manifests.extend(outcome.manifests.clone());
-        }
+        snapshot.manifests = merged_manifests(outcomes);
         let packages: usize = snapshot.manifests.values().map(|m| m.resolved.len()).sum();
         let graph = self.github.client().dependencies();
         if graph.submit(&snapshot).await? {
@@ -245,6 +308,13 @@ impl<'a> Publisher<'a> {
         }
         Ok(())
     }
+}
+
+// Why it is unknown whether `branch` has an analysis in `category`.
+fn undecided(branch: &str, category: &str, listed: usize) -> String {
+    format!(
+        "none of the newest {listed} analyses of `{branch}` is in the category {category}, and older ones are not read"
+    )
 }
 
 /// The page of the findings in the Security tab.

@@ -48,8 +48,10 @@ fn changes(outcomes: &[ScanOutcome]) -> Option<(usize, usize)> {
 }
 
 /// Every finding that the gate decides on.
-pub(crate) fn gated(outcomes: &[ScanOutcome]) -> impl Iterator<Item = Gated<'_>> {
-    outcomes.iter().flat_map(|outcome| {
+pub(crate) fn gated<'a>(
+    outcomes: impl IntoIterator<Item = &'a ScanOutcome>,
+) -> impl Iterator<Item = Gated<'a>> {
+    outcomes.into_iter().flat_map(|outcome| {
         let compared = outcome.comparison.as_ref();
         let is_new = move |new: fn(&Comparison) -> &[bool], at: usize| {
             compared.is_none_or(|comparison| new(comparison).get(at) == Some(&true))

@@ -2,7 +2,7 @@
 
 mod baseline_source;
 mod checks;
-mod claim;
+pub(crate) mod files;
 mod globs;
 pub(crate) mod ignore_file;
 mod inputs;
@@ -14,11 +14,15 @@ mod vex;
 pub(crate) mod web_url;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, GitHubToken, Secret, Workspace, WorkspacePath};
+use actions_toolkit::{
+    BadInput, Context, FileClaim, GitHubToken, Parsed, ResultFile, Secret, Workspace, WorkspacePath,
+};
+use fleet::{Dependencies, Fleet, FleetInputs};
 use github::Leg;
-use oci::ImageRef;
+use oci::{ImageRef, Platform};
 use registries::{Registries, Selection};
 use trivy::{DatabaseRequest, ImageSource, SbomFormat, Scanner, Target};
 
@@ -28,7 +32,6 @@ use crate::verdict::Gate;
 
 pub(crate) use baseline_source::{BaselineSource, read_sarif};
 use checks::Checks;
-use claim::Claim;
 use globs::Globs;
 pub(crate) use ignore_file::IgnoreFile;
 pub(crate) use inputs::{Inputs, ScanType};
@@ -36,6 +39,7 @@ pub(crate) use platforms::Platforms;
 pub(crate) use sarif_files::SarifFile;
 pub(crate) use target::{Listed, TargetRequest};
 pub(crate) use trivy_config::TrivyConfig;
+use vex::VexLine;
 pub(crate) use vex::{Place, RepositorySource, VexRequest, VexSource};
 
 /// Bytes of the largest file of the workspace that is parsed.
@@ -50,7 +54,7 @@ pub(crate) struct Request {
     pub(crate) sarif_files: Vec<SarifFile>,
     /// Relative to the workspace.
     pub(crate) dockerfiles: Vec<String>,
-    pub(crate) platform: Option<String>,
+    pub(crate) platform: Option<Platform>,
     /// Each image is scanned for each of them.
     pub(crate) platforms: Option<Platforms>,
     pub(crate) scanners: Vec<Scanner>,
@@ -74,6 +78,8 @@ pub(crate) struct Request {
     /// Further targets, by what a registry has.
     pub(crate) selection: Option<Selection>,
     pub(crate) registries: Registries,
+    /// The part of the images of the registry that the step does, if not all.
+    pub(crate) fleet: Option<Fleet>,
     pub(crate) database: DatabaseRequest,
     pub(crate) java_database: DatabaseRequest,
     /// Targets that are scanned at once.
@@ -83,7 +89,7 @@ pub(crate) struct Request {
     pub(crate) sarif_file: WorkspacePath,
     pub(crate) table_file: Option<WorkspacePath>,
     report_file: WorkspacePath,
-    _claim: Claim,
+    files: FileClaim,
 }
 
 /// What is published on GitHub.
@@ -98,7 +104,7 @@ pub(crate) struct GitHubRequest {
 
 impl Request {
     /// Read and check every input, before anything is started.
-    pub(crate) fn new(ctx: &Context) -> Result<Self, BadInput> {
+    pub(crate) async fn new(ctx: &Context) -> Result<Self, BadInput> {
         let mut inputs: Inputs = ctx.read()?;
         let workspace = ctx.workspace()?;
         let mut dockerfiles = Vec::new();
@@ -110,7 +116,7 @@ impl Request {
         let selection = Selection::new(&inputs.selection)?;
         Platforms::check(&inputs, &targets)?;
         let baseline = BaselineSource::new(ctx, &workspace, &inputs.baseline)?;
-        let sarif_files = SarifFile::all(ctx, &inputs, &workspace)?;
+        let sarif_files = SarifFile::all(ctx, &inputs, &workspace).await?;
         let gate = Gate::new(&inputs);
         if targets.is_empty() && selection.is_none() && !gate.fail_on.is_never() {
             let problem = "has nothing to decide on: it does not count the results of `sarif`; name an image, a path or `targets` too";
@@ -121,17 +127,16 @@ impl Request {
         let exploitation = Sources::new(&inputs, &workspace, gate.fail_on)?;
         let checks = checks(&inputs, &targets)?;
         let scanners = scanners(&inputs, &targets)?;
-        if inputs.image_sources.0.is_empty() {
-            return Err(BadInput::new(Inputs::image_sources, "is empty"));
-        }
-        if let Some(file) = &inputs.ignore_policy {
-            file.read(FILE_LIMIT)?;
-        }
+        check_files_and_sources(&inputs)?;
+        let ignore_file = IgnoreFile::open(&workspace, inputs.ignore_file.as_deref())?;
         let mut trivy_config = inputs
             .trivy_config
             .as_ref()
-            .map(TrivyConfig::open)
+            .map(|file| TrivyConfig::open(file, &workspace))
             .transpose()?;
+        let (ignored, config) = (ignore_file.as_ref(), trivy_config.as_ref());
+        let dependencies = dependencies(&inputs, ignored, config, &baseline);
+        let fleet = fleet(ctx, &inputs, &targets, selection.as_ref(), &dependencies)?;
         let flat = |lines: Vec<Globs>| lines.into_iter().flat_map(|Globs(globs)| globs).collect();
         let mut skip_dirs: Vec<_> = flat(inputs.skip_dirs);
         let mut skip_files: Vec<_> = flat(inputs.skip_files);
@@ -140,7 +145,7 @@ impl Request {
             skip_files.append(&mut config.skip_files);
         }
         let max_age = inputs.database_age.max_database_age.0;
-        let database = inputs.database.request(ctx, max_age)?;
+        let database = inputs.server.database(inputs.database, ctx, max_age)?;
         let images: Vec<_> = images(&targets, &baseline).collect();
         let selected = selection.iter().map(|selection| Some(selection.host()));
         let hosts = images.iter().map(ImageRef::registry).chain(selected);
@@ -148,9 +153,15 @@ impl Request {
         let registries = inputs.logins.sign_in(ctx, hosts, None, token)?;
         let files = [&mut inputs.sarif_file, &mut inputs.report_file];
         let mut files: Vec<_> = files.into_iter().chain(&mut inputs.table_file).collect();
-        let claim = Claim::new(ctx, &mut files);
+        let is_part = fleet.is_some();
+        let leg = match &fleet {
+            // An image may be in another shard tomorrow.
+            Some(_) => inputs.matrix.without(&fleet::MATRIX),
+            None => inputs.matrix,
+        };
+        let claim = ctx.claim(leg.in_file_name().as_deref(), &mut files);
         Ok(Self {
-            _claim: claim,
+            files: claim,
             targets,
             sarif_files,
             dockerfiles,
@@ -159,12 +170,13 @@ impl Request {
             filter,
             fail_on_not_scanned: inputs.fail_on_not_scanned,
             baseline,
-            ignore_file: IgnoreFile::open(&workspace, inputs.ignore_file.as_deref())?,
+            ignore_file,
             vex,
             registries,
             selection,
+            fleet,
             concurrency: inputs.concurrency.0,
-            platform: inputs.platform,
+            platform: inputs.platform.map(|Parsed(platform)| platform),
             platforms: inputs.platforms,
             scanners,
             skip_dirs,
@@ -176,27 +188,49 @@ impl Request {
             github: GitHubRequest {
                 token: inputs.token.map(|GitHubToken(token)| token),
                 upload: inputs.upload,
-                comment: inputs.comment,
+                // One shard does not know what the others found.
+                comment: inputs.comment && !is_part,
                 snapshot: inputs.dependency_snapshot,
                 category: inputs.category,
-                leg: inputs.matrix,
+                leg,
             },
             sbom: inputs.sbom.0,
             java_database: inputs.java_database.request(&database),
             database,
             timeout: inputs.timeout.0,
-            sarif_file: inputs.sarif_file,
-            table_file: inputs.table_file,
-            report_file: inputs.report_file,
+            sarif_file: inputs.sarif_file.into_path(),
+            table_file: inputs.table_file.map(ResultFile::into_path),
+            report_file: inputs.report_file.into_path(),
             workspace,
         })
     }
 
     /// Whether the Dockerfile is that of the image without doubt: there is one of each.
     pub(crate) fn has_one_image(&self) -> bool {
+        self.dockerfiles.len() == 1 && self.count_images() == 1
+    }
+
+    // Those for several platforms are one.
+    fn count_images(&self) -> usize {
         let images = self.targets.iter().filter(|target| target.is_image());
         let images: BTreeSet<_> = images.map(|target| &target.input).collect();
-        self.dockerfiles.len() == 1 && images.len() == 1
+        images.len()
+    }
+
+    /// Whether the image `target`, whose findings are named after `name`, is a later build of `base`: of several images, one
+    /// of the same repository. What another image had is not known in this one.
+    pub(crate) fn is_base_of(&self, base: &ImageRef, target: &TargetRequest, name: &str) -> bool {
+        let image = match &target.target {
+            Target::Image(image) => image.parse::<ImageRef>().ok(),
+            _ => None,
+        };
+        let repository = image.as_ref().map_or(name, ImageRef::repository);
+        repository == base.repository() || self.count_images() == 1
+    }
+
+    /// The files of other steps of the job, which are not part of what is scanned.
+    pub(crate) fn files_of_other_steps(&self) -> impl Iterator<Item = PathBuf> {
+        self.files.others().iter().map(WorkspacePath::absolute)
     }
 
     /// Where the report of the target at `index` is written.
@@ -215,10 +249,21 @@ impl Request {
     /// The category of the analysis of `target`, whose findings are named after `name`.
     pub(crate) fn category(&self, ctx: &Context, target: &TargetRequest, name: &str) -> String {
         let job = self.job_category(ctx);
-        if self.github.category.is_some() && self.targets.len() == 1 && target.platform.is_none() {
+        // A shard of one image tonight has several tomorrow.
+        let is_alone = self.targets.len() == 1 && self.fleet.is_none();
+        if self.github.category.is_some() && is_alone && target.platform.is_none() {
             return job;
         }
-        format!("{job}/{}", target.key(name))
+        format!("{job}/{}", self.key(target, name))
+    }
+
+    /// The end of the category of `target`, with the `name` of its findings: another one for each platform that is chosen.
+    pub(crate) fn key(&self, target: &TargetRequest, name: &str) -> String {
+        let key = target.key(name);
+        match &self.platform {
+            Some(platform) if target.is_image() => format!("{key}/{platform}"),
+            _ => key,
+        }
     }
 
     /// The category of an analysis by `tool` in a SARIF file of another scanner, with the id `own`; `is_only` is whether
@@ -258,6 +303,62 @@ impl Request {
             None => job,
         }
     }
+}
+
+fn check_files_and_sources(inputs: &Inputs) -> Result<(), BadInput> {
+    if inputs.image_sources.0.is_empty() {
+        return Err(BadInput::new(Inputs::image_sources, "is empty"));
+    }
+    if let Some(file) = &inputs.ignore_policy {
+        file.read(FILE_LIMIT)?;
+    }
+    Ok(())
+}
+
+// The part of the images of `selection` that the step does.
+fn fleet(
+    ctx: &Context,
+    inputs: &Inputs,
+    targets: &[TargetRequest],
+    selection: Option<&Selection>,
+    dependencies: &Dependencies,
+) -> Result<Option<Fleet>, BadInput> {
+    if inputs.fleet.fleet.is_some() && selection.is_some() {
+        if !(targets.is_empty() && inputs.sarif.is_empty()) {
+            let problem = "is for the images of a registry alone; remove `image`, `path`, `targets` and `sarif`, or use another step for them";
+            return Err(BadInput::new(FleetInputs::fleet, problem));
+        }
+        if inputs.dependency_snapshot {
+            let problem = "has the packages of one step, and each shard would replace those of the others; scan these images without `fleet`";
+            return Err(BadInput::new(Inputs::dependency_snapshot, problem));
+        }
+    }
+    let action = crate::ACTION.name;
+    Fleet::new(ctx, action, &inputs.fleet, selection, dependencies)
+}
+
+// What the results depend on, in addition to the inputs.
+fn dependencies(
+    inputs: &Inputs,
+    ignore_file: Option<&IgnoreFile>,
+    config: Option<&TrivyConfig>,
+    baseline: &BaselineSource,
+) -> Dependencies {
+    let documents = inputs.vex.iter().filter_map(VexLine::path);
+    let named = documents.chain(&inputs.ignore_policy);
+    let ignore_file = ignore_file.map(|file| file.path.clone());
+    let base = match baseline {
+        BaselineSource::File(path) => Some(path.clone()),
+        _ => None,
+    };
+    let files = named
+        .map(WorkspacePath::absolute)
+        .chain(ignore_file)
+        .chain(base);
+    let mut dependencies = files::dependencies(files, config.map(TrivyConfig::content));
+    // `auto` is another one for another event.
+    dependencies.texts.push(format!("{baseline:?}"));
+    dependencies
 }
 
 // What is looked for, of which every target has something.

@@ -2,14 +2,20 @@
 
 mod attached_sbom;
 mod broken_lock_files;
+mod broken_manifests;
 mod coverage;
 mod from_registry;
 mod inline_ignores;
+mod layer_caches;
+mod links;
 mod listed;
 mod manifests;
 mod platforms;
 mod records;
 mod registry_login;
+mod skipped;
+mod submodules;
+mod system_directories;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -22,7 +28,7 @@ use findings::{Finding, Locator, SourceFiles};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use github::{DismissedAlert, Manifest};
 use oci::Registry;
-use trivy::{ImageSource, Report, Scan, Scanned};
+use trivy::{ImageSource, Report, Scan, Scanned, Scanner};
 
 use crate::baseline::Comparison;
 use crate::request::{BaselineSource, Request, ScanType, TargetRequest};
@@ -31,16 +37,29 @@ use crate::vex::{self, TargetVex, Vex};
 #[cfg(fuzzing)]
 pub(crate) use attached_sbom::document;
 use coverage::Coverage;
+pub(crate) use layer_caches::LayerCaches;
 pub(crate) use listed::{Listing, list};
-pub(crate) use platforms::{expand, registry_of};
+pub(crate) use manifests::merged as merged_manifests;
+pub(crate) use platforms::{expand, of_index, registry_of};
 pub(crate) use records::Records;
 pub(crate) use registry_login::registry_login;
+use skipped::Skipped;
+
+/// A file of a checkout, under every name.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &str) {
+    broken_lock_files::fuzz(text);
+    broken_manifests::problem(text);
+    submodules::paths(text).count();
+}
 
 /// Reports that are read in parallel.
 const PARALLEL: usize = 2;
 
 /// The outcome of the scan of one target.
 pub(crate) struct ScanOutcome {
+    /// That of its target, which numbers its files: another target may have failed.
+    pub(crate) index: usize,
     pub(crate) target: TargetRequest,
     /// The target's name in fingerprints and categories; for an archive, that of its image.
     pub(crate) name: String,
@@ -66,15 +85,14 @@ pub(crate) struct ScanOutcome {
 impl ScanOutcome {
     /// The name for a person: with the platform, if it is one of several.
     pub(crate) fn title(&self) -> String {
-        match &self.target.platform {
-            Some(platform) => format!("{} ({platform})", self.name),
-            None => self.name.clone(),
-        }
+        self.target.title(&self.name)
     }
 }
 
 /// A target that could not be scanned.
 pub(crate) struct Failure {
+    /// The image or path of the input, or the repository whose tags can't be listed.
+    pub(crate) target: String,
     pub(crate) error: anyhow::Error,
 }
 
@@ -90,11 +108,12 @@ pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
     let mut scan = Scan::new(target.target.clone(), &request.database.cache);
     scan.scanners = target.scanners(&request.scanners);
     scan.java = Some(request.java_database.clone());
+    scan.server.clone_from(&request.database.server);
     scan.timeout = request.timeout;
     request.workspace.root().clone_into(&mut scan.directory);
     scan.ignore_file = request.ignore_file.as_ref().map(|file| file.path.clone());
     let platform = target.platform.as_ref().or(request.platform.as_ref());
-    scan.platform = platform.cloned();
+    scan.platform = platform.map(ToString::to_string);
     scan.skip_dirs.clone_from(&request.skip_dirs);
     scan.skip_files.clone_from(&request.skip_files);
     scan.checks.clone_from(&request.checks.paths);
@@ -106,6 +125,7 @@ pub(crate) fn trivy_scan(request: &Request, target: &TargetRequest) -> Scan {
     };
     scan.shared_cache = request.targets.len() > 1;
     scan.skip = vec![request.sarif_file.absolute()];
+    scan.skip.extend(request.files_of_other_steps());
     scan.skip
         .extend(request.table_file.iter().map(WorkspacePath::absolute));
     for index in 0..request.targets.len() {
@@ -132,6 +152,7 @@ pub(crate) struct Scans<'a> {
     /// The settings file that Trivy gets.
     pub(crate) trivy_config: Option<PathBuf>,
     pub(crate) vex: &'a Vex,
+    pub(crate) layer_caches: LayerCaches,
 }
 
 /// The report of a target, and the VEX statements that it was made with.
@@ -168,7 +189,10 @@ impl Scans<'_> {
             let name = names.distinct(target, &name);
             match report {
                 Ok(report) => read.push(self.outcome(index, target, report, name)),
-                Err(error) => failures.push(Failure { error }),
+                Err(error) => failures.push(Failure {
+                    target: target.input.clone(),
+                    error,
+                }),
             }
         }
         let scanned: Vec<_> = stream::iter(read).buffered(PARALLEL).try_collect().await?;
@@ -206,6 +230,10 @@ impl Scans<'_> {
         read: Read,
         name: String,
     ) -> anyhow::Result<Contents> {
+        let targets = self.request.targets.iter();
+        let is_sibling =
+            |other: &&TargetRequest| !target.is_image() && other.scan_type == target.scan_type;
+        let siblings = targets.filter(is_sibling);
         let reader = ReportReader {
             // Lines are identified by their text, which the base has in its own files.
             checkout: target
@@ -217,6 +245,13 @@ impl Scans<'_> {
             has_snapshot: self.request.github.snapshot,
             has_repositories: !self.vex.repositories.is_empty(),
             sources: self.vex.titles(self.request, &read.vex),
+            skipped: if target.is_image() {
+                Skipped::default()
+            } else {
+                Skipped::new(&trivy_scan(self.request, target))
+            },
+            scanners: target.scanners(&self.request.scanners),
+            siblings: siblings.map(|other| other.prefix.clone()).collect(),
             target: target.clone(),
             name,
         };
@@ -232,8 +267,12 @@ impl Scans<'_> {
         scan.config.clone_from(&self.trivy_config);
         let config = self.request.trivy_config.as_ref();
         scan.config_has_secret_rules = config.is_some_and(|config| config.has_secret_rules);
+        let _cache = self.layer_caches.use_in(&mut scan);
         let scanned = scan.run(self.ctx.env(), log).await?;
         vex.check(&scanned.report)?;
+        if target.scan_type == ScanType::Image {
+            platforms::check(self.request, &scanned.report)?;
+        }
         Ok((scanned, vex))
     }
 
@@ -278,6 +317,7 @@ impl Scans<'_> {
         coverage.scanned.push_str(&note);
         let (findings, hidden) = self.request.filter.split(findings);
         Ok(ScanOutcome {
+            index,
             category: self.request.category(self.ctx, target, &name),
             findings,
             hidden,
@@ -333,6 +373,10 @@ struct ReportReader {
     has_repositories: bool,
     /// The names of VEX sources by what Trivy calls them.
     sources: BTreeMap<String, String>,
+    skipped: Skipped,
+    scanners: Vec<Scanner>,
+    /// The paths of all targets of the same kind, unless it is an image.
+    siblings: Vec<String>,
     target: TargetRequest,
     name: String,
 }
@@ -364,7 +408,14 @@ impl ReportReader {
             several if target.is_image() => locator.dockerfile_of(several, &report.metadata),
             _ => None,
         };
-        let mut coverage = Coverage::new(&report, target, &source);
+        let mut coverage = Coverage::new(&report, target, &source, &self.skipped);
+        coverage.add_not_scanned(system_directories::gaps(
+            target,
+            &self.scanners,
+            &self.siblings,
+            &self.skipped,
+        ));
+        coverage.add_not_scanned(submodules::gaps(target, &source, &self.skipped));
         let locator = match dockerfile {
             Some(path) => {
                 if !self.has_one_image {
@@ -417,7 +468,7 @@ mod tests {
             target: trivy::Target::Image(String::new()),
             name: String::new(),
             prefix: String::new(),
-            platform: platform.map(ToOwned::to_owned),
+            platform: platform.map(|platform| platform.parse().unwrap()),
             checkout: None,
             listed: None,
         };

@@ -28,6 +28,8 @@ use crate::scan::trivy_scan;
 
 pub(crate) use document::VexDocument;
 pub(crate) use repository::Repository;
+#[cfg(fuzzing)]
+pub(crate) use repository::fuzz as fuzz_repository;
 
 /// What Trivy keeps in its cache and needs for a scan (`pkg/db`, `pkg/javadb` and `pkg/cache` of Trivy).
 const CACHED: [&str; 3] = ["db", "java-db", "fanal"];
@@ -251,6 +253,12 @@ fn without_version(purl: &str) -> &str {
 
 fn file(document: &VexDocument) -> trivy::VexSource {
     trivy::VexSource::File(PathBuf::from(&document.path))
+}
+
+/// The archive of a repository, unpacked into `directory`.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_archive(archive: &Path, directory: &Path) {
+    let _ = archive::unpack(archive, "", directory);
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use actions_toolkit::{Env, Log, with_progress};
 use backon::{ExponentialBuilder, Retryable as _, Sleeper};
 use tokio::sync::Mutex;
 
-use cached::Cached;
+use crate::Server;
+pub(crate) use cached::Cached;
 pub use kind::DatabaseKind;
 
 /// The public mirrors, in the order in which they are tried.
@@ -48,6 +49,8 @@ pub struct DatabaseRequest {
     pub offline: bool,
     /// Maximum age.
     pub max_age: Duration,
+    /// The server that has the database in place of the cache; only for [`DatabaseKind::Vulnerabilities`].
+    pub server: Option<Server>,
 }
 
 impl DatabaseRequest {
@@ -66,9 +69,16 @@ pub enum Origin {
     Cache,
     /// The cache, since every mirror failed; the error of each one.
     Stale(Vec<String>),
+    /// A Trivy server.
+    Server {
+        /// Its address.
+        address: String,
+        /// Its version of Trivy.
+        version: String,
+    },
 }
 
-/// A database in the cache.
+/// A database in the cache, or of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
     /// When it was published, RFC 3339.
@@ -120,6 +130,14 @@ pub enum DatabaseError {
         /// The cause.
         reason: String,
     },
+    /// The server does not respond, or has no database.
+    #[error("failed to use the Trivy server at `{address}` (`trivy-server`): {reason}")]
+    Server {
+        /// The server.
+        address: String,
+        /// The cause.
+        reason: String,
+    },
     /// The cached database is incomplete.
     #[error("the {kind} in `{}` is damaged ({reason}); remove the directory and run again", .cache.display())]
     Damaged {
@@ -140,7 +158,7 @@ pub fn default_cache(env: &Env) -> PathBuf {
 }
 
 impl Database {
-    /// Update the database in the cache, unless it is up to date.
+    /// Update the database in the cache, unless it is up to date; or check that of the server.
     ///
     /// # Errors
     /// [`DatabaseError`], with the error of every mirror.
@@ -157,6 +175,15 @@ impl Database {
         let kind = *kind;
         let within_age =
             |cached, hint: &str, origin| within_age(kind, cached, request, hint, origin);
+        if let Some(server) = &request.server {
+            let (version, database) = server.database().await?;
+            let address = server.to_string();
+            log.info(format!(
+                "using the vulnerability database of the Trivy server at {address} (Trivy {version})"
+            ));
+            let hint = "the server at `trivy-server` has not updated it";
+            return within_age(database, hint, Origin::Server { address, version });
+        }
         let cached = Cached::read(kind, cache)?;
         if request.offline {
             let not_cached = || DatabaseError::NotCached {
@@ -297,6 +324,14 @@ fn within_age(
         age,
         origin,
     })
+}
+
+/// The archive of a database, unpacked into `directory`.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(archive: &Path, directory: &Path) {
+    if download::unpack(DatabaseKind::Vulnerabilities, archive, directory).is_ok() {
+        let _ = Cached::read(DatabaseKind::Vulnerabilities, directory);
+    }
 }
 
 #[cfg(test)]

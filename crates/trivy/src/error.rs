@@ -49,6 +49,16 @@ pub enum ScanError {
     /// Another run has the cache on disk.
     #[error("another program uses Trivy's cache; give it its own `cache-directory`\n{0}")]
     CacheInUse(String),
+    /// The server rejected a request, or failed.
+    #[error(
+        "the Trivy server at `{address}` failed; check `trivy-server` and `trivy-server-token`\n{detail}"
+    )]
+    Server {
+        /// Its address.
+        address: String,
+        /// Trivy's message.
+        detail: String,
+    },
     /// A VEX document is malformed.
     #[error("failed to read a VEX document; check the files of `vex`\n{0}")]
     Vex(String),
@@ -127,6 +137,12 @@ pub(crate) fn from_output(output: &Finished, subject: &str, timeout: Duration) -
         ScanError::NoJavaDatabase(detail)
     } else if has("cache may be in use by another process") {
         ScanError::CacheInUse(detail)
+    } else if has("twirp error") {
+        // The errors of the protocol between the two (github.com/twitchtv/twirp, errors.go).
+        ScanError::Server {
+            address: String::new(),
+            detail,
+        }
     } else if has("VEX error") {
         ScanError::Vex(detail)
     } else if has("DB error") || has("vulnerability DB") || has("database error") {
@@ -150,6 +166,7 @@ mod tests {
             status: std::process::ExitStatus::from_raw(code << 8),
             stdout: Vec::new(),
             tail: lines.iter().map(ToString::to_string).collect(),
+            kept: Vec::new(),
         }
     }
 
@@ -161,7 +178,14 @@ mod tests {
                 format!("2026-11-23T12:08:56Z\tFATAL\tFatal error\trun error: {text}"),
             ]
         };
-        let table: [(i32, Vec<String>, &str); 8] = [
+        let table: [(i32, Vec<String>, &str); 9] = [
+            (
+                1,
+                fatal(
+                    "scan error: failed to detect vulnerabilities via RPC: twirp error unauthenticated: invalid token",
+                ),
+                "the Trivy server at",
+            ),
             (
                 1,
                 fatal(

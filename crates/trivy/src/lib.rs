@@ -2,6 +2,7 @@
 //!
 //! - [`Database`]: the vulnerability database, from a list of mirrors, with its age;
 //! - [`Scan`]: one run of Trivy, whose output is a [`Report`] and the bytes that it was parsed from;
+//! - [`Server`]: a Trivy server that has the database instead;
 //! - [`SbomFormat`]: the SBOM of a report;
 //! - [`ScanError`]: why there is no report, each with a hint;
 //! - [`Severity`]: the severity of an advisory, as Trivy reports it.
@@ -13,11 +14,14 @@ mod error;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod inputs;
+mod isolated;
 pub mod network;
 pub mod report;
 mod sbom;
 mod scan;
+mod server;
 mod severity;
+mod unread;
 mod version;
 
 pub use database::{
@@ -25,11 +29,13 @@ pub use database::{
     default_cache,
 };
 pub use error::ScanError;
-pub use inputs::{DatabaseAgeInputs, DatabaseInputs, JavaDatabaseInputs};
+pub use inputs::{DatabaseAgeInputs, DatabaseInputs, JavaDatabaseInputs, ServerInputs, ServerUrl};
 pub use report::Report;
 pub use sbom::SbomFormat;
 pub use scan::{ImageSource, REPORT_LIMIT, Scan, Scanned, Scanner, Target, VexSource};
+pub use server::{Server, ServerToken};
 pub use severity::{Severity, UnknownSeverity};
+pub use unread::Unread;
 pub use version::{REJECTED, version};
 
 use actions_toolkit::Env;

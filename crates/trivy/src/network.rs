@@ -2,7 +2,7 @@
 
 use actions_toolkit::network::{By, Connection, Host, When};
 
-use crate::{DatabaseInputs, JAVA_MIRRORS, JavaDatabaseInputs, MIRRORS};
+use crate::{DatabaseInputs, JAVA_MIRRORS, JavaDatabaseInputs, MIRRORS, ServerInputs};
 
 /// The vulnerability database.
 pub const DATABASE: &[Connection] = &[
@@ -27,6 +27,15 @@ pub const DATABASE: &[Connection] = &[
         sends: "nothing",
     },
 ];
+
+/// A Trivy server, in place of [`DATABASE`].
+pub const SERVER: &[Connection] = &[Connection {
+    host: Host::UrlInput(ServerInputs::trivy_server),
+    by: By::Step,
+    when: &[When::Set(ServerInputs::trivy_server)],
+    purpose: "Trivy server, which has the vulnerability database",
+    sends: "`trivy-server-token`; the packages of the targets, and what else Trivy found in their files",
+}];
 
 const JAR: When = When::Case("an image with JAR files");
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::Severity;
+use crate::{Severity, Unread};
 
 /// A list that may be absent or `null`.
 fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, D::Error> {
@@ -41,6 +41,9 @@ model! {
         /// Findings and packages by file or operating system.
         #[serde(deserialize_with = "list")]
         results: Vec<ScanResult>,
+        /// What Trivy's log has and its report has not: files of configuration that it could not read.
+        #[serde(skip)]
+        unread: Vec<Unread>,
     }
 }
 

@@ -8,9 +8,10 @@ use actions_toolkit::{Env, Log, choice};
 use tokio::sync::Mutex;
 
 use crate::error::{from_output, start_of};
+use crate::isolated::Isolated;
 use crate::{
     ABSENT, Database, DatabaseError, DatabaseRequest, EMPTY, HYGIENE, Origin, Report, ScanError,
-    tool,
+    Server, tool, unread,
 };
 
 /// Bytes of the largest report that is read: about 100,000 vulnerabilities with their descriptions.
@@ -104,6 +105,8 @@ pub struct Scan {
     pub cache: PathBuf,
     /// The Java database, for a target with JAR files; without one, such a target is an error.
     pub java: Option<DatabaseRequest>,
+    /// The server that looks up the packages, in place of the database in the cache.
+    pub server: Option<Server>,
     /// The directory that relative paths start from.
     pub directory: PathBuf,
     /// The file of findings to ignore; without one, Trivy does not look for one either.
@@ -113,7 +116,7 @@ pub struct Scan {
     /// The directory with `.trivy/vex/repository.yaml`, the configuration of the VEX repositories
     /// (`pkg/vex/repo/manager.go` of Trivy). Their documents are in `vex/repositories` of the cache.
     pub vex_home: Option<PathBuf>,
-    /// The platform of a multi-platform image, `linux/arm64`; without it, this machine's.
+    /// The platform of a multi-platform image, `linux/arm64`; without it, `linux/amd64` of an index in a registry, on any machine.
     pub platform: Option<String>,
     /// A directory whose `config.json` has the credentials of registries.
     pub docker_config: Option<PathBuf>,
@@ -158,6 +161,7 @@ impl Scan {
             scanners: vec![Scanner::Vulnerabilities, Scanner::Secrets],
             cache: cache.into(),
             java: None,
+            server: None,
             directory: PathBuf::from("."),
             ignore_file: None,
             vex: Vec::new(),
@@ -182,6 +186,11 @@ impl Scan {
     pub fn needs_database(&self) -> bool {
         !matches!(self.target, Target::Config(_))
             && self.scanners.contains(&Scanner::Vulnerabilities)
+    }
+
+    // The server, if the scan needs what it has.
+    fn server(&self) -> Option<&Server> {
+        self.server.as_ref().filter(|_| self.needs_database())
     }
 
     /// The command line after `trivy`.
@@ -209,6 +218,9 @@ impl Scan {
             add(&["--list-all-pkgs", "--show-suppressed", "--no-progress"]);
             add(&["--skip-db-update", "--skip-java-db-update"]);
             add(&["--skip-vex-repo-update", "--offline-scan"]);
+            if let Some(server) = self.server() {
+                add(&["--server", &server.to_string()]);
+            }
             if self.shared_cache {
                 // The cache on disk is locked by one run; a second one fails.
                 add(&["--cache-backend", "memory"]);
@@ -314,6 +326,7 @@ impl Scan {
             .args(self.argv())
             .current_directory(&self.directory)
             .capture_limit(REPORT_LIMIT)
+            .keep(unread::is_about)
             .timeout(deadline * 2);
         if let Some(directory) = &self.docker_config {
             tool = tool.env("DOCKER_CONFIG", directory);
@@ -321,6 +334,10 @@ impl Scan {
         if let Some(directory) = &self.vex_home {
             // What Trivy takes for the home directory (`pkg/utils/fsutils/fs.go`).
             tool = tool.env("XDG_DATA_HOME", directory);
+        }
+        if let Some(token) = self.server().and_then(|server| server.token.as_ref()) {
+            // In its arguments, every process of the machine could read it.
+            tool = tool.env("TRIVY_TOKEN", token.0.expose());
         }
         for (source, names) in SOURCE_VARIABLES {
             for name in names
@@ -332,15 +349,31 @@ impl Scan {
                 }
             }
         }
+        let isolated = match self.target {
+            Target::Config(_) => Some(Isolated::create(env).map_err(unwritable)?),
+            _ => None,
+        };
+        if let Some(isolated) = &isolated {
+            tool = isolated.apply(tool);
+        }
         let title = format!("trivy {} {}", self.command(), self.subject());
         let output = tokio::time::timeout(deadline, tool.capture(log, &title))
             .await
             .map_err(|_| ScanError::Timeout(self.timeout))?
             .map_err(ScanError::Start)?;
         if output.code() != Some(0) {
-            return Err(from_output(&output, &self.subject(), self.timeout));
+            let error = from_output(&output, &self.subject(), self.timeout);
+            return Err(match (error, self.server()) {
+                (ScanError::Server { detail, .. }, Some(server)) => ScanError::Server {
+                    address: server.to_string(),
+                    detail,
+                },
+                (error, _) => error,
+            });
         }
-        Scanned::parse_apart(output.stdout).await
+        let mut scanned = Scanned::parse_apart(output.stdout).await?;
+        scanned.report.unread = unread::of(&output.kept);
+        Ok(scanned)
     }
 
     // A saved image is an option of `trivy image`.
@@ -402,6 +435,11 @@ async fn provide_java(request: &DatabaseRequest, log: &Log) -> Result<(), Databa
     Ok(())
 }
 
+fn unwritable(error: std::io::Error) -> ScanError {
+    let error = anyhow::Error::new(error);
+    ScanError::Start(error.context("failed to create a directory for temporary files"))
+}
+
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
@@ -455,6 +493,29 @@ mod tests {
             scan.image_sources = vec![ImageSource::Containerd, ImageSource::Podman];
             scan.scanners = vec![Scanner::Licenses];
         }), @"image --config /dev/null --skip-version-check --disable-telemetry --format json --exit-code 0 --cache-dir /c --timeout 600s --list-all-pkgs --show-suppressed --no-progress --skip-db-update --skip-java-db-update --skip-vex-repo-update --offline-scan --scanners license --ignorefile /dev/null --image-src containerd,podman -- app:1");
+        let server = |target, scanners: &[Scanner]| {
+            let mut scan = Scan::new(target, "/c");
+            scan.scanners = scanners.to_vec();
+            let token = actions_toolkit::Secret::new("token", &Log::sink());
+            scan.server = Some(Server::new(
+                "https://t.example.com/x/".parse().unwrap(),
+                Some(token),
+            ));
+            scan.argv().join(" ")
+        };
+        let image = || Target::Image("app:1".into());
+        let line_with_server = server(image(), &[Scanner::Vulnerabilities]);
+        assert!(
+            line_with_server.contains(" --server https://t.example.com/x ")
+                && !line_with_server.contains("token"),
+            "{line_with_server}"
+        );
+        for local in [
+            server(image(), &[Scanner::Secrets]),
+            server(Target::Config("k8s".into()), &[Scanner::Vulnerabilities]),
+        ] {
+            assert!(!local.contains("--server"), "{local}");
+        }
         let vex = line(Target::Sbom("a.json".into()), |scan| {
             scan.vex = vec![VexSource::File("a,b.json".into()), VexSource::Repositories];
         });

@@ -67,6 +67,11 @@ impl Action {
     }
 }
 
+/// The programs of busybox that every image has, and busybox itself.
+pub const BUSYBOX: [&str; 12] = [
+    "busybox", "chmod", "cp", "env", "find", "mkdir", "mv", "rm", "sh", "stat", "tail", "tar",
+];
+
 /// The tools of all actions, each once.
 pub fn tools() -> Vec<&'static str> {
     let mut tools: Vec<_> = ACTIONS.iter().flat_map(|action| &action.tools).collect();
@@ -126,6 +131,13 @@ mod tests {
             "FROM scratch AS ci\nCOPY --from=base /base/ /\nCOPY --from=tools /out/copa /out/trivy /usr/local/bin/\nCOPY --from=build /out/ci /usr/local/bin/\nARG TRIVY_IMAGE=\nENV PATH=/usr/local/bin SEAWORTHY_TRIVY_IMAGE=${TRIVY_IMAGE}\nENTRYPOINT [\"/usr/local/bin/ci\"]\n"
         );
         assert!(Action::parse("# ci: copa").is_none());
+    }
+
+    #[test]
+    fn the_dockerfile_has_the_programs_of_busybox() {
+        let text = std::fs::read_to_string(paths::root().join("Dockerfile.action")).unwrap();
+        let line = format!("for name in {}; do ln -s busybox", BUSYBOX[1..].join(" "));
+        assert!(text.contains(&line), "{line}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod app;
 mod azure_deploy;
 mod ci;
 mod copacetic_patch;
+mod fleet;
 mod pipeline;
 mod process;
 mod trivy_scan;
@@ -17,16 +18,22 @@ use crate::setup::command::{command, succeeds};
 use crate::setup::timings;
 use crate::{paths, progress};
 
-/// Run the benchmark `name`.
+/// Run the benchmark `name`, or some `rows` of it.
 ///
 /// # Errors
-/// When there is no such benchmark, or a part of it fails.
-pub(crate) fn run(name: &str) -> anyhow::Result<()> {
+/// When there is no such benchmark or row, or a part of it fails.
+pub(crate) fn run(name: &str, rows: &[String]) -> anyhow::Result<()> {
+    ensure!(
+        rows.is_empty() || name == "trivy-scan",
+        "the benchmark `{name}` has no rows"
+    );
     match name {
         "app" => app::run(),
         "azure-deploy" => azure_deploy::run(),
         "ci" => ci::run(),
         "copacetic-patch" => copacetic_patch::run(),
+        "fleet" => fleet::run(),
+        "fleet-patch" => fleet::run_patches(),
         "pipeline" => pipeline::run(),
         "release" => {
             let bench = ["release", "bench"];
@@ -44,9 +51,9 @@ pub(crate) fn run(name: &str) -> anyhow::Result<()> {
             progress::line(table);
             Ok(())
         }
-        "trivy-scan" => trivy_scan::run(),
+        "trivy-scan" => trivy_scan::run(rows),
         _ => bail!(
-            "invalid benchmark `{name}`; expected one of `app`, `azure-deploy`, `ci`, `copacetic-patch`, `pipeline`, `release`, `setup`, `trivy-scan`"
+            "invalid benchmark `{name}`; expected one of `app`, `azure-deploy`, `ci`, `copacetic-patch`, `fleet`, `fleet-patch`, `pipeline`, `release`, `setup`, `trivy-scan`"
         ),
     }
 }
@@ -89,4 +96,9 @@ pub fn timed(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Durati
 pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn mean(times: &[Duration]) -> Duration {
+    let count = u32::try_from(times.len()).unwrap_or(u32::MAX).max(1);
+    times.iter().sum::<Duration>() / count
 }

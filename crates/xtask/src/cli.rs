@@ -9,7 +9,7 @@ use crate::pipeline::Trigger;
 use crate::setup::builds::{Builds, CHECKS, PIPELINE};
 use crate::setup::programs::PROGRAMS;
 use crate::setup::timings;
-use crate::test::Tests;
+use crate::test::{Extent, Tests};
 use crate::{bench, browser, fuzz, pipeline, progress, site, stack, test};
 
 /// Build, test and run the pipeline on one machine.
@@ -53,7 +53,12 @@ enum Command {
         /// Also what other projects' programs judge that take long to build.
         #[arg(long)]
         judges: bool,
+        /// Also the tests with the real tools that passed today, with nothing changed since.
+        #[arg(long, conflicts_with_all = ["name", "fast"])]
+        again: bool,
     },
+    /// Build the image of the actions, and let `Dockerfile.action` of this checkout start from it.
+    Image,
     /// Write what is generated: parts of each `action.yml` and README, and of `Dockerfile.action`.
     Generate,
     /// Check the words of `STYLE.md` alone.
@@ -73,6 +78,8 @@ enum Command {
     Bench {
         /// Which one.
         name: String,
+        /// Rows of it: of `trivy-scan`, `fresh`, `cached`, `large`, `again`, `registry` and `sbom`; all by default.
+        rows: Vec<String>,
     },
     /// The steps of a release; `help` lists them.
     #[command(disable_help_flag = true)]
@@ -119,18 +126,23 @@ pub fn main() -> ExitCode {
             let trigger = job.iter().fold(trigger, |trigger, job| trigger.job(job));
             pipeline::workflow(trigger, &source.unwrap_or_else(crate::paths::root)).map(drop)
         }
-        Command::Test { name, fast, judges } => {
+        Command::Test {
+            name,
+            fast,
+            judges,
+            again,
+        } => {
             return test::run(&match name {
                 Some(name) => Tests::OfCrate(name),
                 None if fast => Tests::Fast,
-                None if judges => Tests::Judged,
-                None => Tests::Every,
+                None => Tests::Every(Extent { judges, again }),
             });
         }
+        Command::Image => pipeline::image::prepare(),
         Command::Generate => crate::generate::write(),
         Command::Words { paths } => test::words::check(&paths),
         Command::Fuzz { name, time } => fuzz::run(name.as_deref(), time).map(drop),
-        Command::Bench { name } => bench::run(&name),
+        Command::Bench { name, rows } => bench::run(&name, &rows),
         Command::Release { args } => return release(&args),
         Command::Site => site::write(),
         Command::Screenshot => browser::screenshot(),

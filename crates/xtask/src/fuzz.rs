@@ -1,10 +1,12 @@
 //! `cargo xtask fuzz`: libFuzzer over the parsers of foreign bytes, `crates/fuzz`.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 
 use crate::setup::command::{command, run as run_command};
 use crate::{paths, progress};
@@ -52,15 +54,30 @@ pub(crate) fn run(name: Option<&str>, time: Duration) -> anyhow::Result<u64> {
         );
     }
     let count = u64::try_from(chosen.len())?;
-    let seconds = (time.as_secs() / count).max(1);
+    // Each has one thread.
+    let at_a_time = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let seconds = (time.as_secs() * u64::try_from(at_a_time)? / count).max(1);
     let program = progress::step("build of the fuzz targets", || build(seconds >= OPTIMIZED))?;
     progress::line("target              executions  a second");
-    for target in chosen {
-        let ran = fuzz(&program, target, seconds)?;
-        progress::line(format!(
-            "{target:<18} {:>11} {:>9}",
-            ran.executions, ran.per_second
-        ));
+    for targets in chosen.chunks(at_a_time) {
+        let fuzz = |target: &&String| fuzz(&program, target, seconds);
+        let ran = std::thread::scope(|scope| {
+            let started: Vec<_> = targets
+                .iter()
+                .map(|target| scope.spawn(move || fuzz(target)))
+                .collect();
+            started
+                .into_iter()
+                .map(ScopedJoinHandle::join)
+                .collect::<Vec<_>>()
+        });
+        for (target, ran) in targets.iter().zip(ran) {
+            let ran = ran.map_err(|_| anyhow!("a thread panicked"))??;
+            progress::line(format!(
+                "{target:<18} {:>11} {:>9}",
+                ran.executions, ran.per_second
+            ));
+        }
     }
     Ok(count)
 }

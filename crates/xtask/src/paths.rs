@@ -45,7 +45,12 @@ pub(crate) fn purge() -> anyhow::Result<()> {
         std::fs::remove_dir_all(&directory)
             .with_context(|| format!("failed to remove `{}`", directory.display()))?;
     }
-    for file in ["timings.json", "timings.lock", "go-build.lock"] {
+    for file in [
+        "timings.json",
+        "timings.lock",
+        "go-build.lock",
+        "passed.json",
+    ] {
         let _ = std::fs::remove_file(cache().join(file));
     }
     let _ = std::fs::remove_dir(cache());
@@ -84,10 +89,16 @@ pub(crate) fn key_of_text(text: impl AsRef<[u8]>) -> String {
     short(Sha256::new_with_prefix(text))
 }
 
-fn short(hash: Sha256) -> String {
-    let bytes = hash.finalize();
-    let digits = bytes.iter().take(8).map(|byte| format!("{byte:02x}"));
-    digits.collect()
+/// The key that a `hash` makes.
+pub(crate) fn short(hash: Sha256) -> String {
+    hex(&hash.finalize()[..8])
+}
+
+/// The digits of `bytes`.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod checkout;
 mod first_look;
 pub mod image;
+mod local_actions;
 mod log;
 
 use std::collections::BTreeMap;
@@ -103,6 +104,7 @@ pub(crate) fn workflow(trigger: Trigger<'_>, source: &Path) -> anyhow::Result<St
 /// # Errors
 /// When it fails.
 pub fn act(stack: &Stack, checkout: &Path, trigger: Trigger<'_>) -> anyhow::Result<Vec<Step>> {
+    remove_killed()?;
     let directory = paths::state().join("act");
     std::fs::create_dir_all(&directory)?;
     let payload = directory.join("event.json");
@@ -147,6 +149,7 @@ pub fn act(stack: &Stack, checkout: &Path, trigger: Trigger<'_>) -> anyhow::Resu
         "--local-repository=OWNER/seaworthy@v1={}",
         checkout.display()
     ))
+    .args(local_actions::arguments(checkout)?)
     .arg("--workflows")
     .arg(trigger.workflow)
     .arg("--eventpath")
@@ -194,14 +197,50 @@ pub fn act(stack: &Stack, checkout: &Path, trigger: Trigger<'_>) -> anyhow::Resu
     Ok(shown.into_steps())
 }
 
+// A run of act that was killed left its containers, which keep the volumes that one of the same workflow has to make.
+fn remove_killed() -> anyhow::Result<()> {
+    let list = ["ps", "--all", "--quiet", "--filter=name=act-"];
+    let all = output(&mut command("docker", list))?;
+    if all.trim().is_empty() {
+        return Ok(());
+    }
+    let format = "--format={{.Id}} {{.Config.Image}} {{json .Config.Env}}";
+    let mut inspect = command("docker", ["inspect", "--type=container", format]);
+    let inspected = output(inspect.args(all.split_whitespace()))?;
+    // Other people may use act as well.
+    let repository = format!("\"GITHUB_REPOSITORY={REPOSITORY}\"");
+    let left = inspected.lines().filter_map(|line| {
+        let (id, of) = line.split_once(' ')?;
+        let is_own = of.starts_with(base_images::RUNNER) || of.contains(&repository);
+        is_own.then_some(id)
+    });
+    let left: Vec<_> = left.collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let remove = ["rm", "--force", "--volumes"];
+    let removed = output(command("docker", remove).args(left));
+    removed
+        .map(drop)
+        .context("failed to remove what an earlier run of act has left")
+}
+
 // The payload that GitHub sends (docs.github.com/webhooks/webhook-events-and-payloads), as far as it is read.
 fn event(name: &str, checkout: &Path) -> anyhow::Result<serde_json::Value> {
     let repository = json!({"full_name": REPOSITORY, "name": "app", "owner": {"login": "octo-org"}, "default_branch": "main"});
-    if !matches!(name, "pull_request" | "pull_request_target") {
+    if !matches!(name, "merge_group" | "pull_request" | "pull_request_target") {
         return Ok(json!({"ref": "refs/heads/main", "repository": repository}));
     }
     let head = output(command("git", ["rev-parse", "HEAD"]).current_dir(checkout))?;
-    let side = |branch: &str| json!({"ref": branch, "sha": head.trim(), "repo": repository});
+    let head = head.trim();
+    if name == "merge_group" {
+        let queue = format!("refs/heads/gh-readonly-queue/main/pr-1-{head}");
+        let group = json!({"head_sha": head, "head_ref": queue, "base_sha": head, "base_ref": "refs/heads/main"});
+        return Ok(
+            json!({"action": "checks_requested", "merge_group": group, "repository": repository}),
+        );
+    }
+    let side = |branch: &str| json!({"ref": branch, "sha": head, "repo": repository});
     let pull = json!({"number": 1, "head": side("change"), "base": side("main")});
     Ok(
         json!({"action": "synchronize", "number": 1, "pull_request": pull, "repository": repository}),

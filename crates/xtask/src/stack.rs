@@ -9,7 +9,7 @@ mod firewall;
 mod host;
 mod inventory;
 mod kubernetes;
-mod process;
+pub(crate) mod process;
 mod registry;
 mod serve;
 mod user_cluster;
@@ -212,6 +212,11 @@ pub fn lock(what: &str) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// Whether it was started and not stopped, or something was left.
+pub(crate) fn is_up() -> bool {
+    paths::state().exists()
+}
+
 /// Stop everything, in the reverse order, and continue when a part fails: the error lists what is left.
 ///
 /// # Errors
@@ -229,7 +234,8 @@ pub(crate) fn down(purge: bool) -> anyhow::Result<()> {
         .map(|id| format!("the container {id} is still there"))
         .collect();
     if purge {
-        docker::remove_images();
+        let images = docker::remove_images().into_iter();
+        left.extend(images.map(|name| format!("the image {name} is in use")));
     }
     left.extend(cluster.map(|e| format!("{e:#}")));
     left.extend(docker::stop().err().map(|e| format!("{e:#}")));

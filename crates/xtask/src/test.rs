@@ -1,6 +1,7 @@
 //! Every check and test, in one table.
 
 mod checks;
+mod passed;
 mod real;
 pub(crate) mod words;
 
@@ -15,10 +16,12 @@ use crate::setup::{apt, crates_io, pypi};
 use crate::stack::{self, Inventory, Stack};
 use crate::{fuzz, paths, progress};
 
-/// How much of a failed check's output is printed.
+/// How many lines of a failed check's output are printed.
 const SHOWN: usize = 300;
+/// How many of them are repeated after the table, at the end of the log.
+const REPEATED: usize = 80;
 /// How long all fuzz targets run together.
-const FUZZED: Duration = Duration::from_secs(60);
+const FUZZED: Duration = Duration::from_secs(30);
 
 /// One check: its name, whether it failed, how long it took, how many tests it ran.
 struct Outcome {
@@ -27,6 +30,43 @@ struct Outcome {
     seconds: f64,
     passed: u64,
     failures: u64,
+    /// Whether it is the result of an earlier run, with all that is here.
+    before: bool,
+    /// Why it failed: what its failing tests printed, or its last lines.
+    reason: String,
+}
+
+impl Outcome {
+    /// A check without tests, which took so long.
+    fn new(name: impl Into<String>, failed: bool, took: Duration) -> Self {
+        Self {
+            name: name.into(),
+            failed,
+            seconds: took.as_secs_f64(),
+            passed: 0,
+            failures: 0,
+            before: false,
+            reason: String::new(),
+        }
+    }
+
+    /// It failed.
+    fn failed(name: impl Into<String>, error: &anyhow::Error, took: Duration) -> Self {
+        progress::failed(error);
+        Self {
+            reason: format!("{error:#}"),
+            ..Self::new(name, true, took)
+        }
+    }
+
+    /// The `tests` of `name` passed in an earlier run, and nothing changed.
+    fn before(name: String, tests: u64) -> Self {
+        Self {
+            passed: tests,
+            before: true,
+            ..Self::new(name, false, Duration::ZERO)
+        }
+    }
 }
 
 /// Which of them run.
@@ -37,9 +77,22 @@ pub(crate) enum Tests {
     /// What does not need Docker.
     Fast,
     /// What every change must pass.
-    Every,
-    /// That, and what other projects' programs judge that take long to build.
-    Judged,
+    Every(Extent),
+}
+
+/// How far every check and test goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Also what other projects' programs judge that take long to build.
+    pub(crate) judges: bool,
+    /// Also the tests with the real tools that passed today, with nothing changed since.
+    pub(crate) again: bool,
+}
+
+impl Extent {
+    fn judges(self) -> &'static [&'static str] {
+        if self.judges { JUDGES } else { &[] }
+    }
 }
 
 /// Run them.
@@ -56,18 +109,25 @@ pub(crate) fn run(tests: &Tests) -> ExitCode {
             cargo_checks(&mut outcomes, &["--workspace"]);
             checks::yaml(&mut outcomes, &builds);
         }
-        Tests::Every => all(&mut outcomes, &[]),
-        Tests::Judged => all(&mut outcomes, JUDGES),
+        Tests::Every(extent) => all(&mut outcomes, *extent),
     }
     progress::line("\ncheck                              result   seconds   tests");
     for o in &outcomes {
-        let result = if o.failed { "FAILED" } else { "ok" };
+        let result = match (o.failed, o.before) {
+            (true, _) => "FAILED",
+            (false, true) => "before",
+            (false, false) => "ok",
+        };
         progress::line(format!(
             "{:<34} {result:<8} {:>7.1} {:>7}",
             o.name,
             o.seconds,
             o.passed + o.failures
         ));
+    }
+    for outcome in outcomes.iter().filter(|outcome| outcome.failed) {
+        let reason = end(&outcome.reason, REPEATED);
+        progress::line(format!("\n{} FAILED:\n{reason}", outcome.name));
     }
     // A check without tests counts as one.
     let counts = |o: &Outcome| match (o.passed + o.failures, o.failed) {
@@ -78,6 +138,11 @@ pub(crate) fn run(tests: &Tests) -> ExitCode {
         .iter()
         .map(counts)
         .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    if outcomes.iter().any(|outcome| outcome.before) {
+        progress::line(
+            "before: passed in an earlier run of today, and nothing changed; `--again` repeats it",
+        );
+    }
     progress::line(format!("\n{passed} passed, {failed} failed"));
     if failed == 0 {
         ExitCode::SUCCESS
@@ -99,16 +164,11 @@ fn text_checks(outcomes: &mut Vec<Outcome>) {
         Err(e) => broken(outcomes, "typos", &e),
     }
     let started = Instant::now();
-    let words = progress::step("words of STYLE.md", || words::check(&[]));
-    if let Err(e) = &words {
-        progress::failed(e);
-    }
-    outcomes.push(Outcome {
-        name: "words of STYLE.md".into(),
-        failed: words.is_err(),
-        seconds: started.elapsed().as_secs_f64(),
-        passed: 0,
-        failures: 0,
+    let name = "words of STYLE.md";
+    let words = progress::step(name, || words::check(&[]));
+    outcomes.push(match words {
+        Ok(()) => Outcome::new(name, false, started.elapsed()),
+        Err(e) => Outcome::failed(name, &e, started.elapsed()),
     });
     match crates_io::CARGO_SHEAR.provide() {
         Ok(program) => {
@@ -120,7 +180,8 @@ fn text_checks(outcomes: &mut Vec<Outcome>) {
 }
 
 // The tools are built meanwhile: what the services need first, what only the checks need last.
-fn all(outcomes: &mut Vec<Outcome>, judges: &[&'static str]) {
+fn all(outcomes: &mut Vec<Outcome>, extent: Extent) {
+    let judges = extent.judges();
     let builds = stack::build(&[PIPELINE, CHECKS, judges].concat());
     if !judges.is_empty() {
         progress::line(format!("  builds as well: {}", judges.join(", ")));
@@ -128,7 +189,7 @@ fn all(outcomes: &mut Vec<Outcome>, judges: &[&'static str]) {
     text_checks(outcomes);
     cargo_checks(outcomes, &["--workspace"]);
     fuzzing(outcomes);
-    real(outcomes, builds, judges);
+    real(outcomes, builds, extent);
 }
 
 // Of some crates, by the options that select them.
@@ -156,24 +217,29 @@ fn cargo_checks(outcomes: &mut Vec<Outcome>, crates: &[&str]) {
 // Every parser for a moment: what a change breaks shows soon, and hours are run by hand.
 fn fuzzing(outcomes: &mut Vec<Outcome>) {
     let started = Instant::now();
-    let outcome = progress::step("fuzz targets", || fuzz::run(None, FUZZED));
-    if let Err(e) = &outcome {
-        progress::failed(e);
-    }
-    outcomes.push(Outcome {
-        name: "fuzz targets".into(),
-        failed: outcome.is_err(),
-        seconds: started.elapsed().as_secs_f64(),
-        passed: outcome.unwrap_or_default(),
-        failures: 0,
+    let name = "fuzz targets";
+    let outcome = progress::step(name, || fuzz::run(None, FUZZED));
+    outcomes.push(match outcome {
+        Ok(passed) => Outcome {
+            passed,
+            ..Outcome::new(name, false, started.elapsed())
+        },
+        Err(e) => Outcome::failed(name, &e, started.elapsed()),
     });
 }
 
-fn real(outcomes: &mut Vec<Outcome>, builds: anyhow::Result<Builds>, judges: &[&'static str]) {
-    // On a CI service, everything is stopped and restored.
+fn real(outcomes: &mut Vec<Outcome>, builds: anyhow::Result<Builds>, mut extent: Extent) {
+    // On a CI service, everything is repeated, stopped and restored: from a machine on which nothing of it runs.
     let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
+    extent.again |= ci;
+    let inventory = || {
+        if stack::is_up() {
+            stack::down(false)?;
+        }
+        Ok(Inventory::take())
+    };
     // The packages stay.
-    let before = apt::install().map(|()| ci.then(Inventory::take));
+    let before = apt::install().and_then(|()| ci.then(inventory).transpose());
     let start = |builds| {
         let stack = Stack::start(builds)?;
         stack.provide_arm64()?;
@@ -189,48 +255,36 @@ fn real(outcomes: &mut Vec<Outcome>, builds: anyhow::Result<Builds>, judges: &[&
                 checks::application(outcomes);
                 checks::documentation(outcomes);
             };
-            if let Err(e) = real::run(outcomes, &stack, judges, checks) {
+            if let Err(e) = real::run(outcomes, &stack, extent, checks) {
                 broken(outcomes, "the real tools", &e);
             }
         }
         Err(e) => broken(outcomes, "the local services", &e),
     }
     match before {
-        Ok(Some(before)) => stopped(outcomes, &before),
+        Ok(Some(before)) => stopped(outcomes, &before, extent.judges),
         Ok(None) => {}
         Err(e) => broken(outcomes, "system packages", &e),
     }
 }
 
-// Stop everything; what was there `before` is there as it was, and nothing else.
-fn stopped(outcomes: &mut Vec<Outcome>, before: &Inventory) {
+// Stop everything, and `purge` what was made; what was there `before` is there as it was, and nothing else.
+fn stopped(outcomes: &mut Vec<Outcome>, before: &Inventory, purge: bool) {
     let started = Instant::now();
-    let outcome = stack::down(false).and_then(|()| {
+    let outcome = stack::down(purge).and_then(|()| {
         let left = before.differences(&Inventory::take());
         ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
         Ok(())
     });
-    if let Err(e) = &outcome {
-        progress::failed(e);
-    }
-    outcomes.push(Outcome {
-        name: "down leaves nothing behind".into(),
-        failed: outcome.is_err(),
-        seconds: started.elapsed().as_secs_f64(),
-        passed: 0,
-        failures: 0,
+    let name = "down leaves nothing behind";
+    outcomes.push(match outcome {
+        Ok(()) => Outcome::new(name, false, started.elapsed()),
+        Err(e) => Outcome::failed(name, &e, started.elapsed()),
     });
 }
 
 fn broken(outcomes: &mut Vec<Outcome>, name: &str, error: &anyhow::Error) {
-    progress::failed(error);
-    outcomes.push(Outcome {
-        name: name.into(),
-        failed: true,
-        seconds: 0.0,
-        passed: 0,
-        failures: 0,
-    });
+    outcomes.push(Outcome::failed(name, error, Duration::ZERO));
 }
 
 fn check(outcomes: &mut Vec<Outcome>, name: &str, run: &mut Command) {
@@ -244,17 +298,23 @@ fn check(outcomes: &mut Vec<Outcome>, name: &str, run: &mut Command) {
         Ok(())
     });
     let (passed, failures) = counts(&text);
-    if let Err(e) = &outcome {
-        progress::line(end(&text, SHOWN));
-        progress::line(end(&failing_tests(&text), SHOWN));
-        progress::failed(e);
-    }
+    let outcome = match outcome {
+        Ok(()) => Outcome::new(name, false, started.elapsed()),
+        Err(e) => {
+            let tests = failing_tests(&text);
+            progress::line(end(&text, SHOWN));
+            progress::line(end(&tests, SHOWN));
+            let reason = if tests.is_empty() { text } else { tests };
+            Outcome {
+                reason,
+                ..Outcome::failed(name, &e, started.elapsed())
+            }
+        }
+    };
     outcomes.push(Outcome {
-        name: name.into(),
-        failed: outcome.is_err(),
-        seconds: started.elapsed().as_secs_f64(),
         passed,
         failures,
+        ..outcome
     });
 }
 
@@ -269,18 +329,25 @@ fn end(text: &str, lines: usize) -> String {
     format!("… {omitted} lines are omitted …\n{shown}")
 }
 
-// What failing tests printed, where many programs of tests ran: that of one in the middle is not at the end.
+// What failing tests printed, where many programs of tests ran: that of one in the middle is not at the end. Without the
+// values that an action masks, and without the backtrace that follows its log: both are longer than the log itself.
 fn failing_tests(text: &str) -> String {
     let mut shown = Vec::new();
     let mut is_shown = false;
+    let mut is_backtrace = false;
     for line in text.lines() {
         if line.starts_with("---- ") && line.ends_with(" ----") {
-            is_shown = true;
+            (is_shown, is_backtrace) = (true, false);
         } else if line == "failures:" {
             is_shown = false;
+        } else if line == "stack backtrace:" {
+            is_backtrace = true;
         }
-        if is_shown {
+        if is_shown && !is_backtrace && !line.starts_with("::add-mask::") {
             shown.push(line);
+        }
+        if line.starts_with("note: ") {
+            is_backtrace = false;
         }
     }
     shown.join("\n")
@@ -343,6 +410,11 @@ mod tests {
             "---- a stdout ----\n1 is not 2\n"
         );
         assert_eq!(super::failing_tests("running 0 tests"), "");
+        let text = "---- a stdout ----\n::add-mask::s\n1 is not 2\nstack backtrace:\n   0: a\nnote: Some details are omitted\nin b";
+        assert_eq!(
+            super::failing_tests(text),
+            "---- a stdout ----\n1 is not 2\nin b"
+        );
     }
 
     #[test]

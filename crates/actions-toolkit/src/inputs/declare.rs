@@ -157,6 +157,7 @@ macro_rules! inputs {
             required: default.is_none() && <$ty as $crate::Value>::absent().is_none(),
             secret: <$ty as $crate::Value>::SECRET,
             workflow_default: <$ty as $crate::Value>::WORKFLOW_DEFAULT,
+            choices: <$ty as $crate::Value>::CHOICES,
         }
     }};
 }

@@ -4,7 +4,7 @@
 )]
 
 use super::*;
-use crate::{Output, Secret, Workspace, choice, inputs};
+use crate::{Example, Output, Secret, Workspace, choice, inputs};
 
 inputs! {
     /// Who signs in to a registry: a group.
@@ -52,12 +52,16 @@ choice! {
     }
 }
 
-static SCAN: Action = Action {
+pub(crate) static SCAN: Action = Action {
     name: "scan",
     about: "Scan.",
     inputs: ScanInputs::declared,
     replaced: |old| (old == "img").then(|| "use `image`".to_owned()),
     outputs: &[Output::new("result", "The verdict.")],
+    examples: &[Example::new(
+        "Scan an image",
+        "--image app:dev --upload false",
+    )],
 };
 
 fn read(args: &[&str], env: &[(&str, &str)]) -> Result<ScanInputs, String> {
@@ -95,35 +99,6 @@ fn a_declaration_has_names_topics_defaults_and_what_is_required_or_secret() {
     Common/formats : Formats to write, separated by commas. = None None
     Common/token secret: Token for GitHub. = None Some("${{ github.token }}")
     "#);
-    insta::assert_snapshot!(SCAN.help().lines().skip(2).collect::<Vec<_>>().join("\n"), @r"
-    Common:
-      --image <value> (required)
-          The image to scan.
-      --fail-on <value> [default: none]
-          Lowest severity that fails.
-      --upload <value> [default: true]
-          Whether to upload.
-      --formats <value>
-          Formats to write, separated by commas.
-      --token <value>
-          Token for GitHub.
-
-    Limits:
-      --timeout <value> [default: 5m]
-          Timeout of each scan.
-
-    Registry:
-      --registry-username <value>
-          User for the registry.
-      --registry-password <value>
-          Password or token for the registry.
-
-    Outputs:
-      result
-          The verdict.
-
-    Exit codes: 0 done, 1 a policy said no, 2 a tool or service failed, 3 bad input
-    ");
 }
 
 #[test]
@@ -226,6 +201,10 @@ fn a_list_is_separated_by_commas_or_lines() {
     let inputs = read(&["--image=x", "--formats=a, b\n\nc,"], &[]).unwrap();
     assert_eq!(inputs.formats.0, ["a", "b", "c"]);
     assert!(inputs.token.is_none());
+    // A shell knows no `-` in the name of a variable.
+    let of_shell = [("INPUT_REGISTRY_PASSWORD", "p")];
+    let inputs_of_shell = read(&["--image=x"], &of_shell).unwrap();
+    assert!(inputs_of_shell.login.registry_password.is_some());
     let inputs = read(&["--image=x", "--token=t", "--registry-username=u"], &[]).unwrap();
     assert_eq!(inputs.token.unwrap().0.expose(), "t");
     assert_eq!(inputs.login.registry_username.as_deref(), Some("u"));

@@ -14,6 +14,7 @@ pub struct Scope<'a> {
     log: &'a Log,
     workspace: &'a Workspace,
     input: &'static str,
+    is_default: bool,
 }
 
 impl<'a> Scope<'a> {
@@ -23,11 +24,21 @@ impl<'a> Scope<'a> {
             log,
             workspace,
             input: "",
+            is_default: false,
         }
     }
 
-    pub(super) fn at(self, input: &'static str) -> Self {
-        Self { input, ..self }
+    /// Whether the text is the declared default, and not a value that was given.
+    pub fn is_default(&self) -> bool {
+        self.is_default
+    }
+
+    pub(super) fn at(self, input: &'static str, is_default: bool) -> Self {
+        Self {
+            input,
+            is_default,
+            ..self
+        }
     }
 }
 
@@ -35,7 +46,7 @@ impl<'a> Scope<'a> {
 pub trait Value: Sized {
     /// Whether the input is masked before anything else happens.
     const SECRET: bool = false;
-    /// A default that only the runner can resolve.
+    /// A default that only the runner can resolve; `Some("")` for a type that needs to know whether a value was given.
     const WORKFLOW_DEFAULT: Option<&'static str> = None;
     /// Every text that is allowed, if they can be listed.
     const CHOICES: &'static [&'static str] = &[];

@@ -76,6 +76,20 @@ fn only_regular_files_of_the_workspace_are_read() {
 }
 
 #[test]
+fn the_path_of_something_else_is_not_given_to_a_tool() {
+    let places = Places::new();
+    let existing = |text: &str| {
+        let existing = places.path(text).unwrap().existing();
+        existing.map(drop).map_err(|e| e.to_string())
+    };
+    for path in ["file", "alias", "directory", ""] {
+        assert_eq!(existing(path), Ok(()), "{path}");
+    }
+    let error = existing("fifo").unwrap_err();
+    assert_eq!(error, "input `report`: `fifo` is not a file");
+}
+
+#[test]
 fn a_path_of_the_workspace_is_shown_relative_to_it() {
     let table = [
         ("/w/app/Dockerfile", Some("app/Dockerfile")),

@@ -7,11 +7,11 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use futures_util::future::try_join_all;
 use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::GroupVersionKind;
-use kube::discovery::{ApiResource, Scope};
+use kube::discovery::Scope;
 use oci::Digest;
 use serde_json::{Value, json};
 
+use super::deployed::member;
 use super::{Cluster, Object, set, text};
 
 /// The label of the parent, with the set's ID.
@@ -124,6 +124,7 @@ impl ApplySet {
         let joined = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(",");
         Object {
             file: "input `prune`".to_owned(),
+            document: None,
             value: json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
                 "name": self.name,
                 "namespace": self.namespace,
@@ -136,8 +137,14 @@ impl ApplySet {
 }
 
 /// Whether `object` is the parent of a set.
-pub(super) fn is_parent(object: &Object) -> bool {
+pub(crate) fn is_parent(object: &Object) -> bool {
     object.value["metadata"]["labels"][ID].is_string()
+}
+
+/// Whether `live`, the state of an object, belongs to a set, or is the parent of one.
+pub(super) fn is_of_set(live: &Value) -> bool {
+    let labels = &live["metadata"]["labels"];
+    labels[ID].is_string() || labels[PART_OF].is_string()
 }
 
 fn listed(parent: &Value, annotation: &str) -> Vec<String> {
@@ -200,31 +207,9 @@ impl Cluster {
     }
 }
 
-impl Cluster {
-    /// The objects of `kind`, which is of the group `apps`, in `namespace`: each with its state.
-    ///
-    /// # Errors
-    /// When the API server rejects a request.
-    pub(crate) async fn workloads(
-        &self,
-        kind: &str,
-        namespace: &str,
-    ) -> anyhow::Result<Vec<(Object, Value)>> {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind));
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let list = self
-            .response(api.list(&ListParams::default().limit(MEMBERS)))
-            .await?;
-        let items = list.items.into_iter();
-        let items = items.map(|item| Ok(member(&resource, serde_json::to_value(item)?)));
-        items.collect()
-    }
-}
-
-// Whether `member`, as it was read, is `object` of the manifests. One of a kind without namespaces may have a default all the
-// same; another version of the kind is the same object.
-fn is_listed_as(object: &Object, member: &Object) -> bool {
+/// Whether `member`, as it was read, is `object` of the manifests. One of a kind without namespaces may have a default all the
+/// same; another version of the kind is the same object.
+pub(crate) fn is_listed_as(object: &Object, member: &Object) -> bool {
     let group = |object: &Object| {
         let (group, _) = object.api_version().rsplit_once('/').unwrap_or_default();
         group.to_owned()
@@ -233,22 +218,6 @@ fn is_listed_as(object: &Object, member: &Object) -> bool {
     object.label() == member.label()
         && group(object) == group(member)
         && member.namespace().is_none_or(|own| own == namespace)
-}
-
-// An item of a list has neither `apiVersion` nor `kind`.
-fn member(resource: &ApiResource, mut live: Value) -> (Object, Value) {
-    live["apiVersion"] = resource.api_version.clone().into();
-    live["kind"] = resource.kind.clone().into();
-    let mut value = json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": text(&live, "/metadata/name")}});
-    if let Some(namespace) = live["metadata"].get("namespace") {
-        value["metadata"]["namespace"] = namespace.clone();
-    }
-    let object = Object {
-        file: "the last deployment".to_owned(),
-        value,
-        default_namespace: None,
-    };
-    (object, live)
 }
 
 #[cfg(test)]

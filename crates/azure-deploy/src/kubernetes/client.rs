@@ -10,7 +10,7 @@ use azure::{Entra, Nodes};
 use futures_util::StreamExt as _;
 use futures_util::future::{ready, try_join_all};
 use futures_util::stream::BoxStream;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
@@ -64,6 +64,15 @@ pub(crate) struct Cluster {
     kinds: RwLock<BTreeMap<String, (ApiResource, Scope)>>,
 }
 
+/// A response that the API server has passed on, or its own if it rejects the request.
+pub(crate) struct Proxied {
+    pub(crate) status: u16,
+    /// Where a redirect leads.
+    pub(crate) location: Option<String>,
+    /// The start of the body.
+    pub(crate) body: String,
+}
+
 /// A response of the API server that rejects a request.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}{hint}")]
@@ -78,7 +87,7 @@ pub(crate) struct Rejected {
 
 impl Rejected {
     /// Whether the object was changed since it was read.
-    pub(crate) fn is_conflict(&self) -> bool {
+    fn is_conflict(&self) -> bool {
         self.code == 409
     }
 
@@ -92,6 +101,18 @@ impl Rejected {
     pub(crate) fn is_invalid_object(&self) -> bool {
         matches!(self.code, 400 | 422) || self.is_of_a_field
     }
+}
+
+/// Whether the API server rejected a request as [`Rejected::is_invalid_object`] has it.
+pub(crate) fn is_invalid(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref()
+        .is_some_and(Rejected::is_invalid_object)
+}
+
+/// Whether the API server rejected a request as [`Rejected::is_conflict`] has it.
+pub(crate) fn is_conflict(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(Rejected::is_conflict)
 }
 
 // The key of a kind: `apps/v1 Deployment`.
@@ -267,22 +288,28 @@ impl Cluster {
             .map_err(explain)
     }
 
-    /// The status and the start of the body of the response to `request`, which the API server passes on to a Service. Both are
-    /// of the API server itself if it rejects the request.
+    /// The response to `request`, which the API server passes on to a Service.
     ///
     /// # Errors
     /// When there is no response in time.
-    pub(crate) async fn proxied(&self, request: Request<Body>) -> anyhow::Result<(u16, String)> {
+    pub(crate) async fn proxied(&self, request: Request<Body>) -> anyhow::Result<Proxied> {
         let response = self.response(async {
             let response = self.once.send(request).await?;
             let status = response.status().as_u16();
+            let location = response.headers().get(LOCATION);
+            let location = location.map(|value| String::from_utf8_lossy(value.as_bytes()));
+            let location = location.map(String::from);
             let body = Limited::new(response.into_body(), BODY_LIMIT);
             // Of a longer body nothing is needed.
             let body = body.collect().await.map(Collected::to_bytes);
-            Ok((status, body.unwrap_or_default()))
+            let body = body.unwrap_or_default();
+            Ok(Proxied {
+                status,
+                location,
+                body: String::from_utf8_lossy(&body).into_owned(),
+            })
         });
-        let (status, body) = response.await?;
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        response.await
     }
 
     /// The changes of the objects of `api` that `params` selects, from now on; `None` where they cannot be watched.
@@ -323,15 +350,15 @@ impl Cluster {
                 .split_once('/')
                 .unwrap_or(("", object.api_version()));
             let kind = GroupVersionKind::gvk(group, version, object.kind());
-            let (label, file) = (object.label(), &object.file);
+            let (label, place) = (object.label(), object.place());
             match self.response(pinned_kind(&self.client, &kind)).await {
                 Ok((resource, capabilities)) => Ok(Some((key, (resource, capabilities.scope)))),
                 Err(e) if !is_unknown(&e) => Err(e.context(format!(
-                    "failed to look up the kind of `{label}` in `{file}` ({key})"
+                    "failed to look up the kind of `{label}` in {place} ({key})"
                 ))),
                 Err(_) if objects.iter().any(|o| o.defines(object)) => Ok(None),
                 Err(_) => Err(BadInput::new("manifests", format!(
-                    "the cluster does not know the kind of `{label}` in `{file}` ({key}); check its `apiVersion` and `kind`, or add its CustomResourceDefinition"
+                    "the cluster does not know the kind of `{label}` in {place} ({key}); check its `apiVersion` and `kind`, or add its CustomResourceDefinition"
                 ))
                 .into()),
             }
@@ -412,7 +439,7 @@ impl Cluster {
             .response(api.patch(object.name(), &params, &patch))
             .await
             .with_context(|| {
-                format!("failed to apply `{}` of `{}`", object.label(), object.file)
+                format!("failed to apply `{}` of {}", object.label(), object.place())
             })?;
         serde_json::to_value(applied).context("failed to read an object")
     }

@@ -6,12 +6,14 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{Cluster, Object, Rejected, poll_interval, set};
+use super::{Cluster, DEFAULT_NAMESPACE, Object, is_invalid, poll_interval, set};
 
 /// The annotation of a Job that must succeed before the workloads are changed, such as a migration of a database.
 const BEFORE_WORKLOADS: &str = "seaworthy/before-workloads";
 /// The annotation of a Job that runs once the rollout of the workloads is complete.
 const AFTER_WORKLOADS: &str = "seaworthy/after-workloads";
+/// The annotation of a hook of a Helm chart.
+const HOOK: &str = "helm.sh/hook";
 /// The annotation that orders the Jobs of a Helm chart, the lowest first (helm.sh/docs, "Chart hooks").
 const WEIGHT: &str = "helm.sh/hook-weight";
 /// The longest name of an object whose name is a label of its pods.
@@ -35,6 +37,11 @@ impl Object {
     /// Whether it is a Job that runs once the rollout of the workloads is complete.
     pub(crate) fn runs_after_workloads(&self) -> bool {
         self.is_job() && self.annotation(AFTER_WORKLOADS) == "true"
+    }
+
+    /// Whether it is a hook of a chart: Helm runs them one by one, each time (helm.sh/docs, "Chart hooks").
+    pub(crate) fn is_hook(&self) -> bool {
+        self.is_job() && !self.annotation(HOOK).is_empty()
     }
 
     /// Make a Job one that runs before the workloads are changed, or after their rollout.
@@ -88,7 +95,8 @@ impl Cluster {
         live: Option<&Value>,
     ) -> anyhow::Result<Value> {
         let Some(finished) = finished(object, live)? else {
-            return self.apply(object, true).await;
+            let applied = self.apply(object, true).await;
+            return applied.map_err(|e| running(object, live, e));
         };
         match self.apply(object, true).await {
             Ok(applied) if finished => Ok(applied),
@@ -104,7 +112,8 @@ impl Cluster {
         }
     }
 
-    /// Apply `object`, whose state is `live`. A finished Job is removed first, if it failed or has another template.
+    /// Apply `object`, whose state is `live`. A finished Job is removed first, if it failed, has another template, or is a hook of a
+    /// chart.
     ///
     /// # Errors
     /// As [`Cluster::apply`].
@@ -113,10 +122,11 @@ impl Cluster {
         object: &Object,
         live: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        if let Some(succeeded) = finished(object, live)? {
+        let finished = finished(object, live)?;
+        if let Some(succeeded) = finished {
             let is_kept = match self.apply(object, true).await {
                 Err(e) if is_invalid(&e) => false,
-                applied => applied.is_ok() && succeeded,
+                applied => applied.is_ok() && succeeded && !object.is_hook(),
             };
             if !is_kept {
                 self.delete(object).await?;
@@ -132,8 +142,23 @@ impl Cluster {
                 }
             }
         }
-        self.apply(object, false).await
+        let applied = self.apply(object, false).await;
+        let live = live.filter(|_| finished.is_none());
+        applied.map_err(|e| running(object, live, e))
     }
+}
+
+// Of a Job that is not done, the template cannot be changed either.
+fn running(object: &Object, live: Option<&Value>, error: anyhow::Error) -> anyhow::Error {
+    let is_immutable = is_invalid(&error) && format!("{error:#}").contains("immutable");
+    if !object.is_job() || live.is_none() || !is_immutable {
+        return error;
+    }
+    let (label, name) = (object.label(), object.name());
+    let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+    error.context(format!(
+        "{label} of an earlier deployment still runs, and its template cannot be changed meanwhile; wait until it is done, or remove it (`kubectl --namespace {namespace} delete job {name}`)"
+    ))
 }
 
 // Whether a Job has succeeded; `None` for one that runs, and for what is not a Job.
@@ -143,10 +168,4 @@ fn finished(object: &Object, live: Option<&Value>) -> anyhow::Result<Option<bool
     };
     let job: Job = object.read(live.clone()).context("failed to read a Job")?;
     Ok(outcome(&job))
-}
-
-fn is_invalid(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref()
-        .is_some_and(Rejected::is_invalid_object)
 }

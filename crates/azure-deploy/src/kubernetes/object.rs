@@ -1,5 +1,7 @@
 //! An object of Kubernetes of any kind, as a manifest or the API server writes it.
 
+use std::cmp::Ordering;
+
 use anyhow::Context as _;
 use k8s_openapi::serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,6 +16,8 @@ const JOBS: u8 = 5;
 pub(crate) struct Object {
     /// The file it came from, relative to the workspace.
     pub(crate) file: String,
+    /// The number of its document there, counted from 1, if the file has several.
+    pub(crate) document: Option<usize>,
     /// Its fields, as in the manifest or in a response.
     pub(crate) value: Value,
     /// The namespace if the object names none and is of a kind that has one.
@@ -26,6 +30,7 @@ impl Object {
     pub(crate) fn of_test(value: Value, namespace: Option<&str>) -> Self {
         Self {
             file: String::new(),
+            document: None,
             value,
             default_namespace: namespace.map(ToOwned::to_owned),
         }
@@ -81,6 +86,14 @@ impl Object {
         format!("{}/{}", self.kind(), self.name())
     }
 
+    /// Where it comes from, for a message: "document 2 of `k8s/app.yaml`".
+    pub(crate) fn place(&self) -> String {
+        match self.document {
+            Some(number) => format!("document {number} of `{}`", self.file),
+            None => format!("`{}`", self.file),
+        }
+    }
+
     /// Whether it runs pods, so that there is a rollout to wait for.
     pub(crate) fn is_workload(&self) -> bool {
         let runs_on = matches!(self.kind(), "Deployment" | "StatefulSet" | "DaemonSet");
@@ -97,9 +110,20 @@ impl Object {
         (self.label(), self.namespace()) == (other.label(), other.namespace())
     }
 
+    /// Whether it is applied, or as a Job is done, before the workloads.
+    pub(crate) fn precedes_workloads(&self) -> bool {
+        self.rank().0 <= JOBS
+    }
+
     /// Whether it is applied before the workloads, and before the Jobs that run before them.
     pub(crate) fn is_applied_before_workloads(&self) -> bool {
         self.rank().0 < JOBS
+    }
+
+    /// The order of applying: by rank, and of hooks of a chart by name, as Helm runs them (helm/pkg/action/hooks.go).
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
+        let name = |object: &Self| object.is_hook().then(|| object.name().to_owned());
+        (self.rank(), name(self)).cmp(&(other.rank(), name(other)))
     }
 
     /// The position in the order of applying: namespaces first, and objects before those that refer to them; of Jobs that run
@@ -111,7 +135,14 @@ impl Object {
             "ConfigMap" if is_parent(self) => 1,
             "CustomResourceDefinition" | "PriorityClass" | "StorageClass" => 1,
             "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => 2,
-            "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "NetworkPolicy" => 3,
+            // Of the last three, pods mount what their controllers make.
+            "ConfigMap"
+            | "Secret"
+            | "PersistentVolumeClaim"
+            | "NetworkPolicy"
+            | "SecretProviderClass"
+            | "ExternalSecret"
+            | "SealedSecret" => 3,
             "Service" => 4,
             "Job" if self.runs_before_workloads() => JOBS,
             "Job" if self.runs_after_workloads() => 7,

@@ -11,9 +11,23 @@ use super::{Object, text};
 
 /// The annotation of `kubectl apply` without `--server-side`, with what it applied.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Who deploys manifests as a whole, as this action does, with its operation: `kubectl apply --server-side`, Helm 4, and
-/// Helm 3.
-const DEPLOYERS: &[(&str, &str)] = &[("kubectl", "Apply"), ("helm", "Apply"), ("helm", "Update")];
+/// Who deploys manifests as a whole, as this action does, with its operation: `kubectl apply --server-side`, `kubectl create` and
+/// `kubectl replace`, Helm 4, and Helm 3. Not who goes on to deploy, such as Argo CD: it would take its fields back.
+const DEPLOYERS: &[(&str, &str)] = &[
+    ("kubectl", "Apply"),
+    ("kubectl-create", "Update"),
+    ("kubectl-replace", "Update"),
+    ("helm", "Apply"),
+    ("helm", "Update"),
+];
+/// Who deploys what a repository has, again and again: the field managers of Argo CD (argo-cd, common/common.go,
+/// `ArgoCDSSAManager`), and of Flux (fluxcd.io/flux/components/kustomize, and helm).
+const CONTINUOUS: &[&str] = &[
+    "argocd-application-controller",
+    "argocd-controller",
+    "helm-controller",
+    "kustomize-controller",
+];
 /// The strategy of a workload: `rollingUpdate` is a default that the API server rejects with any other `type`.
 const STRATEGIES: &[&str] = &["strategy", "updateStrategy"];
 const ROLLING_UPDATE: &str = "RollingUpdate";
@@ -57,11 +71,6 @@ impl Owners {
         self.our_entry().map(fields).unwrap_or_default()
     }
 
-    /// The version of the kind in which this action applied them.
-    pub(crate) fn our_version(&self) -> Option<&str> {
-        self.our_entry().map(|entry| text(entry, "/apiVersion"))
-    }
-
     /// Whether this action applied the object.
     pub(crate) fn is_applied_by_us(&self) -> bool {
         self.our_entry().is_some()
@@ -73,6 +82,40 @@ impl Owners {
         others.fold(FieldSet::default(), |all, entry| all.union(&fields(entry)))
     }
 
+    /// The owners of `before` that own nothing now: this action has taken over from them, or the object does not exist. As
+    /// long as it `exists`, a part such as its scale has its own owners.
+    pub(crate) fn gone_since(&self, before: &Self, exists: bool) -> Self {
+        let is_here = |old: &Value| {
+            let mut entries = self.0.iter();
+            entries.any(|entry| {
+                ["manager", "operation", "subresource"]
+                    .iter()
+                    .all(|field| entry[field] == old[field])
+            })
+        };
+        let counts = |old: &Value| match text(old, "/subresource") {
+            "" => true,
+            part => !exists && part != "status",
+        };
+        let old = before.0.iter();
+        let gone = old.filter(|old| !is_ours(old) && counts(old) && !is_here(old));
+        Self(gone.cloned().collect())
+    }
+
+    /// The fields that this action applied, as `version` of the kind names them.
+    pub(crate) fn ours_in(&self, version: &str) -> FieldSet {
+        self.our_entry()
+            .map_or_else(FieldSet::default, |entry| fields_in(entry, version))
+    }
+
+    /// The fields of all others, as `version` of the kind names them.
+    pub(crate) fn others_in(&self, version: &str) -> FieldSet {
+        let others = self.0.iter().filter(|entry| !is_ours(entry));
+        others.fold(FieldSet::default(), |all, entry| {
+            all.union(&fields_in(entry, version))
+        })
+    }
+
     /// Who scaled the object: an autoscaler, or `kubectl scale`.
     pub(crate) fn scaled_by(&self) -> Option<&str> {
         let replicas = ["f:spec", "f:replicas"];
@@ -80,6 +123,14 @@ impl Owners {
             text(entry, "/subresource") == "scale" && fields(entry).contains(&replicas)
         };
         self.0.iter().find(scaled).map(manager)
+    }
+
+    /// Who else deploys the object again and again.
+    pub(crate) fn continuously_applied_by(&self) -> Option<&str> {
+        self.0
+            .iter()
+            .map(manager)
+            .find(|by| CONTINUOUS.contains(by))
     }
 
     fn our_entry(&self) -> Option<&Value> {
@@ -100,6 +151,7 @@ impl Owners {
             .iter()
             .filter(|entry| operation(entry) == "Update" && fields(entry).contains(&annotation))
             .map(manager)
+            .filter(|manager| !CONTINUOUS.contains(manager))
             .collect();
         let is_first = self.our_entry().is_none() && !object.is_namespace();
         self.replace(object, live, |entry| {
@@ -175,11 +227,16 @@ impl Owners {
         }
         entries.extend(before.our_entry().cloned());
         let restored = Self(entries);
-        (restored.by_owner() != self.by_owner()).then_some(restored)
+        (!restored.is_same(self)).then_some(restored)
     }
 
-    // Without the times, in the order of the owners.
-    fn by_owner(&self) -> BTreeSet<String> {
+    /// Whether the same owners have the same fields.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.by_owner() == other.by_owner()
+    }
+
+    /// Without the times, in the order of the owners.
+    pub(super) fn by_owner(&self) -> BTreeSet<String> {
         let without_time = self.0.iter().map(|entry| {
             let mut entry = entry.clone();
             entry["fieldsV1"] = fields(&entry).to_fields_v1();
@@ -202,6 +259,16 @@ fn operation(entry: &Value) -> &str {
 
 fn fields(entry: &Value) -> FieldSet {
     FieldSet::from_fields_v1(&entry["fieldsV1"])
+}
+
+// The fields of `entry`. Those of another version than `version` may have other names there, but for the metadata.
+fn fields_in(entry: &Value, version: &str) -> FieldSet {
+    if text(entry, "/apiVersion") == version {
+        return fields(entry);
+    }
+    let metadata =
+        json!({"f:metadata": entry["fieldsV1"]["f:metadata"], "f:spec": {}, "f:data": {}});
+    FieldSet::from_fields_v1(&metadata)
 }
 
 fn is_ours(entry: &Value) -> bool {
@@ -299,7 +366,8 @@ mod tests {
             ("kubectl", "Apply", true),
             ("kubectl", "Update", false),
             ("kubectl-scale", "Update", false),
-            ("kubectl-create", "Update", false),
+            ("kubectl-create", "Update", true),
+            ("argocd-controller", "Apply", false),
             ("terraform", "Apply", false),
         ] {
             let other = entry(manager, operation, &fields);

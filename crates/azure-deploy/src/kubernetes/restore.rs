@@ -5,10 +5,21 @@ use actions_toolkit::Log;
 use serde_json::{Value, json};
 
 use super::fields::FieldSet;
-use super::{COUNTED_ANNOTATIONS, Cluster, Object, Owners, Rejected, text};
+use super::{COUNTED_ANNOTATIONS, Cluster, Object, Owners, is_conflict, is_invalid, text};
 
 /// How often the owners are set again after a conflict with someone who changes the object at the same time.
 const ATTEMPTS: usize = 5;
+
+/// An object that was taken over.
+pub(crate) struct Taken {
+    pub(crate) object: Object,
+    /// Its owners before that.
+    pub(crate) before: Owners,
+    /// Its owners after it.
+    pub(crate) after: Owners,
+    /// The managers that it was taken over from.
+    pub(crate) from: Vec<String>,
+}
 
 impl Cluster {
     /// Restore `object` to its state `before`; returns its new state.
@@ -29,29 +40,32 @@ impl Cluster {
         }
         let uid = |live: &Value| text(live, "/metadata/uid").to_owned();
         // To run the previous Job again is not a rollback.
-        if let Some(now) = now
-            .as_ref()
-            .filter(|now| object.is_job() && uid(now) != uid(before))
-        {
-            return Ok(now.clone());
+        let is_before = |now: &Value| uid(now) == uid(before);
+        if object.is_job() && !now.as_ref().is_some_and(is_before) {
+            return Ok(now.unwrap_or_else(|| before.clone()));
         }
-        let (then, touched) = (Owners::of(before), touched(object, before, now.as_ref()));
-        let exact = touched.clone().union(&consequences(before, now.as_ref()));
-        let exact = object.with(previous(object, before, &exact));
+        let then = Owners::of(before);
+        let owners = Owners::of(now.as_ref().unwrap_or(&Value::Null));
+        let gone = owners.gone_since(&then, now.is_some());
+        let touched = touched(object, &then, &owners, &gone);
+        let others = then.others().difference(&gone.others());
+        let all = touched.clone().union(&consequences(before, now.as_ref()));
+        let exact = object.with(previous(object, before, &all, &others));
         if let Some(now) = &now {
             let cleared =
                 |now: &Value| Some((Owners::of(now).take_over_defaults(&exact, now)?.owners, ()));
             self.change_owners(object, now, cleared).await?;
         }
-        let mut restored = match self.apply(&exact, false).await {
+        let (mut restored, fields) = match self.apply(&exact, false).await {
             // A port, for example, that another Service has got since.
             Err(e) if is_invalid(&e) => {
-                let previous = object.with(previous(object, before, &touched));
-                self.apply(&previous, false).await?
+                let previous = object.with(previous(object, before, &touched, &others));
+                (self.apply(&previous, false).await?, touched)
             }
-            applied => applied?,
+            // What was removed with another field may have had an owner.
+            applied => (applied?, all),
         };
-        let owners = |now: &Value| Some((Owners::of(now).restored(&then, &touched)?, ()));
+        let owners = |now: &Value| Some((Owners::of(now).restored(&then, &fields)?, ()));
         match self.change_owners(object, &restored, owners).await {
             Ok(Some((live, ()))) => restored = live,
             Ok(None) => {}
@@ -61,7 +75,7 @@ impl Cluster {
     }
 
     /// Take over `object` from who deployed it before this action, so that what its manifest no longer has is removed
-    /// when it is applied. Returns its owners before that, and the managers that it was taken over from.
+    /// when it is applied.
     ///
     /// # Errors
     /// When the API server rejects a request.
@@ -69,15 +83,20 @@ impl Cluster {
         &self,
         object: &Object,
         live: Option<&Value>,
-    ) -> anyhow::Result<Option<(Owners, Vec<String>)>> {
+    ) -> anyhow::Result<Option<Taken>> {
         let Some(live) = live else { return Ok(None) };
         let taken = |now: &Value| {
             let before = Owners::of(now);
             let taken = before.take_over(object, now)?;
-            Some((taken.owners, (before, taken.from.into_iter().collect())))
+            Some((taken.owners, (before, taken.from)))
         };
         let changed = self.change_owners(object, live, taken).await?;
-        Ok(changed.map(|(_, taken)| taken))
+        Ok(changed.map(|(live, (before, from))| Taken {
+            object: object.clone(),
+            before,
+            after: Owners::of(&live),
+            from: from.into_iter().collect(),
+        }))
     }
 
     // Set the owners that `wanted` decides for the state of `object`, which is `live`: after a conflict with someone who
@@ -109,16 +128,6 @@ impl Cluster {
     }
 }
 
-fn is_conflict(error: &anyhow::Error) -> bool {
-    error.downcast_ref().is_some_and(Rejected::is_conflict)
-}
-
-fn is_invalid(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref()
-        .is_some_and(Rejected::is_invalid_object)
-}
-
 // The fields without an owner that are not what they were, since the API server sets or clears them when another field
 // changes; and the order of lists.
 fn consequences(before: &Value, now: Option<&Value>) -> FieldSet {
@@ -139,21 +148,17 @@ fn consequences(before: &Value, now: Option<&Value>) -> FieldSet {
     changed.union(&FieldSet::of_order(&before, &now, &known))
 }
 
-// The fields that this action applied, before or since.
-fn touched(object: &Object, before: &Value, now: Option<&Value>) -> FieldSet {
-    let then = Owners::of(before);
-    let ours = if then.our_version().is_none_or(|v| v == object.api_version()) {
-        then.ours()
-    } else {
-        // Of another version of the kind: its fields may have other names here.
-        FieldSet::of_path(&["f:spec"]).union(&FieldSet::of_path(&["f:data"]))
-    };
-    now.map_or(ours.clone(), |now| ours.union(&Owners::of(now).ours()))
+// The fields that this action applied, before or since, and those of the owners that are `gone`. What somebody else owns now is
+// not theirs any more.
+fn touched(object: &Object, then: &Owners, now: &Owners, gone: &Owners) -> FieldSet {
+    let version = object.api_version();
+    let gone = gone.others_in(version).difference(&now.others());
+    then.ours_in(version).union(&gone).union(&now.ours())
 }
 
-// The fields `touched` of the object as it was `before`, in the form that can be applied.
-fn previous(object: &Object, before: &Value, touched: &FieldSet) -> Value {
-    let fields = touched.extract(before, &Owners::of(before).others());
+// The fields `touched` of the object as it was `before`, without those of `others`, in the form that can be applied.
+fn previous(object: &Object, before: &Value, touched: &FieldSet, others: &FieldSet) -> Value {
+    let fields = touched.extract(before, others);
     let mut previous = fields.filter(Value::is_object).unwrap_or_else(|| json!({}));
     for field in ["apiVersion", "kind"] {
         previous[field] = object.value[field].clone();
@@ -296,19 +301,22 @@ mod tests {
         );
         let ours = json!({"f:metadata": {"f:annotations": {}}, "f:spec": {"f:paused": {}}});
         let before = live(3, &ours);
+        let (then, no_owners) = (Owners::of(&before), Owners::of(&Value::Null));
+        let others = then.others();
+        let now = |replicas: u8, ours: &Value| Owners::of(&live(replicas, ours));
         let header = json!({"name": "x", "namespace": "n", "annotations": {"a": "b"}});
         let expected = |spec: Value| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": header, "spec": spec});
 
-        let set = touched(&object, &before, Some(&live(5, &ours)));
+        let set = touched(&object, &then, &now(5, &ours), &no_owners);
         assert_eq!(
-            previous(&object, &before, &set),
+            previous(&object, &before, &set, &others),
             expected(json!({"paused": true}))
         );
         // The deployment took the replicas from their owner.
         let took = json!({"f:spec": {"f:replicas": {}, "f:minReadySeconds": {}}});
-        let set = touched(&object, &before, Some(&live(1, &took)));
+        let set = touched(&object, &then, &now(1, &took), &no_owners);
         assert_eq!(
-            previous(&object, &before, &set),
+            previous(&object, &before, &set, &others),
             expected(json!({"paused": true, "replicas": 3}))
         );
     }

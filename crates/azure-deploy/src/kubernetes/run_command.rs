@@ -172,6 +172,13 @@ fn parse(bytes: &[u8]) -> anyhow::Result<Response<Body>> {
         .context("failed to read the API server's response")
 }
 
+/// The log of a command, and what it packs.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(log: &str) {
+    let _ = response(log, 0);
+    let _ = parse(log.as_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

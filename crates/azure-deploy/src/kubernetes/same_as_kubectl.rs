@@ -3,6 +3,7 @@
 
 mod kinds;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -17,7 +18,8 @@ use kinds::Kind;
 
 use super::client::FIELD_MANAGER;
 use super::{COUNTED_ANNOTATIONS, Cluster, LAST_APPLIED, Object, Snapshot};
-use crate::steps::{apply, dry_run, roll_back};
+use crate::steps::apply::Apply;
+use crate::steps::{dry_run, roll_back};
 
 const LIMITS: crate::rollout::Limits = crate::rollout::Limits {
     timeout: std::time::Duration::from_secs(30),
@@ -25,6 +27,26 @@ const LIMITS: crate::rollout::Limits = crate::rollout::Limits {
 };
 const SEQUENCES: u32 = 24;
 const STEPS: usize = 7;
+
+/// Other managers, as kubectl's arguments. From the last ones this action takes over the first time, and kubectl does not.
+const OTHERS: [&[&str]; 4] = [
+    &[
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=terraform",
+    ],
+    &["create", "--field-manager=terraform"],
+    &[
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=helm",
+    ],
+    &["replace"],
+];
+/// How many of them are not taken over.
+const LASTING: usize = 2;
 
 /// What happens to an object.
 #[derive(Debug, Clone)]
@@ -35,6 +57,8 @@ enum Step {
     RolledBack(u16, bool),
     /// A manifest is applied by `kubectl apply`, client-side.
     ClientSide(u16),
+    /// A manifest is applied by another manager: the number of it in [`OTHERS`].
+    AppliedBy(usize, u16),
     /// Someone changes the object by kubectl: the number of the change.
     Changed(usize),
 }
@@ -44,6 +68,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => any::<u16>().prop_map(Step::Deployed),
         4 => any::<(u16, bool)>().prop_map(|(features, meanwhile)| Step::RolledBack(features, meanwhile)),
         2 => any::<u16>().prop_map(Step::ClientSide),
+        2 => (0..OTHERS.len(), any::<u16>()).prop_map(|(by, features)| Step::AppliedBy(by, features)),
         3 => (0..4_usize).prop_map(Step::Changed),
     ];
     prop::collection::vec(step, 2..STEPS)
@@ -106,8 +131,9 @@ impl Both {
 
     fn in_both(&self, args: &[&str], stdin: Option<&Value>) {
         for namespace in [&self.ours, &self.judge] {
-            // A change of what does not exist yet changes nothing, in both.
-            let _ = Self::kubectl(namespace, args, stdin);
+            // A change of what does not exist yet changes nothing, in both; one that meets a controller's is made again.
+            let conflict = |e: String| e.contains("the object has been modified");
+            while Self::kubectl(namespace, args, stdin).is_err_and(conflict) {}
         }
     }
 
@@ -130,19 +156,45 @@ impl Both {
         meanwhile: Option<impl FnOnce()>,
     ) -> anyhow::Result<()> {
         let (log, objects) = (Log::sink(), [object(&self.ours, manifest.clone())]);
-        dry_run::validate(&log, &self.cluster, &objects).await?;
-        let snapshot = Snapshot::read(&self.cluster, &objects).await?;
+        let taken = dry_run::validate(&log, &self.cluster, &objects).await?;
+        let mut snapshot = Snapshot::read(&self.cluster, &objects).await?;
+        taken.restore_in(&mut snapshot);
         let mut report = crate::report::Report::new(
             format!("x@sha256:{}", "0".repeat(64)).parse().unwrap(),
             std::time::Instant::now(),
         );
-        apply::apply(&log, &self.cluster, &objects, snapshot, LIMITS, &mut report).await?;
+        let apply = Apply {
+            log: &log,
+            cluster: &self.cluster,
+            objects: &objects,
+            limits: LIMITS,
+        };
+        apply.begin(snapshot, &mut report).await?;
+        apply.before_workloads(&mut report).await?;
+        apply.workloads(&mut report).await?;
         if let Some(meanwhile) = meanwhile {
             meanwhile();
             let snapshot = report.snapshot.take().unwrap();
             roll_back::restore(&snapshot, &self.cluster, &log).await?;
         }
         Ok(())
+    }
+
+    // Set a field of `spec` as the admission of the API server does where the cluster has a default: it has no owner.
+    fn set_default(&self, kind: Kind, name: &str, field: &str, value: &str) {
+        let patch = |patch: &Value| {
+            let patch = patch.to_string();
+            let resource = kind.resource();
+            let args = ["patch", resource, name, "--type=merge", "--patch", &patch];
+            Self::kubectl(&self.ours, &args, None).unwrap();
+        };
+        patch(&json!({"spec": {field: value}}));
+        let live = Self::live(&self.ours, kind, name).unwrap();
+        let owners = live["metadata"]["managedFields"].as_array().unwrap();
+        let owners = owners.iter().filter(|e| e["manager"] != "kubectl-patch");
+        let owners: Vec<_> = owners.collect();
+        assert!(!owners.is_empty(), "{live}");
+        patch(&json!({"metadata": {"managedFields": owners}}));
     }
 
     async fn run(&self, kind: Kind, name: &str, steps: &[Step]) -> Result<(), TestCaseError> {
@@ -154,13 +206,28 @@ impl Both {
             "--force-conflicts",
             &format!("--field-manager={FIELD_MANAGER}"),
         ];
+        let is_ours = || {
+            let live = Self::live(&self.ours, kind, name);
+            live.is_some_and(|live| super::Owners::of(&live).is_applied_by_us())
+        };
+        let mut is_shared = false;
         for (count, step) in steps.iter().enumerate() {
             let done = &steps[..=count];
+            // Where nothing is left of what it applied, this action takes over as it does the first time.
+            if is_shared && matches!(step, Step::Deployed(_) | Step::RolledBack(..)) && !is_ours() {
+                return Ok(());
+            }
             match step {
                 Step::Deployed(features) => {
                     let manifest = kind.manifest(name, *features);
                     let ours = self.deploy(&manifest, None::<fn()>).await;
                     let judge = Self::kubectl(&self.judge, &server_side, Some(&manifest));
+                    // kubectl takes over from its client side after its first apply, which the API server rejects if both
+                    // together are invalid (kubectl/pkg/cmd/apply/apply.go, `migrateToSSAIfNecessary`): then it has no judgment.
+                    let is_both = |e: &String| e.contains("cannot be both set");
+                    if ours.is_ok() && judge.as_ref().is_err_and(is_both) {
+                        return Ok(());
+                    }
                     prop_assert_eq!(
                         ours.is_ok(),
                         judge.is_ok(),
@@ -184,10 +251,19 @@ impl Both {
                     if let (Some(before), false) = (before, *meanwhile) {
                         let after = Self::live(&self.ours, kind, name).unwrap();
                         prop_assert_eq!(exact(&before), exact(&after), "{:?}", done);
+                        prop_assert_eq!(owners(before), owners(after), "{:?}", done);
                     }
                 }
                 Step::ClientSide(features) => {
                     self.in_both(&apply, Some(&kind.manifest(name, *features)));
+                }
+                Step::AppliedBy(by, features) => {
+                    let is_taken_over = *by >= LASTING;
+                    if !kind.has_alternatives() && (!is_taken_over || is_ours()) {
+                        let manifest = kind.manifest(name, *features);
+                        self.in_both(&[OTHERS[*by], &["--filename=-"]].concat(), Some(&manifest));
+                        is_shared |= is_taken_over;
+                    }
                 }
                 Step::Changed(change) => {
                     let change = kind.change(*change, name);
@@ -229,7 +305,7 @@ fn object(namespace: &str, value: Value) -> Object {
     Object::of_test(value, Some(namespace))
 }
 
-// What must not change when a deployment is rolled back: everything but owners that were taken over, and counters.
+// What must not change when a deployment is rolled back, beside the owners of the fields: everything but counters.
 fn exact(live: &Value) -> Value {
     let mut live = live.clone();
     let metadata = live["metadata"].as_object_mut().unwrap();
@@ -238,6 +314,13 @@ fn exact(live: &Value) -> Value {
     }
     live["status"] = Value::Null;
     live
+}
+
+// The owners of the fields, without those of the status, which controllers change at any time.
+fn owners(mut live: Value) -> BTreeSet<String> {
+    let entries = live["metadata"]["managedFields"].as_array_mut().unwrap();
+    entries.retain(|entry| entry["subresource"] != "status");
+    super::Owners::of(&live).by_owner()
 }
 
 // What must be equal in both namespaces: what the API server assigns is there, with another value.
@@ -269,7 +352,12 @@ fn assigned(value: &mut Value) {
             for (name, value) in fields {
                 if matches!(
                     &**name,
-                    "clusterIP" | "clusterIPs" | "nodePort" | "healthCheckNodePort"
+                    "clusterIP"
+                        | "clusterIPs"
+                        | "nodePort"
+                        | "healthCheckNodePort"
+                        | "controller-uid"
+                        | "batch.kubernetes.io/controller-uid"
                 ) {
                     *value = "assigned".into();
                 }
@@ -314,6 +402,20 @@ fn a_live_object_is_what_kubectl_gives_after_any_history() {
     }
 }
 
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn an_item_of_two_owners_that_a_deployment_removes_goes_back_to_both() {
+    let both = Both::new("two-owners").await;
+    // A variable of the manifest has another value since, which the next manifest does not have.
+    let (with_a, without_a) = (0b10, 0b100);
+    let steps = [
+        Step::Deployed(with_a),
+        Step::Changed(3),
+        Step::RolledBack(without_a, false),
+    ];
+    both.run(Kind::Deployment, "x", &steps).await.unwrap();
+}
+
 const NEVER: Option<fn()> = None;
 
 #[tokio::test]
@@ -348,6 +450,60 @@ async fn another_strategy_clears_the_default_and_a_rollback_brings_it_back() {
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
+async fn another_update_strategy_clears_the_default_of_a_set() {
+    let both = Both::new("sets").await;
+    let nowhere =
+        json!({"nodeSelector": {"nowhere": "x"}, "containers": [{"name": "app", "image": "x"}]});
+    let spec = |pod: Value| json!({"selector": {"matchLabels": {"app": "x"}}, "template": {"metadata": {"labels": {"app": "x"}}, "spec": pod}});
+    let daemons = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "x"}, "spec": spec(nowhere)});
+    both.cluster
+        .discover_kinds(&[object(&both.ours, daemons.clone())])
+        .await
+        .unwrap();
+    for rolling in [Kind::StatefulSet.manifest("x", 0), daemons] {
+        let resource = rolling["kind"].as_str().unwrap().to_lowercase();
+        let strategy = || {
+            let path = "--output=jsonpath={.spec.updateStrategy}";
+            let text = Both::kubectl(&both.ours, &["get", &resource, "x", path], None);
+            serde_json::from_str::<Value>(&text.unwrap()).unwrap()
+        };
+        let mut by_hand = rolling.clone();
+        by_hand["spec"]["updateStrategy"] = json!({"type": "OnDelete"});
+        both.deploy(&rolling, NEVER).await.unwrap();
+        let default = strategy();
+        both.deploy(&by_hand, Some(|| {})).await.unwrap();
+        assert_eq!(strategy(), default, "{resource}");
+        both.deploy(&by_hand, NEVER).await.unwrap();
+        assert_eq!(strategy(), json!({"type": "OnDelete"}), "{resource}");
+        both.deploy(&rolling, NEVER).await.unwrap();
+        assert_eq!(strategy(), default, "{resource}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn another_template_of_a_job_that_is_not_done_is_rejected_as_by_kubectl() {
+    let both = Both::new("jobs").await;
+    let first = Kind::Job.manifest("x", 0);
+    let mut other = first.clone();
+    other["spec"]["template"]["spec"]["containers"][0]["image"] = "y".into();
+    let by = format!("--field-manager={FIELD_MANAGER}");
+    let apply = ["apply", "--filename=-", "--server-side", &by];
+    let live = || Both::live(&both.ours, Kind::Job, "x").unwrap();
+    both.deploy(&first, NEVER).await.unwrap();
+    Both::kubectl(&both.judge, &apply, Some(&first)).unwrap();
+    let before = live();
+    let ours = both.deploy(&other, NEVER).await.unwrap_err();
+    let judge = Both::kubectl(&both.judge, &apply, Some(&other)).unwrap_err();
+    for rejected in [format!("{ours:#}"), judge] {
+        assert!(rejected.contains("field is immutable"), "{rejected}");
+    }
+    assert_eq!(exact(&before), exact(&live()));
+    assert_eq!(owners(before), owners(live()));
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
 async fn what_another_deployer_set_is_removed_the_first_time() {
     let both = Both::new("deployers").await;
     let manifest = Kind::ConfigMap.manifest("x", 1);
@@ -372,17 +528,14 @@ async fn after_a_rollback_the_next_deployment_leaves_what_is_not_in_the_manifest
     let class = format!("class-{}", std::process::id());
     let mut claim = Kind::Claim.manifest("x", 0);
     both.deploy(&claim, NEVER).await.unwrap();
-    // As the API server does where there is a default class.
-    let patch = json!({"spec": {"storageClassName": class}}).to_string();
-    let patch = [
-        "patch",
-        "persistentvolumeclaim",
-        "x",
-        "--type=merge",
-        "--patch",
-        &patch,
-    ];
-    Both::kubectl(&both.ours, &patch, None).unwrap();
+    both.set_default(Kind::Claim, "x", "storageClassName", &class);
+    let ingress = |features| Kind::Ingress.manifest("x", features);
+    both.deploy(&ingress(0), NEVER).await.unwrap();
+    both.set_default(Kind::Ingress, "x", "ingressClassName", &class);
+    // Its selector, and the labels of its template, are of the API server.
+    both.deploy(&Kind::Job.manifest("x", 0), NEVER)
+        .await
+        .unwrap();
     let deployment = Kind::Deployment.manifest("x", 0);
     both.deploy(&deployment, NEVER).await.unwrap();
     let scale = ["scale", "deployment", "x", "--replicas=3"];
@@ -390,16 +543,26 @@ async fn after_a_rollback_the_next_deployment_leaves_what_is_not_in_the_manifest
 
     claim["metadata"]["labels"] = json!({"bad": "x"});
     both.deploy(&claim, Some(|| {})).await.unwrap();
+    both.deploy(&ingress(1), Some(|| {})).await.unwrap();
+    both.deploy(&Kind::Job.manifest("x", 1), Some(|| {}))
+        .await
+        .unwrap();
     both.deploy(&Kind::Deployment.manifest("x", 0xffff), Some(|| {}))
         .await
         .unwrap();
     claim["metadata"]["labels"] = json!({"good": "x"});
     both.deploy(&claim, NEVER).await.unwrap();
+    both.deploy(&ingress(2), NEVER).await.unwrap();
+    both.deploy(&Kind::Job.manifest("x", 4), NEVER)
+        .await
+        .unwrap();
     both.deploy(&Kind::Deployment.manifest("x", 2), NEVER)
         .await
         .unwrap();
     let claim = Both::live(&both.ours, Kind::Claim, "x").unwrap();
     assert_eq!(claim["spec"]["storageClassName"], class);
+    let ingress = Both::live(&both.ours, Kind::Ingress, "x").unwrap();
+    assert_eq!(ingress["spec"]["ingressClassName"], class);
     let deployment = Both::live(&both.ours, Kind::Deployment, "x").unwrap();
     assert_eq!(deployment["spec"]["replicas"], 3);
 }

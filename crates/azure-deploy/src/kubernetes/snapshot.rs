@@ -36,6 +36,27 @@ impl Snapshot {
         self.0.push((object.clone(), live));
     }
 
+    /// Record that `object` had the `owners` before this action took it over: its state is what a rollback restores.
+    pub(crate) fn set_owners(&mut self, object: &Object, owners: Owners) {
+        let mut states = self.0.iter_mut();
+        let state = states.find(|(other, _)| other.is_same(object));
+        if let Some(Value::Object(metadata)) = state
+            .and_then(|(_, live)| live.as_mut())
+            .map(|live| &mut live["metadata"])
+        {
+            metadata.insert("managedFields".to_owned(), owners.into_entries());
+            // The object has changed since.
+            metadata.remove("resourceVersion");
+        }
+    }
+
+    /// The part of what existed, without namespaces.
+    pub(crate) fn existing(self) -> Self {
+        let existed =
+            |(object, live): &(Object, Option<_>)| live.is_some() && !object.is_namespace();
+        Self(self.0.into_iter().filter(existed).collect())
+    }
+
     /// The objects, each with its state.
     pub(crate) fn objects(&self) -> &[(Object, Option<Value>)] {
         &self.0

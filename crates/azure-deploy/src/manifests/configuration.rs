@@ -118,6 +118,35 @@ pub(crate) fn stale(objects: &[Object], states: &[(Option<&Value>, Option<&Value
     found
 }
 
+/// Whether a pod of one of `workloads` reads `object`, a `ConfigMap` or Secret, or may pull its images with it.
+pub(crate) fn is_read(object: &Object, workloads: &[&Object]) -> bool {
+    let (kind, name) = (object.kind(), object.name());
+    let reads = |workload: &&Object| {
+        let mut sources = sources(&workload.value).into_keys();
+        let pod = workload.value.pointer(POD);
+        workload.namespace() == object.namespace()
+            && (sources.any(|source| source == (kind, name))
+                || (kind == "Secret" && pod.is_some_and(|pod| is_login(pod, name))))
+    };
+    // A ServiceAccount may have one with a login.
+    object.text("/type") == "kubernetes.io/dockerconfigjson" || workloads.iter().any(reads)
+}
+
+// Whether the Secret is one that images are pulled with, or volumes of another system are mounted with.
+fn is_login(pod: &Value, name: &str) -> bool {
+    let mut pulls = items(pod, "imagePullSecrets").map(|login| &login["name"]);
+    let of_volume = |volume: &Value| {
+        [
+            "/azureFile/secretName",
+            "/csi/nodePublishSecretRef/name",
+            "/csi/volumeAttributes/secretName",
+        ]
+        .iter()
+        .any(|path| text(volume, path) == name)
+    };
+    pulls.any(|login| login == name) || items(pod, "volumes").any(of_volume)
+}
+
 fn identity(object: &Object) -> (String, String, String) {
     let namespace = object.namespace().unwrap_or_default();
     (

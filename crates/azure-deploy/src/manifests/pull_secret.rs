@@ -11,8 +11,25 @@ use super::{ImageNames, Manifests};
 use crate::action::Inputs;
 use crate::kubernetes::{DEFAULT_NAMESPACE, Object, containers, pod_specs_mut};
 
+/// Where such a Secret comes from.
+const ORIGIN: &str = "input `image-pull-secret`";
+/// The key of its data.
+const CONFIG: &str = ".dockerconfigjson";
 /// The key of Docker Hub in the configuration of a client.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// Whether `object` is the Secret with a login, and has one for each host that it had `before`. A rollback keeps it then: the
+/// previous login may no longer be valid.
+pub(crate) fn replaces_login(object: &Object, before: &Value) -> bool {
+    let hosts = |value: &Value| -> Option<BTreeSet<String>> {
+        let base64 = &base64::engine::general_purpose::STANDARD;
+        let config = base64.decode(value["data"][CONFIG].as_str()?).ok()?;
+        let config: Value = serde_json::from_slice(&config).ok()?;
+        Some(config["auths"].as_object()?.keys().cloned().collect())
+    };
+    let (now, then) = (hosts(&object.value), hosts(before));
+    object.file == ORIGIN && then.is_some_and(|then| now.is_some_and(|now| then.is_subset(&now)))
+}
 
 impl Manifests {
     /// Add the Secret `name` with the login of a registry, in each namespace in which pods run one of `images`, and have these
@@ -49,7 +66,10 @@ impl Manifests {
         for namespace in namespaces {
             let secret = secret(name, &namespace, host, login);
             if let Some(own) = self.0.iter().find(|object| object.is_same(&secret)) {
-                let problem = format!("`Secret/{name}` is in `{}` too; use another name", own.file);
+                let problem = format!(
+                    "`Secret/{name}` is in {} too; use another name",
+                    own.place()
+                );
                 return Err(BadInput::new(Inputs::image_pull_secret, problem));
             }
             self.add(secret);
@@ -71,12 +91,13 @@ fn secret(name: &str, namespace: &str, host: &str, login: &Credentials) -> Objec
     let config =
         json!({"auths": {key: {"username": username, "password": password, "auth": auth}}});
     Object {
-        file: "input `image-pull-secret`".to_owned(),
+        file: ORIGIN.to_owned(),
+        document: None,
         value: json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {"name": name, "namespace": namespace},
             "type": "kubernetes.io/dockerconfigjson",
-            "data": {".dockerconfigjson": base64.encode(config.to_string())},
+            "data": {CONFIG: base64.encode(config.to_string())},
         }),
         default_namespace: None,
     }
@@ -90,6 +111,7 @@ mod tests {
     fn object(namespace: &str, kind: &str, spec: &Value) -> Object {
         Object {
             file: "app.yaml".into(),
+            document: None,
             value: json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": kind.to_lowercase()}, "spec": spec}),
             default_namespace: Some(namespace.into()),
         }
@@ -164,6 +186,10 @@ mod tests {
             Some(json!([{"name": "own"}, pull]))
         );
 
+        let azure = secret("pull", "web", "a.azurecr.io", &login);
+        assert!(replaces_login(secrets[1], &secrets[0].value));
+        assert!(!replaces_login(secrets[1], &azure.value));
+        assert!(!replaces_login(secrets[1], &json!({})));
         let again = manifests.add_pull_secret("pull", ("ghcr.io", &login), &names);
         assert_eq!(
             again.unwrap_err().to_string(),

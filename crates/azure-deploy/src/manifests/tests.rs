@@ -84,6 +84,11 @@ fn mistakes_name_the_file() {
             "input `manifests`: `Service/x` in `app.yaml` is for the namespace `a`, but the input `namespace` is `b`",
         ),
         (
+            "apiVersion: v1\nkind: Service\nmetadata: {name: z, namespace: b}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: a}",
+            Some("b"),
+            "input `manifests`: `Service/x` in document 2 of `app.yaml` is for the namespace `a`, but the input `namespace` is `b`",
+        ),
+        (
             "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: x-}",
             None,
             "input `manifests`: an object of the kind `Job` in `app.yaml` has a `metadata.generateName`, which makes another object each time; give it a `metadata.name`",
@@ -91,7 +96,7 @@ fn mistakes_name_the_file() {
         (
             &twice,
             None,
-            "input `manifests`: `Service/x` is in `app.yaml` and in `app.yaml`",
+            "input `manifests`: `Service/x` is in document 1 of `app.yaml` and in document 2 of `app.yaml`",
         ),
     ];
     for (text, namespace, message) in table {

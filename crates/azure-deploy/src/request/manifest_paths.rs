@@ -29,6 +29,10 @@ pub(super) fn expand(
         if let Some(problem) = remote(text) {
             return Err(bad(problem));
         }
+        if reference(path).is_some() {
+            expanded.push(path.clone());
+            continue;
+        }
         let is_glob = text.contains(['*', '?', '[', '{']) && !path.absolute().exists();
         if !is_glob {
             path.existing()?;
@@ -83,18 +87,33 @@ fn remote(text: &str) -> Option<String> {
     }
     let scheme = text.split_once("://")?.0;
     if scheme == "oci" {
-        return Some(format!(
-            "`{text}` is a chart in a registry, which is not fetched; pull it in an earlier step (`helm pull {text}`), and use the `.tgz` file"
-        ));
+        return None;
     }
     Some(format!(
         "`{text}` is a URL ({scheme}), which is not fetched: what is deployed would not be what was checked out; keep the file in the repository, or download it in an earlier step"
     ))
 }
 
-/// Whether `path` is a Helm chart: a directory or an archive.
+/// The reference of a Helm chart in a registry, without its `oci://`.
+pub(super) fn reference(path: &WorkspacePath) -> Option<&str> {
+    path.given().strip_prefix("oci://")
+}
+
+/// `path`, or the reference of a chart without its version.
+pub(super) fn without_version(path: &WorkspacePath) -> String {
+    let Some(reference) = reference(path) else {
+        return path.relative().to_owned();
+    };
+    let parsed: Option<oci::ImageRef> = reference.replace('+', "_").parse().ok();
+    parsed.map_or_else(|| reference.to_owned(), |image| image.without_version())
+}
+
+/// Whether `path` is a Helm chart: a directory, an archive, or a reference.
 pub(super) fn is_chart(path: &WorkspacePath) -> bool {
     let absolute = path.absolute();
+    if reference(path).is_some() {
+        return true;
+    }
     let is_archive = absolute.extension().is_some_and(|end| end == "tgz");
     absolute.join(CHART).is_file() || (is_archive && absolute.is_file())
 }
@@ -237,10 +256,6 @@ mod tests {
             (
                 "github.com/octo-org/app//deploy?ref=v1",
                 "`github.com/octo-org/app//deploy?ref=v1` is a kustomization of another repository, which is not fetched: what is deployed would not be what was checked out; check that repository out in an earlier step, and use its path",
-            ),
-            (
-                "oci://ghcr.io/octo-org/app",
-                "`oci://ghcr.io/octo-org/app` is a chart in a registry, which is not fetched; pull it in an earlier step (`helm pull oci://ghcr.io/octo-org/app`), and use the `.tgz` file",
             ),
             (
                 "chart/templates",

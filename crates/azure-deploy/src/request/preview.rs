@@ -33,7 +33,9 @@ pub(crate) struct Preview {
     /// `owner/name` on GitHub.
     repository: String,
     /// Whether its pull request is closed, so that it is removed.
-    pub(crate) is_closed: bool,
+    is_closed: bool,
+    /// Whether the run is one of a schedule, which is for those alone whose deadline has passed.
+    pub(crate) is_of_schedule: bool,
     pub(crate) expires: String,
 }
 
@@ -79,6 +81,7 @@ impl Preview {
         let name = match (input, number) {
             (PreviewInput::Named(name), _) => name.clone(),
             (_, Some(number)) => format!("pr-{number}"),
+            (_, None) if github.event_name() == Some("schedule") => String::new(),
             (_, None) => {
                 return Err(bad("`true` takes the name from a pull request, which the event of this run has not; name the preview, such as `pr-123`").into());
             }
@@ -98,11 +101,17 @@ impl Preview {
         let expires = Timestamp::now().saturating_add(age)?;
         Ok(Some(Self {
             namespace: namespace(&base, &name),
+            is_of_schedule: name.is_empty(),
             name,
             repository: repository.to_owned(),
             is_closed: is_pull_request && text(&event, "/action") == "closed",
             expires: expires.round(Unit::Second)?.to_string(),
         }))
+    }
+
+    /// Whether nothing is deployed.
+    pub(crate) fn only_removes(&self) -> bool {
+        self.is_closed || self.is_of_schedule
     }
 
     /// Its namespace as an object; `base` is a manifest of it, if there is one.
@@ -122,6 +131,7 @@ impl Preview {
         }
         Object {
             file: "input `preview`".to_owned(),
+            document: None,
             value,
             default_namespace: None,
         }
@@ -160,6 +170,7 @@ impl Preview {
             namespace: namespace.into(),
             repository: "octo-org/shop".into(),
             is_closed: false,
+            is_of_schedule: false,
             expires: "2026-01-04T00:00:00Z".into(),
         }
     }

@@ -3,7 +3,7 @@
 use actions_toolkit::{BadInput, Secret, both};
 use azure::Cloud;
 use azure::input::{EntraId, EntraInputs};
-use kube::config::Kubeconfig;
+use kube::config::{Context, Kubeconfig};
 use oci::Credentials;
 
 use crate::action::{Access, Inputs};
@@ -16,6 +16,7 @@ pub(crate) struct Target {
 }
 
 /// The registry.
+#[derive(Clone)]
 pub(crate) enum RegistryTarget {
     /// A registry resource in Azure.
     Azure { name: String, group: Option<String> },
@@ -66,17 +67,27 @@ impl Target {
 impl ClusterTarget {
     /// The namespace of the kubeconfig's context; one that cannot be read is reported when it is used.
     pub(crate) fn namespace(&self) -> Option<String> {
-        let Self::Kubeconfig(text) = self else {
-            return None;
-        };
-        let kubeconfig = Kubeconfig::from_yaml(text.expose()).ok()?;
-        let current = kubeconfig.current_context?;
-        let mut contexts = kubeconfig.contexts.into_iter();
-        contexts
-            .find(|context| context.name == current)?
-            .context?
-            .namespace
+        match self {
+            Self::Azure { .. } => None,
+            Self::Kubeconfig(text) => context(text)?.namespace,
+        }
     }
+
+    /// The name of the cluster: of the resource, or what the kubeconfig's context calls it.
+    pub(crate) fn name(&self) -> Option<String> {
+        match self {
+            Self::Azure { name, .. } => Some(name.clone()),
+            Self::Kubeconfig(text) => Some(context(text)?.cluster),
+        }
+    }
+}
+
+// The current context.
+fn context(kubeconfig: &Secret) -> Option<Context> {
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig.expose()).ok()?;
+    let current = kubeconfig.current_context?;
+    let mut contexts = kubeconfig.contexts.into_iter();
+    contexts.find(|context| context.name == current)?.context
 }
 
 fn cluster(inputs: &Inputs) -> Result<ClusterTarget, BadInput> {
@@ -192,15 +203,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_namespace_is_that_of_the_current_context() {
+    fn the_namespace_and_the_cluster_are_those_of_the_current_context() {
         let log = actions_toolkit::Log::sink();
-        let namespace = |text: &str| ClusterTarget::Kubeconfig(Secret::new(text, &log)).namespace();
+        let target = |text: &str| ClusterTarget::Kubeconfig(Secret::new(text, &log));
+        let namespace = |text: &str| target(text).namespace();
         let contexts = "contexts: [{name: a, context: {cluster: c, user: u, namespace: web}}, {name: b, context: {cluster: c, user: u}}]";
         assert_eq!(
             namespace(&format!("current-context: a\n{contexts}")).as_deref(),
             Some("web")
         );
         assert_eq!(namespace(&format!("current-context: b\n{contexts}")), None);
+        let cluster = target(&format!("current-context: b\n{contexts}")).name();
+        assert_eq!(cluster.as_deref(), Some("c"));
         assert_eq!(namespace("not a kubeconfig"), None);
     }
 }

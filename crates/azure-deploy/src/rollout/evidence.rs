@@ -4,7 +4,7 @@ use actions_toolkit::{Log, text::cut};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::pods::Rollout;
-use super::status::{self, Cause};
+use super::status::{self, Cause, is_ready};
 use crate::kubernetes::{Cluster, Object, Workload};
 
 /// Of a container's last line, an error shows this many bytes.
@@ -25,10 +25,6 @@ pub(crate) async fn collect_all(
             collect_pod(cluster, &rollout, log, evidence).await;
         }
     }
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    status::pod_condition(pod, "Ready").is_some_and(|ready| ready.status == "True")
 }
 
 /// The last warning about a pod that is not ready, such as the response to its probe; the end of a sentence.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use actions_toolkit::text::plural;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::events::Obstacles;
+use super::made_later::absent_name;
 use super::status::{
-    Cause, REPLICAS, Status, counted, daemon_set, exit_reason, failed, has_exited, job, last_exit,
-    obstacle, stateful_set, unschedulable,
+    Cause, Status, container_statuses, daemon_set, deployment, exit_reason, failed, has_exited,
+    job, last_exit, obstacle, ran_for, replica_failure, stateful_set, unprobed, unschedulable,
 };
 use crate::kubernetes::Workload;
 
@@ -26,13 +26,15 @@ pub(crate) enum NewNodes {
 
 /// What is around a workload.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Surroundings {
+pub(crate) struct Surroundings<'a> {
     /// Since the change.
     pub(crate) elapsed: Duration,
     /// Nodes for its pods.
     pub(crate) nodes: NewNodes,
     /// Whether some of its pods are terminating, which still use a quota.
     pub(crate) has_terminating_pods: bool,
+    /// What only events have.
+    pub(crate) obstacles: &'a Obstacles,
 }
 
 /// Judges rollouts over time: how long a problem has lasted counts, and not how long the rollout has.
@@ -45,13 +47,21 @@ pub(crate) struct Judge {
     outlasting: BTreeSet<String>,
     /// The workloads that are waited for, or were a moment ago: until when.
     waiting: BTreeMap<String, Duration>,
+    /// The workloads that are not waited for, since a container of theirs has exited: the restarts, and when the last one was seen.
+    crashed: BTreeMap<String, (i32, Duration)>,
+    /// The restarts of a container of a pod that are of the past.
+    past: BTreeMap<(String, String), i32>,
     /// The restarts up to which a container of a pod is tolerated.
     limits: BTreeMap<(String, String), i32>,
+    /// Names of what a controller may make later.
+    expected: BTreeSet<String>,
     /// Whether each problem counts as if it had lasted forever.
     is_final: bool,
 }
 
-/// How long a transient problem may last: a Secret that is created a moment later, a quota.
+/// How long a transient problem may last: a Secret that is created a moment later, a quota. A volume is mounted again after
+/// pauses that double, from half a second on (kubernetes/pkg/util/goroutinemap/exponentialbackoff): for the fourth time after
+/// 7.5 s.
 const GRACE: Duration = Duration::from_secs(10);
 /// The same for an image: the kubelet pulls again after ten seconds (kubernetes/pkg/kubelet, `backOffPeriod`). A registry
 /// that is replicated to several regions may not have it there yet (github.com/Azure/acr/issues/880).
@@ -60,6 +70,13 @@ const IMAGE_GRACE: Duration = Duration::from_secs(12);
 const QUOTA_GRACE: Duration = Duration::from_secs(30);
 /// The same for a pod that cannot be scheduled, where a node may be added: a node needs a moment.
 const NODE_GRACE: Duration = Duration::from_secs(60);
+/// A container that has run for so long does not crash in a loop: the kubelet, too, then restarts it without a pause
+/// (kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle, "Container restart policy").
+const LONG_RUN: Duration = Duration::from_secs(600);
+/// A workload whose containers have run for so long since one exited is waited for again: it needed another one too.
+const RECOVERED: Duration = Duration::from_secs(15);
+/// What counts as ready from its start on is watched for so long: a worker whose first line fails would be rolled out.
+const STEADY: Duration = Duration::from_secs(5);
 /// What a container did before this time belongs to the past.
 const PAST: Duration = Duration::from_secs(1);
 
@@ -85,30 +102,52 @@ impl Judge {
         }
     }
 
+    /// It waits for Secrets and `ConfigMap`s of these names, which do not exist yet.
+    pub(crate) fn expecting(self, names: BTreeSet<String>) -> Self {
+        Self {
+            expected: names,
+            ..self
+        }
+    }
+
+    // Whether the object that `message` says does not exist is one of them.
+    fn expects(&self, message: &str) -> bool {
+        absent_name(message).is_some_and(|name| self.expected.contains(name))
+    }
+
     /// The status of a workload with the pods of its newest revision.
     pub(crate) fn workload(
         &mut self,
         workload: &Workload,
         pods: &[Pod],
-        around: Surroundings,
+        around: Surroundings<'_>,
     ) -> Status {
         if !workload.is_observed() {
             return Status::Waiting("the controller has not observed the change yet".into());
         }
-        let failed = pods.iter().filter_map(|pod| self.failure(pod, around));
+        let causes = pods.iter().filter_map(|pod| self.failure(pod, around));
         // How often a Job is tried is its own `backoffLimit`.
         let counts = |c: &Cause| c.restarts.is_none() || !matches!(workload, Workload::Job(_));
-        let failed = failed.filter(counts);
-        if let Some(cause) = failed.min_by_key(|cause| cause.restarts.is_some()) {
+        let causes = causes.filter(counts);
+        if let Some(cause) = causes.min_by_key(|cause| cause.restarts.is_some()) {
             return Status::Failed(cause);
         }
+        let uncreated = match workload {
+            Workload::Deployment(live) => replica_failure(live),
+            _ => around.obstacles.creation.as_deref(),
+        };
+        let lacks_pods = self.lacks_pods(workload, uncreated.is_some(), around);
+        if let Some(message) = uncreated.filter(|_| lacks_pods) {
+            return failed(format!("no pod can be created: {message}"));
+        }
         let status = match workload {
-            Workload::Deployment(live) => self.deployment(live, around),
+            Workload::Deployment(live) => deployment(live),
             Workload::StatefulSet(live) => stateful_set(live),
             Workload::DaemonSet(live) => daemon_set(live),
             Workload::Job(live) => job(live, pods),
         };
-        match (status, pods.iter().find_map(obstacle)) {
+        let uncreated = uncreated.map(|message| format!("no pod can be created yet: {message}"));
+        match (status, pods.iter().find_map(obstacle).or(uncreated)) {
             (Status::Waiting(message), Some(obstacle)) => {
                 Status::Waiting(format!("{message}; {obstacle}"))
             }
@@ -116,17 +155,42 @@ impl Judge {
         }
     }
 
-    /// Weigh the verdicts on all workloads, by their names: an application may exit until its database is up. While another
-    /// workload is waited for, and a moment after, restarts are tolerated, and then one more.
-    pub(crate) fn weigh(&mut self, mut verdicts: Vec<(String, &mut Status)>, elapsed: Duration) {
-        for (name, verdict) in &verdicts {
-            if matches!(verdict, Status::Waiting(_)) {
+    /// Weigh the verdicts on all workloads, by their names and with their pods: an application may exit until its database is
+    /// up. While another workload is waited for, and a moment after, restarts are tolerated, and then one more. One that exits
+    /// itself is not waited for, until it is done or has run for some time: two that crash in a loop would wait for each other.
+    /// What has no readiness probe is done once its containers have kept running.
+    pub(crate) fn weigh(
+        &mut self,
+        mut verdicts: Vec<(String, &[Pod], &mut Status)>,
+        elapsed: Duration,
+    ) {
+        for (name, pods, verdict) in &mut verdicts {
+            if self.sees_crash(name, pods, elapsed) {
+                self.waiting.remove(name);
+            }
+            let unsteady = self.unsteady(pods, elapsed);
+            let is_waited_for = match verdict {
+                Status::Done if let Some(container) = unsteady => {
+                    let seconds = STEADY.as_secs();
+                    **verdict = Status::Waiting(format!(
+                        "container `{container}` has no readiness probe; it must run for {seconds}s"
+                    ));
+                    false
+                }
+                Status::Done => self.crashed.remove(name).is_some(),
+                Status::Waiting(_) => self
+                    .crashed
+                    .get(name)
+                    .is_none_or(|(_, last)| elapsed.saturating_sub(*last) > RECOVERED),
+                Status::Failed(_) => false,
+            };
+            if is_waited_for {
                 self.waiting.insert(name.clone(), elapsed);
             }
         }
         self.waiting
             .retain(|_, last| elapsed.saturating_sub(*last) <= GRACE);
-        for (name, verdict) in &mut verdicts {
+        for (name, _, verdict) in &mut verdicts {
             let mut others = self.waiting.keys().filter(|other| *other != name);
             if let Status::Failed(cause) = verdict
                 && let Some(restarts) = cause.restarts
@@ -139,6 +203,54 @@ impl Judge {
                 **verdict = Status::Waiting(message);
             }
         }
+    }
+
+    /// Whether a container of the workload `name`, which is not done, has exited.
+    pub(crate) fn has_exited(&self, name: &str) -> bool {
+        self.crashed.contains_key(name)
+    }
+
+    // Whether a container of the workload `name` has exited and not run since, or was started again since the last look.
+    fn sees_crash(&mut self, name: &str, pods: &[Pod], elapsed: Duration) -> bool {
+        let is_crash = pods.iter().any(|pod| self.has_crashed(pod));
+        let mut statuses = pods.iter().flat_map(container_statuses);
+        let is_down = statuses.any(has_exited);
+        let statuses = pods.iter().flat_map(container_statuses);
+        let restarts = statuses.map(|status| status.restart_count).sum();
+        let known = self.crashed.get(name).map(|(restarts, _)| *restarts);
+        let sees = is_crash && (is_down || known != Some(restarts));
+        if sees {
+            self.crashed.insert(name.to_owned(), (restarts, elapsed));
+        }
+        sees
+    }
+
+    // A container that counts as ready only since it runs (kubernetes.io/docs/concepts/workloads/pods/probes: without a probe it
+    // is ready at once), and has not run for long.
+    fn unsteady<'a>(&mut self, pods: &'a [Pod], elapsed: Duration) -> Option<&'a str> {
+        let mut found = None;
+        for pod in pods {
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            for status in unprobed(pod) {
+                let key = format!("{name}/{}/run {}", status.name, status.restart_count);
+                let since = *self.since.entry(key).or_insert(elapsed);
+                if since >= PAST && elapsed.saturating_sub(since) < STEADY {
+                    found = Some(status.name.as_str());
+                }
+            }
+        }
+        found
+    }
+
+    // Whether a container of the pod has exited during this rollout.
+    fn has_crashed(&self, pod: &Pod) -> bool {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let mut statuses = container_statuses(pod);
+        pod.metadata.deletion_timestamp.is_none()
+            && statuses.any(|status| {
+                let past = self.past.get(&(name.clone(), status.name.clone()));
+                has_exited(status) || status.restart_count > past.copied().unwrap_or_default()
+            })
     }
 
     // How long the problem `key` has lasted; `None` if it does not exist now.
@@ -154,15 +266,9 @@ impl Judge {
         Some(elapsed.saturating_sub(since))
     }
 
-    fn deployment(&mut self, deployment: &Deployment, around: Surroundings) -> Status {
-        let spec = deployment.spec.as_ref();
-        let status = deployment.status.clone().unwrap_or_default();
-        let condition = |kind: &str| {
-            let mut conditions = status.conditions.iter().flatten();
-            conditions.find(|condition| condition.type_ == kind)
-        };
-        let failure = condition("ReplicaFailure").filter(|failure| failure.status == "True");
-        let key = deployment.metadata.uid.clone().unwrap_or_default();
+    // Whether no pod of the workload could be created for some time.
+    fn lacks_pods(&mut self, workload: &Workload, fails: bool, around: Surroundings<'_>) -> bool {
+        let key = workload.metadata().uid.clone().unwrap_or_default();
         if around.has_terminating_pods {
             self.outlasting.insert(key.clone());
         }
@@ -171,41 +277,11 @@ impl Judge {
         } else {
             GRACE
         };
-        let counts = failure.is_some() && !around.has_terminating_pods;
-        let lasted = self.lasted(key, counts, around.elapsed);
-        if let (Some(failure), Some(lasted)) = (failure, lasted)
-            && lasted > grace
-        {
-            let message = failure.message.as_deref().unwrap_or_default();
-            return failed(format!("no pod can be created: {message}"));
-        }
-        let progress = condition("Progressing").and_then(|progress| progress.reason.as_deref());
-        if progress == Some("ProgressDeadlineExceeded") {
-            let deadline = spec.and_then(|spec| spec.progress_deadline_seconds);
-            let seconds = deadline.unwrap_or_default();
-            return failed(format!(
-                "no progress for {seconds}s (`progressDeadlineSeconds`)"
-            ));
-        }
-        let desired = spec.and_then(|spec| spec.replicas).unwrap_or(REPLICAS);
-        let all = status.replicas.unwrap_or_default();
-        let updated = status.updated_replicas.unwrap_or_default();
-        if updated < desired && spec.and_then(|spec| spec.paused) == Some(true) {
-            return failed(
-                "it is paused (`spec.paused`), so no pod is replaced; resume it (`kubectl rollout resume`)"
-                    .into(),
-            );
-        }
-        if updated >= desired && all > updated {
-            let old = usize::try_from(all.saturating_sub(updated)).unwrap_or(1);
-            let old = plural(old, "old replica");
-            return Status::Waiting(format!("{old} still terminating"));
-        }
-        let available = status.available_replicas.unwrap_or_default();
-        counted(updated, available, desired)
+        let counts = fails && !around.has_terminating_pods;
+        self.lasted(key, counts, around.elapsed) > Some(grace)
     }
 
-    fn failure(&mut self, pod: &Pod, around: Surroundings) -> Option<Cause> {
+    fn failure(&mut self, pod: &Pod, around: Surroundings<'_>) -> Option<Cause> {
         if pod.metadata.deletion_timestamp.is_some() {
             return None;
         }
@@ -232,18 +308,25 @@ impl Judge {
                 None,
             );
         }
-        let status = pod.status.as_ref()?;
-        let lists = [&status.init_container_statuses, &status.container_statuses];
-        for status in lists.into_iter().flatten().flatten() {
+        let absent = around.obstacles.mount.as_ref();
+        let absent = absent.filter(|(of, message)| *of == name && !self.expects(message));
+        let lasted = self.lasted(format!("{name}: volume"), absent.is_some(), around.elapsed);
+        if let Some((_, message)) = absent.filter(|_| lasted > Some(GRACE)) {
+            return cause(format!("a volume cannot be mounted: {message}"), None, None);
+        }
+        for status in container_statuses(pod) {
             let container = status.name.as_str();
-            let limit = self.limits.entry((name.clone(), container.to_owned()));
-            let past = if around.elapsed < PAST {
-                status.restart_count
-            } else {
-                0
-            };
-            let limit = *limit.or_insert(past.saturating_add(self.max_restarts));
             let restarts = status.restart_count;
+            let id = (name.clone(), container.to_owned());
+            let past = if around.elapsed < PAST { restarts } else { 0 };
+            let past = *self.past.entry(id.clone()).or_insert(past);
+            let limit = self.limits.entry(id);
+            let limit = limit.or_insert(past.saturating_add(self.max_restarts));
+            if has_exited(status) && ran_for(status) >= Some(LONG_RUN) {
+                // Its restarts are counted from here.
+                *limit = (*limit).max(restarts.saturating_add(self.max_restarts));
+            }
+            let limit = *limit;
             let is_final = restarts > 0 && FINAL_EXITS.contains(&exit_reason(status));
             if has_exited(status) && (restarts >= limit || is_final) {
                 let exit = last_exit(status);
@@ -259,7 +342,7 @@ impl Judge {
             let key = format!("{name}/{container}");
             let (image, other) = (
                 IMAGE.contains(&waiting),
-                MOSTLY_PERMANENT.contains(&waiting),
+                MOSTLY_PERMANENT.contains(&waiting) && !self.expects(message),
             );
             let image = self.lasted(format!("{key}/image"), image, around.elapsed);
             let other = self.lasted(key, other, around.elapsed);
@@ -284,6 +367,7 @@ pub(crate) fn is_stuck(pod: &Pod) -> bool {
         elapsed: Duration::MAX,
         nodes: NewNodes::Excluded,
         has_terminating_pods: false,
+        obstacles: &Obstacles::default(),
     };
     judge.failure(pod, around).is_some()
 }

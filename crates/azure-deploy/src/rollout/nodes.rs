@@ -50,18 +50,13 @@ impl Cluster {
         }
     }
 
-    /// The same for one pod, by what the autoscaler reports of it, where `nodes` may be added.
+    /// The same for one pod, by what an autoscaler reports of it: one may run that neither Azure nor the nodes show.
     pub(crate) async fn new_nodes_for(&self, pod: &Pod, nodes: NewNodes) -> NewNodes {
-        if nodes == NewNodes::Excluded {
-            return nodes;
-        }
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let reasons = self.event_reasons(namespace, name).await;
+        let reasons = self.event_reasons(pod).await;
         let has = |reason: &str| reasons.iter().any(|other| other == reason);
         if SCALES_UP.iter().any(|reason| has(reason)) {
             NewNodes::Expected
-        } else if has(DOES_NOT_SCALE_UP) {
+        } else if has(DOES_NOT_SCALE_UP) && nodes == NewNodes::Expected {
             NewNodes::Possible
         } else {
             nodes

@@ -1,11 +1,11 @@
-//! The pods of a workload, their events and logs.
+//! The pods of a workload, and their logs.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::serde::de::DeserializeOwned;
 use kube::api::{Api, DeleteParams, ListParams, LogParams, WatchParams};
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 use tokio::{join, try_join};
 
+use super::status::{REPLICAS, is_ready};
 use crate::kubernetes::{
     Changes, Cluster, DEFAULT_NAMESPACE, Object, REVISION, TEMPLATE_GENERATION, Workload,
     poll_interval, text,
@@ -33,6 +34,26 @@ pub(crate) struct Rollout {
     pub(crate) older: Vec<Pod>,
     /// Whether some of its pods, of any revision, are terminating.
     pub(crate) has_terminating_pods: bool,
+}
+
+impl Rollout {
+    /// Whether every pod that a Deployment should have is ready.
+    pub(crate) fn is_ready(&self) -> bool {
+        let Workload::Deployment(deployment) = &self.workload else {
+            return false;
+        };
+        let spec = deployment.spec.as_ref();
+        let desired = spec.and_then(|spec| spec.replicas).unwrap_or(REPLICAS);
+        let ready = self.pods.iter().filter(|pod| is_ready(pod)).count();
+        i32::try_from(ready).is_ok_and(|ready| ready >= desired)
+    }
+
+    /// The restarts of the containers of all pods.
+    pub(crate) fn restarts(&self) -> i32 {
+        let statuses = self.pods.iter().filter_map(|pod| pod.status.as_ref());
+        let statuses = statuses.flat_map(|status| status.container_statuses.iter().flatten());
+        statuses.map(|status| status.restart_count).sum()
+    }
 }
 
 impl Cluster {
@@ -143,7 +164,11 @@ impl Cluster {
         Ok(())
     }
 
-    async fn list<K>(&self, namespace: &str, params: &ListParams) -> anyhow::Result<Vec<K>>
+    pub(super) async fn list<K>(
+        &self,
+        namespace: &str,
+        params: &ListParams,
+    ) -> anyhow::Result<Vec<K>>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
         K: Clone + Debug + DeserializeOwned,
@@ -154,36 +179,6 @@ impl Cluster {
             .await
             .with_context(|| format!("failed to list {} in `{namespace}`", K::plural(&())))?;
         Ok(list.items)
-    }
-
-    /// The warnings about an object, oldest first: `Reason: message`. They explain a failure and are
-    /// optional: where they cannot be read there are none.
-    pub(crate) async fn warnings(&self, kind: &str, namespace: &str, name: &str) -> Vec<String> {
-        let fields = format!("type=Warning,involvedObject.kind={kind},involvedObject.name={name}");
-        let params = ListParams::default().fields(&fields);
-        let events = self.list::<Event>(namespace, &params).await;
-        let mut events = events.unwrap_or_default();
-        events.sort_by(|one, next| one.last_timestamp.cmp(&next.last_timestamp));
-        let line = |event: Event| {
-            let (reason, message) = (event.reason, event.message);
-            format!(
-                "{}: {}",
-                reason.unwrap_or_default(),
-                message.unwrap_or_default()
-            )
-        };
-        let mut lines: Vec<_> = events.into_iter().map(line).collect();
-        lines.dedup();
-        lines
-    }
-
-    /// The reasons of a pod's events; none where they cannot be read.
-    pub(crate) async fn event_reasons(&self, namespace: &str, pod: &str) -> Vec<String> {
-        let fields = format!("involvedObject.kind=Pod,involvedObject.name={pod}");
-        let params = ListParams::default().fields(&fields);
-        let events = self.list::<Event>(namespace, &params).await;
-        let events = events.unwrap_or_default().into_iter();
-        events.filter_map(|event| event.reason).collect()
     }
 
     /// The last log lines of a pod's container (its first one without `container`): of the current one,

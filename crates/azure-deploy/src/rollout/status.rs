@@ -3,8 +3,10 @@
 //! Rules: kubectl's `rollout status` (generation, then counts), kstatus, and the reasons that the kubelet
 //! reports for a waiting container (kubernetes/pkg/kubelet/container and images).
 
-use actions_toolkit::text::cut;
-use k8s_openapi::api::apps::v1::{DaemonSet, StatefulSet};
+use std::time::Duration;
+
+use actions_toolkit::text::{cut, plural};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, DeploymentCondition, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 
@@ -39,13 +41,25 @@ const MESSAGE: usize = 300;
 
 /// The replicas of a workload whose manifest gives no number.
 pub(super) const REPLICAS: i32 = 1;
+/// The reasons of a container whose pod is prepared.
+const CREATING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 /// The update strategy that replaces no pod.
 const ON_DELETE: &str = "OnDelete";
 
-/// The condition `kind` of a pod.
-pub(crate) fn pod_condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
+// The condition `kind` of a pod.
+fn pod_condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
     conditions.find(|condition| condition.type_ == kind)
+}
+
+// Whether the condition `kind` of a pod is true.
+fn is_true(pod: &Pod, kind: &str) -> bool {
+    pod_condition(pod, kind).is_some_and(|condition| condition.status == "True")
+}
+
+/// Whether a pod gets requests.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    is_true(pod, "Ready")
 }
 
 /// Why a pod is not ready yet, where its containers are not the cause.
@@ -53,21 +67,13 @@ pub(super) fn obstacle(pod: &Pod) -> Option<String> {
     if let Some(cause) = unschedulable(pod) {
         return Some(format!("a pod cannot be scheduled yet: {cause}"));
     }
-    let statuses = pod.status.as_ref()?.container_statuses.iter().flatten();
-    let init = pod
-        .status
-        .as_ref()?
-        .init_container_statuses
-        .iter()
-        .flatten();
-    if let Some(status) = init.chain(statuses).find(|status| has_exited(status)) {
+    if let Some(status) = container_statuses(pod).find(|status| has_exited(status)) {
         let (name, exit) = (&status.name, last_exit(status));
         return Some(format!("container `{name}` exited{exit} and is restarted"));
     }
-    let is_true = |kind: &str| pod_condition(pod, kind).is_some_and(|it| it.status == "True");
     let mut gates = pod.spec.as_ref()?.readiness_gates.iter().flatten();
-    let gate = gates.find(|gate| !is_true(&gate.condition_type))?;
-    is_true("ContainersReady").then(|| {
+    let gate = gates.find(|gate| !is_true(pod, &gate.condition_type))?;
+    is_true(pod, "ContainersReady").then(|| {
         let gate = &gate.condition_type;
         format!("a pod waits for its readiness gate `{gate}`")
     })
@@ -105,6 +111,41 @@ pub(super) fn job(job: &Job, pods: &[Pod]) -> Status {
     }
 }
 
+/// The statuses of the containers of a pod, first of those that run before the others.
+pub(super) fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    })
+}
+
+/// The containers of a pod that run, and that no probe checks.
+pub(super) fn unprobed(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let unprobed = containers.filter(|c| c.readiness_probe.is_none() && c.startup_probe.is_none());
+    let names: Vec<_> = unprobed.map(|container| container.name.as_str()).collect();
+    let statuses = pod.status.iter();
+    let statuses = statuses.flat_map(|status| status.container_statuses.iter().flatten());
+    statuses.filter(move |status| {
+        let state = status.state.as_ref();
+        state.is_some_and(|state| state.running.is_some()) && names.contains(&status.name.as_str())
+    })
+}
+
+/// Whether the kubelet prepares the first start of a pod: it mounts volumes, creates the sandbox, or pulls images.
+pub(super) fn is_creating(pod: &Pod) -> bool {
+    let mut statuses = container_statuses(pod).peekable();
+    let is_creating = |status: &ContainerStatus| {
+        let state = status.state.as_ref();
+        let waiting = state.and_then(|state| state.waiting.as_ref());
+        let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+        status.restart_count == 0 && reason.is_some_and(|reason| CREATING.contains(&reason))
+    };
+    pod.metadata.deletion_timestamp.is_none()
+        && statuses.peek().is_some()
+        && statuses.all(is_creating)
+}
+
 /// Whether the container has failed, and is not running again.
 pub(super) fn has_exited(status: &ContainerStatus) -> bool {
     let state = status.state.as_ref();
@@ -112,6 +153,14 @@ pub(super) fn has_exited(status: &ContainerStatus) -> bool {
     let terminated = state.and_then(|state| state.terminated.as_ref());
     waiting.is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"))
         || terminated.is_some_and(|exit| exit.exit_code != 0)
+}
+
+/// How long the container ran before its last exit; `None` if that is unknown.
+pub(super) fn ran_for(status: &ContainerStatus) -> Option<Duration> {
+    let mut recorded = [&status.state, &status.last_state].into_iter().flatten();
+    let exit = recorded.find_map(|state| state.terminated.as_ref())?;
+    let (started, finished) = (exit.started_at.as_ref()?, exit.finished_at.as_ref()?);
+    finished.0.duration_since(started.0).try_into().ok()
 }
 
 /// Why the scheduler has no node for a pod: its message.
@@ -136,6 +185,51 @@ pub(super) fn counted(updated: i32, ready: i32, desired: i32) -> Status {
     } else {
         Status::Done
     }
+}
+
+fn deployment_condition<'a>(
+    deployment: &'a Deployment,
+    kind: &str,
+) -> Option<&'a DeploymentCondition> {
+    let mut conditions = deployment.status.as_ref()?.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == kind)
+}
+
+/// Why a Deployment cannot create a pod, if it cannot.
+pub(super) fn replica_failure(deployment: &Deployment) -> Option<&str> {
+    let failure = deployment_condition(deployment, "ReplicaFailure");
+    let failure = failure.filter(|failure| failure.status == "True")?;
+    Some(failure.message.as_deref().unwrap_or_default())
+}
+
+pub(super) fn deployment(deployment: &Deployment) -> Status {
+    let spec = deployment.spec.as_ref();
+    let status = deployment.status.clone().unwrap_or_default();
+    let progress = deployment_condition(deployment, "Progressing");
+    let progress = progress.and_then(|progress| progress.reason.as_deref());
+    if progress == Some("ProgressDeadlineExceeded") {
+        let deadline = spec.and_then(|spec| spec.progress_deadline_seconds);
+        let seconds = deadline.unwrap_or_default();
+        return failed(format!(
+            "no progress for {seconds}s (`progressDeadlineSeconds`)"
+        ));
+    }
+    let desired = spec.and_then(|spec| spec.replicas).unwrap_or(REPLICAS);
+    let all = status.replicas.unwrap_or_default();
+    let updated = status.updated_replicas.unwrap_or_default();
+    if updated < desired && spec.and_then(|spec| spec.paused) == Some(true) {
+        return failed(
+            "it is paused (`spec.paused`), so no pod is replaced; resume it (`kubectl rollout resume`)"
+                .into(),
+        );
+    }
+    if updated >= desired && all > updated {
+        let old = usize::try_from(all.saturating_sub(updated)).unwrap_or(1);
+        let old = plural(old, "old replica");
+        return Status::Waiting(format!("{old} still terminating"));
+    }
+    let available = status.available_replicas.unwrap_or_default();
+    counted(updated, available, desired)
 }
 
 pub(super) fn stateful_set(set: &StatefulSet) -> Status {

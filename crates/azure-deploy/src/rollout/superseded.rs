@@ -15,6 +15,13 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 #[error("{0}; another deployment has taken over, so this one stops without rolling back")]
 pub(crate) struct Superseded(String);
 
+impl Superseded {
+    /// Of an object that this deployment made, and that is gone.
+    pub(crate) fn removed(object: &Object) -> Self {
+        Self(format!("{} was removed", object.label()))
+    }
+}
+
 /// Whether `live` has another image than it was `applied` with.
 pub(crate) fn superseded(applied: &Object, live: &Workload) -> Option<Superseded> {
     let expected = containers(&applied.value);

@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 
 use actions_toolkit::{Log, PolicyFailure};
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::events::Obstacles;
 use super::evidence::{Evidence, collect_cause, collect_pod, last_warning};
 use super::judge::{Judge, NewNodes, Surroundings, is_stuck};
+use super::made_later::made_later;
 use super::pods::Rollout;
 use super::status::{self, Cause, Status};
 use super::superseded::superseded;
@@ -17,6 +20,9 @@ use crate::kubernetes::{Cluster, Object, OutageBudget, REVISION, Workload};
 
 /// A line is logged when the status changes, and at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Why a Job failed of which nothing else is known.
+const EXITED: &str = "a container of it has exited with an error";
 
 /// What a rollout may take.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +45,7 @@ pub(crate) async fn wait(
     evidence: &mut Evidence,
 ) -> anyhow::Result<Option<String>> {
     let timeout = limits.timeout;
-    let started = Instant::now();
+    let (started, start) = (Instant::now(), Timestamp::now());
     let deployment = objects.iter().find(|object| object.kind() == "Deployment");
     let mut revision = None;
     let mut open: Vec<&Object> = objects.iter().filter(|o| o.is_workload()).collect();
@@ -47,39 +53,44 @@ pub(crate) async fn wait(
     let mut budget = OutageBudget::default();
     let mut logged = (String::new(), Instant::now());
     let mut new_nodes = None;
-    let mut judge = Judge::new(limits.restarts);
+    let mut judge = Judge::new(limits.restarts).expecting(made_later(objects));
     let mut removed = BTreeSet::new();
     while !open.is_empty() {
         let mut lines = Vec::new();
         let mut unfinished = Vec::new();
         let mut waiting = Vec::new();
-        let states = join_all(open.iter().map(|object| state(cluster, object))).await;
+        let states = join_all(
+            open.iter()
+                .map(|object| Box::pin(state(cluster, object, start))),
+        );
         let mut judged = Vec::new();
-        for (object, state) in open.into_iter().zip(states) {
+        for (object, (state, obstacles)) in open.into_iter().zip(states.await) {
             let Some(rollout) = budget.spend(state)? else {
                 lines.push(format!("{}: the API server is unreachable", object.label()));
                 unfinished.push(object);
                 continue;
             };
-            let Rollout {
-                workload,
-                pods,
-                older,
-                ..
-            } = &rollout;
+            let Some(rollout) = rollout else {
+                let exit = judge.has_exited(&object.label()).then_some(EXITED);
+                let failure = failure_of_gone(cluster, object, start).await;
+                gone(object, failure.as_deref().or(exit), log)?;
+                continue;
+            };
+            let (workload, pods) = (&rollout.workload, &rollout.pods);
             if let Some(superseded) = superseded(object, workload) {
                 return Err(superseded.into());
             }
             if workload.is_observed() {
-                remove_stuck(cluster, older, &mut removed, log).await;
+                remove_stuck(cluster, &rollout.older, &mut removed, log).await;
             }
             let elapsed = started.elapsed();
-            let around = surroundings(cluster, &rollout, elapsed, &mut new_nodes);
+            let around = surroundings(cluster, &rollout, &obstacles, elapsed, &mut new_nodes);
             let verdict = judge.workload(workload, pods, Box::pin(around).await);
             judged.push((object, rollout, verdict));
         }
         let verdicts = judged.iter_mut();
-        let verdicts = verdicts.map(|(object, _, verdict)| (object.label(), verdict));
+        let verdicts = verdicts
+            .map(|(object, rollout, verdict)| (object.label(), rollout.pods.as_slice(), verdict));
         judge.weigh(verdicts.collect(), started.elapsed());
         for (object, rollout, verdict) in judged {
             let workload = &rollout.workload;
@@ -120,14 +131,8 @@ pub(crate) async fn wait(
             logged = (line.clone(), Instant::now());
         }
         if timed_out {
-            let line = line + &last_warning(cluster, &waiting).await;
-            for rollout in &waiting {
-                collect_pod(cluster, rollout, log, evidence).await;
-            }
-            let seconds = timeout.as_secs();
-            let problem =
-                format!("the rollout timed out after {seconds}s (`rollout-timeout`): {line}");
-            return Err(PolicyFailure(problem).into());
+            let out = timed_out_error(cluster, &waiting, line, timeout, log, evidence);
+            return Err(Box::pin(out).await);
         }
         open = unfinished;
         if !open.is_empty() {
@@ -135,6 +140,20 @@ pub(crate) async fn wait(
         }
     }
     Ok(revision)
+}
+
+// The rollout of `object`, and what holds it up.
+async fn state(
+    cluster: &Cluster,
+    object: &Object,
+    start: Timestamp,
+) -> (anyhow::Result<Option<Rollout>>, Obstacles) {
+    let rollout = cluster.rollout(object).await;
+    let obstacles = match &rollout {
+        Ok(Some(rollout)) => cluster.obstacles(rollout, start).await,
+        _ => Obstacles::default(),
+    };
+    (rollout, obstacles)
 }
 
 // The last lines of a Job, which nothing else shows.
@@ -151,12 +170,13 @@ async fn log_job(cluster: &Cluster, rollout: &Rollout, log: &Log) {
 }
 
 // What is around the workload; `new_nodes` is queried once.
-async fn surroundings(
+async fn surroundings<'a>(
     cluster: &Cluster,
     rollout: &Rollout,
+    obstacles: &'a Obstacles,
     elapsed: Duration,
     new_nodes: &mut Option<NewNodes>,
-) -> Surroundings {
+) -> Surroundings<'a> {
     let mut nodes = new_nodes.unwrap_or(NewNodes::Possible);
     let mut unscheduled = rollout.pods.iter();
     if let Some(pod) = unscheduled.find(|pod| status::unschedulable(pod).is_some()) {
@@ -169,6 +189,7 @@ async fn surroundings(
         elapsed,
         nodes,
         has_terminating_pods: rollout.has_terminating_pods,
+        obstacles,
     }
 }
 
@@ -214,8 +235,75 @@ async fn remove_stuck(cluster: &Cluster, older: &[Pod], removed: &mut BTreeSet<S
     }
 }
 
-async fn state(cluster: &Cluster, object: &Object) -> anyhow::Result<Rollout> {
-    // To wait for a workload that was deleted would be pointless.
-    let deleted = || PolicyFailure(format!("{} was deleted", object.label())).into();
-    cluster.rollout(object).await?.ok_or_else(deleted)
+// A workload that no longer exists: to wait for it would be pointless. A Job that removes itself may have done so between two
+// looks: it is done, unless there was a `failure`.
+fn gone(object: &Object, failure: Option<&str>, log: &Log) -> anyhow::Result<()> {
+    let label = object.label();
+    let problem = match failure {
+        _ if !removes_itself(object) => format!("{label} was deleted"),
+        Some(failure) => format!("{label} has failed, and was deleted: {failure}"),
+        None => {
+            log.notice(format!(
+                "{label} was removed before its result was read (`ttlSecondsAfterFinished`); no failure of it was seen, so it counts as done"
+            ));
+            return Ok(());
+        }
+    };
+    Err(PolicyFailure(problem).into())
+}
+
+// Why a Job that removed itself has failed.
+async fn failure_of_gone(cluster: &Cluster, object: &Object, start: Timestamp) -> Option<String> {
+    if !removes_itself(object) {
+        return None;
+    }
+    cluster.failure_of_job(object, start).await
+}
+
+// Whether it is a Job that is removed once it has finished.
+fn removes_itself(object: &Object) -> bool {
+    object.is_job() && !object.value["spec"]["ttlSecondsAfterFinished"].is_null()
+}
+
+// The error of a rollout with the state `line`; the evidence of what is `waiting` is collected.
+async fn timed_out_error(
+    cluster: &Cluster,
+    waiting: &[Rollout],
+    line: String,
+    timeout: Duration,
+    log: &Log,
+    evidence: &mut Evidence,
+) -> anyhow::Error {
+    let line = line + &last_warning(cluster, waiting).await;
+    for rollout in waiting {
+        collect_pod(cluster, rollout, log, evidence).await;
+    }
+    let seconds = timeout.as_secs();
+    let problem = format!("the rollout timed out after {seconds}s (`rollout-timeout`): {line}");
+    PolicyFailure(problem).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_job_that_removes_itself_is_done() {
+        let problem = |kind: &str, ttl: Value, failure: Option<&str>| {
+            let value = json!({"apiVersion": "batch/v1", "kind": kind, "metadata": {"name": "x"}, "spec": {"ttlSecondsAfterFinished": ttl}});
+            let gone = gone(&Object::of_test(value, None), failure, &Log::sink());
+            gone.map_or_else(|e| e.to_string(), |()| "done".to_owned())
+        };
+        assert_eq!(problem("Job", json!(0), None), "done");
+        assert_eq!(
+            problem("Job", json!(0), Some("deadline")),
+            "Job/x has failed, and was deleted: deadline"
+        );
+        for (kind, ttl) in [("Job", Value::Null), ("Deployment", json!(0))] {
+            let expected = format!("{kind}/x was deleted");
+            assert_eq!(problem(kind, ttl, None), expected);
+        }
+    }
 }

@@ -1,59 +1,111 @@
 //! Apply the manifests with the new image, and record what changes.
 
 use actions_toolkit::{Log, text::plural};
+use anyhow::Context as _;
 use futures_util::future::join_all;
 
+use super::deferred::is_deferred;
 use super::dry_run::dry_run;
 use crate::kubernetes::{Cluster, Object, Snapshot};
 use crate::report::Report;
 use crate::rollout::{self, Limits};
 
-/// Apply `objects`. The report gets `snapshot`, their state before the first change, and every object that was applied.
-///
-/// # Errors
-/// When the API server rejects an object, or is unreachable, and when a Job fails that must succeed before the workloads
-/// are changed.
-pub(crate) async fn apply(
-    log: &Log,
-    cluster: &Cluster,
-    objects: &[Object],
-    snapshot: Snapshot,
-    limits: Limits,
-    report: &mut Report,
-) -> anyhow::Result<()> {
-    create_namespaces(log, cluster, objects, &snapshot).await?;
+/// The objects of a deployment, in the order in which they are applied.
+pub(crate) struct Apply<'a> {
+    pub(crate) log: &'a Log,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) objects: &'a [Object],
+    pub(crate) limits: Limits,
+}
 
-    // From here on there is something to roll back.
-    let snapshot = report.snapshot.insert(snapshot);
-    for chunk in objects.chunk_by(|one, next| one.rank() == next.rank()) {
-        if chunk.iter().any(Object::runs_after_workloads) {
-            let so_far = report.applied.clone();
-            let wait = rollout::wait(cluster, &so_far, limits, log, &mut report.evidence);
-            Box::pin(wait).await?;
-        }
-        let applied = chunk.iter().map(|object| {
-            let live = snapshot.live(object);
-            cluster.apply_or_replace(object, live)
-        });
-        for (object, applied) in chunk.iter().zip(join_all(applied).await) {
-            let applied = applied?;
-            let changes = snapshot.changes(object, Some(&applied));
-            log.info(format!("applied {} ({})", object.label(), brief(&changes)));
-            report.changes.push((object.label(), changes));
-            report.applied.push(object.with(applied));
-        }
-        define_kinds(log, cluster, chunk, objects, snapshot).await?;
-        let jobs = report.applied.iter().rev().take(chunk.len());
-        let jobs: Vec<_> = jobs
-            .filter(|o| o.runs_before_workloads())
-            .cloned()
-            .collect();
-        if !jobs.is_empty() {
-            let wait = rollout::wait(cluster, &jobs, limits, log, &mut report.evidence);
-            Box::pin(wait).await?;
-        }
+impl Apply<'_> {
+    /// Create the namespaces. From here on there is something to roll back: the report gets `snapshot`, the state of the objects
+    /// before the first change.
+    ///
+    /// # Errors
+    /// When the API server rejects an object of a new namespace.
+    pub(crate) async fn begin(
+        &self,
+        snapshot: Snapshot,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        create_namespaces(self.log, self.cluster, self.objects, &snapshot).await?;
+        report.snapshot = Some(snapshot);
+        Ok(())
     }
-    Ok(())
+
+    /// Apply what comes before the workloads. The report gets every object that was applied.
+    ///
+    /// # Errors
+    /// When the API server rejects an object, or is unreachable, and when a Job fails that must succeed before the workloads
+    /// are changed.
+    pub(crate) async fn before_workloads(&self, report: &mut Report) -> anyhow::Result<()> {
+        let (before, _) = self.parts();
+        let snapshot = report.snapshot.as_ref();
+        let exists = |object: &Object| snapshot.is_some_and(|s| s.live(object).is_some());
+        let jobs = before.iter().filter(|o| o.runs_before_workloads());
+        let jobs: Vec<_> = jobs.collect();
+        let (later, first): (Vec<_>, Vec<_>) = before
+            .iter()
+            .cloned()
+            .partition(|object| is_deferred(object, &jobs) && exists(object));
+        self.apply(&first, report).await?;
+        self.apply(&later, report).await
+    }
+
+    /// Apply the workloads, and what comes after them.
+    ///
+    /// # Errors
+    /// As [`Apply::before_workloads`].
+    pub(crate) async fn workloads(&self, report: &mut Report) -> anyhow::Result<()> {
+        let (_, workloads) = self.parts();
+        self.apply(workloads, report).await
+    }
+
+    fn parts(&self) -> (&[Object], &[Object]) {
+        let at = self.objects.partition_point(Object::precedes_workloads);
+        self.objects.split_at(at)
+    }
+
+    async fn apply(&self, part: &[Object], report: &mut Report) -> anyhow::Result<()> {
+        let (log, cluster, limits) = (self.log, self.cluster, self.limits);
+        let together = |one: &Object, next: &Object| {
+            one.rank() == next.rank() && !one.is_hook() && !next.is_hook()
+        };
+        for chunk in part.chunk_by(together) {
+            if chunk.iter().any(Object::runs_after_workloads) {
+                let so_far = report.unfinished();
+                let wait = rollout::wait(cluster, &so_far, limits, log, &mut report.evidence);
+                Box::pin(wait).await?;
+                report.rolled_out(so_far);
+            }
+            let snapshot = report.snapshot.as_mut();
+            let snapshot = snapshot.context("the state before the deployment is unknown")?;
+            let applied = chunk.iter().map(|object| {
+                let live = snapshot.live(object);
+                cluster.apply_or_replace(object, live)
+            });
+            for (object, applied) in chunk.iter().zip(join_all(applied).await) {
+                let applied = applied?;
+                let changes = snapshot.changes(object, Some(&applied));
+                log.info(format!("applied {} ({})", object.label(), brief(&changes)));
+                report.changes.push((object.label(), changes));
+                report.applied.push(object.with(applied));
+            }
+            define_kinds(log, cluster, chunk, self.objects, snapshot).await?;
+            let jobs = report.applied.iter().rev().take(chunk.len());
+            let jobs: Vec<_> = jobs
+                .filter(|o| o.runs_before_workloads())
+                .cloned()
+                .collect();
+            if !jobs.is_empty() {
+                let wait = rollout::wait(cluster, &jobs, limits, log, &mut report.evidence);
+                Box::pin(wait).await?;
+                report.rolled_out(jobs);
+            }
+        }
+        Ok(())
+    }
 }
 
 // The objects whose kinds are defined by `applied` could not be checked: now they can, before anything else is applied.

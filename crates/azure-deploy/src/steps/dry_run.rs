@@ -1,15 +1,19 @@
 //! The dry run: the API server checks every object and responds with what it would be, and nothing changes.
 
+use std::collections::BTreeMap;
+
 use actions_toolkit::{BadInput, Log, text::plural};
 use anyhow::anyhow;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use oci::ImageRef;
 use serde_json::Value;
 
-use crate::kubernetes::{Cluster, Object, Rejected, Snapshot};
+use crate::kubernetes::{Cluster, Object, Owners, Rejected, Snapshot, is_invalid};
 use crate::manifests::{Facts, ImageNames, Manifests, Reading, Stale, stale};
 use crate::report::Report;
 use crate::request::Request;
+use crate::steps::left_over;
+use crate::steps::taken_over::TakenOver;
 
 /// What applying changes of each object, by its label.
 type Changes = Vec<(String, Vec<String>)>;
@@ -25,43 +29,97 @@ pub(crate) async fn validate(
     log: &Log,
     cluster: &Cluster,
     objects: &[Object],
-) -> anyhow::Result<()> {
+) -> anyhow::Result<TakenOver> {
     let snapshot = Snapshot::read(cluster, objects).await?;
-    let objects_and_states = snapshot.objects().iter();
-    let taken = objects_and_states.map(async |(object, live)| {
-        let taken = cluster.take_over(object, live.as_ref()).await?;
-        anyhow::Ok(taken.map(|(owners, from)| (object, owners, from)))
-    });
-    let taken = try_join_all(taken).await?;
-    let taken: Vec<_> = taken.into_iter().flatten().collect();
-    for (object, _, from) in taken.iter().filter(|(_, _, from)| !from.is_empty()) {
-        log.info(format!(
-            "took over {} from the field manager `{}`: what the manifests do not have is removed",
-            object.label(),
-            from.join("`, `")
-        ));
-    }
+    let taken = TakenOver::take(log, cluster, &snapshot).await?;
+    warn_of_continuous(log, &snapshot);
     let absent = snapshot.absent_namespaces(objects);
-    for namespace in &absent {
+    log_absent(log, &absent);
+    if let Err(rejected) = dry_run(cluster, &snapshot, objects, &absent).await {
+        taken.give_back(cluster).await;
+        return Err(rejected);
+    }
+    Ok(taken)
+}
+
+/// Record in `report` what a deployment of its images would change; the log gets it too. Nothing is changed, and nothing is
+/// taken over: what that would remove is not known, and the objects are named.
+///
+/// # Errors
+/// As [`validate`].
+pub(crate) async fn show(
+    log: &Log,
+    request: &Request,
+    cluster: &Cluster,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let objects = request.manifests.objects();
+    let snapshot = Snapshot::read(cluster, objects).await?;
+    warn_of_continuous(log, &snapshot);
+    log_absent(log, &snapshot.absent_namespaces(objects));
+    log_foreign(log, &snapshot);
+    let left_over = left_over::find(log, request, cluster, &snapshot).await?;
+    let previous = snapshot.image(&request.names);
+    let previous = previous.or_else(|| left_over.image(&request.names));
+    report.previous = previous.map(ToOwned::to_owned);
+    let (_, mut changes) = plan(log, request, cluster, &snapshot, report).await?;
+    // The log has them already.
+    changes.extend(left_over.changes());
+    if changes.iter().all(|(_, changes)| changes.is_empty()) {
+        log.info("no object would change");
+    }
+    report.changes = changes;
+    Ok(())
+}
+
+fn log_absent(log: &Log, absent: &[&Object]) {
+    for namespace in absent {
         log.info(format!(
             "{} does not exist yet: the fields of its objects are checked in the namespace `default`, and what only it can reject once it is created",
             namespace.label()
         ));
     }
-    let checked = dry_run(cluster, &snapshot, objects, &absent).await;
-    if checked.is_err() {
-        for (object, owners, _) in taken {
-            // It changes no value, and the next deployment takes over again: an object that cannot be read is left so.
-            if let Ok(Some(live)) = cluster.get(object).await {
-                let _ = cluster.set_owners(object, &live, owners).await;
-            }
-        }
-    }
-    checked.map(drop)
 }
 
-/// The manifests as they are to be applied, with the images of `report`; the log gets every change that they would make. If only the time
-/// would change, the previous time is kept: the pods are not restarted.
+// The objects that a deployment would take over from who deployed them.
+fn log_foreign(log: &Log, snapshot: &Snapshot) {
+    for (object, live) in snapshot.objects() {
+        let taken = live
+            .as_ref()
+            .and_then(|live| Owners::of(live).take_over(object, live));
+        let from = taken.map(|taken| taken.from).unwrap_or_default();
+        if !from.is_empty() {
+            let from: Vec<_> = from.into_iter().collect();
+            log.info(format!(
+                "{} would be taken over from the field manager `{}`: what the manifests do not have would be removed, and is not among the changes",
+                object.label(),
+                from.join("`, `")
+            ));
+        }
+    }
+}
+
+// Who else deploys the objects again and again will undo what this deployment changes.
+fn warn_of_continuous(log: &Log, snapshot: &Snapshot) {
+    let mut by_manager: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (object, live) in snapshot.objects() {
+        let owners = live.as_ref().map(Owners::of);
+        let by = owners.as_ref().and_then(Owners::continuously_applied_by);
+        if let Some(by) = by.filter(|_| !object.is_namespace()) {
+            let labels = by_manager.entry(by.to_owned()).or_default();
+            labels.push(object.label());
+        }
+    }
+    for (by, labels) in by_manager {
+        log.warning(format!(
+            "`{by}` deploys {} too, and may undo this deployment at any time; deploy through the repository that it follows, or exclude them there",
+            labels.join(", ")
+        ));
+    }
+}
+
+/// The manifests as they are to be applied, with the images of `report`, and every change that they would make, which the log gets
+/// too. If only the time would change, the previous time is kept: the pods are not restarted.
 ///
 /// # Errors
 /// As [`validate`].
@@ -71,7 +129,7 @@ pub(crate) async fn plan(
     cluster: &Cluster,
     snapshot: &Snapshot,
     report: &Report,
-) -> anyhow::Result<Manifests> {
+) -> anyhow::Result<(Manifests, Changes)> {
     let image = &report.image;
     let previous = |name: &str| snapshot.variable(&request.names, name);
     let is_same_image = snapshot.image(&request.names) == Some(&image.to_string());
@@ -81,7 +139,7 @@ pub(crate) async fn plan(
         let (changes, _) = changes(cluster, snapshot, manifests.objects()).await?;
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
             log.info(format!("no changes since {time}; pods are not restarted"));
-            return Ok(manifests);
+            return Ok((manifests, changes));
         }
     }
     let now = jiff::Timestamp::now().round(jiff::Unit::Second);
@@ -103,7 +161,7 @@ pub(crate) async fn plan(
     let (changes, stale) = changes(cluster, snapshot, manifests.objects()).await?;
     log_changes(log, &changes);
     log_stale(log, &stale);
-    Ok(manifests)
+    Ok((manifests, changes))
 }
 
 // The changes of each object, and the workloads whose pods do not get those of the configuration.
@@ -239,10 +297,6 @@ pub(crate) async fn dry_run(
     if rejections.is_empty() {
         return Ok(results);
     }
-    let is_invalid = |e: &anyhow::Error| {
-        e.downcast_ref::<Rejected>()
-            .is_some_and(Rejected::is_invalid_object)
-    };
     let is_bad_input = rejections.iter().any(is_invalid);
     let messages: Vec<_> = rejections.iter().map(|e| format!("{e:#}")).collect();
     let problem = format!(

@@ -2,6 +2,8 @@
 
 mod address;
 mod endpoint;
+mod endpoints;
+mod exposed;
 mod exposure;
 mod gateway;
 mod ingress;
@@ -10,25 +12,20 @@ mod response;
 mod site;
 mod target;
 
-use std::time::{Duration, Instant};
+use actions_toolkit::{Context, Log};
 
-use actions_toolkit::{Context, Log, PolicyFailure};
-
-use crate::kubernetes::{Cluster, Object, Rejected, containers, poll_interval};
+use crate::kubernetes::{Cluster, Object, Rejected, containers};
 use crate::manifests::ImageNames;
 use crate::report::Report;
 use crate::request::Request;
 
 pub(crate) use address::Address;
 use endpoint::Endpoint;
-use exposure::{Exposure, Services};
-use response::{Health, Problem};
+use endpoints::{Endpoints, NotAllowed};
+pub(crate) use exposed::Exposed;
+pub(crate) use exposure::check_port;
+use exposure::{Exposure, Services, behind_url};
 use target::Target;
-
-/// Healthy responses in a row that are required: the first request after a rollout may still be lost.
-const IN_A_ROW: u32 = 3;
-/// The interval after a healthy response.
-const HEALTHY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What a health check that did not fail is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +34,42 @@ pub(crate) enum Checked {
     Healthy,
     /// The application has no replicas: nothing responds.
     NothingServes,
+}
+
+/// Where the application was healthy.
+enum Reached {
+    At(Endpoints, usize),
+    /// Nothing was queried.
+    Nowhere(Checked),
+}
+
+/// One place where the application is healthy, to query again.
+pub(crate) struct Probe(Endpoint);
+
+impl Probe {
+    /// Why the application is not healthy there, with the place; `None` if it is. Any version may respond.
+    pub(crate) async fn problem(&self, cluster: &Cluster) -> Option<String> {
+        let problem = self.0.query(cluster, None).await.err()?;
+        Some(format!("{}: {}", self.0, problem.message()))
+    }
+}
+
+/// As [`check`] for any version; the place that was healthy, if one was queried.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) async fn probe(
+    ctx: &Context,
+    request: &Request,
+    cluster: &Cluster,
+    report: &mut Report,
+    objects: &[Object],
+) -> anyhow::Result<Option<Probe>> {
+    let reached = reach(ctx, request, cluster, report, objects, None).await?;
+    Ok(match reached {
+        Reached::At(endpoints, at) => Some(Probe(endpoints.into_one(at))),
+        Reached::Nowhere(_) => None,
+    })
 }
 
 /// Wait for the address of what exposes the application, and for healthy responses there, with `commit` if there is one. The
@@ -52,7 +85,24 @@ pub(crate) async fn check(
     objects: &[Object],
     commit: Option<&str>,
 ) -> anyhow::Result<Checked> {
+    let reached = reach(ctx, request, cluster, report, objects, commit).await?;
+    Ok(match reached {
+        Reached::At(..) => Checked::Healthy,
+        Reached::Nowhere(checked) => checked,
+    })
+}
+
+async fn reach(
+    ctx: &Context,
+    request: &Request,
+    cluster: &Cluster,
+    report: &mut Report,
+    objects: &[Object],
+    commit: Option<&str>,
+) -> anyhow::Result<Reached> {
+    let nowhere = |checked| Ok(Reached::Nowhere(checked));
     let log = ctx.log();
+    report.exposed = None;
     if let Some(idle) = without_replicas(objects, &request.names) {
         if !report.rolled_back {
             log.warning(format!(
@@ -60,7 +110,7 @@ pub(crate) async fn check(
                 idle.label()
             ));
         }
-        return Ok(Checked::NothingServes);
+        return nowhere(Checked::NothingServes);
     }
     let timeout = request.timeouts.health;
     if let Some(url) = &request.health_url {
@@ -70,15 +120,25 @@ pub(crate) async fn check(
         });
         let url = Endpoint::at_url(url.as_str().to_owned(), request.health_certificates)?;
         let endpoints = Endpoints::new(vec![url], None);
-        endpoints.wait(cluster, commit, timeout, log).await?;
-        return Ok(Checked::Healthy);
+        let at = endpoints.wait(cluster, commit, timeout, log).await?;
+        if request.records.is_some() {
+            let host = report.address.as_ref().map(|address| &*address.host);
+            let own: Vec<_> = own(objects, &request.names).collect();
+            let is_public = Exposed::is_public(host, &[]).await;
+            report.exposed = is_public.map(|is_public| Exposed {
+                is_public,
+                workloads: behind_url(objects, &own, is_public),
+            });
+        }
+        return Ok(Reached::At(endpoints, at));
     }
-    let services = Services::find(objects, &request.names);
+    let port = request.health_port.as_ref();
+    let services = Services::find(objects, &request.names, port);
     let Some(exposure) = Exposure::find(objects, &services) else {
         if request.health_path.is_some() && !report.rolled_back {
             log.warning("the manifests have no Service of type LoadBalancer, no Ingress and no HTTPRoute for the application, so the health check is skipped; set `health-url` to where the application responds, or `health-path: none` if that is intended");
         }
-        return Ok(Checked::Healthy);
+        return nowhere(Checked::Healthy);
     };
     let label = exposure.object().label();
     report.exposed_by = Some(label.clone());
@@ -87,15 +147,13 @@ pub(crate) async fn check(
         Ok(target) => target,
         // That is known before the version has served at all: it says nothing of its health.
         Err(e) if is_forbidden(&e) => {
-            log.warning(format!(
-                "the health check is skipped: {e:#}; or set `health-url` to where the application responds"
-            ));
-            return Ok(Checked::Healthy);
+            skip(log, &e);
+            return nowhere(Checked::Healthy);
         }
         Err(e) => return Err(e),
     };
     let Some(first) = target.addresses.first() else {
-        return Ok(Checked::Healthy);
+        return nowhere(Checked::Healthy);
     };
     report.address = Some(first.clone());
     let hosts = target.addresses.iter().map(|address| address.host.as_str());
@@ -104,10 +162,10 @@ pub(crate) async fn check(
     if target.endpoints.is_empty() {
         if request.health_path.is_some() && !report.rolled_back {
             log.warning(format!(
-                "no port of {label} speaks HTTP, so the health check is skipped; name the port `http` if one does, or set `health-url` to where the application responds"
+                "no port of {label} speaks HTTP, so the health check is skipped; set `health-port` if one does, or `health-url` to where the application responds"
             ));
         }
-        return Ok(Checked::Healthy);
+        return nowhere(Checked::Healthy);
     }
     let queried: Vec<_> = target.endpoints.iter().map(ToString::to_string).collect();
     log.info(format!(
@@ -117,12 +175,48 @@ pub(crate) async fn check(
     // An endpoint inside the cluster comes before those at the addresses.
     let before = queried.len().saturating_sub(target.addresses.len());
     let endpoints = Endpoints::new(target.endpoints, target.inside);
-    let healthy = endpoints.wait(cluster, commit, timeout, log).await?;
+    let healthy = match endpoints.wait(cluster, commit, timeout, log).await {
+        Err(e) if e.is::<NotAllowed>() => {
+            skip(log, &e);
+            return nowhere(Checked::Healthy);
+        }
+        healthy => healthy?,
+    };
     let at = healthy.checked_sub(before);
-    if let Some(address) = at.and_then(|at| target.addresses.into_iter().nth(at)) {
-        report.address = Some(address);
+    let address = at.and_then(|at| target.addresses.get(at));
+    if request.records.is_some() {
+        let host = address.map(|address| &*address.host);
+        report.exposed = exposed(host, &hosts, exposure, objects).await;
     }
-    Ok(Checked::Healthy)
+    if let Some(address) = address {
+        report.address = Some(address.clone());
+    }
+    Ok(Reached::At(endpoints, healthy))
+}
+
+// What was reached at `host`, or only inside the cluster, of an `exposure` with these addresses.
+async fn exposed(
+    host: Option<&str>,
+    addresses: &[&str],
+    exposure: Exposure<'_>,
+    objects: &[Object],
+) -> Option<Exposed> {
+    let is_public = Exposed::is_public(host, addresses).await?;
+    let workloads = if is_public {
+        exposure.workloads(objects)
+    } else {
+        exposure.only_workloads(objects)
+    };
+    Some(Exposed {
+        is_public,
+        workloads,
+    })
+}
+
+fn skip(log: &Log, error: &anyhow::Error) {
+    log.warning(format!(
+        "the health check is skipped: {error:#}; or set `health-url` to where the application responds"
+    ));
 }
 
 fn is_forbidden(error: &anyhow::Error) -> bool {
@@ -132,182 +226,26 @@ fn is_forbidden(error: &anyhow::Error) -> bool {
 
 // The first workload of `names`, if none of these workloads has a replica.
 fn without_replicas<'a>(objects: &'a [Object], names: &ImageNames) -> Option<&'a Object> {
-    let runs = |object: &&Object| {
-        let containers = containers(&object.value);
-        let mut images = containers.iter().filter_map(|c| c["image"].as_str());
-        object.is_workload() && !object.is_job() && images.any(|image| names.is_of(image))
-    };
-    let mut own = objects.iter().filter(runs).peekable();
+    let mut own = own(objects, names).peekable();
     let first = own.peek().copied()?;
     own.all(|workload| workload.value["spec"]["replicas"] == 0)
         .then_some(first)
 }
 
-/// Where the health is queried, in turn until one is healthy.
-struct Endpoints {
-    all: Vec<Endpoint>,
-    /// How many are tried in any case; the one after them only while none of them is reached.
-    regular: usize,
-}
-
-impl Endpoints {
-    fn new(mut regular: Vec<Endpoint>, inside: Option<Endpoint>) -> Self {
-        let count = regular.len();
-        regular.extend(inside);
-        Self {
-            all: regular,
-            regular: count,
-        }
-    }
-
-    // The one after `at`, whose last problems are `last`.
-    fn next(&self, at: usize, last: &[Option<Problem>]) -> usize {
-        let next = (at + 1) % self.all.len();
-        let is_unreachable =
-            |problem: &Option<Problem>| matches!(problem, Some(Problem::Unreachable(_)));
-        if next >= self.regular && !last.iter().take(self.regular).all(is_unreachable) {
-            return 0;
-        }
-        next
-    }
-
-    // Query each in turn until one is healthy three times in a row; which one. When none is in time, the error has the
-    // last response of each.
-    async fn wait(
-        &self,
-        cluster: &Cluster,
-        commit: Option<&str>,
-        timeout: Duration,
-        log: &Log,
-    ) -> anyhow::Result<usize> {
-        let query = async |at: usize| self.all[at].query(cluster, commit).await;
-        self.wait_by(query, commit, timeout, log).await
-    }
-
-    async fn wait_by(
-        &self,
-        query: impl AsyncFn(usize) -> Result<Health, Problem>,
-        commit: Option<&str>,
-        timeout: Duration,
-        log: &Log,
-    ) -> anyhow::Result<usize> {
-        let started = Instant::now();
-        let mut healthy = 0;
-        let mut at = 0;
-        let mut last: Vec<Option<Problem>> = vec![None; self.all.len()];
-        while started.elapsed() <= timeout {
-            let endpoint = &self.all[at];
-            match query(at).await {
-                Ok(health) if healthy + 1 == IN_A_ROW => {
-                    if health == Health::OfAny && commit.is_some() {
-                        log.info("the response names no commit; that it is the new version is taken from the rollout");
-                    }
-                    log.info(format!(
-                        "{endpoint} is healthy ({:.0}s)",
-                        started.elapsed().as_secs_f64()
-                    ));
-                    return Ok(at);
-                }
-                Ok(_) => healthy += 1,
-                Err(problem) => {
-                    healthy = 0;
-                    if last[at].as_ref() != Some(&problem) {
-                        log.info(format!("{endpoint}: {}", problem.message()));
-                    }
-                    last[at] = Some(problem);
-                    at = self.next(at, &last);
-                }
-            }
-            let pause = if healthy > 0 {
-                HEALTHY_INTERVAL
-            } else {
-                poll_interval::after(started.elapsed())
-            };
-            tokio::time::sleep(pause).await;
-        }
-        let limit = format!("timed out after {}s (`health-timeout`)", timeout.as_secs());
-        let message = |problem: &Option<Problem>| match problem {
-            Some(problem) => problem.message().to_owned(),
-            None => "not queried in time".to_owned(),
-        };
-        // That there was no reason to try the last one is no cause.
-        let tried = self.all.iter().zip(&last).enumerate();
-        let tried = tried.filter(|(at, (_, problem))| *at < self.regular || problem.is_some());
-        let tried = tried.map(|(_, one)| one);
-        let tried: Vec<_> = tried.collect();
-        let problem = if let [(endpoint, problem)] = tried[..] {
-            format!("{endpoint} is unhealthy: {limit}: {}", message(problem))
-        } else {
-            let tried = tried.iter();
-            let tried: Vec<_> = tried
-                .map(|(endpoint, problem)| format!("{endpoint}: {}", message(problem)))
-                .collect();
-            format!("the service is unhealthy: {limit}: {}", tried.join("; "))
-        };
-        Err(PolicyFailure(problem).into())
-    }
+// The workloads of `names`.
+fn own<'a>(objects: &'a [Object], names: &ImageNames) -> impl Iterator<Item = &'a Object> {
+    objects.iter().filter(move |object| {
+        let containers = containers(&object.value);
+        let mut images = containers.iter().filter_map(|c| c["image"].as_str());
+        object.is_workload() && !object.is_job() && images.any(|image| names.is_of(image))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
-    use http_client::Certificates;
     use serde_json::json;
 
     use super::*;
-
-    fn endpoint(url: &str) -> Endpoint {
-        Endpoint::at_url(url.to_owned(), Certificates::Verified).unwrap()
-    }
-
-    fn unreachable() -> Result<Health, Problem> {
-        Err(Problem::Unreachable("no response".into()))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn of_several_addresses_the_one_that_this_machine_reaches_is_enough() {
-        let endpoints = vec![endpoint("http://a/"), endpoint("http://b/")];
-        let endpoints = Endpoints::new(endpoints, None);
-        let query = async |at: usize| match at {
-            0 => unreachable(),
-            _ => Ok(Health::OfAny),
-        };
-        let (limit, log) = (Duration::from_secs(20), Log::sink());
-        let healthy = endpoints.wait_by(query, None, limit, &log).await;
-        assert_eq!(healthy.unwrap(), 1);
-    }
-
-    #[tokio::test]
-    async fn what_is_inside_the_cluster_is_asked_only_where_nothing_else_is_reached() {
-        let all = || {
-            Endpoints::new(
-                vec![endpoint("http://a/")],
-                Some(endpoint("http://inside/")),
-            )
-        };
-        let log = Log::sink();
-        let inside = async |at: usize| match at {
-            0 => unreachable(),
-            _ => Ok(Health::OfAny),
-        };
-        let limit = Duration::from_secs(20);
-        assert_eq!(all().wait_by(inside, None, limit, &log).await.unwrap(), 1);
-
-        let queried = RefCell::new(Vec::new());
-        let sick = async |at: usize| {
-            queried.borrow_mut().push(at);
-            Err(Problem::Unhealthy("status 503".into()))
-        };
-        let none = all()
-            .wait_by(sick, None, Duration::from_millis(1), &log)
-            .await;
-        assert_eq!(
-            none.unwrap_err().to_string(),
-            "http://a/ is unhealthy: timed out after 0s (`health-timeout`): status 503"
-        );
-        assert!(queried.borrow().iter().all(|at| *at == 0));
-    }
 
     #[test]
     fn an_application_without_replicas_does_not_serve() {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use azure::LoginServer;
 use backon::Retryable as _;
 use docker::Docker;
-use oci::{Auth, ImageRef, RawManifest, is_docker_hub};
+use oci::{Auth, Credentials, ImageRef, RawManifest, is_docker_hub};
 
 use super::connect::Azure;
 use super::push::{Registry, client};
@@ -188,7 +188,8 @@ async fn look_up(
     let source = if is_own_registry {
         Arc::clone(target.client())
     } else {
-        client(ctx, host, source_auth(request, azure, host).await?)?
+        let credentials = request.source_credentials.as_ref();
+        client(ctx, host, source_auth(credentials, azure, host).await?)?
     };
     let manifest = eventual_manifest(ctx.log(), &source, image).await;
     let manifest = manifest.with_context(|| match input {
@@ -257,9 +258,17 @@ async fn eventual_manifest(
     }
 }
 
-// A registry of Azure takes the run's identity.
-async fn source_auth(request: &Request, azure: Option<&Azure>, host: &str) -> anyhow::Result<Auth> {
-    if let Some(credentials) = &request.source_credentials {
+/// How something is read from the registry `host`: with `credentials` if there are some; a registry of Azure takes the run's
+/// identity.
+///
+/// # Errors
+/// When the registry rejects that identity.
+pub(crate) async fn source_auth(
+    credentials: Option<&Credentials>,
+    azure: Option<&Azure>,
+    host: &str,
+) -> anyhow::Result<Auth> {
+    if let Some(credentials) = credentials {
         return Ok(Auth::Password(credentials.clone()));
     }
     let Some(azure) = azure else {
@@ -272,8 +281,8 @@ async fn source_auth(request: &Request, azure: Option<&Azure>, host: &str) -> an
     Ok(Auth::Password(credentials))
 }
 
-// Docker Hub has several names.
-fn is_same_host(one: &str, other: &str) -> bool {
+/// Whether both are hosts of one registry: Docker Hub has several.
+pub(crate) fn is_same_host(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other) || (is_docker_hub(one) && is_docker_hub(other))
 }
 

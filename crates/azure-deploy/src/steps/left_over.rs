@@ -1,5 +1,6 @@
 //! What is left of earlier deployments: objects that the manifests no longer have.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use actions_toolkit::Log;
@@ -7,13 +8,20 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, Owners, Snapshot, containers};
+use crate::kubernetes::{
+    Cluster, DEFAULT_NAMESPACE, Object, Owners, Snapshot, containers, is_listed_as,
+};
 use crate::manifests::ImageNames;
 use crate::report::Report;
 use crate::request::Request;
+use crate::steps::canary;
 
 /// How long the pods of a removed workload may take until they get no more requests.
 const RETIREMENT: Duration = Duration::from_secs(30);
+/// How many objects that the manifests do not have are named.
+const SHOWN: usize = 10;
+/// The change to an object that is removed.
+const REMOVED: &str = "removed";
 /// The kinds whose pods may serve behind a Service of the manifests.
 const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
@@ -27,6 +35,12 @@ impl LeftOver {
         let containers = self.0.iter().flat_map(|(_, live)| containers(live));
         let mut images = containers.filter_map(|c| c["image"].as_str());
         images.find(|image| names.is_of(image))
+    }
+
+    /// What removing them changes.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = (String, Vec<String>)> {
+        let removed = |(object, _): &(Object, Value)| (object.label(), vec![REMOVED.to_owned()]);
+        self.0.iter().map(removed)
     }
 }
 
@@ -55,43 +69,108 @@ pub(crate) async fn find(
             ));
         }
     }
-    let others = others(cluster, objects).await;
-    let others = others.iter().filter(|(object, _)| {
+    let exist = others(cluster, objects).await;
+    let others = exist.iter().filter(|(object, _)| {
         !left_over
             .0
             .iter()
             .any(|(removed, _)| removed.is_same(object))
     });
+    let mut said = Vec::new();
     for (object, live) in others {
-        if let Some(warning) = overlap(object, live, objects, &request.names) {
+        if canary::is_left_over(live, objects, &exist, &request.names) {
+            if request.is_dry_run {
+                log.info(format!(
+                    "{} is left from a deployment that was interrupted, and would be removed",
+                    object.label()
+                ));
+            } else {
+                remove_canary(log, cluster, object).await;
+            }
+        } else if let Some(warning) = overlap(object, live, objects, &request.names) {
             log.warning(warning);
+        } else {
+            continue;
+        }
+        said.push(object);
+    }
+    if request.apply_set.is_none() {
+        let deployed = namespaces(objects, |object| object.namespace().is_some());
+        let deployed = deployed.into_iter();
+        let deployed = join_all(deployed.map(|namespace| cluster.deployed(namespace))).await;
+        let mut unlisted: Vec<_> = deployed.into_iter().flatten().collect();
+        unlisted.retain(|object| {
+            !is_listed(object, objects) && !said.iter().any(|s| s.is_same(object))
+        });
+        if let Some(line) = unlisted_line(&unlisted) {
+            log.info(line);
         }
     }
     Ok(left_over)
 }
 
+// A run that was killed has left it. Where it cannot be removed it serves another version, which is a warning.
+async fn remove_canary(log: &Log, cluster: &Cluster, canary: &Object) {
+    let label = canary.label();
+    let removed = async {
+        cluster.discover_kinds(std::slice::from_ref(canary)).await?;
+        cluster.delete(canary).await
+    };
+    match removed.await {
+        Ok(()) => log.info(format!(
+            "removed {label}, which a deployment that was interrupted has left"
+        )),
+        Err(e) => log.warning(format!(
+            "{label} is left from a deployment that was interrupted, and serves its version: {e:#}"
+        )),
+    }
+}
+
 // The workloads in the namespaces of the manifests that this action deployed, and that the manifests do not have. They are
 // only for a warning: where they cannot be read there are none.
 async fn others(cluster: &Cluster, objects: &[Object]) -> Vec<(Object, Value)> {
-    let services = objects.iter().filter(|object| object.kind() == "Service");
-    let mut namespaces: Vec<_> = services.map(Object::namespace).collect();
-    namespaces.sort_unstable();
-    namespaces.dedup();
-    let lists = namespaces.iter().flat_map(|namespace| {
-        WORKLOADS.map(|kind| cluster.workloads(kind, namespace.unwrap_or(DEFAULT_NAMESPACE)))
-    });
+    let serving = |object: &Object| matches!(object.kind(), "Service" | "Deployment");
+    let namespaces = namespaces(objects, serving).into_iter();
+    let lists =
+        namespaces.flat_map(|namespace| WORKLOADS.map(|kind| cluster.workloads(kind, namespace)));
     let lists = join_all(lists).await;
     let found = lists.into_iter().filter_map(Result::ok).flatten();
     let is_of_another = |(object, live): &(Object, Value)| {
         Owners::of(live).is_applied_by_us()
             && live["metadata"]["ownerReferences"].is_null()
             && live["spec"]["replicas"] != 0
-            && !objects.iter().any(|listed| {
-                let namespace = listed.namespace().unwrap_or(DEFAULT_NAMESPACE);
-                listed.label() == object.label() && object.namespace() == Some(namespace)
-            })
+            && !is_listed(object, objects)
     };
     found.filter(is_of_another).collect()
+}
+
+// The namespaces of those among `objects` that count.
+fn namespaces(objects: &[Object], counts: impl Fn(&Object) -> bool) -> BTreeSet<&str> {
+    let counting = objects.iter().filter(|object| counts(object));
+    counting
+        .map(|object| object.namespace().unwrap_or(DEFAULT_NAMESPACE))
+        .collect()
+}
+
+// Whether `object`, as it was read, is among those of the manifests.
+fn is_listed(object: &Object, objects: &[Object]) -> bool {
+    objects.iter().any(|listed| is_listed_as(listed, object))
+}
+
+// What this action deployed and the manifests do not have: without a set it is unknown whether that was for the same
+// application.
+fn unlisted_line(unlisted: &[Object]) -> Option<String> {
+    let (shown, rest) = unlisted.split_at(unlisted.len().min(SHOWN));
+    let mut labels: Vec<_> = shown.iter().map(Object::label).collect();
+    if !rest.is_empty() {
+        labels.push(format!("{} more", rest.len()));
+    }
+    (!labels.is_empty()).then(|| {
+        format!(
+            "deployed by earlier runs, and not in the manifests: {}; what is left of this application, and not of another one, `kubectl delete` removes, and from the next deployment on `prune: true`",
+            labels.join(", ")
+        )
+    })
 }
 
 // The warning that `workload`, which the manifests do not have, serves together with the application.
@@ -150,7 +229,7 @@ pub(crate) async fn prune(
         log.info(format!("removed {}", object.label()));
         report
             .changes
-            .push((object.label(), vec!["removed".to_owned()]));
+            .push((object.label(), vec![REMOVED.to_owned()]));
     }
     // From now on, only the members of this deployment count. If that fails, the next one looks in more places.
     let parent = set.parent_of(request.manifests.objects(), None);
@@ -167,6 +246,15 @@ mod tests {
 
     fn object(value: Value) -> Object {
         Object::of_test(value, Some("web"))
+    }
+
+    #[test]
+    fn what_is_left_over_is_among_the_changes() {
+        let old = object(json!({"kind": "Deployment", "metadata": {"name": "old"}}));
+        let left_over = LeftOver(vec![(old, json!({}))]);
+        let changes: Vec<_> = left_over.changes().collect();
+        let expected = ("Deployment/old".to_owned(), vec!["removed".to_owned()]);
+        assert_eq!(changes, [expected]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The namespace of a preview, and its comment on the pull request.
 
 use actions_toolkit::{BadInput, Context, Log, PolicyFailure, Secret, text as markdown};
+use anyhow::{Context as _, ensure};
 use github::{Commented, Publisher};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::action::Inputs;
-use crate::kubernetes::{Cluster, Object, text};
+use crate::kubernetes::{Cluster, Object, is_conflict, text};
 use crate::report::Report;
 use crate::request::{PREVIEW_LABEL, Preview};
 
@@ -32,9 +34,9 @@ pub(crate) async fn check(
     });
     if let Some(object) = shared.next() {
         let problem = format!(
-            "`{}` in `{}` is in no namespace, so that a preview would change it for everything in the cluster; leave it out of the manifests of a preview",
+            "`{}` in {} is in no namespace, so that a preview would change it for everything in the cluster; leave it out of the manifests of a preview",
             object.label(),
-            object.file
+            object.place()
         );
         return Err(BadInput::new(Inputs::manifests, problem).into());
     }
@@ -43,16 +45,52 @@ pub(crate) async fn check(
 
 /// Remove the other previews of the repository whose deadline has passed. What goes wrong is logged, and changes no verdict.
 pub(crate) async fn remove_overdue(log: &Log, cluster: &Cluster, preview: &Preview) {
-    let namespaces = match cluster.namespaces(PREVIEW_LABEL).await {
-        Ok(namespaces) => namespaces,
-        Err(e) => {
-            log.warning(format!(
-                "previews whose deadline has passed are not removed: {e:#}"
-            ));
-            return;
-        }
+    if let Err(e) = overdue(log, cluster, preview).await {
+        log.warning(format!("{e:#}"));
+    }
+}
+
+/// The same as the whole of a run.
+///
+/// # Errors
+/// When one of them is not removed.
+pub(crate) async fn clean_up(
+    ctx: &Context,
+    cluster: &Cluster,
+    preview: &Preview,
+) -> anyhow::Result<()> {
+    let Overdue { removed, kept } = overdue(ctx.log(), cluster, preview).await?;
+    let line = match &removed[..] {
+        [] => "no preview's deadline has passed".to_owned(),
+        names => format!("removed {}", names.join(", ")),
     };
+    let line = if kept == 0 {
+        line
+    } else {
+        format!("{line}; {} not removed", markdown::plural(kept, "preview"))
+    };
+    ctx.summary(format!(
+        "## 🧹 Previews removed\n\n{}\n",
+        markdown::markdown(&line)
+    ));
+    ctx.log().info(&*line);
+    ensure!(kept == 0, "{line}: see the warnings");
+    Ok(())
+}
+
+/// The previews whose deadline has passed.
+struct Overdue {
+    /// The names of the removed namespaces.
+    removed: Vec<String>,
+    /// Those that could not be removed.
+    kept: usize,
+}
+
+async fn overdue(log: &Log, cluster: &Cluster, preview: &Preview) -> anyhow::Result<Overdue> {
+    let namespaces = cluster.namespaces(PREVIEW_LABEL).await;
+    let namespaces = namespaces.context("previews whose deadline has passed are not removed")?;
     let now = Timestamp::now();
+    let (mut removed, mut kept) = (Vec::new(), 0);
     for live in namespaces.iter().filter(|n| preview.is_overdue(n, now)) {
         // It is going already.
         if !text(live, "/metadata/deletionTimestamp").is_empty() {
@@ -60,12 +98,76 @@ pub(crate) async fn remove_overdue(log: &Log, cluster: &Cluster, preview: &Previ
         }
         let name = text(live, "/metadata/name");
         match cluster.remove_namespace(live).await {
-            Ok(()) => log.info(format!(
-                "removed the namespace {name} of a preview whose deadline has passed"
+            Ok(()) => {
+                log.info(format!(
+                    "removed the namespace {name} of a preview whose deadline has passed"
+                ));
+                removed.push(name.to_owned());
+            }
+            // Its pull request, or another run, was faster.
+            Err(e) if is_conflict(&e) => log.info(format!(
+                "the namespace {name} of a preview has changed meanwhile, and is kept"
             )),
-            Err(e) => log.warning(format!("{e:#}")),
+            Err(e) => {
+                log.warning(format!("{e:#}"));
+                kept += 1;
+            }
         }
     }
+    Ok(Overdue { removed, kept })
+}
+
+/// Show what [`remove`], or [`clean_up`], would remove.
+///
+/// # Errors
+/// As those.
+pub(crate) async fn show_removal(
+    ctx: &Context,
+    cluster: &Cluster,
+    preview: &Preview,
+) -> anyhow::Result<()> {
+    let own = if preview.is_of_schedule {
+        None
+    } else {
+        check(cluster, preview, &[]).await?;
+        cluster.namespace(&preview.namespace).await?
+    };
+    let all = match cluster.namespaces(PREVIEW_LABEL).await {
+        // It would fail the removal of others only.
+        Err(e) if !preview.is_of_schedule => {
+            let message = format!("previews whose deadline has passed are not shown: {e:#}");
+            ctx.log().warning(message);
+            Vec::new()
+        }
+        all => all?,
+    };
+    let names = would_remove(preview, own.as_ref(), &all, Timestamp::now());
+    let line = match &names[..] {
+        [] => "no namespace would be removed".to_owned(),
+        names => format!("would be removed: the namespace {}", names.join(", ")),
+    };
+    ctx.summary(format!(
+        "## 🔎 Dry run: nothing was changed\n\n{}\n",
+        markdown::markdown(&line)
+    ));
+    ctx.log().info(line);
+    Ok(())
+}
+
+// The preview's own namespace, if it exists, and those of others whose deadline has passed at `now`. What is going already is not
+// among these.
+fn would_remove(
+    preview: &Preview,
+    own: Option<&Value>,
+    all: &[Value],
+    now: Timestamp,
+) -> Vec<String> {
+    let is_left = |live: &&Value| text(live, "/metadata/deletionTimestamp").is_empty();
+    let overdue = all.iter().filter(|live| preview.is_overdue(live, now));
+    let others = overdue.filter(is_left);
+    let all = own.into_iter().chain(others);
+    all.map(|live| text(live, "/metadata/name").to_owned())
+        .collect()
 }
 
 /// Remove the preview of a closed pull request.
@@ -182,5 +284,26 @@ async fn comment(
         ),
         Ok(None | Some(Commented::Unchanged | Commented::Skipped)) => {}
         Err(error) => log.warning(format!("the pull request has no comment on the preview: {error:#}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_previews_whose_deadline_has_passed_would_be_removed_too() {
+        let [own, other, mut going] = ["pr-7", "pr-6", "pr-5"].map(|name| {
+            let preview = Preview::of_test(name, &format!("shop-{name}"));
+            preview.namespace_object(None).value
+        });
+        going["metadata"]["deletionTimestamp"] = "2026-01-04T00:00:00Z".into();
+        let all = [own.clone(), other, going];
+        let preview = Preview::of_test("pr-7", "shop-pr-7");
+        let at = |time: &str, own| would_remove(&preview, own, &all, time.parse().unwrap());
+        let (before, after) = ("2026-01-03T00:00:00Z", "2026-01-05T00:00:00Z");
+        assert_eq!(at(before, Some(&own)), ["shop-pr-7"]);
+        assert_eq!(at(after, Some(&own)), ["shop-pr-7", "shop-pr-6"]);
+        assert_eq!(at(after, None), ["shop-pr-6"]);
     }
 }

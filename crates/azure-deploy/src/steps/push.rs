@@ -98,6 +98,50 @@ impl Registry {
         Ok((image, more))
     }
 
+    /// What [`Registry::push_all`] would return, with what it would do in the log: an image that is in Docker has its tag in place of
+    /// the digest, which is known after the push.
+    ///
+    /// # Errors
+    /// When a name is not valid in the registry.
+    pub(crate) fn show(
+        &self,
+        ctx: &Context,
+        images: &Resolved,
+        request: &Request,
+    ) -> anyhow::Result<(ImageRef, Vec<ImageRef>)> {
+        let log = ctx.log();
+        let target =
+            |image: &ImageRef| image.moved_to(self.client.host(), request.repository_of(image));
+        let is_deployed = |image: &ImageRef| {
+            let mut deployed = images.deployed.iter();
+            deployed.any(|source| matches!(source, Source::Docker(other) if other == image))
+        };
+        for image in request.also_push.iter().filter(|i| !is_deployed(i)) {
+            log.info(format!("{image} would be pushed to {}", target(image)?));
+        }
+        let mut deployed = Vec::new();
+        for source in &images.deployed {
+            deployed.push(match source {
+                Source::Docker(image) => {
+                    let target = target(image)?;
+                    log.info(format!("{image} would be pushed to {target}"));
+                    target
+                }
+                Source::Here(pinned) => pinned.clone(),
+                Source::Elsewhere {
+                    image, manifest, ..
+                } => {
+                    let target = target(image)?;
+                    log.info(format!("{image} would be copied to {target}"));
+                    target.with_digest(&manifest.digest)
+                }
+            });
+        }
+        let more = deployed.split_off(1.min(deployed.len()));
+        let image = deployed.pop().context("there is no image to deploy")?;
+        Ok((image, more))
+    }
+
     // The same image by digest here, with what refers to it.
     async fn copy(
         &self,

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 
 use super::health::{self, Checked};
 use crate::kubernetes::{Cluster, Object, Snapshot, retry_outage};
+use crate::manifests::replaces_login;
 use crate::report::Report;
 use crate::request::Request;
 use crate::rollout::{self, Superseded, find_superseded};
@@ -23,12 +24,18 @@ pub(crate) async fn roll_back(
         return error;
     }
     let Some(snapshot) = report.snapshot.take() else {
+        report.taken.give_back(cluster).await;
         return error.context("nothing was changed in the cluster");
     };
-    let Some(previous) = report.previous.clone() else {
-        return error.context("this was the first deployment, so there is no version to roll back to; the applied objects are left for inspection");
+    let previous = report.previous.clone();
+    let (snapshot, title) = match &previous {
+        Some(previous) => (snapshot, format!("Roll back to {previous}")),
+        None => (snapshot.existing(), "Restore what existed".to_owned()),
     };
-    let _group = ctx.log().group(format!("Roll back to {previous}"));
+    if previous.is_none() && snapshot.objects().is_empty() {
+        return error.context("this was the first deployment, so there is no version to roll back to; the applied objects are left for inspection");
+    }
+    let _group = ctx.log().group(title);
     if !error.is::<Cancelled>() {
         // The result does not matter: if the API server is still unreachable, the attempt reports it.
         tokio::select! {
@@ -45,14 +52,20 @@ pub(crate) async fn roll_back(
     let restored = match restore(&snapshot, cluster, ctx.log()).await {
         Ok(restored) => restored,
         Err(e) => {
-            return error.context(format!(
-                "failed to roll back to `{previous}` ({e:#}); check the cluster now"
-            ));
+            let what = match &previous {
+                Some(previous) => format!("roll back to `{previous}`"),
+                None => "restore what existed before".to_owned(),
+            };
+            return error.context(format!("failed to {what} ({e:#}); check the cluster now"));
         }
     };
-    report.rolled_back = true;
     // What is known of the new version is no longer true.
     (report.address, report.revision) = (None, None);
+    report.exposed = None;
+    let Some(previous) = previous else {
+        return error.context("this was the first deployment, so there is no version to roll back to; what existed before is as it was, and the new objects are left for inspection");
+    };
+    report.rolled_back = true;
     let unverified = format!("rolled back to `{previous}` without waiting for its rollout");
     if error.downcast_ref::<Cancelled>().is_some() {
         return error.context(unverified);
@@ -81,14 +94,15 @@ pub(crate) async fn roll_back(
     }
 }
 
-/// Decide per object: one that existed gets its fields and their owners back, a new one is deleted. A new namespace is kept. Each object is
-/// tried, even if another one fails. Returns the objects that existed.
+/// Decide per object: one that existed gets its fields and their owners back, a new one is deleted. A new namespace is kept, and
+/// so is a newer login. Each object is tried, even if another one fails. Returns the objects that existed.
 pub(crate) async fn restore(
     snapshot: &Snapshot,
     cluster: &Cluster,
     log: &Log,
 ) -> anyhow::Result<Vec<Object>> {
     let restore = async |(object, live): &(Object, Option<_>)| match live {
+        Some(live) if replaces_login(object, live) => Ok(("kept", None)),
         Some(live) => {
             let restored = cluster.restore(object, live, log).await?;
             anyhow::Ok(("restored", Some(object.with(restored))))
@@ -133,7 +147,9 @@ async fn verify(
     restored: &[Object],
 ) -> anyhow::Result<Checked> {
     let limits = request.timeouts.rollout;
-    let live = rollout::wait(cluster, restored, limits, ctx.log(), &mut Vec::new()).await?;
+    let mut evidence = Vec::new();
+    let wait = rollout::wait(cluster, restored, limits, ctx.log(), &mut evidence);
+    let live = Box::pin(wait).await?;
     report.revision = live;
     health::check(ctx, request, cluster, report, restored, None).await
 }

@@ -55,6 +55,41 @@ async fn a_run_that_the_application_does_not_trust_gets_the_values_to_set() {
 }
 
 #[tokio::test]
+async fn a_subject_with_immutable_ids_is_explained() {
+    let mut config = config();
+    config.run_subject = "repo:octo-org@123/app@456:environment:production".into();
+    let azure = Azure::start(config).await.unwrap();
+    let docker = FakeDocker::with("flask-app:1");
+    let ran = run(signed_in(&azure, &docker)).await;
+    assert_eq!((ran.code, ran.output("result")), (2, "error"));
+    let error = ran.error();
+    let hint = "subject `repo:octo-org@123/app@456:environment:production`, audience `api://AzureADTokenExchange`; the subject has the immutable IDs of the owner and the repository, which a credential for the names alone does not match";
+    assert!(
+        error.contains("AADSTS700213") && error.ends_with(hint),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_application_without_a_federated_credential_gets_the_values_to_set() {
+    let azure = Azure::start(config()).await.unwrap();
+    let docker = FakeDocker::with("flask-app:1");
+    // As Entra words it (learn.microsoft.com/entra/identity-platform/reference-error-codes), with the end that each message has.
+    let body = format!(
+        r#"{{"error": "invalid_client", "error_codes": [70025], "error_description": "AADSTS70025: The client '{CLIENT}' has no configured federated identity credentials. Trace ID: x Correlation ID: y Timestamp: 2026-01-01 00:00:00Z"}}"#
+    );
+    azure.expect(Fault::new("/oauth2/v2.0/token", 401, &body));
+    let ran = run(signed_in(&azure, &docker)).await;
+    assert_eq!((ran.code, ran.output("result")), (2, "error"));
+    assert_eq!(
+        ran.error(),
+        format!(
+            "azure-deploy: the application does not trust this run (AADSTS70025: The client '{CLIENT}' has no configured federated identity credentials); add a federated credential with exactly these values: issuer `https://token.actions.githubusercontent.com`, subject `repo:octo-org/app:environment:production`, audience `api://AzureADTokenExchange`"
+        )
+    );
+}
+
+#[tokio::test]
 async fn errors_of_resource_manager_have_a_hint() {
     let rejection = |code: &str, message: &str| {
         format!(r#"{{"error": {{"code": "{code}", "message": "{message}"}}}}"#)

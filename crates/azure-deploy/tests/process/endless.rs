@@ -1,9 +1,9 @@
 //! Servers whose responses do not end.
 
 use axum::response::{IntoResponse as _, Response};
-use testkit::{Endless, FakeDocker, FakeRunner};
+use testkit::{Endless, FakeDocker};
 
-use crate::{MANIFEST, step};
+use crate::{step, step_without_azure};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_azure_that_sends_for_ever_is_cut_off() {
@@ -37,18 +37,9 @@ async fn a_registry_and_a_cluster_that_send_for_ever_are_cut_off() {
             (!seen.line.contains(endless)).then(|| "{}".into_response())
         });
         let server = server.await.unwrap();
-        let kubeconfig = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{{name: a, context: {{cluster: a, user: a}}}}]\nclusters: [{{name: a, cluster: {{server: 'http://{}'}}}}]\nusers: [{{name: a, user: {{token: t}}}}]\n",
-            server.host()
-        );
         let image = format!("{}/flask-app:1", server.host());
         let docker = FakeDocker::with("other:1");
-        let manifest = MANIFEST.replace("seaworthy.azurecr.io/flask-app:latest", &image);
-        let step = FakeRunner::new(env!("CARGO_BIN_EXE_azure-deploy"))
-            .file("k8s/deployment.yaml", &manifest)
-            .input("image", &image)
-            .input("registry", &server.host())
-            .input("kubeconfig", &kubeconfig)
+        let step = step_without_azure(&image, &server.host(), &server.host())
             .env("DOCKER_HOST", &docker.host());
         let ran = server.is_cut_off(step);
         let message = "the response of the API server is over the limit of 64 MiB";
@@ -58,5 +49,28 @@ async fn a_registry_and_a_cluster_that_send_for_ever_are_cut_off() {
             "{}",
             ran.error()
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remote_base_that_is_sent_for_ever_is_cut_off() {
+    let server = Endless::start(|_| None).await.unwrap();
+    let address = format!("http://{}", server.host());
+    let file = format!("{address}/app.yaml");
+    for (reference, limit) in [
+        (&*file, "16 MiB"),
+        ("github.com/octo-org/bases//app?ref=v1", "128 MiB"),
+    ] {
+        let step = step()
+            .input("manifests", "deploy")
+            .input("remote-bases", "true")
+            .env("GITHUB_API_URL", &address)
+            .file(
+                "deploy/kustomization.yaml",
+                &format!("resources: ['{reference}']\n"),
+            );
+        let ran = server.is_cut_off(step);
+        let message = format!("is over the limit of {limit}");
+        assert!(ran.error().contains(&message), "{}", ran.error());
     }
 }

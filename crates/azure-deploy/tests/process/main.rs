@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod azure;
+mod dry_run;
 mod endless;
 mod kustomize;
 mod network;
+mod registry;
 
+use std::net::TcpListener;
 use std::path::Path;
 
 use testkit::{FakeDocker, FakeRunner, Ran};
@@ -26,6 +29,26 @@ fn step() -> FakeRunner {
         .input("registry", "seaworthy")
         .input("resource-group", "seaworthy")
         .input("cluster", "seaworthy")
+}
+
+/// A step that deploys `image` from `registry`, to the cluster at `server`.
+fn step_without_azure(image: &str, registry: &str, server: &str) -> FakeRunner {
+    let manifest = MANIFEST.replace("seaworthy.azurecr.io/flask-app:latest", image);
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{{name: a, context: {{cluster: a, user: a}}}}]\nclusters: [{{name: a, cluster: {{server: 'http://{server}'}}}}]\nusers: [{{name: a, user: {{token: t}}}}]\n"
+    );
+    FakeRunner::new(env!("CARGO_BIN_EXE_azure-deploy"))
+        .file("k8s/deployment.yaml", &manifest)
+        .input("image", image)
+        .input("registry", registry)
+        .input("kubeconfig", &kubeconfig)
+}
+
+/// A server that accepts connections and never responds, and its address.
+fn silent_server() -> (TcpListener, String) {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    (server, address)
 }
 
 fn rejected(ran: &Ran, error: &str) {
@@ -104,21 +127,6 @@ fn bad_input_is_named_before_anything_is_started() {
             "input `resource-group`: `a/b` is a path; use the name of the resource group",
         ),
         (
-            "health-path",
-            "health",
-            "input `health-path`: `health` does not begin with `/`",
-        ),
-        (
-            "health-url",
-            "shop.example/health",
-            "input `health-url`: `shop.example/health` is not a URL; use a form such as `https://shop.example/health`",
-        ),
-        (
-            "health-url",
-            "https://me:secret@shop.example/health",
-            "input `health-url`: has a user or a password, which a health check does not send",
-        ),
-        (
             "rollout-timeout",
             "soon",
             "input `rollout-timeout`: invalid duration `soon`; use a form such as `90s`, `5m` or `1h30m`",
@@ -132,6 +140,40 @@ fn bad_input_is_named_before_anything_is_started() {
             "latest",
             "yes",
             "input `latest`: invalid value `yes`; expected one of `true`, `false`",
+        ),
+    ];
+    for (name, value, error) in table {
+        rejected(&step().input(name, value).run(), error);
+    }
+}
+
+#[test]
+fn what_cannot_be_queried_for_the_health_is_bad_input() {
+    let table = [
+        (
+            "health-path",
+            "health",
+            "input `health-path`: `health` does not begin with `/`",
+        ),
+        (
+            "health-port",
+            "70000",
+            "input `health-port`: `70000` is not a port between 1 and 65535",
+        ),
+        (
+            "health-port",
+            "metrics",
+            "input `health-port`: the application has no Service of type LoadBalancer; leave it out, or set `health-url`",
+        ),
+        (
+            "health-url",
+            "shop.example/health",
+            "input `health-url`: `shop.example/health` is not a URL; use a form such as `https://shop.example/health`",
+        ),
+        (
+            "health-url",
+            "https://me:secret@shop.example/health",
+            "input `health-url`: has a user or a password, which a health check does not send",
         ),
     ];
     for (name, value, error) in table {
@@ -172,6 +214,16 @@ fn inputs_that_do_not_go_together_are_named() {
             "production",
             "input `token`: is required with `environment`: `${{ github.token }}`",
         ),
+        (
+            "deployment-record",
+            "production",
+            "input `token`: is required with `deployment-record`: `${{ github.token }}`",
+        ),
+        (
+            "deployment-record",
+            "production/",
+            "input `deployment-record`: invalid stage `production/`; use a name such as `production`, or with the region `production/westeurope`",
+        ),
         ("client-id", "", "input `client-id`: is required"),
         (
             "preview",
@@ -182,6 +234,31 @@ fn inputs_that_do_not_go_together_are_named() {
             "preview",
             "true",
             "input `preview`: `true` takes the name from a pull request, which the event of this run has not; name the preview, such as `pr-123`",
+        ),
+        (
+            "canary",
+            "10",
+            "input `canary`: invalid share `10`; use a percentage from `1%` to `99%`, such as `10%`",
+        ),
+        (
+            "canary",
+            "10%, 100%",
+            "input `canary`: invalid share `100%`; use a percentage from `1%` to `99%`, such as `10%`",
+        ),
+        (
+            "canary",
+            "50%,10%",
+            "input `canary`: each share must be larger than the one before it, as in `10%,50%`",
+        ),
+        (
+            "manifests",
+            "oci://charts/app",
+            "input `manifests`: `oci://charts/app` has no host; use a form such as `oci://ghcr.io/octo-org/charts/app:1.2.0`",
+        ),
+        (
+            "manifests",
+            "oci://ghcr.io/octo-org/app",
+            "input `manifests`: `oci://ghcr.io/octo-org/app` has no version; add it, as in `oci://ghcr.io/octo-org/app:1.2.0`",
         ),
         (
             "release",
@@ -243,6 +320,41 @@ fn a_manifest_that_does_not_parse_is_named() {
         "{}",
         ran.error()
     );
+}
+
+#[test]
+fn what_is_not_a_set_of_manifests_is_named_with_its_place() {
+    let by_path = [
+        (
+            "k8s/*.json",
+            "input `manifests`: `k8s/*.json` matches no `.yaml`, `.yml` or `.json` file",
+        ),
+        (
+            "https://example.com/app.yaml",
+            "input `manifests`: `https://example.com/app.yaml` is a URL (https), which is not fetched: what is deployed would not be what was checked out; keep the file in the repository, or download it in an earlier step",
+        ),
+    ];
+    for (path, error) in by_path {
+        rejected(&step().input("manifests", path).run(), error);
+    }
+    let by_content = [
+        (
+            "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: batch/v1, kind: Job, metadata: {generateName: x-}}\n",
+            "input `manifests`: an object of the kind `Job` in `k8s/more.yaml` has a `metadata.generateName`, which makes another object each time; give it a `metadata.name`",
+        ),
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\nkind: Service\nspec: {}\nspec: {}\n",
+            "input `manifests`: invalid YAML in `k8s/more.yaml`, document 2: line 7 column 1: duplicate mapping key: spec",
+        ),
+        (
+            MANIFEST,
+            "input `manifests`: `Deployment/flask-app` is in `k8s/deployment.yaml` and in `k8s/more.yaml`",
+        ),
+    ];
+    for (content, error) in by_content {
+        let step = step().file("k8s/more.yaml", content);
+        rejected(&step.input("manifests", "k8s/*").run(), error);
+    }
 }
 
 #[test]

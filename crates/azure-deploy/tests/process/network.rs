@@ -1,11 +1,13 @@
 //! What the step connects to is what `docs/network.md` says: in a network namespace, where nothing else is reachable.
 
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
 use azure_deploy::{ACTION, NETWORK};
 use fake_azure::{Azure, AzureConfig};
 use testkit::endpoints::{Values, of_the_step};
-use testkit::{FakeDocker, Namespace};
+use testkit::{FakeDocker, Namespace, Recorder};
 
-use crate::{CLIENT, SUBSCRIPTION, TENANT, step};
+use crate::{CLIENT, SUBSCRIPTION, TENANT, rejected, silent_server, step, step_without_azure};
 
 const OIDC: &str = "run-actions-1-azure-eastus.actions.githubusercontent.com";
 
@@ -56,4 +58,45 @@ fn with_default_inputs_it_contacts_azure_alone() {
         ran.log,
         azure.journal()
     );
+}
+
+#[test]
+#[ignore = "real: needs root, for a network namespace"]
+fn an_image_of_docker_hub_is_requested_at_its_api_by_its_whole_name() {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let image = format!("docker.io/flask-app@{digest}");
+    let inputs = [
+        ("image", image.as_str()),
+        ("registry", "docker.io"),
+        ("kubeconfig", "x"),
+    ];
+    let declared = of_the_step(NETWORK, &Values::new(&ACTION, &inputs));
+    let name = "network::an_image_of_docker_hub_is_requested_at_its_api_by_its_whole_name";
+    let Some(namespace) = Namespace::enter(name, &declared) else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let hub = runtime.block_on(async {
+        let hub = Recorder::start(|_| StatusCode::NOT_FOUND.into_response());
+        let hub = hub.await.unwrap();
+        namespace.serve("registry-1.docker.io", hub.port()).await;
+        hub
+    });
+    let (_cluster, cluster) = silent_server();
+    let step = step_without_azure(&image, "docker.io", &cluster)
+        .env("SSL_CERT_FILE", &namespace.ca_file().to_string_lossy());
+    rejected(
+        &step.run(),
+        &format!("input `image`: the registry does not have `{image}`"),
+    );
+    let requests: Vec<_> = hub
+        .seen()
+        .into_iter()
+        .map(|seen| (seen.host, seen.line))
+        .collect();
+    let request = format!("GET /v2/library/flask-app/manifests/{digest}");
+    assert_eq!(requests, [("registry-1.docker.io".to_owned(), request)]);
+    let contacted = namespace.contacted();
+    assert_eq!(contacted.undeclared(&declared), Vec::<String>::new());
+    assert_eq!(contacted.hosts(), ["registry-1.docker.io:443"]);
 }

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use testkit::pki::{CertificateAuthority, Leaf};
 use testkit::server::tls_config;
 use testkit::{FakeRunner, Recorder};
+use tokio::sync::MutexGuard;
 
-use crate::stack::{Stack, run};
+use crate::stack::{DEFINITIONS, Stack, run};
 
 const HOST: &str = "shop.example";
 
@@ -57,9 +58,7 @@ fn manifests(stack: &Stack, more: &Value) -> String {
 fn published(stack: &Stack, objects: &[(&Value, Value)]) {
     stack.kubectl(&["create", "namespace", &stack.namespace]);
     for (object, status) in objects {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), object.to_string()).unwrap();
-        stack.kubectl(&["create", "--filename", &file.path().to_string_lossy()]);
+        stack.kubectl_with("create", &object.to_string());
         let kind = object["kind"].as_str().unwrap();
         let name = object["metadata"]["name"].as_str().unwrap();
         let patch = json!({"status": status}).to_string();
@@ -125,6 +124,42 @@ async fn an_ingress_is_queried_at_its_address_with_the_name_of_its_host() {
     stack.forget(&[&image]).await;
 }
 
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn of_two_addresses_the_one_that_this_machine_reaches_is_used() {
+    let stack = Stack::new("dual-stack").await;
+    let balancer = Recorder::start(|_| Response::default()).await.unwrap();
+    let image = stack.build("one", "well").await;
+    let annotation = "seaworthy/no-address: 'true'";
+    let manifests = stack.manifests(balancer.port().into(), annotation, "");
+    let port = json!({"name": "http", "port": balancer.port(), "targetPort": 8000});
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": "app", "namespace": stack.namespace, "annotations": {"seaworthy/no-address": "true"},
+        },
+        "spec": {"type": "LoadBalancer", "selector": {"app": "app"}, "ports": [port]},
+    });
+    let status = json!({"loadBalancer": {"ingress": [{"ip": "fd00::1"}, {"ip": "127.0.0.1"}]}});
+    published(&stack, &[(&service, status)]);
+    let ran = run(stack.step(&image, &manifests)).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let url = format!("http://{}", balancer.host());
+    assert_eq!(
+        (ran.output("url"), ran.output("ip")),
+        (&*url, "127.0.0.1"),
+        "{}",
+        ran.log
+    );
+    let line = format!(
+        "the health is checked by Service/app: http://[fd00::1]:{}/health or {url}/health",
+        balancer.port()
+    );
+    assert!(ran.log.contains(&line), "{}", ran.log);
+    assert!(!balancer.seen().is_empty());
+    stack.forget(&[&image]).await;
+}
+
 /// The annotation of a definition that is not the Gateway API's own.
 const UNAPPROVED: &str = "unapproved, for a test";
 
@@ -149,10 +184,12 @@ fn definition(plural: &str, singular: &str, kind: &str) -> Value {
 struct Definitions<'a> {
     stack: &'a Stack,
     own: Vec<String>,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl<'a> Definitions<'a> {
-    fn new(stack: &'a Stack) -> Self {
+    async fn new(stack: &'a Stack) -> Self {
+        let alone = DEFINITIONS.lock().await;
         let mut own = Vec::new();
         for (plural, singular, kind) in [
             ("gateways", "gateway", "Gateway"),
@@ -176,7 +213,11 @@ impl<'a> Definitions<'a> {
                 own.push(name);
             }
         }
-        Self { stack, own }
+        Self {
+            stack,
+            own,
+            _alone: alone,
+        }
     }
 }
 
@@ -207,7 +248,7 @@ async fn a_route_is_queried_at_the_address_of_its_gateway_and_its_conditions_are
     let stack = Stack::new("gateway").await;
     let edge = Edge::new(&stack).await;
     let image = stack.build("one", "well").await;
-    let _definitions = Definitions::new(&stack);
+    let _definitions = Definitions::new(&stack).await;
     let api = "gateway.networking.k8s.io/v1";
     let listener = json!({"name": "https", "port": edge.server.port(), "protocol": "HTTPS", "hostname": "*.example"});
     let gateway = json!({

@@ -110,9 +110,7 @@ impl<'a> Safeguards<'a> {
                     "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": stack.namespace}},
                 }],
             });
-            let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), configuration.to_string()).unwrap();
-            stack.kubectl(&["create", "--filename", &file.path().to_string_lossy()]);
+            stack.kubectl_with("create", &configuration.to_string());
         }
         let this = Self {
             stack,
@@ -186,9 +184,9 @@ async fn what_a_webhook_sets_is_no_drift_and_what_it_rejects_is_named() {
     assert_ne!(rejected.code, 0, "{}", rejected.log);
     let message = "admission webhook \"safeguards.test.example\" denied the request: [policy max-replicas] spec.replicas: 6 is more than 5";
     assert!(
-        rejected
-            .error()
-            .contains("nothing was changed: failed to apply `Deployment/app` of `k8s/app.yaml`"),
+        rejected.error().contains(
+            "nothing was changed: failed to apply `Deployment/app` of document 3 of `k8s/app.yaml`"
+        ),
         "{}",
         rejected.error()
     );

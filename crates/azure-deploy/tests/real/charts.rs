@@ -2,10 +2,10 @@
 
 use testkit::FakeRunner;
 
-use crate::stack::{REPOSITORY, Stack, get, run};
+use crate::stack::{Stack, get, run};
 
 const CHART: &str = "apiVersion: v2\nname: shop\nversion: 1.2.0\nkubeVersion: '>=1.30.0-0'\n";
-const VALUES: &str = "image: {repository: deploy-test, tag: latest}\nreplicas: 1\nextra: true\n";
+const VALUES: &str = "image: {repository: REPOSITORY, tag: latest}\nreplicas: 1\nextra: true\n";
 const SCHEMA: &str = r#"{"type": "object", "properties": {"replicas": {"type": "integer"}}}"#;
 const APP: &str = "apiVersion: v1
 kind: Service
@@ -63,7 +63,8 @@ spec:
 const OFFER: &str = "apiVersion: chart.test.example/v1\nkind: Offer\nmetadata: {name: first}\n";
 
 // A Job that is a hook.
-fn hook(name: &str, events: &str, weight: i32) -> String {
+fn hook(stack: &Stack, name: &str, events: &str, weight: i32) -> String {
+    let repository = &stack.repository;
     format!(
         "apiVersion: batch/v1
 kind: Job
@@ -73,21 +74,22 @@ spec:
   template:
     spec:
       restartPolicy: Never
-      containers: [{{name: job, image: '{REPOSITORY}:latest', command: [sh, -c, 'echo ran {name}']}}]
+      containers: [{{name: job, image: '{repository}:latest', command: [sh, -c, 'echo ran {name}']}}]
 "
     )
 }
 
-fn with_chart(step: FakeRunner) -> FakeRunner {
+fn with_chart(stack: &Stack, step: FakeRunner) -> FakeRunner {
     let hooks = [
-        hook("second", "pre-install,pre-upgrade", 5),
-        hook("first", "pre-install,pre-upgrade", -5),
-        hook("last", "post-install,post-upgrade", 0),
-        hook("once", "pre-install", 9),
-        hook("check", "test", 0),
+        hook(stack, "second", "pre-install,pre-upgrade", 5),
+        hook(stack, "first", "pre-install,pre-upgrade", -5),
+        hook(stack, "last", "post-install,post-upgrade", 0),
+        hook(stack, "once", "pre-install", 9),
+        hook(stack, "check", "test", 0),
     ];
+    let values = VALUES.replace("REPOSITORY", &stack.repository);
     step.file("deploy/shop/Chart.yaml", CHART)
-        .file("deploy/shop/values.yaml", VALUES)
+        .file("deploy/shop/values.yaml", &values)
         .file("deploy/shop/values.schema.json", SCHEMA)
         .file("deploy/shop/templates/app.yaml", APP)
         .file("deploy/shop/templates/secret.yaml", SECRET)
@@ -108,7 +110,7 @@ async fn a_chart_is_deployed_upgraded_and_rolled_back() {
     let crash = stack.build("three", "crash").await;
     let step = async |image: &str, values: &str| {
         let commit = image.split(':').nth(1).unwrap();
-        with_chart(stack.step_without_azure(image).await)
+        with_chart(&stack, stack.step_without_azure(image).await)
             .input("chart-values", values)
             .input("namespace", &stack.namespace)
             .input("create-namespace", "true")
@@ -145,6 +147,13 @@ async fn a_chart_is_deployed_upgraded_and_rolled_back() {
     assert_eq!(get(&url).await["commit"], "one");
     let first = password();
 
+    // Hooks run each time.
+    let again = run(step(&one, values).await).await;
+    assert_eq!(again.code, 0, "{}", again.log);
+    for line in ["\nran first\n", "\nran second\n", "\nran last\n"] {
+        assert_eq!(again.log.matches(line).count(), 1, "{}", again.log);
+    }
+
     // What a template made before is kept; what the values no longer have is removed.
     let values = "deploy/production.yaml\nextra=false,greeting=hi";
     let ran = run(step(&two, values).await).await;
@@ -178,7 +187,8 @@ async fn what_helm_does_not_accept_is_bad_input() {
     let stack = Stack::new("chart-bad").await;
     let image = stack.build("one", "well").await;
     let step = async || {
-        with_chart(stack.step_without_azure(&image).await).input("namespace", &stack.namespace)
+        with_chart(&stack, stack.step_without_azure(&image).await)
+            .input("namespace", &stack.namespace)
     };
     let pod = "kind: Pod\napiVersion: v1\nmetadata: {name: p, annotations: {helm.sh/hook: pre-install}}\n";
     let table = [
@@ -256,7 +266,7 @@ async fn definitions_of_a_chart_are_created_and_not_changed() {
     let plural = format!("offers{}", std::process::id());
     let definition = DEFINITION.replace("KIND", &plural);
     let step = async |definition: &str| {
-        with_chart(stack.step_without_azure(&image).await)
+        with_chart(&stack, stack.step_without_azure(&image).await)
             .file("deploy/shop/crds/offers.yaml", definition)
             .file("deploy/shop/templates/offer.yaml", OFFER)
             .input("namespace", &stack.namespace)

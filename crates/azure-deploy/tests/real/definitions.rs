@@ -104,9 +104,34 @@ async fn a_kind_and_its_objects_are_deployed_together_and_go_together() {
     assert_eq!(
         ran.error(),
         format!(
-            "azure-deploy: input `manifests`: the cluster does not know the kind of `Offering/best` in `k8s/app.yaml` ({group}/v1 Offering); check its `apiVersion` and `kind`, or add its CustomResourceDefinition"
+            "azure-deploy: input `manifests`: the cluster does not know the kind of `Offering/best` in document 4 of `k8s/app.yaml` ({group}/v1 Offering); check its `apiVersion` and `kind`, or add its CustomResourceDefinition"
         )
     );
+
+    // What the role RBAC Writer of Azure has no right to either, such as the objects of a kind, and roles.
+    let offer = with_definition(&stack, &group, "3");
+    let offer = offer.rsplit_once("---\n").unwrap().0.to_owned();
+    let role = format!(
+        "{plain}---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: reader, namespace: {}}}\nrules: []\n",
+        stack.namespace
+    );
+    for (manifests, resource, group) in [
+        (offer, "offers", group.as_str()),
+        (role, "roles", "rbac.authorization.k8s.io"),
+    ] {
+        let ran = run(stack.step(one, &manifests)).await;
+        assert_eq!(
+            (ran.code, ran.output("result")),
+            (2, "error"),
+            "{}",
+            ran.log
+        );
+        let cannot = format!("resource \"{resource}\" in API group \"{group}\"");
+        assert!(ran.error().contains(&cannot), "{}", ran.error());
+        let hint = "; give the identity a role in the cluster that allows it: a ClusterRole with its binding, or Azure Kubernetes Service RBAC Cluster Admin (RBAC Writer has no right to it)";
+        assert!(ran.error().contains(hint), "{}", ran.error());
+        assert!(!ran.log.contains("pushed"), "{}", ran.log);
+    }
     stack.kubectl(&["delete", &definition]);
     stack.forget(&images.each_ref().map(String::as_str)).await;
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use fake_azure::{AzureRegistry, RegistryConfig};
 use testkit::Fault;
 
-use crate::stack::{LOGIN_SERVER, Stack, get, run};
+use crate::stack::{Stack, get, run};
 
 /// Pods that are ready a while after they respond: a rollout of some seconds.
 fn unhurried(manifests: &str) -> String {
@@ -99,16 +98,7 @@ async fn requests_to_an_unavailable_api_server_are_retried() {
 async fn a_push_that_breaks_is_retried_and_one_that_is_denied_changes_nothing() {
     let stack = Stack::new("push").await;
     let image = stack.build("one", "well").await;
-    let tls = stack.tls();
-    let config = RegistryConfig {
-        login_server: LOGIN_SERVER.into(),
-        upstream: "http://127.0.0.1:7072".into(),
-        signing: tls.clone(),
-        node_identity: ("node".into(), "none".into()),
-    };
-    let address = ([127, 0, 0, 1], 0).into();
-    let registry = AzureRegistry::with_tls(address, config, &stack.azure, &tls).await;
-    let registry = registry.unwrap();
+    let registry = stack.registry_front([127, 0, 0, 1]).await;
     let host = registry.address().to_string();
     let manifests = stack.manifests(80, "", "");
     let step = async || {
@@ -117,12 +107,10 @@ async fn a_push_that_breaks_is_retried_and_one_that_is_denied_changes_nothing() 
             .file("k8s/app.yaml", &manifests)
     };
 
+    let manifest = format!("PUT /v2/{}/manifests", stack.repository);
+    let put = format!("{manifest}/one");
     let rejection = r#"{"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]}"#;
-    registry.expect(Fault::new(
-        "PUT /v2/deploy-test/manifests/one",
-        403,
-        rejection,
-    ));
+    registry.expect(Fault::new(&put, 403, rejection));
     let ran = run(step().await).await;
     assert_eq!(
         (ran.code, ran.output("result")),
@@ -135,14 +123,14 @@ async fn a_push_that_breaks_is_retried_and_one_that_is_denied_changes_nothing() 
         let journal = registry.journal();
         journal
             .iter()
-            .filter(|line| line.starts_with("PUT /v2/deploy-test/manifests"))
+            .filter(|line| line.starts_with(&manifest))
             .count()
     };
     assert_eq!(puts(), 1);
     assert_eq!(stack.deployments(), "");
 
     for _ in 0..3 {
-        registry.expect(Fault::hang_up("PUT /v2/deploy-test/manifests/one"));
+        registry.expect(Fault::hang_up(&put));
     }
     let ran = run(step().await).await;
     assert_eq!(

@@ -1,10 +1,13 @@
 //! Jobs with the application's image: a migration comes before the workloads, and one that fails stops the deployment.
 
-use crate::stack::{REPOSITORY, Stack, get, run};
+use testkit::Ran;
+
+use crate::stack::{Stack, get, run};
 
 // The manifests with a migration that is `sh -c command`.
 fn with_migration(stack: &Stack, command: &str) -> String {
-    let (namespace, manifests) = (&stack.namespace, stack.manifests(80, "", ""));
+    let (namespace, repository) = (&stack.namespace, &stack.repository);
+    let manifests = stack.manifests(80, "", "");
     format!(
         "{manifests}---
 apiVersion: batch/v1
@@ -15,9 +18,23 @@ spec:
   template:
     spec:
       restartPolicy: Never
-      containers: [{{name: migration, image: '{REPOSITORY}:latest', command: [sh, -c, '{command}']}}]
+      containers: [{{name: migration, image: '{repository}:latest', command: [sh, -c, '{command}']}}]
 "
     )
+}
+
+// The Job `name`, whose last words are `last`, failed, and the deployment was rolled back.
+fn has_failed(ran: &Ran, name: &str, last: &str) {
+    assert_eq!(
+        (ran.code, ran.output("result"), ran.output("rolled-back")),
+        (1, "failed", "true"),
+        "{}",
+        ran.log
+    );
+    let cause = format!(
+        "Job/{name}: the Job failed: BackoffLimitExceeded: Job has reached the specified backoff limit: `{last}`"
+    );
+    assert!(ran.error().ends_with(&cause), "{}", ran.error());
 }
 
 #[tokio::test]
@@ -51,18 +68,7 @@ async fn a_migration_runs_before_the_workloads_and_stops_the_deployment_if_it_fa
 
     // Another image is another template: the finished Job is replaced. The first time it fails.
     let failed = run(step(two, "echo no such column; exit 1").await).await;
-    assert_eq!(
-        (
-            failed.code,
-            failed.output("result"),
-            failed.output("rolled-back")
-        ),
-        (1, "failed", "true"),
-        "{}",
-        failed.log
-    );
-    let cause = "Job/migration: the Job failed: BackoffLimitExceeded: Job has reached the specified backoff limit: `no such column`";
-    assert!(failed.error().ends_with(cause), "{}", failed.error());
+    has_failed(&failed, "migration", "no such column");
     assert_eq!(failed.output("previous-image"), ran.output("image"));
     assert!(
         !failed.log.contains("applied Deployment/app"),
@@ -70,6 +76,11 @@ async fn a_migration_runs_before_the_workloads_and_stops_the_deployment_if_it_fa
         failed.log
     );
     assert_eq!(stack.spec("deployment/app"), before);
+    assert!(
+        !failed.log.contains("applied Service/app"),
+        "{}",
+        failed.log
+    );
     assert_eq!(get(&url).await["commit"], "one");
 
     let last = run(step(two, "echo migrated to two").await).await;
@@ -77,5 +88,25 @@ async fn a_migration_runs_before_the_workloads_and_stops_the_deployment_if_it_fa
     assert!(last.log.contains("Job/migration: replaced"), "{}", last.log);
     assert_eq!(last.output("previous-image"), ran.output("image"));
     assert_eq!(get(&url).await["commit"], "two");
+
+    // One without the annotation runs with the workloads, and is waited for as they are.
+    let plain = async |command: &str| {
+        let annotation = ", annotations: {seaworthy/before-workloads: 'true'}";
+        let manifests = with_migration(&stack, command);
+        assert!(manifests.contains(annotation));
+        let manifests = manifests.replace(annotation, "");
+        let step = stack.step_without_azure(two).await;
+        step.file(
+            "k8s/app.yaml",
+            &manifests.replace("name: migration", "name: tidy"),
+        )
+        .input("expect-commit", "two")
+    };
+    let failed = run(plain("echo nothing to tidy; exit 1").await).await;
+    has_failed(&failed, "tidy", "nothing to tidy");
+    let done = run(plain("echo all is tidy").await).await;
+    assert_eq!(done.code, 0, "{}", done.log);
+    assert!(done.log.contains("Job/tidy is done"), "{}", done.log);
+    assert!(done.log.contains("\nall is tidy\n"), "{}", done.log);
     stack.forget(&images.each_ref().map(String::as_str)).await;
 }

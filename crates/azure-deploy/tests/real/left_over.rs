@@ -1,6 +1,6 @@
 //! Objects that an earlier deployment has left, and configuration that pods do not see.
 
-use crate::stack::{REPOSITORY, Stack, get, run};
+use crate::stack::{Stack, get, run};
 
 fn renamed(manifests: &str, name: &str, label: &str) -> String {
     let deployment = manifests.replace(
@@ -40,7 +40,8 @@ async fn what_the_manifests_no_longer_have_is_removed_once_the_new_version_is_he
     let ran = run(step(&next, "false").await).await;
     assert_eq!(ran.code, 0, "{}", ran.log);
     let warning = format!(
-        "Deployment/app runs `{REPOSITORY}` too, serves behind Service/app together with the new version"
+        "Deployment/app runs `{}` too, serves behind Service/app together with the new version",
+        stack.repository
     );
     assert!(ran.log.contains(&warning), "{}", ran.log);
     assert_eq!(
@@ -115,8 +116,21 @@ async fn pods_that_keep_an_old_configuration_are_named_or_replaced() {
     };
     let ran = run(step("hello", "false").await).await;
     assert_eq!((ran.code, ran.output("revision")), (0, "1"), "{}", ran.log);
+    // An earlier run has left this.
+    let stale = tempfile::NamedTempFile::new().unwrap();
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stale}\ndata: {a: b}\n";
+    std::fs::write(stale.path(), text).unwrap();
+    let apply = [
+        "apply",
+        "--server-side",
+        "--field-manager=seaworthy",
+        "--filename",
+    ];
+    stack.kubectl(&[&apply[..], &[&stale.path().to_string_lossy()]].concat());
     let ran = run(step("goodbye", "false").await).await;
     assert_eq!((ran.code, ran.output("revision")), (0, "1"), "{}", ran.log);
+    let line = "deployed by earlier runs, and not in the manifests: ConfigMap/stale; ";
+    assert!(ran.log.contains(line), "{}", ran.log);
     let warning = "::warning::ConfigMap/config changes, and the pods of Deployment/app keep the old one until they are replaced";
     assert!(ran.log.contains(warning), "{}", ran.log);
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http_client::{Certificates, Client};
+
 use crate::stack::{Stack, run};
 
 /// Between two requests of one caller.
@@ -14,6 +16,25 @@ const CALLERS: usize = 2;
 /// The old pod keeps responding until every node knows that it is leaving, as in `k8s/deployment.yaml`.
 const LEAVE: &str = "        lifecycle: {preStop: {sleep: {seconds: 5}}}\n";
 
+/// Where callers look for the host of a URL.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Callers(Option<&'static str>);
+
+impl Callers {
+    /// At `address`, and not in DNS.
+    pub(crate) fn at(address: &'static str) -> Self {
+        Self(Some(address))
+    }
+
+    async fn call(self, url: &str) -> String {
+        let http = Client::reaching(self.0, Certificates::Verified).unwrap();
+        match http.get(url).timeout(Duration::from_secs(30)).send().await {
+            Ok(response) => response.status().to_string(),
+            Err(error) => format!("{error:?}"),
+        }
+    }
+}
+
 /// Callers of an address, each request on its own connection.
 struct Load {
     ended: Arc<AtomicBool>,
@@ -21,7 +42,7 @@ struct Load {
 }
 
 impl Load {
-    fn on(url: &str) -> Self {
+    fn on(url: &str, callers: Callers) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let caller = |_| {
             let (url, ended) = (format!("{url}/health"), Arc::clone(&ended));
@@ -30,7 +51,7 @@ impl Load {
                 let mut pace = tokio::time::interval(PERIOD);
                 while !ended.load(Ordering::Relaxed) {
                     pace.tick().await;
-                    *seen.entry(once(&url).await).or_default() += 1;
+                    *seen.entry(callers.call(&url).await).or_default() += 1;
                 }
                 seen
             })
@@ -54,20 +75,22 @@ impl Load {
     }
 }
 
-async fn once(url: &str) -> String {
-    let http = http_client::Client::direct().unwrap();
-    match http.get(url).timeout(Duration::from_secs(30)).send().await {
-        Ok(response) => response.status().to_string(),
-        Err(error) => format!("{error:?}"),
-    }
-}
-
-// `DEPLOYMENTS` sets how many there are.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "real: needs the local stack"]
 async fn callers_notice_no_deployment_healthy_or_rolled_back() {
-    let count = std::env::var("DEPLOYMENTS").map_or(4, |text| text.parse().unwrap());
     let stack = Stack::new("load").await;
+    let manifests = |more: &str| stack.manifests(80, "", more);
+    deploy_under_load(&stack, Callers::default(), manifests).await;
+}
+
+/// Deploy good and bad versions in turn; none of the requests of the `callers` fails. `manifests` has the application, with more
+/// fields of its container. `DEPLOYMENTS` sets how many there are.
+pub(crate) async fn deploy_under_load(
+    stack: &Stack,
+    callers: Callers,
+    manifests: impl Fn(&str) -> String,
+) {
+    let count = std::env::var("DEPLOYMENTS").map_or(4, |text| text.parse().unwrap());
     let images = [
         stack.build("one", "well").await,
         stack.build("two", "well").await,
@@ -76,7 +99,7 @@ async fn callers_notice_no_deployment_healthy_or_rolled_back() {
     ];
     let [one, two, crash, slow] = &images;
     let patient = |more: &str| {
-        let manifests = stack.manifests(80, "", more);
+        let manifests = manifests(more);
         let grace = "terminationGracePeriodSeconds";
         manifests.replace(&format!("{grace}: 2"), &format!("{grace}: 10"))
     };
@@ -94,10 +117,14 @@ async fn callers_notice_no_deployment_healthy_or_rolled_back() {
     let first = run(stack.step(one, &well)).await;
     assert_eq!(first.code, 0, "{}", first.log);
 
-    let load = Load::on(first.output("url"));
+    let load = Load::on(first.output("url"), callers);
     for number in 0..count {
         let (image, manifests, good) = cycle[number % cycle.len()];
-        let step = stack.step(image, manifests).input("rollout-timeout", "20s");
+        let mut step = stack.step(image, manifests);
+        if image == slow {
+            // Nothing else ends it. What is well may take as long as a busy machine needs.
+            step = step.input("rollout-timeout", "20s");
+        }
         let ran = run(step).await;
         let expected = if good {
             (0, "deployed", "false")

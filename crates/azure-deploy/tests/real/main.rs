@@ -9,11 +9,21 @@ mod admission;
 #[cfg(test)]
 mod anywhere;
 #[cfg(test)]
+mod canary;
+#[cfg(test)]
+mod chart_sources;
+#[cfg(test)]
 mod charts;
+#[cfg(test)]
+mod controller;
 #[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod from_kubectl;
+#[cfg(test)]
+mod helm_release;
 #[cfg(test)]
 mod images;
 #[cfg(test)]
@@ -32,11 +42,15 @@ mod patience;
 mod previews;
 #[cfg(test)]
 mod private;
+#[cfg(test)]
+mod records;
 mod stack;
 #[cfg(test)]
 mod stopped;
 
-use stack::{REPOSITORY, Stack, get, run};
+use serde_json::Value;
+
+use stack::{Stack, get, run};
 
 /// A policy that rejects every Service in namespaces whose names begin so.
 const POLICY: &str = "apiVersion: admissionregistration.k8s.io/v1
@@ -73,7 +87,10 @@ async fn an_unhealthy_version_is_rolled_back_and_the_old_one_is_healthy() {
     );
     let image = ran.output("image").to_owned();
     let digest = ran.output("digest").to_owned();
-    assert_eq!(image, format!("seaworthy.azurecr.io/{REPOSITORY}@{digest}"));
+    assert_eq!(
+        image,
+        format!("seaworthy.azurecr.io/{}@{digest}", stack.repository)
+    );
     assert_eq!(
         (
             ran.output("previous-image"),
@@ -96,7 +113,15 @@ async fn an_unhealthy_version_is_rolled_back_and_the_old_one_is_healthy() {
         again.log
     );
 
-    let before = (stack.spec("deployment/app"), stack.spec("service/app"));
+    // Someone scales it, which no rollback undoes.
+    stack.kubectl(&["scale", "deployment", "app", "--replicas=1"]);
+    let state = || {
+        ["deployment/app", "service/app"].map(|object| (stack.spec(object), stack.owners(object)))
+    };
+    let before = state();
+    assert_eq!(before[0].0["replicas"], 1);
+    let scaled = |entry: &Value| entry["subresource"] == "scale";
+    assert!(before[0].1.iter().any(scaled), "{before:?}");
     let crash = stack.build("two", "crash").await;
     let sick = stack.build("three", "sick").await;
     // The broken versions also move the Service and bring something new.
@@ -132,10 +157,14 @@ async fn an_unhealthy_version_is_rolled_back_and_the_old_one_is_healthy() {
             (ran.output("previous-image"), ran.output("url")),
             (image.as_str(), url.as_str())
         );
-        assert_eq!(
-            (stack.spec("deployment/app"), stack.spec("service/app")),
-            before
-        );
+        // The manifest would undo what was scaled.
+        let scaled = "::warning::Deployment/app was scaled to 1 replicas by `kubectl";
+        let undone =
+            "`, and the manifest sets 2; leave `replicas` out of it to keep what was scaled";
+        assert!(ran.log.contains(scaled), "{}", ran.log);
+        assert_eq!(ran.log.matches(undone).count(), 1, "{}", ran.log);
+        // The fields, and whose they are.
+        assert_eq!(state(), before);
         assert_eq!(
             stack.kubectl(&["get", "configmap", "new", "--ignore-not-found"]),
             ""
@@ -153,8 +182,25 @@ async fn an_image_that_cannot_be_pulled_is_reported_in_seconds() {
     let stack = Stack::new("pull").await;
     let image = stack.build("one", "well").await;
     let side = "      - {name: side, image: 'seaworthy.azurecr.io/absent:1'}\n";
+    // Somebody else has made a Service of this name, and a Secret with a login of last year.
+    stack.kubectl(&["create", "namespace", &stack.namespace]);
+    stack.kubectl(&["create", "service", "clusterip", "app", "--tcp=80:8000"]);
+    let login = [
+        "--docker-server=seaworthy.azurecr.io",
+        "--docker-username=x",
+        "--docker-password=old",
+    ];
+    stack.kubectl(&[&["create", "secret", "docker-registry", "pull"], &login[..]].concat());
+    let before = stack.spec("service/app");
+    let secret = || stack.kubectl(&["get", "secret", "pull", "--output=jsonpath={.data}"]);
+    let old = secret();
+    let step = stack.step_without_azure(&image).await;
+    let step = step
+        .file("k8s/app.yaml", &stack.manifests(80, "", side))
+        .input("expect-commit", "one")
+        .input("image-pull-secret", "pull");
     let started = std::time::Instant::now();
-    let ran = run(stack.step(&image, &stack.manifests(80, "", side))).await;
+    let ran = run(step).await;
     assert_eq!(
         (ran.code, ran.output("rolled-back")),
         (1, "false"),
@@ -162,10 +208,26 @@ async fn an_image_that_cannot_be_pulled_is_reported_in_seconds() {
         ran.log
     );
     assert!(
-        ran.error().starts_with("azure-deploy: this was the first deployment, so there is no version to roll back to; the applied objects are left for inspection: Deployment/app: container `side` does not start: "),
+        ran.error().starts_with("azure-deploy: this was the first deployment, so there is no version to roll back to; what existed before is as it was, and the new objects are left for inspection: Deployment/app: container `side` does not start: "),
         "{}",
         ran.error()
     );
+    assert_eq!(stack.deployments(), "deployment.apps/app\n");
+    assert_eq!(stack.spec("service/app"), before);
+    let fields = [
+        "get",
+        "service",
+        "app",
+        "--show-managed-fields",
+        "--output=jsonpath={.metadata.managedFields[*].manager}",
+    ];
+    let managers = stack.kubectl(&fields);
+    assert!(
+        managers.starts_with("kubectl-create") && !managers.contains("seaworthy"),
+        "{managers}"
+    );
+    // An older login may no longer be valid.
+    assert_ne!(secret(), old);
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     stack.forget(&[&image]).await;
 }
@@ -186,7 +248,7 @@ async fn what_the_api_server_rejects_is_bad_input_and_changes_nothing() {
     );
     let error = ran.error();
     assert!(
-        error.starts_with("azure-deploy: input `manifests`: the API server would reject the objects, so nothing was changed: failed to apply `Service/app` of `k8s/app.yaml`: "),
+        error.starts_with("azure-deploy: input `manifests`: the API server would reject the objects, so nothing was changed: failed to apply `Service/app` of document 2 of `k8s/app.yaml`: "),
         "{error}"
     );
     assert!(error.contains("must be between 1 and 65535"), "{error}");
@@ -199,7 +261,15 @@ async fn what_the_api_server_rejects_is_bad_input_and_changes_nothing() {
     assert_eq!(ran.code, 3, "{}", ran.log);
     assert_eq!(
         ran.error(),
-        "azure-deploy: input `manifests`: the API server would reject the objects, so nothing was changed: failed to apply `Deployment/app` of `k8s/app.yaml`: the field `spec.replica` is unknown; check its name and place"
+        "azure-deploy: input `manifests`: the API server would reject the objects, so nothing was changed: failed to apply `Deployment/app` of document 3 of `k8s/app.yaml`: the field `spec.replica` is unknown; check its name and place"
+    );
+
+    let number = "        env: [{name: PORT, value: 8000}]\n";
+    let ran = run(stack.step(&image, &stack.manifests(80, "", number))).await;
+    assert_eq!(ran.code, 3, "{}", ran.log);
+    assert_eq!(
+        ran.error(),
+        "azure-deploy: input `manifests`: the API server would reject the objects, so nothing was changed: failed to apply `Deployment/app` of document 3 of `k8s/app.yaml`: `spec.template.spec.containers[name=app].env[name=PORT].value` is `8000`, and must be of the type string; put it in quotes"
     );
     assert_eq!(stack.deployments(), "");
     stack.forget(&[&image]).await;
@@ -215,7 +285,7 @@ async fn a_namespace_that_was_created_for_objects_that_are_rejected_is_removed()
     let invalid = run(step.file("k8s/app.yaml", &stack.manifests(99999, "", ""))).await;
     // The fields are checked before the namespace is there.
     assert_eq!(invalid.code, 3, "{}", invalid.log);
-    let problem = "the API server would reject the objects, so nothing was changed: failed to apply `Service/app` of `k8s/app.yaml`";
+    let problem = "the API server would reject the objects, so nothing was changed: failed to apply `Service/app` of document 2 of `k8s/app.yaml`";
     assert!(invalid.error().contains(problem), "{}", invalid.error());
     assert!(!invalid.log.contains("pushed"), "{}", invalid.log);
 

@@ -130,7 +130,7 @@ async fn a_preview_has_its_own_namespace_until_its_pull_request_is_closed() {
     );
 
     // The image need not be there any more.
-    let closed = step("deploy-test:gone", "closed").await;
+    let closed = step(&format!("{}:gone", stack.repository), "closed").await;
     let ran = run(closed.input("manifests", "absent")).await;
     assert_eq!(
         (ran.code, ran.output("result")),
@@ -179,7 +179,7 @@ async fn what_is_not_the_previews_own_is_neither_changed_nor_removed() {
     let shared = step(&stack, &github, 7, &one, "synchronize").await;
     let ran = run(shared.file("k8s/app.yaml", &format!("{manifests}{role}"))).await;
     assert_eq!(ran.code, 3, "{}", ran.log);
-    let problem = "`ClusterRole/app` in `k8s/app.yaml` is in no namespace, so that a preview would change it for everything in the cluster";
+    let problem = "`ClusterRole/app` in document 4 of `k8s/app.yaml` is in no namespace, so that a preview would change it for everything in the cluster";
     assert!(ran.error().contains(problem), "{}", ran.error());
 
     // A namespace that is not this preview's is neither used nor removed.
@@ -198,4 +198,46 @@ async fn what_is_not_the_previews_own_is_neither_changed_nor_removed() {
 
     stack.kubectl(&["delete", "namespace", "--wait=false", &unmarked]);
     stack.forget(&[&one]).await;
+}
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn a_run_by_a_schedule_removes_what_is_overdue_and_nothing_else() {
+    let stack = Stack::new("preview-night").await;
+    let overdue = format!("{}-overdue", stack.namespace);
+    let fresh = format!("{}-fresh", stack.namespace);
+    for (name, time) in [(&overdue, "2026-01-01"), (&fresh, "2099-01-01")] {
+        let expires = format!("seaworthy/preview-expires={time}T00:00:00Z");
+        left(
+            &stack,
+            name,
+            &["seaworthy/preview-of=octo-org/app", &expires],
+        );
+    }
+    // Neither the image nor the manifests need be there.
+    let step = async || {
+        let step = stack.step_without_azure("app:gone").await;
+        step.env("GITHUB_EVENT_NAME", "schedule")
+            .input("manifests", "absent")
+            .input("preview", "true")
+    };
+    let ran = run(step().await).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "removed"),
+        "{}",
+        ran.log
+    );
+    assert!(!is_there(&stack, &overdue) && is_there(&stack, &fresh));
+    assert!(ran.summary.contains(&overdue), "{}", ran.summary);
+    let gone = format!("namespace/{overdue}");
+    stack.kubectl(&["wait", "--for=delete", &gone, "--timeout=120s"]);
+    let again = run(step().await).await;
+    assert_eq!(again.code, 0, "{}", again.log);
+    assert!(
+        again.log.contains("no preview's deadline has passed"),
+        "{}",
+        again.log
+    );
+    stack.kubectl(&["delete", "namespace", "--wait=false", &fresh]);
 }

@@ -1,6 +1,6 @@
 //! A private cluster: commands in the cluster send the requests to the API server.
 
-use crate::stack::{REPOSITORY, Stack, get, run};
+use crate::stack::{Stack, get, run};
 
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
@@ -24,7 +24,11 @@ async fn a_private_cluster_is_deployed_to_by_commands_and_rolled_back_too() {
     let (image, url) = (ran.output("image").to_owned(), ran.output("url").to_owned());
     assert_eq!(
         image,
-        format!("seaworthy.azurecr.io/{REPOSITORY}@{}", ran.output("digest"))
+        format!(
+            "seaworthy.azurecr.io/{}@{}",
+            stack.repository,
+            ran.output("digest")
+        )
     );
     assert_eq!(get(&url).await["commit"], "one");
 

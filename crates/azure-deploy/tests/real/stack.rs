@@ -1,23 +1,31 @@
 //! The local stack for one test: its own namespace, images and Azure in front of the stack's registry and cluster.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use docker::{BuildRequest, Docker};
-use fake_azure::{ApiServer, Azure, AzureConfig};
+use fake_azure::{ApiServer, Azure, AzureConfig, AzureRegistry, RegistryConfig};
 use http_client::{Client, ERROR_LIMIT, TOKEN_LIMIT};
 use oci::{Auth, Credentials, ImageRef, Registry};
 use serde_json::Value;
 use testkit::{FakeRunner, Ran};
+use tokio::sync::Mutex;
 
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 const CLIENT: &str = "22222222-2222-4222-8222-222222222222";
 const SUBSCRIPTION: &str = "33333333-3333-4333-8333-333333333333";
 /// The registry's host.
 pub(crate) const LOGIN_SERVER: &str = "seaworthy.azurecr.io";
-/// The repository of the test's images.
-pub(crate) const REPOSITORY: &str = "deploy-test";
+/// How the names of what a test makes begin.
+const NAME: &str = "deploy-test";
+
+/// The names of all tests: some run at a time, and what each makes has its name.
+static NAMES: std::sync::Mutex<BTreeSet<String>> = std::sync::Mutex::new(BTreeSet::new());
+
+/// Held by a test that creates the definitions of the Gateway API, which are the same for the whole cluster.
+pub(crate) static DEFINITIONS: Mutex<()> = Mutex::const_new(());
 
 /// How long a terminating pod may still get requests.
 const ENDS: Duration = Duration::from_secs(30);
@@ -31,6 +39,8 @@ use strict;
 use IO::Socket::INET;
 if ($ENV{MODE} eq 'crash') { print STDERR "No module named 'app'\n"; exit 3 }
 if ($ENV{MODE} eq 'slow') { sleep 600 }
+# A signal without a handler does nothing to the first process of a container.
+if ($ENV{MODE} eq 'brief') { $SIG{ALRM} = sub { exit 3 }; alarm 4 }
 if ($ENV{MODE} eq 'hungry') { my $much = 'x' x 500_000_000; sleep 600 }
 $SIG{TERM} = sub { exit 0 };
 my $server = IO::Socket::INET->new(LocalPort => 8000, Listen => 20, ReuseAddr => 1) or die $!;
@@ -51,6 +61,8 @@ pub(crate) struct Stack {
     state: PathBuf,
     kubeconfig: PathBuf,
     pub(crate) namespace: String,
+    /// The repository of its images.
+    pub(crate) repository: String,
     pub(crate) azure: Azure,
     docker: Docker,
 }
@@ -63,6 +75,8 @@ impl Stack {
 
     /// The same, whose Azure is `changed`.
     pub(crate) async fn with(name: &str, changed: impl FnOnce(&mut AzureConfig)) -> Self {
+        let is_new = NAMES.lock().unwrap().insert(name.to_owned());
+        assert!(is_new, "two tests have the name `{name}`");
         let (state, kubeconfig) = (state(), kubeconfig());
         let mut config = AzureConfig::new(TENANT, CLIENT, SUBSCRIPTION);
         config.kubeconfig = Some(kubeconfig.clone());
@@ -71,7 +85,8 @@ impl Stack {
         Self {
             state,
             kubeconfig,
-            namespace: format!("{REPOSITORY}-{name}-{}", std::process::id()),
+            namespace: format!("{NAME}-{name}-{}", std::process::id()),
+            repository: format!("{NAME}-{name}"),
             azure: Azure::start(config).await.unwrap(),
             docker: Docker::connect(None).await.unwrap(),
         }
@@ -95,9 +110,11 @@ impl Stack {
     /// Build the image of `commit`; returns its name.
     pub(crate) async fn build(&self, commit: &str, mode: &str) -> String {
         let context = tempfile::tempdir().unwrap();
-        std::fs::write(context.path().join("Dockerfile"), DOCKERFILE).unwrap();
+        // Removing an image that another test has too would take it from that one.
+        let dockerfile = format!("{DOCKERFILE}LABEL of={}\n", self.repository);
+        std::fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
         std::fs::write(context.path().join("server.pl"), SERVER).unwrap();
-        let image: ImageRef = format!("{REPOSITORY}:{commit}").parse().unwrap();
+        let image: ImageRef = format!("{}:{commit}", self.repository).parse().unwrap();
         let request = BuildRequest {
             build_args: vec![
                 ("COMMIT".into(), commit.into()),
@@ -127,7 +144,7 @@ impl Stack {
 
     /// The manifests: `service` is added to the Service's `metadata` and `spec`, `more` at the end.
     pub(crate) fn manifests(&self, port: u32, annotation: &str, more: &str) -> String {
-        let namespace = &self.namespace;
+        let (namespace, repository) = (&self.namespace, &self.repository);
         format!(
             "apiVersion: v1
 kind: Namespace
@@ -157,7 +174,7 @@ spec:
       terminationGracePeriodSeconds: 2
       containers:
       - name: app
-        image: {REPOSITORY}:latest
+        image: {repository}:latest
         readinessProbe: {{httpGet: {{path: /health, port: 8000}}, periodSeconds: 1}}
 {more}"
         )
@@ -182,6 +199,11 @@ spec:
             .env("ACTIONS_ID_TOKEN_REQUEST_URL", &self.azure.oidc_url())
             .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "oidc-request-token")
             .env("SSL_CERT_FILE", &self.ca_certificate().to_string_lossy())
+    }
+
+    /// The kubeconfig of the cluster's administrator.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// The directory of certificates.
@@ -210,6 +232,13 @@ spec:
         String::from_utf8(done.stdout).unwrap()
     }
 
+    /// `kubectl create`, or another `verb`, with `manifests` as its file.
+    pub(crate) fn kubectl_with(&self, verb: &str, manifests: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), manifests).unwrap();
+        self.kubectl(&[verb, "--filename", &file.path().to_string_lossy()]);
+    }
+
     /// Whether `kubectl` succeeds.
     pub(crate) fn accepts(&self, args: &[&str]) -> bool {
         let mut kubectl = Command::new("kubectl");
@@ -229,8 +258,22 @@ spec:
         serde_json::from_str::<Value>(&text).unwrap()["spec"].take()
     }
 
+    /// Who owns which fields of a live object, but for its status: its `managedFields`, without their times.
+    pub(crate) fn owners(&self, object: &str) -> Vec<Value> {
+        let args = ["get", object, "--show-managed-fields", "--output=json"];
+        let live: Value = serde_json::from_str(&self.kubectl(&args)).unwrap();
+        let entries = live["metadata"]["managedFields"].as_array().unwrap().iter();
+        let entries = entries.filter(|entry| entry["subresource"] != "status");
+        let mut entries: Vec<_> = entries.cloned().collect();
+        for entry in &mut entries {
+            entry["time"] = Value::Null;
+        }
+        entries.sort_by_key(|entry| entry["manager"].to_string());
+        entries
+    }
+
     /// A client that trusts the registry.
-    fn http(&self) -> Client {
+    pub(crate) fn http(&self) -> Client {
         let pem = std::fs::read(self.ca_certificate()).unwrap();
         Client::trusting(&pem).unwrap()
     }
@@ -253,11 +296,29 @@ spec:
         }
     }
 
+    /// The registry, with that login.
+    pub(crate) async fn registry(&self) -> Registry {
+        let login = Auth::Password(self.login().await);
+        Registry::new(self.http(), LOGIN_SERVER, login, |_| {})
+    }
+
+    /// Another front of the stack's registry, at any port of this machine's address `ip`.
+    pub(crate) async fn registry_front(&self, ip: [u8; 4]) -> AzureRegistry {
+        let tls = self.tls();
+        let config = RegistryConfig {
+            login_server: LOGIN_SERVER.into(),
+            upstream: "http://127.0.0.1:7072".into(),
+            signing: tls.clone(),
+            node_identity: ("node".into(), "none".into()),
+        };
+        let registry = AzureRegistry::with_tls((ip, 0).into(), config, &self.azure, &tls);
+        registry.await.unwrap()
+    }
+
     /// The digest that `latest` points to.
     pub(crate) async fn latest(&self) -> String {
-        let login = Auth::Password(self.login().await);
-        let registry = Registry::new(self.http(), LOGIN_SERVER, login, |_| {});
-        let manifest = registry.manifest(REPOSITORY, "latest").await.unwrap();
+        let registry = self.registry().await;
+        let manifest = registry.manifest(&self.repository, "latest").await.unwrap();
         manifest.expect("`latest` is there").digest.to_string()
     }
 
@@ -322,6 +383,18 @@ pub(crate) async fn run(step: FakeRunner) -> Ran {
     tokio::task::spawn_blocking(move || step.run())
         .await
         .expect("the step runs")
+}
+
+/// The same; once the log has `line`, do what comes `then`.
+pub(crate) async fn run_until(step: FakeRunner, line: &str, then: impl FnOnce()) -> Ran {
+    let log = step.directory().join("log");
+    let ran = tokio::spawn(run(step));
+    let has_line = || std::fs::read_to_string(&log).is_ok_and(|text| text.contains(line));
+    while !has_line() && !ran.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    then();
+    ran.await.unwrap()
 }
 
 /// The response of a service. A pod that ends without a pause, as those of these tests do, may still get a connection in

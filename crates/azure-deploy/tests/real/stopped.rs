@@ -80,8 +80,8 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(access: &'static str) -> Self {
-        let (stack, front) = Stack::fronted(&format!("stop-{access}"), |_| {}).await;
+    async fn new(name: &str, access: &'static str) -> Self {
+        let (stack, front) = Stack::fronted(&format!("{name}-{access}"), |_| {}).await;
         Self {
             manifests: stack.manifests(80, "", ""),
             github: GitHub::start("t").await.unwrap(),
@@ -131,7 +131,7 @@ impl Scene {
 #[ignore = "real: needs the local stack"]
 async fn a_cancelled_run_leaves_the_old_version_at_every_stage() {
     for access in ["direct", "run-command"] {
-        let scene = Scene::new(access).await;
+        let scene = Scene::new("cancel", access).await;
         let good = scene.stack.build("one", "well").await;
         let slow = scene.stack.build("two", "slow").await;
         let ran = run(scene.step(&good)).await;
@@ -164,7 +164,7 @@ async fn a_cancelled_run_leaves_the_old_version_at_every_stage() {
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
 async fn after_a_run_that_is_killed_at_any_stage_the_next_one_continues() {
-    let scene = Scene::new("direct").await;
+    let scene = Scene::new("kill", "direct").await;
     let good = scene.stack.build("one", "well").await;
     let slow = scene.stack.build("two", "slow").await;
     let fine = scene.stack.build("three", "well").await;

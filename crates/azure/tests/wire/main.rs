@@ -23,6 +23,7 @@ static ACTION: Action = Action {
     inputs: Vec::new,
     replaced: |_| None,
     outputs: &[],
+    examples: &[],
 };
 
 #[derive(Clone, Default)]

@@ -29,12 +29,9 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn new(request: &Request, source_map: SourceMap) -> Self {
-        let dockerfile = &request.build.dockerfile;
         let lock_file = request.dependencies.as_ref();
         Self {
-            dockerfile: source_map
-                .file(dockerfile)
-                .unwrap_or_else(|| dockerfile.clone()),
+            dockerfile: request.build.dockerfile.in_workspace.clone(),
             lock_file: lock_file.map(|file| file.path.relative().to_owned()),
             source_map,
         }
@@ -170,6 +167,7 @@ pub(super) mod tests {
             workspace: request.workspace.clone(),
             context: directory.path().to_owned(),
             workdir: "/srv".into(),
+            module: None,
         };
         let hash = SourceFiles::new(directory.path()).line_hash("app.py", 1);
         let hash = hash.unwrap().replace(":1", "");

@@ -143,7 +143,7 @@ impl<'a> LinterHost<'a> {
         }
         let build = &self.job.request.build;
         let settings = settings::on_runner(&build.context, linter)?;
-        let args = (linter.args)(&self.settings(&build.dockerfile, Some(settings)));
+        let args = (linter.args)(&self.settings(&build.dockerfile.in_context, Some(settings)));
         let done = Tool::new(linter.program, env)
             .args(args)
             .current_directory(&build.context)

@@ -56,7 +56,13 @@ impl<'a> Caches<'a> {
             for of in builds.iter().copied() {
                 if let CachePlace::Local(path) = &line.place {
                     let reference = reference(local, &format!("from-{number}"), of)?;
-                    let directory = directory(&path.absolute(), of);
+                    let place = path.absolute();
+                    let place = if place.exists() {
+                        path.existing()?
+                    } else {
+                        place
+                    };
+                    let directory = directory(&place, of);
                     let found = local.add_layout(&reference, &directory);
                     let found = found.with_context(|| {
                         format!("the cache in `{}` cannot be read", directory.display())

@@ -132,18 +132,13 @@ impl Source<'_> {
             }
             Self::Linter(tool, finding) => of_finding(tool, finding),
             Self::BuildCheck(warning) => {
-                let build = &request.build;
-                let dockerfile = build.context.join(&build.dockerfile);
-                let location = request
-                    .workspace
-                    .relative(&dockerfile)
-                    .map(|file| Location {
-                        file,
-                        line: warning.line,
-                        end_line: None,
-                    });
+                let location = Location {
+                    file: request.build.dockerfile.in_workspace.clone(),
+                    line: warning.line,
+                    end_line: None,
+                };
                 let message = format!("{} {}", warning.message, warning.url);
-                (location, message.trim().to_owned())
+                (Some(location), message.trim().to_owned())
             }
             Self::Vulnerability(finding) => of_finding("Trivy", finding),
         };

@@ -34,10 +34,7 @@ pub(super) fn outputs(request: &Request, outcome: &Outcome) -> Vec<(&'static str
     }
     let coverage = outcome.tests.coverage.as_ref();
     outputs.extend(coverage.map(|coverage| ("coverage", coverage.percent())));
-    let base = request
-        .tests
-        .as_ref()
-        .and_then(|tests| tests.base_coverage.as_ref());
+    let base = outcome.tests.base_coverage(request.tests.as_ref());
     let change = coverage.zip(base).map(|(own, base)| own.change(base));
     outputs.extend(change.map(|change| ("coverage-change", change)));
     let changed = outcome.tests.changed.as_ref().filter(|c| c.total > 0);

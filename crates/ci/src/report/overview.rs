@@ -10,7 +10,7 @@ use crate::analysis::Linted;
 use crate::builder::Platform;
 use crate::outcome::{Health, Outcome, TestRun};
 use crate::request::{Push, Request};
-use crate::test_run::coverage::{Coverage, percent};
+use crate::test_run::coverage::percent;
 
 /// A heading, and a row for each check.
 pub(super) fn overview(request: &Request, outcome: &Outcome) -> String {
@@ -33,7 +33,7 @@ pub(super) fn overview(request: &Request, outcome: &Outcome) -> String {
             test_line(request, run.as_ref()),
         );
     }
-    if let Some(line) = coverage_line(request, outcome.tests.coverage.as_ref()) {
+    if let Some(line) = coverage_line(request, outcome) {
         row("Coverage", line);
     }
     if let Some(line) = changed_line(outcome) {
@@ -69,9 +69,9 @@ pub(super) fn overview(request: &Request, outcome: &Outcome) -> String {
 /// A mark and a text.
 type Line = (&'static str, String);
 
-fn coverage_line(request: &Request, coverage: Option<&Coverage>) -> Option<Line> {
+fn coverage_line(request: &Request, outcome: &Outcome) -> Option<Line> {
     let min = request.tests.as_ref().and_then(|tests| tests.min_coverage);
-    let Some(coverage) = coverage else {
+    let Some(coverage) = &outcome.tests.coverage else {
         return min.map(|_| ("❔", "no result".to_owned()));
     };
     let (covered, total) = coverage.counts();
@@ -79,10 +79,7 @@ fn coverage_line(request: &Request, coverage: Option<&Coverage>) -> Option<Line>
         "{} % ({covered} of {total} lines and branches)",
         coverage.percent()
     );
-    let base = request
-        .tests
-        .as_ref()
-        .and_then(|tests| tests.base_coverage.as_ref());
+    let base = outcome.tests.base_coverage(request.tests.as_ref());
     if let Some(base) = base {
         let change = coverage.change(base);
         let _ = write!(

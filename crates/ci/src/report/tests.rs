@@ -17,7 +17,10 @@ pub(crate) fn request() -> Request {
         workspace: Workspace::new("/w"),
         build: request::Build {
             context: "/w/app".into(),
-            dockerfile: "Dockerfile".into(),
+            dockerfile: request::path::DockerfilePath {
+                in_context: "Dockerfile".into(),
+                in_workspace: "app/Dockerfile".into(),
+            },
             image: "flask-app:f00".parse().unwrap(),
             bases: Vec::new(),
             ssh: docker::SshAgents::default(),
@@ -40,7 +43,9 @@ pub(crate) fn request() -> Request {
         linting: None,
         dependencies: None,
         sarif_file: file("sarif-file", "ci.sarif"),
+        _files: std::sync::Arc::default(),
         category: "local:local".into(),
+        records: None,
         github: github::GitHubInputs {
             token: None,
             upload: true,
@@ -51,12 +56,13 @@ pub(crate) fn request() -> Request {
             target: request::TestImage::Stage("test".into()),
             command: None,
             env: Vec::new(),
+            application: None,
             outside: crate::services::Outside::Unreachable,
             junit_paths: Vec::new(),
             junit_file: file("junit-file", "junit.xml"),
             coverage_path: None,
             coverage_file: None,
-            base_coverage: Some(Coverage {
+            base_coverage: request::test_stage::BaseCoverage::Known(Coverage {
                 files: vec![FileCoverage {
                     covered: 9,
                     total: 10,
@@ -66,6 +72,8 @@ pub(crate) fn request() -> Request {
             }),
             min_coverage: None,
             baseline: None,
+            memory: None,
+            cpus: None,
             timeout: Duration::from_secs(60),
         }),
         services: Vec::new(),
@@ -94,6 +102,7 @@ fn test_run(cases: &str) -> TestRun {
             workspace: Workspace::new("/w"),
             context: "/w/app".into(),
             workdir: "/app".into(),
+            module: None,
         },
     }
 }

@@ -1,24 +1,21 @@
 //! What is built: context, Dockerfile, image, arguments, labels and cache.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, Scope, Secret, Value};
-use docker::{BuildSecrets, Cache, Dockerfile, SshAgents, context_size};
+use actions_toolkit::{BadInput, Context, Scope, Secret, Value, Workspace};
+use docker::{BuildSecrets, Cache, Dockerfile, SshAgents};
 use oci::ImageRef;
 
 use super::agents;
 use super::builder::Builder;
 use super::cache::CachePlace;
-use super::path::relative;
+use super::path::DockerfilePath;
 use super::tags::Names;
 use crate::action::Inputs;
 
 /// Bytes of a secret (github.com/moby/buildkit, `session/secrets/secretsprovider`).
 const SECRET_LIMIT: u64 = 500 * 1024;
-const MEGABYTE: u64 = 1_000_000;
 /// Bytes of the largest Dockerfile that is read.
 pub(crate) const DOCKERFILE_LIMIT: usize = 4 * limits::MIB;
 
@@ -26,8 +23,7 @@ pub(crate) const DOCKERFILE_LIMIT: usize = 4 * limits::MIB;
 #[derive(Debug, Clone)]
 pub(crate) struct Build {
     pub(crate) context: PathBuf,
-    /// Relative to the context.
-    pub(crate) dockerfile: String,
+    pub(crate) dockerfile: DockerfilePath,
     /// The first of its names, or the one without a tag if no tag applies to the run.
     pub(crate) image: ImageRef,
     /// The images of `FROM` instructions, without those of a build argument.
@@ -56,7 +52,7 @@ impl Build {
     ) -> Result<Self, BadInput> {
         Ok(Self {
             context: inputs.context.absolute(),
-            dockerfile: relative(Inputs::dockerfile, &inputs.dockerfile)?,
+            dockerfile: DockerfilePath::of(inputs)?,
             image: names.names.first().unwrap_or(&inputs.image).clone(),
             bases: bases(stages),
             pinned: pinned(stages),
@@ -118,16 +114,37 @@ impl Value for Label {
     }
 }
 
+// The value of `dockerfile` that is meant, if it is relative to the workspace, as docker/build-push-action has it.
+fn of_workspace(workspace: &Workspace, inputs: &Inputs) -> Option<String> {
+    let depth = inputs.context.relative().split('/');
+    let up = depth.filter(|part| !part.is_empty()).map(|_| "../");
+    let text = up.collect::<String>() + &inputs.dockerfile;
+    let path = DockerfilePath::new(Inputs::dockerfile, &text, &inputs.context).ok()?;
+    let exists = workspace.root().join(&path.in_workspace).is_file();
+    exists.then_some(path.in_context)
+}
+
 /// The stages of the Dockerfile; `target` is one of them.
-pub(super) fn stages(inputs: &Inputs) -> Result<Dockerfile, BadInput> {
+pub(super) fn stages(ctx: &Context, inputs: &Inputs) -> Result<Dockerfile, BadInput> {
     inputs.context.directory()?;
-    let dockerfile = relative(Inputs::dockerfile, &inputs.dockerfile)?;
+    let dockerfile = DockerfilePath::of(inputs)?.in_context;
     let bad = |problem| BadInput::new(Inputs::dockerfile, problem);
-    let directory = inputs.context.absolute();
-    let text = limits::read_text(&directory, dockerfile.as_ref(), DOCKERFILE_LIMIT);
+    let (workspace, context) = (ctx.workspace()?, inputs.context.absolute());
+    // Links may lead as far as the path does.
+    let root: &Path = if dockerfile.starts_with("../") {
+        workspace.root()
+    } else {
+        &context
+    };
+    let text = limits::read_text(root, &context.join(&dockerfile), DOCKERFILE_LIMIT);
     let text = text.map_err(|e| {
         let context = inputs.context.given();
-        bad(format!("`{dockerfile}` in `{context}` cannot be read: {e}"))
+        let hint = of_workspace(&workspace, inputs)
+            .map(|path| format!("; it is relative to `context`: write `{path}`"));
+        bad(format!(
+            "`{dockerfile}` in `{context}` cannot be read: {e}{}",
+            hint.unwrap_or_default()
+        ))
     })?;
     let stages = Dockerfile::parse(&text);
     if stages.is_empty() {
@@ -151,41 +168,6 @@ pub(super) fn no_stage(
     let names = stages.names();
     let problem = format!("`{dockerfile}` has no stage `{target}`; its stages: {names}{hint}");
     BadInput::new(input, problem)
-}
-
-/// Reject a context that is larger than `context-limit`.
-pub(super) async fn check_size(ctx: &Context, inputs: &Inputs) -> anyhow::Result<()> {
-    let bad = |problem| BadInput::new(Inputs::context, problem);
-    let limit = inputs.context_limit;
-    let dockerfile = relative(Inputs::dockerfile, &inputs.dockerfile)?;
-    let context = inputs.context.absolute();
-    // A context may have a million files.
-    let is_canceled = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&is_canceled);
-    let size = tokio::task::spawn_blocking(move || {
-        context_size(&context, &dockerfile, || flag.load(Ordering::Relaxed))
-    });
-    let size = tokio::select! {
-        size = size => size?,
-        cancelled = ctx.cancelled() => {
-            is_canceled.store(true, Ordering::Relaxed);
-            return Err(cancelled.into());
-        }
-    };
-    let (size, largest) = size.map_err(|e| bad(format!("cannot be read: {e:#}")))?;
-    if size <= limit.saturating_mul(MEGABYTE) {
-        return Ok(());
-    }
-    let largest = largest.map(|(path, bytes)| {
-        let megabytes = bytes.div_ceil(MEGABYTE);
-        format!(" (largest file: `{}`, {megabytes} MB)", path.display())
-    });
-    Err(bad(format!(
-        "build context is {} MB, over the `context-limit` of {limit} MB{}; exclude files with a `.dockerignore`",
-        size.div_ceil(MEGABYTE),
-        largest.unwrap_or_default()
-    ))
-    .into())
 }
 
 fn args(lines: &[BuildArg]) -> Result<Vec<(String, String)>, BadInput> {

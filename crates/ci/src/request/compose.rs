@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use actions_toolkit::{BadInput, Context, WorkspacePath};
 
 use super::Service;
-use super::path;
+use super::path::DockerfilePath;
 use crate::action::Inputs;
 
 use project::{Declared, Project};
@@ -48,7 +48,7 @@ impl Compose {
         };
         let built = Built {
             context: inputs.context.absolute(),
-            dockerfile: path::relative(Inputs::dockerfile, &inputs.dockerfile)?,
+            dockerfile: DockerfilePath::of(inputs)?.in_context,
             target: inputs.target.clone(),
         };
         let mut notes = Notes::default();

@@ -1,8 +1,10 @@
 //! Paths in the inputs: in a container, in the build context, in the workspace.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use actions_toolkit::{BadInput, Scope, Value, WorkspacePath, glob};
+
+use crate::action::Inputs;
 
 /// A path in a container, or of a request: it starts with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,27 +37,111 @@ impl Value for ReportPath {
     }
 }
 
-/// The path of a file to write; the workspace itself is not one.
-pub(super) fn file(input: &str, path: &WorkspacePath) -> Result<WorkspacePath, BadInput> {
+/// Whether `path` is that of a file to write; the workspace itself is not one.
+pub(super) fn file(input: &str, path: &WorkspacePath) -> Result<(), BadInput> {
     if path.relative().is_empty() {
         let problem = format!("`{}` is not the path of a file", path.given());
         return Err(BadInput::new(input, problem));
     }
-    Ok(path.clone())
+    Ok(())
 }
 
-/// `text` without `.` parts, relative to a directory that it does not leave.
-pub(super) fn relative(input: &str, text: &str) -> Result<String, BadInput> {
-    let parts = Path::new(text)
-        .components()
-        .filter(|part| *part != Component::CurDir);
-    let is_normal = |part| matches!(part, Component::Normal(_));
-    let path: PathBuf = parts.clone().collect();
-    match path.to_str() {
-        Some(path) if !path.is_empty() && parts.clone().all(is_normal) => Ok(path.to_owned()),
-        _ => Err(BadInput::new(
-            input,
-            format!("`{text}` must be a relative path without `..`"),
-        )),
+/// The path of a Dockerfile, which may be out of its build context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DockerfilePath {
+    /// Relative to the context; out of it, it starts with `../`.
+    pub(crate) in_context: String,
+    /// Relative to the workspace.
+    pub(crate) in_workspace: String,
+}
+
+impl DockerfilePath {
+    /// That of the input `input` with the value `text`, which is relative to `context`.
+    ///
+    /// # Errors
+    /// When it is not the path of a file in the workspace.
+    pub(super) fn new(input: &str, text: &str, context: &WorkspacePath) -> Result<Self, BadInput> {
+        let bad = || {
+            let problem = "must be a path that is relative to `context`, in the workspace";
+            BadInput::new(input, format!("`{text}` {problem}"))
+        };
+        let above = context.relative().split('/');
+        let above: Vec<&str> = above.filter(|part| !part.is_empty()).collect();
+        let mut parts = above.clone();
+        for part in Path::new(text).components() {
+            match part {
+                Component::CurDir => {}
+                Component::ParentDir => {
+                    parts.pop().ok_or_else(bad)?;
+                }
+                Component::Normal(part) => parts.push(part.to_str().ok_or_else(bad)?),
+                Component::RootDir | Component::Prefix(_) => return Err(bad()),
+            }
+        }
+        let both = above.iter().zip(&parts);
+        let common = both.take_while(|(one, other)| one == other).count();
+        if parts.len() == common {
+            return Err(bad());
+        }
+        let up = above[common..].iter().map(|_| "..");
+        let path: Vec<&str> = up.chain(parts[common..].iter().copied()).collect();
+        Ok(Self {
+            in_context: path.join("/"),
+            in_workspace: parts.join("/"),
+        })
+    }
+
+    /// That of the input `dockerfile`.
+    ///
+    /// # Errors
+    /// As [`DockerfilePath::new`].
+    pub(super) fn of(inputs: &Inputs) -> Result<Self, BadInput> {
+        Self::new(Inputs::dockerfile, &inputs.dockerfile, &inputs.context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actions_toolkit::Workspace;
+
+    use super::*;
+
+    #[test]
+    fn a_dockerfile_may_be_out_of_its_context() {
+        let path = |context: &str, text: &str| {
+            let context = Workspace::new("/w").path("context", context).unwrap();
+            let path = DockerfilePath::new("dockerfile", text, &context).ok()?;
+            Some((path.in_context, path.in_workspace))
+        };
+        let table = [
+            (".", "Dockerfile", Some(("Dockerfile", "Dockerfile"))),
+            (
+                "app",
+                "./docker//api",
+                Some(("docker/api", "app/docker/api")),
+            ),
+            ("app", "../app/api", Some(("api", "app/api"))),
+            (
+                "app",
+                "../docker/api",
+                Some(("../docker/api", "docker/api")),
+            ),
+            ("services/api", "../../api", Some(("../../api", "api"))),
+            (
+                "services/api",
+                "../web/x",
+                Some(("../web/x", "services/web/x")),
+            ),
+            ("app", "../../x", None),
+            (".", "../x", None),
+            ("app", "/etc/x", None),
+            ("app", ".", None),
+            ("app", "..", None),
+            ("app", "", None),
+        ];
+        for (context, text, expected) in table {
+            let expected = expected.map(|(one, other)| (one.to_owned(), other.to_owned()));
+            assert_eq!(path(context, text), expected, "{context} {text}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Whether the image is pushed.
 
-use actions_toolkit::Context;
+use actions_toolkit::{BadInput, Context, Secret};
+use github::{GitHubInputs, StorageRecordInputs};
 use oci::ImageRef;
 use registries::Registries;
 
@@ -40,4 +41,20 @@ impl Push {
             None => Self::Yes,
         }
     }
+}
+
+/// The token for recording on GitHub what is pushed; `None` if that is not requested.
+///
+/// # Errors
+/// [`BadInput`] without a token.
+pub(super) fn records(inputs: &Inputs) -> Result<Option<Secret>, BadInput> {
+    if !inputs.records.storage_record {
+        return Ok(None);
+    }
+    let Some(token) = &inputs.github.token else {
+        let record = StorageRecordInputs::storage_record;
+        let problem = format!("is required with `{record}`: `${{{{ github.token }}}}`");
+        return Err(BadInput::new(GitHubInputs::token, problem));
+    };
+    Ok(Some(token.0.clone()))
 }

@@ -107,6 +107,9 @@ struct Declared {
     /// Every port of a service is reachable at its name, so there is nothing to map.
     #[serde(default, rename = "ports")]
     _ports: Vec<Json>,
+    /// Of its registry.
+    #[serde(default)]
+    credentials: Option<Json>,
     #[serde(default)]
     options: String,
     #[serde(default)]
@@ -152,6 +155,9 @@ fn service(name: &str, declared: Declared, scope: &Scope<'_>) -> Result<Service,
     let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > 63 || !name.chars().all(is_host) {
         return Err("is not the name of a host".to_owned());
+    }
+    if declared.credentials.is_some() {
+        return Err("`credentials` is not supported; add the login to `registries`".to_owned());
     }
     let image = declared.image.trim();
     let env = declared.env.into_iter().map(|(name, value)| match value {
@@ -264,6 +270,10 @@ mod tests {
             ("db:\n  image: A B", "`db`: `A B`: "),
             ("'a b':\n  image: x", "`a b`: is not the name of a host"),
             ("db:\n  image: x\n  volumes: [a:/b]", ""),
+            (
+                "db:\n  image: x\n  credentials: {username: a, password: b}",
+                "`db`: `credentials` is not supported; add the login to `registries`",
+            ),
             ("db: postgres", ""),
             ("- db", ""),
             (

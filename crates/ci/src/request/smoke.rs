@@ -5,7 +5,7 @@ use std::time::Duration;
 use actions_toolkit::{BadInput, Scope, Value, choice};
 
 use super::path::AbsolutePath;
-use super::{Service, environment, words};
+use super::{Service, environment, memory, words};
 use crate::action::Inputs;
 
 /// The smoke test.
@@ -59,7 +59,7 @@ impl Smoke {
             },
             command: command.or(declared).unwrap_or_default(),
             service: service.cloned(),
-            memory: inputs.smoke_memory.get(),
+            memory: memory::megabytes(Inputs::smoke_memory, inputs.smoke_memory)?,
             may_be_root: matches!(inputs.smoke_user, SmokeUser::Any),
             read_only: inputs.smoke_read_only,
             timeout: inputs.smoke_timeout.0,

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use actions_toolkit::{BadInput, Context, Scope, Value, WorkspacePath, choice};
+use actions_toolkit::{BadInput, Context, ResultFile, Scope, Value, WorkspacePath, choice};
 use docker::Dockerfile;
+use oci::ImageRef;
 
-use super::{Service, build, environment, path};
+use super::cpus::Cpus;
+use super::path::DockerfilePath;
+use super::{Service, build, environment, memory};
 use crate::action::Inputs;
 use crate::services::Outside;
 use crate::test_run::coverage::{self, Coverage};
@@ -28,6 +31,8 @@ pub(crate) enum TestImage {
     Stage(String),
     /// The image that the step builds.
     Image,
+    /// Another image, with the workspace in it.
+    Given(ImageRef),
 }
 
 impl std::fmt::Display for TestImage {
@@ -35,8 +40,36 @@ impl std::fmt::Display for TestImage {
         match self {
             Self::Stage(stage) => write!(f, "stage `{stage}`"),
             Self::Image => f.write_str("the image"),
+            Self::Given(image) => write!(f, "the image `{image}`"),
         }
     }
+}
+
+/// `baseline-coverage`.
+#[derive(Debug, Clone)]
+pub(crate) enum BaselineCoverage {
+    /// What a run on the base branch has kept.
+    Auto,
+    /// A report in the workspace.
+    File(WorkspacePath),
+}
+
+impl Value for BaselineCoverage {
+    fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            path => WorkspacePath::parse(path, scope).map(Self::File),
+        }
+    }
+}
+
+/// The coverage of the base branch.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum BaseCoverage {
+    Unknown,
+    Known(Coverage),
+    /// It is looked up after the tests.
+    Auto,
 }
 
 /// The run of the tests.
@@ -49,6 +82,8 @@ pub(crate) struct Tests {
     pub(crate) env: Vec<String>,
     /// How the compose file runs the application.
     pub(crate) service: Option<Service>,
+    /// The host at which they reach the application, if it runs next to them.
+    pub(crate) application: Option<String>,
     /// What they reach.
     pub(crate) outside: Outside,
     /// Of the reports, in the container; empty for the default.
@@ -60,11 +95,15 @@ pub(crate) struct Tests {
     /// Where that report is copied to.
     pub(crate) coverage_file: Option<WorkspacePath>,
     /// That of the base branch.
-    pub(crate) base_coverage: Option<Coverage>,
+    pub(crate) base_coverage: BaseCoverage,
     /// In percent.
     pub(crate) min_coverage: Option<f64>,
     /// The report of the base branch.
     pub(crate) baseline: Option<Junit>,
+    /// In megabytes; `None` for no limit.
+    pub(crate) memory: Option<u16>,
+    /// `None` for no limit.
+    pub(crate) cpus: Option<Cpus>,
     pub(crate) timeout: Duration,
 }
 
@@ -80,6 +119,8 @@ impl Tests {
             return Ok(None);
         };
         let env = environment::environment(Inputs::test_env, &inputs.test_env)?;
+        let memory = inputs.test_memory;
+        let memory = memory.map(|value| memory::megabytes(Inputs::test_memory, value));
         Ok(Some(Self {
             target,
             command: inputs.test_command.clone(),
@@ -88,6 +129,7 @@ impl Tests {
                 None => env,
             },
             service: service.cloned(),
+            application: None,
             outside: match inputs.test_network {
                 TestNetwork::None => Outside::Unreachable,
                 TestNetwork::Internet => Outside::Reachable,
@@ -97,18 +139,18 @@ impl Tests {
                 .iter()
                 .map(|path| path.0.clone())
                 .collect(),
-            junit_file: path::file(Inputs::junit_file, &inputs.junit_file)?,
+            junit_file: inputs.junit_file.clone().into_path(),
             coverage_path: inputs.coverage_path.as_ref().map(|path| path.0.clone()),
-            coverage_file: match &inputs.coverage_file {
-                Some(file) => Some(path::file(Inputs::coverage_file, file)?),
-                None => None,
-            },
+            coverage_file: inputs.coverage_file.clone().map(ResultFile::into_path),
             base_coverage: match &inputs.baseline_coverage {
-                Some(file) => base_coverage(ctx, file)?,
-                None => None,
+                Some(BaselineCoverage::File(file)) => base_coverage(ctx, file)?,
+                Some(BaselineCoverage::Auto) => BaseCoverage::Auto,
+                None => BaseCoverage::Unknown,
             },
             min_coverage: inputs.min_coverage.map(|percentage| percentage.0),
             baseline: inputs.baseline_junit.as_ref().map(baseline).transpose()?,
+            memory: memory.transpose()?,
+            cpus: inputs.test_cpus,
             timeout: inputs.test_timeout.0,
         }))
     }
@@ -116,6 +158,16 @@ impl Tests {
 
 fn target(inputs: &Inputs, stages: &Dockerfile) -> Result<Option<TestImage>, BadInput> {
     let command = inputs.test_command.is_some();
+    if let Some(image) = &inputs.test_image {
+        let problem = if inputs.test_target.is_some() {
+            "is set, and so is `test-target`; keep the one that has what the tests need"
+        } else if !command {
+            "needs `test-command`, since an image that was not built for these tests has no command for them"
+        } else {
+            return Ok(Some(TestImage::Given(image.0.clone())));
+        };
+        return Err(BadInput::new(Inputs::test_image, problem));
+    }
     let name = match &inputs.test_target {
         Some(target) => match &target.0 {
             Some(name) => name,
@@ -134,7 +186,7 @@ fn target(inputs: &Inputs, stages: &Dockerfile) -> Result<Option<TestImage>, Bad
     if stages.has(name) {
         return Ok(Some(TestImage::Stage(name.to_owned())));
     }
-    let dockerfile = path::relative(Inputs::dockerfile, &inputs.dockerfile)?;
+    let dockerfile = DockerfilePath::of(inputs)?.in_context;
     let hint = "; `none` builds without tests, and `test-command` runs them in the image itself";
     let input = Inputs::test_target;
     Err(build::no_stage(input, name, &dockerfile, stages, hint))
@@ -157,16 +209,17 @@ fn baseline(path: &WorkspacePath) -> Result<Junit, BadInput> {
 }
 
 // The first run of a branch has none, which is no reason to fail.
-fn base_coverage(ctx: &Context, path: &WorkspacePath) -> Result<Option<Coverage>, BadInput> {
+fn base_coverage(ctx: &Context, path: &WorkspacePath) -> Result<BaseCoverage, BadInput> {
     if path.absolute().symlink_metadata().is_err() {
         ctx.log().notice(format!(
             "there is no `{}` (`baseline-coverage`), so the change of the coverage is unknown",
             path.given()
         ));
-        return Ok(None);
+        return Ok(BaseCoverage::Unknown);
     }
     let text = path.read(coverage::SIZE_LIMIT as u64)?;
-    Coverage::totals(text.as_bytes()).map(Some).map_err(|e| {
+    let totals = Coverage::totals(text.as_bytes());
+    totals.map(BaseCoverage::Known).map_err(|e| {
         let problem = format!("`{}` is invalid: {e}", path.given());
         BadInput::new(Inputs::baseline_coverage, problem)
     })

@@ -2,11 +2,11 @@ use super::*;
 use actions_toolkit::{Env, Inputs, Log};
 
 fn read(args: &[&str]) -> Result<Request, String> {
-    read_in_step("__OWNER_seaworthy", args)
+    read_with(("GITHUB_ACTION", "__OWNER_seaworthy"), args)
 }
 
-// `step` is the value of `GITHUB_ACTION`.
-fn read_in_step(step: &str, args: &[&str]) -> Result<Request, String> {
+// `of_runner` is a further variable of the runner.
+fn read_with(of_runner: (&str, &str), args: &[&str]) -> Result<Request, String> {
     let directory = tempfile::tempdir().unwrap();
     let app = directory.path().join("app");
     std::fs::create_dir(&app).unwrap();
@@ -28,7 +28,7 @@ fn read_in_step(step: &str, args: &[&str]) -> Result<Request, String> {
         ("GITHUB_REPOSITORY", "octo-org/app"),
         ("GITHUB_SHA", "f00"),
         ("GITHUB_JOB", "image"),
-        ("GITHUB_ACTION", step),
+        of_runner,
         (
             "GITHUB_WORKFLOW_REF",
             "octo-org/app/.github/workflows/ci.yml@refs/heads/main",
@@ -53,7 +53,7 @@ fn the_defaults_fit_a_plain_project() {
         "--build-args=A=1\n B_2= x=y ",
     ])
     .unwrap();
-    assert_eq!(request.build.dockerfile, "Dockerfile");
+    assert_eq!(request.build.dockerfile.in_workspace, "app/Dockerfile");
     assert_eq!(request.build.target, None);
     assert_eq!(
         request.build.args,
@@ -106,12 +106,20 @@ fn legs_and_contexts_have_their_own_category() {
         assert_eq!(category(args), format!("{job}{end}"));
     }
 
+    let category = |of_runner: (&str, &str)| {
+        let args = ["--image=app:1", "--context=app", "--test-target=none"];
+        read_with(of_runner, &args).unwrap().category
+    };
     for (step, end) in [("__OWNER_seaworthy_2", "/2"), ("unit", "/unit")] {
-        let read = read_in_step(
-            step,
-            &["--image=app:1", "--context=app", "--test-target=none"],
-        );
-        assert_eq!(read.unwrap().category, format!("{job}/app{end}"));
+        let category = category(("GITHUB_ACTION", step));
+        assert_eq!(category, format!("{job}/app{end}"));
+    }
+    // Two calls of one reusable workflow, with the same inputs.
+    for call in ["web", "worker"] {
+        let id = format!("327d153d.{call}.image.__default");
+        let category = category(("ACTIONS_ORCHESTRATION_ID", id.as_str()));
+        let expected = format!(".github/workflows/ci.yml:{call}/image/app");
+        assert_eq!(category, expected);
     }
 }
 
@@ -187,8 +195,12 @@ fn every_error_names_its_input_and_what_is_valid() {
             "input `dockerfile`: `Nope` in `app` cannot be read: No such file or directory (os error 2)",
         ),
         (
-            &["--dockerfile=../Dockerfile"],
-            "input `dockerfile`: `../Dockerfile` must be a relative path without `..`",
+            &["--dockerfile=../../Dockerfile"],
+            "input `dockerfile`: `../../Dockerfile` must be a path that is relative to `context`, in the workspace",
+        ),
+        (
+            &["--dockerfile=app/plain.Dockerfile"],
+            "input `dockerfile`: `app/plain.Dockerfile` in `app` cannot be read: No such file or directory (os error 2); it is relative to `context`: write `plain.Dockerfile`",
         ),
         (
             &["--dockerfile=empty"],
@@ -201,6 +213,10 @@ fn every_error_names_its_input_and_what_is_valid() {
         (
             &["--test-target=unit"],
             "input `test-target`: `Dockerfile` has no stage `unit`; its stages: `build`, `test`; `none` builds without tests, and `test-command` runs them in the image itself",
+        ),
+        (
+            &["--test-target=0"],
+            "input `test-target`: `Dockerfile` has no stage `0`; its stages: `build`, `test`; `none` builds without tests, and `test-command` runs them in the image itself",
         ),
         (
             &["--junit-path=out.xml\nresults/"],

@@ -1,10 +1,9 @@
 //! Files of the workspace, and texts, as the archives that a container gets.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
-use walkdir::WalkDir;
+use anyhow::Context as _;
+use docker::{Access, Archive};
 
 use crate::request::services::{CopiedFile, FileSource};
 
@@ -28,98 +27,33 @@ fn archive(file: &CopiedFile, left: &mut u64) -> anyhow::Result<(String, Vec<u8>
     let target = Path::new(&file.target);
     let name = target.file_name().context("it is not the path of a file")?;
     let directory = target.parent().and_then(Path::to_str).unwrap_or("/");
-    let mut tar = tar::Builder::new(Vec::new());
     // A secret is in a volume; other directories may have to be created, from the top.
     let is_secret = directory == "/run/secrets";
     let (top, inside) = if is_secret {
-        (directory.to_owned(), Path::new(name).to_owned())
+        (directory, Path::new(name))
     } else {
-        let inside = target.strip_prefix("/").unwrap_or(target);
-        ("/".to_owned(), inside.to_owned())
+        ("/", target.strip_prefix("/").unwrap_or(target))
     };
+    let mut archive = Archive::new(Vec::new(), Access::Same, *left);
     match &file.source {
-        FileSource::Content(content) => {
-            add(&mut tar, &inside, content.as_bytes(), 0o444, left)?;
-        }
+        FileSource::Content(content) => archive.add_text(inside, content.as_bytes(), 0o444)?,
         FileSource::Path(path) => {
             let source = path.existing()?;
             if source.is_dir() {
-                add_directory(&mut tar, &source, &inside, left)?;
+                archive.add_contents(&source, inside, None)?;
             } else {
-                add_file(&mut tar, &source, &inside, left)?;
+                archive.add_file(&source, inside)?;
             }
         }
     }
-    Ok((top, tar.into_inner()?))
-}
-
-type Tar = tar::Builder<Vec<u8>>;
-
-fn add_directory(
-    tar: &mut Tar,
-    source: &Path,
-    inside: &Path,
-    left: &mut u64,
-) -> anyhow::Result<()> {
-    for entry in WalkDir::new(source).min_depth(1).sort_by_file_name() {
-        let entry = entry?;
-        let path = inside.join(entry.path().strip_prefix(source)?);
-        let kind = entry.file_type();
-        if kind.is_file() {
-            add_file(tar, entry.path(), &path, left)?;
-        } else if kind.is_dir() {
-            let mut header = header(tar::EntryType::Directory, 0, mode(entry.path())?);
-            tar.append_data(&mut header, &path, std::io::empty())?;
-        } else if kind.is_symlink() {
-            // It leads somewhere in the container.
-            let link = std::fs::read_link(entry.path())?;
-            let mut header = header(tar::EntryType::Symlink, 0, 0o777);
-            tar.append_link(&mut header, &path, link)?;
-        }
-    }
-    Ok(())
-}
-
-fn add_file(tar: &mut Tar, source: &Path, inside: &Path, left: &mut u64) -> anyhow::Result<()> {
-    let (Some(root), Some(name)) = (source.parent(), source.file_name()) else {
-        bail!("`{}` is not the path of a file", source.display());
-    };
-    let limit = usize::try_from(*left).unwrap_or(usize::MAX);
-    let content = limits::read(root, Path::new(name), limit)
-        .with_context(|| format!("`{}`", name.display()))?;
-    add(tar, inside, &content, mode(source)?, left)
-}
-
-fn add(
-    tar: &mut Tar,
-    path: &Path,
-    content: &[u8],
-    mode: u32,
-    left: &mut u64,
-) -> anyhow::Result<()> {
-    let size = content.len() as u64;
-    let Some(rest) = left.checked_sub(size) else {
-        bail!("the files are larger than {SIZE} bytes");
-    };
-    *left = rest;
-    let mut header = header(tar::EntryType::Regular, size, mode);
-    Ok(tar.append_data(&mut header, path, content)?)
-}
-
-fn header(kind: tar::EntryType, size: u64, mode: u32) -> tar::Header {
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(kind);
-    header.set_size(size);
-    header.set_mode(mode);
-    header
-}
-
-fn mode(path: &Path) -> anyhow::Result<u32> {
-    Ok(path.metadata()?.permissions().mode() & 0o777)
+    *left = archive.left();
+    Ok((top.to_owned(), archive.finish()?))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use actions_toolkit::Workspace;
 
     use super::*;
@@ -156,6 +90,7 @@ mod tests {
                 let entry = entry.unwrap();
                 let header = entry.header();
                 let path = entry.path().unwrap().display().to_string();
+                assert!(header.mtime().unwrap() > 1_000_000_000, "{path}");
                 listed.push(format!(
                     "{top} {path} {:o} {}",
                     header.mode().unwrap(),

@@ -1,3 +1,4 @@
+use super::application::{is_numeric, is_root, port};
 use super::*;
 
 fn smoke() -> Smoke {
@@ -40,7 +41,7 @@ fn the_port_is_that_of_the_input_or_the_only_one() {
         };
         assert_eq!(
             port(&smoke, &config).map_err(|e| e.to_string()),
-            expected.map_err(str::to_owned)
+            expected.map(Some).map_err(str::to_owned)
         );
     }
 }
@@ -55,7 +56,7 @@ fn a_port_that_is_not_exposed_is_that_of_the_check_or_the_environment() {
             healthcheck: strings(check),
             ..ImageConfig::default()
         };
-        port(&smoke(), &config).ok()
+        port(&smoke(), &config).ok().flatten()
     };
     let check = ["CMD", "curl", "http://localhost:81/up"];
     assert_eq!(port(&[], &["80/tcp", "81/tcp"], &check), Some(81));
@@ -110,6 +111,10 @@ fn root_has_many_names() {
         ("app", false),
     ] {
         assert_eq!(is_root(user), root, "{user}");
+    }
+    // The kubelet does not look up a name.
+    for (user, numeric) in [("10001", true), ("10001:app", true), ("nobody", false)] {
+        assert_eq!(is_numeric(user), numeric, "{user}");
     }
 }
 

@@ -1,7 +1,9 @@
-//! The coverage report of the tests: Cobertura XML, JSON of coverage.py, or LCOV.
+//! The coverage report of the tests: Cobertura or `JaCoCo` XML, JSON of coverage.py, LCOV, or a profile of Go.
 
 pub(crate) mod changed;
 mod cobertura;
+pub(super) mod go;
+pub(super) mod jacoco;
 pub(super) mod lcov;
 
 use std::cmp::Ordering;
@@ -12,9 +14,14 @@ use serde::Deserialize;
 use super::xml;
 use crate::source_map::SourceMap;
 use cobertura::CoberturaReader;
+use jacoco::JacocoReader;
 
 /// Maximum size of a report in bytes.
 pub(crate) const SIZE_LIMIT: usize = 64 * 1024 * 1024;
+/// Bytes of the longest path of Linux (`PATH_MAX`).
+const PATH: usize = 4096;
+/// Bytes at the start of a report that show which one it is.
+const START: usize = 4096;
 /// Files whose path in the repository is looked up: the largest gaps, more than the report shows.
 const RESOLVED: usize = 100;
 /// Directories of the report in which a file is looked up.
@@ -90,6 +97,12 @@ impl Coverage {
             parse_json(text)?
         } else if lcov::is_lcov(text) {
             lcov::parse(text)?
+        } else if go::is_profile(text) {
+            go::parse(text)?
+        } else if jacoco::is_jacoco(&text[..text.floor_char_boundary(START)]) {
+            let mut reader = JacocoReader::default();
+            xml::read(text, true, &mut reader)?;
+            reader.finish()
         } else {
             let mut reader = CoberturaReader::default();
             // Most reports have a document type; it is not fetched.
@@ -287,6 +300,12 @@ impl Claimed {
     fn is_possible(&self) -> bool {
         self.total > 0 && self.covered <= self.total
     }
+}
+
+// The numbers of those `lines` of a file whose executions `select` chooses.
+fn numbers<T: Copy>(lines: &BTreeMap<u32, T>, select: fn(T) -> bool) -> Vec<u32> {
+    let selected = lines.iter().filter(|(_, executed)| select(**executed));
+    selected.map(|(number, _)| *number).collect()
 }
 
 #[cfg(test)]

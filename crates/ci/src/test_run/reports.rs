@@ -35,8 +35,12 @@ const COVERAGE_NAMES: &[&str] = &[
     "cobertura*.xml",
     "*coverage*.xml",
     "coverage.json",
+    "jacoco*.xml",
     "lcov.info",
     "coverage.lcov",
+    "coverage.out",
+    "cover.out",
+    "*.coverprofile",
 ];
 
 /// A report.
@@ -49,12 +53,18 @@ pub(super) struct ReportFile {
 pub(super) struct Written<'a> {
     container: &'a Container,
     workdir: &'a str,
+    has_workspace: bool,
 }
 
 impl<'a> Written<'a> {
-    /// In `container`, whose relative paths are those in `workdir`.
-    pub(super) fn new(container: &'a Container, workdir: &'a str) -> Self {
-        Self { container, workdir }
+    /// In `container`, whose relative paths are those in `workdir`. If it `has_workspace`, files of earlier steps are in it, which
+    /// are not of this run.
+    pub(super) fn new(container: &'a Container, workdir: &'a str, has_workspace: bool) -> Self {
+        Self {
+            container,
+            workdir,
+            has_workspace,
+        }
     }
 
     /// The JUnit reports at `paths`, or where they are by default; empty if there are none.
@@ -99,7 +109,8 @@ impl<'a> Written<'a> {
         let file = files.into_iter().find(|file| {
             let start = start(file);
             let is_json = start.starts_with('{') && start.contains("\"files\"");
-            start.contains("<coverage") || is_json || coverage::lcov::is_lcov(&start)
+            let is_xml = start.contains("<coverage") || coverage::jacoco::is_jacoco(&start);
+            is_xml || is_json || coverage::lcov::is_lcov(&start) || coverage::go::is_profile(&start)
         });
         let file = file.context("the tests wrote no coverage report")?;
         log.info(format!(
@@ -111,16 +122,16 @@ impl<'a> Written<'a> {
 
     // The files at `paths`, which may have globs, of `limit` bytes together.
     async fn at(&self, paths: &[String], limit: usize) -> anyhow::Result<Vec<ReportFile>> {
-        let mut all: Vec<String> = Vec::new();
-        for path in paths {
-            let path = absolute(self.workdir, path);
-            if !path.contains(['*', '?', '[', '{']) {
-                all.push(path);
-                continue;
-            }
-            let glob = matcher(&path)?;
+        let paths = paths.iter().map(|path| absolute(self.workdir, path));
+        let (globs, mut all): (Vec<_>, Vec<_>) =
+            paths.partition(|path| path.contains(['*', '?', '[', '{']));
+        let globs = globs.iter().map(|glob| matcher(glob));
+        let globs = globs.collect::<anyhow::Result<Vec<_>>>()?;
+        if self.has_workspace || !globs.is_empty() {
             let changed = self.container.changed_paths().await?;
-            all.extend(changed.into_iter().filter(|path| glob.is_match(path)));
+            all.retain(|path| !self.has_workspace || changed.contains(path));
+            let is_meant = |path: &String| globs.iter().any(|glob| glob.is_match(path));
+            all.extend(changed.into_iter().filter(is_meant));
         }
         all.sort();
         all.dedup();

@@ -22,7 +22,9 @@ pub(crate) struct ActionsCache {
 #[derive(Default)]
 struct Storage {
     address: String,
-    /// Finished entries: keys, and the numbers of their blobs.
+    /// Keys of entries that are uploaded, and the numbers of their blobs.
+    reserved: BTreeMap<String, usize>,
+    /// Finished entries, likewise.
     entries: BTreeMap<String, usize>,
     blobs: Vec<Vec<u8>>,
     blocks: BTreeMap<(usize, String), Vec<u8>>,
@@ -87,17 +89,32 @@ fn is_authorized(headers: &HeaderMap) -> bool {
     sent == Some(&HeaderValue::from_str(&format!("Bearer {}", token())).unwrap())
 }
 
+// A hash, as every client sends one.
+fn is_version(request: &Value) -> bool {
+    let version = request["version"].as_str().unwrap();
+    version.len() == 64 && version.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 async fn create(State(state): Shared, headers: HeaderMap, body: Bytes) -> Response {
     if !is_authorized(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let request: Value = serde_json::from_slice(&body).unwrap();
-    let mut state = state.lock().unwrap();
-    if state.entries.contains_key(request["key"].as_str().unwrap()) {
-        return StatusCode::CONFLICT.into_response();
+    if !is_version(&request) {
+        return StatusCode::BAD_REQUEST.into_response();
     }
+    let mut state = state.lock().unwrap();
+    let key = request["key"].as_str().unwrap().to_owned();
+    if state.entries.contains_key(&key) || state.reserved.contains_key(&key) {
+        // Two layers of a build may be the same (twirp's error, twitchtv.github.io/twirp/docs/spec_v7.html).
+        let error =
+            json!({"code": "already_exists", "msg": "cache entry with the same key exists"});
+        return (StatusCode::CONFLICT, axum::Json(error)).into_response();
+    }
+    let blob = state.blobs.len();
     state.blobs.push(Vec::new());
-    let url = format!("{}/storage/{}", state.address, state.blobs.len() - 1);
+    state.reserved.insert(key, blob);
+    let url = format!("{}/storage/{blob}", state.address);
     axum::Json(json!({"ok": true, "signed_upload_url": url})).into_response()
 }
 
@@ -105,12 +122,12 @@ async fn finish(State(state): Shared, body: Bytes) -> Response {
     let request: Value = serde_json::from_slice(&body).unwrap();
     let mut state = state.lock().unwrap();
     let key = request["key"].as_str().unwrap().to_owned();
-    let size = request["size_bytes"].as_u64().unwrap();
-    // The last upload of this size that has no entry yet.
-    let taken: Vec<_> = state.entries.values().copied().collect();
-    let mut blobs = (0..state.blobs.len()).rev();
-    let blob = blobs.find(|at| state.blobs[*at].len() as u64 == size && !taken.contains(at));
-    let Some(blob) = blob else {
+    // A 64-bit number is a text too (protobuf.dev/programming-guides/json).
+    let size = &request["size_bytes"];
+    let size = size.as_u64().or_else(|| size.as_str()?.parse().ok());
+    let size = size.unwrap();
+    let blob = state.reserved.remove(&key);
+    let Some(blob) = blob.filter(|blob| state.blobs[*blob].len() as u64 == size) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     state.entries.insert(key, blob);
@@ -122,6 +139,9 @@ async fn find(State(state): Shared, headers: HeaderMap, body: Bytes) -> Response
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let request: Value = serde_json::from_slice(&body).unwrap();
+    if !is_version(&request) {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
     let state = state.lock().unwrap();
     let restore = request["restore_keys"].as_array().into_iter().flatten();
     let prefixes = std::iter::once(&request["key"]).chain(restore);

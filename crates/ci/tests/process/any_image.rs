@@ -54,8 +54,8 @@ echo '<testsuite><testcase name="database"/></testsuite>' > /tmp/junit.xml
 "#;
 
 /// A step, whose image is removed with it.
-struct Step {
-    step: FakeRunner,
+pub(crate) struct Step {
+    pub(crate) step: FakeRunner,
     _image: Image,
 }
 
@@ -70,7 +70,7 @@ impl Drop for Image {
 }
 
 impl Step {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let image = format!("seaworthy-ci-any:{name}");
         let step = FakeRunner::new(env!("CARGO_BIN_EXE_ci"))
             .file("Dockerfile", DOCKERFILE)
@@ -88,50 +88,51 @@ impl Step {
         }
     }
 
-    fn input(self, name: &str, value: &str) -> Self {
+    pub(crate) fn input(self, name: &str, value: &str) -> Self {
         Self {
             step: self.step.input(name, value),
             ..self
         }
     }
 
-    fn file(self, name: &str, text: &str) -> Self {
+    pub(crate) fn file(self, name: &str, text: &str) -> Self {
         Self {
             step: self.step.file(name, text),
             ..self
         }
     }
 
-    fn run(&self) -> Ran {
+    pub(crate) fn run(&self) -> Ran {
         self.step.run()
     }
 }
 
-fn green(ran: &Ran) {
+pub(crate) fn green(ran: &Ran) {
     assert_eq!(ran.code, 0, "{}", ran.log);
     assert_eq!(ran.output("health-status"), "healthy");
 }
 
-fn red(ran: &Ran, parts: &[&str]) {
+pub(crate) fn red(ran: &Ran, parts: &[&str]) {
     assert_eq!(ran.code, 1, "{}", ran.log);
     for part in parts {
         assert!(ran.error().contains(part), "{}", ran.log);
     }
 }
 
-fn networks() -> String {
-    let output = Command::new("docker")
-        .args([
-            "network",
-            "ls",
-            "--format",
-            "{{.Name}}",
-            "--filter",
-            "name=seaworthy-ci-",
-        ])
-        .output()
-        .unwrap();
+/// What `docker` prints.
+pub(crate) fn docker(args: &[&str]) -> String {
+    let output = Command::new("docker").args(args).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+pub(crate) fn networks() -> String {
+    let format = ["network", "ls", "--format", "{{.Name}}"];
+    docker(&[&format[..], &["--filter", "name=seaworthy-ci-"]].concat())
+}
+
+/// The ids of the images of the repository `name`.
+pub(crate) fn images(name: &str) -> String {
+    docker(&["image", "ls", "--quiet", name])
 }
 
 #[test]
@@ -241,14 +242,9 @@ fn a_compose_file_has_the_services_and_the_application() {
         assert!(ran.log.contains(line), "{line}: {}", ran.log);
     }
     assert_eq!(networks(), "");
-    let list = |what: &[&str]| {
-        let output = Command::new("docker").args(what).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let volumes = list(&["volume", "ls", "--quiet", "--filter", "name=seaworthy-ci-"]);
+    let volumes = docker(&["volume", "ls", "--quiet", "--filter", "name=seaworthy-ci-"]);
     assert_eq!(volumes, "");
-    let images = list(&["image", "ls", "--quiet", "seaworthy-ci-service"]);
-    assert_eq!(images, "");
+    assert_eq!(images("seaworthy-ci-service"), "");
 }
 
 #[test]
@@ -473,6 +469,19 @@ fn what_is_permitted_is_reported() {
 
 #[test]
 #[ignore = "real: needs Docker"]
+fn a_dockerfile_out_of_its_context_is_built() {
+    let ran = Step::new("outside")
+        .file("docker/api.Dockerfile", "FROM scratch\nCOPY app /\n")
+        .file("api/app", "1")
+        .input("context", "api")
+        .input("dockerfile", "../docker/api.Dockerfile")
+        .input("health-path", "none")
+        .run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+}
+
+#[test]
+#[ignore = "real: needs Docker"]
 fn a_health_check_may_fail_as_often_as_it_says() {
     let check = "HEALTHCHECK --interval=1s --timeout=5s --retries=4 CMD mkdir /tmp/a || mkdir /tmp/b 2>&- && exit 1; mkdir /tmp/c || exit 0; exit 1\n";
     let step = Step::new("check").file("Dockerfile", &(DOCKERFILE.to_owned() + check));
@@ -491,16 +500,11 @@ fn an_overdue_network_is_removed() {
     let name = "seaworthy-ci-overdue";
     let label = "dev.seaworthy.expires=1700000000";
     let create = ["network", "create", "--label", label, name];
-    assert!(
-        Command::new("docker")
-            .args(create)
-            .output()
-            .unwrap()
-            .status
-            .success()
-    );
-    let ran = Step::new("overdue").input("health-path", "none").run();
-    assert_eq!(ran.code, 0, "{}", ran.log);
-    assert!(ran.log.contains(", 1 network and "), "{}", ran.log);
+    let step = Step::new("overdue").input("health-path", "none");
+    crate::real::eventually_said(", 1 network and ", || {
+        let created = Command::new("docker").args(create).output().unwrap();
+        assert!(created.status.success(), "{created:?}");
+        step.run()
+    });
     assert_eq!(networks(), "");
 }

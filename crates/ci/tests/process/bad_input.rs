@@ -25,6 +25,18 @@ fn an_invalid_input_is_one_error_with_cause_and_hint() {
             "input `cache-inline` is unknown; use `cache-to: type=inline`",
         ),
         (
+            &[("test-memory", "5")],
+            "input `test-memory`: is 5; Docker requires 6 MB",
+        ),
+        (
+            &[("test-cpus", "0")],
+            "input `test-cpus`: `0` is not a number of processors, such as `2` or `0.5`",
+        ),
+        (
+            &[("smoke-memory", "1")],
+            "input `smoke-memory`: is 1; Docker requires 6 MB",
+        ),
+        (
             &[("compose-file", "compose.yaml")],
             "input `compose-file`: there is no `compose.yaml` in the workspace",
         ),
@@ -73,6 +85,22 @@ fn an_invalid_input_is_one_error_with_cause_and_hint() {
             "input `test-target`: `Dockerfile` has no stage `unit`; its stages: `build`, `test`; `none` builds without tests, and `test-command` runs them in the image itself",
         ),
         (
+            &[("test-image", "node:24")],
+            "input `test-image`: needs `test-command`, since an image that was not built for these tests has no command for them",
+        ),
+        (
+            &[
+                ("test-image", "node:24"),
+                ("test-command", "npm test"),
+                ("test-target", "test"),
+            ],
+            "input `test-image`: is set, and so is `test-target`; keep the one that has what the tests need",
+        ),
+        (
+            &[("test-memory", "2g")],
+            "input `test-memory`: `2g`: invalid digit found in string",
+        ),
+        (
             &[("target", "prod")],
             "input `target`: `Dockerfile` has no stage `prod`; its stages: `build`, `test`",
         ),
@@ -91,6 +119,10 @@ fn an_invalid_input_is_one_error_with_cause_and_hint() {
 #[test]
 fn an_invalid_input_of_a_build_is_one_error_too() {
     check(&[
+        (
+            &[("storage-record", "true"), ("token", "")],
+            "input `token`: is required with `storage-record`: `${{ github.token }}`",
+        ),
         (
             &[("cache-to", "type=gha,mode=max")],
             "input `cache-to`: `type=gha` needs the cache of a run in GitHub Actions (`ACTIONS_RESULTS_URL`, `ACTIONS_RUNTIME_TOKEN`)",
@@ -156,6 +188,19 @@ fn check(table: &[(&[(&str, &str)], &str)]) {
             ran.summary
         );
     }
+}
+
+#[test]
+fn a_workspace_that_is_too_large_to_copy_is_named() {
+    let step = step()
+        .file("data/large.txt", &"x".repeat(1_500_000))
+        .input("context-limit", "1")
+        .input("test-command", "npm test");
+    // The context alone is small.
+    assert_eq!(step.run().code, 2);
+    let ran = step.input("test-image", "node:24").run();
+    let message = "input `test-image`: the workspace is 2 MB, over the `context-limit` of 1 MB (largest file: `data/large.txt`, 2 MB); remove what the tests do not need before this step";
+    assert_eq!((ran.code, ran.error()), (3, format!("ci: {message}")));
 }
 
 #[test]

@@ -16,11 +16,13 @@ fn the_command_line_has_the_same_inputs() {
         .arg("--help")
         .output()
         .unwrap();
-    let help = String::from_utf8(output.stdout).unwrap();
+    // Lines are broken at the width of the terminal.
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let help = one_line(&String::from_utf8(output.stdout).unwrap());
     for input in (ci::ACTION.inputs)() {
         let option = format!("--{} ", input.name);
         assert!(
-            help.contains(&option) && help.contains(input.help),
+            help.contains(&option) && help.contains(&one_line(input.help)),
             "{help}"
         );
     }

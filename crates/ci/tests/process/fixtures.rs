@@ -5,6 +5,8 @@ use std::process::Command;
 
 use testkit::{FakeRunner, Ran};
 
+use crate::any_image::images;
+
 fn run(project: &str, inputs: &[(&str, &str)]) -> Ran {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut step = FakeRunner::new(env!("CARGO_BIN_EXE_ci"))
@@ -29,11 +31,8 @@ fn run(project: &str, inputs: &[(&str, &str)]) -> Ran {
         .iter()
         .fold(step, |step, (name, value)| step.input(name, value));
     let ran = step.run();
-    let left = Command::new("docker")
-        .args(["image", "ls", "--quiet", "seaworthy-ci-fixture"])
-        .output()
-        .unwrap();
-    assert_eq!(left.stdout, b"", "no image of code that failed a check");
+    let left = images("seaworthy-ci-fixture");
+    assert_eq!(left, "", "no image of code that failed a check");
     if !ran.output("sarif-file").is_empty() {
         let file = step.workspace().join(ran.output("sarif-file"));
         assert_eq!(testkit::sarif_objections(&file), Vec::<String>::new());

@@ -12,6 +12,8 @@ mod builder;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod coverage_baseline;
+#[cfg(test)]
 mod endless;
 #[cfg(test)]
 mod fixtures;
@@ -25,3 +27,5 @@ mod push;
 mod real;
 #[cfg(test)]
 mod reports;
+#[cfg(test)]
+mod test_image;

@@ -3,9 +3,13 @@
 use std::process::{Command, Stdio};
 
 use docker::Docker;
+use fake_github::{GitHub, Refusal};
 use oci::{Credentials, ImageRef, Logins, RawManifest, Registry};
 use serde_json::Value;
+use testkit::wire::{Fault, Wire, first, second};
 use testkit::{FakeRunner, PrivateRegistry, Ran};
+
+use crate::any_image::docker;
 
 const SCRATCH: &str = "FROM scratch\nCOPY app /\n";
 
@@ -220,6 +224,37 @@ fn what_was_tested_is_pushed_once_and_tagged_by_digest() {
 
 #[test]
 #[ignore = "real: needs Docker and a registry"]
+fn a_pushed_image_is_recorded_on_github() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let github = runtime.block_on(GitHub::start("t")).unwrap();
+    let project = Project::new(SCRATCH)
+        .signed_in()
+        .input("storage-record", "true")
+        .input("token", "t")
+        .input("comment", "false")
+        .input("upload", "false");
+    let step = project.step.env("GITHUB_API_URL", &github.url());
+    let project = Project { step, ..project };
+    let ran = project.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let (host, digest) = (project.host(), ran.output("digest"));
+    let record = serde_json::json!({
+        "name": format!("{host}/team/app"), "digest": digest, "registry_url": format!("https://{host}"),
+        "repository": "team/app", "github_repository": "app",
+    });
+    assert_eq!(github.storage_records(), [record]);
+
+    github.expect(Refusal::NoPermission.fault("/storage-record"));
+    let ran = project.run();
+    assert_eq!((ran.code, ran.output("digest")), (0, digest), "{}", ran.log);
+    let notice = format!(
+        "::notice::GitHub has no storage record of {host}/team/app@{digest}: GitHub responded with 403 (Resource not accessible by integration); give the job `permissions: artifact-metadata: write`"
+    );
+    assert!(ran.log.contains(&notice), "{}", ran.log);
+}
+
+#[test]
+#[ignore = "real: needs Docker and a registry"]
 fn a_missing_login_is_an_error_that_names_the_host_and_the_line() {
     let project = Project::new("FROM HOST/base:1\nCOPY app /\n").with_base();
     let ran = project.run();
@@ -369,4 +404,65 @@ fn a_program_for_another_architecture_fails_the_step() {
             assert_eq!(ran.output("image"), "");
         }
     }
+}
+
+#[test]
+#[ignore = "real: needs Docker and a registry"]
+fn a_push_that_is_killed_is_completed_by_the_next_run() {
+    // Docker pushes the first tag, and the step sets the second one itself.
+    for in_docker in [true, false] {
+        let known = names();
+        let project = Project::new(SCRATCH).signed_in();
+        let process = project.step.process();
+        let registry = project.host().to_owned();
+        let (wire, host) = if in_docker {
+            let push = first("POST /images /push", Fault::Kill);
+            (Wire::to_docker(&[push], process), registry)
+        } else {
+            let wire = Wire::to_server(registry, process);
+            wire.rules(&[second("PUT /manifests", Fault::Kill)]);
+            let host = wire.address.clone();
+            (wire, host)
+        };
+        let image = format!("{host}/team/app:1");
+        let step = project
+            .step
+            .input("image", &image)
+            .input("tags", "{short-sha}")
+            .input("registries", &format!("{host} seaworthy secret"));
+        let step = if in_docker {
+            step.env("DOCKER_HOST", &wire.address)
+        } else {
+            step
+        };
+        let project = Project { step, ..project };
+        let ran = project.step.run();
+        wire.settled();
+        assert!(wire.is_met(), "{}", ran.log);
+        assert_eq!(ran.code, -1, "{}", ran.log);
+        // A tag has the whole image, or is not there.
+        let before = project.manifest("1");
+        assert!(in_docker || before.is_some(), "{}", ran.log);
+        wire.rules(&[]);
+
+        let again = project.run();
+        assert_eq!(again.code, 0, "{}", again.log);
+        let digest = again.output("digest").to_owned();
+        if let Some(before) = before {
+            assert_eq!(before.digest.as_str(), digest);
+        }
+        for tag in ["1", "0123456"] {
+            assert_eq!(project.manifest(tag).unwrap().digest.as_str(), digest);
+        }
+        // Under a random name, with the time when it is overdue.
+        for name in names().into_iter().filter(|name| !known.contains(name)) {
+            let remove = Command::new("docker").args(["image", "rm", &name]).output();
+            assert!(remove.unwrap().status.success(), "{name}");
+        }
+    }
+}
+
+fn names() -> Vec<String> {
+    let list = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+    list.lines().map(str::to_owned).collect()
 }

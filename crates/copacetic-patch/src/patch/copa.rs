@@ -200,6 +200,13 @@ pub(crate) const RPM_TOOLING: &[&str] = &[
     "docker.io/library/rockylinux",
 ];
 
+/// The same for Python packages whose environment has no `pip` (pkg/langmgr/python.go).
+pub(crate) const PYTHON_TOOLING: &[&str] = &["docker.io/library/python"];
+
+/// What Copa does not take in the name of an image that replaces these: a distribution without busybox (`validateSourcePolicy` in
+/// pkg/patch/build.go).
+pub(crate) const NOT_TOOLING: [&str; 3] = ["redhat", "rockylinux", "alma"];
+
 fn source_policy(tooling: &str) -> serde_json::Value {
     let rule = |from: &str| {
         json!({
@@ -208,7 +215,7 @@ fn source_policy(tooling: &str) -> serde_json::Value {
             "updates": {"identifier": format!("docker-image://{tooling}")},
         })
     };
-    let images = TOOLING.iter().chain(RPM_TOOLING);
+    let images = TOOLING.iter().chain(RPM_TOOLING).chain(PYTHON_TOOLING);
     let rules: Vec<_> = images.map(|from| rule(from)).collect();
     json!({ "rules": rules })
 }
@@ -235,7 +242,33 @@ mod tests {
     fn every_tooling_image_is_replaced() {
         let policy = source_policy("127.0.0.1:5000/x/debian:1");
         let rules = policy["rules"].as_array().unwrap();
-        assert_eq!(rules.len(), TOOLING.len() + RPM_TOOLING.len());
+        let replaces = |image: &str| {
+            let is_of = |rule: &serde_json::Value| {
+                let from = rule["selector"]["identifier"].as_str().unwrap();
+                image.starts_with(from.strip_suffix('*').unwrap())
+            };
+            rules.iter().any(is_of)
+        };
+        // As Copa 0.14.2 names them: dpkg.go, rpm.go and python.go.
+        for image in [
+            "ghcr.io/project-copacetic/copacetic/debian:12-slim",
+            "docker.io/library/debian:stable-slim",
+            "docker.io/library/ubuntu:24.04",
+            "ghcr.io/project-copacetic/copacetic/azurelinux/base/core:3.0",
+            "mcr.microsoft.com/azurelinux/base/core:3.0",
+            "mcr.microsoft.com/cbl-mariner/base/core:2.0",
+            "registry.suse.com/bci/bci-base:15.6",
+            "registry.opensuse.org/opensuse/leap:15.6",
+            "registry.opensuse.org/opensuse/tumbleweed:20261101",
+            "docker.io/library/almalinux:9",
+            "docker.io/library/amazonlinux:2023",
+            "docker.io/library/rockylinux:9",
+            "quay.io/centos/centos:stream9",
+            "docker.io/library/python:3-slim",
+        ] {
+            assert!(replaces(&format!("docker-image://{image}")), "{image}");
+        }
+        assert!(!replaces("docker-image://127.0.0.1:5000/x/app:1"));
         insta::assert_json_snapshot!(rules[0], @r#"
         {
           "action": "CONVERT",

@@ -10,7 +10,7 @@ use oci::ImageRef;
 use tokio::sync::OnceCell;
 
 use super::{Plan, copa};
-use crate::lineage::Lineage;
+use crate::lineage::{Lineage, VERSION, base_annotations, patched_version};
 use crate::targets::{ImagePatch, Source};
 
 /// Runs of Copa after the first, each without the packages whose update the one before did not get.
@@ -60,6 +60,18 @@ impl PatchedImage {
         let mut manifest = raw.manifest.as_oci();
         manifest.config = oci::Descriptor::new(oci::CONFIG, &digest, config.len() as u64);
         manifest.annotations.extend(lineage.annotations());
+        if let Source::Registry { .. } = patch.source {
+            let base = base_annotations(&patch.target.image, patch.origin());
+            manifest.annotations.extend(base);
+        }
+        // Copa made it of the tag that it was given.
+        let original = local.image(served).await?;
+        if let Some(original) = original.map(|original| original.manifest)
+            && let Some(version) = original.annotations.get(VERSION)
+        {
+            let version = patched_version(version, &patch.target.patched);
+            manifest.annotations.insert(VERSION.to_owned(), version);
+        }
         let name = served.with_tag(STAGED)?;
         local.put_manifest(&name, &manifest)?;
         let image = local.image(&name).await?;

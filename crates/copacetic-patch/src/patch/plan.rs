@@ -5,7 +5,9 @@ mod library;
 pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use actions_toolkit::text::plural;
 use docker::ImageInfo;
 use serde_json::{Value, json};
 use trivy::Report;
@@ -13,15 +15,17 @@ use trivy::report::Vulnerability;
 
 pub(crate) use library::{Library, PYTHON};
 
-/// Parts of the names of the distributions whose packages Copa can update
-/// (project-copacetic/copacetic, pkg/utils/os.go).
+/// Parts of the names that Trivy has for the distributions whose packages Copa can update (project-copacetic/copacetic 0.14.2,
+/// `CanonicalOSType` in pkg/utils/os.go).
+///
+/// Not Oracle Linux, which Copa knows: with a report it always fails (`InstallUpdates` in pkg/pkgmgr/rpm.go). Trivy does not know the
+/// packages of Arch Linux (aquasecurity/trivy, pkg/fanal/types/const.go), so that there is nothing to update in its images.
 const FAMILIES: &[&str] = &[
     "alpine",
     "debian",
     "ubuntu",
     "redhat",
     "rocky",
-    "oracle",
     "centos",
     "amazon",
     "alma",
@@ -29,8 +33,16 @@ const FAMILIES: &[&str] = &[
     "cbl-mariner",
     "suse linux enterprise server",
     "sles",
-    "opensuse",
+    "opensuse-leap",
+    "opensuse.leap",
+    "opensuse-tumbleweed",
+    "opensuse.tumbleweed",
 ];
+
+/// Copa can't update the packages of this distribution, and no later run can.
+#[derive(Debug, thiserror::Error)]
+#[error("Copa does not support packages of {0}; rebuild the image on a newer base")]
+pub(crate) struct Unsupported(String);
 
 /// Packages to update, each with the findings that this fixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +52,30 @@ pub(crate) struct Plan {
     architecture: String,
     packages: BTreeMap<String, Vec<Fix>>,
     libraries: Vec<Library>,
+}
+
+/// The update of one package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Update {
+    pub(crate) package: String,
+    pub(crate) installed: String,
+    /// The versions that fix its findings. Copa installs the newest one that the archive has.
+    pub(crate) fixed: Vec<String>,
+    /// Number of findings that it fixes.
+    pub(crate) findings: usize,
+}
+
+impl fmt::Display for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} → {} ({})",
+            self.package,
+            self.installed,
+            self.fixed.join(", "),
+            plural(self.findings, "finding")
+        )
+    }
 }
 
 /// A finding that an update fixes.
@@ -54,7 +90,7 @@ impl Plan {
     /// The updates in `report` of packages that `image` has installed, with `libraries` those of Python as well.
     ///
     /// # Errors
-    /// When there are some, of a distribution that Copa does not support.
+    /// [`Unsupported`] when there are some, of a distribution that Copa does not support.
     pub(crate) fn new(report: &Report, image: &ImageInfo, libraries: bool) -> anyhow::Result<Self> {
         let mut packages: BTreeMap<String, Vec<Fix>> = BTreeMap::new();
         let systems = report.results.iter().filter(|r| r.class == "os-pkgs");
@@ -85,11 +121,7 @@ impl Plan {
             );
         }
         if !packages.is_empty() && !known {
-            anyhow::bail!(
-                "Copa does not support packages of {} {}; rebuild the image on a newer base",
-                os.family,
-                os.name
-            );
+            return Err(Unsupported(format!("{} {}", os.family, os.name)).into());
         }
         // Copa compares the release as text, and would use another release's tools for `12.15`.
         let release = match os.family.as_str() {
@@ -118,6 +150,22 @@ impl Plan {
     pub(crate) fn packages(&self) -> impl Iterator<Item = &str> {
         let libraries = self.libraries.iter().map(|library| library.name.as_str());
         self.packages.keys().map(String::as_str).chain(libraries)
+    }
+
+    /// The update of each package, those of the distribution first.
+    pub(crate) fn updates(&self) -> Vec<Update> {
+        let packages = self.packages.iter().map(|(name, fixes)| {
+            let installed = fixes.first().map(|fix| fix.installed.clone());
+            let fixed: BTreeSet<_> = fixes.iter().map(|fix| fix.fixed.clone()).collect();
+            Update {
+                package: name.clone(),
+                installed: installed.unwrap_or_default(),
+                fixed: fixed.into_iter().collect(),
+                findings: fixes.len(),
+            }
+        });
+        let libraries = self.libraries.iter().map(Library::update);
+        packages.chain(libraries).collect()
     }
 
     /// The Python packages.

@@ -11,9 +11,11 @@
 //! (docs.github.com/code-security/concepts/code-scanning/code-scanning-alerts, "About alerts from multiple configurations").
 
 use actions_toolkit::Level;
+use anyhow::Context as _;
 use findings::sarif::{self, Analysis};
-use findings::{Locator, SourceFiles};
+use findings::{Finding, Locator, SourceFiles, StoredResults};
 use github::{CompressedSarif, Publisher};
+use serde_json::Value;
 use trivy::Report;
 
 use crate::targets::{BaselineReport, ImagePatch};
@@ -44,7 +46,10 @@ pub(crate) async fn upload(patch: &ImagePatch<'_, '_>, after: &Report) {
             log_skipped(patch);
             return Ok(());
         };
-        let file = file(patch, after, baseline.scanned.report, &category)?;
+        let mut findings = remaining(patch, after, baseline.scanned.report);
+        keep_fingerprints(&publisher, &category, &mut findings).await?;
+        let sarif = sarif(&findings, &after.trivy.version, &category)?;
+        let file = CompressedSarif::new(&sarif, ctx.log().redactor())?;
         if publisher.upload(&file, Level::Notice).await?.is_some() {
             patch.log.info(format!(
                 "uploaded the remaining findings to the Security tab: {category}"
@@ -72,12 +77,8 @@ fn log_skipped(patch: &ImagePatch<'_, '_>) {
     }
 }
 
-fn file(
-    patch: &ImagePatch<'_, '_>,
-    after: &Report,
-    baseline: Report,
-    category: &str,
-) -> anyhow::Result<CompressedSarif> {
+// What remains of `baseline`, by the scan `after` the patch.
+fn remaining(patch: &ImagePatch<'_, '_>, after: &Report, baseline: Report) -> Vec<Finding> {
     let request = &patch.session.request;
     let source = SourceFiles::new(request.workspace.root());
     let places = Locator::new(patch.target.image.repository(), "", &source);
@@ -85,25 +86,38 @@ fn file(
         Some(dockerfile) => places.built_from(dockerfile, &after.metadata),
         None => places,
     };
-    let sarif = sarif(after.clone(), baseline, &places, category)?;
-    CompressedSarif::new(&sarif, patch.session.ctx.log().redactor())
+    findings::from_rescan(after.clone(), baseline, &places)
 }
 
-// What remains of `baseline`, by the scan `after` the patch. A later `trivy-scan`, which compares with the findings before
-// a patch, recognizes this analysis by its run id.
-fn sarif(
-    after: Report,
-    baseline: Report,
-    places: &Locator<'_>,
+// As `trivy-scan` does it: both have one fingerprint for an alert.
+async fn keep_fingerprints(
+    publisher: &Publisher<'_>,
     category: &str,
-) -> anyhow::Result<Vec<u8>> {
-    let version = after.trivy.version.clone();
-    let findings = findings::from_rescan(after, baseline, places);
+    findings: &mut [Finding],
+) -> anyhow::Result<()> {
+    if !StoredResults::matter_for(findings) {
+        return Ok(());
+    }
+    let mut stored = StoredResults::default();
+    let read = |file: &Value| {
+        stored.add(file);
+        stored.decide(findings)
+    };
+    let (tool, patched) = (sarif::TRIVY.name, sarif::PATCHED);
+    let read = publisher.read_stored(tool, category, patched, read);
+    read.await
+        .context("failed to read which alerts the findings have")?;
+    stored.keep_fingerprints(findings);
+    Ok(())
+}
+
+// A later `trivy-scan`, which compares with the findings before a patch, recognizes this analysis by its run id.
+fn sarif(findings: &[Finding], version: &str, category: &str) -> anyhow::Result<Vec<u8>> {
     let analysis = Analysis {
         driver: &sarif::TRIVY,
         category,
-        version: &version,
-        findings: sarif::open(&findings),
+        version,
+        findings: sarif::open(findings),
     };
     sarif::write_run(sarif::PATCHED, &[analysis], sarif::RESULTS)
 }
@@ -112,13 +126,14 @@ fn sarif(
 mod tests {
     use super::*;
     use crate::patch::plan::tests::report;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     // The rules of the results, and the id of the analysis.
     fn upload(after: Report, baseline: Report) -> (Vec<String>, Value) {
         let source = SourceFiles::default();
         let places = Locator::new("app", "", &source);
-        let bytes = sarif(after, baseline, &places, "image/app").unwrap();
+        let findings = findings::from_rescan(after, baseline, &places);
+        let bytes = sarif(&findings, "", "image/app").unwrap();
         let file: Value = serde_json::from_slice(&bytes).unwrap();
         let run = &file["runs"][0];
         let results = run["results"].as_array().unwrap();

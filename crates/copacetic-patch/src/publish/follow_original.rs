@@ -20,7 +20,7 @@ pub(crate) struct Followed {
     pub(crate) incremental: Option<String>,
 }
 
-/// Point the tag of the patched image to the original, if it has a patch of another build of it: who deploys that tag
+/// Point the tag of the patched image to the original, if it has another build of it, or a patch of one: who deploys that tag
 /// would stay with the old build. In another repository, the tag is always that of the original: it is copied there.
 /// `None` if the tag stays as it is.
 ///
@@ -66,7 +66,7 @@ pub(crate) async fn follow_original(
         }
     }
     log.info(format!(
-        "{patched} was a patch of an earlier build; it is now {} itself, which has nothing to fix",
+        "{patched} was of an earlier build; it is now {} itself, which has nothing to fix",
         patch.target.image
     ));
     Ok(Some(Followed {
@@ -90,18 +90,20 @@ pub(crate) async fn follow_index(
         let copied = copy(patch.session, names, registry, original, existing).await?;
         return Ok(Some(copied));
     }
-    let is_outdated = |existing: &RawManifest| {
-        let origin = lineage::origin_digest_of(existing);
-        existing.digest != original.digest
-            && origin.is_some_and(|origin| origin != original.digest.as_str())
+    let Some(existing) = existing.filter(|existing| existing.digest != original.digest) else {
+        return Ok(None);
     };
-    if !existing.as_ref().is_some_and(is_outdated) {
+    let is_outdated = match lineage::origin_digest_of(&existing) {
+        Some(origin) => origin != original.digest.as_str(),
+        None => tags::is_own(registry, patched).await?,
+    };
+    if !is_outdated {
         return Ok(None);
     }
     let tag = patched.tag().unwrap_or_default();
     registry.tag(patched.repository(), tag, original).await?;
     patch.log.info(format!(
-        "{patched} was a patch of an earlier build; it is now {} itself, which has nothing to fix",
+        "{patched} was of an earlier build; it is now {} itself, which has nothing to fix",
         patch.target.image
     ));
     Ok(Some(Followed {
@@ -140,11 +142,18 @@ async fn copy(
     existing: Option<RawManifest>,
 ) -> anyhow::Result<Followed> {
     let (image, patched) = (&target.image, &target.patched);
-    if existing.is_some_and(|existing| existing.digest == manifest.digest) {
-        return Ok(present(log, target, &manifest.digest));
-    }
     let registry = session.destination(patched).await?;
     let (from, to) = (image.repository(), patched.repository());
+    if existing.is_some_and(|existing| existing.digest == manifest.digest) {
+        // A signature may have come later than the image.
+        let added = registry.copy_referrers_from(source, from, to, manifest);
+        let added = added.await?.referrers;
+        if added > 0 {
+            let added = plural(added, "referrer");
+            log.info(format!("copied {added} of {image} to {patched}"));
+        }
+        return Ok(present(log, target, &manifest.digest));
+    }
     let copied = registry.copy_from(source, from, to, manifest, None).await?;
     log.info(format!(
         "copied {image} to {patched}, as it has nothing to fix: {} with {}; of the layers and configurations, {} were there, {} were mounted, and {} bytes were transferred",

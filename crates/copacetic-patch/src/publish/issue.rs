@@ -1,30 +1,42 @@
 //! The rolling issue of what remains: one for each workflow, which is opened, rewritten and closed.
 
+use actions_toolkit::Context;
 use actions_toolkit::text::{self, Table, plural};
 use anyhow::Context as _;
 use github::{Client, RollingIssue};
-use oci::ImageRef;
 
 use crate::report::{Outcomes, Subject};
+use crate::request::Request;
 use crate::session::Session;
 
 /// Findings that are listed; GitHub accepts 65,536 characters.
 const ROWS: usize = 200;
 
-/// Update the issue for the images that are `done`. What remains in one that `failed` is unknown: the issue stays open
-/// for it, with the rows that it had.
-///
-/// An issue that can't be written is logged, and changes no verdict.
+/// Update the issue for the images that are `done`. A shard does not: it knows its own images alone.
 pub(crate) async fn update(session: &Session<'_>, Outcomes { done, failed, .. }: &Outcomes) {
-    let ctx = session.ctx;
-    let (true, Some(token)) = (session.request.issue, &session.request.token) else {
+    if session.request.fleet.is_some() {
         return;
-    };
+    }
     let remaining = done.iter().flat_map(|image| {
-        let row = |finding: &[String; 3]| row(&image.image, finding);
+        let row = |finding: &[String; 3]| row(&image.image.to_string(), finding.each_ref());
         image.remaining.iter().map(row)
     });
     let unknown: Vec<_> = failed.iter().map(|failure| &failure.subject).collect();
+    write(session.ctx, &session.request, remaining.collect(), &unknown).await;
+}
+
+/// Update the issue with the rows of what remains. What remains in the `unknown` images stays open, with the rows that it had.
+///
+/// An issue that can't be written is logged, and changes no verdict.
+pub(crate) async fn write(
+    ctx: &Context,
+    request: &Request,
+    remaining: Vec<Row>,
+    unknown: &[&Subject],
+) {
+    let (true, Some(token)) = (request.issue, &request.token) else {
+        return;
+    };
     let update = async {
         let github = ctx.github();
         let client = Client::from_context(ctx, token)?;
@@ -34,28 +46,30 @@ pub(crate) async fn update(session: &Session<'_>, Outcomes { done, failed, .. }:
             key: format!("copacetic-patch {key}"),
             title: "Findings that no update fixes".into(),
         };
-        let text = |before: Option<&str>| body(remaining.collect(), &unknown, before);
+        let text = |before: Option<&str>| body(remaining, unknown, before);
         client.issues().roll(&rolling, text).await
     };
     let log = ctx.log();
     match update.await {
-        Ok(Some(number)) if failed.is_empty() => {
+        Ok(Some(number)) if unknown.is_empty() => {
             log.info(format!("issue #{number} lists the remaining findings"));
         }
         Ok(Some(number)) => log.info(format!(
             "issue #{number} lists the remaining findings as far as they are known and stays open: {} could not be patched",
-            plural(failed.len(), "image")
+            plural(unknown.len(), "image")
         )),
         Ok(None) => {}
         Err(e) => log.warning(format!("{e:#}")),
     }
 }
 
-type Row = [String; 4];
+/// Image, finding, package and reason.
+pub(crate) type Row = [String; 4];
 
-fn row(image: &ImageRef, [id, package, why]: &[String; 3]) -> Row {
+/// The row of a finding that remains in `image`: its id, package and reason.
+pub(crate) fn row(image: &str, [id, package, why]: [&String; 3]) -> Row {
     [
-        text::code(&image.to_string()),
+        text::code(image),
         text::markdown(id),
         text::code(package),
         text::markdown(why),
@@ -114,6 +128,8 @@ fn body(mut rows: Vec<Row>, unknown: &[&Subject], before: Option<&str>) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use oci::ImageRef;
+
     use super::*;
 
     fn target(image: &str) -> Subject {
@@ -127,7 +143,7 @@ mod tests {
 
     fn finding(image: &str, id: &str) -> Row {
         let cells = [id, "perl", "no update fixes it"];
-        row(&image.parse().unwrap(), &cells.map(ToOwned::to_owned))
+        row(image, cells.map(ToOwned::to_owned).each_ref())
     }
 
     #[test]

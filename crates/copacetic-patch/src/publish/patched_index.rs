@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use oci::{ImageRef, RawManifest};
+use oci::RawManifest;
 use serde_json::{Map, Value};
 
 use super::promote::now;
 use crate::lineage;
+use crate::request::Target;
 
 /// The annotation of an attestation in an index that names its image (docs.docker.com/build/metadata/attestations).
 const ATTESTED: &str = "vnd.docker.reference.digest";
 /// What an entry says about the very bytes of its manifest.
 const OF_CONTENT: [&str; 2] = ["data", "urls"];
 
-/// The index `original`, which is called `name`, with the manifests `patched` in place of the images of these digests.
+/// The index `original`, that of `target`, with the manifests `patched` in place of the images of these digests.
 ///
 /// All else stays, in its order. An attestation is about the digest of its image: those of a replaced one are left out.
 ///
@@ -22,7 +23,7 @@ const OF_CONTENT: [&str; 2] = ["data", "urls"];
 /// When the original is invalid.
 pub(crate) fn compose(
     original: &RawManifest,
-    name: &ImageRef,
+    target: &Target,
     patched: &BTreeMap<String, RawManifest>,
 ) -> anyhow::Result<RawManifest> {
     const INVALID: &str = "invalid image index";
@@ -53,9 +54,16 @@ pub(crate) fn compose(
         .entry("annotations")
         .or_insert_with(|| Map::new().into());
     let annotations = annotations.as_object_mut().context(INVALID)?;
-    let origin = lineage::origin_annotations(name, original.digest.as_str());
+    let (name, digest) = (&target.image, original.digest.as_str());
+    let origin = lineage::origin_annotations(name, digest).into_iter();
+    let origin = origin.chain(lineage::base_annotations(name, digest));
     annotations.extend(origin.map(|(key, value)| (key, value.into())));
     annotations.insert("org.opencontainers.image.created".into(), now().into());
+    if let Some(version) = annotations.get_mut(lineage::VERSION)
+        && let Some(original) = version.as_str()
+    {
+        *version = lineage::patched_version(original, &target.patched).into();
+    }
     Ok(RawManifest::new(oci::INDEX, serde_json::to_vec(&index)?))
 }
 
@@ -83,7 +91,7 @@ mod tests {
         let index = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.docker.distribution.manifest.list.v2+json",
-            "annotations": {"org.opencontainers.image.title": "app"},
+            "annotations": {"org.opencontainers.image.title": "app", "org.opencontainers.image.version": "1"},
             "manifests": [
                 entry("sha256:windows", &windows), entry("sha256:arm", &arm), entry("sha256:amd64", &platform("amd64")),
                 attestation("sha256:of-arm", "sha256:arm"), attestation("sha256:of-amd64", "sha256:amd64"),
@@ -92,8 +100,11 @@ mod tests {
         let original = RawManifest::new(oci::INDEX, index.to_string().into_bytes());
         let new = RawManifest::new(oci::MANIFEST, b"{}".to_vec());
         let patched = [("sha256:amd64".to_owned(), new.clone())].into();
-        let name = "ghcr.io/team/app:1".parse().unwrap();
-        let composed = compose(&original, &name, &patched).unwrap();
+        let target = Target {
+            image: "ghcr.io/team/app:1".parse().unwrap(),
+            patched: "ghcr.io/team/app:1-patched".parse().unwrap(),
+        };
+        let composed = compose(&original, &target, &patched).unwrap();
         let json: Value = serde_json::from_slice(&composed.bytes).unwrap();
         let entries = json["manifests"].as_array().unwrap();
         let shown: Vec<_> = entries
@@ -119,6 +130,7 @@ mod tests {
         );
         let annotations = &json["annotations"];
         assert_eq!(annotations["org.opencontainers.image.title"], "app");
+        assert_eq!(annotations["org.opencontainers.image.version"], "1-patched");
         assert_eq!(
             annotations["sh.copa.patch.origin.name"],
             "ghcr.io/team/app:1"
@@ -126,6 +138,13 @@ mod tests {
         assert_eq!(
             annotations["sh.copa.patch.origin.digest"],
             original.digest.as_str()
+        );
+        assert_eq!(
+            [
+                &annotations["org.opencontainers.image.base.name"],
+                &annotations["org.opencontainers.image.base.digest"],
+            ],
+            ["ghcr.io/team/app:1", original.digest.as_str()]
         );
         assert_eq!(
             (json["mediaType"].as_str(), composed.media_type.as_str()),

@@ -88,6 +88,11 @@ async fn push(
     if patch.session.request.attached.sbom {
         referrer::attach_sbom(patch, registry, &manifest, &verification.after).await?;
     }
+    if patch.session.request.attached.provenance {
+        let comparisons = [&verification.comparison];
+        referrer::attach_provenance(patch, registry, &manifest, patch.origin(), &comparisons)
+            .await?;
+    }
     let incremental = tags::set(&patch.log, registry, patched, &manifest, tag).await?;
     let left_behind = match &patch.source {
         Source::Registry { registry, manifest } if patch.target.is_moved() => {

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use trivy::{SbomFormat, Scanned};
 
 use super::promote::now;
+use super::provenance::{self, Builder, Original};
 use super::vex;
-use crate::targets::ImagePatch;
+use crate::targets::{ImagePatch, Source};
+use crate::verify::Comparison;
 
 /// The type of an artifact that is an SBOM, by which scanners find it (aquasecurity/trivy, `--sbom-sources oci`).
 const SBOM: &str = "application/vnd.cyclonedx+json";
@@ -41,6 +43,35 @@ pub(crate) async fn attach_vex(
     attach(patch, registry, subject, artifact)
         .await
         .context("failed to attach the OpenVEX document")
+}
+
+/// Attach how `subject`, an image or an index in the repository of the patched image, was made of `original` by `comparisons`.
+///
+/// # Errors
+/// When the registry does not take it.
+pub(crate) async fn attach_provenance(
+    patch: &ImagePatch<'_, '_>,
+    registry: &Registry,
+    subject: &RawManifest,
+    original: &str,
+    comparisons: &[&Comparison],
+) -> anyhow::Result<()> {
+    let builder = Builder::new(&patch.session.ctx.github());
+    let original = Original {
+        image: &patch.target.image,
+        digest: original,
+        is_in_registry: matches!(patch.source, Source::Registry { .. }),
+    };
+    let made = provenance::predicate(&builder, &original, comparisons, &now());
+    let kind = provenance::PREDICATE;
+    let artifact = Artifact {
+        media_type: STATEMENT,
+        predicate: Some(kind),
+        content: serde_json::to_vec(&statement(patch, subject, kind, &made))?,
+    };
+    attach(patch, registry, subject, artifact)
+        .await
+        .context("failed to attach the provenance")
 }
 
 /// Attach the SBOM of `subject`, the patched image that `scanned` is of.

@@ -68,7 +68,7 @@ async fn number(
 ///
 /// # Errors
 /// When the registry does not list its tags.
-pub(super) async fn free(registry: &Registry, patched: &ImageRef) -> anyhow::Result<String> {
+pub(crate) async fn free(registry: &Registry, patched: &ImageRef) -> anyhow::Result<String> {
     let (repository, prefix) = (patched.repository(), prefix(patched));
     let tags = registry.tags(repository).await?;
     Ok(format!("{prefix}{}", next(&tags, &prefix)))
@@ -86,6 +86,14 @@ pub(super) async fn newest(
     let tags = registry.tags(repository).await?;
     let newest = next(&tags, &prefix) - 1;
     Ok((newest > 0).then(|| format!("{prefix}{newest}")))
+}
+
+/// Whether this action pushed the tag of `patched` before: it has a number then, and may refer to an original now.
+///
+/// # Errors
+/// When the registry does not list its tags.
+pub(crate) async fn is_own(registry: &Registry, patched: &ImageRef) -> anyhow::Result<bool> {
+    Ok(newest(registry, patched).await?.is_some())
 }
 
 fn prefix(patched: &ImageRef) -> String {

@@ -54,18 +54,24 @@ pub(crate) fn document(image: &ImageRef, id: &str, fixed: &[Fixed<'_>], now: &st
     let statements = products.into_iter().map(|(id, products)| {
         json!({"vulnerability": {"name": id}, "products": products, "status": "fixed"})
     });
+    let statements: Vec<_> = statements.collect();
+    whole(&format!("urn:oci:{id}:vex"), &statements, now)
+}
+
+/// The document `id` of `statements`.
+pub(crate) fn whole(id: &str, statements: &[Value], now: &str) -> Value {
     json!({
         "@context": CONTEXT,
-        "@id": format!("urn:oci:{id}:vex"),
+        "@id": id,
         "author": "seaworthy copacetic-patch",
         "timestamp": now,
         "version": 1,
-        "statements": statements.collect::<Vec<_>>(),
+        "statements": statements,
     })
 }
 
 // github.com/package-url/purl-spec, type `oci`.
-fn product(image: &ImageRef, id: &str) -> String {
+pub(super) fn product(image: &ImageRef, id: &str) -> String {
     let name = image.name();
     let version = id.replace(':', "%3A");
     let repository = image

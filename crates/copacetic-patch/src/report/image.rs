@@ -7,6 +7,7 @@ use oci::ImageRef;
 use serde_json::Value;
 use trivy::Report;
 
+use super::end_of_life::statement;
 use super::markdown::{note, nothing_to_fix, patched_image};
 use super::{ImageReport, ROWS};
 use crate::assessment::Current;
@@ -17,12 +18,11 @@ use crate::verify;
 
 /// Warn first, before the list of what can be updated: most findings of such an image have no update.
 pub(crate) fn warn_of_end_of_life(patch: &ImagePatch<'_, '_>, report: &Report) {
-    let os = report.metadata.os.as_ref();
-    if let Some(os) = os.filter(|os| os.end_of_life) {
-        patch.log.warning(format!(
-            "{}: {} {} has reached end of life and no longer receives security updates; use a newer base image",
-            patch.target.image, os.family, os.name
-        ));
+    if let Some(statement) = statement(report.metadata.os.as_ref()) {
+        let image = &patch.target.image;
+        patch
+            .log
+            .warning(format!("{image}: {statement}; use a newer base image"));
     }
 }
 

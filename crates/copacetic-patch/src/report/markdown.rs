@@ -7,6 +7,7 @@ use actions_toolkit::text::{self, Table, plural};
 use oci::ImageRef;
 use trivy::report::Os;
 
+use super::end_of_life::statement;
 use super::{Failure, ROWS, Skipped};
 use crate::verify::Comparison;
 
@@ -105,14 +106,8 @@ fn cut(rows: usize) -> String {
 }
 
 fn end_of_life(os: Option<&Os>) -> String {
-    let os = os.filter(|os| os.end_of_life);
-    os.map_or_else(String::new, |os| {
-        format!(
-            "⚠️ {} {} has reached end of life and no longer receives security updates.\n",
-            text::markdown(&os.family),
-            text::markdown(&os.name)
-        )
-    })
+    let statement = statement(os).map(|statement| text::markdown(&statement));
+    statement.map_or_else(String::new, |statement| format!("⚠️ {statement}.\n"))
 }
 
 /// The summary of an image that has nothing to fix.
@@ -154,9 +149,9 @@ pub(super) fn failed(failure: &Failure) -> String {
 }
 
 /// The summary of what was not to be patched, or can't be: by reason.
-pub(super) fn skipped(skipped: &[Skipped]) -> String {
+pub(crate) fn skipped(skipped: &[Skipped]) -> String {
     let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for Skipped { image, reason } in skipped {
+    for Skipped { image, reason, .. } in skipped {
         let images = by_reason.entry(reason).or_default();
         images.push(text::code(&image.to_string()));
     }
@@ -228,7 +223,7 @@ mod tests {
 
         No package update fixes a finding in `app:1`.
 
-        ⚠️ debian 9 has reached end of life and no longer receives security updates.
+        ⚠️ debian 9 reached end of life on 2022-06-30 and no longer receives security updates; its packages move to Debian's archive of old releases, as they were then.
 
         | Remaining | Package | Reason |
         |---|---|---|

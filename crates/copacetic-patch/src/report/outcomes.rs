@@ -37,6 +37,8 @@ pub(crate) struct Skipped {
     pub(crate) image: ImageRef,
     /// What follows the name in a sentence: `is older than …`.
     pub(crate) reason: String,
+    /// Whether that is so as long as the image does not change.
+    pub(crate) is_lasting: bool,
 }
 
 impl Subject {

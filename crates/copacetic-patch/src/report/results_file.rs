@@ -3,7 +3,7 @@
 use actions_toolkit::{ExitStatus, WorkspacePath};
 use serde_json::{Value, json};
 
-use super::{ImageReport, Outcomes, PlatformReport};
+use super::{Failure, ImageReport, Outcomes, PlatformReport, Skipped};
 
 /// Write the results to `file`.
 ///
@@ -15,20 +15,29 @@ pub(super) fn write(file: &WorkspacePath, outcomes: &Outcomes) -> anyhow::Result
 
 fn json(outcomes: &Outcomes) -> Value {
     let done = outcomes.done.iter().map(entry);
-    let failed = outcomes.failed.iter().map(|failure| {
+    let others = without_report(&outcomes.failed, &outcomes.skipped);
+    Value::Array(done.chain(others).collect())
+}
+
+/// Why there is nothing else of each image that failed, or was skipped.
+pub(crate) fn without_report(
+    failed: &[Failure],
+    skipped: &[Skipped],
+) -> impl Iterator<Item = Value> {
+    let failed = failed.iter().map(|failure| {
         let result = ExitStatus::from_error(&failure.error).result();
         let reason = format!("{:#}", failure.error);
         json!({"original": failure.subject.to_string(), "result": result, "reason": reason})
     });
-    let skipped = outcomes.skipped.iter().map(|skipped| {
+    let skipped = skipped.iter().map(|skipped| {
         let reason = format!("it {}", skipped.reason);
         json!({"original": skipped.image.to_string(), "result": "skipped", "reason": reason})
     });
-    Value::Array(done.chain(failed).chain(skipped).collect())
+    failed.chain(skipped)
 }
 
-// The names of the outputs; what an image does not have is `null`.
-fn entry(image: &ImageReport) -> Value {
+/// What became of `image`, under the names of the outputs; what an image does not have is `null`.
+pub(crate) fn entry(image: &ImageReport) -> Value {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let remaining = image.remaining.iter();
     let remaining: Vec<_> = remaining

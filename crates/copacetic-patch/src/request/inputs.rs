@@ -1,11 +1,14 @@
 //! The declaration of the inputs.
 
-use actions_toolkit::{GitHubToken, Parsed, Scope, Timeout, Value, WorkspacePath, invalid_choice};
+use actions_toolkit::{
+    GitHubToken, Parsed, ResultFile, Scope, Timeout, Value, WorkspacePath, invalid_choice,
+};
 use azure::input::EntraInputs;
-use github::Leg;
+use fleet::FleetInputs;
+use github::{Leg, StorageRecordInputs};
 use oci::{ImageRef, Platform};
 use registries::{Count, LoginInputs, SelectionInputs};
-use trivy::{DatabaseInputs, JavaDatabaseInputs};
+use trivy::{DatabaseInputs, JavaDatabaseInputs, ServerInputs};
 
 use super::{Destination, TagTemplate};
 use crate::verify::SmokeCommand;
@@ -32,12 +35,17 @@ actions_toolkit::inputs! {
             platforms: Vec<Parsed<Platform>>,
             /// Keep a platform of an index as it was if it can't be patched, instead of failing the whole image.
             partial_platforms: bool = "false",
+            /// Show which packages would be patched, and the tags of the images, and patch and push nothing.
+            dry_run: bool = "false",
             /// GitHub token with `security-events: write` for the Security tab and `issues: write` for the issue.
             token: Option<GitHubToken>,
         }
         "Registry" {
             ..selection: SelectionInputs,
             ..logins: LoginInputs,
+        }
+        "Several jobs" {
+            ..fleet: FleetInputs,
         }
         "Azure Container Registry" {
             ..entra: EntraInputs,
@@ -57,7 +65,7 @@ actions_toolkit::inputs! {
             buildkit_address: Option<BuildKitAddress>,
             /// Image of the BuildKit that the step starts.
             buildkit_image: Parsed<ImageRef> = "moby/buildkit:v0.34.2",
-            /// Image to use instead of the tooling images that Copa pulls, for networks without a public registry.
+            /// Image to use instead of the tooling images that Copa pulls, for networks without a public registry. For Python environments without `pip` it needs `pip`.
             tooling_image: Option<Parsed<ImageRef>>,
         }
         "GitHub" {
@@ -71,22 +79,26 @@ actions_toolkit::inputs! {
             dockerfile: Option<WorkspacePath>,
             /// Keep an issue of the remaining findings up to date; closed when no image has any or failed.
             issue: bool = "false",
+            ..records: StorageRecordInputs,
         }
         "Files" {
             /// Report of the patched image to write, in the workspace; `<name>-2.json` for the second image.
-            report_file: WorkspacePath = "trivy-report-patched.json",
+            report_file: ResultFile = "trivy-report-patched.json",
             /// OpenVEX document to write, in the workspace; `<name>-2.json` for the second image.
-            vex_file: WorkspacePath = "patch.openvex.json",
+            vex_file: ResultFile = "patch.openvex.json",
             /// Attach the OpenVEX document to the pushed image, as a referrer; requires `push` or `push-to`.
             vex_attach: bool = "false",
             /// Attach a CycloneDX SBOM to each pushed image, as a referrer; requires `push` or `push-to`.
             sbom_attach: bool = "false",
+            /// Attach a SLSA provenance, not signed, to each pushed patch, as a referrer; requires `push` or `push-to`.
+            provenance_attach: bool = "false",
             /// JSON file to write, in the workspace, with one entry for each image: its result, outputs and reasons; none by default.
-            results_file: Option<WorkspacePath>,
+            results_file: Option<ResultFile>,
         }
         "Vulnerability database" {
             ..database: DatabaseInputs,
             ..java_database: JavaDatabaseInputs,
+            ..server: ServerInputs,
         }
     }
 }

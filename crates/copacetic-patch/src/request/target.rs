@@ -161,6 +161,20 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_follows_from_that_of_the_original_or_is_the_same_for_all() {
+        let image: ImageRef = "ghcr.io/me/app:1.2".parse().unwrap();
+        for (template, expected) in [
+            ("{tag}-patched", "1.2-patched"),
+            ("safe-{tag}", "safe-1.2"),
+            ("{tag}-of-{tag}", "1.2-of-1.2"),
+            ("stable", "stable"),
+        ] {
+            let target = naming(None, template, false).target(&image).unwrap();
+            assert_eq!(target.patched.tag(), Some(expected));
+        }
+    }
+
+    #[test]
     fn an_own_tag_is_replaced_only_on_request() {
         let image: ImageRef = "ghcr.io/me/app:1".parse().unwrap();
         let own = |destination, replaces| naming(destination, "{tag}", replaces).target(&image);

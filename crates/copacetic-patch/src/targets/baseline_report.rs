@@ -144,9 +144,12 @@ fn check_image(report: &Report, image: &ImageInfo) -> Result<(), BadInput> {
     Ok(())
 }
 
+// An image without a distribution has the packages of its applications alone; in another one, a report without those of the
+// distribution was limited to applications (`--pkg-types library`).
 fn lists_packages(report: &Report) -> bool {
-    let mut systems = report.results.iter().filter(|r| r.class == "os-pkgs");
-    systems.any(|result| !result.packages.is_empty())
+    let has_system = report.metadata.os.is_some();
+    let mut results = report.results.iter();
+    results.any(|result| !result.packages.is_empty() && (!has_system || result.class == "os-pkgs"))
 }
 
 fn suppressed(report: &Report) -> BTreeSet<(String, String)> {
@@ -221,7 +224,15 @@ mod tests {
     fn a_finding_does_not_list_its_package() {
         let mut report = report(&[("openssl", "1", "2")]);
         assert!(lists_packages(&report));
+        // Of an application alone.
+        let mut application = report.clone();
+        application.results[0].class = "lang-pkgs".into();
+        assert!(!lists_packages(&application));
+        application.metadata.os = None;
+        assert!(lists_packages(&application));
         report.results[0].packages.clear();
+        assert!(!lists_packages(&report));
+        report.results.extend(application.results);
         assert!(!lists_packages(&report));
         report.results.clear();
         assert!(!lists_packages(&report));

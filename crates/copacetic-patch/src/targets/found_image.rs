@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actions_toolkit::BadInput;
 use anyhow::Context as _;
 use docker::ImageInfo;
-use oci::{Digest, ImageRef, Platform, RawManifest, Registry};
+use oci::{Digest, ImageRef, Manifest, Platform, RawManifest, Registry};
 use serde_json::Value;
 
 use super::FoundIndex;
@@ -107,7 +107,11 @@ impl Found {
             };
             return Err(absent(&format!("`{host}`"), hint).into());
         };
-        let manifest = if lookup.in_place {
+        // A tag that never moves is not replaced by a patch.
+        let is_number = |origin: String| lineage::is_number_of(image, &origin);
+        let origin = lineage::origin_name_of(&manifest).filter(|_| lookup.is_listed);
+        let is_fixed = origin.is_some_and(is_number);
+        let manifest = if lookup.in_place && !is_fixed {
             original_of(&registry, image, manifest).await?
         } else {
             manifest
@@ -131,13 +135,24 @@ impl Found {
     }
 
     /// The digest of its manifest, or its id in Docker.
-    pub(super) fn digest(&self) -> &str {
+    pub(crate) fn digest(&self) -> &str {
         match self {
             Self::Image(found) => match &found.source {
                 Source::Docker => &found.info.id,
                 Source::Registry { manifest, .. } => manifest.digest.as_str(),
             },
             Self::Index(found) => found.manifest.digest.as_str(),
+        }
+    }
+
+    /// Bytes of its layers, compressed; 0 in Docker.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Image(found) => found.bytes(),
+            Self::Index(found) => {
+                let images = found.images.iter().map(FoundImage::bytes);
+                images.fold(0, u64::saturating_add)
+            }
         }
     }
 
@@ -159,6 +174,14 @@ impl Found {
 }
 
 impl FoundImage {
+    fn bytes(&self) -> u64 {
+        let Source::Registry { manifest, .. } = &self.source else {
+            return 0;
+        };
+        let manifest = serde_json::from_slice::<Manifest>(&manifest.bytes);
+        manifest.map_or(0, |manifest| manifest.layer_bytes())
+    }
+
     fn in_docker(
         session: &Session<'_>,
         info: ImageInfo,

@@ -12,6 +12,7 @@ use trivy::{Report, Scanned};
 
 use crate::lineage;
 use crate::patch::Plan;
+use crate::publish::tags;
 use crate::request::{PackageTypes, Target};
 use crate::session::Session;
 use crate::targets::{FoundImage, Source};
@@ -252,16 +253,27 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
         }))
     }
 
-    /// Whether the patched image's name is that of a patch of another image: an earlier build of this one.
+    /// Whether the patched image's name is that of an earlier build of this image, or of its patch.
     ///
     /// # Errors
     /// When it can't be read.
     pub(crate) async fn has_outdated_patch(&self) -> anyhow::Result<bool> {
-        let named = self.patched_so_far().await?;
-        Ok(named.is_some_and(|named| {
-            let origin = lineage::origin_digest(&named.info);
-            named.digest != self.origin() && origin.is_some_and(|origin| origin != self.origin())
-        }))
+        let Some(named) = self.patched_so_far().await? else {
+            return Ok(false);
+        };
+        if named.digest == self.origin() {
+            return Ok(false);
+        }
+        match lineage::origin_digest(&named.info) {
+            Some(origin) => Ok(origin != self.origin()),
+            None if self.session.request.pushes() => {
+                let patched = &self.target.patched;
+                let registry = self.session.destination(patched).await?;
+                // Where the registry does not list its tags, that of nobody knows who stays.
+                Ok(tags::is_own(&registry, patched).await.unwrap_or(false))
+            }
+            None => Ok(false),
+        }
     }
 
     // The image that has the patched image's name before this run.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use fleet::{Fleet, Lookup, Part};
+use oci::ImageRef;
 use registries::Selection;
 
 use super::{Candidate, Targets};
@@ -18,8 +20,15 @@ pub(super) async fn list(
     candidates: &mut Vec<Candidate>,
     targets: &mut Targets,
 ) -> anyhow::Result<()> {
+    let fleet = session.request.fleet.as_ref();
+    if let Some(items) = fleet.and_then(Fleet::items) {
+        for item in items {
+            candidates.push(candidate(session, item.image.parse()?));
+        }
+        return Ok(());
+    }
     let registry = session.registry(selection.host()).await?;
-    let listed = selection.list(&registry).await?;
+    let mut listed = selection.list(&registry).await?;
     let matching = listed.images.len() + listed.excluded.len();
     let mut known: BTreeSet<_> = candidates.iter().map(|c| c.image.to_string()).collect();
     for (repository, error) in listed.failed {
@@ -27,19 +36,29 @@ pub(super) async fn list(
         targets.failed.push(Failure { subject, error });
     }
     for image in &listed.excluded {
-        targets.skip(image, "is excluded by `exclude`");
+        targets.skip(image, "is excluded by `exclude`", false);
+    }
+    if let Some(fleet) = fleet.filter(|fleet| fleet.part == Part::Plan) {
+        // Each tag has its own patch.
+        let mut lookup = Lookup::new(session.ctx, fleet, &registry, listed.images, false).await;
+        listed.images = std::mem::take(&mut lookup.changed);
+        targets.lookup = Some(lookup);
     }
     for image in listed.images {
         if known.insert(image.to_string()) {
-            candidates.push(Candidate {
-                target: session.request.naming.target(&image),
-                image,
-                is_listed: true,
-            });
+            candidates.push(candidate(session, image));
         }
     }
     if matching == 0 && candidates.is_empty() && targets.failed.is_empty() {
         return Err(selection.nothing().into());
     }
     Ok(())
+}
+
+fn candidate(session: &Session<'_>, image: ImageRef) -> Candidate {
+    Candidate {
+        target: session.request.naming.target(&image),
+        image,
+        is_listed: true,
+    }
 }

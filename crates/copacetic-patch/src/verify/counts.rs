@@ -22,6 +22,13 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// Each severity with its number.
+    pub(crate) fn by_severity(self) -> impl Iterator<Item = (Severity, usize)> {
+        Severity::WORST_FIRST.into_iter().zip(self.0)
+    }
+}
+
 impl FromIterator<Severity> for Counts {
     fn from_iter<I: IntoIterator<Item = Severity>>(severities: I) -> Self {
         let mut counts = Self::default();

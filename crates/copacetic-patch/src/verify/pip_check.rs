@@ -36,12 +36,17 @@ pub(crate) async fn objection(
     let session = patch.session;
     for environment in environments {
         let name = patched_image.in_docker(patch).await?;
-        let mut conflicts = check(session, name, environment).await?;
+        let mut conflicts = match check(session, name, environment).await? {
+            Check::Conflicts(conflicts) => conflicts,
+            Check::Unknown(why) => return Ok(Some(why)),
+        };
         if conflicts.is_empty() {
             continue;
         }
         let before = check(session, patch.original_in_docker().await?, environment).await?;
-        conflicts.retain(|line| !before.contains(line));
+        if let Check::Conflicts(before) = before {
+            conflicts.retain(|line| !before.contains(line));
+        }
         if !conflicts.is_empty() {
             let conflicts = conflicts.join("; ");
             return Ok(Some(format!("`pip check` reports: {conflicts}")));
@@ -50,12 +55,19 @@ pub(crate) async fn objection(
     Ok(None)
 }
 
-// The conflicts that pip reports in `environment`, a directory without its leading `/`; empty for the image's own pip.
+/// What `pip check` found.
+enum Check {
+    Conflicts(Vec<String>),
+    /// It did not run, for this reason: whether the packages fit together is unknown, and the original may have the same problem.
+    Unknown(String),
+}
+
+// What pip reports in `environment`, a directory without its leading `/`; empty for the image's own pip.
 async fn check(
     session: &Session<'_>,
     image: &ImageRef,
     environment: &str,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<Check> {
     let pip = if environment.is_empty() {
         "pip".to_owned()
     } else {
@@ -73,22 +85,26 @@ async fn check(
     };
     let container = match session.docker.start(&spec).await {
         Ok(container) => container,
-        // Without pip, it is unknown whether the packages fit together.
-        Err(e) => return Ok(vec![format!("failed to run `{pip}`: {e:#}")]),
+        Err(e) => {
+            return Ok(Check::Unknown(format!(
+                "failed to run `{pip} check`: {e:#}"
+            )));
+        }
     };
     let exit = tokio::time::timeout(TIMEOUT, container.wait()).await;
     let output = container.log_tail(LINES).await;
     container.remove().await;
     let Ok(code) = exit else {
         let seconds = TIMEOUT.as_secs();
-        return Ok(vec![format!("`{pip} check` timed out after {seconds}s")]);
+        let why = format!("`{pip} check` timed out after {seconds}s");
+        return Ok(Check::Unknown(why));
     };
     if code? == 0 {
-        return Ok(Vec::new());
+        return Ok(Check::Conflicts(Vec::new()));
     }
     let conflicts = output
         .into_iter()
         .filter(|line| !line.is_empty() && !line.starts_with("WARNING:"));
     let conflicts = conflicts.map(|line| text::cut(&line, LINE).to_owned());
-    Ok(conflicts.collect())
+    Ok(Check::Conflicts(conflicts.collect()))
 }

@@ -83,14 +83,14 @@ fn bad_input_is_named_before_anything_is_started() {
             "input `smoke-command`: invalid JSON list of strings `[1]`: invalid type: integer `1`, expected a string at line 1 column 2",
         ),
         (
-            "vex-attach",
-            "true",
-            "input `vex-attach`: requires `push: true` or `push-to`: the document is attached to the pushed image",
+            "tooling-image",
+            "quay.io/almalinuxorg/almalinux:9",
+            "input `tooling-image`: Copa does not run its tools in `quay.io/almalinuxorg/almalinux:9`, as its name has `alma`: such images lack busybox; use one of another distribution, such as `debian:stable-slim`",
         ),
         (
-            "sbom-attach",
+            "storage-record",
             "true",
-            "input `sbom-attach`: requires `push: true` or `push-to`: the SBOM is attached to the pushed image",
+            "input `storage-record`: requires `push: true` or `push-to`: it is of the pushed image",
         ),
         (
             "issue",
@@ -106,6 +106,20 @@ fn bad_input_is_named_before_anything_is_started() {
     ];
     for (name, value, error) in table {
         rejected(&step().input(name, value).run(), error);
+    }
+}
+
+#[test]
+fn what_is_attached_needs_a_pushed_image() {
+    for (name, what) in [
+        ("vex-attach", "document"),
+        ("sbom-attach", "SBOM"),
+        ("provenance-attach", "provenance"),
+    ] {
+        let error = format!(
+            "input `{name}`: requires `push: true` or `push-to`: the {what} is attached to the pushed image"
+        );
+        rejected(&step().input(name, "true").run(), &error);
     }
 }
 

@@ -65,6 +65,8 @@ impl Bench {
     fn build(name: &str, arguments: &[(&str, &str)]) -> Self {
         let image: ImageRef = format!("{}:{name}", repository(name)).parse().unwrap();
         let (runtime, docker) = build("Dockerfile", &image, arguments);
+        let patched = image.with_tag(&format!("{name}-patched")).unwrap();
+        let mut names = vec![patched.clone(), image.clone()];
         // With its own names, the bench does not mistake containers of other runs for its own.
         for (own, of) in [
             ("buildkit", "moby/buildkit:v0.34.2"),
@@ -74,11 +76,11 @@ impl Bench {
             runtime
                 .block_on(docker.tag(&of.parse().unwrap(), &own))
                 .unwrap();
+            names.push(own);
         }
         let step = step_for(&image);
-        let patched = image.with_tag(&format!("{name}-patched")).unwrap();
         Self {
-            names: Names(vec![patched.clone(), image.clone()]),
+            names: Names(names),
             patched,
             image,
             step,
@@ -132,8 +134,12 @@ impl Bench {
                 || name.contains(&format!("/{own_images}"))
         };
         assert_eq!(names.lines().find(own), None, "{}", ran.log);
-        let temp = std::fs::read_dir(self.step.directory().join("temp")).unwrap();
-        let temp: Vec<_> = temp.map(|entry| entry.unwrap().file_name()).collect();
+        self.left_no_file(ran);
+    }
+
+    /// Assert that no file of the run is left.
+    pub(crate) fn left_no_file(&self, ran: &Ran) {
+        let temp = files_of_the_run(&self.step.directory().join("temp"));
         assert!(temp.is_empty(), "{temp:?} are left; the log:\n{}", ran.log);
     }
 
@@ -332,4 +338,13 @@ fn writer() -> PathBuf {
         .chain(built)
         .find(|path| path.is_file())
         .expect("`trivy-db` is neither in PATH nor in the cache: run `cargo xtask up`")
+}
+
+/// The files in a temporary `directory`, without what is there for the later steps of the job: which step wrote which file.
+pub(crate) fn files_of_the_run(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|name| !name.starts_with("seaworthy-file-"))
+        .collect()
 }

@@ -7,15 +7,21 @@ mod bench;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod dry_run;
+#[cfg(test)]
 mod endless;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod fleet;
 #[cfg(test)]
 mod issue;
 #[cfg(test)]
 mod mirror;
 #[cfg(test)]
 mod network;
+#[cfg(test)]
+mod own_tags;
 #[cfg(test)]
 mod platforms;
 #[cfg(test)]

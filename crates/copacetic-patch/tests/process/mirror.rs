@@ -78,23 +78,32 @@ fn attach(pushed: &Pushed) -> Digest {
     let file = pushed.server.directory().join("blob");
     std::fs::write(&file, "{}").unwrap();
     let blob = Digest::sha256(b"{}");
+    let image = registry.manifest("team/app", "1");
+    let image = pushed.runtime.block_on(image).unwrap().unwrap();
     pushed.runtime.block_on(async {
-        let image = registry.manifest("team/app", "1").await.unwrap().unwrap();
         let pushed = registry.push_blob("team/app", blob.as_str(), &file);
         pushed.await.unwrap();
+    });
+    refer(pushed, &image.digest, "application/vnd.in-toto+json");
+    pushed.runtime.block_on(async {
         let part = || Descriptor::new(oci::EMPTY, &blob, 2);
-        let mut statement = Manifest::new(part(), vec![part()]);
-        let size = image.bytes.len() as u64;
-        statement.subject = Some(Descriptor::new(&image.media_type, &image.digest, size));
-        statement.artifact_type = Some("application/vnd.in-toto+json".to_owned());
-        let attached = registry.push_manifest("team/app", &statement, None);
-        attached.await.unwrap();
         let signature = Manifest::new(part(), vec![part()]);
         let tag = format!("{}.sig", image.digest.as_str().replace(':', "-"));
         let signed = registry.push_manifest("team/app", &signature, Some(&tag));
         signed.await.unwrap();
         image.digest
     })
+}
+
+/// Attach an artifact of the type `kind` to the image `digest` of `pushed`, whose registry has the blob `{}`.
+fn refer(pushed: &Pushed, digest: &Digest, kind: &str) {
+    let registry = client(&pushed.server);
+    let part = || Descriptor::new(oci::EMPTY, &Digest::sha256(b"{}"), 2);
+    let mut artifact = Manifest::new(part(), vec![part()]);
+    artifact.subject = Some(Descriptor::new(oci::MANIFEST, digest, 2));
+    artifact.artifact_type = Some(kind.to_owned());
+    let attached = registry.push_manifest("team/app", &artifact, None);
+    pushed.runtime.block_on(attached).unwrap();
 }
 
 fn layers(manifest: &[u8]) -> Vec<String> {
@@ -198,8 +207,17 @@ fn what_needs_no_patch_is_copied_with_what_refers_to_it() {
         format!("{hex}.sig"),
     ];
     assert_eq!(own.tags("own/team/app"), expected);
+    // What comes later follows, to an image that has not changed.
+    refer(&pushed, &digest, "application/spdx+json");
     let again = pushed.bench.run();
     exited(&again, 0, "up-to-date");
+    assert!(again.log.contains("copied 1 referrer of"), "{}", again.log);
+    let referrers = own.client();
+    let referrers = referrers.referrers("own/team/app", &digest);
+    assert_eq!(own.runtime.block_on(referrers).unwrap().len(), 2);
+    let again = pushed.bench.run();
+    exited(&again, 0, "up-to-date");
+    assert!(!again.log.contains("copied"), "{}", again.log);
     assert!(
         again.log.contains("which has nothing to fix"),
         "{}",

@@ -289,6 +289,20 @@ fn a_platform_that_nothing_emulates_is_named_before_copa_runs() {
     let ran = bench.run();
     exited(&ran, 2, "error");
     insta::assert_snapshot!(ran.error(), @"copacetic-patch: linux/sparc64: this machine does not run programs of linux/sparc64; register QEMU before this step (`docker/setup-qemu-action`, or Debian's `qemu-user-static`), leave it out of `platforms`, or set `partial-platforms: true`");
+
+    // So is that of an image that is not in an index.
+    pushed.runtime.block_on(async {
+        let foreign = registry.manifest("team/app", &entries[1].digest).await;
+        let foreign = foreign.unwrap().unwrap();
+        registry.tag("team/app", "alone", &foreign).await.unwrap();
+    });
+    let alone = pushed.image.with_tag("alone").unwrap().to_string();
+    let bench = bench.input("image", &alone);
+    let ran = bench.input("platforms", "linux/sparc64").run();
+    exited(&ran, 2, "error");
+    let error =
+        "copacetic-patch: this machine does not run programs of linux/sparc64; register QEMU";
+    assert!(ran.error().starts_with(error), "{}", ran.error());
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use fake_github::GitHub;
+use serde_json::json;
 use testkit::wire::{Fault, Wire, every, first};
 
 use crate::registry::Pushed;
@@ -42,6 +44,42 @@ fn a_request_that_fails_once_is_retried() {
     assert_eq!(pushed.tags(), ["1", RELEASE, INCREMENTAL]);
     assert_eq!(pushed.manifest(RELEASE).0, ran.output("digest"));
     assert_eq!(pushed.manifest(INCREMENTAL).0, ran.output("digest"));
+}
+
+#[test]
+#[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
+fn what_is_pushed_is_recorded_on_github() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let github = runtime.block_on(GitHub::start("t")).unwrap();
+    let mut pushed = Pushed::new("recorded", "vulnlib");
+    pushed.bench = pushed
+        .bench
+        .input("storage-record", "true")
+        .input("token", "t")
+        .input("upload", "false")
+        .env("GITHUB_API_URL", &github.url());
+    let ran = pushed.bench.run();
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "patched"),
+        "{}",
+        ran.log
+    );
+    let host = pushed.server.host();
+    let record = json!({
+        "name": format!("{host}/team/app"), "digest": ran.output("digest"), "registry_url": format!("https://{host}"),
+        "repository": "team/app", "github_repository": "app",
+    });
+    assert_eq!(github.storage_records(), std::slice::from_ref(&record));
+    // The next run pushes nothing.
+    let again = pushed.bench.run();
+    assert_eq!(
+        (again.code, again.output("result")),
+        (0, "up-to-date"),
+        "{}",
+        again.log
+    );
+    assert_eq!(github.storage_records(), [record]);
 }
 
 #[test]

@@ -89,6 +89,45 @@ fn layers(manifest: &Value) -> Vec<String> {
     layers.map(|l| l["digest"].to_string()).collect()
 }
 
+// Among the referrers in `list` is the provenance of the patch `digest`, which was made of `origin`.
+fn assert_provenance(pushed: &Pushed, list: &Value, digest: &str, origin: &str) {
+    let is_provenance = |entry: &&Value| {
+        entry["annotations"]["in-toto.io/predicate-type"] == "https://slsa.dev/provenance/v1"
+    };
+    let entries = list["manifests"].as_array().unwrap();
+    let provenance = entries.iter().find(is_provenance).unwrap();
+    let (_, provenance) = pushed.manifest(provenance["digest"].as_str().unwrap());
+    let content = provenance["layers"][0]["digest"].as_str().unwrap();
+    let registry = client(&pushed.server);
+    let content = registry.blob_bytes("team/app", content);
+    let statement = pushed.runtime.block_on(content).unwrap();
+    let statement: Value = serde_json::from_slice(&statement).unwrap();
+    let hex = digest.strip_prefix("sha256:").unwrap();
+    assert_eq!(statement["subject"][0]["digest"]["sha256"], hex);
+    let made_of = &statement["predicate"]["buildDefinition"]["resolvedDependencies"];
+    let hex = origin.strip_prefix("sha256:").unwrap();
+    assert_eq!(made_of[0]["digest"]["sha256"], hex);
+    let updated = made_of[1]["uri"].as_str().unwrap();
+    assert!(
+        updated.starts_with("pkg:deb/debian/vulnlib@1.0-2"),
+        "{updated}"
+    );
+}
+
+// No file and no log line that a step leaves has the password.
+fn assert_no_password_is_left(pushed: &Pushed, log: &str) {
+    let runner = pushed.bench.step.directory().to_owned();
+    let found = Command::new("grep")
+        .args(["--recursive", "--files-with-matches", "secret"])
+        .arg(runner.join("temp"))
+        .arg(runner.join("home"))
+        .arg(runner.join("workspace"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    assert!(!log.replace("::add-mask::secret", "").contains("secret"));
+}
+
 #[test]
 #[ignore = "real: needs Docker, a registry, Copa, BuildKit and Trivy"]
 fn an_image_of_a_registry_is_patched_there() {
@@ -96,7 +135,8 @@ fn an_image_of_a_registry_is_patched_there() {
     pushed.bench = pushed
         .bench
         .input("vex-attach", "true")
-        .input("sbom-attach", "true");
+        .input("sbom-attach", "true")
+        .input("provenance-attach", "true");
     let ran = pushed.bench.run();
     assert_eq!(ran.code, 0, "{}", ran.log);
     let (digest, manifest) = pushed.manifest("1-patched");
@@ -118,6 +158,8 @@ fn an_image_of_a_registry_is_patched_there() {
     assert_eq!(annotations["sh.copa.patch.origin.digest"], origin);
     let name = pushed.image.to_string();
     assert_eq!(annotations["sh.copa.patch.origin.name"], name);
+    assert_eq!(annotations["org.opencontainers.image.base.name"], name);
+    assert_eq!(annotations["org.opencontainers.image.base.digest"], origin);
     assert_eq!(
         layers(&manifest)[..layers(&original).len()],
         layers(&original)
@@ -171,22 +213,15 @@ fn an_image_of_a_registry_is_patched_there() {
         "{report}"
     );
     let (_, list) = pushed.manifest(&referrers);
-    let entry = &list["manifests"][0];
-    assert_eq!(entry["artifactType"], "application/vnd.in-toto+json");
-    let kind = &entry["annotations"]["in-toto.io/predicate-type"];
+    let kind = &list["manifests"][0]["annotations"]["in-toto.io/predicate-type"];
+    assert_eq!(
+        list["manifests"][0]["artifactType"],
+        "application/vnd.in-toto+json"
+    );
     assert_eq!(kind, "https://openvex.dev/ns/v0.2.0");
 
-    // No file and no log line that a step leaves has the password.
-    let runner = pushed.bench.step.directory().to_owned();
-    let found = Command::new("grep")
-        .args(["--recursive", "--files-with-matches", "secret"])
-        .arg(runner.join("temp"))
-        .arg(runner.join("home"))
-        .arg(runner.join("workspace"))
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
-    assert!(!ran.log.replace("::add-mask::secret", "").contains("secret"));
+    assert_provenance(&pushed, &list, &digest, &origin);
+    assert_no_password_is_left(&pushed, &ran.log);
 
     // No new updates: Copa does not run, and nothing is pushed.
     let tags = pushed.tags();
@@ -290,6 +325,7 @@ fn images_that_are_patched_at_once_do_not_interfere() {
         "{}",
         ran.log
     );
+    assert!(!ran.log.contains("failed to prune"), "{}", ran.log);
     let digests: Vec<_> = ran.output("digest").lines().collect();
     for (tag, digest) in ["1-patched", "2-patched", "3-patched"].iter().zip(digests) {
         let (actual, manifest) = pushed.manifest(tag);

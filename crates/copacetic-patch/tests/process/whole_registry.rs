@@ -12,12 +12,12 @@ use testkit::{FakeDocker, FakeRunner, Ran, Recorder, Seen};
 use crate::step;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const NOTHING: &str = r#"{"SchemaVersion": 2, "ArtifactName": "app", "ArtifactType": "container_image", "Metadata": {"OS": {"Family": "debian", "Name": "13"}}, "Results": [{"Target": "app", "Class": "os-pkgs", "Type": "debian", "Packages": [{"Name": "perl", "Version": "5"}]}]}"#;
 
 /// What a registry has: blobs and manifests by their path, tags by repository.
 #[derive(Default)]
-struct Content {
+pub(crate) struct Content {
     bodies: BTreeMap<String, (String, String)>,
     tags: BTreeMap<String, Vec<String>>,
     has_no_catalog: bool,
@@ -25,7 +25,13 @@ struct Content {
 
 impl Content {
     /// Add `manifest` with its configuration under `repository:tag`.
-    fn add(mut self, name: &str, config_type: &str, config: &Value, more: &Value) -> Self {
+    pub(crate) fn add(
+        mut self,
+        name: &str,
+        config_type: &str,
+        config: &Value,
+        more: &Value,
+    ) -> Self {
         let (repository, tag) = name.split_once(':').unwrap();
         let config = config.to_string();
         let digest = Digest::sha256(config.as_bytes()).to_string();
@@ -61,13 +67,13 @@ impl Content {
     }
 
     /// An image of this platform, made at a time.
-    fn image(self, name: &str, created: &str) -> Self {
+    pub(crate) fn image(self, name: &str, created: &str) -> Self {
         let config = json!({"os": "linux", "architecture": architecture(), "created": created, "name": name});
         self.add(name, CONFIG, &config, &json!({}))
     }
 
     /// A patch of `of`, whose digest was `digest`.
-    fn patch(self, name: &str, of: &str, digest: &str) -> Self {
+    pub(crate) fn patch(self, name: &str, of: &str, digest: &str) -> Self {
         let origin =
             json!({"sh.copa.patch.origin.name": of, "sh.copa.patch.origin.digest": digest});
         let config =
@@ -94,11 +100,15 @@ impl Content {
         self
     }
 
-    fn respond(&self, seen: &Seen) -> Response {
+    pub(crate) fn respond(&self, seen: &Seen) -> Response {
         let (method, path) = seen.line.split_once(' ').unwrap();
         let path = path.split('?').next().unwrap();
         let body = |kind: &str, body: String| {
-            let builder = Response::builder().header("content-type", kind);
+            let mut builder = Response::builder().header("content-type", kind);
+            if method == "HEAD" {
+                let digest = Digest::sha256(body.as_bytes()).to_string();
+                builder = builder.header("docker-content-digest", digest);
+            }
             builder.body(Body::from(body)).unwrap()
         };
         let status = |code: u16| {
@@ -140,7 +150,7 @@ impl Content {
 }
 
 /// The step that patches the whole registry; each scan finds `report`.
-fn whole(docker: &FakeDocker, registry: &Recorder) -> FakeRunner {
+pub(crate) fn whole(docker: &FakeDocker, registry: &Recorder) -> FakeRunner {
     let step = step()
         .env("DOCKER_HOST", &docker.host())
         .tool("trivy", &format!("cat <<'REPORT'\n{NOTHING}\nREPORT"))
@@ -160,24 +170,32 @@ fn whole(docker: &FakeDocker, registry: &Recorder) -> FakeRunner {
     step
 }
 
-async fn run(
+pub(crate) async fn run(
     content: Content,
     change: impl FnOnce(FakeRunner) -> FakeRunner,
 ) -> (Ran, Value, Recorder) {
     let registry = Recorder::start(move |seen| content.respond(seen))
         .await
         .unwrap();
+    let (ran, results) = run_at(&registry, change).await;
+    (ran, results, registry)
+}
+
+pub(crate) async fn run_at(
+    registry: &Recorder,
+    change: impl FnOnce(FakeRunner) -> FakeRunner,
+) -> (Ran, Value) {
     let docker = FakeDocker::with("other:1");
-    let step = change(whole(&docker, &registry));
+    let step = change(whole(&docker, registry));
     let results = step.workspace().join("results.json");
     let ran = tokio::task::spawn_blocking(move || (step.run(), step)).await;
     let (ran, _step) = ran.unwrap();
     let results = std::fs::read(results).unwrap_or_else(|_| b"null".to_vec());
-    (ran, serde_json::from_slice(&results).unwrap(), registry)
+    (ran, serde_json::from_slice(&results).unwrap())
 }
 
 // `original: result (reason)`, without the host.
-fn lines(results: &Value, registry: &Recorder) -> String {
+pub(crate) fn lines(results: &Value, registry: &Recorder) -> String {
     let entries = results.as_array().expect("the results");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let line = |entry: &Value| {
@@ -277,32 +295,6 @@ async fn the_newest_tags_are_by_version_and_the_others_by_date() {
 }
 
 #[tokio::test]
-async fn the_patched_tag_follows_an_original_that_has_nothing_to_fix() {
-    let content = Content::default()
-        .image("team/app:1", "2026-11-28T00:00:00Z")
-        .patch("team/app:1-patched", "host/team/app:1", "sha256:0");
-    let (ran, results, registry) = run(content, |step| step).await;
-    assert_eq!(ran.code, 0, "{}", ran.log);
-    let host = registry.host();
-    let moved = format!(
-        "{host}/team/app:1-patched was a patch of an earlier build; it is now {host}/team/app:1 itself, which has nothing to fix"
-    );
-    assert!(ran.log.contains(&moved), "{}", ran.log);
-    let puts: Vec<_> = registry
-        .seen()
-        .into_iter()
-        .filter(|seen| seen.line.starts_with("PUT"))
-        .collect();
-    assert_eq!(puts.len(), 1);
-    assert_eq!(puts[0].line, "PUT /v2/team/app/manifests/1-patched");
-    assert_eq!(
-        Digest::sha256(&puts[0].body).to_string(),
-        ran.output("digest")
-    );
-    assert_eq!(results[0]["patched-tag"], "1-patched");
-}
-
-#[tokio::test]
 async fn line_n_of_every_output_is_of_the_same_image() {
     let content = Content::default()
         .image("team/app:1", "2026-11-28T00:00:00Z")
@@ -315,16 +307,89 @@ async fn line_n_of_every_output_is_of_the_same_image() {
 }
 
 #[tokio::test]
+async fn what_was_done_before_a_run_is_stopped_keeps_its_outcome() {
+    let content = Content::default()
+        .image("team/app:1", "2026-11-28T00:00:00Z")
+        .image("team/app:2", "2026-11-28T00:00:00Z");
+    let stop = "case \"$*\" in *app:2*) kill -TERM $PPID; exec sleep 1000;; esac";
+    let trivy = format!("{stop}\ncat <<'REPORT'\n{NOTHING}\nREPORT");
+    let (ran, results, registry) = run(content, |step| step.tool("trivy", &trivy)).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    assert!(ran.error().contains("stopped by SIGTERM"), "{}", ran.log);
+    insta::assert_snapshot!(lines(&results, &registry), @r"
+    HOST/team/app:1: up-to-date ()
+    HOST/team/app:2: error (stopped by SIGTERM before a verdict was reached)
+    ");
+    let app = format!("{}/team/app:1", registry.host());
+    assert_eq!(ran.output("image"), app);
+}
+
+#[tokio::test]
+async fn the_end_of_life_of_a_distribution_is_reported_first() {
+    let content = Content::default().image("team/app:1", "2026-11-28T00:00:00Z");
+    let old = NOTHING.replace(r#""Name": "13""#, r#""Name": "11.11", "EOSL": true"#);
+    let (ran, _, registry) = run(content, |step| {
+        step.tool("trivy", &format!("cat <<'REPORT'\n{old}\nREPORT"))
+    })
+    .await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let log = ran.log.replace(&registry.host(), "HOST");
+    let warning = "::warning::HOST/team/app:1: debian 11.11 reached end of life on 2026-08-14 and no longer receives security updates; its packages move to Debian's archive of old releases, as they were then; use a newer base image";
+    let (warned, outcome) = (log.find(warning), log.find("HOST/team/app:1 is up to date"));
+    assert!(warned.is_some() && warned < outcome, "{log}");
+}
+
+/// A report of an image whose package has an update.
+fn fixable() -> String {
+    NOTHING.replace(
+        r#""Packages""#,
+        r#""Vulnerabilities": [{"VulnerabilityID": "CVE-1", "PkgName": "perl", "InstalledVersion": "5", "FixedVersion": "6", "Severity": "HIGH"}], "Packages""#,
+    )
+}
+
+#[tokio::test]
+async fn an_image_of_a_distribution_that_copa_does_not_support_is_skipped_unless_it_is_named() {
+    let content = || Content::default().image("team/app:1", "2026-11-28T00:00:00Z");
+    let oracle = fixable().replace(
+        r#""Family": "debian", "Name": "13""#,
+        r#""Family": "oracle", "Name": "9.4""#,
+    );
+    let trivy = format!("cat <<'REPORT'\n{oracle}\nREPORT");
+    let (ran, results, registry) = run(content(), |step| step.tool("trivy", &trivy)).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (0, "up-to-date"),
+        "{}",
+        ran.log
+    );
+    insta::assert_snapshot!(lines(&results, &registry), @"HOST/team/app:1: skipped (it can't be patched: Copa does not support packages of oracle 9.4; rebuild the image on a newer base)");
+
+    let image = format!("{}/team/app:1", registry.host());
+    let (ran, _) = run_at(&registry, |step| {
+        step.tool("trivy", &trivy)
+            .input("registry", "")
+            .input("image", &image)
+    })
+    .await;
+    assert_eq!(ran.code, 2, "{}", ran.log);
+    assert_eq!(
+        ran.error(),
+        "copacetic-patch: Copa does not support packages of oracle 9.4; rebuild the image on a newer base"
+    );
+}
+
+#[tokio::test]
 async fn an_image_that_could_not_be_pulled_with_one_more_layer_is_refused_before_work() {
     let layers: Vec<_> = (0..125).map(|n| format!("sha256:{n:064x}")).collect();
     let config = json!({"os": "linux", "architecture": architecture(), "rootfs": {"type": "layers", "diff_ids": layers}});
     let content = Content::default().add("team/app:1", CONFIG, &config, &json!({}));
-    let fixable = NOTHING.replace(
-        r#""Packages""#,
-        r#""Vulnerabilities": [{"VulnerabilityID": "CVE-1", "PkgName": "perl", "InstalledVersion": "5", "FixedVersion": "6", "Severity": "HIGH"}], "Packages""#,
-    );
     let (ran, _, registry) = run(content, |step| {
-        step.tool("trivy", &format!("cat <<'REPORT'\n{fixable}\nREPORT"))
+        step.tool("trivy", &format!("cat <<'REPORT'\n{}\nREPORT", fixable()))
     })
     .await;
     assert_eq!(ran.code, 2, "{}", ran.log);

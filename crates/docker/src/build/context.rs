@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::dockerignore::each_file;
+use super::place_of;
 
 /// Bytes of one message.
 const CHUNK: usize = 32 * 1024;
@@ -35,7 +36,7 @@ const SYMLINK: u32 = 1 << 27;
 #[derive(Clone)]
 pub(crate) struct BuildContext {
     directory: PathBuf,
-    /// Relative to the directory.
+    /// Relative to the directory; it may be out of it.
     dockerfile: String,
     /// Further directories, each by its name.
     named: Arc<BTreeMap<String, PathBuf>>,
@@ -124,9 +125,10 @@ impl BuildContext {
                 list.add_own(directory, ".dockerignore")?;
             }
             Part::Dockerfile => {
-                list.add_own(&self.directory, &self.dockerfile)?;
-                let ignore = format!("{}.dockerignore", self.dockerfile);
-                list.add_own(&self.directory, &ignore)?;
+                let (directory, dockerfile) = place_of(&self.directory, &self.dockerfile);
+                list.add_own(&directory, &dockerfile)?;
+                let ignore = format!("{dockerfile}.dockerignore");
+                list.add_own(&directory, &ignore)?;
             }
         }
         send(
@@ -184,7 +186,7 @@ impl List<'_> {
             .canonicalize()
             .context("failed to read the build context")?;
         if !source.starts_with(root) || !source.is_file() {
-            bail!("`{name}` is not a file of the build context");
+            bail!("`{name}` is not a file of `{}`", directory.display());
         }
         self.add(&source, Path::new(name))
     }
@@ -405,6 +407,34 @@ mod tests {
     }
 
     #[test]
+    fn a_dockerfile_out_of_the_context_is_read_with_its_own_ignore_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("docker/api.Dockerfile", "FROM scratch\nCOPY . /\n");
+        write("docker/api.Dockerfile.dockerignore", "*.md\n");
+        write("api/.dockerignore", "*.py\n");
+        write("api/app.py", "a");
+        write("api/README.md", "a");
+        let context = BuildContext::new(&directory.path().join("api"), "../docker/api.Dockerfile");
+        assert_eq!(
+            listed(&context, &Part::Dockerfile),
+            [
+                "644 api.Dockerfile",
+                "644 api.Dockerfile.dockerignore",
+                "end"
+            ]
+        );
+        assert_eq!(
+            listed(&context, &Part::Context(None)),
+            ["644 .dockerignore", "644 app.py", "end"]
+        );
+    }
+
+    #[test]
     fn a_link_out_of_the_context_is_not_a_dockerfile() {
         let directory = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/passwd", directory.path().join("Dockerfile")).unwrap();
@@ -413,7 +443,10 @@ mod tests {
         let error = context.list(&Part::Dockerfile, &packets, &Files::default());
         assert_eq!(
             error.unwrap_err().to_string(),
-            "`Dockerfile` is not a file of the build context"
+            format!(
+                "`Dockerfile` is not a file of `{}`",
+                directory.path().display()
+            )
         );
     }
 

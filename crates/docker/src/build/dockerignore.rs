@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
+use super::place_of;
 use pattern::Pattern;
 
 /// Bytes of the largest ignore file.
@@ -34,14 +35,13 @@ pub(crate) struct Ignore {
 }
 
 impl Ignore {
-    /// The ignore file of `dockerfile` in `context`: `<dockerfile>.dockerignore`, else `.dockerignore`.
+    /// The ignore file of `dockerfile` for `context`: `<dockerfile>.dockerignore`, else `.dockerignore` in the context.
     pub(crate) fn read(context: &Path, dockerfile: &str) -> anyhow::Result<Self> {
-        for name in [
-            format!("{dockerfile}.dockerignore"),
-            ".dockerignore".to_owned(),
-        ] {
-            if context.join(&name).symlink_metadata().is_ok() {
-                let text = limits::read_text(context, name.as_ref(), FILE)
+        let (directory, dockerfile) = place_of(context, dockerfile);
+        let own = format!("{dockerfile}.dockerignore");
+        for (directory, name) in [(&*directory, &*own), (context, ".dockerignore")] {
+            if directory.join(name).symlink_metadata().is_ok() {
+                let text = limits::read_text(directory, name.as_ref(), FILE)
                     .with_context(|| format!("failed to read `{name}`"))?;
                 return Self::parse(&text).with_context(|| format!("failed to read `{name}`"));
             }

@@ -88,3 +88,19 @@ fn a_cache_that_cannot_be_read_is_not_why_a_build_fails() {
     let failure = trace.failure("").unwrap().to_string();
     assert_eq!(failure, "the build failed at `[1/2] RUN`: exit code: 2");
 }
+
+#[tokio::test]
+async fn a_build_whose_response_is_cut_off_is_repeated() {
+    let docker = testkit::FakeDocker::with("flask-app:one").builds(&["{\"stream\": \"Step", ""]);
+    let context = tempfile::tempdir().unwrap();
+    std::fs::write(context.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+    let image: ImageRef = "flask-app:one".parse().unwrap();
+    let request = BuildRequest::new(context.path(), "Dockerfile", image);
+    let client = Docker::connect(Some(&docker.host())).await.unwrap();
+    client.build(&request, |_| ()).await.unwrap();
+    let requests = docker.requests();
+    let builds = requests
+        .iter()
+        .filter(|line| line.starts_with("POST /build?"));
+    assert_eq!(builds.count(), 2, "{requests:?}");
+}

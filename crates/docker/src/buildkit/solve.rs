@@ -20,9 +20,9 @@ use tonic::metadata::{AsciiMetadataKey, MetadataMap};
 use tonic::transport::{Channel, Endpoint};
 
 use super::BuildKit;
-use crate::build::Trace;
 use crate::build::context::BuildContext;
 use crate::build::session::{METHODS, Services, Session};
+use crate::build::{Trace, place_of};
 use crate::{BuildError, BuildEvent, BuildRequest};
 
 /// Bytes of one message of BuildKit: a status has the output of steps.
@@ -213,7 +213,8 @@ fn entries(caches: &[CacheEntry]) -> Vec<CacheOptionsEntry> {
 
 // The parameters of the Dockerfile's frontend (github.com/moby/buildkit, `frontend/dockerui`).
 fn attributes(request: &BuildRequest, solve: &Solve) -> HashMap<String, String> {
-    let mut attributes = HashMap::from([("filename".to_owned(), request.dockerfile.clone())]);
+    let (_, filename) = place_of(&request.context, &request.dockerfile);
+    let mut attributes = HashMap::from([("filename".to_owned(), filename)]);
     let mut set = |key: String, value: &str| attributes.insert(key, value.to_owned());
     if let Some(target) = &request.target {
         set("target".to_owned(), target);

@@ -15,6 +15,7 @@ use limits::MIB;
 use tokio::io::AsyncWriteExt as _;
 
 use super::Container;
+use super::archive::{Access, Archive};
 
 /// Bytes of the largest file that is copied.
 const FILE: usize = 1024 * MIB;
@@ -23,7 +24,7 @@ const TAR: usize = 64 * 1024;
 
 // Write the only entry of the archive `from`, a regular file, to `to`: an archive may also have links, and paths that lead
 // elsewhere.
-fn only_file(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(super) fn only_file(from: &Path, to: &Path) -> anyhow::Result<()> {
     let mut archive = tar::Archive::new(std::fs::File::open(from)?);
     let entry = archive.entries()?.next();
     let mut entry = entry.context("the archive is empty")??;
@@ -34,6 +35,22 @@ fn only_file(from: &Path, to: &Path) -> anyhow::Result<()> {
     let mut file = std::fs::File::create(to)?;
     std::io::copy(&mut entry, &mut file)?;
     Ok(file.set_permissions(std::fs::Permissions::from_mode(mode))?)
+}
+
+// The content of the only entry of `tar`, which was the regular file `path`.
+pub(super) fn content(tar: &[u8], path: &str, limit: usize) -> anyhow::Result<Vec<u8>> {
+    let mut archive = tar::Archive::new(tar);
+    let entry = archive.entries()?.next();
+    let mut entry = entry.context("the archive is empty")??;
+    if !entry.header().entry_type().is_file() {
+        bail!("`{path}` in the container is not a regular file");
+    }
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content)?;
+    if content.len() > limit {
+        bail!("`{path}` in the container is larger than {limit} bytes");
+    }
+    Ok(content)
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {
@@ -82,18 +99,7 @@ impl Container {
             Err(e) if is_missing(&e) => return Ok(None),
             Err(e) => return Err(e),
         };
-        let mut archive = tar::Archive::new(&tar[..]);
-        let entry = archive.entries()?.next();
-        let mut entry = entry.context("the archive is empty")??;
-        if !entry.header().entry_type().is_file() {
-            bail!("`{path}` in the container is not a regular file");
-        }
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content)?;
-        if content.len() > limit {
-            bail!("`{path}` in the container is larger than {limit} bytes");
-        }
-        Ok(Some(content))
+        content(&tar, path, limit).map(Some)
     }
 
     /// The paths that were added or changed since it was created; not those in a volume.
@@ -146,15 +152,11 @@ impl Container {
     /// # Errors
     /// When the directory does not exist or is read-only.
     pub async fn copy_in(&self, directory: &str, name: &str, content: &[u8]) -> anyhow::Result<()> {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        let mut archive = tar::Builder::new(Vec::new());
+        let mut archive = Archive::new(Vec::new(), Access::Same, u64::MAX);
         let what = || format!("failed to copy `{name}` into `{directory}` of a container");
-        archive
-            .append_data(&mut header, name, content)
-            .with_context(what)?;
-        let bytes = archive.into_inner().with_context(what)?;
+        let added = archive.add_text(Path::new(name), content, 0o644);
+        added.with_context(what)?;
+        let bytes = archive.finish().with_context(what)?;
         self.extract(directory, bytes).await
     }
 

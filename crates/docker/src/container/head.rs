@@ -57,7 +57,7 @@ impl Container {
 }
 
 // The archive may be cut off after the head of its first entry.
-fn first_entry(archive: &[u8]) -> std::io::Result<Option<FileHead>> {
+pub(super) fn first_entry(archive: &[u8]) -> std::io::Result<Option<FileHead>> {
     let mut archive = tar::Archive::new(archive);
     let Some(entry) = archive.entries()?.next() else {
         return Ok(None);

@@ -50,6 +50,8 @@ pub struct ContainerSpec {
     pub show_system_paths: bool,
     /// Memory limit in bytes.
     pub memory: Option<i64>,
+    /// Nanoseconds of processor time that it gets in a second.
+    pub cpus: Option<i64>,
     /// Maximum number of processes.
     pub pids_limit: Option<i64>,
     /// Whether Docker removes it when it exits: its log and files are gone then.
@@ -127,6 +129,9 @@ impl ContainerSpec {
             masked_paths: self.show_system_paths.then(Vec::new),
             readonly_paths: self.show_system_paths.then(Vec::new),
             memory: self.memory,
+            // Of memory and swap together: by default, as much swap as memory is added.
+            memory_swap: self.memory,
+            nano_cpus: self.cpus,
             pids_limit: self.pids_limit,
             auto_remove: Some(self.auto_remove),
             ..Default::default()

@@ -75,7 +75,7 @@ async fn pass_on<E>(
 }
 
 // Files, directories and links only, and nothing outside of `into`: `unpack_in` refuses paths that lead out.
-fn unpack(from: impl Read, into: &Path) -> io::Result<()> {
+pub(super) fn unpack(from: impl Read, into: &Path) -> io::Result<()> {
     let mut tar = tar::Archive::new(from);
     tar.set_preserve_mtime(false);
     for (index, entry) in tar.entries()?.enumerate() {

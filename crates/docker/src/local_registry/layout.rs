@@ -105,20 +105,28 @@ impl LocalRegistry {
         let what = || format!("failed to write `{}`", directory.display());
         let parts = self.parts(reference)?;
         let blobs = directory.join("blobs/sha256");
-        std::fs::create_dir_all(&blobs).with_context(what)?;
-        for (digest, path) in &parts.blobs {
-            let blob = blobs.join(hex(digest)?);
-            // It may be a link to the file that is read.
-            let _ = std::fs::remove_file(&blob);
-            std::fs::copy(path, blob).with_context(what)?;
+        for path in [directory, &directory.join("blobs"), &blobs] {
+            create_directory(path).with_context(what)?;
         }
+        for (digest, path) in &parts.blobs {
+            let mut blob = std::fs::File::open(path).with_context(what)?;
+            let mut new = create(&blobs.join(hex(digest)?)).with_context(what)?;
+            std::io::copy(&mut blob, &mut new).with_context(what)?;
+        }
+        let index = parts.index(tag(reference))?;
+        let mut small = vec![
+            (directory.join("oci-layout"), VERSION.as_bytes()),
+            (directory.join("index.json"), index.as_slice()),
+        ];
         for stored in &parts.manifests {
             let path = blobs.join(hex(stored.digest.as_str())?);
-            std::fs::write(path, &stored.bytes).with_context(what)?;
+            small.push((path, &stored.bytes[..]));
         }
-        std::fs::write(directory.join("oci-layout"), VERSION).with_context(what)?;
-        let index = parts.index(tag(reference))?;
-        std::fs::write(directory.join("index.json"), index).with_context(what)
+        for (path, bytes) in small {
+            let written = create(&path).and_then(|mut file| file.write_all(bytes));
+            written.with_context(what)?;
+        }
+        Ok(())
     }
 
     /// Write all of `reference` to an archive in the OCI image layout.
@@ -154,6 +162,9 @@ impl LocalRegistry {
     /// # Errors
     /// When it is invalid.
     pub fn add_layout(&self, reference: &ImageRef, directory: &Path) -> anyhow::Result<bool> {
+        if directory.is_symlink() {
+            bail!("`{}` is a link", directory.display());
+        }
         let index = match limits::read(directory, Path::new("index.json"), JSON) {
             Ok(index) => index,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
@@ -204,11 +215,18 @@ impl LocalRegistry {
 
     // A file of its own for the blob `digest` of a layout: the registry removes its files. A client checks the content.
     fn link(&self, reference: &ImageRef, digest: &str, layout: &Path) -> anyhow::Result<()> {
-        let blob = layout.join("blobs/sha256").join(hex(digest)?);
+        let name = Path::new("blobs/sha256").join(hex(digest)?);
+        let what = || format!("failed to read `{}`", name.display());
+        // A stranger may have filled the directory, with a device or a link that leads out of it.
+        let mut blob = limits::open(layout, &name).with_context(what)?;
+        let from = layout.join(&name);
+        let is_file = from
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.is_file());
         let path = self.shared.file();
-        if std::fs::hard_link(&blob, &path).is_err() {
-            let copied = std::fs::copy(&blob, &path);
-            copied.with_context(|| format!("failed to read `{}`", blob.display()))?;
+        if !is_file || std::fs::hard_link(&from, &path).is_err() {
+            let mut copy = std::fs::File::create_new(&path).with_context(what)?;
+            std::io::copy(&mut blob, &mut copy).with_context(what)?;
         }
         let mut content = self.shared.content();
         let unneeded = content.add(reference.repository(), digest, Blob::File(path));
@@ -288,6 +306,29 @@ fn hex(digest: &str) -> anyhow::Result<&str> {
         .with_context(|| format!("`{digest}` is not a SHA-256 digest"))
 }
 
+// A new file at `path`: what is there may be a link, to elsewhere or to the file that is read.
+fn create(path: &Path) -> std::io::Result<std::fs::File> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    std::fs::File::create_new(path)
+}
+
+// The directory `path`, which may be there; not a link to one.
+fn create_directory(path: &Path) -> std::io::Result<()> {
+    match std::fs::create_dir(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            let is_directory = path.symlink_metadata()?.is_dir();
+            let problem = "it is not a directory";
+            is_directory
+                .then_some(())
+                .ok_or_else(|| std::io::Error::other(format!("`{}`: {problem}", path.display())))
+        }
+        created => created,
+    }
+}
+
 fn header(size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
@@ -297,6 +338,17 @@ fn header(size: u64) -> tar::Header {
 
 fn add(tar: &mut tar::Builder<impl Write>, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     tar.append_data(&mut header(bytes.len() as u64), name, bytes)
+}
+
+/// A manifest or an index: what it names.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    for (digest, _) in descriptors(&value) {
+        if let Ok(name) = hex(&digest) {
+            assert!(!name.contains(['/', '.']), "{name}");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -335,5 +387,50 @@ mod tests {
         std::fs::write(directory.join("index.json"), "{").unwrap();
         let error = other.add_layout(&reference, &directory).unwrap_err();
         assert!(error.to_string().contains("`index.json` is invalid"));
+    }
+
+    #[tokio::test]
+    async fn a_layout_neither_reads_nor_writes_through_a_link_that_leads_out() {
+        let temp = tempfile::tempdir().unwrap();
+        let (directory, outside) = (temp.path().join("layout"), temp.path().join("outside"));
+        std::fs::write(&outside, "outside").unwrap();
+        let registry = LocalRegistry::open(temp.path()).await.unwrap();
+        let image: ImageRef = "app:1".parse().unwrap();
+        let reference = registry.reference_for("a", &image).unwrap();
+        let digest = registry.put_blob(&reference, b"{}").unwrap();
+        let manifest = Manifest::new(Descriptor::new(CONFIG, &digest, 2), Vec::new());
+        registry.put_manifest(&reference, &manifest).unwrap();
+        let link = |target: &Path, name: &str| {
+            std::os::unix::fs::symlink(target, directory.join(name)).unwrap();
+        };
+
+        // A link to a file is replaced.
+        std::fs::create_dir(&directory).unwrap();
+        link(&outside, "index.json");
+        registry.write_layout(&reference, &directory).unwrap();
+        assert_eq!(std::fs::read_to_string(&outside).unwrap(), "outside");
+        assert!(registry.add_layout(&reference, &directory).unwrap());
+        // What leads out is not read.
+        let blob = format!("blobs/sha256/{}", hex(digest.as_str()).unwrap());
+        for target in [&*outside, Path::new("/dev/zero")] {
+            std::fs::remove_file(directory.join(&blob)).unwrap();
+            link(target, &blob);
+            let error = registry.add_layout(&reference, &directory).unwrap_err();
+            let expected = "it is a link that leads out of its directory";
+            assert_eq!(error.root_cause().to_string(), expected);
+        }
+        // The directory itself is not a link.
+        let linked = temp.path().join("linked");
+        std::os::unix::fs::symlink(&directory, &linked).unwrap();
+        let error = registry.add_layout(&reference, &linked).unwrap_err();
+        assert!(error.to_string().ends_with("linked` is a link"));
+        std::fs::remove_dir_all(&directory).unwrap();
+        std::fs::create_dir(&directory).unwrap();
+        let other = temp.path().join("other");
+        std::fs::create_dir(&other).unwrap();
+        link(&other, "blobs");
+        let error = registry.write_layout(&reference, &directory).unwrap_err();
+        assert!(format!("{error:#}").ends_with("it is not a directory"));
+        assert_eq!(other.read_dir().unwrap().count(), 0);
     }
 }

@@ -277,5 +277,25 @@ fn inside(directory: &Path, name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// The images of the archive `file`, without a layer or with an empty one.
+///
+/// # Panics
+/// When one has a file outside of the directory `into`, in which it is unpacked.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(file: &Path, into: &Path) {
+    let unpacked = File::open(file).and_then(|file| archive::unpack(file, into));
+    let (Ok(()), Ok(name)) = (unpacked, "app:1".parse::<ImageRef>()) else {
+        return;
+    };
+    let root = into.canonicalize().unwrap_or_default();
+    for diff_ids in [Vec::new(), vec![Digest::sha256(b"").to_string()]] {
+        let name = name.clone();
+        let images = Saved::read(into, &[Requested { name, diff_ids }]);
+        for (_, path) in images.iter().flatten().flat_map(|image| &image.blobs) {
+            assert!(path.starts_with(&root), "{}", path.display());
+        }
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests;

@@ -97,13 +97,21 @@ fn alert_table(rows: &[Row]) -> String {
 }
 
 fn row(alert: &Alert) -> Row {
-    let title = format!(
+    let mut title = format!(
         "<b>{}</b> <small>#{}</small><br><small><code>{}</code> {}</small>",
         html(&alert.rule.title),
         alert.number,
         html(&alert.rule.id),
         html(&message(&alert.message)),
     );
+    if let Some(dismissal) = &alert.dismissal {
+        title.push_str(&format!(
+            "<br><small>{} by {}: {}</small>",
+            html(&dismissal.reason),
+            html(&dismissal.by.login),
+            html(&dismissal.comment)
+        ));
+    }
     Row::new([
         badge(alert.rule.severity.unwrap_or("unrated")),
         title,

@@ -188,3 +188,34 @@ async fn tools_and_categories_do_not_close_each_others_alerts() {
     assert_eq!(rules(&server, "open").await, ["CVE-1", "lint"]);
     assert_eq!(rules(&server, "fixed").await, ["CVE-1"]);
 }
+
+#[tokio::test]
+async fn an_alert_is_dismissed_and_opened_again() {
+    let server = GitHub::start(TOKEN).await.unwrap();
+    upload(&server, &file("Trivy", "image/app", &["CVE-1", "CVE-2"])).await;
+    let update = async |number: u32, body: Value| {
+        let path = format!("/code-scanning/alerts/{number}");
+        call(&server, Method::PATCH, &path, Some(body)).await
+    };
+    let reason = json!({"state": "dismissed", "dismissed_reason": "won't fix", "dismissed_comment": "not reachable"});
+    let response = update(1, reason.clone()).await;
+    let alert: Value = response.json().await.unwrap();
+    assert_eq!(alert["dismissed_by"]["login"], "octocat");
+    assert_eq!(rules(&server, "dismissed").await, ["CVE-1"]);
+    assert_eq!(rules(&server, "open").await, ["CVE-2"]);
+    // The next analysis leaves the decision.
+    upload(&server, &file("Trivy", "image/app", &["CVE-1"])).await;
+    assert_eq!(rules(&server, "dismissed").await, ["CVE-1"]);
+    update(1, json!({"state": "open"})).await;
+    assert_eq!(rules(&server, "open").await, ["CVE-1"]);
+    let (status, _) = refused(update(9, reason).await).await;
+    assert_eq!(status, 404);
+    let (status, message) = refused(update(1, json!({"state": "dismissed"})).await).await;
+    assert_eq!(
+        (status, message.contains("dismissed_reason")),
+        (400, true),
+        "{message}"
+    );
+    let (status, _) = refused(update(1, json!({"state": "accepted"})).await).await;
+    assert_eq!(status, 422);
+}

@@ -9,6 +9,7 @@ mod code_scanning;
 mod faults;
 mod github;
 mod pages;
+mod records;
 
 use fake_github::GitHub;
 use reqwest::{Method, Response};

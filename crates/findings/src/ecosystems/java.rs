@@ -1,20 +1,18 @@
 //! Java packages. Of a `pom.xml`, Trivy's report lists the packages whose version it does not know.
 
-use super::{Ecosystem, FileName, PackageFile, Unlocked, numbered};
+use super::{Ecosystem, FileName, PackageFile, numbered};
 
 /// Configurations of the `java` plugin whose packages are delivered ("The Java Plugin" in Gradle's user guide),
 /// and their older names.
 const CONFIGURATIONS: [&str; 5] = ["implementation", "api", "runtimeOnly", "compile", "runtime"];
 
 pub(super) const JAVA: Ecosystem = Ecosystem {
-    installed: "jar",
+    installed: Some("jar"),
     normalize: ToOwned::to_owned,
     files: &[
         PackageFile::lock("gradle.lockfile", "gradle"),
-        PackageFile::new(FileName::Exact("build.gradle"))
-            .unlocked(Unlocked::WithoutLockFile { declares_packages }),
-        PackageFile::new(FileName::Exact("build.gradle.kts"))
-            .unlocked(Unlocked::WithoutLockFile { declares_packages }),
+        PackageFile::new(FileName::Exact("build.gradle")).without_lock_file(declares_packages),
+        PackageFile::new(FileName::Exact("build.gradle.kts")).without_lock_file(declares_packages),
     ],
 };
 

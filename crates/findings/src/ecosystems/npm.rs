@@ -1,9 +1,9 @@
 //! JavaScript packages. Trivy's report has the lines of the lock files that it reads with lines.
 
-use super::{Ecosystem, FileName, PackageFile, Unlocked};
+use super::{Ecosystem, FileName, PackageFile};
 
 pub(super) const NPM: Ecosystem = Ecosystem {
-    installed: "node-pkg",
+    installed: Some("node-pkg"),
     normalize: ToOwned::to_owned,
     files: &[
         PackageFile::lock("package-lock.json", "npm"),
@@ -12,8 +12,7 @@ pub(super) const NPM: Ecosystem = Ecosystem {
         PackageFile::lock("bun.lock", "bun"),
         PackageFile::unread_lock("npm-shrinkwrap.json"),
         PackageFile::unread_lock("bun.lockb"),
-        PackageFile::new(FileName::Exact("package.json"))
-            .unlocked(Unlocked::WithoutLockFile { declares_packages }),
+        PackageFile::new(FileName::Exact("package.json")).without_lock_file(declares_packages),
     ],
 };
 

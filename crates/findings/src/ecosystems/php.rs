@@ -1,14 +1,13 @@
 //! PHP packages (getcomposer.org/doc/04-schema.md).
 
-use super::{Ecosystem, FileName, PackageFile, Unlocked};
+use super::{Ecosystem, FileName, PackageFile};
 
 pub(super) const PHP: Ecosystem = Ecosystem {
-    installed: "composer-vendor",
+    installed: Some("composer-vendor"),
     normalize: str::to_lowercase,
     files: &[
         PackageFile::lock("composer.lock", "composer"),
-        PackageFile::new(FileName::Exact("composer.json"))
-            .unlocked(Unlocked::WithoutLockFile { declares_packages }),
+        PackageFile::new(FileName::Exact("composer.json")).without_lock_file(declares_packages),
     ],
 };
 

@@ -4,8 +4,21 @@ use std::collections::BTreeSet;
 
 use super::{Ecosystem, FileName, PackageFile, PackageLine, Unlocked, numbered};
 
+/// Parts of the names of files whose packages are for development.
+const DEVELOPMENT: [&str; 9] = [
+    "ci",
+    "dev",
+    "develop",
+    "development",
+    "docs",
+    "lint",
+    "test",
+    "testing",
+    "tests",
+];
+
 pub(super) const PYTHON: Ecosystem = Ecosystem {
-    installed: "python-pkg",
+    installed: Some("python-pkg"),
     normalize,
     files: &[
         PackageFile::lock("requirements.txt", "pip")
@@ -19,13 +32,11 @@ pub(super) const PYTHON: Ecosystem = Ecosystem {
         PackageFile::lock("pylock.toml", "pylock").lines(|text| tables(text, "[[packages]]")),
         PackageFile::new(FileName::Affixes("requirements", ".txt"))
             .lines(requirements)
-            .unlocked(Unlocked::Unpinned(unpinned)),
-        PackageFile::new(FileName::Exact("Pipfile")).unlocked(Unlocked::WithoutLockFile {
-            declares_packages: pipfile_declares_packages,
-        }),
+            .unlocked(Unlocked::UnreadOrUnpinned(is_unread, unpinned)),
+        PackageFile::new(FileName::Exact("Pipfile")).without_lock_file(pipfile_declares_packages),
         PackageFile::new(FileName::Exact("pyproject.toml"))
             .lines(quoted_requirements)
-            .unlocked(Unlocked::WithoutLockFile { declares_packages }),
+            .without_lock_file(declares_packages),
     ],
 };
 
@@ -173,10 +184,7 @@ fn unpinned(text: &str) -> BTreeSet<String> {
     for line in text.lines().map(str::trim) {
         let is_start = !continues;
         continues = line.ends_with('\\');
-        if !is_start
-            || line.is_empty()
-            || line.starts_with(['#', '-', '.', '/'])
-            || line.contains("==")
+        if !is_start || line.is_empty() || line.starts_with(['#', '-', '.', '/']) || is_pinned(line)
         {
             continue;
         }
@@ -188,6 +196,20 @@ fn unpinned(text: &str) -> BTreeSet<String> {
     names
 }
 
+// `a==1`, and not `a==1.*` or `a; python_version=="3.9"`.
+fn is_pinned(line: &str) -> bool {
+    let own = line.split(';').next().unwrap_or_default();
+    requirement(own).is_some_and(|(_, version)| !version.is_empty() && !version.contains('*'))
+}
+
+// Whether the file has versions that Trivy does not read: it reads `requirements.txt` alone
+// (`pkg/fanal/analyzer/language/python/pip`). What is for development is not delivered.
+fn is_unread(name: &str, text: &str) -> bool {
+    let is_of_development = |part: &str| DEVELOPMENT.contains(&part);
+    let is_delivered = !name.split(['-', '_', '.']).any(is_of_development);
+    is_delivered && text.lines().map(str::trim).any(is_pinned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,5 +219,9 @@ mod tests {
         let text = "# a\n-r base.txt\nflask==3 \\\n    --hash=sha256:0\nwerkzeug>=2.0\njinja2\nx @ https://example.com/x.whl\n";
         let names: Vec<_> = unpinned(text).into_iter().collect();
         assert_eq!(names, ["jinja2", "werkzeug"]);
+        let text =
+            "a==1.*\nb; python_version == \"3.9\"\nc==1; python_version == \"3.9\"\nd===1 # x\n";
+        let names: Vec<_> = unpinned(text).into_iter().collect();
+        assert_eq!(names, ["a", "b"]);
     }
 }

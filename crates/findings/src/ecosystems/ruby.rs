@@ -1,14 +1,13 @@
 //! Ruby packages (bundler.io/man/gemfile.5.html).
 
-use super::{Ecosystem, FileName, PackageFile, Unlocked, numbered};
+use super::{Ecosystem, FileName, PackageFile, numbered};
 
 pub(super) const RUBY: Ecosystem = Ecosystem {
-    installed: "gemspec",
+    installed: Some("gemspec"),
     normalize: ToOwned::to_owned,
     files: &[
         PackageFile::lock("Gemfile.lock", "bundler"),
-        PackageFile::new(FileName::Exact("Gemfile"))
-            .unlocked(Unlocked::WithoutLockFile { declares_packages }),
+        PackageFile::new(FileName::Exact("Gemfile")).without_lock_file(declares_packages),
     ],
 };
 

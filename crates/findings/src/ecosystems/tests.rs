@@ -143,7 +143,15 @@ fn gap_next_to(name: &str, text: &str, siblings: &'static [&'static str]) -> Opt
         siblings,
         above: &[],
     };
-    unlocked(name, || text.to_owned(), &files)
+    unlocked(name, false, || text.to_owned(), &files)
+}
+
+fn gap_below(name: &str, text: &str, above: Above) -> Option<Gap> {
+    let files = Files {
+        siblings: &[],
+        above,
+    };
+    unlocked(name, false, || text.to_owned(), &files)
 }
 
 const PROJECT: &str = "[project]\ndependencies = [\"a\"]\n";
@@ -272,6 +280,345 @@ fn manifests_of_other_ecosystems_need_their_lock_file() {
     }
 }
 
+/// Name and text of a manifest, its lock file, and whether it has packages.
+const COMPILED: &[(&str, &str, &[&str], bool)] = &[
+    (
+        "Cargo.toml",
+        "[package]\nname = \"x\"\n\n[dependencies]\nserde = \"1\"\n",
+        &["Cargo.lock"],
+        true,
+    ),
+    (
+        "Cargo.toml",
+        "[dependencies.serde]\nversion = \"1\"\n",
+        &["Cargo.lock"],
+        true,
+    ),
+    (
+        "Cargo.toml",
+        "[target.'cfg(unix)'.dependencies]\nnix = { version = \"1\" }\n",
+        &["Cargo.lock"],
+        true,
+    ),
+    (
+        "Cargo.toml",
+        "[dependencies]\na = { path = \"../a\" }\nb.path = \"../b\"\n[dependencies.c]\npath = \"../c\"\n",
+        &["Cargo.lock"],
+        false,
+    ),
+    (
+        "Cargo.toml",
+        "[dev-dependencies]\na = \"1\"\n[build-dependencies]\nb = \"1\"\n[dependencies]\n# c = \"1\"\n",
+        &["Cargo.lock"],
+        false,
+    ),
+    (
+        "Cargo.toml",
+        "[workspace.dependencies]\na = \"1\"\n",
+        &["Cargo.lock"],
+        false,
+    ),
+    (
+        "a.csproj",
+        "<Project>\n  <PackageReference Include=\"A\" Version=\"1\" />\n",
+        &["packages.lock.json"],
+        true,
+    ),
+    (
+        "a.fsproj",
+        "<Project>\n  <PackageReference Include=\"A\" Version=\"1\" />\n",
+        &["packages.lock.json"],
+        true,
+    ),
+    (
+        "a.csproj",
+        "<Project>\n  <PackageReference Include=\"A\" Version=\"1\" />\n",
+        &["packages.config"],
+        true,
+    ),
+    (
+        "a.csproj",
+        "<Project>\n  <PackageReference Include=\"A\" Version=\"1\" />\n",
+        &["Directory.Packages.props"],
+        true,
+    ),
+    (
+        "a.csproj",
+        "<Project>\n  <PackageReference Include=\"A\" Version=\"1\" />\n  <PackageReference Include=\"Microsoft.NET.Test.Sdk\" Version=\"17\" />\n",
+        &["packages.lock.json"],
+        false,
+    ),
+    (
+        "a.csproj",
+        "<PackageReference Include=\"A\" Version=\"1\" PrivateAssets=\"All\" />\n",
+        &["packages.lock.json"],
+        false,
+    ),
+    (
+        "a.csproj",
+        "<ProjectReference Include=\"../b/b.csproj\" />\n<!-- <PackageReference Include=\"A\" /> -->\n",
+        &["packages.lock.json"],
+        false,
+    ),
+    (
+        "pubspec.yaml",
+        "name: x\ndependencies:\n  http: ^1.0.0\n",
+        &["pubspec.lock"],
+        true,
+    ),
+    (
+        "pubspec.yaml",
+        "dependencies:\n  http:\n  a:\n    path: ../a\n",
+        &["pubspec.lock"],
+        true,
+    ),
+    (
+        "pubspec.yaml",
+        "dependencies:\n  http:\n    git: https://example.com/http\n",
+        &["pubspec.lock"],
+        true,
+    ),
+    (
+        "pubspec.yaml",
+        "dependencies:\n  flutter:\n    sdk: flutter\n  a: {path: ../a}\ndev_dependencies:\n  test: any\n",
+        &["pubspec.lock"],
+        false,
+    ),
+    (
+        "pubspec.yaml",
+        "name: x\n# dependencies:\nenvironment:\n  sdk: ^3.0.0\n",
+        &["pubspec.lock"],
+        false,
+    ),
+    (
+        "Podfile",
+        "target 'X' do\n  pod 'Alamofire', '~> 5.0'\nend\n",
+        &["Podfile.lock"],
+        true,
+    ),
+    ("Podfile", "pod(\"A\")\n", &["Podfile.lock"], true),
+    (
+        "Podfile",
+        "pod 'A', :path => '../a'\n# pod 'B'\npodspec\n",
+        &["Podfile.lock"],
+        false,
+    ),
+    (
+        "Package.swift",
+        "dependencies: [\n  .package(url: \"https://example.com/a.git\", from: \"1.0.0\"),\n]\n",
+        &["Package.resolved"],
+        true,
+    ),
+    (
+        "Package.swift",
+        ".package(\n  name: \"a\",\n  url: \"https://example.com/a.git\", .exact(\"1.0.0\")\n)\n",
+        &["Package.resolved"],
+        true,
+    ),
+    (
+        "Package.swift",
+        ".package(id: \"mona.a\", from: \"1.0.0\")\n",
+        &["Package.resolved"],
+        true,
+    ),
+    (
+        "Package.swift",
+        ".package(path: \"../a\"),\n// .package(url: \"x\")\n.binaryTarget(name: \"b\", url: \"x\")\n",
+        &["Package.resolved"],
+        false,
+    ),
+    (
+        "mix.exs",
+        "defp deps do\n  [\n    {:phoenix, \"~> 1.7\"},\n",
+        &["mix.lock"],
+        true,
+    ),
+    (
+        "mix.exs",
+        "[{:jason, \"1.4.0\", only: [:dev, :prod]}]\n",
+        &["mix.lock"],
+        true,
+    ),
+    (
+        "mix.exs",
+        "{:credo, \"~> 1.7\", only: [:dev, :test]},\n{:a, in_umbrella: true},\n{:b, git: \"https://example.com\"},\n# {:c, \"1\"}\n",
+        &["mix.lock"],
+        false,
+    ),
+    (
+        "conanfile.txt",
+        "[requires]\nzlib/1.3\n",
+        &["conan.lock"],
+        true,
+    ),
+    (
+        "conanfile.txt",
+        "[requires]\n# zlib/1.3\n[tool_requires]\ncmake/3.30\n",
+        &["conan.lock"],
+        false,
+    ),
+    (
+        "conanfile.py",
+        "class A(ConanFile):\n    requires = \"zlib/1.3\"\n",
+        &["conan.lock"],
+        true,
+    ),
+    (
+        "conanfile.py",
+        "    requires = [\n        \"zlib/1.3\",\n    ]\n",
+        &["conan.lock"],
+        true,
+    ),
+    (
+        "conanfile.py",
+        "    def requirements(self):\n        self.requires(f\"zlib/{self.version}\")\n",
+        &["conan.lock"],
+        true,
+    ),
+    (
+        "conanfile.py",
+        "    tool_requires = \"cmake/3.30\"\n    requires = []\n    name = \"x\"\n        self.requires(self.tested_reference_str)\n",
+        &["conan.lock"],
+        false,
+    ),
+    (
+        "build.sbt",
+        "libraryDependencies += \"a\" %% \"b\" % \"1\"\n",
+        &["build.sbt.lock"],
+        true,
+    ),
+    (
+        "build.sbt",
+        "  libraryDependencies ++= Seq(\n",
+        &["build.sbt.lock"],
+        true,
+    ),
+    (
+        "build.sbt",
+        "libraryDependencies += \"a\" %% \"b\" % \"1\" % Test\n// libraryDependencies ++= x\nname := \"x\"\n",
+        &["build.sbt.lock"],
+        false,
+    ),
+    (
+        "Project.toml",
+        "[deps]\nJSON = \"682c06a0-de6a-54ab-a142-c8b1cf79cde6\"\n",
+        &["Manifest.toml"],
+        true,
+    ),
+    (
+        "Project.toml",
+        "[deps]\nJSON = \"1\"\n[compat]\njulia = \"1.10\"\n",
+        &["Manifest.toml"],
+        false,
+    ),
+];
+
+#[test]
+fn manifests_of_compiled_languages_need_their_lock_file() {
+    for &(name, text, lock, is_gap) in COMPILED {
+        let expected = is_gap.then_some(Gap::NoLockFile);
+        assert_eq!(gap_next_to(name, text, &[]), expected, "{name}: {text}");
+        assert_eq!(gap_next_to(name, text, lock), None, "{name}: {text}");
+    }
+}
+
+#[test]
+fn a_lock_file_above_is_that_of_the_workspace() {
+    let cargo = "[package]\nname = \"a\"\n[dependencies]\nserde = \"1\"\n";
+    let project = "<PackageReference Include=\"A\" />\n";
+    let dart = "resolution: workspace\ndependencies:\n  http: any\n";
+    let mix = "lockfile: \"../../mix.lock\",\n{:a, \"~> 1.0\"},\n";
+    let julia = "[deps]\nJSON = \"682c06a0-de6a-54ab-a142-c8b1cf79cde6\"\n";
+    let table: [(&str, &str, Above, bool); 13] = [
+        (
+            "Cargo.toml",
+            cargo,
+            &[("Cargo.lock", "[[package]]\nname = \"a\"\n")],
+            false,
+        ),
+        (
+            "Cargo.toml",
+            cargo,
+            &[("Cargo.lock", "[[package]]\nname = \"ab\"\n")],
+            true,
+        ),
+        (
+            "Cargo.toml",
+            cargo,
+            &[("Cargo.toml", "[workspace]\n")],
+            true,
+        ),
+        (
+            "a.csproj",
+            project,
+            &[(
+                "Directory.Packages.props",
+                "<PackageVersion Include=\"A\"/>",
+            )],
+            false,
+        ),
+        (
+            "a.csproj",
+            project,
+            &[("Directory.Packages.props", "<Project/>")],
+            true,
+        ),
+        (
+            "pubspec.yaml",
+            dart,
+            &[("pubspec.lock", "packages:\n")],
+            false,
+        ),
+        ("pubspec.yaml", dart, &[], true),
+        (
+            "pubspec.yaml",
+            "dependencies:\n  http: any\n",
+            &[("pubspec.lock", "packages:\n")],
+            true,
+        ),
+        ("mix.exs", mix, &[("mix.lock", "%{}")], false),
+        ("mix.exs", mix, &[], true),
+        (
+            "Project.toml",
+            julia,
+            &[
+                ("Project.toml", "[workspace]\nprojects = [\"packages/a\"]\n"),
+                ("Manifest.toml", "x"),
+            ],
+            false,
+        ),
+        (
+            "Project.toml",
+            julia,
+            &[("Project.toml", "[deps]\n"), ("Manifest.toml", "x")],
+            true,
+        ),
+        (
+            "Package.swift",
+            ".package(url: \"x\")",
+            &[("Package.resolved", "{}")],
+            true,
+        ),
+    ];
+    for (name, text, above, is_gap) in table {
+        let gap = gap_below(name, text, above);
+        assert_eq!(gap, is_gap.then_some(Gap::NoLockFile), "{name} {above:?}");
+    }
+}
+
+#[test]
+fn lock_files_and_manifests_name_packages() {
+    for name in [
+        "Cargo.lock",
+        "Cargo.toml",
+        "x.csproj",
+        "requirements-dev.txt",
+    ] {
+        assert!(names_packages(name), "{name}");
+    }
+    assert!(!names_packages("README.md"));
+}
+
 #[test]
 fn a_lock_file_that_trivy_does_not_read_is_a_gap() {
     let table: [(&str, &str, &'static [&'static str]); 3] = [
@@ -283,6 +630,26 @@ fn a_lock_file_that_trivy_does_not_read_is_a_gap() {
         let gap = gap_next_to(name, text, lock);
         assert_eq!(gap, Some(Gap::UnreadLockFile(lock[0])));
     }
+}
+
+#[test]
+fn pinned_requirements_that_trivy_does_not_read_are_a_gap() {
+    let gap = |name: &str, is_read: bool, text: &str| {
+        let files = Files {
+            siblings: &[],
+            above: &[],
+        };
+        unlocked(name, is_read, || text.to_owned(), &files)
+    };
+    let unread = Some(Gap::UnreadFile);
+    assert_eq!(gap("requirements-prod.txt", false, "# x\na==1\n"), unread);
+    assert_eq!(gap("requirements_base.txt", false, "a==1\nb\n"), unread);
+    let unpinned = Some(Gap::Unpinned(["b".to_owned()].into()));
+    assert_eq!(gap("requirements-prod.txt", true, "a==1\nb\n"), unpinned);
+    assert_eq!(gap("requirements-prod.txt", true, "a==1\n"), None);
+    assert_eq!(gap("requirements-prod.txt", false, "-r x.txt\n"), None);
+    assert_eq!(gap("requirements-dev.txt", false, "a==1\n"), None);
+    assert_eq!(gap("requirements.txt", false, "a==1\n"), None);
 }
 
 #[test]
@@ -420,11 +787,7 @@ fn a_member_of_a_workspace_has_its_lock_file() {
         ),
     ];
     for (name, text, above, is_gap) in table {
-        let files = Files {
-            siblings: &[],
-            above,
-        };
-        let gap = unlocked(name, || text.to_owned(), &files);
+        let gap = gap_below(name, text, above);
         assert_eq!(gap, is_gap.then_some(Gap::NoLockFile), "{above:?}");
     }
 }

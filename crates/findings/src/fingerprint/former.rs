@@ -1,4 +1,5 @@
-//! Hashes of an earlier version, by which a stored analysis of that version is still compared. They are never uploaded.
+//! Hashes of an earlier version, by which a stored analysis of that version is still compared. They are uploaded only for
+//! what the newest analysis has by them.
 //!
 //! | finding | hashed |
 //! |---|---|

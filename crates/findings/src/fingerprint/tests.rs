@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -221,9 +221,19 @@ fn prints(findings: &[Finding]) -> BTreeSet<(String, String)> {
 /// What is in a repository and its image: small numbers, so that much is equal.
 #[derive(Debug, Clone)]
 struct World {
+    /// Name and version of each package of the distribution.
+    system: BTreeSet<(u8, u8)>,
     /// Name, version and directory of each package in the image.
-    packages: Vec<(u8, u8, u8)>,
-    /// File and key of each secret.
+    packages: BTreeSet<(u8, u8, u8)>,
+    /// Name, version and WAR of each JAR in the image.
+    jars: BTreeSet<(u8, u8, u8)>,
+    /// Name, version and lock file of each package of the repository.
+    locked: BTreeSet<(u8, u8, u8)>,
+    /// Package, version and directory of each license in the image.
+    licenses: BTreeSet<(u8, u8, u8)>,
+    /// File of each secret in the image.
+    keys: Vec<u8>,
+    /// File and key of each secret of the repository.
     secrets: Vec<(u8, u8)>,
     /// File, resource and message of each failed check.
     checks: Vec<(u8, u8, u8)>,
@@ -235,6 +245,8 @@ struct Circumstances {
     tag: u8,
     /// Added to each version.
     update: u8,
+    /// A package by its label, and what is added to its version alone: less than 5, and it passes no other version.
+    alone: Option<(String, u8)>,
     /// Lines above everything.
     above: usize,
     reversed: bool,
@@ -242,28 +254,118 @@ struct Circumstances {
     has_copy: bool,
 }
 
+impl Circumstances {
+    fn version(&self, label: &str, version: u8) -> String {
+        let alone = self.alone.as_ref().filter(|(own, _)| own == label);
+        let alone = alone.map_or(0, |(_, more)| *more);
+        format!("1.{}", 5 * version + self.update + alone)
+    }
+
+    // Its label is in what no fingerprint has.
+    fn package(
+        &self,
+        kind: &str,
+        (name, version, place): (u8, u8, u8),
+        file: impl Fn(&str) -> String,
+    ) -> Value {
+        let label = format!("{kind}-{name}-{version}-{place}");
+        let version = self.version(&label, version);
+        let name = format!("p{name}");
+        let mut package = vulnerable(&name, &version, &file(&format!("{name}-{version}")));
+        package["FixedVersion"] = label.into();
+        package
+    }
+
+    fn ordered(&self, mut list: Vec<Value>) -> Value {
+        if self.reversed {
+            list.reverse();
+        }
+        list.into()
+    }
+}
+
+fn triples() -> impl Strategy<Value = BTreeSet<(u8, u8, u8)>> {
+    prop::collection::btree_set((0..2_u8, 0..3_u8, 0..2_u8), 0..6)
+}
+
 fn any_world() -> impl Strategy<Value = World> {
-    let packages = prop::collection::vec((0..3_u8, 0..3_u8, 0..2_u8), 0..8);
+    let system = prop::collection::btree_set((0..2_u8, 0..3_u8), 0..4);
+    let keys = prop::collection::vec(0..2_u8, 0..3);
     let secrets = prop::collection::vec((0..2_u8, 0..2_u8), 0..6);
     let checks = prop::collection::vec((0..2_u8, 0..2_u8, 0..2_u8), 0..6);
-    (packages, secrets, checks).prop_map(|(packages, secrets, checks)| World {
-        packages,
-        secrets,
-        checks,
-    })
+    let packages = (triples(), triples(), triples(), triples());
+    (system, packages, keys, secrets, checks).prop_map(
+        |(system, (packages, jars, locked, licenses), keys, secrets, checks)| World {
+            system,
+            packages,
+            jars,
+            locked,
+            licenses,
+            keys,
+            secrets,
+            checks,
+        },
+    )
 }
 
 impl World {
-    fn findings(&self, around: &Circumstances) -> Vec<Finding> {
+    /// The findings of the image and of the repository.
+    fn scans(&self, around: &Circumstances) -> [Vec<Finding>; 2] {
+        [self.image(around), self.repository(around)]
+    }
+
+    fn image(&self, around: &Circumstances) -> Vec<Finding> {
         let tag = around.tag;
-        let packages = self.packages.iter().map(|(name, version, place)| {
-            let version = format!("{version}.{}", around.update);
-            let file = format!("opt/{place}/python3.{tag}/p{name}-{version}.dist-info/METADATA");
-            vulnerable(&format!("p{name}"), &version, &file)
+        let system = self.system.iter().map(|(name, version)| {
+            around.package("system", (*name, *version, 0), |_| String::new())
         });
+        let packages = self.packages.iter().map(|package| {
+            let file =
+                |name: &str| format!("opt/{}/python3.{tag}/{name}.dist-info/METADATA", package.2);
+            around.package("python", *package, file)
+        });
+        let jars = self.jars.iter().map(|jar| {
+            let file = |name: &str| format!("srv/shop-{}.{tag}.war/WEB-INF/lib/{name}.jar", jar.2);
+            around.package("jar", *jar, file)
+        });
+        let licenses = self.licenses.iter().map(|(name, version, place)| {
+            let version = around.version("", *version);
+            json!({"Name": "GPL-3.0-only", "PkgName": format!("p{name}"), "Category": "restricted", "Severity": "HIGH",
+                "FilePath": format!("opt/{place}/p{name}-{version}/LICENSE")})
+        });
+        let target = format!("registry.example/app:{tag}@sha256:{tag} (debian 13.{tag})");
         let mut results = vec![
-            json!({"Target": "Python", "Class": "lang-pkgs", "Type": "python-pkg", "Vulnerabilities": packages.collect::<Vec<_>>()}),
+            json!({"Target": target, "Class": "os-pkgs", "Type": "debian", "Vulnerabilities": around.ordered(system.collect())}),
+            json!({"Target": "Python", "Class": "lang-pkgs", "Type": "python-pkg", "Vulnerabilities": around.ordered(packages.collect())}),
+            json!({"Target": "Java", "Class": "lang-pkgs", "Type": "jar", "Vulnerabilities": around.ordered(jars.collect())}),
+            json!({"Target": "Loose File License(s)", "Class": "license-file", "Licenses": around.ordered(licenses.collect())}),
         ];
+        for file in 0..2 {
+            let count = self
+                .keys
+                .iter()
+                .fold(0, |count, own| count + usize::from(*own == file));
+            let lines = (1..=count + around.above).skip(around.above);
+            let secrets = lines.map(|line| {
+                let line = u32::try_from(line).unwrap();
+                secret(line, line)
+            });
+            let target = format!("/etc/key{file}.pem");
+            results.push(json!({"Target": target, "Class": "secret", "Secrets": around.ordered(secrets.collect())}));
+        }
+        let results = around.ordered(results);
+        findings(image(&results), &SourceFiles::default())
+    }
+
+    fn repository(&self, around: &Circumstances) -> Vec<Finding> {
+        let tag = around.tag;
+        let mut results = Vec::new();
+        for file in 0..2 {
+            let locked = self.locked.iter().filter(|(_, _, own)| *own == file);
+            let locked =
+                locked.map(|package| around.package("locked", *package, |_| String::new()));
+            results.push(json!({"Target": format!("{file}.1/uv.lock"), "Class": "lang-pkgs", "Type": "uv", "Vulnerabilities": around.ordered(locked.collect())}));
+        }
         let mut files = Vec::new();
         let mut names = vec![("f0".to_owned(), 0), ("f1".to_owned(), 1)];
         if around.has_copy {
@@ -284,20 +386,38 @@ impl World {
                 let message = format!("image{message}:{tag} is not pinned");
                 checks.push(check(&message, &format!("r{resource}"), line));
             }
-            if around.reversed {
-                secrets.reverse();
-                checks.reverse();
-            }
             files.push((name.clone(), text));
-            results.push(json!({"Target": name, "Class": "secret", "Secrets": secrets}));
-            results.push(json!({"Target": name, "Class": "config", "Misconfigurations": checks}));
-        }
-        if around.reversed {
-            results.reverse();
+            results.push(
+                json!({"Target": name, "Class": "secret", "Secrets": around.ordered(secrets)}),
+            );
+            results.push(
+                json!({"Target": name, "Class": "config", "Misconfigurations": around.ordered(checks)}),
+            );
         }
         let (_directory, source) = workspace(&files);
-        findings(image(&Value::Array(results)), &source)
+        findings(directory(&around.ordered(results)), &source)
     }
+}
+
+/// The fingerprint of each package, by its label.
+fn packages(findings: &[Finding]) -> BTreeMap<String, String> {
+    let package = |finding: &Finding| {
+        let label = finding.package()?.fixed.clone();
+        Some((label, finding.fingerprint.clone()))
+    };
+    findings.iter().filter_map(package).collect()
+}
+
+#[test]
+fn an_update_past_a_power_of_ten_swaps_no_two_packages() {
+    let source = SourceFiles::default();
+    let of = |version: &str| {
+        let mut second = vulnerable("lodash", version, "");
+        second["FixedVersion"] = "second".into();
+        let results = json!([{"Target": "package-lock.json", "Class": "lang-pkgs", "Type": "npm", "Vulnerabilities": [second, vulnerable("lodash", "9.0", "")]}]);
+        packages(&findings(directory(&results), &source))
+    };
+    assert_eq!(of("9.5"), of("10.0"));
 }
 
 proptest! {
@@ -305,23 +425,40 @@ proptest! {
 
     #[test]
     fn two_findings_never_share_a_fingerprint(world in any_world(), has_copy: bool) {
-        let findings = world.findings(&Circumstances { has_copy, ..Circumstances::default() });
-        prop_assert_eq!(prints(&findings).len(), findings.len());
-        let alone: BTreeSet<_> = findings.iter().map(|finding| &finding.fingerprint).collect();
-        prop_assert_eq!(alone.len(), findings.len());
+        for findings in world.scans(&Circumstances { has_copy, ..Circumstances::default() }) {
+            prop_assert_eq!(prints(&findings).len(), findings.len());
+            let alone: BTreeSet<_> = findings.iter().map(|finding| &finding.fingerprint).collect();
+            prop_assert_eq!(alone.len(), findings.len());
+        }
     }
 
     #[test]
     fn a_finding_keeps_its_fingerprint(world in any_world(), tag in 0..20_u8, update in 0..20_u8, above in 0..4_usize, reversed: bool) {
-        let before = world.findings(&Circumstances::default());
-        let after = world.findings(&Circumstances { tag, update, above, reversed, has_copy: false });
-        prop_assert_eq!(prints(&before), prints(&after));
+        let before = world.scans(&Circumstances::default());
+        let after = world.scans(&Circumstances { tag, update, above, reversed, ..Circumstances::default() });
+        for (before, after) in before.iter().zip(&after) {
+            prop_assert_eq!(prints(before), prints(after));
+            prop_assert_eq!(packages(before), packages(after));
+        }
+    }
+
+    #[test]
+    fn one_package_that_is_updated_alone_changes_no_fingerprint(world in any_world(), which: prop::sample::Index, more in 1..5_u8, reversed: bool) {
+        let before = world.scans(&Circumstances::default());
+        let labels: Vec<_> = before.iter().flat_map(|findings| packages(findings).into_keys()).collect();
+        prop_assume!(!labels.is_empty());
+        let alone = Some((which.get(&labels).clone(), more));
+        let after = world.scans(&Circumstances { alone, reversed, ..Circumstances::default() });
+        for (before, after) in before.iter().zip(&after) {
+            prop_assert_eq!(prints(before), prints(after));
+            prop_assert_eq!(packages(before), packages(after));
+        }
     }
 
     #[test]
     fn another_file_changes_no_fingerprint(world in any_world()) {
-        let before = world.findings(&Circumstances::default());
-        let after = world.findings(&Circumstances { has_copy: true, ..Circumstances::default() });
+        let before = world.repository(&Circumstances::default());
+        let after = world.repository(&Circumstances { has_copy: true, ..Circumstances::default() });
         prop_assert!(prints(&before).is_subset(&prints(&after)));
     }
 }

@@ -1,5 +1,6 @@
 //! Versions in names of files and in messages, which an update changes.
 
+use std::cmp::Ordering;
 use std::net::Ipv4Addr;
 
 /// What follows the numbers of a version, in lower case; digits may follow: `rc1`, `Final`, `jre8`.
@@ -103,6 +104,41 @@ fn without_tag(word: &str) -> &str {
         }
         _ => word,
     }
+}
+
+/// The order of two texts in which numbers count as such: `app-9.5.jar` is before `app-10.0.jar`.
+pub(super) fn compare(a: &str, b: &str) -> Ordering {
+    let (mut left, mut right) = (a, b);
+    while !left.is_empty() && !right.is_empty() {
+        let (first, rest) = first_part(left);
+        let (other, other_rest) = first_part(right);
+        let order = compare_parts(first, other);
+        if order.is_ne() {
+            return order;
+        }
+        (left, right) = (rest, other_rest);
+    }
+    // One may be longer, or they differ in leading zeros.
+    left.len().cmp(&right.len()).then_with(|| a.cmp(b))
+}
+
+fn compare_parts(a: &str, b: &str) -> Ordering {
+    if !(is_number(a) && is_number(b)) {
+        return a.cmp(b);
+    }
+    let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+}
+
+fn is_number(part: &str) -> bool {
+    part.starts_with(|c: char| c.is_ascii_digit())
+}
+
+// The number that `text` starts with, or what is before its first number, and the rest.
+fn first_part(text: &str) -> (&str, &str) {
+    let is_number = is_number(text);
+    let end = text.find(|c: char| c.is_ascii_digit() != is_number);
+    text.split_at(end.unwrap_or(text.len()))
 }
 
 // `segment` without the version `own`, and without what separates it from the name.
@@ -325,6 +361,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn numbers_are_compared_as_numbers() {
+        let sorted = [
+            "",
+            "9",
+            "9.0",
+            "9.5",
+            "10.0",
+            "app-1.0.war/x-2.14.0.jar",
+            "app-1.0.war/x-2.14.1.jar",
+            "app-1.0.war/x-2.100.jar",
+            "app-2.0.war/x-1.0.jar",
+            "b01",
+            "b1",
+            "b1a",
+        ];
+        for (at, a) in sorted.iter().enumerate() {
+            for (other, b) in sorted.iter().enumerate() {
+                assert_eq!(compare(a, b), at.cmp(&other), "{a} {b}");
+            }
+        }
+    }
+
     fn any_version() -> impl Strategy<Value = String> {
         let qualifier = "(|-SNAPSHOT|\\.Final|rc[1-9]|\\.post1|-[1-9]|\\.RELEASE|-beta\\.2|[a-f])";
         (r"[0-9]{1,3}(\.[0-9]{1,3}){1,3}", qualifier).prop_map(|(numbers, end)| numbers + &end)
@@ -343,6 +402,15 @@ mod tests {
                 prop_assert_eq!(path_without_versions(a, &one), path_without_versions(&b, &other));
                 // Also without knowing it, as of what a package is in.
                 prop_assert_eq!(path_without_versions(a, ""), path_without_versions(&b, ""));
+            }
+        }
+
+        #[test]
+        fn the_order_is_total(a in "[01a.]{0,6}", b in "[01a.]{0,6}", c in "[01a.]{0,6}") {
+            prop_assert_eq!(compare(&a, &b), compare(&b, &a).reverse());
+            prop_assert_eq!(compare(&a, &b).is_eq(), a == b);
+            if compare(&a, &b).is_le() && compare(&b, &c).is_le() {
+                prop_assert!(compare(&a, &c).is_le());
             }
         }
 

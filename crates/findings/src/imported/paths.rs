@@ -1,5 +1,6 @@
 //! Paths in a SARIF file: GitHub shows an alert on a file of the repository only if its path is relative to it.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
@@ -8,6 +9,12 @@ use crate::uri;
 
 /// Bases that are relative to another one, to which another one is relative, and so on.
 const DEPTH: usize = 8;
+/// Bases of one analysis; scanners have a handful.
+const BASES: usize = 1000;
+/// Bytes of a path, as Linux has it (`PATH_MAX`): a longer one is not that of a file.
+const PATH: usize = 4096;
+/// Bytes of all paths that locations get from a base or from `artifacts`: a location that refers to one is a few bytes itself.
+const ADDED: usize = 64 * limits::MIB;
 
 /// How paths of one analysis become relative to the workspace.
 pub(super) struct Paths<'a> {
@@ -16,24 +23,30 @@ pub(super) struct Paths<'a> {
     /// The paths of `artifacts`, to which a location may refer by its index.
     artifacts: Vec<String>,
     roots: &'a [String],
+    /// What is left of [`ADDED`].
+    room: Cell<usize>,
 }
 
 impl<'a> Paths<'a> {
     pub(super) fn new(run: &Map<String, Value>, roots: &'a [String]) -> Self {
         let bases = run.get("originalUriBaseIds").and_then(Value::as_object);
         let bases = bases.into_iter().flatten();
-        let bases: Vec<_> = bases.collect();
+        let bases: Vec<_> = bases.take(BASES).collect();
         let mut paths = Self {
             bases: HashMap::new(),
             artifacts: Vec::new(),
             roots,
+            room: Cell::new(ADDED),
         };
         // A base may come before the one that it is relative to.
         for _ in 0..DEPTH.min(bases.len()) {
             for (name, base) in &bases {
                 if let Some(uri) = base["uri"].as_str() {
                     let uri = paths.absolute(uri, base["uriBaseId"].as_str());
-                    paths.bases.insert((*name).clone(), uri);
+                    // Those that are relative to each other would grow without end.
+                    if uri.len() <= PATH {
+                        paths.bases.insert((*name).clone(), uri);
+                    }
                 }
             }
         }
@@ -45,14 +58,19 @@ impl<'a> Paths<'a> {
         paths
     }
 
-    /// The path of an `artifactLocation`, relative to the workspace; `None` if it names none.
+    /// The path of an `artifactLocation`, relative to the workspace; `None` if it names none, or one that is too long.
     pub(super) fn path(&self, location: &Value) -> Option<String> {
-        let path = if let Some(uri) = location["uri"].as_str() {
+        let uri = location["uri"].as_str();
+        let path = if let Some(uri) = uri.filter(|uri| uri.len() <= PATH) {
             self.relative(&self.absolute(uri, location["uriBaseId"].as_str()))
+        } else if uri.is_some() {
+            return None;
         } else {
             let index = usize::try_from(location["index"].as_u64()?).ok()?;
             self.artifacts.get(index)?.clone()
         };
+        let added = path.len().saturating_sub(uri.map_or(0, str::len));
+        self.room.set(self.room.get().checked_sub(added)?);
         Some(path).filter(|path| !path.is_empty())
     }
 
@@ -231,6 +249,28 @@ mod tests {
         ] {
             assert_eq!(paths.path(&location), None, "{location}");
         }
+    }
+
+    #[test]
+    fn bases_and_artifacts_do_not_fill_the_memory() {
+        let base = |at: usize| {
+            let uri = json!({"uri": "a/".repeat(500), "uriBaseId": format!("B{at}")});
+            (format!("B{}", at + 1), uri)
+        };
+        let bases: Map<_, _> = (0..2000).map(base).collect();
+        let path = "a".repeat(PATH);
+        let run = json!({
+            "originalUriBaseIds": bases,
+            "artifacts": [{"location": {"uri": path}}, {"location": {"uri": format!("{path}a")}}],
+        });
+        let paths = Paths::new(run.as_object().unwrap(), &[]);
+        let length = |(name, uri): (&String, &String)| name.len() + uri.len();
+        assert!(paths.bases.iter().map(length).sum::<usize>() < 8 * limits::MIB);
+        assert_eq!(paths.path(&json!({"index": 1})), None);
+        let found = (0..100_000).map_while(|_| paths.path(&json!({"index": 0})));
+        assert_eq!(found.count(), ADDED / PATH);
+        // One that says itself where it is needs no room.
+        assert_eq!(paths.path(&json!({"uri": "b.py"})).as_deref(), Some("b.py"));
     }
 
     proptest! {

@@ -18,6 +18,9 @@ const LOCATIONS: usize = 1000;
 const FLOW_LOCATIONS: usize = 10_000;
 /// Parts of a result that are not looked into any further.
 const DEPTH: usize = 32;
+/// Results that are kept at a time, of which only the worst ones remain: each of them can be two bytes in the file, and gets a text
+/// and a place.
+const KEPT: usize = 4 * RESULTS;
 
 /// The results that GitHub gets.
 pub(super) struct Results<'a> {
@@ -26,6 +29,8 @@ pub(super) struct Results<'a> {
     source: &'a SourceFiles,
     levels: Levels,
     kept: Vec<((i64, u8), Value)>,
+    /// How many were more than GitHub accepts.
+    left_out: usize,
     suppressed: usize,
     passed: usize,
     invalid: usize,
@@ -42,6 +47,7 @@ impl<'a> Results<'a> {
             source,
             levels: Levels::default(),
             kept: Vec::new(),
+            left_out: 0,
             suppressed: 0,
             passed: 0,
             invalid: 0,
@@ -67,7 +73,7 @@ impl<'a> Results<'a> {
         }
         let rule = self.rules.of(&result);
         if result["ruleId"].as_str().is_none()
-            && let Some(rule) = rule.filter(|rule| !rule.id.is_empty())
+            && let Some(rule) = rule.filter(|rule| (1..=rules::TEXT).contains(&rule.id.len()))
         {
             result["ruleId"] = rule.id.clone().into();
         }
@@ -90,6 +96,16 @@ impl<'a> Results<'a> {
         }
         self.place(&mut result);
         self.kept.push((order, result));
+        if self.kept.len() == KEPT {
+            self.keep_worst();
+        }
+    }
+
+    // As many as GitHub accepts.
+    fn keep_worst(&mut self) {
+        self.left_out += self.kept.len().saturating_sub(RESULTS);
+        self.kept.sort_by_key(|(order, _)| *order);
+        self.kept.truncate(RESULTS);
     }
 
     // Every result has a line of a file of the repository.
@@ -153,9 +169,11 @@ impl<'a> Results<'a> {
                 remarks.push(format!("{} {end}", plural(count, what)));
             }
         };
-        let many = self.kept.len().saturating_sub(RESULTS);
+        if self.kept.len() > RESULTS || self.left_out > 0 {
+            self.keep_worst();
+        }
         remark(
-            many,
+            self.left_out,
             "result",
             &format!("of the lowest severities left out: GitHub accepts {RESULTS} of one analysis"),
         );
@@ -173,10 +191,6 @@ impl<'a> Results<'a> {
         );
         remark(self.moved, "path", "made relative to the workspace");
         remark(self.without_fingerprint, "fingerprint", "added");
-        if many > 0 {
-            self.kept.sort_by_key(|(order, _)| *order);
-            self.kept.truncate(RESULTS);
-        }
         let results = self.kept.into_iter().map(|(_, result)| result);
         (results.collect(), self.levels, remarks)
     }

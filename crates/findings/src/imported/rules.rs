@@ -2,7 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use actions_toolkit::text::cut;
 use serde_json::{Map, Value};
+
+/// Bytes of a text that a result gets from its rule: one of a million results could have no other, and a rule one of a megabyte.
+pub(super) const TEXT: usize = 1024;
 
 /// What is needed of one rule.
 #[derive(Debug, Default, Clone)]
@@ -87,6 +91,7 @@ impl Rule {
                 .map(text)
                 .into_iter()
                 .find(|t| !t.is_empty())
+                .map(|t| cut(&t, TEXT).to_owned())
                 .unwrap_or_default(),
             messages: messages
                 .map(|(id, message)| (id.clone(), text(&message["text"])))
@@ -99,12 +104,33 @@ impl Rule {
     /// The message `id` of the rule, with `arguments` in place of `{0}`, `{1}` and so on.
     pub(super) fn message(&self, id: &str, arguments: &Value) -> Option<String> {
         let text = self.messages.get(id).filter(|text| !text.is_empty())?;
-        let arguments = arguments.as_array().into_iter().flatten().enumerate();
-        let filled = arguments.fold(text.clone(), |text, (at, argument)| {
-            text.replace(&format!("{{{at}}}"), argument.as_str().unwrap_or_default())
-        });
-        Some(filled)
+        let arguments = arguments.as_array().map_or(&[][..], Vec::as_slice);
+        Some(filled(text, arguments))
     }
+}
+
+// One pass: what an argument has in braces stays as it is. Otherwise a few arguments that name each other would fill the memory.
+fn filled(text: &str, arguments: &[Value]) -> String {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('{').filter(|_| filled.len() <= TEXT) {
+        filled.push_str(&rest[..start]);
+        rest = &rest[start + 1..];
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at(digits);
+        let argument = number.parse::<usize>().ok();
+        let argument = argument.and_then(|at| arguments.get(at));
+        match (argument, after.strip_prefix('}')) {
+            (Some(argument), Some(after)) => {
+                let argument = argument.as_str().unwrap_or_default();
+                filled.push_str(cut(argument, TEXT));
+                rest = after;
+            }
+            _ => filled.push('{'),
+        }
+    }
+    filled.push_str(cut(rest, TEXT));
+    cut(&filled, TEXT).to_owned()
 }
 
 /// The level of `result`: its own, or that of its rule.
@@ -147,5 +173,40 @@ pub(super) fn keep_used(run: &mut Map<String, Value>, results: &[Value]) {
         if let Some(Value::Array(rules)) = extension.get_mut("rules") {
             rules.retain(|rule| rule["id"].as_str().is_some_and(|id| used.contains(id)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_message_has_each_argument_once_filled_in() {
+        let table = [
+            ("plain", json!([]), "plain"),
+            ("{0} in {1}, {0}", json!(["a", "b"]), "a in b, a"),
+            ("{2} {x} {", json!(["a"]), "{2} {x} {"),
+            ("{{0}}", json!(["a"]), "{a}"),
+            ("{0}", json!([7]), ""),
+            // An argument is not a message.
+            ("{0}", json!(["{1}{1}", "b"]), "{1}{1}"),
+        ];
+        for (text, arguments, expected) in table {
+            let arguments = arguments.as_array().unwrap();
+            assert_eq!(filled(text, arguments), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn arguments_do_not_make_a_message_large() {
+        let large = json!(["x".repeat(1 << 20)]);
+        for text in ["{0}".repeat(100_000), "{".repeat(1 << 20)] {
+            let message = filled(&text, large.as_array().unwrap());
+            assert_eq!(message.len(), TEXT);
+        }
+        let rule = Rule::new(&json!({"id": "a", "name": "x".repeat(1 << 20)}));
+        assert_eq!(rule.text.len(), TEXT);
     }
 }

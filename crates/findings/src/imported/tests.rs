@@ -148,6 +148,32 @@ fn the_worst_results_are_kept_where_there_are_too_many() {
 }
 
 #[test]
+fn results_without_end_do_not_fill_the_memory() {
+    let rules = json!([{"id": "x".repeat(1 << 20), "name": "y".repeat(1 << 20)}]);
+    let mut all = vec![json!({"ruleIndex": 0, "level": "note"}); 4 * RESULTS];
+    all.push(json!({"ruleId": "BAD", "level": "error"}));
+    let runs = imported(&run_of(&rules, &all.into()));
+    let kept = results(&runs[0]);
+    assert_eq!(kept.len(), RESULTS);
+    assert_eq!(kept[0]["ruleId"], "BAD");
+    // What a result gets from its rule is short.
+    assert_eq!(kept[1]["message"]["text"].as_str().unwrap().len(), 1024);
+    assert_eq!(kept[1].get("ruleId"), None);
+    let start = format!(
+        "{} results of the lowest severities left out",
+        3 * RESULTS + 1
+    );
+    assert!(
+        runs[0].remarks[0].starts_with(&start),
+        "{:?}",
+        runs[0].remarks
+    );
+    let values = "[".repeat(VALUES + 1);
+    let error = import(values.as_bytes(), &SourceFiles::default(), &[]).unwrap_err();
+    assert_eq!(error, "has more than 16000000 values");
+}
+
+#[test]
 fn a_line_has_the_fingerprint_of_githubs_uploader() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("a b.py"), "x = 1\ny = 2\n").unwrap();

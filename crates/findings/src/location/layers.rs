@@ -4,9 +4,10 @@
 //! specification, `history[].empty_layer`); the text of the instruction differs by builder, and variables have their
 //! values in it (BuildKit: `frontend/dockerfile/dockerfile2llb/convert.go`, `dispatchRun`, `dispatchCopy`,
 //! `dispatchWorkdir`). Instructions whose text is the same in both are found by it; between those, the others are found by
-//! their place.
+//! their place. Two stages may have the same layers: then the settings decide, which make none.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use docker::{Dockerfile, Instruction};
 use serde_json::Value;
@@ -38,6 +39,7 @@ pub(crate) struct Layers {
 pub(crate) fn locate(path: &str, text: &str, metadata: &Metadata) -> Layers {
     let file = Dockerfile::parse(text);
     let entries = entries(metadata);
+    let settings = settings(metadata);
     let lines: Vec<&str> = text.lines().collect();
     let by_key = by_key(&entries);
     let located = file.chains().take(STAGES).map(|chain| {
@@ -51,7 +53,7 @@ pub(crate) fn locate(path: &str, text: &str, metadata: &Metadata) -> Layers {
         let missing = makers.iter().filter(|maker| !maker.is_optional).count();
         let score = 2 * found.by_text + matched;
         let score = score.saturating_sub(missing.saturating_sub(matched));
-        (score, chain, makers, found)
+        ((score, common(&settings, &chain)), chain, makers, found)
     });
     // Of equal ones the last stage, which comes first.
     let best = located.reduce(|best, other| if other.0 > best.0 { other } else { best });
@@ -74,6 +76,50 @@ pub(crate) fn locate(path: &str, text: &str, metadata: &Metadata) -> Layers {
     }
 }
 
+/// Instructions that set something in the image and make no layer.
+const SETTINGS: [&str; 6] = ["CMD", "ENTRYPOINT", "ENV", "LABEL", "STOPSIGNAL", "USER"];
+
+// The settings in the history.
+fn settings(metadata: &Metadata) -> HashSet<String> {
+    history(metadata)
+        .iter()
+        .filter(|entry| entry["empty_layer"] == Value::Bool(true))
+        .filter_map(|entry| {
+            let created_by = entry["created_by"].as_str()?;
+            // As the builder before BuildKit has it.
+            let legacy = created_by.split_once("#(nop)").map(|(_, setting)| setting);
+            let setting = legacy.unwrap_or(created_by).trim();
+            let (keyword, arguments) = setting.split_once(' ')?;
+            setting_key(keyword, arguments)
+        })
+        .collect()
+}
+
+// `CMD ["a", "b"]` is `CMD ["a" "b"]` in the history, `CMD a b` is `CMD ["/bin/sh" "-c" "a b"]`, and `ENV A="b"` is `ENV A=b`.
+fn setting_key(keyword: &str, arguments: &str) -> Option<String> {
+    let keyword = SETTINGS.into_iter().find(|known| *known == keyword)?;
+    let plain = arguments
+        .replace(',', " ")
+        .replace(['[', ']', '"', '\''], "");
+    let plain = one_line(&plain);
+    let plain = plain.strip_prefix("/bin/sh -c ").unwrap_or(&plain);
+    Some(format!("{keyword} {plain}"))
+}
+
+// How many settings of `chain` the image has, and how few it lacks. One with a variable has its value there. Without any in
+// the history, they decide nothing.
+fn common(settings: &HashSet<String>, chain: &[&Instruction]) -> (usize, Reverse<usize>) {
+    if settings.is_empty() {
+        return (0, Reverse(0));
+    }
+    let own = chain
+        .iter()
+        .filter(|instruction| !instruction.body.contains('$'))
+        .filter_map(|instruction| setting_key(&instruction.keyword, &instruction.body));
+    let (present, missing): (Vec<_>, Vec<_>) = own.partition(|own| settings.contains(own));
+    (present.len(), Reverse(missing.len()))
+}
+
 /// Keyword and arguments of an instruction, with single blanks.
 type Key = (&'static str, String);
 
@@ -87,13 +133,15 @@ struct Entry<'a> {
     diff_id: &'a str,
 }
 
+fn history(metadata: &Metadata) -> &[Value] {
+    let history = metadata.image_config.pointer("/history");
+    let history = history.and_then(Value::as_array);
+    history.map(Vec::as_slice).unwrap_or_default()
+}
+
 // The layers, the base image's first.
 fn entries(metadata: &Metadata) -> Vec<Entry<'_>> {
-    let history = metadata.image_config.pointer("/history");
-    let history = history
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
-    let made: Vec<_> = history
+    let made: Vec<_> = history(metadata)
         .iter()
         .filter(|entry| entry["empty_layer"] != Value::Bool(true))
         .map(|entry| entry["created_by"].as_str().unwrap_or_default())

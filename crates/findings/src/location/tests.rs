@@ -64,6 +64,25 @@ fn a_package_of_an_image_is_shown_on_the_instruction_that_installed_it() {
 }
 
 #[test]
+fn a_lock_file_is_found_above_the_directory_of_the_dockerfile() {
+    let (_directory, source) = workspace(&[
+        ("docker/Dockerfile", DOCKERFILE),
+        ("requirements.txt", "flask==3.1.2\njinja2==3.1.6\n"),
+    ]);
+    let locator = Locator::new("app", "", &source).built_from("docker/Dockerfile", &metadata());
+    let python = result("lang-pkgs", "python-pkg", "Python");
+    let table = [
+        ("Jinja2", "requirements.txt:2-2"),
+        ("setuptools", "docker/Dockerfile:8-8"),
+    ];
+    for (name, expected) in table {
+        let layer = layer("sha256:venv");
+        let location = locator.package(&python, (name, "1"), "", &layer, None);
+        assert_eq!(shown(&location), expected, "{name}");
+    }
+}
+
+#[test]
 fn a_package_of_a_directory_is_shown_on_its_line_of_the_lock_file() {
     let (_directory, source) = workspace(&[(
         "app/uv.lock",

@@ -63,9 +63,10 @@ impl Planner<'_> {
                 }
             }
         }
+        self.releases();
     }
 
-    fn deploy(&mut self, index: usize, new: NewStep, lost: Vec<String>) {
+    pub(super) fn deploy(&mut self, index: usize, new: NewStep, lost: Vec<String>) {
         let target = self.target();
         self.lose(index, lost);
         if target.client_secret.is_none() && target.kubeconfig.is_none() {
@@ -190,7 +191,7 @@ impl Planner<'_> {
     }
 
     // Those of the step, or the one that this workflow builds.
-    fn images(&self, given: Vec<String>) -> Result<Vec<String>, String> {
+    pub(super) fn images(&self, given: Vec<String>) -> Result<Vec<String>, String> {
         if !given.is_empty() {
             return Ok(given);
         }
@@ -212,7 +213,7 @@ impl Planner<'_> {
     }
 
     // The registry, the cluster and the identity.
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         new: &mut NewStep,
         old: Option<&str>,

@@ -4,14 +4,14 @@ use peers::{Peer, Rule};
 
 use crate::job::Planner;
 use crate::patch::patch;
-use crate::plan::{Fate, NewStep, Weight};
+use crate::plan::{Fate, NewStep};
 use crate::role::{Inputs, Role};
 use crate::scan::{self, Scan};
 use crate::value::{expression, is_true};
 use crate::workflow::input;
 
 const TRIVY: &str = "aquasecurity/trivy-action";
-const UPLOAD: &str = "github/codeql-action/upload-sarif";
+pub(super) const UPLOAD: &str = "github/codeql-action/upload-sarif";
 const COPA: &str = "project-copacetic/copa-action";
 
 impl Planner<'_> {
@@ -298,7 +298,6 @@ impl Planner<'_> {
             self.lose(index, lost);
             self.become_new(index, peer, new);
         }
-        self.other_uploads();
     }
 
     fn patch_login(&mut self, image: &str, new: &mut NewStep) {
@@ -319,18 +318,6 @@ impl Planner<'_> {
                 .is_some_and(crate::registry::Login::is_own_token)
             {
                 self.plan.permit("packages", "read");
-            }
-        }
-    }
-
-    fn other_uploads(&mut self) {
-        let is_moved = self.plan.moved > 0;
-        for index in 0..self.job.steps.len() {
-            if is_moved
-                && matches!(self.roles.roles[index], Role::UploadSarif)
-                && self.plan.fates[index] == Fate::Stay
-            {
-                self.note(index, Weight::Note, "stays: the file is another program's");
             }
         }
     }

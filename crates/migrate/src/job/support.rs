@@ -73,6 +73,7 @@ impl Planner<'_> {
                     | Role::Build(_)
                     | Role::KubernetesDeploy
                     | Role::Kubectl(_)
+                    | Role::Helm(_)
                     | Role::Bake,
                     _,
                 ) => true,

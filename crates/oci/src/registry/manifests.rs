@@ -53,6 +53,29 @@ impl Registry {
             .with_context(what)
     }
 
+    /// The digest of the manifest of `repository` under `reference`, which is not read: registries that limit pulls do not
+    /// count this request as one (docs.docker.com/docker-hub/usage/pulls). `None` if there is none, or the registry does not
+    /// report it.
+    ///
+    /// # Errors
+    /// [`Refused`](super::Refused) for a status other than 2xx and 404.
+    pub async fn digest(
+        &self,
+        repository: &str,
+        reference: &str,
+    ) -> anyhow::Result<Option<Digest>> {
+        let path = format!("manifests/{reference}");
+        let response = self
+            .send(self.pull(Method::HEAD, repository, &path))
+            .await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let response = success(response, &self.host).await?;
+        let digest = header(response.headers(), "docker-content-digest");
+        Ok(digest.and_then(|digest| digest.parse().ok()))
+    }
+
     async fn read_manifest(
         &self,
         repository: &str,

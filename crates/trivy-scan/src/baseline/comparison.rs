@@ -2,54 +2,40 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use findings::{Finding, sarif};
+use findings::{Finding, ResultKey, result_key, sarif, stored_keys};
 use serde_json::Value;
 use trivy::Severity;
 
 use crate::filter::Filter;
 
-/// Rule and fingerprint of a result.
-pub(super) type Key = (String, String);
-
-/// The results of the analysis of `category` in a SARIF file, or of its only analysis.
-pub(super) fn results<'a>(sarif: &'a Value, category: &str) -> Option<&'a [Value]> {
+/// The analysis of `category` in a SARIF file.
+pub(super) fn analysis<'a>(sarif: &'a Value, category: &str) -> Option<&'a Value> {
     let has_category = |run: &&Value| {
         let id = run.pointer("/automationDetails/id").and_then(Value::as_str);
         let (run_category, _) = github::category_and_run_id(id.unwrap_or_default());
         run_category == category.trim_end_matches('/')
     };
+    sarif["runs"].as_array()?.iter().find(has_category)
+}
+
+/// The results of the analysis of `category` in a SARIF file, or of its only analysis.
+pub(super) fn results<'a>(sarif: &'a Value, category: &str) -> Option<&'a [Value]> {
     let run = match &sarif["runs"].as_array()?[..] {
         [run] => run,
-        runs => runs.iter().find(has_category)?,
+        _ => analysis(sarif, category)?,
     };
     run["results"].as_array().map(Vec::as_slice)
-}
-
-/// By what a result is recognized.
-pub(super) fn key(result: &Value) -> Key {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let fingerprint = &result["partialFingerprints"]["primaryLocationLineHash"];
-    // SARIF 2.1.0, 3.27.5, has two properties for it, and GitHub returns either.
-    let rule = result.get("ruleId").unwrap_or(&result["rule"]["id"]);
-    (text(rule), text(fingerprint))
-}
-
-/// By what `finding` may be recognized.
-pub(super) fn keys(finding: &Finding) -> impl Iterator<Item = Key> {
-    let rule = &finding.rule.id;
-    let fingerprints = finding.fingerprints();
-    fingerprints.map(|fingerprint| (rule.clone(), fingerprint.to_owned()))
 }
 
 /// Earlier open findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Baseline {
     /// The message of each, by rule and fingerprint.
-    messages: BTreeMap<Key, String>,
+    messages: BTreeMap<ResultKey, String>,
     /// Findings up to this severity may be missing: the file has room for the worst only.
     cut: Option<Severity>,
     /// Those that the filter hides; `None` if it may lack such findings, since they are not uploaded.
-    hidden: Option<HashSet<Key>>,
+    hidden: Option<HashSet<ResultKey>>,
 }
 
 impl Baseline {
@@ -60,7 +46,8 @@ impl Baseline {
         let open = results.iter().filter(|result| is_open(result));
         let messages = open.map(|result| {
             let message = &result["message"]["text"];
-            (key(result), message.as_str().unwrap_or_default().to_owned())
+            let message = message.as_str().unwrap_or_default();
+            (result_key(result), message.to_owned())
         });
         // Suppressed results are the last ones.
         let last = results.last().filter(|last| is_open(last));
@@ -87,16 +74,17 @@ impl Baseline {
 
     /// Compare `findings`, and those that the filter hides, with the baseline.
     pub(crate) fn compare(&self, findings: &[Finding], hidden: &[Finding]) -> Comparison {
+        let all = findings.iter().chain(hidden);
+        let keys = stored_keys(all, |key| self.messages.contains_key(key));
         let mut left: HashSet<_> = self.messages.keys().collect();
+        for key in keys.iter().flatten() {
+            left.remove(key);
+        }
+        let (shown, hidden_keys) = keys.split_at(findings.len());
         let mut undecided = 0;
         let mut new = Vec::with_capacity(findings.len());
-        for finding in findings {
-            let mut is_known = false;
-            for key in keys(finding) {
-                is_known |= self.messages.contains_key(&key);
-                left.remove(&key);
-            }
-            let is_added = finding.is_open() && !is_known;
+        for (finding, key) in findings.iter().zip(shown) {
+            let is_added = finding.is_open() && key.is_none();
             // The baseline may have had it.
             let is_undecided = is_added && self.cut.is_some_and(|cut| finding.severity <= cut);
             undecided += usize::from(is_undecided);
@@ -104,16 +92,11 @@ impl Baseline {
         }
         let mut new_hidden = Vec::with_capacity(hidden.len());
         let mut undecided_hidden = Vec::new();
-        for (at, finding) in hidden.iter().enumerate() {
-            let mut is_known = false;
-            for key in keys(finding) {
-                is_known |= self.messages.contains_key(&key);
-                left.remove(&key);
-            }
-            if !is_known && self.hidden.is_none() {
+        for (at, key) in hidden_keys.iter().enumerate() {
+            if key.is_none() && self.hidden.is_none() {
                 undecided_hidden.push(at);
             }
-            new_hidden.push(!is_known && self.hidden.is_some());
+            new_hidden.push(key.is_none() && self.hidden.is_some());
         }
         if let Some(hidden) = &self.hidden {
             left.retain(|key| !hidden.contains(key));

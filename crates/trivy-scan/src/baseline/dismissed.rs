@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use actions_toolkit::text::plural;
+use findings::{result_key, stored_keys};
 use github::DismissedAlert;
 use serde_json::Value;
 
-use super::comparison::{key, keys, results};
+use super::comparison::results;
 use crate::exploitation::Exploitation;
 use crate::publish::Publisher;
 use crate::report;
@@ -30,7 +31,7 @@ pub(crate) async fn find_dismissed(
     let Some(publisher) = publisher.filter(|_| !gate.dismissed) else {
         return Ok(None);
     };
-    if gate.judge(report::gated(outcomes), exploitation).is_ok() {
+    if gate.judge(report::gated(&*outcomes), exploitation).is_ok() {
         return Ok(None);
     }
     let Some(alerts) = publisher.dismissed_alerts().await? else {
@@ -51,13 +52,17 @@ pub(crate) async fn find_dismissed(
             continue;
         };
         let results = results(&sarif, &outcome.category).unwrap_or_default();
-        let dismissed: HashMap<_, _> = results
+        let alerts: HashMap<_, _> = results
             .iter()
-            .filter_map(|result| Some((key(result), by_number.get(&alert_number(result)?)?)))
+            .map(|result| {
+                let alert = alert_number(result).and_then(|number| by_number.get(&number));
+                (result_key(result), alert)
+            })
             .collect();
-        let findings = outcome.findings.iter().enumerate();
-        let accepted = findings.filter_map(|(at, finding)| {
-            let alert = keys(finding).find_map(|key| dismissed.get(&key).copied())?;
+        let keys = stored_keys(&outcome.findings, |key| alerts.contains_key(key));
+        let findings = outcome.findings.iter().zip(keys).enumerate();
+        let accepted = findings.filter_map(|(at, (finding, key))| {
+            let alert = alerts.get(&key?).copied().flatten()?;
             finding.is_open().then(|| (at, alert.clone()))
         });
         outcome.dismissed = accepted.collect();

@@ -18,6 +18,13 @@ pub(crate) struct Imported {
     pub(crate) omitted: usize,
 }
 
+/// The files to upload.
+#[derive(Default)]
+struct Packed {
+    files: Vec<CompressedSarif>,
+    omitted: usize,
+}
+
 /// One analysis, for a person.
 pub(crate) struct ImportedRow {
     /// Relative to the workspace.
@@ -33,7 +40,7 @@ impl Imported {
     ///
     /// # Errors
     /// When a file cannot be compressed.
-    pub(crate) fn new(
+    pub(crate) async fn new(
         ctx: &Context,
         request: &Request,
         files: Vec<SarifFile>,
@@ -68,23 +75,37 @@ impl Imported {
                 runs.push(run);
             }
         }
-        let mut imported = Self {
-            rows,
-            uploads: Vec::new(),
-            omitted: 0,
+        let redactor = ctx.log().redactor().clone();
+        // To compress hundreds of megabytes takes seconds.
+        let pack = move || {
+            let mut packed = Packed::default();
+            let runs: Vec<_> = runs.iter().collect();
+            for chunk in runs.chunks(sarif::RUNS) {
+                packed.add(chunk, &redactor)?;
+            }
+            anyhow::Ok(packed)
         };
-        let runs: Vec<_> = runs.iter().collect();
-        for chunk in runs.chunks(sarif::RUNS) {
-            imported.pack(chunk, ctx.log().redactor())?;
-        }
-        Ok(imported)
+        let Packed { files, omitted } = tokio::task::spawn_blocking(pack).await??;
+        Ok(Self {
+            rows,
+            uploads: files,
+            omitted,
+        })
     }
 
+    /// The results of all analyses.
+    pub(crate) fn levels(&self) -> Levels {
+        let levels = self.rows.iter().map(|row| row.levels);
+        levels.fold(Levels::default(), |sum, levels| sum + levels)
+    }
+}
+
+impl Packed {
     // In two files where one would be too large; a single analysis loses its least severe results.
-    fn pack(&mut self, runs: &[&ImportedRun], redactor: &Redactor) -> anyhow::Result<()> {
+    fn add(&mut self, runs: &[&ImportedRun], redactor: &Redactor) -> anyhow::Result<()> {
         let whole = CompressedSarif::new(&write(runs, sarif::RESULTS), redactor)?;
         if whole.fits() {
-            self.uploads.push(whole);
+            self.files.push(whole);
             return Ok(());
         }
         if let [run] = runs {
@@ -92,23 +113,17 @@ impl Imported {
                 let part = CompressedSarif::new(&write(runs, size), redactor)?;
                 if part.fits() {
                     self.omitted += run.omitted(size);
-                    self.uploads.push(part);
+                    self.files.push(part);
                     return Ok(());
                 }
             }
             // GitHub says how large it is.
-            self.uploads.push(whole);
+            self.files.push(whole);
             return Ok(());
         }
         let (first, second) = runs.split_at(runs.len() / 2);
-        self.pack(first, redactor)?;
-        self.pack(second, redactor)
-    }
-
-    /// The results of all analyses.
-    pub(crate) fn levels(&self) -> Levels {
-        let levels = self.rows.iter().map(|row| row.levels);
-        levels.fold(Levels::default(), |sum, levels| sum + levels)
+        self.add(first, redactor)?;
+        self.add(second, redactor)
     }
 }
 

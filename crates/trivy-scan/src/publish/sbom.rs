@@ -15,16 +15,16 @@ pub(crate) struct Sboms {
 
 /// The SBOMs to write for `outcomes`; configuration has no packages.
 pub(crate) fn requested(request: &Request, outcomes: &[ScanOutcome]) -> Vec<Sboms> {
-    let outcomes = outcomes.iter().enumerate();
+    let outcomes = outcomes.iter();
     let with_packages =
-        outcomes.filter(|(_, outcome)| !matches!(outcome.target.target, Target::Config(_)));
+        outcomes.filter(|outcome| !matches!(outcome.target.target, Target::Config(_)));
     with_packages
-        .map(|(index, outcome)| Sboms {
+        .map(|outcome| Sboms {
             report: outcome.report_file.clone(),
             files: request
                 .sbom
                 .iter()
-                .map(|format| (*format, request.sbom_file(index, *format)))
+                .map(|format| (*format, request.sbom_file(outcome.index, *format)))
                 .collect(),
         })
         .collect()

@@ -3,7 +3,8 @@
 use actions_toolkit::text;
 use findings::{Counts, Finding};
 
-use super::{changes, counts, findings_table};
+use super::{changes, counts, findings_table, hidden_message};
+use crate::filter::Filter;
 use crate::scan::{Failure, ScanOutcome};
 
 const ROWS: usize = 25;
@@ -12,19 +13,28 @@ const ROWS: usize = 25;
 pub(crate) fn comment(
     outcomes: &[ScanOutcome],
     failures: &[Failure],
+    filter: &Filter,
     run_url: Option<&str>,
 ) -> (String, bool) {
     let all = counts(outcomes);
+    let hidden = hidden_message(filter, outcomes);
+    let shown = match all.total() {
+        0 if hidden.is_some() => "no findings shown".to_owned(),
+        _ => all.to_string(),
+    };
     let changed = changes(outcomes);
     let mut out = match changed {
-        Some((0, 0)) => format!("### ✅ Trivy: nothing new, {all}\n\n"),
-        Some((0, fixed)) => format!("### ✅ Trivy: {fixed} fixed, {all}\n\n"),
+        Some((0, 0)) => format!("### ✅ Trivy: nothing new, {shown}\n\n"),
+        Some((0, fixed)) => format!("### ✅ Trivy: {fixed} fixed, {shown}\n\n"),
         Some((new, fixed)) => {
-            format!("### 🔎 Trivy: {new} new, {fixed} fixed, {all}\n\n")
+            format!("### 🔎 Trivy: {new} new, {fixed} fixed, {shown}\n\n")
         }
-        None if all.total() == 0 => "### ✅ Trivy: no findings\n\n".to_owned(),
-        None => format!("### 🔎 Trivy: {all}\n\n"),
+        None if all.total() == 0 && hidden.is_none() => format!("### ✅ Trivy: {shown}\n\n"),
+        None => format!("### 🔎 Trivy: {shown}\n\n"),
     };
+    if let Some(message) = hidden {
+        out.push_str(&format!("{message}\n\n"));
+    }
     for failure in failures {
         let error = failure.to_string();
         let message = text::markdown(text::cut(&error, 500));

@@ -17,11 +17,11 @@ const UNUSED: [(&str, &str); 2] = [
 ];
 const SECRET_RULES: &str = "trivy-secret.yaml";
 
-/// Remarks on the whole step: an old database, entries of the ignore file, findings that GitHub does not show.
+/// Remarks on the whole step, with the version of Trivy: an old database, entries of the ignore file, findings that GitHub does not show.
 pub(crate) fn notes<'a>(
     scans: &Scans<'_>,
     outcomes: &'a [ScanOutcome],
-    database: Option<&Database>,
+    (scanner, database): (&str, Option<&Database>),
     omitted: usize,
 ) -> Vec<String> {
     let request = scans.request;
@@ -29,6 +29,13 @@ pub(crate) fn notes<'a>(
     if let Some(Origin::Stale(errors)) = database.map(|database| &database.origin) {
         let errors = errors.join("; ");
         notes.push(format!("no mirror has a newer vulnerability database, so the newest advisories are missing ({errors})"));
+    }
+    if let Some(Origin::Server { version, .. }) = database.map(|database| &database.origin)
+        && version != scanner
+    {
+        notes.push(format!(
+            "the server at `trivy-server` has Trivy {version}, and this step has {scanner}: the report may differ from that of one version"
+        ));
     }
     let config = request.trivy_config.as_ref();
     notes.extend(config.into_iter().flat_map(TrivyConfig::remarks));

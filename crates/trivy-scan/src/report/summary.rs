@@ -168,6 +168,11 @@ fn origin(database: &Database) -> String {
     match &database.origin {
         Origin::Mirror(mirror) => format!("{hours} h old, from {}", text::code(mirror)),
         Origin::Cache => format!("{hours} h old, from the cache"),
+        Origin::Server { address, version } => format!(
+            "{hours} h old, of the server at {} with Trivy {}",
+            text::code(address),
+            text::markdown(version)
+        ),
         Origin::Stale(_) => format!("{hours} h old, from the cache: no mirror has a newer one"),
     }
 }

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use actions_toolkit::text::plural;
 use actions_toolkit::{BadInput, Workspace};
 use findings::Finding;
 use jiff::civil::Date;
@@ -143,7 +144,8 @@ impl IgnoreFile {
                 .map(|span| span.get_days());
             if let Some(days) = days.filter(|days| *days <= SOON) {
                 remarks.push(format!(
-                    "`{name}`: the entry for {id} expires in {days} days"
+                    "`{name}`: the entry for {id} expires in {}",
+                    plural(usize::try_from(days).unwrap_or_default(), "day")
                 ));
             }
             let suppresses = |finding: &&Finding| !finding.is_open() && finding.rule.id == *id;

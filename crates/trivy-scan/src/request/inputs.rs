@@ -1,13 +1,16 @@
 //! The inputs of a step.
 
 use actions_toolkit::{
-    Age, GitHubToken, List, Scope, Timeout, Value, WorkspacePath, choice, inputs, invalid_choice,
+    Age, GitHubToken, List, Parsed, ResultFile, Scope, Timeout, Value, WorkspacePath, choice,
+    inputs, invalid_choice,
 };
+use fleet::FleetInputs;
 use github::Leg;
+use oci::Platform;
 use registries::{Count, LoginInputs, SelectionInputs};
 use trivy::{
     DatabaseAgeInputs, DatabaseInputs, ImageSource, JavaDatabaseInputs, SbomFormat, Scanner,
-    Severity,
+    ServerInputs, Severity,
 };
 
 use super::globs::Globs;
@@ -132,8 +135,8 @@ inputs! {
             trivy_config: Option<WorkspacePath>,
             /// Where images are looked for, in this order: `docker`, `podman`, `containerd`, `remote` (the registry).
             image_sources: List<ImageSource> = "docker,remote",
-            /// Platform of a multi-platform image, such as `linux/arm64`.
-            platform: Option<String>,
+            /// Platform of a multi-platform image, such as `linux/arm64`; of one in a registry, `linux/amd64` by default.
+            platform: Option<Parsed<Platform>>,
             /// Platforms of each image in a registry to scan, `linux/amd64,linux/arm64` or `all`; each has its own category.
             platforms: Option<Platforms>,
             /// Number of targets to scan at once.
@@ -155,11 +158,11 @@ inputs! {
         }
         "Files" {
             /// SARIF file to write, in the workspace.
-            sarif_file: WorkspacePath = "trivy-results.sarif",
+            sarif_file: ResultFile = "trivy-results.sarif",
             /// Text file to write, in the workspace, with a line for each finding that is shown; none by default.
-            table_file: Option<WorkspacePath>,
+            table_file: Option<ResultFile>,
             /// JSON report of Trivy to write, in the workspace; `<name>-2.json` for the second target.
-            report_file: WorkspacePath = "trivy-report.json",
+            report_file: ResultFile = "trivy-report.json",
             /// SBOM formats to write next to `report-file`: `cyclonedx`, `spdx`, or both.
             sbom: List<SbomFormat>,
         }
@@ -167,10 +170,14 @@ inputs! {
             ..selection: SelectionInputs,
             ..logins: LoginInputs,
         }
+        "Several jobs" {
+            ..fleet: FleetInputs,
+        }
         "Vulnerability database" {
             ..database: DatabaseInputs,
             ..java_database: JavaDatabaseInputs,
             ..database_age: DatabaseAgeInputs,
+            ..server: ServerInputs,
         }
     }
 }

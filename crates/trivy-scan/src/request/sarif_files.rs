@@ -44,7 +44,7 @@ pub(crate) struct SarifFile {
 impl SarifFile {
     /// The files of the input `sarif`. They are read here, so that one that GitHub rejects is reported before anything is
     /// started.
-    pub(super) fn all(
+    pub(super) async fn all(
         ctx: &Context,
         inputs: &Inputs,
         workspace: &Workspace,
@@ -58,8 +58,22 @@ impl SarifFile {
                 "is there to be uploaded, and `upload` is `false`".to_owned()
             ));
         }
+        let (globs, roots) = (inputs.sarif.clone(), roots(ctx, workspace));
+        let workspace = workspace.clone();
+        // A workspace, and a file, may be large.
+        let read = move || Self::read(&globs, &workspace, &roots);
+        let read = tokio::task::spawn_blocking(read).await;
+        read.unwrap_or_else(|e| Err(bad(format!("cannot be read: {e}"))))
+    }
+
+    fn read(
+        globs: &[SarifGlob],
+        workspace: &Workspace,
+        roots: &[String],
+    ) -> Result<Vec<Self>, BadInput> {
+        let bad = |problem: String| BadInput::new(Inputs::sarif, problem);
         let mut paths = Vec::new();
-        for line in &inputs.sarif {
+        for line in globs {
             let found = line.files(workspace).map_err(bad)?;
             paths.extend(found);
         }
@@ -71,14 +85,13 @@ impl SarifFile {
                 paths.len()
             )));
         }
-        let roots = roots(ctx, workspace);
         let source = SourceFiles::new(workspace.root());
         let mut room = LIMIT;
         let read = |path: String| {
             let bytes = limits::read(workspace.root(), Path::new(&path), room)
                 .map_err(|e| bad(format!("`{path}` cannot be read: {e}")))?;
             room -= bytes.len();
-            let runs = import(&bytes, &source, &roots);
+            let runs = import(&bytes, &source, roots);
             let runs = runs.map_err(|problem| bad(format!("`{path}` {problem}")))?;
             Ok(Self { path, runs })
         };

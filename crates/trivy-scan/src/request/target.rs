@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use actions_toolkit::{BadInput, Value as _, Workspace, WorkspacePath, invalid_choice};
-use oci::{Digest, ImageRef};
+use oci::{Digest, ImageRef, Platform};
 use trivy::{Scanner, Target};
 
 use super::{Inputs, ScanType};
@@ -20,7 +20,7 @@ pub(crate) struct TargetRequest {
     /// The scanned directory, relative to the workspace; empty for the workspace itself.
     pub(crate) prefix: String,
     /// Which of the images of `input` it is, if there is one for each of several platforms.
-    pub(crate) platform: Option<String>,
+    pub(crate) platform: Option<Platform>,
     /// The checkout that it is in, if that is not the workspace.
     pub(crate) checkout: Option<PathBuf>,
     /// Set if its registry listed it.
@@ -34,6 +34,10 @@ pub(crate) struct Listed {
     pub(crate) root: Digest,
     /// Other tags of the same image.
     pub(crate) also: Vec<String>,
+    /// Of its layers, compressed.
+    pub(crate) bytes: u64,
+    /// When it was made, RFC 3339, where that decides.
+    pub(crate) created: String,
 }
 
 impl TargetRequest {
@@ -141,6 +145,10 @@ impl TargetRequest {
     /// The same target in another checkout; `None` for an image.
     pub(crate) fn in_directory(&self, directory: &Path) -> Option<Self> {
         let path = directory.join(&self.prefix);
+        // Trivy scans nothing behind a link. One that leads out of the checkout stays one.
+        let resolved = path.canonicalize().ok();
+        let resolved = resolved.filter(|path| path.starts_with(directory));
+        let path = resolved.unwrap_or(path);
         let target = match self.target {
             Target::Filesystem(_) => Target::Filesystem(path),
             Target::Config(_) => Target::Config(path),
@@ -153,6 +161,17 @@ impl TargetRequest {
             checkout: Some(directory.to_owned()),
             ..self.clone()
         })
+    }
+
+    /// Whether there is no such file or directory, as in a base that does not have it yet.
+    pub(crate) fn is_absent(&self) -> bool {
+        match &self.target {
+            Target::Filesystem(path)
+            | Target::Config(path)
+            | Target::Rootfs(path)
+            | Target::Sbom(path) => !path.exists(),
+            Target::Image(_) | Target::Archive(_) => false,
+        }
     }
 
     /// What to look for in this target, given the input `scanners`.
@@ -173,6 +192,14 @@ impl TargetRequest {
         match &self.platform {
             Some(platform) => format!("{}/{name}/{platform}", self.scan_type),
             None => format!("{}/{name}", self.scan_type),
+        }
+    }
+
+    /// `name`, this target's, for a person: with the platform, if it is one of several.
+    pub(crate) fn title(&self, name: &str) -> String {
+        match &self.platform {
+            Some(platform) => format!("{name} ({platform})"),
+            None => name.to_owned(),
         }
     }
 

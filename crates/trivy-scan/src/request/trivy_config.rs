@@ -5,9 +5,10 @@
 
 use std::path::PathBuf;
 
-use actions_toolkit::{BadInput, Context, PrivateDirectory, WorkspacePath};
+use actions_toolkit::{BadInput, Context, PrivateDirectory, Workspace, WorkspacePath};
 use anyhow::Context as _;
 use serde_json::{Map, Value};
+use trivy::ServerInputs;
 
 use super::{FILE_LIMIT, Inputs};
 
@@ -38,8 +39,25 @@ const SKIP_DIRS: &str = "scan.skip-dirs";
 const SKIP_FILES: &str = "scan.skip-files";
 const SECRET_RULES: &str = "secret.config";
 
+/// Settings that name files: Trivy runs as root, and shows parts of what it can't parse.
+const FILES: [&str; 11] = [
+    "ansible.playbooks",
+    "ansible.inventories",
+    EXTRA_VARS,
+    "misconfiguration.cloudformation.params",
+    "misconfiguration.config-file-schemas",
+    SET_FILE,
+    "misconfiguration.helm.values",
+    "misconfiguration.terraform.vars",
+    "rego.check",
+    "rego.data",
+    SECRET_RULES,
+];
+const EXTRA_VARS: &str = "ansible.extra-vars";
+const SET_FILE: &str = "misconfiguration.helm.set-file";
+
 /// Settings that are inputs of the step.
-const INPUTS: [(&str, &str); 15] = [
+const INPUTS: [(&str, &str); 17] = [
     ("cache.dir", "cache-directory"),
     ("db.java-repository", "java-db-repositories"),
     ("db.repository", "db-repositories"),
@@ -51,6 +69,8 @@ const INPUTS: [(&str, &str); 15] = [
     ("image.source", Inputs::image_sources),
     ("scan.offline", "offline"),
     ("scan.scanners", Inputs::scanners),
+    ("server.addr", ServerInputs::trivy_server),
+    ("server.token", ServerInputs::trivy_server_token),
     ("severity", Inputs::severity),
     ("timeout", Inputs::timeout),
     ("vulnerability.ignore-unfixed", Inputs::ignore_unfixed),
@@ -68,16 +88,40 @@ pub(crate) struct TrivyConfig {
     pub(super) skip_files: Vec<String>,
     /// Whether it names a file with rules for secrets.
     pub(crate) has_secret_rules: bool,
+    /// The settings of [`FILES`], with their values.
+    files: Vec<(String, String)>,
     used: Vec<String>,
     unused: Vec<String>,
 }
 
 impl TrivyConfig {
-    pub(super) fn open(file: &WorkspacePath) -> Result<Self, BadInput> {
+    pub(super) fn open(file: &WorkspacePath, workspace: &Workspace) -> Result<Self, BadInput> {
         let text = file.read(FILE_LIMIT)?;
         let name = file.given();
-        Self::parse(name, &text)
-            .map_err(|problem| BadInput::new(Inputs::trivy_config, format!("`{name}`: {problem}")))
+        let config = Self::parse(name, &text).map_err(|problem| bad(name, &problem))?;
+        config.check_files(workspace)?;
+        Ok(config)
+    }
+
+    // What it names must be in the workspace, as what an input names.
+    fn check_files(&self, workspace: &Workspace) -> Result<(), BadInput> {
+        for (key, value) in &self.files {
+            // Trivy takes some lists apart at commas, and a text that should be a list at blanks.
+            let parts = value.split(|c: char| c == ',' || c.is_whitespace());
+            let files = parts
+                .chain([value.as_str()])
+                .filter_map(|part| file_of(key, part))
+                .filter(|file| !file.is_empty());
+            for file in files {
+                let path = workspace
+                    .path(Inputs::trivy_config, file)
+                    .map_err(|problem| bad(&self.name, &format!("{key}: {problem}")))?;
+                if path.absolute().symlink_metadata().is_ok() {
+                    path.existing()?;
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, String> {
@@ -91,6 +135,7 @@ impl TrivyConfig {
             skip_dirs: Vec::new(),
             skip_files: Vec::new(),
             has_secret_rules: false,
+            files: Vec::new(),
             used: Vec::new(),
             unused: Vec::new(),
         };
@@ -125,6 +170,11 @@ impl TrivyConfig {
                         SKIP_FILES => self.skip_files = strings(&key, &value)?,
                         SECRET_RULES => self.has_secret_rules = true,
                         _ => {}
+                    }
+                    if FILES.contains(&key.as_str()) {
+                        let texts = texts(&value).into_iter();
+                        self.files
+                            .extend(texts.map(|text| (key.clone(), text.to_owned())));
                     }
                     self.used.push(key);
                     value
@@ -184,6 +234,26 @@ fn is_used(key: &str) -> bool {
     USED.iter().any(covers) && !INPUTS.iter().any(|(setting, _)| *setting == key)
 }
 
+fn bad(name: &str, problem: &str) -> BadInput {
+    BadInput::new(Inputs::trivy_config, format!("`{name}`: {problem}"))
+}
+
+// The file that a part of the value of `key` names, if it names one.
+fn file_of<'a>(key: &str, part: &'a str) -> Option<&'a str> {
+    match key {
+        EXTRA_VARS => part.strip_prefix('@'),
+        SET_FILE => part.split_once('=').map(|(_, file)| file),
+        _ => Some(part),
+    }
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
+    }
+}
+
 fn strings(key: &str, value: &Value) -> Result<Vec<String>, String> {
     let list = match value {
         Value::Array(list) => list.iter().collect(),
@@ -211,10 +281,51 @@ mod tests {
         insta::assert_snapshot!(config.remarks().join("\n"), @"
         `trivy.yaml` changes the scan: it sets pkg.types, scan.skip-dirs, scan.skip-files, secret.config, vulnerability.ignore-status
         `trivy.yaml`: output is not used; the step sets it, or has no use for it
-        `trivy.yaml`: server.addr is not used; the step sets it, or has no use for it
+        `trivy.yaml`: server.addr is not used; use the input `trivy-server`
         `trivy.yaml`: severity is not used; use the input `severity`
         `trivy.yaml`: vulnerability.ignore-unfixed is not used; use the input `ignore-unfixed`
         ");
+    }
+
+    #[test]
+    fn a_file_that_it_names_must_be_in_the_workspace() {
+        let directory = tempfile::tempdir().unwrap();
+        let workspace = Workspace::new(directory.path());
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("/proc/self/environ", link).unwrap();
+        std::fs::write(directory.path().join("a b.yaml"), "").unwrap();
+        let check = |text: &str| {
+            let config = TrivyConfig::parse("trivy.yaml", text).unwrap();
+            let checked = config.check_files(&workspace);
+            checked.map_err(|problem| problem.to_string())
+        };
+        for text in [
+            "secret: {config: rules.yaml}",
+            "misconfiguration: {helm: {values: ['a b.yaml'], set-file: [k=a], set: [k=/a]}}",
+            "ansible: {extra-vars: [path=/etc, '@vars.yaml'], inventories: 'one,two,'}",
+        ] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+        let outside = "is outside the workspace";
+        for (text, problem) in [
+            ("secret: {config: /proc/1/environ}", outside),
+            ("secret: {config: link}", "leads out of the workspace"),
+            ("rego: {data: [../x]}", "must not contain `..`"),
+            ("rego.check: [/etc]", outside),
+            ("ansible: {extra-vars: ['@/etc/passwd']}", outside),
+            ("ansible: {inventories: 'a,/etc/passwd'}", outside),
+            (
+                "misconfiguration: {helm: {set-file: [a=/etc/passwd]}}",
+                outside,
+            ),
+            (
+                "misconfiguration: {terraform: {vars: 'a.tfvars /etc/x'}}",
+                outside,
+            ),
+        ] {
+            let error = check(text).unwrap_err();
+            assert!(error.contains(problem), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -35,6 +35,16 @@ impl Value for VexLine {
     }
 }
 
+impl VexLine {
+    /// The document, if it is one of the workspace.
+    pub(super) fn path(&self) -> Option<&WorkspacePath> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Referrers | Self::Repositories => None,
+        }
+    }
+}
+
 /// A source of VEX statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum VexSource {

@@ -10,8 +10,7 @@ pub(crate) fn web_url(text: &str) -> Result<Url, String> {
     let url: Url = text
         .parse()
         .map_err(|e| format!("invalid URL `{text}`: {e}"))?;
-    let is_allowed = url.scheme() == "https" || http_client::is_local(&url);
-    is_allowed
+    http_client::is_confidential(&url)
         .then_some(url)
         .ok_or_else(|| format!("`{text}` must be a URL with `https`"))
 }

@@ -53,6 +53,22 @@ pub(super) async fn attached_sbom(
     in_manifest(registry, repository, manifest, image).await
 }
 
+/// Whether an SBOM refers to `image` in `repository`, by its type in the list of what does; it is not read.
+///
+/// # Errors
+/// When the registry does not provide that list.
+pub(super) async fn is_attached(
+    registry: &Registry,
+    repository: &str,
+    image: &Digest,
+) -> anyhow::Result<bool> {
+    let referrers = registry.referrers(repository, image).await?;
+    let mut kinds = referrers
+        .iter()
+        .filter_map(|entry| entry.artifact_type.as_deref());
+    Ok(kinds.any(|kind| SBOMS.contains(&kind)))
+}
+
 // The attestations of `image` in the index `root`.
 async fn attestations(
     registry: &Registry,

@@ -1,6 +1,6 @@
 //! What a scan covered, and what it did not.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
@@ -11,11 +11,12 @@ use findings::ecosystems::{self, Directories, Gap};
 use trivy::{Report, Target};
 use walkdir::WalkDir;
 
-use super::{broken_lock_files, inline_ignores};
+use super::skipped::Skipped;
+use super::{broken_lock_files, broken_manifests, inline_ignores, links};
 use crate::request::{ScanType, TargetRequest};
 
 /// Directories with files that are not part of the project.
-const EXCLUDED: &[&str] = &[
+pub(super) const EXCLUDED: &[&str] = &[
     ".git",
     "node_modules",
     ".venv",
@@ -23,7 +24,7 @@ const EXCLUDED: &[&str] = &[
     "target",
     "site-packages",
 ];
-const DEPTH: usize = 8;
+pub(super) const DEPTH: usize = 8;
 /// Package names in one gap.
 const NAMES: usize = 5;
 
@@ -39,8 +40,13 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    /// The coverage of `report`, the scan of `target`.
-    pub(super) fn new(report: &Report, target: &TargetRequest, source: &SourceFiles) -> Self {
+    /// The coverage of `report`, the scan of `target`. What is `skipped` is left out.
+    pub(super) fn new(
+        report: &Report,
+        target: &TargetRequest,
+        source: &SourceFiles,
+        skipped: &Skipped,
+    ) -> Self {
         let packages: usize = report.results.iter().map(|r| r.packages.len()).sum();
         let mut parts = Vec::new();
         let mut gaps = Vec::new();
@@ -56,14 +62,25 @@ impl Coverage {
         }
         match &target.target {
             Target::Config(path) => {
-                gaps.extend(inline_ignores::message(path, &target.prefix));
-                let files = report
-                    .results
-                    .iter()
-                    .filter(|r| r.misconf_summary.is_some());
-                let files = files.count();
+                gaps.extend(inline_ignores::message(path, &target.prefix, skipped));
+                let checked = report.results.iter();
+                let checked: Vec<_> = checked
+                    .filter(|r| r.misconf_summary.is_some())
+                    .map(|r| r.target.as_str())
+                    .collect();
+                let files = checked.len();
+                let unread_paths = report.unread.iter().map(|unread| unread.path.as_str());
+                let known: HashSet<_> = checked.into_iter().chain(unread_paths).collect();
+                not_scanned.extend(broken_manifests::gaps(
+                    path,
+                    &target.prefix,
+                    source,
+                    &known,
+                    skipped,
+                ));
+                not_scanned.extend(unread(report, path, &target.prefix));
                 parts.push(plural(files, "file"));
-                if files == 0 {
+                if files == 0 && not_scanned.is_empty() {
                     let chart = chart_of(path, &target.prefix);
                     not_scanned.push(match chart {
                         Some(chart) => format!(
@@ -76,15 +93,19 @@ impl Coverage {
             }
             Target::Filesystem(path) => {
                 if target.scan_type == ScanType::Secret {
-                    // Trivy does not report how many it read.
-                    parts.push("every text file".to_owned());
+                    // Trivy does not report how many it read, nor which ones its rules allow to have secrets
+                    // (`pkg/fanal/secret/builtin-allow-rules.go`).
+                    parts.push(
+                        "text files, except those that Trivy's rules allow, such as tests and Markdown"
+                            .to_owned(),
+                    );
                 } else {
                     let files = report.results.iter().filter(|r| !r.packages.is_empty());
                     let files = plural(files.count(), "file");
                     parts.push(format!("{} in {files}", plural(packages, "package")));
                     let read = report.results.iter().filter(|r| !r.packages.is_empty());
                     let read: HashSet<_> = read.map(|r| r.target.as_str()).collect();
-                    not_scanned.extend(unlocked(path, &target.prefix, source, &read));
+                    not_scanned.extend(unlocked(path, &target.prefix, source, &read, skipped));
                     if packages == 0 {
                         not_scanned
                             .push("no packages were found; there was nothing to scan".to_owned());
@@ -108,6 +129,24 @@ impl Coverage {
             not_scanned: count,
         }
     }
+
+    /// Add `gaps`, each of which names something that was not scanned.
+    pub(super) fn add_not_scanned(&mut self, gaps: Vec<String>) {
+        self.not_scanned += gaps.len();
+        self.gaps.extend(gaps);
+    }
+}
+
+// What Trivy could not read below `root`, which is `prefix` in the workspace.
+fn unread(report: &Report, root: &Path, prefix: &str) -> Vec<String> {
+    let unread = report.unread.iter().map(|unread| {
+        // The path of a single file is its name.
+        let within = if root.is_dir() { &*unread.path } else { "" };
+        let path = [prefix, within].join("/");
+        let path = path.trim_matches('/').trim_end_matches("/.");
+        format!("{path} {}; it was not checked", unread.problem)
+    });
+    unread.collect()
 }
 
 // Packages that a file names and whose version is elsewhere, such as in the parent of a `pom.xml` that the repository does
@@ -163,21 +202,29 @@ fn chart_of(path: &Path, relative: &str) -> Option<String> {
 
 // Lock files that can't be read, and manifests whose packages have no known version: a scanner cannot know what will be
 // installed.
-fn unlocked(root: &Path, prefix: &str, source: &SourceFiles, read: &HashSet<&str>) -> Vec<String> {
-    let last = RefCell::default();
-    let is_excluded = |name: &str| EXCLUDED.contains(&name);
+fn unlocked(
+    root: &Path,
+    prefix: &str,
+    source: &SourceFiles,
+    read: &HashSet<&str>,
+    skipped: &Skipped,
+) -> Vec<String> {
+    let (last, left) = (RefCell::default(), Cell::new(links::ENTRIES));
     let files = WalkDir::new(root)
         .max_depth(DEPTH)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| !entry.file_name().to_str().is_some_and(is_excluded))
+        .filter_entry(|entry| !skipped.omits(entry, root))
         .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_file());
+        .filter(|entry| entry.file_type().is_file() || links::is_link(entry));
     files
         .flat_map(|entry| {
             let relative = entry.path().strip_prefix(root).unwrap_or(Path::new(""));
             let path = [prefix, &relative.to_string_lossy()].join("/");
             let path = path.trim_matches('/');
+            if links::is_link(&entry) {
+                return [links::gap(&entry, root, path, &left), None];
+            }
             let directories = Parents {
                 root,
                 prefix,
@@ -190,7 +237,14 @@ fn unlocked(root: &Path, prefix: &str, source: &SourceFiles, read: &HashSet<&str
             let problem = broken_lock_files::problem(&name, are_read, || source.text(path));
             let broken = problem.map(|problem| format!("{path} {problem}"));
             let text = || source.text(path).unwrap_or_default();
-            let gap = ecosystems::unlocked(&name, text, &directories);
+            let gap = |name: &str| ecosystems::unlocked(name, are_read, text, &directories);
+            // `requirements/base.txt`, which is another spelling of `requirements-base.txt`.
+            let unread = || {
+                let parent = entry.path().parent()?.file_name()?;
+                let gap = (parent == "requirements").then(|| gap(&format!("requirements-{name}")));
+                gap?.filter(|gap| *gap == Gap::UnreadFile)
+            };
+            let gap = gap(&name).or_else(unread);
             [broken, gap.map(|gap| message(path, &gap))]
         })
         .flatten()
@@ -228,7 +282,7 @@ impl Parents<'_> {
 
 impl Directories for Parents<'_> {
     fn has(&self, name: &str) -> bool {
-        self.directory.join(name).is_file()
+        links::is_scanned(self.root, &self.directory.join(name))
     }
 
     fn above(&self, name: &str) -> Vec<(Rc<str>, String)> {
@@ -250,6 +304,12 @@ fn message(path: &str, gap: &Gap) -> String {
         Gap::UnreadLockFile(name) => format!(
             "{path} has the lock file {name}, which Trivy does not read; its packages were not scanned"
         ),
+        Gap::UnreadFile => {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            format!(
+                "{path} has a name that Trivy does not read; its packages were not scanned: add `pip:{name}` to `scan.file-patterns` in a file for `trivy-config`"
+            )
+        }
         Gap::NoLockFile => {
             format!("{path} has no lock file next to it; its packages were not scanned")
         }
@@ -273,6 +333,8 @@ mod tests {
             std::fs::write(path, text).unwrap();
         };
         write("app/requirements.txt", "a\nb\nc\nd\ne\nf\n");
+        write("app/requirements/base.txt", "a==1\n");
+        write("app/requirements/notes.txt", "These are for the app.\n");
         write("app/pyproject.toml", "[project]\ndependencies = [\"a\"]\n");
         write("tool/pyproject.toml", "[project]\ndependencies = [\"a\"]\n");
         write("web/package.json", r#"{"dependencies": {"a": "1"}}"#);
@@ -298,16 +360,75 @@ mod tests {
             "",
             &SourceFiles::new(directory.path()),
             &HashSet::new(),
+            &Skipped::default(),
         );
         assert_eq!(
             gaps,
             [
+                "app/requirements/base.txt has a name that Trivy does not read; its packages were not scanned: add `pip:base.txt` to `scan.file-patterns` in a file for `trivy-config`",
                 "app/requirements.txt does not pin a, b, c, d, e and 1 more; they were not scanned",
                 "js/packages/b/package.json has no lock file next to it; its packages were not scanned",
                 "rust/Cargo.lock is not valid TOML: unclosed array table, expected `]`; its packages were not scanned",
                 "tool/pyproject.toml has no lock file next to it; its packages were not scanned",
                 "web/package.json has no lock file next to it; its packages were not scanned",
             ]
+        );
+    }
+
+    #[test]
+    fn a_link_that_trivy_does_not_follow_is_a_gap() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let link = |target: &str, path: &str| {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(target, path).unwrap();
+        };
+        let manifest = r#"{"dependencies": {"a": "1"}}"#;
+        write("package-lock.json", "{}");
+        write("shared/Cargo.lock", "version = 4\n");
+        write("notes/README.md", "x");
+        write("app/web/package.json", manifest);
+        link("../../package-lock.json", "app/web/package-lock.json");
+        link("../shared", "app/shared");
+        link("../notes", "app/notes");
+        // What it leads to is scanned in its own place.
+        write("app/a/package.json", manifest);
+        write("app/a/package-lock.json", r#"{"packages": {}}"#);
+        write("app/b/package.json", manifest);
+        link("../a/package-lock.json", "app/b/package-lock.json");
+        link("a", "app/c");
+        // No package is named there.
+        link("../../notes/README.md", "app/bin/x");
+        link("../missing/package.json", "app/d/package.json");
+        link("../..", "app/e/parent");
+        let root = directory.path().join("app");
+        let gaps = unlocked(
+            &root,
+            "",
+            &SourceFiles::new(root.clone()),
+            &HashSet::new(),
+            &Skipped::default(),
+        );
+        assert_eq!(
+            gaps,
+            [
+                "shared is a link, which Trivy does not follow; the packages there were not scanned",
+                "web/package-lock.json is a link, which Trivy does not follow; its packages were not scanned",
+                "web/package.json has no lock file next to it; its packages were not scanned",
+            ]
+        );
+        // The scanned directory itself may be a link.
+        link("app", "alias");
+        let alias = directory.path().join("alias");
+        let source = SourceFiles::new(alias.clone());
+        assert_eq!(
+            unlocked(&alias, "", &source, &HashSet::new(), &Skipped::default()).len(),
+            3
         );
     }
 }

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use oci::ImageRef;
 use trivy::{Scanned, Scanner, Target};
 
-use super::attached_sbom::attached_sbom;
+use super::attached_sbom::{attached_sbom, is_attached};
 use super::records::{Record, Records};
 use super::{Scans, trivy_scan};
 use crate::request::{Listed, TargetRequest};
@@ -63,6 +63,11 @@ impl Scans<'_> {
         let mut note = String::new();
         if record.is_from_sbom {
             note.push_str(", from its SBOM");
+        } else if !is_known
+            && scan.scanners.contains(&Scanner::Secrets)
+            && self.has_sbom(&image).await
+        {
+            note.push_str(", from its layers: its SBOM has no files to search for secrets");
         }
         if is_known {
             note.push_str(", scanned before with this database");
@@ -71,6 +76,15 @@ impl Scans<'_> {
             note.push_str(&format!(", also tagged {}", listed.also.join(", ")));
         }
         Ok(((record.scanned, vex), note))
+    }
+
+    // Only a hint depends on it: a registry that does not list what refers to the image is not a problem here.
+    async fn has_sbom(&self, image: &ImageRef) -> bool {
+        let (Some(registry), Some(digest)) = (&self.registry, image.digest()) else {
+            return false;
+        };
+        let attached = is_attached(registry, image.repository(), digest).await;
+        attached.unwrap_or(false)
     }
 
     // The scan of the SBOM that is attached to the image; `None` if there is none, or it can't be scanned, or files are to be scanned.

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use walkdir::WalkDir;
 
+use super::skipped::Skipped;
+
 /// The start of such a comment.
 const MARKS: [&str; 2] = ["trivy:ignore:", "tfsec:ignore:"];
 /// Bytes of the largest file that is searched.
@@ -17,16 +19,17 @@ const FILES: usize = 20_000;
 const NAMED: usize = 5;
 
 /// What the comments in `root`, a file or directory, are reported as; `None` without any. `prefix` is its path in the
-/// workspace.
-pub(super) fn message(root: &Path, prefix: &str) -> Option<String> {
+/// workspace, and what is `skipped` is not scanned.
+pub(super) fn message(root: &Path, prefix: &str, skipped: &Skipped) -> Option<String> {
     let files = WalkDir::new(root)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| entry.file_name() != ".git")
+        .filter_entry(|entry| entry.file_name() != ".git" && !skipped.has(entry, root))
         .filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_file())
         .take(FILES);
-    let mut places = Vec::new();
+    // A file may be full of them.
+    let (mut named, mut count) = (Vec::new(), 0);
     for entry in files {
         let path = entry.path();
         let directory = path.parent().unwrap_or(path);
@@ -36,12 +39,15 @@ pub(super) fn message(root: &Path, prefix: &str) -> Option<String> {
         let relative = path.strip_prefix(root).unwrap_or(path);
         let name = [prefix, &relative.to_string_lossy()].join("/");
         let lines = (1..).zip(text.lines());
-        let marked = lines.filter(|(_, line)| MARKS.iter().any(|mark| line.contains(mark)));
-        places.extend(marked.map(|(number, _)| format!("{}:{number}", name.trim_matches('/'))));
+        for (number, _) in lines.filter(|(_, line)| MARKS.iter().any(|mark| line.contains(mark))) {
+            count += 1;
+            if named.len() < NAMED {
+                named.push(format!("{}:{number}", name.trim_matches('/')));
+            }
+        }
     }
-    let named: Vec<_> = places.iter().take(NAMED).map(String::as_str).collect();
     let named = named.join(", ");
-    match places.len() {
+    match count {
         0 => None,
         1 => Some(format!("a comment in {named} suppresses checks there")),
         count if count > NAMED => Some(format!(
@@ -58,6 +64,7 @@ mod tests {
 
     #[test]
     fn comments_that_suppress_a_check_are_reported() {
+        let message = |root: &Path, prefix: &str| message(root, prefix, &Skipped::default());
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text);
         write("a.yaml", "kind: Pod\n").unwrap();

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use actions_toolkit::Context;
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use oci::{ImageRef, Platform, Registry};
 use registries::Login;
-use trivy::Target;
+use trivy::{Report, Target};
 
 use super::Failure;
 use crate::request::{Platforms, Request, ScanType, TargetRequest};
@@ -33,6 +33,7 @@ pub(crate) async fn expand(ctx: &Context, request: &mut Request) -> anyhow::Resu
             Ok(found) => {
                 let (images, missing) = select(&platforms, &found);
                 failures.extend(missing.into_iter().map(|problem| Failure {
+                    target: target.input.clone(),
                     error: anyhow!(problem).context(what()),
                 }));
                 expanded.extend(
@@ -42,6 +43,7 @@ pub(crate) async fn expand(ctx: &Context, request: &mut Request) -> anyhow::Resu
                 );
             }
             Err(error) => failures.push(Failure {
+                target: target.input.clone(),
                 error: error.context(what()),
             }),
         }
@@ -51,6 +53,45 @@ pub(crate) async fn expand(ctx: &Context, request: &mut Request) -> anyhow::Resu
         return Err(Failure::joined(&failures));
     }
     Ok(failures)
+}
+
+/// The platform that is scanned of an index in a registry: the requested one, else `linux/amd64`. It does not depend on this
+/// machine, since Trivy's registry client does not (`defaultPlatform` in `pkg/v1/remote/options.go` of
+/// github.com/google/go-containerregistry). Docker, Podman and containerd have one image under a name, and Trivy scans that one:
+/// of the daemons it passes the platform to containerd alone (aquasecurity/trivy, `pkg/fanal/image/daemon`).
+pub(crate) fn of_index(request: &Request, target: Option<&TargetRequest>) -> Platform {
+    let of_target = target.and_then(|target| target.platform.as_ref());
+    of_target
+        .or(request.platform.as_ref())
+        .cloned()
+        .unwrap_or_else(|| Platform {
+            os: "linux".to_owned(),
+            architecture: "amd64".to_owned(),
+            variant: None,
+        })
+}
+
+/// Check that the image of `report` is for the platform that `request` names. Variants do not count: configurations often
+/// have none.
+///
+/// # Errors
+/// When it is for another one, as an image that is not an index, or that a daemon has, may be.
+pub(super) fn check(request: &Request, report: &Report) -> anyhow::Result<()> {
+    let config = &report.metadata.image_config;
+    let (Some(expected), Some(os), Some(architecture)) = (
+        &request.platform,
+        config["os"].as_str(),
+        config["architecture"].as_str(),
+    ) else {
+        return Ok(());
+    };
+    ensure!(
+        os.is_empty()
+            || architecture.is_empty()
+            || (os, architecture) == (&*expected.os, &*expected.architecture),
+        "the image is for {os}/{architecture}, and `platform` is {expected}; a name in Docker is that of one image: with `image-sources: remote`, the registry's is scanned"
+    );
+    Ok(())
 }
 
 /// The registry of `image`, with its login.
@@ -132,7 +173,7 @@ fn of_platform(target: &TargetRequest, platform: &Platform, digest: &str) -> Opt
     let image = reference(target)?.with_digest(&digest.parse().ok()?);
     Some(TargetRequest {
         target: Target::Image(image.to_string()),
-        platform: Some(platform.to_string()),
+        platform: Some(platform.clone()),
         ..target.clone()
     })
 }

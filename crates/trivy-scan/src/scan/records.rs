@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use actions_toolkit::WorkspacePath;
 use oci::{Digest, ImageRef};
-use trivy::{Database, REPORT_LIMIT, Scan, Scanned};
+use trivy::{Database, Origin, REPORT_LIMIT, Scan, Scanned};
 
-use crate::request::{Request, VexSource};
+use crate::request::{Request, TrivyConfig, VexSource, files};
 
 /// The directory of the records in Trivy's cache.
 const DIRECTORY: &str = "seaworthy-reports";
@@ -31,8 +31,12 @@ impl Records {
         let parent = request.database.cache.join(DIRECTORY);
         let java = request.java_database.cache.join("java-db/metadata.json");
         let java = std::fs::read(java).unwrap_or_default();
+        let server = match &database.origin {
+            Origin::Server { address, version } => format!(" {address} {version}"),
+            _ => String::new(),
+        };
         let scanner = format!(
-            "{version} {} {}",
+            "{version} {} {}{server}",
             database.updated_at,
             Digest::sha256(&java)
         );
@@ -49,16 +53,12 @@ impl Records {
             });
         let policy = request.ignore_policy.as_ref().map(WorkspacePath::absolute);
         let files = ignore_file.into_iter().chain(vex).chain(policy);
-        let mut settings: Vec<_> = files
-            .map(|file| Digest::sha256(&std::fs::read(file).unwrap_or_default()).to_string())
-            .collect();
-        if !settings.is_empty() {
-            // Entries expire.
+        let config = request.trivy_config.as_ref().map(TrivyConfig::content);
+        let dependencies = files::dependencies(files, config);
+        let mut settings = dependencies.texts;
+        if dependencies.is_of_a_day {
             settings.push(jiff::Timestamp::now().strftime("%F").to_string());
         }
-        let config = request.trivy_config.as_ref();
-        settings
-            .extend(config.map(|config| Digest::sha256(config.content().as_bytes()).to_string()));
         Self {
             directory: parent.join(name),
             settings: settings.join(" "),

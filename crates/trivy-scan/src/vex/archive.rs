@@ -15,6 +15,8 @@ const UNPACKED_LIMIT: u64 = 2 << 30;
 /// The most bytes of one document.
 pub(super) const DOCUMENT_LIMIT: u64 = 32 << 20;
 const MAX_FILES: usize = 100_000;
+/// Directories that a file is in: each is made.
+const DEPTH: usize = 32;
 /// The most bytes of a long name in a tar archive.
 const NAME_LIMIT: u64 = 64 << 10;
 
@@ -114,6 +116,10 @@ impl Files<'_> {
         if !is_plain || path.extension().is_none_or(|extension| extension != "json") {
             return Ok(());
         }
+        ensure!(
+            path.components().count() <= DEPTH + 1,
+            "its archive has a file in over {DEPTH} directories"
+        );
         self.count += 1;
         ensure!(
             self.count <= MAX_FILES,
@@ -216,7 +222,12 @@ mod tests {
     fn what_is_not_such_an_archive_is_an_error() {
         let twice: &[(&str, &[u8])] = &[("index.json", b"{}"), ("index.json", b"{}")];
         let large = vec![b' '; usize::try_from(DOCUMENT_LIMIT).unwrap() + 1];
-        let table: [(Vec<u8>, &str); 5] = [
+        let deep = format!("{}index.json", "a/".repeat(DEPTH + 1));
+        let table: [(Vec<u8>, &str); 6] = [
+            (
+                tar_gz(&[(&deep, b"{}")]),
+                "its archive has a file in over 32 directories",
+            ),
             (b"{}".to_vec(), "its archive is neither `tar.gz` nor `zip`"),
             (vec![0x1f, 0x8b, 8, 0], "its archive is damaged"),
             (b"PK\x03\x04".to_vec(), "its archive is damaged"),

@@ -37,7 +37,8 @@ impl VexDocument {
     }
 
     pub(crate) fn open(file: &WorkspacePath) -> Result<Self, BadInput> {
-        // What can't be read here is an error of Trivy, which names the document.
+        file.open()?;
+        // What can't be parsed here is an error of Trivy, which names the document.
         let text = file.read(LIMIT).unwrap_or_default();
         let document = serde_json::from_str(&text).unwrap_or_default();
         let name = file.given().to_owned();

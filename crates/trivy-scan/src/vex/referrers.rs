@@ -10,7 +10,7 @@ use trivy::{ImageSource, Target};
 
 use super::attestation::{TYPES, is_open_vex, open_vex};
 use crate::request::{Request, TargetRequest};
-use crate::scan::registry_of;
+use crate::scan::{of_index, registry_of};
 
 /// Artifacts that are read for one image: as many as cosign attaches (github.com/sigstore/cosign, `pkg/cosign`).
 const MAX: usize = 100;
@@ -71,8 +71,8 @@ pub(super) async fn find(
             ..Found::default()
         });
     }
-    let platform = target.platform.as_ref().or(request.platform.as_ref());
-    let digests = search.with_platform(roots, platform).await?;
+    let platform = of_index(request, Some(target));
+    let digests = search.with_platform(roots, &platform).await?;
     let mut found = Found::default();
     let mut seen = BTreeSet::new();
     for digest in &digests {
@@ -147,11 +147,8 @@ impl Search<'_> {
     async fn with_platform(
         &self,
         roots: Vec<Digest>,
-        platform: Option<&String>,
+        platform: &Platform,
     ) -> anyhow::Result<Vec<Digest>> {
-        // As Trivy selects it (github.com/google/go-containerregistry, `defaultPlatform`).
-        let platform = platform.map_or("linux/amd64", String::as_str);
-        let platform: Option<Platform> = platform.parse().ok();
         let mut digests = Vec::new();
         for root in roots {
             let manifest = self.manifest(root.as_str()).await?;
@@ -159,11 +156,7 @@ impl Search<'_> {
             if let Some(index) = manifest.filter(|manifest| is_index(&manifest.media_type)) {
                 let images = self.registry.platforms(self.repository, &index).await?;
                 let mut images = images.into_iter();
-                let selected = images.find(|(own, _)| {
-                    platform
-                        .as_ref()
-                        .is_some_and(|platform| platform.includes(own))
-                });
+                let selected = images.find(|(own, _)| platform.includes(own));
                 if let Some((_, digest)) = selected {
                     digests.push(digest.parse()?);
                 }

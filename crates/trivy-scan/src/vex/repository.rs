@@ -29,6 +29,8 @@ const INDEX_LIMIT: usize = 64 * limits::MIB;
 /// Of one download.
 const TIMEOUT: Duration = Duration::from_mins(2);
 const RETRIES: usize = 2;
+/// Locations of a manifest that are tried: each may take the whole timeout.
+const LOCATIONS: usize = 5;
 /// Bounds of the interval of updates that a repository names.
 const INTERVALS: (Duration, Duration) = (Duration::from_hours(1), Duration::from_hours(24));
 
@@ -58,6 +60,21 @@ struct Index {
 #[derive(Deserialize)]
 struct Package {
     id: String,
+}
+
+/// A manifest with its locations, which is an index too.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<Index>(bytes);
+    let manifest: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    if let Some(version) = version(&manifest) {
+        let locations = version["locations"].as_array().into_iter().flatten();
+        locations
+            .filter_map(|location| location["url"].as_str())
+            .for_each(|url| {
+                split(url);
+            });
+    }
 }
 
 /// What is known of a repository in the cache.
@@ -229,7 +246,7 @@ async fn download(ctx: &Context, url: &Url, parent: &Path, directory: &Path) -> 
     ensure!(!locations.is_empty(), "its `{MANIFEST}` names no location");
     let new = temporary.path().join("new");
     let mut errors = Vec::new();
-    for location in locations {
+    for location in locations.iter().take(LOCATIONS) {
         let location = location["url"].as_str().unwrap_or_default();
         let _ = std::fs::remove_dir_all(&new);
         std::fs::create_dir_all(new.join(VERSION))?;
@@ -299,7 +316,7 @@ async fn fetch(
     let (mut url, inside) =
         split(location).with_context(|| format!("its location `{location}` is not a URL"))?;
     ensure!(
-        url.scheme() == "https" || http_client::is_local(&url),
+        http_client::is_confidential(&url),
         "its location `{location}` is not a URL with `https`"
     );
     ensure!(

@@ -7,6 +7,7 @@ use serde_json::json;
 use testkit::{FakeRunner, Fault, Ran};
 
 use crate::github::{pull_request, with_github};
+use crate::step::trivy_that;
 
 const CATEGORY: &str = ".github/workflows/ci.yml:scan/image/app";
 
@@ -175,4 +176,138 @@ async fn a_baseline_that_cannot_be_read_is_no_verdict() {
     let ran = with_github(&server, pull_request).await;
     assert_eq!(ran.code, 0, "{}", ran.log);
     assert!(ran.log.contains("are unknown: "), "{}", ran.log);
+}
+
+/// What GitHub responds with while it is busy or failing, and how long it asks to wait.
+const TRANSIENT: [(u16, &str, Option<&str>); 2] = [
+    (502, "<html>", None),
+    (
+        429,
+        r#"{"message": "You have exceeded a secondary rate limit."}"#,
+        Some("1"),
+    ),
+];
+
+fn transient(status: u16, body: &str, wait: Option<&str>) -> Fault {
+    let fault = Fault::new("/code-scanning/analyses", status, body);
+    match wait {
+        Some(seconds) => fault.header("retry-after", seconds),
+        None => fault,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_baseline_that_github_fails_to_give_once_is_requested_again() {
+    let server = GitHub::start("t").await.unwrap();
+    with_github(&server, |step| step).await;
+    for (status, body, wait) in TRANSIENT {
+        server.expect(transient(status, body, wait));
+        let ran = gated(&server, |step| step).await;
+        assert_eq!(
+            (ran.code, ran.output("new")),
+            (0, "0"),
+            "{status}: {}",
+            ran.log
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_baseline_that_github_keeps_failing_to_give_is_no_verdict() {
+    let server = GitHub::start("t").await.unwrap();
+    with_github(&server, |step| step).await;
+    for (status, body, wait) in TRANSIENT {
+        // A wait of an hour is not waited for.
+        let wait = wait.map(|_| "3600");
+        let attempts = if wait.is_some() { 1 } else { 4 };
+        for _attempt in 0..attempts {
+            server.expect(transient(status, body, wait));
+        }
+        let ran = gated(&server, |step| step).await;
+        assert_eq!(
+            (ran.code, ran.output("result")),
+            (2, "error"),
+            "{status}: {}",
+            ran.log
+        );
+        let message = "without which `fail-on-new-only` has no verdict";
+        assert!(ran.error().contains(message), "{}", ran.error());
+        assert!(!ran.log.contains("new finding"), "{}", ran.log);
+    }
+}
+
+/// A step whose Trivy reports 30,000 packages of low severity, more than GitHub stores of one analysis, and `others`.
+fn with_many(step: FakeRunner, others: &[(&str, &str)]) -> FakeRunner {
+    let low = (0..30_000).map(|number| (format!("p{number:05}"), "LOW"));
+    let others = others
+        .iter()
+        .map(|(name, severity)| ((*name).to_owned(), *severity));
+    let vulnerabilities: Vec<_> = low
+        .chain(others)
+        .map(|(name, severity)| json!({"VulnerabilityID": format!("CVE-2026-{severity}"), "PkgName": name, "InstalledVersion": "1", "Severity": severity}))
+        .collect();
+    let result = json!({"Target": "app:1 (debian 13)", "Class": "os-pkgs", "Type": "debian", "Vulnerabilities": vulnerabilities});
+    let report = json!({"SchemaVersion": 2, "ArtifactName": "app:1", "Results": [result]});
+    let file = step.directory().join("report.json");
+    std::fs::write(&file, report.to_string()).unwrap();
+    step.tool(
+        "trivy",
+        &trivy_that(&format!("*) cat '{}' ;;", file.display())),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_baseline_that_was_cut_makes_nothing_new_that_it_had_no_room_for() {
+    let server = GitHub::start("t").await.unwrap();
+    let ran = with_github(&server, |step| with_many(step, &[])).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let stored = server.uploads()[0]["sarif"]["runs"][0]["results"].clone();
+    assert_eq!(stored.as_array().unwrap().len(), findings::sarif::RESULTS);
+
+    let ran = gated(&server, |step| with_many(step, &[])).await;
+    assert_eq!(
+        (ran.code, ran.output("new"), ran.output("fixed")),
+        (0, "0", "0"),
+        "{}",
+        ran.error()
+    );
+    let remark = "has no room for all of its findings, so it is unknown whether 5000 findings of the lowest severities are new";
+    assert!(ran.log.contains(remark), "{remark}");
+
+    // What it would have had room for is new.
+    let ran = gated(&server, |step| with_many(step, &[("worse", "MEDIUM")])).await;
+    assert_eq!((ran.code, ran.output("new")), (1, "1"), "{}", ran.error());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_analyses_without_an_end_is_no_verdict() {
+    let server = GitHub::start("t").await.unwrap();
+    let others: Vec<_> = (0..100)
+        .map(|id| json!({"id": id, "category": "web"}))
+        .collect();
+    let full = || {
+        for _page in 0..50 {
+            let body = json!(others).to_string();
+            server.expect(Fault::new("/code-scanning/analyses?", 200, &body));
+        }
+    };
+    full();
+    let ran = gated(&server, |step| step).await;
+    assert_eq!(
+        (ran.code, ran.output("result")),
+        (2, "error"),
+        "{}",
+        ran.log
+    );
+    let reason = format!(
+        "none of the newest 5000 analyses of `main` is in the category {CATEGORY}, and older ones are not read; scan `main` again, or set `baseline` to a SARIF file, a checkout or an image of it"
+    );
+    let message = format!("without which `fail-on-new-only` has no verdict: {reason}");
+    assert!(ran.error().contains(&message), "{}", ran.error());
+    // Without the gate it is a remark.
+    full();
+    let ran = with_github(&server, pull_request).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let remark = format!("are unknown: {reason}");
+    assert!(ran.log.contains(&remark), "{}", ran.log);
 }

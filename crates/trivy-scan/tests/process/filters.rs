@@ -27,11 +27,33 @@ async fn what_a_filter_hides_is_counted_and_neither_shown_nor_uploaded() {
         assert!(ran.summary.contains(&message), "{}", ran.summary);
         let uploads = server.uploads()[0]["sarif"].to_string();
         let comment = &server.comments()[0];
+        assert!(comment.contains(&message), "{comment}");
         for text in [&ran.summary, &uploads, comment] {
             assert!(text.contains("CVE-2026-84782"), "{text}");
             assert!(!text.contains("CVE-2026-00001"), "{text}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_without_findings_names_what_is_hidden() {
+    let server = GitHub::start("t").await.unwrap();
+    let ran = with_github(&server, pull_request).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let ran = with_github(&server, |step| {
+        pull_request(step.input("severity", "critical").input("fail-on", "low"))
+    })
+    .await;
+    assert_eq!((ran.code, ran.output("total")), (1, "0"), "{}", ran.log);
+    insta::assert_snapshot!(server.comments()[0], @"
+    <!-- seaworthy trivy-scan .github/workflows/ci.yml:scan -->
+    ### 🔎 Trivy: no findings shown
+
+    hidden by `severity`: 2 high, 1 low (2 fixable); the gate counts them
+
+
+    [Everything in the summary of the run](https://github.com/octo-org/app/actions/runs/42)
+    ");
 }
 
 #[test]

@@ -64,6 +64,26 @@ fn only_what_the_baseline_does_not_have_is_new() {
 }
 
 #[test]
+fn of_several_targets_each_is_compared_with_its_own_analysis() {
+    let first = step();
+    first.run();
+    let ran = step()
+        .file("base.sarif", &sarif(&first).to_string())
+        .input("image", "")
+        .input("targets", "image app:1\nfs .")
+        .input("baseline", "base.sarif")
+        .run();
+    assert_eq!(
+        (ran.code, ran.output("new"), ran.output("fixed")),
+        (0, "0", "0"),
+        "{}",
+        ran.log
+    );
+    let warning = "::warning::new findings in fs `repository` are unknown: the baseline file has no analysis of it";
+    assert!(ran.log.contains(warning), "{}", ran.log);
+}
+
+#[test]
 fn the_base_image_is_scanned_with_the_same_database() {
     let step = step().input("baseline", "image:app:main");
     let ran = step.run();
@@ -79,6 +99,24 @@ fn the_base_image_is_scanned_with_the_same_database() {
         "{scanned:?}"
     );
     assert_eq!(fingerprints(&step).len(), 4);
+}
+
+#[test]
+fn of_several_images_the_base_image_is_that_of_its_repository() {
+    let step = step()
+        .input("image", "")
+        .input("targets", "image app:2\nimage db:1")
+        .input("baseline", "image:app:main")
+        .input("fail-on", "high")
+        .input("fail-on-new-only", "true");
+    let ran = step.run();
+    // What the base of one image has is not known in another one.
+    assert_eq!((ran.code, ran.output("new")), (1, "0"), "{}", ran.log);
+    let warning = "::warning::new findings in image `db` are unknown: the baseline is an image of another repository";
+    assert!(ran.log.contains(warning), "{}", ran.log);
+    let scanned = scans(&step);
+    let of_base = scanned.iter().filter(|line| line.ends_with("-- app:main"));
+    assert_eq!((of_base.count(), scanned.len()), (1, 3), "{scanned:?}");
 }
 
 #[test]

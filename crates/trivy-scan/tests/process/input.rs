@@ -135,6 +135,16 @@ fn targets_are_checked_line_by_line() {
 }
 
 #[test]
+fn a_vex_document_is_a_file() {
+    let ran = step().file("vex.json/a", "").input("vex", "vex.json").run();
+    assert_eq!(ran.code, 3, "{}", ran.log);
+    assert_eq!(
+        ran.error(),
+        "trivy-scan: input `vex`: `vex.json` is not a file"
+    );
+}
+
+#[test]
 fn a_malformed_ignore_file_is_bad_input() {
     let table = [
         (

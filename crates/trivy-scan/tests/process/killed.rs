@@ -93,7 +93,7 @@ fn left_in(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> = entries
         .map(|entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_random = name.starts_with("seaworthy-") || name.starts_with("trivy-scan-");
+            let is_random = name.starts_with("seaworthy-");
             match name.rsplit_once('-') {
                 Some((start, end)) if is_random => match end.split_once('.') {
                     Some((_, extension)) => format!("{start}-*.{extension}"),
@@ -198,7 +198,7 @@ async fn after_a_run_that_is_killed_at_any_stage_the_next_one_works_and_removes_
         let is_met = !is_of_github || requests.iter().any(|line| line.contains(at));
         assert!(is_met, "{name}: {requests:?}");
         assert_eq!(github.comments().len(), 1, "{name}");
-        let clean = "app trivy-report.json trivy-results.sarif trivy.txt | trivy-scan-*.lock | db fanal vex vex/127.0.0.1";
+        let clean = "app trivy-report.json trivy-results.sarif trivy.txt | seaworthy-file-*.lock | db fanal vex vex/127.0.0.1";
         assert_eq!(left(&step), clean, "{name}");
     }
     insta::assert_snapshot!(table.join("\n"));

@@ -81,6 +81,40 @@ async fn two_steps_of_one_job_have_two_comments_and_snapshots() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chosen_platform_has_its_own_category() {
+    let server = GitHub::start("t").await.unwrap();
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let expected = format!(".github/workflows/ci.yml:scan/image/app/{platform}/");
+        let (category, ..) = publish(&server, |step| step.input("platform", platform)).await;
+        assert_eq!(category, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_category_that_another_step_of_the_job_has_is_a_warning() {
+    let server = GitHub::start("t").await.unwrap();
+    let url = server.url();
+    let ran = tokio::task::spawn_blocking(move || {
+        let step = crate::step::step()
+            .input("token", "t")
+            .env("GITHUB_API_URL", &url)
+            .env("GITHUB_ACTION", "one");
+        let (first, again) = (step.run(), step.run());
+        let step = step.env("GITHUB_ACTION", "two");
+        let second = step.run();
+        let own = step
+            .env("GITHUB_ACTION", "three")
+            .input("category", "three");
+        [first, again, second, own.run()]
+    });
+    let warning = "::warning::another step of this job has uploaded to the category .github/workflows/ci.yml:scan/image/app too, and this upload replaces its findings; give each of the two steps its own `category`";
+    for (ran, is_warned) in ran.await.unwrap().iter().zip([false, false, true, false]) {
+        assert_eq!(ran.code, 0, "{}", ran.log);
+        assert_eq!(ran.log.contains(warning), is_warned, "{}", ran.log);
+    }
+}
+
 #[test]
 fn a_matrix_that_is_not_an_object_is_invalid() {
     let ran = crate::step::step().input("matrix", "ubuntu").run();

@@ -147,3 +147,37 @@ fn trivy_itself_contacts_the_registry_of_the_image_alone() {
     let undeclared = namespace.contacted().undeclared(&declared);
     assert_eq!(undeclared, Vec::<String>::new());
 }
+
+#[test]
+#[ignore = "real: needs root, for a network namespace, and Trivy"]
+fn a_tree_with_terraform_does_not_choose_what_trivy_contacts() {
+    let name = "network::a_tree_with_terraform_does_not_choose_what_trivy_contacts";
+    let Some(namespace) = Namespace::enter(name, &[]) else {
+        return;
+    };
+    let sources = [
+        "git::https://git.example/a/b.git",
+        "git::ssh://git@ssh.example/a/b.git",
+        "https://web.example/module.zip",
+        "s3::https://s3.amazonaws.com/bucket/module.zip",
+        "registry.example/a/b/c",
+        "a/b/c",
+    ];
+    let modules = sources.iter().enumerate();
+    let modules = modules.map(|(n, source)| format!("module \"m{n}\" {{ source = \"{source}\" }}"));
+    let ran = FakeRunner::new(env!("CARGO_BIN_EXE_trivy-scan"))
+        .env("PATH", &std::env::var("PATH").unwrap())
+        .file("infra/main.tf", &modules.collect::<Vec<_>>().join("\n"))
+        .input("scan-type", "config")
+        .input("path", "infra")
+        .input("token", "")
+        .run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    assert_eq!(namespace.contacted().undeclared(&[]), Vec::<String>::new());
+    for line in 1..=sources.len() {
+        let warning = format!(
+            "::warning::infra/main.tf:{line} calls a module that is not downloaded (run `terraform init` in an earlier step); it was not checked"
+        );
+        assert!(ran.log.contains(&warning), "{warning}: {}", ran.log);
+    }
+}

@@ -1,4 +1,4 @@
-//! Steps that run at the same time in one workspace.
+//! Several steps in one workspace, at the same time or one after the other.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use testkit::FakeRunner;
 
 use crate::real::{real, save};
-use crate::step::{REPORT, scans, step, trivy_that};
+use crate::step::{REPORT, scans, step, trivy, trivy_that};
 
 /// `step` in the workspace of `first`.
 fn in_workspace_of(first: &FakeRunner, step: FakeRunner) -> FakeRunner {
@@ -22,11 +22,12 @@ fn a_step_does_not_write_the_files_of_another_one_that_runs() {
         "*) read line < \"$here/gate\"; cat <<'REPORT'\n{}\nREPORT\n;;",
         REPORT.replace("CVE-2026-00001", "CVE-2026-00009")
     );
-    let first = step().tool("trivy", &trivy_that(&waiting));
+    let table = |step: FakeRunner| step.input("table-file", "trivy.txt");
+    let first = table(step().tool("trivy", &trivy_that(&waiting)));
     let gate = first.directory().join("tools/gate");
     let made = std::process::Command::new("mkfifo").arg(&gate).status();
     assert!(made.unwrap().success());
-    let second = in_workspace_of(&first, step().input("table-file", "trivy.txt"));
+    let second = in_workspace_of(&first, table(step()));
     let (first_ran, second_ran) = std::thread::scope(|scope| {
         let running = scope.spawn(|| first.run());
         // Opens when the first step's Trivy does.
@@ -49,13 +50,86 @@ fn a_step_does_not_write_the_files_of_another_one_that_runs() {
     );
     assert_eq!(second_ran.output("report-file"), "trivy-report-step-2.json");
     assert_eq!(second_ran.output("table-file"), "trivy-step-2.txt");
-    let said = "another step writes `trivy-report.json` at the same time: this one writes `trivy-report-step-2.json`";
-    assert!(second_ran.log.contains(said), "{}", second_ran.log);
+    for line in [
+        "another step writes `trivy-results.sarif` at the same time: this one writes `trivy-results-step-2.sarif`, `trivy-report-step-2.json`",
+        "another step writes `trivy.txt` at the same time: this one writes `trivy-step-2.txt`",
+    ] {
+        assert!(second_ran.log.contains(line), "{}", second_ran.log);
+    }
     let text = |name: &str| std::fs::read_to_string(first.workspace().join(name)).unwrap();
     assert!(text("trivy-results.sarif").contains("CVE-2026-00009"));
     assert!(text("trivy-results-step-2.sarif").contains("CVE-2026-00001"));
-    // The names are free again.
-    assert_eq!(second.run().output("sarif-file"), "trivy-results.sarif");
+    // A chosen name is free again, and the default ones have what the first step wrote.
+    let again = second.run();
+    assert_eq!(again.output("table-file"), "trivy.txt");
+    assert_eq!(again.output("sarif-file"), "trivy-results-step-2.sarif");
+}
+
+#[test]
+fn a_later_step_of_the_job_does_not_replace_the_files_of_an_earlier_one() {
+    let of = |cve: &str| {
+        let report = REPORT.replace("CVE-2026-00001", cve);
+        step().tool("trivy", &trivy(&report)).input("sbom", "spdx")
+    };
+    let first = of("CVE-2026-00009");
+    let second = in_workspace_of(&first, of("CVE-2026-00008"));
+    let outputs = ["sarif-file", "report-file", "sbom-file"];
+    let names = |step: &FakeRunner| {
+        let ran = step.run();
+        assert_eq!(ran.code, 0, "{}", ran.log);
+        outputs.map(|output| ran.output(output).to_owned())
+    };
+    let own = names(&first);
+    assert_eq!(
+        own,
+        [
+            "trivy-results.sarif",
+            "trivy-report.json",
+            "trivy-report.spdx.json"
+        ]
+    );
+    assert_eq!(
+        names(&second),
+        [
+            "trivy-results-step-2.sarif",
+            "trivy-report-step-2.json",
+            "trivy-report-step-2.spdx.json"
+        ]
+    );
+    // The files of the first step are still there, and the second one does not scan them.
+    let text = |name: &str| std::fs::read_to_string(first.workspace().join(name)).unwrap();
+    assert!(text("trivy-results.sarif").contains("CVE-2026-00009"));
+    assert!(text("trivy-results-step-2.sarif").contains("CVE-2026-00008"));
+    let scanned = scans(&second).join("\n");
+    assert!(
+        scanned.contains("/workspace/trivy-results.sarif "),
+        "{scanned}"
+    );
+    // A chosen name stays, also that of another step's file.
+    let second = second.input("sarif-file", "trivy-results.sarif");
+    assert_eq!(
+        names(&second)[..2],
+        ["trivy-results.sarif", "trivy-report-step-2.json"]
+    );
+    // A later job, and another attempt, start again.
+    let third = in_workspace_of(&first, of("CVE-2026-00007"));
+    for (name, value) in [("GITHUB_JOB", "weekly"), ("GITHUB_RUN_ATTEMPT", "2")] {
+        let third = in_workspace_of(&first, of("CVE-2026-00007")).env(name, value);
+        assert_eq!(names(&third), own, "{name}");
+    }
+    assert_eq!(names(&third), own, "the files are of another job");
+}
+
+#[test]
+fn a_leg_of_a_matrix_has_its_own_files() {
+    let ran = step()
+        .input("matrix", r#"{"python": "3.13", "os": "ubuntu-24.04"}"#)
+        .input("report-file", "report.json")
+        .run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let leg = "trivy-results-os-ubuntu-24.04-python-3.13.sarif";
+    assert_eq!(ran.output("sarif-file"), leg);
+    assert_eq!(ran.output("report-file"), "report.json");
 }
 
 #[test]

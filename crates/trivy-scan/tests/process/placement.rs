@@ -54,6 +54,30 @@ fn of_several_images_each_is_shown_on_its_own_dockerfile() {
     assert!(ran.log.contains(reported), "{}", ran.log);
 }
 
+#[test]
+fn one_dockerfile_is_that_of_the_image_that_was_built_from_it() {
+    let scan = format!(
+        "*postgres*) cat <<'REPORT'\n{}\nREPORT\n;;\n*) cat <<'REPORT'\n{}\nREPORT\n;;",
+        report("/bin/sh -c install postgres"),
+        report("RUN /bin/sh -c apk add p # buildkit"),
+    );
+    let step = step()
+        .tool("trivy", &trivy_that(&scan))
+        .file("app/Dockerfile", "FROM a\nRUN apk add p\n")
+        .input("image", "")
+        .input("targets", "image app:1\nimage postgres:17");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let file = sarif(&step);
+    let place = |run: &Value| {
+        let place = &run["results"][0]["locations"][0]["physicalLocation"];
+        let path = place["artifactLocation"]["uri"].as_str().unwrap();
+        format!("{path}:{}", place["region"]["startLine"])
+    };
+    let places: Vec<_> = file["runs"].as_array().unwrap().iter().map(place).collect();
+    assert_eq!(places, ["app/Dockerfile:2", "postgres:1"]);
+}
+
 /// A BuildKit of its own; it ends with the test.
 struct BuildKit(Child);
 

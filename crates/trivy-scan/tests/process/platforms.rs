@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::{FakeRunner, Ran, Recorder};
 
 use crate::github::pull_request;
-use crate::step::{REPORT, scans, step, trivy_that};
+use crate::step::{REPORT, scans, step, trivy, trivy_that};
 
 /// The manifest of an image for `platform`, which is not a real one.
 fn manifest(platform: &str) -> String {
@@ -165,6 +165,44 @@ async fn an_image_for_one_platform_has_that_one() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dependency_graph_has_the_packages_of_each_platform() {
+    let registry = registry().await;
+    let server = GitHub::start("t").await.unwrap();
+    let snapshot = |step: FakeRunner| {
+        step.input("token", "t")
+            .input("dependency-snapshot", "true")
+            .env("GITHUB_API_URL", &server.url())
+    };
+    // Each platform has a package of its own.
+    let report = |version: &str| REPORT.replace("openssl@3.5.7", &format!("openssl@{version}"));
+    let scan = format!(
+        "*{}) cat <<'REPORT'\n{}\nREPORT\n;;\n*) cat <<'REPORT'\n{}\nREPORT\n;;",
+        digest("linux/arm64"),
+        report("2"),
+        report("1")
+    );
+    let several = of_app(&registry, snapshot(step())).tool("trivy", &trivy_that(&scan));
+    let (ran, _) = run(several.input("platforms", "all")).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let (ran, _) = run(snapshot(step())).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let snapshots = server.snapshots();
+    let [several, plain] = &snapshots[..] else {
+        panic!("{snapshots:?}");
+    };
+    for (platform, version) in [("linux/amd64", "1"), ("linux/arm64", "2")] {
+        let key = format!("app ({platform}) (debian)");
+        let manifest = &several["manifests"][&key];
+        assert_eq!(manifest["name"], key, "{several}");
+        let package = &manifest["resolved"][format!("pkg:deb/debian/openssl@{version}")];
+        assert!(package.is_object(), "{several}");
+    }
+    assert_eq!(several["manifests"].as_object().unwrap().len(), 2);
+    let keys: Vec<_> = plain["manifests"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["app (debian)"]);
+}
+
 #[test]
 fn platforms_are_checked_before_anything_is_started() {
     let table = [
@@ -195,4 +233,30 @@ fn platforms_are_checked_before_anything_is_started() {
         let expected = format!("input `platforms`: {problem}");
         assert!(ran.error().contains(&expected), "{}", ran.error());
     }
+}
+
+#[test]
+fn an_image_for_another_platform_than_the_requested_one_is_not_taken_for_it() {
+    let report = |architecture: &str| {
+        REPORT.replace(
+            "\"ImageID\"",
+            &format!("\"ImageConfig\": {{\"os\": \"linux\", \"architecture\": \"{architecture}\"}}, \"ImageID\""),
+        )
+    };
+    let of = |architecture: &str| {
+        let step = crate::step::step().tool("trivy", &trivy(&report(architecture)));
+        step.input("platform", "linux/arm64/v8").run()
+    };
+    let ran = of("amd64");
+    assert_eq!(ran.code, 2, "{}", ran.log);
+    assert_eq!(
+        ran.error(),
+        "trivy-scan: failed to scan image `app:1`: the image is for linux/amd64, and `platform` is linux/arm64/v8; a name in Docker is that of one image: with `image-sources: remote`, the registry's is scanned"
+    );
+    // Not every configuration names it.
+    for architecture in ["arm64", ""] {
+        assert_eq!(of(architecture).code, 0);
+    }
+    let ran = crate::step::step().input("platform", "arm64").run();
+    assert_eq!(ran.code, 3, "{}", ran.log);
 }

@@ -9,7 +9,7 @@ use testkit::FakeRunner;
 use crate::step::{fingerprints, sarif};
 
 /// The directory of a program in PATH.
-fn folder_of(program: &str) -> PathBuf {
+pub(crate) fn folder_of(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     let directory = std::env::split_paths(&path).find(|folder| folder.join(program).is_file());
     directory.unwrap_or_else(|| panic!("`{program}` is not in PATH"))
@@ -68,7 +68,12 @@ pub(crate) fn save(path: &Path, name: &str, extra: &str) {
 
 /// The same with the file `extra`, path and text, in the second layer.
 fn save_with(path: &Path, name: &str, extra: (&str, &str)) {
-    let (config, layers) = image((extra.0, extra.1.as_bytes()));
+    save_files(path, name, &[(extra.0, extra.1.as_bytes())]);
+}
+
+/// The same with `files`, path and content, in the second layer.
+fn save_files(path: &Path, name: &str, files: &[(&str, &[u8])]) {
+    let (config, layers) = image_of(files);
     let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["0/layer.tar", "1/layer.tar"]}]);
     let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
     add(&mut tar, "config.json", config.to_string().as_bytes());
@@ -88,6 +93,10 @@ fn add(tar: &mut tar::Builder<impl std::io::Write>, path: &str, bytes: &[u8]) {
 
 /// Configuration and layers of an image of a few files, with the file `extra`, path and content, in the second layer.
 pub(crate) fn image(extra: (&str, &[u8])) -> (serde_json::Value, [Vec<u8>; 2]) {
+    image_of(&[extra])
+}
+
+fn image_of(files: &[(&str, &[u8])]) -> (serde_json::Value, [Vec<u8>; 2]) {
     let layer = |files: &[(&str, &[u8])]| {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, content) in files {
@@ -101,6 +110,10 @@ pub(crate) fn image(extra: (&str, &[u8])) -> (serde_json::Value, [Vec<u8>; 2]) {
         )
     };
     let status = package("libssl3t64", "Source: openssl\n") + &package("openssl", "");
+    let python: (&str, &[u8]) = (
+        "opt/venv/lib/python3.13/site-packages/jinja2-3.1.2.dist-info/METADATA",
+        b"Metadata-Version: 2.1\nName: Jinja2\nVersion: 3.1.2\n",
+    );
     let layers = [
         layer(&[
             (
@@ -110,13 +123,7 @@ pub(crate) fn image(extra: (&str, &[u8])) -> (serde_json::Value, [Vec<u8>; 2]) {
             ("etc/debian_version", b"13.1\n"),
             ("var/lib/dpkg/status", status.as_bytes()),
         ]),
-        layer(&[
-            (
-                "opt/venv/lib/python3.13/site-packages/jinja2-3.1.2.dist-info/METADATA",
-                b"Metadata-Version: 2.1\nName: Jinja2\nVersion: 3.1.2\n",
-            ),
-            extra,
-        ]),
+        layer(&[&[python][..], files].concat()),
     ];
     let digest = |bytes: &[u8]| oci::Digest::sha256(bytes).as_str().to_owned();
     let diff_ids: Vec<_> = layers.iter().map(|layer| digest(layer)).collect();
@@ -384,6 +391,8 @@ fn the_application_rebuilt_keeps_its_findings_on_their_lines() {
 fn settings_of_the_checkout_do_not_turn_the_scan_off() {
     let step = real()
         .file("config.txt", "key = \"AKIAIOSFODNN7EXAMPL3\"\n")
+        .file("dev/key.txt", "key = \"AKIAIOSFODNN7SAMPLE1\"\n")
+        .file("tests/key.txt", "key = \"AKIAIOSFODNN7SAMPLE2\"\n")
         .file("trivy-secret.yaml", "disable-rules: [aws-access-key-id]\n")
         .file("trivy.yaml", "scan:\n  skip-files: [config.txt]\n")
         .file(
@@ -398,6 +407,7 @@ fn settings_of_the_checkout_do_not_turn_the_scan_off() {
         let results = file["runs"][run]["results"].as_array().unwrap().iter();
         results.map(|r| r["ruleId"].to_string()).collect::<Vec<_>>()
     };
+    // Trivy finds neither the key in `dev` nor that in `tests`.
     assert_eq!(rules(0), ["\"aws-access-key-id\""]);
     // What a comment suppresses, Trivy does not report; that there is one is.
     assert!(
@@ -409,6 +419,8 @@ fn settings_of_the_checkout_do_not_turn_the_scan_off() {
         "::warning::`trivy.yaml` is not used",
         "::warning::`trivy-secret.yaml` is not used",
         "::warning::a comment in deploy/Dockerfile:2 suppresses checks there",
+        "::warning::dev has the name of a system directory, which Trivy skips at the top of a target; it was not scanned",
+        "text files, except those that Trivy's rules allow, such as tests and Markdown",
     ] {
         assert!(ran.log.contains(note), "{note}: {}", ran.log);
     }
@@ -435,6 +447,33 @@ fn a_checkout_of_the_base_is_compared_by_its_own_files() {
             (ran.code, ran.output("total"), ran.output("new")),
             (0, "1", new),
             "{head}: {}",
+            ran.log
+        );
+    }
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn a_path_that_is_a_link_is_what_it_leads_to_in_the_base_too() {
+    let key = |digit: u32| format!("key = \"AKIAIOSFODNN7SAMPLE{digit}\"\n");
+    // Of a directory that the base does not have, everything is new.
+    for (base, new) in [("base/app/app.env", "1"), ("base/other.env", "2")] {
+        let step = real()
+            .file("app/app.env", &key(3))
+            .file("app/new.env", &key(4))
+            .file(base, &key(3))
+            .input("scan-type", "secret")
+            .input("path", "current")
+            .input("baseline", "base");
+        for checkout in ["", "base"] {
+            let link = step.workspace().join(checkout).join("current");
+            std::os::unix::fs::symlink("app", link).unwrap();
+        }
+        let ran = step.run();
+        assert_eq!(
+            (ran.code, ran.output("total"), ran.output("new")),
+            (0, "2", new),
+            "{base}: {}",
             ran.log
         );
     }
@@ -522,7 +561,7 @@ vulnerabilities:
 "#;
 
 /// An archive of Java: a JAR or WAR.
-fn archive(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+fn archive(files: &[FileEntry]) -> Vec<u8> {
     use std::io::Write as _;
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (path, content) in files {
@@ -533,8 +572,11 @@ fn archive(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
+/// The path of a file, and its content.
+type FileEntry = (String, Vec<u8>);
+
 /// What Maven writes into a JAR of `group:name:version`.
-fn properties(package: &str) -> (String, Vec<u8>) {
+fn properties(package: &str) -> FileEntry {
     let parts: Vec<_> = package.split(':').collect();
     let [group, name, version] = parts[..] else {
         panic!("{package}");
@@ -549,63 +591,102 @@ fn jar(packages: &[&str]) -> Vec<u8> {
     archive(&files)
 }
 
-#[test]
-#[ignore = "real: needs Trivy"]
-fn packages_in_a_war_and_in_a_shaded_jar_keep_their_identity_over_versions() {
-    let scan = |app: &str, log4j: &str, text: &str| {
-        let log4j_package = format!("org.apache.logging.log4j:log4j-core:{log4j}");
-        let text_package = format!("org.apache.commons:commons-text:{text}");
-        let lib = |name: &str| format!("WEB-INF/lib/{name}");
-        let war = archive(&[
-            properties(&format!("shop:shop:{app}")),
-            (
-                lib(&format!("log4j-core-{log4j}.jar")),
-                jar(&[&log4j_package]),
-            ),
-            (
-                lib(&format!("commons-text-{text}.jar")),
-                jar(&[&text_package]),
-            ),
-        ]);
-        let shaded = jar(&[
-            &format!("shop:shop-all:{app}"),
-            &log4j_package,
-            &text_package,
-        ]);
-        let step = with_java(
-            FakeRunner::new(env!("CARGO_BIN_EXE_trivy-scan")),
-            JAVA_ADVISORIES,
-        )
-        .input("scan-type", "rootfs")
-        .input("path", "root")
-        .input("scanners", "vuln");
-        let root = step.workspace().join("root/opt");
-        std::fs::create_dir_all(&root).unwrap();
-        std::fs::write(root.join(format!("shop-{app}.war")), war).unwrap();
-        std::fs::write(root.join(format!("shop-all-{app}.jar")), shaded).unwrap();
-        let ran = step.run();
-        assert_eq!((ran.code, ran.output("total")), (0, "4"), "{}", ran.log);
-        step
-    };
-    let before = scan("1.0", "2.14.0", "1.8");
-    let after = scan("1.1", "2.14.1", "1.9");
-    let (one, two) = (fingerprints(&before), fingerprints(&after));
-    let sorted = |prints: &[String]| {
-        let mut prints = prints.to_vec();
-        prints.sort();
-        prints.dedup();
-        prints
-    };
-    assert_eq!(sorted(&one).len(), 4, "{one:?}");
-    assert_eq!(sorted(&one), sorted(&two));
-    assert_eq!(objections(&before), Vec::<String>::new());
-    let messages = sarif(&before)["runs"][0]["results"].to_string();
+/// A WAR and a shaded JAR with two vulnerable packages each, and a JAR of one of them: path and content.
+fn java_files(app: &str, log4j: &str, text: &str) -> [FileEntry; 3] {
+    let log4j_package = format!("org.apache.logging.log4j:log4j-core:{log4j}");
+    let text_package = format!("org.apache.commons:commons-text:{text}");
+    let lib = |name: &str| format!("WEB-INF/lib/{name}");
+    let war = archive(&[
+        properties(&format!("shop:shop:{app}")),
+        (
+            lib(&format!("log4j-core-{log4j}.jar")),
+            jar(&[&log4j_package]),
+        ),
+        (
+            lib(&format!("commons-text-{text}.jar")),
+            jar(&[&text_package]),
+        ),
+    ]);
+    let shaded = jar(&[
+        &format!("shop:shop-all:{app}"),
+        &log4j_package,
+        &text_package,
+    ]);
+    [
+        (format!("opt/shop-{app}.war"), war),
+        (format!("opt/shop-all-{app}.jar"), shaded),
+        (
+            format!("opt/log4j-core-{log4j}.jar"),
+            jar(&[&log4j_package]),
+        ),
+    ]
+}
+
+/// Scan `files` with the advisories of Java, as `prepare` puts them into a step: its findings are `total`, and each has an own
+/// fingerprint.
+fn java_fingerprints(
+    files: &[FileEntry],
+    total: usize,
+    prepare: fn(FakeRunner, &[FileEntry]) -> FakeRunner,
+) -> Vec<String> {
+    let step = with_java(
+        FakeRunner::new(env!("CARGO_BIN_EXE_trivy-scan")),
+        JAVA_ADVISORIES,
+    );
+    let step = prepare(step, files).input("scanners", "vuln");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    assert_eq!(ran.output("total"), total.to_string(), "{}", ran.log);
+    assert_eq!(objections(&step), Vec::<String>::new());
+    let results = sarif(&step)["runs"][0]["results"].to_string();
     for package in [
         "org.apache.logging.log4j:log4j-core",
         "org.apache.commons:commons-text",
     ] {
-        assert!(messages.contains(package), "{messages}");
+        assert!(results.contains(package), "{results}");
     }
+    let mut prints = fingerprints(&step);
+    prints.sort();
+    prints.dedup();
+    assert_eq!(prints.len(), total, "{prints:?}");
+    prints
+}
+
+fn in_directory(step: FakeRunner, files: &[FileEntry]) -> FakeRunner {
+    let root = step.workspace().join("root");
+    std::fs::create_dir_all(root.join("opt")).unwrap();
+    for (path, content) in files {
+        std::fs::write(root.join(path), content).unwrap();
+    }
+    step.input("scan-type", "rootfs").input("path", "root")
+}
+
+fn in_image(step: FakeRunner, files: &[FileEntry]) -> FakeRunner {
+    let files: Vec<_> = files
+        .iter()
+        .map(|(path, content)| (path.as_str(), content.as_slice()))
+        .collect();
+    save_files(&step.workspace().join("app.tar"), "team/app:1", &files);
+    step.input("scan-type", "archive").input("path", "app.tar")
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn packages_in_a_war_and_in_a_shaded_jar_keep_their_identity_over_versions() {
+    let scan = |app: &str, log4j: &str, text: &str| {
+        let files = java_files(app, log4j, text);
+        java_fingerprints(&files[..2], 4, in_directory)
+    };
+    assert_eq!(scan("1.0", "2.14.0", "1.8"), scan("1.1", "2.14.1", "1.9"));
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
+fn an_image_with_a_jar_a_war_and_a_shaded_jar_has_the_findings_of_each() {
+    let scan = |app: &str, log4j: &str, text: &str| {
+        java_fingerprints(&java_files(app, log4j, text), 5, in_image)
+    };
+    assert_eq!(scan("1.0", "2.14.0", "1.8"), scan("1.1", "2.14.1", "1.9"));
 }
 
 #[test]

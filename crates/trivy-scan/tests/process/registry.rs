@@ -14,7 +14,7 @@ use crate::step::{REPORT, scans, step, trivy_that};
 
 /// Manifests and blobs by their path, and tags by repository.
 #[derive(Default, Clone)]
-struct Content {
+pub(crate) struct Content {
     bodies: BTreeMap<String, (String, String)>,
     tags: BTreeMap<String, Vec<String>>,
 }
@@ -38,22 +38,30 @@ impl Content {
         let body = self.bodies[&path(digest.as_str())].clone();
         self.bodies.insert(path(tag), body);
         let tags = self.tags.entry(repository.to_owned()).or_default();
-        tags.push(tag.to_owned());
+        if !tags.iter().any(|own| own == tag) {
+            tags.push(tag.to_owned());
+        }
     }
 
     /// An image, which differs by its `seed`.
-    fn image(mut self, name: &str, seed: &str, kind: &str) -> Self {
+    pub(crate) fn image(self, name: &str, seed: &str, kind: &str) -> Self {
+        self.large_image(name, seed, kind, 0)
+    }
+
+    /// The same with a layer of this many bytes.
+    pub(crate) fn large_image(mut self, name: &str, seed: &str, kind: &str, bytes: u64) -> Self {
         let (repository, _) = name.split_once(':').unwrap();
         let config = json!({"os": "linux", "architecture": "amd64", "created": seed}).to_string();
         let config = self.put(repository, "", &config);
-        let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "layers": [],
+        let layer = json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": config.to_string(), "size": bytes});
+        let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "layers": [layer],
             "config": {"mediaType": kind, "digest": config.to_string(), "size": 2}});
         let digest = self.put(repository, MANIFEST, &manifest.to_string());
         self.tag(name, &digest);
         self
     }
 
-    fn digest(&self, name: &str) -> Digest {
+    pub(crate) fn digest(&self, name: &str) -> Digest {
         let (repository, tag) = name.split_once(':').unwrap();
         let (_, body) = &self.bodies[&format!("/v2/{repository}/manifests/{tag}")];
         Digest::sha256(body.as_bytes())
@@ -79,6 +87,20 @@ impl Content {
         self
     }
 
+    /// An index of the image `amd64`, and of `arm64` where there is one.
+    fn platforms(mut self, name: &str, images: &[(&str, &str)]) -> Self {
+        let (repository, _) = name.split_once(':').unwrap();
+        let entries = images.iter().map(|(architecture, image)| {
+            json!({"mediaType": MANIFEST, "digest": self.digest(image).to_string(), "size": 2,
+                "platform": {"os": "linux", "architecture": architecture}})
+        });
+        let entries: Vec<_> = entries.collect();
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
+        let index = self.put(repository, INDEX, &index.to_string());
+        self.tag(name, &index);
+        self
+    }
+
     /// An index of the image `name` for this platform, with BuildKit's attestation of it.
     fn index(mut self, name: &str, image: &str, statement: &Value) -> Self {
         let (repository, _) = name.split_once(':').unwrap();
@@ -97,12 +119,16 @@ impl Content {
         self
     }
 
-    fn respond(&self, seen: &Seen) -> Response {
-        let path = seen.line.strip_prefix("GET ").unwrap_or_default();
+    pub(crate) fn respond(&self, seen: &Seen) -> Response {
+        let (method, path) = seen.line.split_once(' ').unwrap();
         let path = path.split('?').next().unwrap();
         let response = |status: u16, kind: &str, body: String| {
             let builder = Response::builder().status(status);
-            let builder = builder.header("content-type", kind);
+            let mut builder = builder.header("content-type", kind);
+            if method == "HEAD" {
+                let digest = Digest::sha256(body.as_bytes()).to_string();
+                builder = builder.header("docker-content-digest", digest);
+            }
             builder.body(Body::from(body)).unwrap()
         };
         let list = path.strip_prefix("/v2/");
@@ -131,20 +157,20 @@ impl Content {
     }
 }
 
-fn whole(registry: &Recorder, step: FakeRunner) -> FakeRunner {
+pub(crate) fn whole(registry: &Recorder, step: FakeRunner) -> FakeRunner {
     step.input("image", "")
         .input("dockerfile", "")
         .input("registry", &registry.host())
         .input("tags", "*")
 }
 
-async fn run(step: FakeRunner) -> (Ran, FakeRunner) {
+pub(crate) async fn run(step: FakeRunner) -> (Ran, FakeRunner) {
     tokio::task::spawn_blocking(move || (step.run(), step))
         .await
         .unwrap()
 }
 
-fn categories(step: &FakeRunner) -> Vec<String> {
+pub(crate) fn categories(step: &FakeRunner) -> Vec<String> {
     let file = crate::step::sarif(step);
     let runs = file["runs"].as_array().unwrap().iter();
     let ids = runs.map(|run| run["automationDetails"]["id"].as_str().unwrap());
@@ -225,6 +251,38 @@ async fn what_was_scanned_with_this_database_is_not_scanned_again() {
     assert_eq!(scans(&step).len(), 2);
     let (_, step) = run(crate::step::database(step, 1)).await;
     assert_eq!(scans(&step).len(), 3);
+}
+
+// The one that Trivy selects for `image:`, on any machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_index_the_image_for_amd64_is_scanned_unless_another_is_requested() {
+    let content = Content::default()
+        .image("team/app:x", "a", oci::CONFIG)
+        .image("team/app:y", "b", oci::CONFIG)
+        .platforms(
+            "team/app:1",
+            &[("arm64", "team/app:y"), ("amd64", "team/app:x")],
+        )
+        .platforms("team/app:2", &[("arm64", "team/app:y")]);
+    let (amd64, arm64) = (content.digest("team/app:x"), content.digest("team/app:y"));
+    let registry = content.serve().await;
+    let of = |step: FakeRunner| whole(&registry, step).input("tags", "1\n2");
+    let (ran, first) = run(of(step())).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let scanned = scans(&first);
+    assert!(
+        scanned.len() == 1 && scanned[0].ends_with(amd64.as_str()),
+        "{scanned:?}"
+    );
+    let skipped = "team/app:2 has no image for linux/amd64 (`platform`), only for linux/arm64";
+    assert!(ran.log.contains(skipped), "{}", ran.log);
+    let (ran, second) = run(of(step()).input("platform", "linux/arm64")).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let scanned = scans(&second);
+    assert!(
+        scanned.len() == 1 && scanned[0].ends_with(arm64.as_str()),
+        "{scanned:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -316,6 +374,10 @@ async fn an_image_with_an_sbom_of_its_digest_is_scanned_from_it() {
         "{scanned:?}"
     );
     assert!(!ran.summary.contains("from its SBOM"));
+    let hint = "from its layers: its SBOM has no files to search for secrets";
+    let rows = ran.summary.lines().filter(|line| line.contains(hint));
+    let names: Vec<_> = rows.filter_map(|line| line.split('`').nth(1)).collect();
+    assert_eq!(names, ["a/attached"], "{}", ran.summary);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -248,6 +248,59 @@ fn a_file_of_a_chart_is_not_the_chart() {
 
 #[test]
 #[ignore = "real: needs Trivy"]
+fn a_manifest_that_trivy_cannot_read_is_reported() {
+    let pod = |image: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nspec:\n  containers:\n    - name: a\n      image: {image}\n"
+        )
+    };
+    let step = real()
+        .file("k8s/pod.yaml", &pod("a:1"))
+        .file("k8s/template.yaml", &pod("{{ image }}"))
+        .file("k8s/two.yaml", &format!("{}---\n{}", pod("a:1"), pod("[")))
+        .file("k8s/Dockerfile", "FROM debian\nRUNN apt-get update\n")
+        .file(
+            "k8s/tf/main.tf",
+            "resource \"aws_s3_bucket\" \"a\" {\n  bucket =\n",
+        )
+        .file(
+            "k8s/tf/module.tf",
+            "module \"m\" {\n  source = \"./absent\"\n}\n",
+        )
+        .file(
+            "k8s/stack.yaml",
+            "AWSTemplateFormatVersion: '2010-09-09'\nResources: [\n",
+        )
+        .file(
+            "k8s/chart/Chart.yaml",
+            "apiVersion: v2\nname: x\nversion: 1.0.0\n",
+        )
+        .file("k8s/chart/templates/a.yaml", "{{ .Values.a.b.c }}\n")
+        .input("scan-type", "config")
+        .input("path", "k8s");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    for gap in [
+        "::warning::k8s/template.yaml is a template, which Trivy does not render; it was not checked",
+        "::warning::k8s/stack.yaml is not valid YAML: ",
+        "::warning::k8s/two.yaml can't be parsed: ",
+        "::warning::k8s/Dockerfile can't be parsed: ",
+        "::warning::k8s/tf/main.tf can't be parsed: ",
+        "::warning::k8s/tf/module.tf:1-3 calls a module that can't be loaded: ",
+        "::warning::k8s/chart can't be rendered: ",
+    ] {
+        assert!(ran.log.contains(gap), "{}", ran.log);
+    }
+    // Not even the first document of the file is.
+    let places = places(&step);
+    assert!(
+        places.iter().all(|place| place.contains("k8s/pod.yaml:")) && !places.is_empty(),
+        "{places:?}"
+    );
+}
+
+#[test]
+#[ignore = "real: needs Trivy"]
 fn a_vex_statement_that_matches_nothing_is_reported() {
     let statement = |name: &str, product: &str| serde_json::json!({"vulnerability": {"name": name}, "products": [{"@id": product}], "status": "not_affected", "justification": "component_not_present"});
     let vex = serde_json::json!({
@@ -288,6 +341,21 @@ fn an_image_is_looked_for_where_the_step_says() {
         "{seen}"
     );
     assert!(!seen.contains("XDG_RUNTIME_DIR"), "{seen}");
+}
+
+#[test]
+fn podman_is_found_by_its_variable() {
+    let step = step()
+        .env("CONTAINERD_ADDRESS", "/run/k3s/containerd.sock")
+        .env("XDG_RUNTIME_DIR", "/run/user/1000")
+        .input("image-sources", "podman");
+    let ran = step.run();
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let scans = scans(&step);
+    assert!(scans[0].contains("--image-src podman "), "{scans:?}");
+    let seen = std::fs::read_to_string(step.directory().join("tools/env")).unwrap();
+    assert!(seen.contains("XDG_RUNTIME_DIR=/run/user/1000"), "{seen}");
+    assert!(!seen.contains("CONTAINERD_ADDRESS"), "{seen}");
 }
 
 #[test]

@@ -104,6 +104,61 @@ fn what_was_not_scanned_fails_the_step_if_that_is_requested() {
 }
 
 #[test]
+fn a_directory_that_trivy_skips_by_its_name_is_a_gap_until_it_is_a_target() {
+    let run = |targets: &str| {
+        step()
+            .tool("trivy", &trivy_that("*) echo '{\"SchemaVersion\":2}' ;;"))
+            .file("k8s/dev/pod.yaml", "kind: Pod\n")
+            .input("image", "")
+            .input("targets", targets)
+            .run()
+    };
+    let gap = "::warning::k8s/dev has the name of a system directory, which Trivy skips at the top of a target; it was not scanned: add the line `config k8s/dev` to `targets`";
+    for (targets, is_gap) in [
+        ("config k8s", true),
+        ("config k8s\nconfig k8s/dev", false),
+        ("config .", false),
+    ] {
+        let ran = run(targets);
+        assert_eq!(ran.code, 0, "{}", ran.log);
+        assert_eq!(ran.log.contains(gap), is_gap, "{targets}: {}", ran.log);
+    }
+}
+
+#[test]
+fn what_is_skipped_is_no_gap() {
+    let run = |path: &str, input: &str, value: &str| {
+        step()
+            .tool("trivy", &trivy_that("*) echo '{\"SchemaVersion\":2}' ;;"))
+            .file("app/lib/requirements.txt", "werkzeug>=2\n")
+            .file("app/lib/main.tf", "# trivy:ignore:x\n")
+            .input("image", "")
+            .input("targets", &format!("fs {path}\nconfig {path}\n"))
+            .input(input, value)
+            .run()
+    };
+    let gaps = [
+        "app/lib/requirements.txt does not pin werkzeug",
+        "a comment in app/lib/main.tf:1 suppresses checks there",
+    ];
+    let table = [
+        (".", "skip-dirs", "app/web", [true, true]),
+        (".", "skip-dirs", "app/lib", [false, false]),
+        ("app", "skip-dirs", "lib", [false, false]),
+        ("app", "skip-dirs", "**/lib", [false, false]),
+        (".", "skip-files", "**/*.txt", [false, true]),
+        ("app", "skip-files", "lib/main.tf", [true, false]),
+        (".", "baseline", "app/lib", [false, false]),
+    ];
+    for (path, input, value, expected) in table {
+        let ran = run(path, input, value);
+        assert_eq!(ran.code, 0, "{}", ran.log);
+        let found = gaps.map(|gap| ran.log.contains(gap));
+        assert_eq!(found, expected, "{path} {input} {value}: {}", ran.log);
+    }
+}
+
+#[test]
 fn a_saved_image_has_the_name_in_its_report() {
     let report = REPORT.replace("\"ImageID\"", "\"RepoTags\": [\"team/app:7\"], \"ImageID\"");
     let step = step()
@@ -198,6 +253,27 @@ async fn a_target_that_fails_leaves_the_results_of_the_others() {
         ran.summary
     );
     assert!(server.comments()[0].contains("failed to scan image"));
+}
+
+#[test]
+fn a_report_and_its_sbom_have_the_number_of_their_target() {
+    let step = step()
+        .tool("trivy", &trivy_without_one())
+        .input("image", "")
+        .input("sbom", "cyclonedx")
+        .input("targets", "image app:2\nimage web:1\nimage api:1\n");
+    let ran = step.run();
+    assert_eq!(ran.code, 2, "{}", ran.log);
+    assert_eq!(
+        (ran.output("report-file"), ran.output("sbom-file")),
+        (
+            "trivy-report-2.json\ntrivy-report-3.json",
+            "trivy-report-2.cdx.json\ntrivy-report-3.cdx.json"
+        )
+    );
+    for name in ["trivy-report-2.cdx.json", "trivy-report-3.cdx.json"] {
+        assert!(step.workspace().join(name).is_file(), "{name}");
+    }
 }
 
 #[test]

@@ -14,9 +14,9 @@ const LIMIT: usize = limits::MIB;
 /// The `metadata.json` next to a database (`pkg/metadata` of trivy-db).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Cached {
+pub(crate) struct Cached {
     /// When it was published, RFC 3339.
-    pub(super) updated_at: String,
+    pub(crate) updated_at: String,
     // When the next one is published.
     #[serde(default)]
     next_update: String,
@@ -45,10 +45,15 @@ impl Cached {
                 kind.file()
             )));
         }
-        if cached.updated_at.parse::<Timestamp>().is_err() {
+        if !cached.has_time() {
             return Err(damaged(format!("invalid time {:?}", cached.updated_at)));
         }
         Ok(Some(cached))
+    }
+
+    /// Whether the time of its publication is one.
+    pub(crate) fn has_time(&self) -> bool {
+        self.updated_at.parse::<Timestamp>().is_ok()
     }
 
     /// Whether no newer one is expected yet, by the same test as Trivy.

@@ -113,7 +113,7 @@ async fn fetch(
     tokio::task::spawn_blocking(move || unpack(kind, &archive, &directory)).await?
 }
 
-fn unpack(kind: DatabaseKind, archive: &Path, directory: &Path) -> anyhow::Result<()> {
+pub(super) fn unpack(kind: DatabaseKind, archive: &Path, directory: &Path) -> anyhow::Result<()> {
     let unpacked = Limited {
         inner: GzDecoder::new(File::open(archive)?),
         room: UNPACKED_LIMIT,

@@ -164,6 +164,7 @@ impl Case {
             cache: self.cache(),
             offline,
             max_age: MAX_AGE,
+            server: None,
         };
         // What is tested is the order of requests, not the delay between them.
         let sleep = |_| std::future::ready(());
@@ -351,6 +352,7 @@ impl Case {
             cache: self.cache(),
             offline: false,
             max_age: MAX_AGE,
+            server: None,
         }
     }
 

@@ -8,9 +8,9 @@ use anyhow::{Context as _, ensure};
 
 use super::action::Action;
 use super::process::measure;
-use super::{median, timed};
+use super::{mean, timed};
 use crate::setup::builds::PIPELINE;
-use crate::setup::command::{command, run as run_command};
+use crate::setup::command::{command, output, run as run_command};
 use crate::stack::{self, Stack, registry_ca};
 use crate::{paths, progress};
 
@@ -50,11 +50,12 @@ impl Bench {
     fn rounds(&self) -> anyhow::Result<()> {
         let (mut ours, mut theirs, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..=ROUNDS {
-            // What comes second finds the machine busy with the old pods of the first: each is first in turn.
+            // Each is first in turn, and finds the cluster at rest.
             let mut order = ["ours", "theirs"];
             order.rotate_left(round % 2);
             for who in order {
                 let image = build(&format!("bench-{round}-{who}"))?;
+                self.settle()?;
                 if who == "theirs" {
                     let row = timed(|| run_command(self.script("deploy").env("IMAGE", &image)))?;
                     theirs.push(row);
@@ -70,8 +71,9 @@ impl Bench {
                 }
             }
         }
+        // A pod is Ready at its next probe, a second earlier or later: the times have two peaks, and a median jumps between them.
         let [ours, unchanged, theirs] =
-            [ours, unchanged, theirs].map(|times: Vec<Duration>| median(times).as_secs_f64());
+            [ours, unchanged, theirs].map(|times: Vec<Duration>| mean(&times).as_secs_f64());
         progress::line(format!(
             "\none step: {ours:.2} s; push, apply, rollout status: {theirs:.2} s: {:.2} (goal 1.05)",
             ours / theirs
@@ -80,6 +82,28 @@ impl Bench {
             "deployed again without a change: {unchanged:.2} s (goal 2)"
         ));
         Ok(())
+    }
+
+    // Wait until the pods that the deployment before has replaced are gone.
+    fn settle(&self) -> anyhow::Result<()> {
+        let terminating =
+            "{range .items[?(@.metadata.deletionTimestamp)]}pod/{.metadata.name} {end}";
+        let pods = output(
+            self.kubectl()
+                .args(["get", "pods", "--namespace", NAMESPACE])
+                .arg(format!("--output=jsonpath={terminating}")),
+        )?;
+        if pods.trim().is_empty() {
+            return Ok(());
+        }
+        let wait = [
+            "wait",
+            "--for=delete",
+            "--timeout=2m",
+            "--namespace",
+            NAMESPACE,
+        ];
+        run_command(self.kubectl().args(wait).args(pods.split_whitespace()))
     }
 
     // Those of the application, in another namespace.

@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use super::checkout;
 use crate::actions::{self, ACTIONS};
 use crate::setup::base_images::{self, DEBIAN, KEY_LABEL, has_key};
+use crate::setup::builds::Builds;
 use crate::setup::command::{command, output, run};
 use crate::setup::programs::PROGRAMS;
 use crate::setup::timings;
@@ -38,7 +39,7 @@ pub fn build(checkout: &Path) -> anyhow::Result<String> {
 /// With what failed.
 pub fn provide(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
     let id = if sources(checkout)? == sources(&paths::root())? {
-        assemble(stack)?
+        assemble(&stack.builds)?
     } else {
         base_images::compilers(stack.origin)?;
         checkout::with_tools(checkout, stack, || build(checkout))?
@@ -46,6 +47,24 @@ pub fn provide(checkout: &Path, stack: &Stack) -> anyhow::Result<()> {
     for name in ACTIONS.iter().flat_map(|action| names(action.name)) {
         run(&mut command("docker", ["tag", &id, &name]))?;
     }
+    Ok(())
+}
+
+/// Make the image of this checkout's programs and tools, and let its `Dockerfile.action` start from it: what a workflow of
+/// this repository does before `uses: ./actions/<name>`, with what it restored from a cache, so that the runner compiles
+/// nothing a second time.
+///
+/// # Errors
+/// With what failed; `Dockerfile.action` is replaced last.
+pub(crate) fn prepare() -> anyhow::Result<()> {
+    let builds = Builds::start(&actions::tools(), &[PROGRAMS]);
+    base_images::provide()?;
+    let image = assemble(&builds)?;
+    let dockerfile = paths::root().join("Dockerfile.action");
+    let text =
+        format!("# Of `cargo xtask image`; `git restore` brings the build back.\nFROM {image}\n");
+    std::fs::write(dockerfile, text).context("failed to replace `Dockerfile.action`")?;
+    progress::line(format!("✓ `Dockerfile.action` starts from {image}"));
     Ok(())
 }
 
@@ -63,12 +82,12 @@ fn sources(root: &Path) -> anyhow::Result<String> {
 }
 
 // From what is there.
-fn assemble(stack: &Stack) -> anyhow::Result<String> {
+fn assemble(builds: &Builds) -> anyhow::Result<String> {
     let mut programs = Vec::new();
-    let directory = stack.builds.wait(PROGRAMS)?;
+    let directory = builds.wait(PROGRAMS)?;
     programs.extend(ACTIONS.iter().map(|action| directory.join(action.name)));
     for tool in actions::tools() {
-        programs.push(stack.builds.wait(tool)?.join(tool));
+        programs.push(builds.wait(tool)?.join(tool));
     }
     let dockerfile = std::fs::read_to_string(paths::root().join("Dockerfile.action"))?;
     let dockerfile = assembling(&dockerfile)?;

@@ -29,7 +29,7 @@ pub const PIPELINE: &[&str] = &[
 /// Those of the checks that need nothing else.
 pub const CHECKS: &[&str] = &["actionlint", "kube-score", "kubeconform"];
 /// Other projects' programs that judge what was made, and that take long to build: of `cargo xtask test --judges`.
-pub const JUDGES: &[&str] = &["crane"];
+pub const JUDGES: &[&str] = &["crane", "traefik"];
 
 type Built = Result<PathBuf, String>;
 

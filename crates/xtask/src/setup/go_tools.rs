@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 
 use super::command::{command, measured, output};
 use super::machine;
+use super::replaced;
 use super::timings::{self, Cost};
 use crate::{paths, progress};
 
@@ -64,6 +65,17 @@ pub(super) fn build(tool: &str) -> anyhow::Result<PathBuf> {
     Ok(module.target)
 }
 
+/// The directory of the sources of `module`, in the version that `tool` is built from.
+///
+/// # Errors
+/// When it cannot be downloaded.
+pub(crate) fn sources(tool: &str, module: &str) -> anyhow::Result<PathBuf> {
+    let mut download = Module::find(tool)?.go(&["mod", "download", "-json", module]);
+    let downloaded =
+        output(&mut download).with_context(|| format!("failed to download the module {module}"))?;
+    replaced::directory_of(&downloaded).map(PathBuf::from)
+}
+
 /// Remove what the compiler keeps, several gigabytes, unless another command is building.
 pub(crate) fn forget_objects() {
     if let Ok(lock) = objects_lock()
@@ -88,7 +100,7 @@ fn objects_lock() -> anyhow::Result<File> {
 struct Module {
     name: String,
     directory: PathBuf,
-    /// From its `build.env`: `PACKAGE`, `LDFLAGS`, `GOEXPERIMENT`, `NAMES`.
+    /// From its `build.env`: `PACKAGE`, `LDFLAGS`, `GOEXPERIMENT`, `NAMES`, `REPLACE`.
     settings: BTreeMap<String, String>,
     /// Where its programs are once they are built.
     target: PathBuf,
@@ -160,10 +172,23 @@ impl Module {
         }
         let started = Instant::now();
         let mut list = self.go(&["list", "-deps", "-f", "{{/**/}}"]);
+        list.args(self.replaced()?);
         measured(list.args(self.words("PACKAGE")))?;
         let seconds = started.elapsed().as_secs_f64();
         done.insert(self.name.clone(), seconds);
         Ok(seconds)
+    }
+
+    // The argument with which one file of another module is replaced by one of this directory, if that is requested.
+    fn replaced(&self) -> anyhow::Result<Option<String>> {
+        let [module, file, own] = self.words("REPLACE")[..] else {
+            return Ok(None);
+        };
+        let mut download = self.go(&["mod", "download", "-json", module]);
+        let downloaded = output(&mut download)?;
+        let own = self.directory.join(own);
+        let copy = self.target.with_extension("modules");
+        replaced::module(&self.directory, &downloaded, module, (file, &own), &copy).map(Some)
     }
 
     fn build(&self) -> anyhow::Result<()> {
@@ -193,6 +218,7 @@ impl Module {
         };
         let flags = compiler_flags()?;
         let mut go = self.go(&["build", "-trimpath", "-buildvcs=false"]);
+        go.args(self.replaced()?);
         go.arg(format!("-gcflags={flags}"))
             .arg("-ldflags")
             .arg(self.settings.get("LDFLAGS").map_or("-s -w", String::as_str))
@@ -204,6 +230,8 @@ impl Module {
             std::os::unix::fs::symlink(name, temporary.join(link))?;
         }
         std::fs::rename(&temporary, &self.target)?;
+        // It is not there for a tool that replaces nothing.
+        let _ = std::fs::remove_dir_all(self.target.with_extension("modules"));
         let wall = started.elapsed().as_secs_f64();
         timings::record(
             name,
@@ -317,8 +345,8 @@ mod tests {
 
     #[test]
     fn every_tool_of_a_run_has_its_module() {
-        use crate::setup::builds::{CHECKS, PIPELINE};
-        for tool in PIPELINE.iter().chain(CHECKS) {
+        use crate::setup::builds::{CHECKS, JUDGES, PIPELINE};
+        for tool in PIPELINE.iter().chain(CHECKS).chain(JUDGES) {
             let module = Module::find(tool).unwrap();
             assert!(!module.words("PACKAGE").is_empty(), "{tool}");
         }

@@ -82,8 +82,9 @@ pub(super) fn remove_containers() {
     }
 }
 
-/// Remove the images that were made here, and those of runs that were built on them.
-pub(super) fn remove_images() {
+/// Remove the images that were made here, and those of runs that were built on them; the names of those that are left
+/// are returned.
+pub(super) fn remove_images() -> Vec<String> {
     // Without a dry run there is none.
     let _ = run(&mut command("docker", ["volume", "rm", RELEASE_VOLUME]));
     let made = format!("label={}", base_images::KEY_LABEL);
@@ -94,16 +95,21 @@ pub(super) fn remove_images() {
         "--filter",
         &made,
     ];
-    let names = output(&mut command("docker", list)).unwrap_or_default();
     // Other images that were built on them have the label too, and stay.
-    for name in names.lines().filter(|name| is_made_here(name)) {
+    let made_here = || {
+        let names = output(&mut command("docker", list)).unwrap_or_default();
+        let names = names.lines().filter(|name| is_made_here(name));
+        names.map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    for name in made_here() {
         // An image in use stays: Docker refuses, and it is not forced.
-        let _ = run(&mut command("docker", ["rmi", name]));
+        let _ = run(&mut command("docker", ["rmi", &name]));
     }
     let _ = run(&mut command(
         "docker",
         ["image", "prune", "--force", "--filter", &made],
     ));
+    made_here()
 }
 
 fn is_made_here(name: &str) -> bool {

@@ -10,6 +10,7 @@ const FILES: &[&str] = &[
     "/etc",
     "/var/lib/seaworthy",
     "/var/lib/kubelet",
+    "/var/log/containers",
     "/opt/cni",
     "/run/netns",
 ];

@@ -24,6 +24,11 @@ const PARTS: &[&str] = &[
     "etcd",
 ];
 
+/// Where the logs of the pods are, in the directory of the node.
+const POD_LOGS: &str = "pod-logs";
+/// Where the kubelet makes a link for each of them, wherever they are (pkg/kubelet/kuberuntime/legacy.go).
+const LOG_LINKS: &str = "/var/log/containers";
+
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
 
 fn directory() -> PathBuf {
@@ -252,6 +257,18 @@ pub(super) fn stop() {
     cgroups::kill(&socket);
     unmount();
     cgroups::remove();
+    remove_log_links(&directory.join(POD_LOGS));
+}
+
+// The kubelet removes the link of a pod that it removes. Only an empty directory can be removed.
+fn remove_log_links(logs: &Path) {
+    let links = std::fs::read_dir(LOG_LINKS).into_iter().flatten().flatten();
+    for link in links {
+        if std::fs::read_link(link.path()).is_ok_and(|target| target.starts_with(logs)) {
+            let _ = std::fs::remove_file(link.path());
+        }
+    }
+    let _ = std::fs::remove_dir(LOG_LINKS);
 }
 
 fn remove_pods(socket: &str) {

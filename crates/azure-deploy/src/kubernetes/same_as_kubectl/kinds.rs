@@ -9,15 +9,25 @@ pub(super) enum Kind {
     ConfigMap,
     Ingress,
     Claim,
+    StatefulSet,
+    CronJob,
+    Budget,
+    Autoscaler,
+    Job,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Deployment,
         Self::Service,
         Self::ConfigMap,
         Self::Ingress,
         Self::Claim,
+        Self::StatefulSet,
+        Self::CronJob,
+        Self::Budget,
+        Self::Autoscaler,
+        Self::Job,
     ];
 
     pub(super) fn resource(self) -> &'static str {
@@ -27,7 +37,18 @@ impl Kind {
             Self::ConfigMap => "configmap",
             Self::Ingress => "ingress",
             Self::Claim => "persistentvolumeclaim",
+            Self::StatefulSet => "statefulset",
+            Self::CronJob => "cronjob",
+            Self::Budget => "poddisruptionbudget",
+            Self::Autoscaler => "horizontalpodautoscaler.v2.autoscaling",
+            Self::Job => "job",
         }
+    }
+
+    // Whether a manifest has one of two fields, and the API server rejects both: what one manager applied excludes what
+    // another one does.
+    pub(super) fn has_alternatives(self) -> bool {
+        matches!(self, Self::Budget)
     }
 
     // Each bit of `features` is something that a manifest may have or not.
@@ -39,6 +60,11 @@ impl Kind {
             2 => metadata["annotations"] = json!({}),
             3 => metadata["annotations"] = json!({"of": "us"}),
             _ => {}
+        }
+        if matches!(self, Self::Job) {
+            // Without any, the API server defaults them to those of the template, which have the UID
+            // (kubernetes/pkg/apis/batch/v1/defaults.go).
+            metadata["labels"]["job"] = json!("x");
         }
         let mut object = match self {
             Self::Deployment => deployment(has),
@@ -70,6 +96,11 @@ impl Kind {
                     "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
                 }})
             }
+            Self::StatefulSet => stateful_set(has),
+            Self::CronJob => cron_job(has),
+            Self::Budget => budget(has),
+            Self::Autoscaler => autoscaler(has),
+            Self::Job => job(has),
         };
         object["metadata"] = metadata;
         object
@@ -91,7 +122,20 @@ impl Kind {
             (Self::ConfigMap, _) => format!(
                 "patch configmap {name} --type=merge --patch={{\"data\":{{\"k1\":\"other\",\"k9\":\"other\"}}}}"
             ),
-            (Self::Ingress | Self::Claim, _) => {
+            (Self::StatefulSet, 2) => format!("scale statefulset {name} --replicas=0"),
+            (Self::StatefulSet, _) => {
+                format!("set env statefulset {name} --containers=app A=other C=other")
+            }
+            (Self::CronJob, _) => format!(
+                "patch cronjob {name} --type=merge --patch={{\"spec\":{{\"successfulJobsHistoryLimit\":1}}}}"
+            ),
+            (Self::Autoscaler, _) => format!(
+                "patch {resource} {name} --type=merge --patch={{\"spec\":{{\"maxReplicas\":9}}}}"
+            ),
+            (Self::Job, _) => {
+                format!("patch job {name} --type=merge --patch={{\"spec\":{{\"backoffLimit\":1}}}}")
+            }
+            (Self::Ingress | Self::Claim | Self::Budget, _) => {
                 format!("label {resource} {name} more=x --overwrite")
             }
         };
@@ -99,7 +143,8 @@ impl Kind {
     }
 }
 
-fn deployment(has: impl Fn(u16) -> bool) -> Value {
+// The containers that `has` by its bits up to 8.
+fn pod(has: impl Fn(u16) -> bool) -> Value {
     let mut app = json!({"name": "app", "image": if has(0) { "x:1" } else { "x:2" }});
     let env: Vec<_> = ["A", "B", "C"]
         .iter()
@@ -124,6 +169,11 @@ fn deployment(has: impl Fn(u16) -> bool) -> Value {
     if has(8) {
         pod["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
     }
+    pod
+}
+
+fn deployment(has: impl Fn(u16) -> bool) -> Value {
+    let mut pod = pod(&has);
     if has(9) {
         pod["terminationGracePeriodSeconds"] = json!(7);
     }
@@ -161,4 +211,85 @@ fn service(has: impl Fn(u16) -> bool) -> Value {
         spec["sessionAffinity"] = "ClientIP".into();
     }
     json!({"apiVersion": "v1", "kind": "Service", "spec": spec})
+}
+
+fn stateful_set(has: impl Fn(u16) -> bool) -> Value {
+    // Without replicas no pod is made, whatever others scale.
+    let mut spec = json!({
+        "replicas": 0, "serviceName": "x", "selector": {"matchLabels": {"app": "x"}},
+        "template": {"metadata": {"labels": {"app": "x"}}, "spec": pod(&has)},
+    });
+    if has(9) {
+        spec["updateStrategy"] = json!({"rollingUpdate": {"partition": 1}});
+    }
+    if has(10) {
+        spec["minReadySeconds"] = json!(3);
+    }
+    if has(11) {
+        spec["persistentVolumeClaimRetentionPolicy"] = json!({"whenDeleted": "Delete"});
+    }
+    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": spec})
+}
+
+fn cron_job(has: impl Fn(u16) -> bool) -> Value {
+    let mut pod = pod(&has);
+    pod["restartPolicy"] = if has(9) { "Never" } else { "OnFailure" }.into();
+    let mut job = json!({"template": {"spec": pod}});
+    if has(10) {
+        job["backoffLimit"] = json!(2);
+    }
+    let mut spec = json!({"schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": {"spec": job}});
+    if has(11) {
+        spec["concurrencyPolicy"] = "Forbid".into();
+    }
+    if has(12) {
+        spec["timeZone"] = "Etc/UTC".into();
+    }
+    json!({"apiVersion": "batch/v1", "kind": "CronJob", "spec": spec})
+}
+
+// Suspended: no pod is made. The template is always the same, since it cannot be changed.
+fn job(has: impl Fn(u16) -> bool) -> Value {
+    let pod = json!({"restartPolicy": "Never", "containers": [{"name": "app", "image": "x"}]});
+    let mut spec = json!({"suspend": true, "template": {"spec": pod}});
+    if has(0) {
+        spec["backoffLimit"] = json!(if has(1) { 2 } else { 3 });
+    }
+    if has(2) {
+        spec["activeDeadlineSeconds"] = json!(60);
+    }
+    if has(3) {
+        spec["ttlSecondsAfterFinished"] = json!(60);
+    }
+    json!({"apiVersion": "batch/v1", "kind": "Job", "spec": spec})
+}
+
+// Of two fields an object has one.
+fn budget(has: impl Fn(u16) -> bool) -> Value {
+    let mut spec = json!({"selector": {"matchLabels": {"app": if has(1) { "x" } else { "y" }}}});
+    let field = if has(0) {
+        "minAvailable"
+    } else {
+        "maxUnavailable"
+    };
+    spec[field] = if has(2) { json!(1) } else { json!("50%") };
+    json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": spec})
+}
+
+fn autoscaler(has: impl Fn(u16) -> bool) -> Value {
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "absent"});
+    let mut spec = json!({"scaleTargetRef": target, "maxReplicas": if has(0) { 4 } else { 5 }});
+    if has(1) {
+        spec["minReplicas"] = json!(2);
+    }
+    let metric = |name: &str| json!({"type": "Resource", "resource": {"name": name, "target": {"type": "Utilization", "averageUtilization": 70}}});
+    match (has(2), has(3)) {
+        (true, true) => spec["metrics"] = json!([metric("cpu"), metric("memory")]),
+        (true, false) => spec["metrics"] = json!([metric("memory")]),
+        _ => {}
+    }
+    if has(4) {
+        spec["behavior"] = json!({"scaleDown": {"stabilizationWindowSeconds": 60}});
+    }
+    json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "spec": spec})
 }

@@ -3,19 +3,22 @@
 //! kustomize fetches what looks like an address, over http or by git (kustomize/api/internal/loader/fileloader.go and
 //! internal/git/repospec.go), and has no flag against it. So every reference is looked at before it starts.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::NAMES;
+use super::reference::{Reference, shown};
+use crate::action::Inputs;
 
 /// Bytes of the largest kustomization, or configuration of a generator, that is read.
-const FILE: usize = limits::MIB;
+pub(super) const FILE: usize = limits::MIB;
 /// Directories and files that are read.
 const FILES: usize = 500;
 /// Fields that refer to objects or to directories with a kustomization. Names are compared as Go does, in any case.
-const MANIFESTS: &[&str] = &["resources", "components", "bases"];
+pub(super) const MANIFESTS: &[&str] = &["resources", "components", "bases"];
 /// Fields that refer to the configuration of plugins, or to directories with it.
 const PLUGINS: &[&str] = &["generators", "transformers", "validators"];
 /// Fields that refer to files that are read as they are.
@@ -35,43 +38,97 @@ const CONTENTS: &[&str] = &[
     "valuesfile",
 ];
 
-/// Check the kustomization in `directory`, and every one that it builds on.
+/// What a kustomization, and every one that it builds on, refers to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The directories in or below which kustomize reads files, relative to the root, with links resolved.
+    pub(super) directories: BTreeSet<PathBuf>,
+    /// The links on the way to them, relative to the root, the directory of each with links resolved.
+    pub(super) links: BTreeSet<PathBuf>,
+    /// The references to other machines that may be fetched, by their kustomization, relative to the root.
+    pub(super) remote: BTreeMap<PathBuf, BTreeSet<String>>,
+}
+
+/// Where a kustomization is from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// The checkout.
+    Checkout {
+        /// Whether references to other machines are fetched.
+        is_fetched: bool,
+        /// The URL of GitHub's web pages.
+        server: String,
+    },
+    /// A repository that was fetched.
+    Repository {
+        /// Owner and name.
+        name: String,
+        /// The links that were not unpacked, relative to its root.
+        links: Arc<BTreeSet<PathBuf>>,
+    },
+}
+
+/// Check the kustomization in `directory`, and every one that it builds on. References to other machines are errors, but for those
+/// of `resources` and the like if they are fetched.
 ///
 /// # Errors
 /// With the reference that leads out of `root`, does not exist or can't be read.
-pub(super) fn check(root: &Path, directory: &Path) -> Result<(), String> {
+pub(super) fn check(root: &Path, directory: &Path, origin: Origin) -> Result<Found, String> {
     let mut walk = Walk {
         root: root.canonicalize().map_err(|e| e.to_string())?,
+        origin,
         seen: HashSet::new(),
         pending: vec![(directory.to_owned(), Role::Manifests)],
+        found: Found::default(),
     };
     while let Some((path, role)) = walk.pending.pop() {
         walk.path(&path, role)?;
     }
-    Ok(())
+    Ok(walk.found)
+}
+
+/// The documents of `text`, with numbers as kustomize reads them.
+///
+/// # Errors
+/// When it is not YAML, with one line.
+pub(super) fn documents(text: &str) -> Result<Vec<Value>, String> {
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let documents: Result<Vec<Value>, _> = serde_saphyr::from_multiple_with_options(text, options);
+    documents.map_err(|e| {
+        let error = e.to_string();
+        error.lines().next().unwrap_or_default().to_owned()
+    })
 }
 
 /// The check of one file without the files that it refers to.
 #[cfg(fuzzing)]
-pub(crate) fn check_text(text: &str) {
+pub(super) fn check_text(text: &str) {
     let root = Path::new("/nonexistent");
     let mut walk = Walk {
         root: root.to_owned(),
+        origin: Origin::Checkout {
+            is_fetched: false,
+            server: "https://github.com".to_owned(),
+        },
         seen: HashSet::new(),
         pending: Vec::new(),
+        found: Found::default(),
     };
     let place = Place {
         path: root,
         directory: root,
         role: Role::Manifests,
+        is_whole: true,
     };
     let _ = walk.text(text, &place);
 }
 
 struct Walk {
     root: PathBuf,
+    origin: Origin,
     seen: HashSet<(PathBuf, Role)>,
     pending: Vec<(PathBuf, Role)>,
+    found: Found,
 }
 
 /// What a file or directory is referred to for.
@@ -84,19 +141,32 @@ enum Role {
 }
 
 /// Where references are.
+#[derive(Clone, Copy)]
 struct Place<'a> {
     path: &'a Path,
     directory: &'a Path,
     role: Role,
+    /// Whether it is the whole of a file, and not a part of it.
+    is_whole: bool,
+}
+
+impl Place<'_> {
+    fn part(self) -> Self {
+        Self {
+            is_whole: false,
+            ..self
+        }
+    }
 }
 
 impl Walk {
     fn path(&mut self, path: &Path, role: Role) -> Result<(), String> {
         let real = path.canonicalize().map_err(|e| self.bad(path, &e))?;
         if !real.starts_with(&self.root) {
-            return Err(self.bad(path, &"it is a link that leads out of the checkout"));
+            return Err(self.outside(path));
         }
-        if !self.seen.insert((real, role)) {
+        self.links(path);
+        if !self.seen.insert((real.clone(), role)) {
             return Ok(());
         }
         if self.seen.len() > FILES {
@@ -108,6 +178,8 @@ impl Walk {
                 Role::Plugins => self.file(path, role),
             };
         }
+        let inside = real.strip_prefix(&self.root).unwrap_or(&real);
+        self.found.directories.insert(inside.to_owned());
         for name in NAMES {
             let file = path.join(name);
             if file.symlink_metadata().is_ok() {
@@ -124,15 +196,13 @@ impl Walk {
             path,
             directory,
             role,
+            is_whole: true,
         };
         self.text(&text, &place)
     }
 
     fn text(&mut self, text: &str, place: &Place<'_>) -> Result<(), String> {
-        let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|e| {
-            let error = e.to_string();
-            self.bad(place.path, &error.lines().next().unwrap_or_default())
-        })?;
+        let documents = documents(text).map_err(|e| self.bad(place.path, &e))?;
         let mut documents = documents.iter();
         documents.try_for_each(|document| self.value(document, place))
     }
@@ -140,8 +210,8 @@ impl Walk {
     fn value(&mut self, value: &Value, place: &Place<'_>) -> Result<(), String> {
         match value {
             Value::Array(list) => {
-                let mut list = list.iter();
-                list.try_for_each(|value| self.value(value, place))
+                let (mut list, part) = (list.iter(), place.part());
+                list.try_for_each(|value| self.value(value, &part))
             }
             Value::Object(map) => map.iter().try_for_each(|(key, value)| {
                 let key = key.to_ascii_lowercase();
@@ -154,7 +224,7 @@ impl Walk {
                         self.content(reference, place)?;
                     }
                 }
-                self.value(value, place)
+                self.value(value, &place.part())
             }),
             _ => Ok(()),
         }
@@ -163,14 +233,46 @@ impl Walk {
     fn source(&mut self, reference: &str, role: Role, place: &Place<'_>) -> Result<(), String> {
         // The configuration itself in place of a path.
         if reference.contains('\n') {
-            return self.text(reference, place);
+            return self.text(reference, &place.part());
+        }
+        if place.is_whole && role == Role::Manifests && is_remote(reference) {
+            return self.remote(reference, place);
         }
         self.content(reference, place)?;
         let target = place.directory.join(reference);
         if !target.exists() {
-            return Err(self.bad(place.path, &format!("`{reference}` does not exist")));
+            let problem = if self.is_left_out(&target) {
+                "is a link in the repository, and links are not unpacked"
+            } else {
+                "does not exist"
+            };
+            return Err(self.bad(place.path, &format!("`{reference}` {problem}")));
         }
         self.pending.push((target, role));
+        Ok(())
+    }
+
+    fn remote(&mut self, reference: &str, place: &Place<'_>) -> Result<(), String> {
+        if let Origin::Checkout {
+            is_fetched: false,
+            server,
+        } = &self.origin
+        {
+            let hint = if Reference::is_fetchable(reference, server) {
+                format!("; set `{}: true` to fetch it", Inputs::remote_bases)
+            } else {
+                String::new()
+            };
+            let reference = shown(reference);
+            let problem = format!("`{reference}` is not a path in the checkout{hint}");
+            return Err(self.bad(place.path, &problem));
+        }
+        let directory = place.directory.canonicalize();
+        let directory = directory.map_err(|e| self.bad(place.path, &e))?;
+        let inside = directory.strip_prefix(&self.root).unwrap_or(&directory);
+        let file = inside.join(place.path.file_name().unwrap_or_default());
+        let references = self.found.remote.entry(file).or_default();
+        references.insert(reference.to_owned());
         Ok(())
     }
 
@@ -184,16 +286,82 @@ impl Walk {
             .split_once('=')
             .map_or(reference, |(_, file)| file);
         if is_remote(reference) || is_remote(file) {
-            let problem = format!("`{reference}` is not a path in the checkout");
+            let place_of = match &self.origin {
+                Origin::Checkout { .. } => "the checkout",
+                Origin::Repository { .. } => "the repository",
+            };
+            let problem = format!("`{}` is not a path in {place_of}", shown(reference));
             return Err(self.bad(place.path, &problem));
         }
         Ok(())
+    }
+
+    // Record the links on the way to `path`, which exists.
+    fn links(&mut self, path: &Path) {
+        let mut path = path.to_owned();
+        // As many as Linux follows.
+        for _ in 0..40 {
+            let Some((link, target)) = first_link(&path) else {
+                return;
+            };
+            if let Ok(inside) = link.strip_prefix(&self.root) {
+                self.found.links.insert(inside.to_owned());
+            }
+            path = target;
+        }
+    }
+
+    // Whether `target`, which does not exist, is one of the links of a repository, or behind one.
+    fn is_left_out(&self, target: &Path) -> bool {
+        let Origin::Repository { links, .. } = &self.origin else {
+            return false;
+        };
+        steps(target).any(|(path, _)| {
+            let inside = path.strip_prefix(&self.root);
+            inside.is_ok_and(|inside| links.contains(inside))
+        })
+    }
+
+    fn outside(&self, path: &Path) -> String {
+        match &self.origin {
+            Origin::Checkout { .. } => {
+                self.bad(path, &"it is a link that leads out of the checkout")
+            }
+            Origin::Repository { name, .. } => {
+                self.bad(path, &format!("it leads out of the repository `{name}`"))
+            }
+        }
     }
 
     fn bad(&self, path: &Path, problem: &dyn std::fmt::Display) -> String {
         let shown = path.strip_prefix(&self.root).unwrap_or(path);
         format!("`{}`: {problem}", shown.display())
     }
+}
+
+// The first link on the way to `path`, and the path with the target of the link in its place.
+fn first_link(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    steps(path).find_map(|(link, rest)| {
+        let target = link.read_link().ok()?;
+        let directory = link.parent().unwrap_or(&link);
+        let target = directory.join(target).join(rest);
+        Some((link, target))
+    })
+}
+
+// The steps of the way to `path`: each with what follows it. What is before a `..` is not a link.
+fn steps(path: &Path) -> impl Iterator<Item = (PathBuf, &Path)> {
+    let mut parts = path.components();
+    let mut step = PathBuf::new();
+    std::iter::from_fn(move || {
+        match parts.next()? {
+            Component::ParentDir => {
+                step.pop();
+            }
+            part => step.push(part),
+        }
+        Some((step.clone(), parts.as_path()))
+    })
 }
 
 fn strings(value: &Value) -> Vec<&str> {
@@ -215,6 +383,13 @@ fn is_remote(reference: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn checkout(is_fetched: bool) -> Origin {
+        Origin::Checkout {
+            is_fetched,
+            server: "https://github.com".into(),
+        }
+    }
+
     fn checked(files: &[(&str, &str)]) -> Result<(), String> {
         let directory = tempfile::tempdir().unwrap();
         for (path, text) in files {
@@ -222,7 +397,8 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        check(directory.path(), &directory.path().join("deploy"))
+        let deploy = directory.path().join("deploy");
+        check(directory.path(), &deploy, checkout(false)).map(drop)
     }
 
     const MAIN: &str = "deploy/kustomization.yaml";
@@ -264,6 +440,7 @@ mod tests {
             "file:///etc",
             "example.com/x.git?ref=1",
         ];
+        let fetched = &remote[..5];
         let fields = [
             "resources: ['{}']",
             "Resources: ['{}']",
@@ -288,12 +465,54 @@ mod tests {
             for field in fields {
                 let text = field.replace("{}", reference);
                 let error = checked(&[(MAIN, &text)]).unwrap_err();
-                let end = "is not a path in the checkout";
+                let is_base = ["resources: [", "Resources", "bases", "components", "x:"];
+                let is_base = is_base.into_iter().any(|start| text.starts_with(start));
+                let end = if is_base && fetched.contains(&reference) {
+                    "is not a path in the checkout; set `remote-bases: true` to fetch it"
+                } else {
+                    "is not a path in the checkout"
+                };
                 assert!(
                     error.starts_with("`deploy/kustomization.yaml`: ") && error.ends_with(end),
                     "{text}: {error}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn only_references_to_bases_are_fetched() {
+        let remote = "github.com/octo-org/base//deploy?ref=v1";
+        let found = |text: &str| {
+            let directory = tempfile::tempdir().unwrap();
+            let deploy = directory.path().join("deploy");
+            std::fs::create_dir_all(deploy.join("part")).unwrap();
+            std::fs::write(deploy.join("kustomization.yaml"), text).unwrap();
+            let part = format!("components: ['{remote}']\n");
+            std::fs::write(deploy.join("part/Kustomization"), part).unwrap();
+            check(directory.path(), &deploy, checkout(true))
+        };
+        let references = |files: &[&str]| {
+            let references = files.iter().map(|file| {
+                let file = PathBuf::from(file);
+                (file, BTreeSet::from([remote.to_owned()]))
+            });
+            references.collect::<BTreeMap<_, _>>()
+        };
+        let whole = found(&format!("resources: [part, '{remote}']\n")).unwrap();
+        assert_eq!(
+            whole.remote,
+            references(&["deploy/kustomization.yaml", "deploy/part/Kustomization"])
+        );
+        let directories = ["deploy", "deploy/part"].map(PathBuf::from);
+        assert_eq!(whole.directories, BTreeSet::from(directories));
+        for text in [
+            "crds: ['{}']",
+            "generators: ['{}']",
+            "a: {resources: ['{}']}",
+        ] {
+            let error = found(&text.replace("{}", remote)).unwrap_err();
+            assert!(error.ends_with("is not a path in the checkout"), "{error}");
         }
     }
 
@@ -350,7 +569,61 @@ mod tests {
         std::fs::write(directory.path().join("secret"), "a: b").unwrap();
         std::os::unix::fs::symlink("../../secret", deploy.join("a.yaml")).unwrap();
         std::fs::write(deploy.join("kustomization.yaml"), "resources: [a.yaml]").unwrap();
-        let error = check(&directory.path().join("root"), &deploy).unwrap_err();
-        assert!(error.contains("leads out"), "{error}");
+        let root = directory.path().join("root");
+        let error = check(&root, &deploy, checkout(true)).unwrap_err();
+        assert!(error.ends_with("leads out of the checkout"), "{error}");
+        let repository = Origin::Repository {
+            name: "octo-org/base".into(),
+            links: Arc::default(),
+        };
+        let error = check(&root, &deploy, repository).unwrap_err();
+        assert!(
+            error.ends_with("leads out of the repository `octo-org/base`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn links_that_were_left_out_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let deploy = directory.path().join("deploy");
+        std::fs::create_dir(&deploy).unwrap();
+        let table = [
+            ("../current", "is a link in the repository"),
+            ("../current/part", "is a link in the repository"),
+            ("a.yaml", "is a link in the repository"),
+            ("../other", "does not exist"),
+        ];
+        for (reference, expected) in table {
+            let text = format!("resources: ['{reference}']\n");
+            std::fs::write(deploy.join("kustomization.yaml"), text).unwrap();
+            let links = ["current", "deploy/a.yaml"].map(PathBuf::from);
+            let origin = Origin::Repository {
+                name: "octo-org/base".into(),
+                links: Arc::new(links.into()),
+            };
+            let error = check(directory.path(), &deploy, origin).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn links_on_the_way_are_recorded() {
+        use std::os::unix::fs::symlink;
+
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        for path in ["deploy", "bases/v2/part"] {
+            std::fs::create_dir_all(root.join(path)).unwrap();
+            std::fs::write(root.join(path).join("kustomization.yaml"), "").unwrap();
+        }
+        symlink("v2", root.join("bases/current")).unwrap();
+        symlink(root.join("bases/current"), root.join("bases/newest")).unwrap();
+        let text = "resources: [../bases/newest/part]\n";
+        std::fs::write(root.join("deploy/kustomization.yaml"), text).unwrap();
+        let found = check(&root, &root.join("deploy"), checkout(true)).unwrap();
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<BTreeSet<_>>();
+        assert_eq!(found.links, paths(&["bases/current", "bases/newest"]));
+        assert_eq!(found.directories, paths(&["bases/v2/part", "deploy"]));
     }
 }

@@ -35,21 +35,51 @@ fn workload(live: &Value, pods: &[Value], elapsed: Duration, nodes: NewNodes) ->
     judged(&mut judge, live, pods, around(first + elapsed, nodes))
 }
 
-fn around(elapsed: Duration, nodes: NewNodes) -> Surroundings {
+static NO_OBSTACLES: Obstacles = Obstacles {
+    creation: None,
+    mount: None,
+};
+
+fn around(elapsed: Duration, nodes: NewNodes) -> Surroundings<'static> {
     Surroundings {
         elapsed,
         nodes,
         has_terminating_pods: false,
+        obstacles: &NO_OBSTACLES,
     }
 }
 
 // The verdict on what the client reads.
-fn judged(judge: &mut Judge, live: &Value, pods: &[Value], around: Surroundings) -> Status {
-    let pods = pods.iter().map(|pod| serde_json::from_value(pod.clone()));
-    let pods: Vec<Pod> = pods.collect::<Result<_, _>>().unwrap();
+fn judged(judge: &mut Judge, live: &Value, pods: &[Value], around: Surroundings<'_>) -> Status {
     let object = Object::of_test(live.clone(), None);
     let live = Workload::read(&object, live.clone()).unwrap();
-    judge.workload(&live, &pods, around)
+    judge.workload(&live, &read(pods), around)
+}
+
+fn read(pods: &[Value]) -> Vec<Pod> {
+    let pods = pods.iter().map(|pod| serde_json::from_value(pod.clone()));
+    pods.collect::<Result<_, _>>().unwrap()
+}
+
+// Which of the workloads have failed at `at` seconds, each with the pods that it has then; one without a pod is done.
+fn failed_of(judge: &mut Judge, workloads: &[(&str, Option<Value>)], at: u64) -> String {
+    let elapsed = Duration::from_secs(at);
+    let around = around(elapsed, Possible);
+    let states = workloads.iter().map(|(name, pod)| {
+        let status = match pod {
+            Some(pod) => judged(judge, &in_progress(), std::slice::from_ref(pod), around),
+            None => Status::Done,
+        };
+        ((*name).to_owned(), read(pod.as_slice()), status)
+    });
+    let mut states: Vec<_> = states.collect();
+    let verdicts = states.iter_mut();
+    let verdicts = verdicts.map(|(name, pods, status)| (name.clone(), pods.as_slice(), status));
+    judge.weigh(verdicts.collect(), elapsed);
+    let failed = states.into_iter();
+    let failed = failed.filter(|(_, _, status)| matches!(status, Status::Failed(_)));
+    let failed: Vec<_> = failed.map(|(name, ..)| name).collect();
+    failed.join(" ")
 }
 
 fn shown(status: Status) -> String {
@@ -191,6 +221,17 @@ fn restarts_are_tolerated_up_to_their_limit() {
 }
 
 #[test]
+fn without_tolerated_restarts_the_first_exit_is_a_failure() {
+    let pods = [exited("p", 4, "Error", 0)];
+    for (max_restarts, is_failed) in [(0, true), (1, false)] {
+        let mut judge = Judge::new(max_restarts);
+        let status = judged(&mut judge, &in_progress(), &pods, around(SOON, Possible));
+        let failed = matches!(status, Status::Failed(_));
+        assert_eq!(failed, is_failed, "{max_restarts}");
+    }
+}
+
+#[test]
 fn restarts_of_the_past_do_not_count_nor_do_those_while_another_workload_is_waited_for() {
     let mut judge = Judge::new(2);
     // The pod had six restarts before this deployment.
@@ -210,12 +251,190 @@ fn restarts_of_the_past_do_not_count_nor_do_those_while_another_workload_is_wait
         if others_wait {
             verdicts[1] = Status::Waiting(String::new());
         }
+        let pods = read(&pods);
         let names = ["Deployment/app", "Deployment/db"].map(ToOwned::to_owned);
-        let verdicts_by_name = names.into_iter().zip(&mut verdicts).collect();
-        judge.weigh(verdicts_by_name, Duration::from_secs(at));
+        let pods_of_each = [pods.as_slice(), &[][..]];
+        let verdicts_by_name = names.into_iter().zip(pods_of_each).zip(&mut verdicts);
+        let verdicts_by_name = verdicts_by_name.map(|((name, pods), status)| (name, pods, status));
+        judge.weigh(verdicts_by_name.collect(), Duration::from_secs(at));
         let failed = matches!(verdicts[0], Status::Failed(_));
         assert_eq!(failed, is_failed, "{restarts}, {at}s");
     }
+}
+
+// A container that runs after so many restarts, and is not ready.
+fn running(name: &str, restarts: i64) -> Value {
+    json!({"metadata": {"name": name}, "status": {"initContainerStatuses": [{
+        "name": "before", "restartCount": restarts, "state": {"running": {}},
+    }]}})
+}
+
+#[test]
+fn two_workloads_that_crash_in_a_loop_do_not_excuse_each_other() {
+    let mut judge = Judge::new(2);
+    let exited = |name: &str, restarts: i64| Some(exited(name, 4, "Error", restarts));
+    // Each reaches its limit while the other one runs, is restarted, or crashes.
+    for (at, web, worker, expected) in [
+        (1, Some(running("web", 0)), Some(running("worker", 0)), ""),
+        (2, exited("web", 0), exited("worker", 0), ""),
+        (3, Some(running("web", 1)), Some(running("worker", 1)), ""),
+        (4, exited("web", 1), Some(running("worker", 1)), ""),
+        (14, exited("web", 2), Some(running("worker", 2)), "web"),
+        (15, exited("web", 2), exited("worker", 2), "web worker"),
+        (16, Some(running("web", 3)), exited("worker", 2), "worker"),
+    ] {
+        let failed = failed_of(&mut judge, &[("web", web), ("worker", worker)], at);
+        assert_eq!(failed, expected, "{at}s");
+    }
+}
+
+#[test]
+fn without_a_readiness_probe_a_container_is_watched_for_some_seconds() {
+    let live = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "app", "generation": 1},
+        "spec": {"replicas": 1, "selector": {}, "template": {}},
+        "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+    });
+    let run = |probe: &str, restarts: i64| {
+        json!({
+            "metadata": {"name": "p"},
+            "spec": {"containers": [{"name": "app", probe: {}}]},
+            "status": {"containerStatuses": [{"name": "app", "restartCount": restarts, "state": {"running": {}}}]},
+        })
+    };
+    let waits = "waiting: container `app` has no readiness probe; it must run for 5s";
+    for (probe, looks) in [
+        ("readinessProbe", &[(2, 0, "done")][..]),
+        ("startupProbe", &[(2, 0, "done")]),
+        // Nothing changed: it ran before.
+        ("livenessProbe", &[(0, 0, "done"), (3, 0, "done")]),
+        (
+            "livenessProbe",
+            &[(2, 0, waits), (6, 0, waits), (7, 0, "done")],
+        ),
+        // It was started again.
+        (
+            "livenessProbe",
+            &[(2, 0, waits), (4, 1, waits), (8, 1, waits), (9, 1, "done")],
+        ),
+    ] {
+        let mut judge = Judge::new(2);
+        for (at, restarts, expected) in looks {
+            let pods = [run(probe, *restarts)];
+            let elapsed = Duration::from_secs(*at);
+            let mut verdict = judged(&mut judge, &live, &pods, around(elapsed, Possible));
+            let pods = read(&pods);
+            judge.weigh(
+                vec![("Deployment/app".into(), &pods, &mut verdict)],
+                elapsed,
+            );
+            assert_eq!(shown(verdict), *expected, "{probe} {at}s");
+        }
+    }
+}
+
+#[test]
+fn a_chain_has_some_time_after_what_it_waits_for_is_up() {
+    let mut judge = Judge::new(1);
+    let exited = |name: &str, restarts: i64| Some(exited(name, 4, "Error", restarts));
+    for (at, app, api, db, expected) in [
+        (
+            2,
+            Some(running("app", 0)),
+            Some(running("api", 0)),
+            Some(running("db", 0)),
+            "",
+        ),
+        (
+            20,
+            exited("app", 2),
+            exited("api", 2),
+            Some(running("db", 0)),
+            "",
+        ),
+        (
+            40,
+            exited("app", 3),
+            exited("api", 3),
+            Some(running("db", 0)),
+            "",
+        ),
+        (42, exited("app", 3), exited("api", 3), None, ""),
+        (55, exited("app", 3), Some(running("api", 4)), None, ""),
+        // One more restart is tolerated, and again once the next one is up.
+        (60, exited("app", 3), None, None, ""),
+        (65, exited("app", 4), None, None, ""),
+        (85, exited("app", 4), None, None, ""),
+        (95, exited("app", 5), None, None, "app"),
+    ] {
+        let failed = failed_of(&mut judge, &[("app", app), ("api", api), ("db", db)], at);
+        assert_eq!(failed, expected, "{at}s");
+    }
+}
+
+#[test]
+fn what_exited_once_and_runs_since_is_waited_for_again() {
+    let mut judge = Judge::new(1);
+    let exited = |name: &str, restarts: i64| Some(exited(name, 4, "Error", restarts));
+    let running = |name: &str, restarts: i64| Some(running(name, restarts));
+    for (at, app, login, db, expected) in [
+        (
+            1,
+            running("app", 0),
+            running("login", 0),
+            running("db", 0),
+            "",
+        ),
+        (
+            5,
+            exited("app", 0),
+            exited("login", 0),
+            running("db", 0),
+            "",
+        ),
+        (
+            8,
+            exited("app", 1),
+            running("login", 1),
+            running("db", 0),
+            "",
+        ),
+        (18, exited("app", 2), running("login", 1), None, ""),
+        (40, exited("app", 3), running("login", 1), None, ""),
+        (60, exited("app", 3), None, None, ""),
+        (75, exited("app", 4), None, None, "app"),
+    ] {
+        let workloads = [("app", app), ("login", login), ("db", db)];
+        let failed = failed_of(&mut judge, &workloads, at);
+        assert_eq!(failed, expected, "{at}s");
+    }
+}
+
+#[test]
+fn what_a_controller_makes_later_is_waited_for() {
+    let message = r#"secret "shop-tls" not found"#;
+    let creating = pod(
+        "CreateContainerConfigError",
+        message,
+        &json!({"exitCode": 0}),
+    );
+    let failed = |expected: &[&str]| {
+        let names = expected.iter().map(ToString::to_string);
+        let mut judge = Judge::new(2).expecting(names.collect());
+        let statuses = [1, 12].map(|at| {
+            let around = around(Duration::from_secs(at), Possible);
+            judged(
+                &mut judge,
+                &in_progress(),
+                std::slice::from_ref(&creating),
+                around,
+            )
+        });
+        matches!(statuses, [_, Status::Failed(_)])
+    };
+    assert!(failed(&["other"]));
+    assert!(!failed(&["shop-tls"]));
 }
 
 #[test]
@@ -320,7 +539,7 @@ fn the_verdicts_of_the_controllers_count() {
     let live = rollout((2, 2), (0, 0, 0), &failure);
     assert_eq!(
         shown(workload(&live, &[], SOON, Possible)),
-        "waiting: 0 of 2 new replicas"
+        "waiting: 0 of 2 new replicas; no pod can be created yet: violates PodSecurity"
     );
     assert_eq!(
         shown(workload(&live, &[], LATER, Possible)),
@@ -337,6 +556,74 @@ fn the_verdicts_of_the_controllers_count() {
         )),
         "failed: no progress for 120s (`progressDeadlineSeconds`)"
     );
+}
+
+#[test]
+fn pods_that_no_controller_creates_are_judged_by_its_events() {
+    let obstacles = Obstacles {
+        creation: Some("exceeded quota".into()),
+        mount: None,
+    };
+    for (live, waiting) in [
+        (
+            json!({"kind": "StatefulSet"}),
+            "0 of 1 replicas are available",
+        ),
+        (
+            json!({"kind": "DaemonSet", "status": {"desiredNumberScheduled": 1}}),
+            "0 of 1 new replicas",
+        ),
+        (json!({"kind": "Job"}), "0 of 1 completions"),
+    ] {
+        let mut judge = Judge::new(2);
+        for (at, expected) in [
+            (
+                1,
+                format!("waiting: {waiting}; no pod can be created yet: exceeded quota"),
+            ),
+            (12, "failed: no pod can be created: exceeded quota".into()),
+        ] {
+            let around = Surroundings {
+                obstacles: &obstacles,
+                ..around(Duration::from_secs(at), Possible)
+            };
+            assert_eq!(shown(judged(&mut judge, &live, &[], around)), expected);
+        }
+        let around = around(Duration::from_secs(13), Possible);
+        let status = judged(&mut judge, &live, &[], around);
+        assert_eq!(shown(status), format!("waiting: {waiting}"));
+    }
+}
+
+#[test]
+fn a_volume_of_an_absent_secret_has_some_time() {
+    let obstacles = Obstacles {
+        creation: None,
+        mount: Some(("p".into(), "secret \"absent\" not found".into())),
+    };
+    let creating = pod("ContainerCreating", "", &json!({"exitCode": 0}));
+    let mut other = creating.clone();
+    other["metadata"]["name"] = "q".into();
+    let mut judge = Judge::new(2);
+    let waiting = "waiting: 1 of 2 new replicas";
+    for (at, pod, expected) in [
+        (1, &creating, waiting),
+        (11, &creating, waiting),
+        (
+            12,
+            &creating,
+            "failed: a volume cannot be mounted: secret \"absent\" not found",
+        ),
+        (13, &other, waiting),
+    ] {
+        let around = Surroundings {
+            obstacles: &obstacles,
+            ..around(Duration::from_secs(at), Possible)
+        };
+        let pods = std::slice::from_ref(pod);
+        let status = judged(&mut judge, &in_progress(), pods, around);
+        assert_eq!(shown(status), expected, "{at}s");
+    }
 }
 
 #[test]
@@ -441,5 +728,26 @@ fn a_job_is_done_when_it_has_succeeded_and_tries_as_often_as_it_says() {
     for (live, expected) in table {
         let pods = [exited("p", 4, "Error", 7)];
         assert_eq!(shown(workload(&live, &pods, LATE, Possible)), expected);
+    }
+}
+
+#[test]
+fn restarts_are_counted_anew_after_a_long_run() {
+    let exited = |restarts: i32, minutes: i64| {
+        json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{
+            "name": "app", "restartCount": restarts, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 1, "startedAt": "2026-11-30T08:00:00Z", "finishedAt": format!("2026-11-30T08:{minutes:02}:00Z")}},
+        }]}})
+    };
+    let live = in_progress();
+    let mut judge = Judge::new(1);
+    // Each is a restart, and how many minutes the container ran before it.
+    for (restarts, minutes, is_tolerated) in
+        [(0, 1, true), (1, 10, true), (2, 12, true), (3, 9, false)]
+    {
+        let pods = [exited(restarts, minutes)];
+        let status = judged(&mut judge, &live, &pods, around(SOON, Excluded));
+        let is_failed = matches!(status, Status::Failed(_));
+        assert_eq!(!is_failed, is_tolerated, "{restarts}: {}", shown(status));
     }
 }

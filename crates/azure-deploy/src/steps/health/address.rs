@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use serde_json::Value;
 
+use crate::request::HealthPort;
+
 /// The address of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
@@ -68,6 +70,23 @@ pub(super) struct HttpPort {
     pub(super) port: i32,
 }
 
+/// The port of `service`, the value of a Service, at which the health is queried: the `wanted` one, else the one that most likely
+/// speaks HTTP.
+pub(super) fn port(service: &Value, wanted: Option<&HealthPort>) -> Option<HttpPort> {
+    let ports = ports(service);
+    let Some(wanted) = wanted else {
+        return http_port(&ports);
+    };
+    let mut ports = ports.iter();
+    let port = ports.find(|port| wanted.is(port.port, port.name.as_deref()))?;
+    // A port alone shows whether it is one of HTTPS.
+    let scheme = http_port(std::slice::from_ref(port)).map_or("http", |port| port.scheme);
+    Some(HttpPort {
+        scheme,
+        port: port.port,
+    })
+}
+
 // The port that most likely speaks HTTP: the first by `appProtocol` or name, or 80, or one of HTTPS, or just the first; `None`
 // if each is known to speak something else. A certificate is rarely valid for an IP address, so HTTPS comes second.
 fn http_port(ports: &[ServicePort]) -> Option<HttpPort> {
@@ -109,16 +128,6 @@ fn http_port(ports: &[ServicePort]) -> Option<HttpPort> {
 fn ports(service: &Value) -> Vec<ServicePort> {
     let ports = service["spec"]["ports"].clone();
     serde_json::from_value(ports).unwrap_or_default()
-}
-
-/// Whether a port of `service`, the value of a Service, may speak HTTP.
-pub(super) fn speaks_http(service: &Value) -> bool {
-    port(service).is_some()
-}
-
-/// The port of `service`, the value of a Service, that most likely speaks HTTP.
-pub(super) fn port(service: &Value) -> Option<HttpPort> {
-    http_port(&ports(service))
 }
 
 /// The IP addresses or host names of the load balancer of `service`, none while it has not got any. A balancer of two IP
@@ -208,9 +217,29 @@ mod tests {
             (json!([]), None),
         ];
         for (ports, expected) in table {
-            let found = port(&json!({"spec": {"ports": ports}}));
+            let found = port(&json!({"spec": {"ports": ports}}), None);
             let found = found.map(|found| (found.scheme, found.port));
             assert_eq!(found, expected, "{ports}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_given_is_requested_whatever_it_speaks() {
+        let service = json!({"spec": {"ports": [
+            {"port": 80, "name": "http"}, {"port": 8443, "name": "https-admin"}, {"port": 6379, "name": "redis"}, {"port": 443},
+        ]}});
+        let named = |name: &str| HealthPort::Name(name.to_owned());
+        for (wanted, expected) in [
+            (named("http"), Some(("http", 80))),
+            (named("https-admin"), Some(("https", 8443))),
+            (HealthPort::Number(6379), Some(("http", 6379))),
+            (HealthPort::Number(443), Some(("https", 443))),
+            (HealthPort::Number(81), None),
+            (named("metrics"), None),
+        ] {
+            let found = port(&service, Some(&wanted));
+            let found = found.map(|found| (found.scheme, found.port));
+            assert_eq!(found, expected, "{wanted}");
         }
     }
 

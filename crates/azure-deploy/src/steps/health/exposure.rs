@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::address::speaks_http;
+use super::address::{self, HttpPort};
 use crate::kubernetes::{DEFAULT_NAMESPACE, Object, containers};
 use crate::manifests::ImageNames;
+use crate::request::HealthPort;
 
 /// The group of the Gateway API.
 const GATEWAY_API: &str = "gateway.networking.k8s.io/";
@@ -43,14 +44,46 @@ pub(super) enum Exposure<'a> {
     Route(&'a Object),
 }
 
+/// Check that the health is queried at a Service with the port `wanted`.
+///
+/// # Errors
+/// With the reason why it is not.
+pub(crate) fn check_port(
+    objects: &[Object],
+    own: &ImageNames,
+    wanted: &HealthPort,
+) -> Result<(), String> {
+    let services = Services::find(objects, own, Some(wanted));
+    match Exposure::find(objects, &services) {
+        Some(Exposure::Balancer(_) | Exposure::Internal(_)) => Ok(()),
+        Some(Exposure::NotHttp(service)) => Err(format!(
+            "`{}` does not have the port {wanted}",
+            service.label()
+        )),
+        Some(Exposure::Ingress(object) | Exposure::Route(object)) => Err(format!(
+            "the application is reached by `{}`, which has its port; leave it out, or set `health-url`",
+            object.label()
+        )),
+        None => Err("the application has no Service of type LoadBalancer; leave it out, or set `health-url`".into()),
+    }
+}
+
 /// The Services of the manifests that lead to the application.
 #[derive(Debug, Default)]
-pub(super) struct Services<'a>(Vec<&'a Object>);
+pub(super) struct Services<'a> {
+    all: Vec<&'a Object>,
+    /// The port at which the health is queried, if it is given.
+    port: Option<&'a HealthPort>,
+}
 
 impl<'a> Services<'a> {
     /// Those among `objects` that select pods with a container of `own`; all of them if none does: the pods may be those of
-    /// an operator.
-    pub(super) fn find(objects: &'a [Object], own: &ImageNames) -> Self {
+    /// an operator. The health is queried at `port`, if it is given.
+    pub(super) fn find(
+        objects: &'a [Object],
+        own: &ImageNames,
+        port: Option<&'a HealthPort>,
+    ) -> Self {
         let services = objects.iter().filter(|object| object.kind() == "Service");
         let services: Vec<_> = services.collect();
         let runs = |object: &&Object| {
@@ -62,25 +95,31 @@ impl<'a> Services<'a> {
         let leads =
             |service: &&&Object| workloads.iter().any(|workload| selects(service, workload));
         let leading: Vec<_> = services.iter().filter(leads).copied().collect();
-        Self(if leading.is_empty() {
+        let all = if leading.is_empty() {
             services
         } else {
             leading
-        })
+        };
+        Self { all, port }
+    }
+
+    /// The port of `service` at which the health is queried; `None` if none may speak HTTP.
+    pub(super) fn port(&self, service: &Object) -> Option<HttpPort> {
+        address::port(&service.value, self.port)
     }
 
     /// Whether the Service `name` in `namespace` is one of them. What the manifests do not have may be.
     pub(super) fn has(&self, name: &str, namespace: &str) -> bool {
-        self.0.is_empty() || self.get(name, namespace).is_some()
+        self.all.is_empty() || self.get(name, namespace).is_some()
     }
 
     /// The first one.
     pub(super) fn first(&self) -> Option<&'a Object> {
-        self.0.first().copied()
+        self.all.first().copied()
     }
 
     fn get(&self, name: &str, namespace: &str) -> Option<&'a Object> {
-        let mut services = self.0.iter().copied();
+        let mut services = self.all.iter().copied();
         services.find(|service| service.name() == name && namespace_of(service) == namespace)
     }
 }
@@ -98,13 +137,13 @@ impl<'a> Exposure<'a> {
         let public = |balancers: &[&'a Object]| {
             let mut balancers = balancers
                 .iter()
-                .filter(|service| speaks_http(&service.value));
+                .filter(|service| services.port(service).is_some());
             balancers.find(|service| !is_internal(service)).copied()
         };
         let internal = |balancers: &[&'a Object]| {
             let mut balancers = balancers.iter();
             balancers
-                .find(|service| speaks_http(&service.value))
+                .find(|service| services.port(service).is_some())
                 .copied()
         };
         let route = || {
@@ -135,6 +174,75 @@ impl<'a> Exposure<'a> {
             | Self::Ingress(object)
             | Self::Route(object) => object,
         }
+    }
+
+    // What `object` is, if it exposes something.
+    fn of(object: &'a Object) -> Option<Self> {
+        match object.kind() {
+            "Service" if object.text("/spec/type") == "LoadBalancer" => {
+                Some(Self::Balancer(object))
+            }
+            "Ingress" => Some(Self::Ingress(object)),
+            _ => is_route(object).then_some(Self::Route(object)),
+        }
+    }
+
+    /// The workloads among `objects` that it leads to, and nothing else does: at the address of something else they may be public.
+    pub(super) fn only_workloads(self, objects: &[Object]) -> Vec<Object> {
+        let others = objects.iter().filter(|o| !o.is_same(self.object()));
+        let others = others.filter_map(Exposure::of);
+        let others: Vec<_> = others.flat_map(|other| other.workloads(objects)).collect();
+        let mut workloads = self.workloads(objects);
+        workloads.retain(|workload| !others.iter().any(|other| other.is_same(workload)));
+        workloads
+    }
+
+    /// The workloads among `objects` that it leads to.
+    pub(super) fn workloads(self, objects: &[Object]) -> Vec<Object> {
+        let leads_to = |service: &&Object| {
+            let only = || Services {
+                all: vec![*service],
+                port: None,
+            };
+            match self {
+                Self::Balancer(own) | Self::Internal(own) | Self::NotHttp(own) => {
+                    own.is_same(service)
+                }
+                Self::Ingress(object) => leads(object, "service", &only()),
+                Self::Route(object) => leads(object, "backendRefs", &only()),
+            }
+        };
+        let services = objects.iter().filter(|object| object.kind() == "Service");
+        let services: Vec<_> = services.filter(leads_to).collect();
+        let is_selected =
+            |object: &&Object| services.iter().any(|service| selects(service, object));
+        objects.iter().filter(is_selected).cloned().collect()
+    }
+}
+
+/// Those of the workloads `own` that a URL of the application leads to: what `objects` expose, or else the only one with a Service,
+/// or the only one at all. Which of several it is, is unknown, and so is whether a private URL is the only one of what they expose.
+pub(super) fn behind_url(objects: &[Object], own: &[&Object], is_public: bool) -> Vec<Object> {
+    let exposed = objects.iter().filter_map(Exposure::of);
+    let exposed: Vec<_> = exposed.flat_map(|e| e.workloads(objects)).collect();
+    let services = objects.iter().filter(|object| object.kind() == "Service");
+    let services: Vec<_> = services.collect();
+    let is_exposed = |workload: &&&Object| exposed.iter().any(|other| other.is_same(workload));
+    let is_selected =
+        |workload: &&&Object| services.iter().any(|service| selects(service, workload));
+    if own.iter().any(|workload| is_exposed(&workload)) {
+        let exposed = own.iter().filter(is_exposed).filter(|_| is_public);
+        return exposed.copied().cloned().collect();
+    }
+    let selected: Vec<_> = own.iter().filter(is_selected).copied().collect();
+    let candidates = if selected.is_empty() {
+        own.to_vec()
+    } else {
+        selected
+    };
+    match candidates[..] {
+        [one] => vec![one.clone()],
+        _ => Vec::new(),
     }
 }
 
@@ -248,9 +356,36 @@ mod tests {
         service
     }
 
+    #[test]
+    fn a_port_must_be_one_of_the_service_that_is_queried() {
+        let service = |name: &str, kind: &str, port: u16| {
+            let spec = json!({"type": kind, "selector": {"app": "app"}, "ports": [{"port": port}]});
+            object("Service", name, &spec)
+        };
+        let template = json!({"metadata": {"labels": {"app": "app"}}, "spec": {"containers": [{"image": "app"}]}});
+        let workload = object("Deployment", "app", &json!({"template": template}));
+        let objects = [
+            workload,
+            service("web", "LoadBalancer", 80),
+            service("metrics", "ClusterIP", 9090),
+        ];
+        let checked = |port: u16| {
+            check_port(
+                &objects,
+                &ImageNames::of_test("app"),
+                &HealthPort::Number(port),
+            )
+        };
+        assert_eq!(checked(80), Ok(()));
+        assert_eq!(
+            checked(9090).unwrap_err(),
+            "`Service/web` does not have the port 9090"
+        );
+    }
+
     fn found(objects: &[Object]) -> String {
         let own = ImageNames::of_test("app");
-        let services = Services::find(objects, &own);
+        let services = Services::find(objects, &own, None);
         let found = Exposure::find(objects, &services);
         found.map_or(String::new(), |found| {
             let variant = format!("{found:?}");
@@ -282,6 +417,72 @@ mod tests {
         objects.push(balancer);
         assert_eq!(found(&objects), "Balancer Service/public");
         assert_eq!(found(&[cluster]), "");
+    }
+
+    #[test]
+    fn the_workloads_behind_it_are_those_of_its_services() {
+        let http = || json!([{"port": 80}]);
+        let objects = [
+            workload("app", "app:1"),
+            workload("worker", "app:1"),
+            service("app", "app", "LoadBalancer", &http()),
+            service("worker", "worker", "ClusterIP", &http()),
+            ingress("web", "worker"),
+            route("web", "app"),
+        ];
+        let [.., balancer, worker, ingress, route] = &objects;
+        for (exposure, expected) in [
+            (Exposure::Balancer(balancer), "app"),
+            (Exposure::Internal(worker), "worker"),
+            (Exposure::Ingress(ingress), "worker"),
+            (Exposure::Route(route), "app"),
+        ] {
+            let workloads = exposure.workloads(&objects);
+            let names: Vec<_> = workloads.iter().map(Object::name).collect();
+            assert_eq!(names, [expected], "{exposure:?}");
+        }
+    }
+
+    #[test]
+    fn a_workload_that_something_else_exposes_too_may_be_public() {
+        let http = || json!([{"port": 80}]);
+        let mut objects = vec![
+            workload("app", "app:1"),
+            service("app", "app", "LoadBalancer", &http()),
+        ];
+        let only = |objects: &[Object]| Exposure::Balancer(&objects[1]).only_workloads(objects);
+        assert_eq!(only(&objects).len(), 1);
+        objects.push(ingress("web", "app"));
+        assert!(only(&objects).is_empty());
+    }
+
+    #[test]
+    fn a_url_is_of_what_the_manifests_expose_or_of_the_only_workload() {
+        let http = || json!([{"port": 80}]);
+        let names = |objects: &[Object]| {
+            let own: Vec<_> = objects
+                .iter()
+                .filter(|o| o.kind() == "Deployment")
+                .collect();
+            let workloads = behind_url(objects, &own, true);
+            let names = workloads.iter().map(|o| o.name().to_owned());
+            names.collect::<Vec<_>>()
+        };
+        let mut objects = vec![workload("app", "app:1")];
+        assert_eq!(names(&objects), ["app"]);
+        objects.push(workload("worker", "app:1"));
+        assert_eq!(names(&objects), Vec::<String>::new());
+        objects.push(service("app", "app", "ClusterIP", &http()));
+        assert_eq!(names(&objects), ["app"]);
+        objects.push(service("worker", "worker", "ClusterIP", &http()));
+        assert_eq!(names(&objects), Vec::<String>::new());
+        objects.push(ingress("web", "app"));
+        assert_eq!(names(&objects), ["app"]);
+        let own: Vec<_> = objects
+            .iter()
+            .filter(|o| o.kind() == "Deployment")
+            .collect();
+        assert!(behind_url(&objects, &own, false).is_empty());
     }
 
     #[test]

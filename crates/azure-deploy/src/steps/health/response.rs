@@ -24,15 +24,22 @@ pub(super) enum Health {
 pub(super) enum Problem {
     /// There is no response of the application: the cause may be on the way to it.
     Unreachable(String),
+    /// What has the address does not respond, or refuses the connection: it was reached.
+    NoResponse(String),
     /// There is one that is not of a healthy application.
     Unhealthy(String),
+    /// The identity may not request one.
+    Forbidden(String),
 }
 
 impl Problem {
     /// The message.
     pub(super) fn message(&self) -> &str {
         match self {
-            Self::Unreachable(message) | Self::Unhealthy(message) => message,
+            Self::Unreachable(message)
+            | Self::NoResponse(message)
+            | Self::Unhealthy(message)
+            | Self::Forbidden(message) => message,
         }
     }
 }
@@ -77,20 +84,26 @@ pub(super) async fn query(
             let status = response.status().as_u16();
             judge(status, &response.error_text().await, commit).map_err(Problem::Unhealthy)
         }
-        Err(e @ Error::Redirect { .. }) => Err(Problem::Unhealthy(format!(
-            "{e}; use a `health-path` that responds itself, or set `health-url`"
-        ))),
-        Err(e) => Err(Problem::Unreachable(no_response(&e))),
+        Err(e @ Error::Redirect { .. }) => Err(not_followed(&e)),
+        Err(e) => Err(no_response(&e)),
     }
 }
 
+/// The problem that a redirect is not followed.
+pub(super) fn not_followed(redirect: &Error) -> Problem {
+    Problem::Unhealthy(format!(
+        "{redirect}; use a `health-path` that responds itself, or set `health-url`"
+    ))
+}
+
 // The last cause says what happened: refused, not resolved, a certificate that is not valid for this name.
-fn no_response(error: &Error) -> String {
+fn no_response(error: &Error) -> Problem {
     if error.is_timeout() && error.is_connect() {
-        return "no connection in time".to_owned();
+        return Problem::Unreachable("no connection in time".to_owned());
     }
     if error.is_timeout() {
-        return format!("no response within {}s", RESPONSE_TIMEOUT.as_secs());
+        let limit = RESPONSE_TIMEOUT.as_secs();
+        return Problem::NoResponse(format!("no response within {limit}s"));
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {
@@ -102,19 +115,19 @@ fn no_response(error: &Error) -> String {
     let cause = cause.to_string();
     match kind {
         Some(ErrorKind::ConnectionRefused) => {
-            format!("no response: {cause}; nothing listens there")
+            Problem::NoResponse(format!("no response: {cause}; nothing listens there"))
         }
-        _ => tls_problem(&cause).unwrap_or_else(|| format!("no response: {cause}")),
+        _ => tls_problem(&cause)
+            .unwrap_or_else(|| Problem::Unreachable(format!("no response: {cause}"))),
     }
 }
 
-// A failed TLS handshake, as rustls words it.
-fn tls_problem(cause: &str) -> Option<String> {
+// A failed TLS handshake, as rustls words it. Whoever has the wrong certificate was reached, and no caller gets further.
+fn tls_problem(cause: &str) -> Option<Problem> {
     const SELF_SIGNED: &str = "; if that is intended, set `health-insecure: true`";
     if cause.contains("InvalidContentType") {
-        return Some(format!(
-            "no response: the port does not speak TLS ({cause})"
-        ));
+        let problem = format!("no response: the port does not speak TLS ({cause})");
+        return Some(Problem::Unreachable(problem));
     }
     let problem = cause.strip_prefix("invalid peer certificate: ")?;
     let what = if problem.contains("UnknownIssuer") || problem.contains("CaUsedAsEndEntity") {
@@ -126,9 +139,9 @@ fn tls_problem(cause: &str) -> Option<String> {
     } else {
         "is invalid"
     };
-    Some(format!(
+    Some(Problem::Unhealthy(format!(
         "TLS failed: the certificate {what} ({problem}){SELF_SIGNED}"
-    ))
+    )))
 }
 
 #[cfg(test)]
@@ -197,7 +210,8 @@ mod tests {
         let http = Client::direct().unwrap();
         let get = async |url: String| {
             let problem = query(&http, &url, None).await.unwrap_err();
-            assert!(matches!(problem, Problem::Unreachable(_)), "{problem:?}");
+            let is_of_address = matches!(problem, Problem::Unreachable(_) | Problem::NoResponse(_));
+            assert!(is_of_address, "{problem:?}");
             problem.message().to_owned()
         };
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -254,10 +268,9 @@ mod tests {
         let at = Some("127.0.0.1");
         let http = Client::reaching(at, Certificates::Verified).unwrap();
         let problem = get(http, "shop.example").await.unwrap_err();
-        assert_eq!(
-            problem.message(),
-            "TLS failed: the certificate is signed by an unknown CA (UnknownIssuer); if that is intended, set `health-insecure: true`"
-        );
+        // It was reached: nothing else is tried in its place.
+        let message = "TLS failed: the certificate is signed by an unknown CA (UnknownIssuer); if that is intended, set `health-insecure: true`";
+        assert_eq!(problem, Problem::Unhealthy(message.to_owned()));
         let http = Client::reaching(at, Certificates::Any).unwrap();
         assert_eq!(get(http, "shop.example").await, Ok(Health::OfAny));
         let http = Client::trusting(ca.certificate().as_bytes()).unwrap();

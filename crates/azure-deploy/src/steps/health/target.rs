@@ -44,7 +44,7 @@ impl Target {
             | Exposure::Internal(service)
             | Exposure::NotHttp(service) => {
                 let is_internal = matches!(exposure, Exposure::Internal(_));
-                of_service(log, request, cluster, service, is_internal).await
+                of_service(log, request, cluster, (service, services), is_internal).await
             }
             Exposure::Ingress(object) => {
                 let state = async |live| ingress_state(live, object, services, request);
@@ -63,7 +63,7 @@ async fn of_service(
     log: &Log,
     request: &Request,
     cluster: &Cluster,
-    service: &Object,
+    (service, services): (&Object, &Services<'_>),
     is_internal: bool,
 ) -> anyhow::Result<Target> {
     let timeout = request.timeouts.address;
@@ -77,17 +77,21 @@ async fn of_service(
         })
     });
     let hosts = hosts.await?;
-    let port = address::port(&service.value);
+    let port = services.port(service);
     let addresses = hosts.into_iter().map(|host| {
         let url = port.map(|port| origin(port.scheme, &host, port.port));
         let url = url.unwrap_or_default();
         Address { host, url }
     });
     let addresses: Vec<_> = addresses.collect();
-    let mut endpoints = Vec::new();
+    let (mut endpoints, mut inside) = (Vec::new(), None);
     if let (Some(port), Some(path)) = (port, &request.health_path) {
+        let in_cluster = Endpoint::in_cluster(service, port, path);
+        // Not every cloud has an annotation for it: a class or a pool of addresses may be private.
         if is_internal {
-            endpoints.push(Endpoint::in_cluster(service, port, path));
+            endpoints.push(in_cluster);
+        } else if addresses.iter().all(|address| is_private(&address.host)) {
+            inside = Some(in_cluster);
         }
         for address in &addresses {
             let url = format!("{}{path}", address.url);
@@ -97,7 +101,7 @@ async fn of_service(
     Ok(Target {
         addresses,
         endpoints,
-        ..Target::default()
+        inside,
     })
 }
 
@@ -134,7 +138,7 @@ async fn of_site(
     let is_private = site.addresses.iter().all(|address| is_private(address));
     let service = services.first().filter(|_| is_private);
     let inside = service.and_then(|service| {
-        let port = address::port(&service.value)?;
+        let port = services.port(service)?;
         Some(Endpoint::in_cluster(service, port, path))
     });
     Ok(Target {
@@ -209,6 +213,7 @@ async fn gateway_of(
     };
     let gateway = Object {
         file: String::new(),
+        document: None,
         value: json!({
             "apiVersion": kind.api_version, "kind": GATEWAY,
             "metadata": {"name": name, "namespace": namespace},

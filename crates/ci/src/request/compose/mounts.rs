@@ -195,8 +195,10 @@ impl Declared {
             } else if let Some(variable) = text("environment") {
                 let value = project.variables.get(&variable);
                 let value = value.ok_or_else(|| format!("the variable `{variable}` of the {key} `{name}` has no value; set it in `compose-env`"))?;
+                project.count(value)?;
                 FileSource::Content(value.clone())
             } else if let Some(content) = text("content") {
+                project.count(&content)?;
                 FileSource::Content(content)
             } else {
                 return Err(format!(

@@ -1,7 +1,8 @@
 //! The file, with the values of its variables, and the environment files next to it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use actions_toolkit::{BadInput, Context, Workspace, WorkspacePath};
 use serde_json::{Map, Value as Json};
@@ -13,6 +14,8 @@ use crate::request::environment::EnvVar;
 
 /// Bytes of a compose file and of an environment file.
 const SIZE: u64 = 1024 * 1024;
+/// Bytes of all texts with their variables: a text of two bytes may refer to a variable of a megabyte, and a file has many of them.
+pub(super) const TEXTS: usize = 32 * limits::MIB;
 /// What the names of sample files end with, or start with: `.env.sample`, `.env-example`, `example.env`.
 const SAMPLES: &[&str] = &[
     "example", "sample", "dist", "template", "default", "defaults",
@@ -29,6 +32,8 @@ pub(super) struct Project {
     /// `secrets` and `configs` of the file.
     pub(super) secrets: Map<String, Json>,
     pub(super) configs: Map<String, Json>,
+    /// What is left of [`TEXTS`].
+    room: Cell<usize>,
 }
 
 /// A service as it is declared, with the values of its variables.
@@ -99,7 +104,16 @@ impl Project {
             services: BTreeMap::new(),
             secrets: Map::new(),
             configs: Map::new(),
+            room: Cell::new(TEXTS),
         }
+    }
+
+    /// Count `text`, a copy with variables.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(super) fn count(&self, text: &str) -> Result<(), String> {
+        take(&self.room, text.len())
     }
 
     pub(super) fn with_text(self, text: &str, variables: Variables) -> Result<Self, String> {
@@ -127,7 +141,13 @@ impl Project {
         let mut services = BTreeMap::new();
         for (name, value) in declared {
             let (mut unset, mut problem) = (Unset::new(), None);
-            let Json::Object(keys) = values(value, &variables, &mut unset, &mut problem) else {
+            let mut reader = Reader {
+                variables: &variables,
+                room: &self.room,
+                unset: &mut unset,
+                problem: &mut problem,
+            };
+            let Json::Object(keys) = reader.values(value) else {
                 return Err(format!("`{name}`: is not a service"));
             };
             let service = Declared {
@@ -139,17 +159,26 @@ impl Project {
             services.insert(name, service);
         }
         let mut named = |key: &str| match file.remove(key) {
-            Some(value) => match values(value, &variables, &mut Unset::new(), &mut None) {
-                Json::Object(map) => map,
-                _ => Map::new(),
-            },
+            Some(value) => {
+                let mut reader = Reader {
+                    variables: &variables,
+                    room: &self.room,
+                    unset: &mut Unset::new(),
+                    problem: &mut None,
+                };
+                match reader.values(value) {
+                    Json::Object(map) => map,
+                    _ => Map::new(),
+                }
+            }
             None => Map::new(),
         };
+        let (secrets, configs) = (named("secrets"), named("configs"));
         Ok(Self {
-            secrets: named("secrets"),
-            configs: named("configs"),
-            services,
             variables,
+            services,
+            secrets,
+            configs,
             ..self
         })
     }
@@ -174,11 +203,6 @@ impl Project {
         self.workspace
             .path(Inputs::compose_file, &parts.join("/"))
             .ok()
-    }
-
-    /// The directory of a build, as the input `context` has it.
-    pub(super) fn absolute(&self, text: &str) -> Option<PathBuf> {
-        self.path(text).map(|path| path.absolute())
     }
 
     /// The variables of the environment file `text`, or of the sample next to it; `None` if there is neither.
@@ -251,33 +275,57 @@ impl Project {
     }
 }
 
-// The texts in `value` with their variables; keys have none.
-fn values(
-    value: Json,
-    variables: &Variables,
-    unset: &mut Unset,
-    problem: &mut Option<String>,
-) -> Json {
-    match value {
-        Json::String(text) => match variables::interpolate(&text, variables, unset) {
-            Ok(text) => Json::String(text),
-            Err(e) => {
-                problem.get_or_insert(e);
-                Json::String(text)
+// Take `bytes` out of `room`, of which nothing is left if there are not as many.
+fn take(room: &Cell<usize>, bytes: usize) -> Result<(), String> {
+    let left = room.get().checked_sub(bytes);
+    room.set(left.unwrap_or_default());
+    match left {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "the file has more than {} MiB with its variables",
+            TEXTS / limits::MIB
+        )),
+    }
+}
+
+/// Puts the values of variables into texts.
+struct Reader<'a> {
+    variables: &'a Variables,
+    room: &'a Cell<usize>,
+    unset: &'a mut Unset,
+    /// The first one.
+    problem: &'a mut Option<String>,
+}
+
+impl Reader<'_> {
+    // The texts in `value` with their variables; keys have none.
+    fn values(&mut self, value: Json) -> Json {
+        match value {
+            Json::String(text) => {
+                let value = self.text(&text);
+                Json::String(value.unwrap_or_else(|e| {
+                    self.problem.get_or_insert(e);
+                    text
+                }))
             }
-        },
-        Json::Array(list) => {
-            let list = list
-                .into_iter()
-                .map(|value| values(value, variables, unset, problem));
-            Json::Array(list.collect())
+            Json::Array(list) => {
+                let list = list.into_iter().map(|value| self.values(value));
+                Json::Array(list.collect())
+            }
+            Json::Object(map) => {
+                let map = map.into_iter();
+                let map = map.map(|(key, value)| (key, self.values(value)));
+                Json::Object(map.collect())
+            }
+            other => other,
         }
-        Json::Object(map) => {
-            let map = map
-                .into_iter()
-                .map(|(key, value)| (key, values(value, variables, unset, problem)));
-            Json::Object(map.collect())
-        }
-        other => other,
+    }
+
+    fn text(&mut self, text: &str) -> Result<String, String> {
+        // Once nothing is left, no text is put together.
+        take(self.room, text.len())?;
+        let value = variables::interpolate(text, self.variables, self.unset)?;
+        take(self.room, value.len())?;
+        Ok(value)
     }
 }

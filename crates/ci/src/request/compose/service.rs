@@ -9,9 +9,12 @@ use serde_json::{Map, Value as Json};
 
 use super::project::{Declared, Project};
 use super::{Notes, names};
+use crate::request::path::DockerfilePath;
 use crate::request::services::{Condition, Service, ServiceBuild, ServiceImage};
-use crate::request::{path, words};
+use crate::request::words;
 
+/// Files of one `env_file`, each of which is read.
+const ENV_FILES: usize = 20;
 /// What a container of the step never gets.
 const REFUSED: &[(&str, &[&str])] = &[
     ("privileged", &["true"]),
@@ -58,6 +61,8 @@ pub(super) struct Dependency {
 #[derive(Debug)]
 pub(super) struct BuildFrom {
     pub(super) context: PathBuf,
+    /// The same, with links resolved; `None` if it is not a directory of the workspace.
+    resolved: Option<PathBuf>,
     pub(super) dockerfile: String,
     pub(super) target: Option<String>,
     args: Vec<(String, String)>,
@@ -136,26 +141,27 @@ impl Declared {
         let context = context.unwrap_or_else(|| ".".to_owned());
         let dockerfile = keys.get("dockerfile").and_then(scalar);
         let dockerfile = dockerfile.unwrap_or_else(|| "Dockerfile".to_owned());
-        let dockerfile = path::relative("dockerfile", &dockerfile);
         let at = |problem: String| format!("`{}`: {problem}", self.name);
-        let args = keys
-            .get("args")
-            .map(|args| pairs(args, "args", &project.variables));
+        let args = keys.get("args").map(|args| pairs(args, "args", project));
         let others = keys
             .keys()
             .filter(|key| !matches!(key.as_str(), "context" | "dockerfile" | "target" | "args"));
-        let Some(directory) = project.absolute(&context) else {
+        let Some(directory) = project.path(&context) else {
             // Only the build of a service that is started has to be possible.
             return Ok(Some(BuildFrom {
                 context: PathBuf::from(context),
+                resolved: None,
                 dockerfile: String::new(),
                 target: None,
                 args: Vec::new(),
                 others: Vec::new(),
             }));
         };
+        let dockerfile = DockerfilePath::new("dockerfile", &dockerfile, &directory);
+        let dockerfile = dockerfile.map(|path| path.in_context);
         Ok(Some(BuildFrom {
-            context: directory,
+            context: directory.absolute(),
+            resolved: directory.directory().ok(),
             dockerfile: dockerfile.unwrap_or_default(),
             target: keys
                 .get("target")
@@ -284,12 +290,20 @@ impl Declared {
             Some(Json::Null) | None => Vec::new(),
             Some(value) => vec![value.clone()],
         };
+        if files.len() > ENV_FILES {
+            return Err(format!("has more than {ENV_FILES} files in `env_file`"));
+        }
         for file in files {
             let required = file.get("required").and_then(Json::as_bool).unwrap_or(true);
             let path = file.get("path").and_then(scalar).or_else(|| scalar(&file));
             let path = path.ok_or("`env_file` has an unknown form")?;
             match project.env_file(&path, &project.variables, notes)? {
-                Some(pairs) => all.extend(pairs),
+                Some(pairs) => {
+                    for (_, value) in &pairs {
+                        project.count(value)?;
+                    }
+                    all.extend(pairs);
+                }
                 None if required => {
                     return Err(format!(
                         "its `env_file` `{path}` is not in the checkout, nor is a sample of it; write it in an earlier step"
@@ -299,7 +313,7 @@ impl Declared {
             }
         }
         if let Some(value) = self.keys.get("environment") {
-            all.extend(pairs(value, "environment", &project.variables)?);
+            all.extend(pairs(value, "environment", project)?);
         }
         Ok(all
             .into_iter()
@@ -395,13 +409,15 @@ impl Declared {
 }
 
 fn built(build: BuildFrom) -> Result<ServiceBuild, String> {
-    if !build.context.is_absolute() {
+    // A link would bring everything that this step can read into an image, and the Dockerfile is a stranger's.
+    let Some(context) = build.resolved else {
         return Err(format!(
             "its build context `{}` is not a directory of the workspace",
             build.context.display()
         ));
-    }
-    if !build.context.join(&build.dockerfile).is_file() || build.dockerfile.is_empty() {
+    };
+    let is_outside = build.dockerfile.starts_with("../");
+    if is_outside || limits::open(&context, build.dockerfile.as_ref()).is_err() {
         return Err(format!(
             "its Dockerfile is not in the build context (`{}`)",
             build.dockerfile
@@ -414,7 +430,7 @@ fn built(build: BuildFrom) -> Result<ServiceBuild, String> {
         ));
     }
     Ok(ServiceBuild {
-        context: build.context,
+        context,
         dockerfile: build.dockerfile,
         target: build.target,
         args: build.args,
@@ -453,17 +469,15 @@ fn split(key: &str, value: &Json) -> Result<Vec<String>, String> {
 }
 
 // `NAME: value` or `NAME=value`; what has no value has that of the variable, if there is one.
-fn pairs(
-    value: &Json,
-    key: &str,
-    variables: &BTreeMap<String, String>,
-) -> Result<Vec<(String, String)>, String> {
+fn pairs(value: &Json, key: &str, project: &Project) -> Result<Vec<(String, String)>, String> {
     let unknown = || format!("`{key}` has an unknown form");
     let mut all = Vec::new();
     let mut add = |name: &str, value: Option<String>| {
-        if let Some(value) = value.or_else(|| variables.get(name).cloned()) {
+        if let Some(value) = value.or_else(|| project.variables.get(name).cloned()) {
+            project.count(&value)?;
             all.push((name.to_owned(), value));
         }
+        Ok::<_, String>(())
     };
     match value {
         Json::Object(map) => {
@@ -472,15 +486,15 @@ fn pairs(
                 if text.is_none() && !value.is_null() {
                     return Err(format!("`{name}` in `{key}` is not a text"));
                 }
-                add(name, text);
+                add(name, text)?;
             }
         }
         Json::Array(lines) => {
             for line in lines {
                 let line = scalar(line).ok_or_else(unknown)?;
                 match line.split_once('=') {
-                    Some((name, value)) => add(name, Some(value.to_owned())),
-                    None => add(&line, None),
+                    Some((name, value)) => add(name, Some(value.to_owned()))?,
+                    None => add(&line, None)?,
                 }
             }
         }

@@ -350,9 +350,10 @@ fn what_is_wrong_or_not_supported_is_named() {
             "{build: ../out}",
             "`db`: its build context `../out` is not a directory of the workspace",
         ),
+        ("{build: none}", "`db`: its build context `"),
         (
-            "{build: none}",
-            "`db`: its Dockerfile is not in the build context (`Dockerfile`)",
+            "{build: {context: proxy, dockerfile: none}}",
+            "`db`: its Dockerfile is not in the build context (`none`)",
         ),
         (
             "{build: {context: proxy, ssh: [default]}}",
@@ -368,5 +369,66 @@ fn what_is_wrong_or_not_supported_is_named() {
             .plan(&format!("services:\n  {web}\n  db: {db}\n"))
             .unwrap_err();
         assert!(error.starts_with(problem), "{db}: {error}");
+    }
+}
+
+#[test]
+fn a_link_does_not_make_the_machine_a_build_context() {
+    let checkout = Checkout::new(&[
+        ("app/Dockerfile", "FROM x\n"),
+        ("db/Dockerfile", "FROM x\n"),
+    ]);
+    let root = checkout.0.path();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("Dockerfile"), "FROM x\n").unwrap();
+    let link = |target: &std::path::Path, name: &str| {
+        std::os::unix::fs::symlink(target, root.join(name)).unwrap();
+    };
+    link(outside.path(), "out");
+    link(std::path::Path::new("/"), "machine");
+    link(std::path::Path::new("db"), "alias");
+    link(&outside.path().join("Dockerfile"), "db/linked");
+    let plan = |build: &str| {
+        let text =
+            format!("services: {{app: {{build: app, depends_on: [db]}}, db: {{build: {build}}}}}");
+        checkout.plan(&text).map(|(compose, _)| compose)
+    };
+    let own = root.join("Dockerfile");
+    let own = own.strip_prefix("/").unwrap().display();
+    std::fs::write(root.join("Dockerfile"), "FROM x\nCOPY / /\n").unwrap();
+    for build in [
+        "out".to_owned(),
+        format!("{{context: machine, dockerfile: {own}}}"),
+    ] {
+        let error = plan(&build).unwrap_err();
+        assert!(
+            error.ends_with("is not a directory of the workspace"),
+            "{error}"
+        );
+    }
+    let error = plan("{context: db, dockerfile: linked}").unwrap_err();
+    assert!(error.contains("its Dockerfile is not in"), "{error}");
+    let compose = plan("alias").unwrap();
+    let ServiceImage::Built(build) = &compose.services[0].image else {
+        panic!("{compose:?}");
+    };
+    assert_eq!(build.context, root.canonicalize().unwrap().join("db"));
+}
+
+#[test]
+fn a_short_file_does_not_fill_the_memory() {
+    let checkout = Checkout::new(&[]);
+    let large = "x".repeat(1 << 20);
+    let variables = [("A", &*large)];
+    for key in ["command", "environment"] {
+        let list = "A,"
+            .repeat(100_000)
+            .replace('A', if key == "command" { "$A" } else { "A" });
+        let text = format!("services: {{db: {{image: x, {key}: [{list}]}}}}");
+        let error = checkout.plan_with(&text, &variables, None).unwrap_err();
+        assert_eq!(
+            error,
+            "`db`: the file has more than 32 MiB with its variables"
+        );
     }
 }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const DEPTH: usize = 20;
 /// Bytes of one text with its variables.
 const SIZE: usize = 1024 * 1024;
+/// Bytes of all values of an environment file: each may have those before it many times.
+const VALUES: usize = 16 * limits::MIB;
 
 /// The values of variables.
 pub(super) type Variables = BTreeMap<String, String>;
@@ -110,9 +112,10 @@ impl Reader<'_> {
             .next()
             .filter(|c| matches!(c, '-' | '+' | '?'))
             .ok_or_else(invalid)?;
-        let value = self.variables.get(name);
+        // A copy of one that is not used would take as long as all of them.
+        let variables = self.variables;
+        let value = variables.get(name);
         let value = value.filter(|value| !also_empty || !value.is_empty());
-        let value = value.cloned();
         // What is not used has no variables that are missing.
         let outer = std::mem::take(self.unset);
         let other = self.text(&rest[1..], true);
@@ -128,7 +131,7 @@ impl Reader<'_> {
         match (operator, value) {
             ('+', None) => Ok((String::new(), after)),
             ('+', Some(_)) | ('-', None) => Ok((other, after)),
-            (_, Some(value)) => Ok((value, after)),
+            (_, Some(value)) => Ok((value.clone(), after)),
             (_, None) => {
                 let why = if other.is_empty() {
                     "it is required".to_owned()
@@ -185,6 +188,7 @@ pub(super) fn env_file(
     // The file's own lines count after what is set outside of it.
     let mut known = variables.clone();
     let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut room = VALUES;
     let mut lines = text
         .strip_prefix('\u{feff}')
         .unwrap_or(text)
@@ -199,6 +203,7 @@ pub(super) fn env_file(
         }
         let Some((name, value)) = line.split_once(['=', ':']) else {
             if let Some(value) = variables.get(line) {
+                room = count(room, value).map_err(at)?;
                 pairs.push((line.to_owned(), value.clone()));
             }
             continue;
@@ -232,12 +237,19 @@ pub(super) fn env_file(
         } else {
             interpolate(without_comment(value), &known, unset).map_err(at)?
         };
+        room = count(room, &value).map_err(at)?;
         if !variables.contains_key(name) {
             known.insert(name.to_owned(), value.clone());
         }
         pairs.push((name.to_owned(), value));
     }
     Ok(pairs)
+}
+
+// What is left of `room` after `value`.
+fn count(room: usize, value: &str) -> Result<usize, String> {
+    let left = room.checked_sub(value.len());
+    left.ok_or_else(|| format!("the values have more than {} MiB", VALUES / limits::MIB))
 }
 
 fn without_comment(value: &str) -> &str {
@@ -349,6 +361,24 @@ mod tests {
         let deep = "${A+".repeat(30) + &"}".repeat(30);
         let error = interpolate(&deep, &known, &mut Unset::new()).unwrap_err();
         assert_eq!(error, "more than 20 variables inside of each other");
+    }
+
+    #[test]
+    fn values_that_refer_to_each_other_do_not_fill_the_memory() {
+        let mut text = format!("A0={}\n", "x".repeat(1000));
+        for at in 1..100 {
+            use std::fmt::Write as _;
+            let before = at - 1;
+            writeln!(text, "A{at}=${{A{before}}}${{A{before}}}").unwrap();
+        }
+        let error = env_file(&text, &Variables::new(), &mut Unset::new()).unwrap_err();
+        assert_eq!(
+            error,
+            "line 12: is longer than 1048576 bytes with its variables"
+        );
+        let text = format!("A={}\n", "x".repeat(500_000)) + &"B=$A\n".repeat(100);
+        let error = env_file(&text, &Variables::new(), &mut Unset::new()).unwrap_err();
+        assert_eq!(error, "line 34: the values have more than 16 MiB");
     }
 
     #[test]

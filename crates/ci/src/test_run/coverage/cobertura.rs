@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::xml::{Element, Reader};
-use super::{Claimed, FileCoverage, Parsed, SOURCES};
-
-/// Bytes of the longest path of Linux (`PATH_MAX`).
-const PATH: usize = 4096;
+use super::{Claimed, FileCoverage, PATH, Parsed, SOURCES};
 
 /// Reads a report.
 #[derive(Default)]

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Claimed, FileCoverage, Parsed};
+use super::{Claimed, FileCoverage, PATH, Parsed, numbers};
 
-/// Bytes of the longest path of Linux (`PATH_MAX`).
-const PATH: usize = 4096;
 /// Bytes of the name of a branch.
 const BRANCH: usize = 64;
 
@@ -106,9 +104,4 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
         sources: Vec::new(),
         claimed: claimed.filter(Claimed::is_possible),
     })
-}
-
-fn numbers(lines: &BTreeMap<u32, u64>, select: fn(u64) -> bool) -> Vec<u32> {
-    let selected = lines.iter().filter(|(_, hits)| select(**hits));
-    selected.map(|(number, _)| *number).collect()
 }

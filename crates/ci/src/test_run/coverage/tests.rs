@@ -10,6 +10,7 @@ fn source_map() -> (tempfile::TempDir, SourceMap) {
         workspace: Workspace::new(directory.path()),
         context: directory.path().join("app"),
         workdir: "/srv".into(),
+        module: None,
     };
     (directory, source_map)
 }
@@ -251,4 +252,71 @@ fn structure_that_is_made_to_keep_a_parser_busy() {
     let path = "a/".repeat(2000);
     let report = format!("<coverage><class filename='{path}'>{line}</class></coverage>");
     assert_eq!(parse(&report).unwrap().files[0].path, path);
+}
+
+#[test]
+fn a_profile_of_go_counts_statements() {
+    let profile = "mode: set\nexample.com/app/sum.go:3.24,4.12 1 1\nexample.com/app/sum.go:4.12,6.3 1 0\nexample.com/app/sum.go:7.2,7.14 2 1\nmode: set\nexample.com/app/sum.go:4.12,6.3 1 0\n";
+    let coverage = Coverage::totals(profile.as_bytes()).unwrap();
+    assert_eq!(
+        (coverage.counts(), coverage.percent()),
+        ((3, 4), "75.00".to_owned())
+    );
+    let file = &coverage.files[0];
+    assert_eq!(
+        (&file.missing[..], &file.executed[..]),
+        (&[5, 6][..], &[3, 4, 7][..])
+    );
+    // What another package's tests execute is covered.
+    let merged = format!("{profile}example.com/app/sum.go:4.12,6.3 1 2\n");
+    assert_eq!(
+        Coverage::totals(merged.as_bytes()).unwrap().percent(),
+        "100.00"
+    );
+    for line in [
+        "sum.go:3.24 1 1",
+        "sum.go:9.1,3.1 1 1",
+        "sum.go:1.1,4000000000.1 1 1",
+        "sum.go:3.24,4.12 1",
+        "sum.go:3.24,4.12 1 1 1",
+    ] {
+        let problem = Coverage::totals(format!("mode: set\n{line}\n").as_bytes());
+        assert_eq!(
+            problem.unwrap_err(),
+            "not a profile of Go: line 2 is malformed",
+            "{line}"
+        );
+    }
+    assert_eq!(
+        Coverage::totals(b"mode: set\n").unwrap_err(),
+        "it contains no lines of code"
+    );
+}
+
+#[test]
+fn a_report_of_jacoco_has_lines_and_branches() {
+    let report = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?><!DOCTYPE report PUBLIC "-//JACOCO//DTD Report 1.1//EN" "report.dtd"><report name="app"><sessioninfo id="vm-1" start="1" dump="2"/><group name="core"><package name="com/example"><class name="com/example/Sum" sourcefilename="Sum.java"><method name="sum" desc="(II)I" line="5"><counter type="LINE" missed="1" covered="2"/></method></class><sourcefile name="Sum.java"><line nr="5" mi="0" ci="2" mb="1" cb="1"/><line nr="6" mi="2" ci="0" mb="0" cb="0"/><line nr="8" mi="0" ci="4" mb="0" cb="0"/><counter type="LINE" missed="1" covered="2"/></sourcefile></package></group></report>"#;
+    let coverage = Coverage::totals(report.as_bytes()).unwrap();
+    assert_eq!(coverage.counts(), (3, 5));
+    let file = &coverage.files[0];
+    assert_eq!(file.path, "com/example/Sum.java");
+    assert_eq!(
+        (&file.missing[..], &file.executed[..]),
+        (&[6][..], &[5, 8][..])
+    );
+}
+
+#[test]
+fn a_tracefile_of_node_is_read() {
+    let report = include_bytes!("../../../tests/fixtures/reports/node.info");
+    let coverage = Coverage::totals(report).unwrap();
+    let sum = coverage
+        .files
+        .iter()
+        .find(|file| file.path == "src/sum.js")
+        .unwrap();
+    assert_eq!(
+        (sum.covered, sum.total, &sum.missing[..]),
+        (6, 9, &[3, 4][..])
+    );
 }

@@ -1,5 +1,8 @@
 //! Why Copa made no image.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use actions_toolkit::text;
@@ -12,6 +15,12 @@ const UNEXPLAINED: &str = "did not complete successfully";
 
 /// How apt 3 introduces what its solver adds to the error before it.
 const SOLVER: &str = "The following information from --solver";
+
+/// How a step exits whose program is not in the image, or can't be run: once more, it is the same.
+const ABSENT: [&str; 2] = ["exit code: 127", "exit code: 126"];
+
+/// How dnf begins a conflict, before the lines that say what is missing.
+const CANDIDATE: &str = "cannot install the best update candidate for package ";
 
 /// The relations between packages that apt can't satisfy.
 const RELATIONS: [&str; 4] = ["Depends", "PreDepends", "Conflicts", "Breaks"];
@@ -34,6 +43,14 @@ const HINTS: &[(&[&str], &str)] = &[
         &["mergeop is not supported"],
         "; leave `buildkit-address` empty to start a BuildKit that supports it",
     ),
+    (
+        &["not have a Release file", "no longer has a Release file"],
+        "; use a newer base image, or package sources that keep the release, such as `archive.debian.org`",
+    ),
+    (
+        &ABSENT,
+        "; the image lacks a program that Copa runs, such as its package manager: rebuild it on a newer base",
+    ),
 ];
 
 /// Why Copa made no image.
@@ -43,8 +60,8 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
     /// The packages whose update is unavailable, each with the reason.
     pub(crate) packages: BTreeMap<String, String>,
-    /// Whether a step of the build failed and the package manager did not say why: it would have named a problem of
-    /// the packages.
+    /// Whether a step of the build failed, and may pass the next time: the package manager, which is in the image, did not say why,
+    /// and would have named a problem of the packages.
     pub(crate) is_unexplained: bool,
 }
 
@@ -55,11 +72,16 @@ impl Failure {
         let lines: Vec<_> = tail.iter().map(|line| plain(line)).collect();
         let mut packages = unconfigured(&lines);
         let mut held = Vec::new();
+        let mut candidates = Vec::new();
         for line in &lines {
             held.extend(held_back(line));
+            candidates.extend(candidate(line));
             if let Some((package, reason)) = blamed(line) {
                 packages.entry(package).or_insert(reason);
             }
+        }
+        for (package, reason) in candidates {
+            packages.entry(package).or_insert(reason);
         }
         if lines
             .iter()
@@ -78,10 +100,11 @@ impl Failure {
             .or_else(|| last(|line| line.contains("level=error")))
             .or_else(|| last(|line| !line.is_empty()))
             .unwrap_or(ending);
-        let is_unexplained = packages.is_empty() && reason.contains(UNEXPLAINED);
+        let lacks_reason = packages.is_empty() && reason.contains(UNEXPLAINED);
+        let is_unexplained = lacks_reason && !ABSENT.iter().any(|code| reason.ends_with(code));
         let mut reason = text::cut(reason, REASON).to_owned();
         if let Some(output) = tail.iter().rev().find_map(|line| step_output(line))
-            && is_unexplained
+            && lacks_reason
         {
             reason.push_str("; last output: ");
             reason.push_str(text::cut(output, REASON));
@@ -90,6 +113,7 @@ impl Failure {
             .iter()
             .find(|(parts, _)| parts.iter().any(|part| reason.contains(part)));
         if let Some((_, hint)) = hint {
+            reason.truncate(reason.trim_end_matches('.').len());
             reason.push_str(hint);
         }
         Self {
@@ -183,8 +207,49 @@ fn wished(line: &str) -> Option<&str> {
     Some(&rest[..end])
 }
 
+// The name in `name-version-release`, as rpm and apk write a package.
+fn without_version(package: &str) -> Option<&str> {
+    package.rsplitn(3, '-').nth(2)
+}
+
+// The installed package that dnf can't update. The lines after it say why, if they name the package.
+fn candidate(line: &str) -> Option<(String, String)> {
+    let (_, package) = line.split_once(CANDIDATE)?;
+    let name = without_version(package)?;
+    Some((name.to_owned(), line.to_owned()))
+}
+
+// The package that needs what the archive does not have: in lines of dnf,
+// `nothing provides libfoo.so.1 needed by openssl-libs-1:3.0.8-1.el9.x86_64` and
+// `package openssl-libs-1:3.0.8-1.el9.x86_64 requires libfoo, but none of the providers can be installed`, and of apk,
+// `required by: postgresql-17.2-r0[so:libfoo.so.1]`.
+fn needs(line: &str) -> Option<&str> {
+    let rest = if line.starts_with("nothing provides ") {
+        line.split_once(" needed by ")?.1
+    } else if line.contains(", but none of the providers can be installed") {
+        line.strip_prefix("package ")?
+    } else {
+        line.strip_prefix("required by: ")?
+    };
+    without_version(rest.split([' ', '[']).next()?)
+}
+
+// The package that the archive does not have at all, by apk, microdnf, tdnf and zypper.
+fn absent(line: &str) -> Option<&str> {
+    let between = |before: &str, after: &str| {
+        let rest = line.strip_prefix(before)?;
+        rest.split_once(after).map(|(name, _)| name)
+    };
+    between("error: No package matches '", "'")
+        .or_else(|| between("No provider of '", "' found"))
+        .or_else(|| line.strip_suffix(" (no such package):"))
+        .or_else(|| line.strip_suffix(" package not found or not installed"))
+}
+
 // The package that a line of the package manager or of Copa's own check blames, and the reason.
 fn blamed(line: &str) -> Option<(String, String)> {
+    // dnf lists them.
+    let line = line.strip_prefix("- ").unwrap_or(line);
     let between = |before: &str, after: &str| {
         let (_, rest) = line.split_once(before)?;
         Some(rest.split_once(after).map_or(rest, |(name, _)| name))
@@ -207,7 +272,11 @@ fn blamed(line: &str) -> Option<(String, String)> {
     } else if line.starts_with("No match for argument: ") {
         // dnf and yum: No match for argument: openssl-libs
         between("argument: ", " ")
-    } else if let Some(name) = unsatisfied(line).or_else(|| wished(line)) {
+    } else if let Some(name) = unsatisfied(line)
+        .or_else(|| wished(line))
+        .or_else(|| needs(line))
+        .or_else(|| absent(line))
+    {
         Some(name)
     } else {
         // downloaded package vulnlib version 1.0-1 lower than required 1.0-2 for update
@@ -217,183 +286,6 @@ fn blamed(line: &str) -> Option<(String, String)> {
         let reason = format!("the archive has {has}, but {required} is required");
         return Some((package.to_owned(), reason));
     };
-    Some((package?.to_owned(), line.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_has_the_package_managers_message() {
-        let table: [(&[&str], &str, &[&str]); 11] = [
-            (
-                &[
-                    "#9 1.2 E: Unable to locate package vulnlib",
-                    "Error: failed to solve: exit code: 100",
-                ],
-                "E: Unable to locate package vulnlib",
-                &["vulnlib: E: Unable to locate package vulnlib"],
-            ),
-            (
-                &[
-                    "#9 0.3 E: Version '2.0' for 'zlib1g' was not found",
-                    "Error: x",
-                ],
-                "E: Version '2.0' for 'zlib1g' was not found",
-                &["zlib1g: E: Version '2.0' for 'zlib1g' was not found"],
-            ),
-            (
-                &["0.912 E: Package 'perl' has no installation candidate"],
-                "E: Package 'perl' has no installation candidate",
-                &["perl: E: Package 'perl' has no installation candidate"],
-            ),
-            (
-                &[
-                    "#9 E: Failed to fetch http://d.o/pool/p/perl_5.40.1-6_amd64.deb  404  Not Found [IP: 1]",
-                ],
-                "E: Failed to fetch http://d.o/pool/p/perl_5.40.1-6_amd64.deb  404  Not Found [IP: 1]",
-                &[
-                    "perl: E: Failed to fetch http://d.o/pool/p/perl_5.40.1-6_amd64.deb  404  Not Found [IP: 1]",
-                ],
-            ),
-            (
-                &[
-                    "time=\"2026-11-23T12:48:34Z\" level=error msg=\"downloaded package openssl version 1.0 lower than required 2.0 for update\"",
-                    "time=\"2026-11-23T12:48:34Z\" level=error msg=\"downloaded package libssl3 version 1.0 lower than required 2.1 for update\"",
-                    "Error: failed to solve: 2 errors occurred:",
-                ],
-                "Error: failed to solve: 2 errors occurred:",
-                &[
-                    "libssl3: the archive has 1.0, but 2.1 is required",
-                    "openssl: the archive has 1.0, but 2.0 is required",
-                ],
-            ),
-            (
-                &[
-                    "time=\"x\" level=warning msg=\"apt-held packages found, not patched by Copa: [perl tzdata]\"",
-                    "#9 0.5 E: Held packages were changed and -y was used without --allow-change-held-packages.",
-                ],
-                "E: Held packages were changed and -y was used without --allow-change-held-packages.",
-                &["perl: it is held back", "tzdata: it is held back"],
-            ),
-            (
-                &[
-                    "level=warning msg=\"apt-held packages found, not patched by Copa: [perl]\"",
-                    "Error: no",
-                ],
-                "Error: no",
-                &[],
-            ),
-            (
-                &[
-                    "#9 0.6  vulnlib : Depends: other (>= 2) but it is not installable",
-                    "#9 0.6 E: Unable to correct problems, you have held broken packages.",
-                ],
-                "E: Unable to correct problems, you have held broken packages.",
-                &["vulnlib: vulnlib : Depends: other (>= 2) but it is not installable"],
-            ),
-            (
-                &[
-                    "Error: docker.io/library/debian:stable-slim: dial tcp: lookup registry-1.docker.io: no such host",
-                ],
-                "Error: docker.io/library/debian:stable-slim: dial tcp: lookup registry-1.docker.io: no such host; set `tooling-image` to an image that is available",
-                &[],
-            ),
-            (
-                &["Error: patch exceeded timeout 3s", ""],
-                "Error: patch exceeded timeout 3s; raise `timeout`, or see in the log what took so long",
-                &[],
-            ),
-            (&[], "exit code 2", &[]),
-        ];
-        for (tail, reason, packages) in table {
-            let tail: Vec<String> = tail.iter().map(ToString::to_string).collect();
-            let failure = Failure::from_output(&tail, "exit code 2");
-            let blamed: Vec<_> = failure
-                .packages
-                .iter()
-                .map(|(name, why)| format!("{name}: {why}"))
-                .collect();
-            assert_eq!(
-                (failure.reason.as_str(), blamed),
-                (reason, packages.iter().map(ToString::to_string).collect())
-            );
-        }
-    }
-
-    // As apt 3 and dpkg of Debian 13 print it.
-    #[test]
-    fn what_dpkg_and_the_solver_blame_is_named() {
-        let of = |output: &[&str]| {
-            let lines: Vec<_> = output.iter().map(|line| format!("#9 0.5 {line}")).collect();
-            let failure = Failure::from_output(&lines, "exit code 1");
-            format!("{}\n{:?}", failure.reason, failure.packages)
-        };
-        insta::assert_snapshot!(of(&[
-            "Setting up failing (1.0-2) ...",
-            "dpkg: error processing package failing (--configure):",
-            " installed failing package post-installation script subprocess returned error exit status 3",
-            "dpkg: dependency problems prevent configuration of user:amd64:",
-            " user:amd64 depends on failing; however:",
-            "  Package failing is not configured yet.",
-            "dpkg: error processing package user:amd64 (--configure):",
-            " dependency problems - leaving unconfigured",
-            "*** edited.conf (Y/I/N/O/D/Z) [default=N] ? dpkg: error processing package edited (--configure):",
-            " end of file on stdin at conffile prompt",
-            "Errors were encountered while processing:",
-            " failing",
-            " edited",
-            "E: Sub-process /usr/bin/dpkg returned an error code (1)",
-        ]), @r#"
-        E: Sub-process /usr/bin/dpkg returned an error code (1)
-        {"edited": "end of file on stdin at conffile prompt", "failing": "installed failing package post-installation script subprocess returned error exit status 3"}
-        "#);
-        insta::assert_snapshot!(of(&[
-            "The following packages have unmet dependencies:",
-            " pinned : Conflicts: fine but 1.0-2 is to be installed",
-            "E: Unable to correct problems, you have held broken packages.",
-            "E: The following information from --solver 3.0 may provide additional context:",
-            "   Unable to satisfy dependencies. Reached two conflicting decisions:",
-            "   1. fine:amd64=1.0-2 is not selected for install because:",
-        ]), @r#"
-        E: Unable to correct problems, you have held broken packages.
-        {"pinned": "pinned : Conflicts: fine but 1.0-2 is to be installed"}
-        "#);
-        insta::assert_snapshot!(of(&[
-            "ERROR: unable to select packages:",
-            "  openssl-3.3.2-r1:",
-            "    breaks: world[openssl>3.3.3]",
-            "    satisfies: libssl3-3.3.2-r1[openssl]",
-        ]), @r#"
-        ERROR: unable to select packages:
-        {"openssl": "breaks: world[openssl>3.3.3]"}
-        "#);
-        insta::assert_snapshot!(of(&["No match for argument: openssl-libs", "Error: Unable to find a match: openssl-libs"]), @r#"
-        Error: Unable to find a match: openssl-libs
-        {"openssl-libs": "No match for argument: openssl-libs"}
-        "#);
-    }
-
-    #[test]
-    fn a_step_that_fails_without_a_reason_has_its_last_output() {
-        let of = |output: &str| {
-            let failed = "process \"install\" did not complete successfully: exit code: 1";
-            let tail = [
-                format!("#9 0.112 {output}"),
-                format!("#9 ERROR: {failed}"),
-                format!("Error: failed to solve: {failed}"),
-            ];
-            let failure = Failure::from_output(&tail, "exit code 1");
-            (failure.reason, failure.is_unexplained)
-        };
-        let pip = "ERROR: No matching distribution found for flask==3.0.9";
-        assert_eq!(of(pip), (pip.to_owned(), false));
-        let (reason, is_unexplained) = of("runc run failed: no cgroup");
-        assert!(is_unexplained);
-        assert_eq!(
-            reason,
-            "Error: failed to solve: process \"install\" did not complete successfully: exit code: 1; last output: runc run failed: no cgroup"
-        );
-    }
+    let reason = line.strip_suffix(':').unwrap_or(line);
+    Some((package?.to_owned(), reason.to_owned()))
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use trivy::Report;
 use trivy::report::Vulnerability;
 
+use super::Update;
 use crate::patch::python::{self, Location};
 
 /// Trivy's name for packages that pip installed.
@@ -57,6 +58,16 @@ impl Library {
             }
         }
         libraries
+    }
+
+    /// What is updated.
+    pub(super) fn update(&self) -> Update {
+        Update {
+            package: self.name.clone(),
+            installed: self.installed.clone(),
+            fixed: vec![self.version.to_string()],
+            findings: self.ids.len(),
+        }
     }
 
     /// Whether the update fixes `finding`.

@@ -50,6 +50,8 @@ fn only_installed_packages_with_an_update_are_planned() {
         });
     let plan = Plan::new(&report, &image(), false).unwrap();
     assert_eq!(plan.packages().collect::<Vec<_>>(), ["openssl"]);
+    let updates: Vec<_> = plan.updates().iter().map(ToString::to_string).collect();
+    assert_eq!(updates, ["openssl 1 → 2 (1 finding)"]);
 }
 
 #[test]
@@ -110,6 +112,29 @@ fn the_report_that_copa_gets() {
     "#);
 }
 
+// The families that Trivy has, also in earlier versions.
+#[test]
+fn each_distribution_is_supported_as_copa_supports_it() {
+    let supported = "alma alpine amazon azurelinux cbl-mariner centos centos-stream debian opensuse-leap opensuse-tumbleweed opensuse.leap redhat rocky sles ubuntu";
+    let others =
+        "bottlerocket chainguard coreos echo fedora minimos opensuse oracle photon slem wolfi";
+    let is_supported = |family: &str| {
+        let mut report = report(&[("openssl", "1", "2")]);
+        report.metadata.os = Some(trivy::report::Os {
+            family: family.into(),
+            name: "9".into(),
+            ..Default::default()
+        });
+        Plan::new(&report, &image(), false).is_ok()
+    };
+    for family in supported.split(' ').chain(["suse linux enterprise server"]) {
+        assert!(is_supported(family), "{family}");
+    }
+    for family in others.split(' ') {
+        assert!(!is_supported(family), "{family}");
+    }
+}
+
 #[test]
 fn a_distribution_that_copa_does_not_support_matters_only_if_there_is_an_update() {
     let photon = |packages| {
@@ -155,6 +180,24 @@ fn with_python(mut report: Report, packages: &[(&str, &str, &str, &str)]) -> Rep
         ..Default::default()
     });
     report
+}
+
+#[test]
+fn an_image_without_a_distribution_has_python_packages_to_update() {
+    let path = "app/lib/python3.13/site-packages/vulnpy-1.0.0.dist-info/METADATA";
+    let mut report = with_python(report(&[]), &[(path, "1.0.0", "CVE-1", "1.0.2")]);
+    report.metadata.os = None;
+    report.results.remove(0);
+    let plan = Plan::new(&report, &image(), true).unwrap();
+    assert_eq!(plan.packages().collect::<Vec<_>>(), ["vulnpy"]);
+    let report = plan.report("app:1", None);
+    let packages = |index: usize| {
+        report["Results"][index]["Vulnerabilities"]
+            .as_array()
+            .unwrap()
+    };
+    // Without packages of a distribution, Copa needs no package manager.
+    assert_eq!((packages(0).len(), packages(1).len()), (0, 1));
 }
 
 #[test]

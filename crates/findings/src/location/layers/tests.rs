@@ -167,6 +167,45 @@ fn the_stage_is_the_one_whose_instructions_the_image_has() {
 }
 
 #[test]
+fn of_stages_with_the_same_layers_the_settings_decide() {
+    let text = r#"FROM a AS test
+RUN x
+CMD ["pytest", "-q"]
+FROM a AS worker
+RUN x
+ENV QUEUE="mail"
+CMD worker --all
+FROM a AS app
+RUN x
+ENV QUEUE="mail"
+USER $UID
+CMD ["serve"]
+"#;
+    // What BuildKit writes, and what the builder before it wrote.
+    let table: [(&[&str], u32); 5] = [
+        (&[r#"CMD ["pytest" "-q"]"#], 2),
+        (
+            &["ENV QUEUE=mail", r#"CMD ["/bin/sh" "-c" "worker --all"]"#],
+            5,
+        ),
+        (&["ENV QUEUE=mail", "USER 1000", r#"CMD ["serve"]"#], 9),
+        (&[r#"/bin/sh -c #(nop)  CMD ["pytest" "-q"]"#], 2),
+        // Another builder wrote none: the last stage.
+        (&[], 9),
+    ];
+    for (settings, line) in table {
+        let settings = settings.iter().map(|setting| (*setting, false));
+        let layer = [("RUN /bin/sh -c x # buildkit", true)];
+        let history: Vec<_> = layer.into_iter().chain(settings).collect();
+        assert_eq!(
+            lines(text, &metadata(1, &history)),
+            [0, line],
+            "{history:?}"
+        );
+    }
+}
+
+#[test]
 fn another_dockerfile_has_none_of_the_layers() {
     let text = "FROM a\nRUN x\nWORKDIR /app\nRUN y\n";
     let history = [

@@ -49,6 +49,15 @@ struct Copy<'a> {
     seen: HashSet<String>,
 }
 
+/// A manifest that is to be copied, or whose referrers are.
+struct Pending {
+    manifest: RawManifest,
+    /// The tag by which it is found.
+    tag: Option<String>,
+    /// Whether the target has it already.
+    is_present: bool,
+}
+
 impl Registry {
     /// Copy `manifest`, which `source` has in its repository `from`, with everything that belongs to it, to the repository `to`
     /// here, under the tag `tag` if there is one. Blobs are mounted where both are one registry, and streamed elsewhere.
@@ -63,14 +72,47 @@ impl Registry {
         manifest: &RawManifest,
         tag: Option<&str>,
     ) -> anyhow::Result<Copied> {
-        let mut copy = Copy::new((source, from), (self, to));
-        let what = || {
-            format!(
-                "failed to copy `{}/{from}@{}` to `{}/{to}`",
-                source.host, manifest.digest, self.host
-            )
+        let pending = Pending {
+            manifest: manifest.clone(),
+            tag: tag.map(ToOwned::to_owned),
+            is_present: false,
         };
-        copy.all(manifest, tag).await.with_context(what)?;
+        self.copy_pending(source, from, to, pending).await
+    }
+
+    /// Copy what refers to `manifest`, which both `source` has in its repository `from` and this registry in `to`, as far as it is
+    /// missing here: a signature may come later than what it is about.
+    ///
+    /// # Errors
+    /// When either registry rejects a request, or something is missing in `source`.
+    pub async fn copy_referrers_from(
+        &self,
+        source: &Self,
+        from: &str,
+        to: &str,
+        manifest: &RawManifest,
+    ) -> anyhow::Result<Copied> {
+        let pending = Pending {
+            manifest: manifest.clone(),
+            tag: None,
+            is_present: true,
+        };
+        self.copy_pending(source, from, to, pending).await
+    }
+
+    async fn copy_pending(
+        &self,
+        source: &Self,
+        from: &str,
+        to: &str,
+        pending: Pending,
+    ) -> anyhow::Result<Copied> {
+        let mut copy = Copy::new((source, from), (self, to));
+        let what = format!(
+            "failed to copy `{}/{from}@{}` to `{}/{to}`",
+            source.host, pending.manifest.digest, self.host
+        );
+        copy.all(pending).await.context(what)?;
         Ok(copy.copied())
     }
 
@@ -171,9 +213,11 @@ impl<'a> Copy<'a> {
     }
 
     // In the order in which a registry accepts them: what a manifest lists comes before it, and its referrers come after it.
-    async fn all(&mut self, root: &RawManifest, tag: Option<&str>) -> anyhow::Result<()> {
-        let mut pending = vec![(root.clone(), tag.map(ToOwned::to_owned))];
-        while let Some((manifest, tag)) = pending.pop() {
+    async fn all(&mut self, root: Pending) -> anyhow::Result<()> {
+        let is_update = root.is_present;
+        let mut pending = vec![root];
+        while let Some(next) = pending.pop() {
+            let manifest = &next.manifest;
             let mut family = Vec::new();
             if is_index(&manifest.media_type) {
                 let index: Index = serde_json::from_slice(&manifest.bytes)
@@ -182,28 +226,55 @@ impl<'a> Copy<'a> {
                     if self.seen.contains(&entry.digest) {
                         continue;
                     }
-                    let child = self.read(&entry.digest).await?;
-                    ensure!(
-                        !is_index(&child.media_type),
-                        "the index {} has another index in it, which is not supported",
-                        manifest.digest
-                    );
-                    self.one(&child, None).await?;
-                    family.push(child.digest);
+                    family.push(self.child(&next, entry).await?);
                 }
             }
-            self.one(&manifest, tag.as_deref()).await?;
+            if next.is_present {
+                self.see(&manifest.digest)?;
+            } else {
+                self.one(manifest, next.tag.as_deref()).await?;
+            }
             family.push(manifest.digest.clone());
             for digest in family {
-                for (referrer, tag) in self.referring(&digest).await? {
-                    if !self.seen.contains(referrer.digest.as_str()) || tag.is_some() {
-                        self.count(|copied| copied.referrers += 1);
-                        pending.push((referrer, tag));
+                for referrer in self.referring(&digest, is_update).await? {
+                    let is_new = !self.seen.contains(referrer.manifest.digest.as_str());
+                    if !is_new && (referrer.is_present || referrer.tag.is_none()) {
+                        continue;
                     }
+                    if !referrer.is_present {
+                        self.count(|copied| copied.referrers += 1);
+                    }
+                    pending.push(referrer);
                 }
             }
         }
         Ok(())
+    }
+
+    // What an index lists: copied with it.
+    async fn child(&mut self, index: &Pending, entry: &Descriptor) -> anyhow::Result<Digest> {
+        if index.is_present {
+            let digest = entry.digest.parse()?;
+            self.see(&digest)?;
+            return Ok(digest);
+        }
+        let child = self.read(&entry.digest).await?;
+        ensure!(
+            !is_index(&child.media_type),
+            "the index {} has another index in it, which is not supported",
+            index.manifest.digest
+        );
+        self.one(&child, None).await?;
+        Ok(child.digest)
+    }
+
+    // Whether it is seen for the first time.
+    fn see(&mut self, digest: &Digest) -> anyhow::Result<bool> {
+        let is_new = self.seen.insert(digest.to_string());
+        if self.seen.len() > MANIFESTS {
+            bail!("the image has more than {MANIFESTS} manifests");
+        }
+        Ok(is_new)
     }
 
     fn count(&self, change: impl FnOnce(&mut Copied)) {
@@ -220,30 +291,43 @@ impl<'a> Copy<'a> {
         })
     }
 
-    // What refers to `digest`, with the tag of those that are found by one.
-    async fn referring(
-        &self,
-        digest: &Digest,
-    ) -> anyhow::Result<Vec<(RawManifest, Option<String>)>> {
+    // What refers to `digest`, with the tag of those that are found by one. Where it `is_update`, the target may have some.
+    async fn referring(&self, digest: &Digest, is_update: bool) -> anyhow::Result<Vec<Pending>> {
+        let present = if is_update {
+            self.target.referrers(self.to, digest).await?
+        } else {
+            Vec::new()
+        };
         let mut found = BTreeMap::new();
         for entry in self.source.referrers(self.from, digest).await? {
-            let manifest = self.read(&entry.digest).await?;
-            found.insert(entry.digest, (manifest, None));
+            let pending = Pending {
+                manifest: self.read(&entry.digest).await?,
+                tag: None,
+                is_present: present.iter().any(|own| own.digest == entry.digest),
+            };
+            found.insert(entry.digest, pending);
         }
         for end in COSIGN {
             let tag = digest.cosign_tag(end);
             if let Some(manifest) = self.source.manifest(self.from, &tag).await? {
-                found.insert(tag.clone(), (manifest, Some(tag)));
+                let own = if is_update {
+                    self.target.digest(self.to, &tag).await?
+                } else {
+                    None
+                };
+                let pending = Pending {
+                    is_present: own.as_ref() == Some(&manifest.digest),
+                    manifest,
+                    tag: Some(tag.clone()),
+                };
+                found.insert(tag, pending);
             }
         }
         Ok(found.into_values().collect())
     }
 
     async fn one(&mut self, manifest: &RawManifest, tag: Option<&str>) -> anyhow::Result<()> {
-        let is_new = self.seen.insert(manifest.digest.to_string());
-        if self.seen.len() > MANIFESTS {
-            bail!("the image has more than {MANIFESTS} manifests");
-        }
+        let is_new = self.see(&manifest.digest)?;
         if is_new && !is_index(&manifest.media_type) {
             let parsed: Manifest = serde_json::from_slice(&manifest.bytes)
                 .with_context(|| format!("the manifest {} is invalid", manifest.digest))?;

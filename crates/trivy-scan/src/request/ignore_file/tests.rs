@@ -48,6 +48,10 @@ fn what_trivy_skips_silently_is_reported() {
         ]
     );
     assert_eq!(
+        remarks(parse_lines("CVE-2026-1 exp:2026-11-24 # why\n").unwrap()),
+        ["`.trivyignore`: the entry for CVE-2026-1 expires in 1 day"]
+    );
+    assert_eq!(
         remarks(parse_lines("CVE-2026-1\n").unwrap()),
         [
             "`.trivyignore`: the entry for CVE-2026-1 has no reason; add a `statement`, or a comment above it"
@@ -78,6 +82,47 @@ fn whether_an_entry_for_a_check_is_used_is_unknown() {
         without_such_a_scan[0],
         "`.trivyignore.yml` is not used, since `.trivyignore` is: put all entries into one file"
     );
+}
+
+/// The file that a workspace with these files has.
+fn opened(files: &[(&str, &str)], input: Option<&str>) -> IgnoreFile {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    let workspace = Workspace::new(directory.path());
+    IgnoreFile::open(&workspace, input).unwrap().unwrap()
+}
+
+#[test]
+fn a_second_file_is_reported_and_not_read() {
+    let lines = (".trivyignore", "CVE-2026-1 # why\n");
+    let yaml = (".trivyignore.yml", "vulnerabilities: [{id: CVE-2026-2}]\n");
+    let ids = |file: &IgnoreFile| -> Vec<_> {
+        let entries = file.entries.iter();
+        entries.map(|entry| entry.id.clone()).collect()
+    };
+    let file = opened(&[lines, yaml], None);
+    assert_eq!(ids(&file), ["CVE-2026-1"]);
+    let today = "2026-11-23".parse().unwrap();
+    assert_eq!(
+        file.remarks(&[&suppressed("CVE-2026-1")], false, today),
+        ["`.trivyignore.yml` is not used, since `.trivyignore` is: put all entries into one file"]
+    );
+    // The one that the input names is the one that is read.
+    let file = opened(&[lines, yaml], Some(".trivyignore.yml"));
+    assert_eq!(ids(&file), ["CVE-2026-2"]);
+    assert_eq!(file.others, [".trivyignore"]);
+}
+
+#[test]
+fn a_file_that_ends_in_yml_is_read() {
+    let yaml = (".trivyignore.yml", "vulnerabilities: [{id: CVE-2026-2}]\n");
+    let file = opened(&[yaml], None);
+    assert_eq!(file.name, ".trivyignore.yml");
+    assert!(file.path.ends_with(".trivyignore.yml"));
+    assert_eq!(file.entries[0].id, "CVE-2026-2");
+    assert_eq!(file.others, Vec::<&str>::new());
 }
 
 #[test]

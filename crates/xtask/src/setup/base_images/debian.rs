@@ -11,6 +11,9 @@ use crate::setup::command::{command, output, run};
 use crate::setup::timings;
 use crate::{paths, progress};
 
+/// The form in which [`load`] hands an image to Docker: a change makes the image again, from the same files.
+const FORM: &str = "with a history";
+
 /// Packages of the base image that are older than the archive's, as an image in a registry is after
 /// some weeks: Debian's security updates then have something to fix. Version, and sha256 of the
 /// package, which is taken from the archive's pool.
@@ -84,7 +87,8 @@ fn make(image: &str, architecture: Option<&str>, aged: &[(&str, &str)]) -> anyho
         made_of.push_str(&paths::key(certificates, "")?);
     }
     let key = paths::key(Path::new("/usr/share/keyrings"), &made_of)?;
-    if has_key(image, &key) {
+    let image_key = paths::key_of_text(format!("{key} {FORM}"));
+    if has_key(image, &image_key) {
         return Ok(());
     }
     let directory = paths::cache().join("base-images");
@@ -104,7 +108,7 @@ fn make(image: &str, architecture: Option<&str>, aged: &[(&str, &str)]) -> anyho
             },
         )?;
     }
-    load(image, architecture, &key, &rootfs)
+    load(image, architecture, &image_key, &rootfs)
 }
 
 // `docker import` can set no architecture, so the image is loaded (github.com/moby/moby, image/spec/spec.md).
@@ -112,7 +116,7 @@ fn load(image: &str, architecture: Option<&str>, key: &str, rootfs: &Path) -> an
     use sha2::{Digest as _, Sha256};
     let mut hash = Sha256::new();
     std::io::copy(&mut File::open(rootfs)?, &mut hash)?;
-    let digest = hex(&hash.finalize());
+    let digest = paths::hex(&hash.finalize());
     let architecture = architecture.unwrap_or(match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -126,8 +130,13 @@ fn load(image: &str, architecture: Option<&str>, key: &str, rootfs: &Path) -> an
         "REQUESTS_CA_BUNDLE",
         "CARGO_HTTP_CAINFO",
     ];
+    // BuildKit puts the steps of a build beside the wrong layers if the base image has none of its layer.
+    let created = ["--utc", "+%Y-%m-%dT%H:%M:%SZ", "--reference"];
+    let created = output(command("date", created).arg(rootfs))?;
+    let created = created.trim();
     let config = json!({
-        "os": "linux", "architecture": architecture,
+        "os": "linux", "architecture": architecture, "created": created,
+        "history": [{"created": created, "comment": "made from Debian's archive"}],
         "config": {"Cmd": ["bash"], "Labels": {KEY_LABEL: key}, "Env": env.map(|name| format!("{name}={bundle}"))},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
     });
@@ -148,12 +157,6 @@ fn load(image: &str, architecture: Option<&str>, key: &str, rootfs: &Path) -> an
         .args(files))?;
     run(command("docker", ["load", "--quiet", "--input"]).arg(&archive))?;
     std::fs::remove_dir_all(&directory).context("failed to remove the archive of an image")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn debootstrap(
@@ -228,7 +231,7 @@ fn aged_packages(archive: &str, aged: &[(&str, &str)]) -> anyhow::Result<Vec<Pat
             ));
             return Ok(Vec::new());
         };
-        let hash = hex(&Sha256::digest(&bytes));
+        let hash = paths::hex(&Sha256::digest(&bytes));
         if hash != *sha256 {
             bail!("`{name}` from the archive has the sha256 {hash}, not {sha256}");
         }

@@ -14,7 +14,7 @@ pub(super) fn write(directory: &Path, pki: &Path, plugins: &Path) -> anyhow::Res
         "etcd",
         "containerd",
         "kubelet",
-        "pod-logs",
+        super::POD_LOGS,
         "network",
         "certs.d",
     ] {
@@ -109,7 +109,7 @@ fn kubelet(directory: &Path, pki: &Path) -> String {
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": pki.join("node.crt"),
         "tlsPrivateKeyFile": pki.join("node.key"),
-        "podLogsDir": directory.join("pod-logs"),
+        "podLogsDir": directory.join(super::POD_LOGS),
         "resolvConf": "",
         "clusterDNS": ["10.96.0.10"],
         "clusterDomain": "cluster.local",
