@@ -129,16 +129,18 @@ fn has_rules(table: &str) -> bool {
     })
 }
 
+/// Whether a line of `iptables-save` is a chain or a rule of Docker's.
+pub(super) fn is_of_docker(line: &str) -> bool {
+    line.split_whitespace()
+        .any(|word| is_bridge(word) || word.trim_start_matches(':').starts_with("DOCKER"))
+}
+
 // The rules without Docker's own, and with the policies that were there before it.
 fn without_docker(now: &str, before: &str) -> String {
-    let docker = |line: &str| {
-        line.split_whitespace()
-            .any(|word| is_bridge(word) || word.trim_start_matches(':').starts_with("DOCKER"))
-    };
     let policies = policies(before);
     let mut table = "";
     let mut kept = String::new();
-    for line in now.lines().filter(|line| !docker(line)) {
+    for line in now.lines().filter(|line| !is_of_docker(line)) {
         table = line.strip_prefix('*').unwrap_or(table);
         let policy = line.strip_prefix(":FORWARD ");
         match policy.filter(|_| table == "filter") {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::firewall;
 use crate::setup::command::{command, output};
 
 /// Directories whose files are listed, with their sizes and times. Docker's own data stays: the images are kept.
@@ -54,9 +55,13 @@ impl Inventory {
                 Some(_) => {}
             }
         }
-        // A process may end by itself.
         let gone = self.0.keys().filter(|thing| !after.0.contains_key(*thing));
+        // A process may end by itself.
         let gone = gone.filter(|thing| !thing.starts_with("process "));
+        // The rules of a Docker that was killed before the run: the one that was started replaced them, and took them along.
+        let docker_runs = after.0.contains_key("process dockerd");
+        let stale = |thing: &str| thing.starts_with("rule ") && firewall::is_of_docker(thing);
+        let gone = gone.filter(|thing| docker_runs || !stale(thing));
         differences.extend(gone.map(|thing| format!("{thing} is gone")));
         differences
     }
@@ -146,14 +151,30 @@ fn rules(all: &mut BTreeMap<String, String>) {
 mod tests {
     use super::*;
 
+    fn inventory(pairs: &[(&str, &str)]) -> Inventory {
+        let owned = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Inventory(owned.collect())
+    }
+
+    #[test]
+    fn the_rules_of_a_docker_that_was_killed_before_may_go() {
+        let chain = "rule iptables-save :DOCKER-USER -";
+        let killed = inventory(&[(chain, ""), ("rule iptables-save -A INPUT -j DROP", "")]);
+        assert_eq!(
+            killed.differences(&inventory(&[])),
+            ["rule iptables-save -A INPUT -j DROP is gone"]
+        );
+        let running = inventory(&[(chain, ""), ("process dockerd", "")]);
+        assert_eq!(
+            running.differences(&inventory(&[("process dockerd", "")])),
+            [format!("{chain} is gone")]
+        );
+    }
+
     #[test]
     fn a_difference_says_what_is_new_other_or_gone() {
-        let inventory = |pairs: &[(&str, &str)]| {
-            let owned = pairs
-                .iter()
-                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-            Inventory(owned.collect())
-        };
         let before = inventory(&[
             ("link lo", ""),
             ("setting a", "0"),
