@@ -112,12 +112,8 @@ impl Context {
         }
     }
 
-    /// The directory for files that a step needs only while it runs: `RUNNER_TEMP`, or the system's. Files go into a
-    /// [private directory](Context::private_directory) in it.
+    /// The directory of [`Env::temp_dir`]. Files go into a [private directory](Context::private_directory) in it.
     pub fn temp_dir(&self) -> PathBuf {
-        match self.env.get("RUNNER_TEMP").map(PathBuf::from) {
-            Some(path) if path.is_dir() => path,
-            _ => std::env::temp_dir(),
-        }
+        self.env.temp_dir()
     }
 }

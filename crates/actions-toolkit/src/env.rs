@@ -1,6 +1,7 @@
 //! A snapshot of the process environment, so that everything that reads it is a pure function.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Environment variables as they were when the process started.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +44,14 @@ impl Env {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The directory for files that a step needs only while it runs: `RUNNER_TEMP`, or the system's.
+    pub fn temp_dir(&self) -> PathBuf {
+        match self.get("RUNNER_TEMP").map(PathBuf::from) {
+            Some(path) if path.is_dir() => path,
+            _ => std::env::temp_dir(),
+        }
     }
 
     /// Whether the process is a step of a workflow (`GITHUB_ACTIONS` is `true`).

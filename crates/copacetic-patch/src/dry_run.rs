@@ -16,7 +16,7 @@ use crate::report::{self, Failure, Subject};
 use crate::request::Target;
 use crate::session::Session;
 use crate::targets::{Found, ImagePatch, Targets};
-use crate::{Lines, unsupported};
+use crate::{Lines, log_end, unsupported};
 
 /// Packages of one image that the summary shows.
 const SHOWN: usize = 40;
@@ -57,14 +57,11 @@ pub(crate) async fn run(session: &Session<'_>, targets: Targets) -> anyhow::Resu
         let log = lines.log();
         let planned = Box::pin(Planned::of(session, target, number, found, &log)).await;
         let skipped = listed.and_then(|image| unsupported(image, &planned));
-        match (&planned, &skipped) {
-            (_, Some(skipped)) => {
-                log.info(format!("skipped: {} {}", skipped.image, skipped.reason));
-            }
-            (Ok(planned), None) => planned.log(&log),
-            (Err(error), None) if !is_only => log.error(format!("{subject}: {error:#}")),
-            _ => {}
+        if let Ok(planned) = &planned {
+            planned.log(&log);
         }
+        let error = planned.as_ref().err().filter(|_| !is_only);
+        log_end(&log, &subject, error, skipped.as_ref());
         (index, subject, planned, skipped)
     });
     let work = work.buffer_unordered(session.request.concurrency);

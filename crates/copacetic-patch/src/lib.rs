@@ -119,13 +119,8 @@ async fn patch_all(session: &Session<'_>) -> anyhow::Result<Done> {
         }
         let skipped = listed.and_then(|image| unsupported(image, &outcome));
         // The other images are patched all the same.
-        match (&outcome, &skipped) {
-            (_, Some(skipped)) => {
-                log.info(format!("skipped: {} {}", skipped.image, skipped.reason));
-            }
-            (Err(error), None) if !is_only => log.error(format!("{subject}: {error:#}")),
-            _ => {}
-        }
+        let error = outcome.as_ref().err().filter(|_| !is_only);
+        log_end(&log, &subject, error, skipped.as_ref());
         (index, (outcome, skipped))
     });
     let mut finished = BTreeMap::new();
@@ -183,6 +178,15 @@ fn unsupported<T>(image: ImageRef, outcome: &anyhow::Result<T>) -> Option<Skippe
         reason: format!("can't be patched: {reason}"),
         is_lasting: true,
     })
+}
+
+// Why an image was left out, or its `error` unless that is the step's.
+fn log_end(log: &Log, subject: &Subject, error: Option<&anyhow::Error>, skipped: Option<&Skipped>) {
+    match (error, skipped) {
+        (_, Some(skipped)) => log.info(format!("skipped: {} {}", skipped.image, skipped.reason)),
+        (Some(error), None) => log.error(format!("{subject}: {error:#}")),
+        (None, None) => {}
+    }
 }
 
 /// The lines about one image: together, where several are patched at once.

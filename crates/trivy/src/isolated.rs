@@ -5,7 +5,7 @@
 //! a pull request would choose the hosts that a scan contacts. Trivy 0.74 has no option against it: what it needs is taken away.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use actions_toolkit::{Env, PrivateDirectory};
 use tool::{PROXY_VARIABLES, Tool};
@@ -40,11 +40,8 @@ impl Isolated {
     /// # Errors
     /// When the directory can't be created.
     pub(crate) fn create(env: &Env) -> io::Result<Self> {
-        let parent = env.get("RUNNER_TEMP").map(PathBuf::from);
-        let parent = parent.filter(|path| path.is_dir());
-        let parent = parent.unwrap_or_else(std::env::temp_dir);
         // An absolute path: Trivy runs in another directory.
-        Self::create_in(&std::path::absolute(parent)?)
+        Self::create_in(&std::path::absolute(env.temp_dir())?)
     }
 
     fn create_in(parent: &Path) -> io::Result<Self> {

@@ -145,7 +145,8 @@ impl<'s, 'a> ImagePatch<'s, 'a> {
     }
 
     /// Remove what only this patch needed: its content in the local registry and, if it `succeeded`, its temporary names in
-    /// Docker. One that failed may have left a test or an import at work, which the end of the run stops first.
+    /// Docker. After a failure a test or an import may still use these: they are removed at the end of the run, when both were
+    /// stopped.
     pub(crate) async fn clean_up(&self, succeeded: bool) {
         if succeeded {
             self.session.remove_now(&self.names.take()).await;
