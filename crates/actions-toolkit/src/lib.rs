@@ -72,7 +72,7 @@ pub use log::{Buffered, Group, Level, Location, Log, StopCommands};
 pub use oidc::Oidc;
 pub use private_directory::PrivateDirectory;
 pub use progress::{with_progress, with_timeout};
-pub use redactor::Redactor;
+pub use redactor::{Redacted, Redactor};
 pub use report::Report;
 pub use run::run;
 pub use secret::Secret;

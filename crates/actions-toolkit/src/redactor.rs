@@ -69,10 +69,7 @@ impl Redactor {
 
     /// `text` without the secrets, in each form that they may have in it, and without the password of any URL.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        match replaced(text.as_bytes(), self.all_spans(text)) {
-            Some(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
-            None => Cow::Borrowed(text),
-        }
+        masked(text, &self.all_spans(text))
     }
 
     /// The same for the content of a file, which is text or not. A document in JSON stays one.
@@ -83,25 +80,41 @@ impl Redactor {
                 Cow::Owned(text) => Cow::Owned(text.into_bytes()),
             },
             Err(_) => {
-                replaced(content, self.spans(content)).map_or(Cow::Borrowed(content), Cow::Owned)
+                replaced(content, &self.spans(content)).map_or(Cow::Borrowed(content), Cow::Owned)
             }
         }
     }
 
-    // A document in JSON, or any other text.
-    fn redact_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        // Most documents have no secret, and to find that out they need not be parsed. Escapes by number could hide one:
-        // all others are among the forms.
-        if !text.contains("\\u00") && self.all_spans(text).is_empty() {
-            return Cow::Borrowed(text);
-        }
-        let document = json::redacted(text, |text| self.redact(text));
-        document.unwrap_or_else(|| self.redact(text))
+    /// `content` without the secrets, as [`Redactor::redact_bytes`] makes it, for each place that takes nothing else: it is
+    /// searched once for all of them.
+    pub fn redacted(&self, content: Vec<u8>) -> Redacted {
+        let changed = match self.redact_bytes(&content) {
+            Cow::Owned(changed) => Some(changed),
+            Cow::Borrowed(_) => None,
+        };
+        Redacted(changed.unwrap_or(content))
     }
 
+    // A document in JSON, or any other text.
+    fn redact_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let spans = self.all_spans(text);
+        // Most documents have no secret, and to find that out they need not be parsed: what JSON escapes is among the forms,
+        // and the strings with any other escape are few.
+        if spans.is_empty() && !json::hides(text, |text| !self.all_spans(text).is_empty()) {
+            return Cow::Borrowed(text);
+        }
+        let document = json::redacted(text, &spans, |text| self.redact(text));
+        document.unwrap_or_else(|| masked(text, &spans))
+    }
+
+    // In the order in which they start.
     fn all_spans(&self, text: &str) -> Vec<(usize, usize)> {
         let mut spans = self.spans(text.as_bytes());
-        spans.extend(userinfo::passwords(text));
+        let passwords = userinfo::passwords(text);
+        if !passwords.is_empty() {
+            spans.extend(passwords);
+            spans.sort_unstable();
+        }
         spans
     }
 
@@ -160,15 +173,22 @@ impl Search {
     }
 }
 
-// With a mask in the place of each of `spans`; one for those that touch or overlap. `None` if there are none.
-fn replaced(text: &[u8], mut spans: Vec<(usize, usize)>) -> Option<Vec<u8>> {
+fn masked<'a>(text: &'a str, spans: &[(usize, usize)]) -> Cow<'a, str> {
+    match replaced(text.as_bytes(), spans) {
+        Some(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+        None => Cow::Borrowed(text),
+    }
+}
+
+// With a mask in the place of each of `spans`, which are in the order in which they start; one for those that touch or
+// overlap. `None` if there are none.
+fn replaced(text: &[u8], spans: &[(usize, usize)]) -> Option<Vec<u8>> {
     if spans.is_empty() {
         return None;
     }
-    spans.sort_unstable();
     let mut out = Vec::with_capacity(text.len());
     let mut end = None;
-    for (start, after) in spans {
+    for &(start, after) in spans {
         let masked = end.unwrap_or_default();
         if end.is_none() || start > masked {
             out.extend_from_slice(&text[masked..start]);
@@ -178,6 +198,28 @@ fn replaced(text: &[u8], mut spans: Vec<(usize, usize)>) -> Option<Vec<u8>> {
     }
     out.extend_from_slice(&text[end.unwrap_or_default()..]);
     Some(out)
+}
+
+/// Content without the secrets of the run.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Redacted(Vec<u8>);
+
+impl Redacted {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, as they are from here on.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redacted({} bytes)", self.0.len())
+    }
 }
 
 fn is_secret(value: &str) -> bool {

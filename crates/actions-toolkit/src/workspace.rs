@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context as _, bail};
 use rustix::fs::OFlags;
 
-use crate::{BadInput, Redactor};
+use crate::{BadInput, Redacted, Redactor};
 
 pub use result_file::{FileClaim, ResultFile};
 
@@ -241,6 +241,15 @@ impl WorkspacePath {
     pub fn write(&self, content: &[u8]) -> anyhow::Result<()> {
         let content = self.workspace.redactor.redact_bytes(content);
         let written = self.replace_by(|file| file.write_all(&content));
+        written.with_context(|| self.unwritable())
+    }
+
+    /// Write `content`, which has none of the secrets. Otherwise as [`WorkspacePath::write`].
+    ///
+    /// # Errors
+    /// When it can't be written, or would be outside the workspace.
+    pub fn write_redacted(&self, content: &Redacted) -> anyhow::Result<()> {
+        let written = self.replace_by(|file| file.write_all(content.as_bytes()));
         written.with_context(|| self.unwritable())
     }
 

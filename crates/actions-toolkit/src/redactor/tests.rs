@@ -131,6 +131,53 @@ fn a_document_stays_json_and_numbers_stay() {
 }
 
 #[test]
+fn a_secret_that_a_document_escapes_is_masked() {
+    let redactor = knowing(&["a&b<secret>/x_y"]);
+    for literal in [
+        r"a\u0026b\u003csecret\u003e/x_y",
+        r"a&b<secret>\/x_y",
+        r"\u0061&b<secret>/x_y",
+        "a&b<secret>/x_y",
+    ] {
+        let document = format!(r#"{{"text": "see {literal}", "other": "a\u0026b"}}"#);
+        let redacted = redactor.redact_bytes(document.as_bytes()).into_owned();
+        let redacted: serde_json::Value = serde_json::from_slice(&redacted).unwrap();
+        assert_eq!(
+            redacted,
+            serde_json::json!({"text": "see ***", "other": "a&b"}),
+            "{document}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_in_markdown_in_a_document_is_masked() {
+    let secret = "ghs_0123456789abcdefghij";
+    let redactor = knowing(&[secret]);
+    let markdown = text::markdown(&format!("with {secret} in it"));
+    let document = serde_json::json!({ "body": markdown }).to_string();
+    let redacted = redactor.redact_bytes(document.as_bytes()).into_owned();
+    let redacted: serde_json::Value = serde_json::from_slice(&redacted).unwrap();
+    assert_eq!(redacted, serde_json::json!({"body": "with *** in it"}));
+}
+
+#[test]
+fn a_document_without_a_secret_is_not_copied() {
+    let redactor = knowing(&["s3cret-of-the-run"]);
+    let document = r#"{"a": "pkg:deb/a?x=1\u0026y=2", "b": "https://example.com/\/ \\ \n"}"#;
+    let redacted = redactor.redact_bytes(document.as_bytes());
+    assert!(matches!(redacted, Cow::Borrowed(_)));
+}
+
+#[test]
+fn content_is_redacted_once_for_several_places() {
+    let redactor = knowing(&["s3cret"]);
+    let redacted = |text: &str| redactor.redacted(text.into());
+    assert_eq!(redacted("a s3cret").as_bytes(), b"a ***");
+    assert_eq!(redacted("plain").into_bytes(), b"plain");
+}
+
+#[test]
 fn bytes_that_are_not_text_are_redacted() {
     let redactor = knowing(&["s3cret"]);
     assert_eq!(redactor.redact_bytes(b"\xff s3cret").as_ref(), b"\xff ***");
@@ -148,6 +195,27 @@ proptest! {
             let given_away = &secret[..(secret.len() * 3 / 4).min(12)];
             prop_assert!(!redacted.contains(given_away), "{redacted}");
         }
+    }
+
+    #[test]
+    fn a_string_of_a_document_is_redacted_as_its_text_is(
+        secret in "[!-~]{8,30}", before in "[ -~]{0,20}",
+        escaped in proptest::collection::vec(any::<bool>(), 50),
+    ) {
+        let redactor = knowing(&[&secret]);
+        let text = format!("{before}{secret}");
+        let literal = text.chars().zip(escaped).map(|(c, is_escaped)| {
+            if is_escaped || matches!(c, '"' | '\\') {
+                format!("\\u{:04x}", u32::from(c))
+            } else {
+                c.to_string()
+            }
+        });
+        let document = format!("[\"{}\"]", literal.collect::<String>());
+        let redacted = redactor.redact_bytes(document.as_bytes()).into_owned();
+        let redacted: Vec<String> = serde_json::from_slice(&redacted).unwrap();
+        let expected = redactor.redact(&text).into_owned();
+        prop_assert_eq!(&redacted, &[expected]);
     }
 
     #[test]
