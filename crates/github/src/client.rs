@@ -208,10 +208,10 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<Call, RequestError> {
         let body = serde_json::to_vec(body).map_err(RequestError::Body)?;
-        let body = self.redactor.redact_bytes(&body).into_owned();
+        let body = self.redactor.redacted(body);
         Ok(Call {
             method,
-            body: Some(body.into()),
+            body: Some(body.into_bytes().into()),
             ..Call::get(url)
         })
     }

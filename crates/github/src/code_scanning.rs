@@ -5,11 +5,10 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use actions_toolkit::Redactor;
+use actions_toolkit::{Redacted, Redactor};
 use anyhow::Context as _;
 use base64::Engine as _;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use crate::client::{Call, Retry};
 use crate::{Client, Revision, UploadError};
@@ -39,11 +38,23 @@ impl CompressedSarif {
     /// # Errors
     /// When it cannot be compressed.
     pub fn new(sarif: &[u8], redactor: &Redactor) -> anyhow::Result<Self> {
+        Self::compress(&redactor.redact_bytes(sarif))
+    }
+
+    /// Compress `sarif`, which has been redacted.
+    ///
+    /// # Errors
+    /// When it cannot be compressed.
+    pub fn from_redacted(sarif: &Redacted) -> anyhow::Result<Self> {
+        Self::compress(sarif.as_bytes())
+    }
+
+    fn compress(sarif: &[u8]) -> anyhow::Result<Self> {
         // The second level of nine is four times as fast as the usual sixth, for a file some tenth larger.
         let level = flate2::Compression::new(2);
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), level);
         packed
-            .write_all(&redactor.redact_bytes(sarif))
+            .write_all(sarif)
             .and_then(|()| packed.finish())
             .map(Self)
             .context("failed to compress the SARIF file")
@@ -53,6 +64,15 @@ impl CompressedSarif {
     pub fn fits(&self) -> bool {
         self.0.len() <= Self::LIMIT
     }
+}
+
+/// Every path in the file is relative: a `checkout_uri`, which would be stripped, is not needed.
+#[derive(Serialize)]
+struct Upload<'a> {
+    commit_sha: &'a str,
+    #[serde(rename = "ref")]
+    git_ref: &'a str,
+    sarif: String,
 }
 
 #[derive(Deserialize)]
@@ -110,12 +130,11 @@ impl CodeScanning {
                 CompressedSarif::LIMIT
             )));
         }
-        // Every path in the file is relative: a `checkout_uri`, which would be stripped, is not needed.
-        let body = json!({
-            "commit_sha": revision.sha,
-            "ref": revision.git_ref,
-            "sarif": base64::engine::general_purpose::STANDARD.encode(&file.0),
-        });
+        let body = Upload {
+            commit_sha: &revision.sha,
+            git_ref: &revision.git_ref,
+            sarif: base64::engine::general_purpose::STANDARD.encode(&file.0),
+        };
         let upload = self
             .client
             .post("code-scanning/sarifs", &body, Retry::Upload);

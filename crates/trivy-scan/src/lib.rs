@@ -222,8 +222,11 @@ async fn compare_and_publish(
         [] => None,
         _ => Some(Imported::new(ctx, request, files, outcomes).await?),
     };
-    let sarif = SarifFile::new(outcomes, &scanner.version, ctx.log().redactor())?;
-    request.sarif_file.write(&sarif.text)?;
+    let mut sarif = SarifFile::new(outcomes, &scanner.version, ctx.log().redactor())?;
+    // It may be as large as all the rest, and is not needed any longer.
+    let text = std::mem::take(&mut sarif.text);
+    request.sarif_file.write_redacted(&text)?;
+    drop(text);
     if let Some(file) = &request.table_file {
         file.write(report::table(outcomes, &request.filter).as_bytes())?;
     }

@@ -1,6 +1,6 @@
 //! The SARIF file, as large as GitHub accepts it.
 
-use actions_toolkit::Redactor;
+use actions_toolkit::{Redacted, Redactor};
 use findings::Finding;
 use findings::sarif::{self, Analysis};
 use github::CompressedSarif;
@@ -10,7 +10,7 @@ use crate::scan::ScanOutcome;
 /// The SARIF file of the step.
 pub(crate) struct SarifFile {
     /// As it is written to the workspace.
-    pub(crate) text: Vec<u8>,
+    pub(crate) text: Redacted,
     /// As it is uploaded: without suppressed findings, and in as many files as GitHub's limits need.
     pub(super) uploads: Vec<CompressedSarif>,
     /// The number of findings that did not fit.
@@ -35,15 +35,15 @@ impl SarifFile {
         let mut uploads = Vec::new();
         let mut text = None;
         for chunk in open.chunks(sarif::RUNS) {
-            let (size, bytes, compressed) = fit(chunk, redactor)?;
+            let (size, uploaded, compressed) = fit(chunk, redactor)?;
             limit = limit.min(size);
             uploads.push(compressed);
             // What is uploaded is the file itself, if nothing else is in it.
-            text = Some(bytes).filter(|_| !has_suppressed && chunk.len() == open.len());
+            text = Some(uploaded).filter(|_| !has_suppressed && chunk.len() == open.len());
         }
         let text = match text {
             Some(text) => text,
-            None => sarif::write(&all, limit)?,
+            None => redactor.redacted(sarif::write(&all, limit)?),
         };
         let omitted = |outcome: &ScanOutcome| outcome.findings.len().saturating_sub(limit);
         Ok(Self {
@@ -58,13 +58,13 @@ impl SarifFile {
 fn fit(
     analyses: &[Analysis<'_>],
     redactor: &Redactor,
-) -> anyhow::Result<(usize, Vec<u8>, CompressedSarif)> {
+) -> anyhow::Result<(usize, Redacted, CompressedSarif)> {
     let mut sizes = sarif::sizes().peekable();
     while let Some(size) = sizes.next() {
-        let bytes = sarif::write(analyses, size)?;
-        let compressed = CompressedSarif::new(&bytes, redactor)?;
+        let text = redactor.redacted(sarif::write(analyses, size)?);
+        let compressed = CompressedSarif::from_redacted(&text)?;
         if compressed.fits() || sizes.peek().is_none() {
-            return Ok((size, bytes, compressed));
+            return Ok((size, text, compressed));
         }
     }
     anyhow::bail!("there is no size for the SARIF file")
