@@ -2,8 +2,8 @@
 //! rejects.
 //!
 //! What GitHub reads, and its limits: docs.github.com/code-security/reference/code-scanning/sarif-support-for-code-scanning.
-//! Each part is made with the types of the schema, and written before the next one is made: 25,000 results take
-//! no more memory than their text.
+//! Each part borrows from its finding, and is written before the next one is made: 25,000 results take no more memory than
+//! their text.
 
 mod entries;
 

@@ -6,16 +6,21 @@ pub fn uri(path: &str) -> String {
     let segments = path
         .split('/')
         .filter(|segment| !segment.is_empty() && *segment != ".");
-    let encoded: Vec<String> = segments.map(encode).collect();
-    if encoded.is_empty() {
+    let mut out = String::with_capacity(path.len());
+    for segment in segments {
+        if !out.is_empty() {
+            out.push('/');
+        }
+        encode(segment, &mut out);
+    }
+    if out.is_empty() {
         "unknown".to_owned()
     } else {
-        encoded.join("/")
+        out
     }
 }
 
-fn encode(segment: &str) -> String {
-    let mut out = String::with_capacity(segment.len());
+fn encode(segment: &str, out: &mut String) {
     for byte in segment.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=@".contains(&byte) {
             out.push(char::from(byte));
@@ -23,7 +28,6 @@ fn encode(segment: &str) -> String {
             out.push_str(&format!("%{byte:02X}"));
         }
     }
-    out
 }
 
 #[cfg(test)]

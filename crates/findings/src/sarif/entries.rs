@@ -1,14 +1,13 @@
 //! The rules and results of a SARIF file, within GitHub's limits.
+//!
+//! An entry borrows from its finding, and has the properties that are written, in the order of their names as the types of the
+//! schema have them (crate `serde-sarif`, which the tests read them with): those have thirty properties each, and a copy of
+//! every text.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use actions_toolkit::text::{self, cut};
-use serde_json::Value;
-use serde_sarif::sarif::{
-    ArtifactLocation, Location, LogicalLocation, Message, MultiformatMessageString,
-    PhysicalLocation, PropertyBag, Region, ReportingConfiguration, ReportingDescriptor, Result,
-    ResultLevel, RunAutomationDetails, Suppression,
-};
+use serde::Serialize;
 use trivy::Severity;
 
 use crate::{Finding, Rule, Subject, uri};
@@ -24,11 +23,117 @@ pub(super) struct Facts<'a> {
     pub(super) worst: Severity,
 }
 
+/// `runAutomationDetails` of the schema.
+#[derive(Serialize)]
+pub(super) struct AutomationDetails {
+    id: String,
+}
+
+/// `message` and `multiformatMessageString` of the schema.
+#[derive(Serialize)]
+struct Message<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    markdown: Option<String>,
+    text: &'a str,
+}
+
+/// `reportingDescriptor` of the schema: a rule.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Descriptor<'a> {
+    default_configuration: Configuration,
+    full_description: Message<'a>,
+    help: Message<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help_uri: Option<&'a str>,
+    id: &'a str,
+    properties: Properties,
+    short_description: Message<'a>,
+}
+
+#[derive(Serialize)]
+struct Configuration {
+    level: &'static str,
+}
+
+#[derive(Serialize)]
+struct Properties {
+    tags: Vec<String>,
+    precision: &'static str,
+    #[serde(rename = "problem.severity", skip_serializing_if = "Option::is_none")]
+    problem: Option<&'static str>,
+    #[serde(rename = "security-severity", skip_serializing_if = "Option::is_none")]
+    score: Option<String>,
+}
+
+/// `result` of the schema.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Entry<'a> {
+    level: &'static str,
+    locations: [Location<'a>; 1],
+    message: Message<'a>,
+    partial_fingerprints: Fingerprints<'a>,
+    rule_id: &'a str,
+    rule_index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppressions: Option<[Suppression; 1]>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Location<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logical_locations: Option<[LogicalLocation<'a>; 1]>,
+    physical_location: PhysicalLocation,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LogicalLocation<'a> {
+    fully_qualified_name: Cow<'a, str>,
+    kind: &'static str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PhysicalLocation {
+    artifact_location: ArtifactLocation,
+    region: Region,
+}
+
+#[derive(Serialize)]
+struct ArtifactLocation {
+    uri: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Region {
+    end_line: u32,
+    start_column: u32,
+    start_line: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fingerprints<'a> {
+    primary_location_line_hash: &'a str,
+}
+
+#[derive(Serialize)]
+struct Suppression {
+    justification: String,
+    kind: &'static str,
+    status: &'static str,
+}
+
 /// The id of an analysis: the category up to the last `/`, then the run id.
-pub(super) fn automation_details(category: &str, run_id: &str) -> RunAutomationDetails {
-    RunAutomationDetails::builder()
-        .id(format!("{}/{run_id}", category.trim_end_matches('/')))
-        .build()
+pub(super) fn automation_details(category: &str, run_id: &str) -> AutomationDetails {
+    AutomationDetails {
+        id: format!("{}/{run_id}", category.trim_end_matches('/')),
+    }
 }
 
 /// The score with which GitHub shows the severity under its own name: critical is over 9.0, high 7.0 to 8.9,
@@ -55,20 +160,6 @@ pub(super) const fn level(severity: Severity) -> &'static str {
     }
 }
 
-const fn result_level(severity: Severity) -> ResultLevel {
-    match severity {
-        Severity::Critical | Severity::High => ResultLevel::Error,
-        Severity::Medium => ResultLevel::Warning,
-        Severity::Low | Severity::Unknown => ResultLevel::Note,
-    }
-}
-
-fn text_of(text: &str) -> MultiformatMessageString {
-    MultiformatMessageString::builder()
-        .text(text.to_owned())
-        .build()
-}
-
 /// GitHub's severity of a finding that is not about security.
 const fn problem(severity: Severity) -> &'static str {
     match severity {
@@ -78,8 +169,15 @@ const fn problem(severity: Severity) -> &'static str {
     }
 }
 
+const fn text_of(text: &str) -> Message<'_> {
+    Message {
+        markdown: None,
+        text,
+    }
+}
+
 /// A rule; `security` is whether it is about security.
-pub(super) fn rule(facts: &Facts<'_>, security: bool) -> ReportingDescriptor {
+pub(super) fn rule<'a>(facts: &Facts<'a>, security: bool) -> Descriptor<'a> {
     let rule = facts.rule;
     let mut tags = Vec::new();
     if security {
@@ -88,110 +186,170 @@ pub(super) fn rule(facts: &Facts<'_>, security: bool) -> ReportingDescriptor {
     let numbers = rule.cwes.iter().filter_map(|cwe| cwe.strip_prefix("CWE-"));
     tags.extend(numbers.map(|number| format!("external/cwe/cwe-{number}")));
     tags.truncate(TAGS);
-    let mut properties = BTreeMap::from([("precision".to_owned(), Value::from("very-high"))]);
-    if !security {
-        let problem = problem(facts.worst);
-        properties.insert("problem.severity".to_owned(), problem.into());
-    } else if let Some(score) = score(facts.worst, rule.score) {
-        properties.insert("security-severity".to_owned(), score.into());
+    let mut markdown = text::markdown(&rule.description);
+    if !rule.url.is_empty() {
+        let page = format!("\n\n[{}]({})", text::markdown(&rule.id), rule.url);
+        markdown.push_str(&page);
     }
-    let page = if rule.url.is_empty() {
-        String::new()
-    } else {
-        format!("\n\n[{}]({})", text::markdown(&rule.id), rule.url)
-    };
-    let help = MultiformatMessageString::builder()
-        .text(rule.description.clone())
-        .markdown(format!("{}{page}", text::markdown(&rule.description)))
-        .build();
-    let configuration = ReportingConfiguration::builder()
-        .level(Value::from(level(facts.worst)))
-        .build();
-    let mut descriptor = ReportingDescriptor::builder()
-        .id(rule.id.clone())
-        .short_description(text_of(cut(&rule.title, DESCRIPTION)))
-        .full_description(text_of(cut(&rule.description, DESCRIPTION)))
-        .help(help)
-        .default_configuration(configuration)
-        .properties(
-            PropertyBag::builder()
-                .tags(tags)
-                .additional_properties(properties)
-                .build(),
-        )
-        .build();
-    descriptor.help_uri = Some(rule.url.clone()).filter(|url| url.starts_with("https://"));
-    descriptor
+    let score = || score(facts.worst, rule.score);
+    Descriptor {
+        default_configuration: Configuration {
+            level: level(facts.worst),
+        },
+        full_description: text_of(cut(&rule.description, DESCRIPTION)),
+        help: Message {
+            markdown: Some(markdown),
+            text: &rule.description,
+        },
+        help_uri: Some(rule.url.as_str()).filter(|url| url.starts_with("https://")),
+        id: &rule.id,
+        properties: Properties {
+            tags,
+            precision: "very-high",
+            problem: (!security).then(|| problem(facts.worst)),
+            score: security.then(score).flatten(),
+        },
+        short_description: text_of(cut(&rule.title, DESCRIPTION)),
+    }
 }
 
 /// A result of the rule at index `rule`.
-pub(super) fn result(finding: &Finding, rule: usize) -> Result {
-    let region = Region::builder()
-        .start_line(i64::from(finding.location.line))
-        .end_line(i64::from(finding.location.end_line))
-        .start_column(1_i64)
-        .build();
-    let file = ArtifactLocation::builder()
-        .uri(uri(&finding.location.path))
-        .build();
-    let mut location = Location::builder()
-        .physical_location(
-            PhysicalLocation::builder()
-                .artifact_location(file)
-                .region(region)
-                .build(),
-        )
-        .build();
-    location.logical_locations = logical(&finding.subject).map(|logical| vec![logical]);
-    let fingerprint = (
-        "primaryLocationLineHash".to_owned(),
-        finding.fingerprint.clone(),
-    );
-    let mut result = Result::builder()
-        .rule_id(finding.rule.id.clone())
-        .rule_index(i64::try_from(rule).unwrap_or_default())
-        .level(result_level(finding.severity))
-        .message(Message::builder().text(finding.message.clone()).build())
-        .locations(vec![location])
-        .partial_fingerprints(BTreeMap::from([fingerprint]))
-        .build();
-    result.suppressions = finding.suppressed.as_ref().map(|reason| {
-        let suppression = Suppression::builder()
-            .kind(Value::from("external"))
-            .status(Value::from("accepted"))
-            .justification(reason.text())
-            .build();
-        vec![suppression]
-    });
-    result
+pub(super) fn result(finding: &Finding, rule: usize) -> Entry<'_> {
+    let location = &finding.location;
+    let suppression = |reason: &crate::Suppression| Suppression {
+        justification: reason.text(),
+        kind: "external",
+        status: "accepted",
+    };
+    Entry {
+        level: level(finding.severity),
+        locations: [Location {
+            logical_locations: logical(&finding.subject).map(|logical| [logical]),
+            physical_location: PhysicalLocation {
+                artifact_location: ArtifactLocation {
+                    uri: uri(&location.path),
+                },
+                region: Region {
+                    end_line: location.end_line,
+                    start_column: 1,
+                    start_line: location.line,
+                },
+            },
+        }],
+        message: text_of(&finding.message),
+        partial_fingerprints: Fingerprints {
+            primary_location_line_hash: &finding.fingerprint,
+        },
+        rule_id: &finding.rule.id,
+        rule_index: rule,
+        suppressions: finding
+            .suppressed
+            .as_ref()
+            .map(|reason| [suppression(reason)]),
+    }
 }
 
-fn logical(subject: &Subject) -> Option<LogicalLocation> {
+fn logical(subject: &Subject) -> Option<LogicalLocation<'_>> {
     let (name, full, kind) = match subject {
         Subject::Package(package) => (
-            package.name.clone(),
-            format!("{}@{}", package.name, package.installed),
+            &package.name,
+            Cow::Owned(format!("{}@{}", package.name, package.installed)),
             "package",
         ),
         Subject::Check { resource } if !resource.is_empty() => {
-            (resource.clone(), resource.clone(), "resource")
+            (resource, Cow::Borrowed(resource.as_str()), "resource")
         }
         Subject::License { package } if !package.is_empty() => {
-            (package.clone(), package.clone(), "package")
+            (package, Cow::Borrowed(package.as_str()), "package")
         }
         Subject::Check { .. } | Subject::Secret | Subject::License { .. } => return None,
     };
-    let logical = LogicalLocation::builder()
-        .name(name)
-        .fully_qualified_name(full)
-        .kind(kind.to_owned())
-        .build();
-    Some(logical)
+    Some(LogicalLocation {
+        fully_qualified_name: full,
+        kind,
+        name,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde::de::DeserializeOwned;
+    use serde_sarif::sarif;
+
     use super::*;
+    use crate::Package;
+
+    // As the type of the schema writes it.
+    fn of_schema<T: Serialize + DeserializeOwned>(text: &str) -> String {
+        let entry: T = serde_json::from_str(text).unwrap();
+        serde_json::to_string(&entry).unwrap()
+    }
+
+    #[test]
+    fn entries_are_written_as_the_types_of_the_schema_are() {
+        let rule_of = |url: &str| Rule {
+            id: "CVE-1_a".into(),
+            title: "A \"title\"".into(),
+            description: format!("Several\nlines <b> {}", "é".repeat(700)),
+            url: url.into(),
+            cwes: vec!["CWE-787".into(), "x".into()],
+            score: Some(7.5),
+        };
+        for url in ["", "http://example.com/a", "https://example.com/a"] {
+            for (severity, security) in [
+                (Severity::High, true),
+                (Severity::Unknown, true),
+                (Severity::Medium, false),
+            ] {
+                let facts = Facts {
+                    rule: &rule_of(url),
+                    worst: severity,
+                };
+                let text = serde_json::to_string(&rule(&facts, security)).unwrap();
+                assert_eq!(of_schema::<sarif::ReportingDescriptor>(&text), text);
+            }
+        }
+        let package = Package {
+            name: "openssl".into(),
+            installed: "1".into(),
+            fixed: String::new(),
+            status: String::new(),
+        };
+        let suppression = crate::Suppression {
+            reason: "not reachable".into(),
+            source: ".trivyignore".into(),
+            status: "ignored".into(),
+        };
+        for subject in [
+            Subject::Package(package),
+            Subject::Check {
+                resource: "Deployment/web".into(),
+            },
+            Subject::License {
+                package: "a".into(),
+            },
+            Subject::Secret,
+        ] {
+            for suppressed in [None, Some(suppression.clone())] {
+                let finding = Finding {
+                    rule: Arc::new(rule_of("")),
+                    severity: Severity::Low,
+                    message: "a \"message\"".into(),
+                    subject: subject.clone(),
+                    location: crate::Location::new("a b/c", 3, 4),
+                    fingerprint: "00:1".into(),
+                    former_fingerprint: None,
+                    suppressed,
+                };
+                let text = serde_json::to_string(&result(&finding, 7)).unwrap();
+                assert_eq!(of_schema::<sarif::Result>(&text), text);
+            }
+        }
+        let text = serde_json::to_string(&automation_details("a/", "b")).unwrap();
+        assert_eq!(of_schema::<sarif::RunAutomationDetails>(&text), text);
+    }
 
     #[test]
     fn the_score_is_in_the_band_of_the_severity() {
