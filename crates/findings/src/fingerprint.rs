@@ -32,7 +32,7 @@ mod versions;
 
 use std::collections::HashMap;
 
-use oci::Digest;
+use sha2::{Digest as _, Sha256};
 use trivy::report::{License, Misconfiguration, ScanResult, SecretFinding, Vulnerability};
 
 use crate::{Location, Locator};
@@ -48,11 +48,16 @@ pub(crate) struct Identity {
     pub(crate) hash: String,
     /// The order of findings with one hash: first the text, in which numbers count as such, then the line.
     pub(crate) order: (String, u32),
-    /// What an earlier version hashed.
-    pub(crate) former: String,
+    /// The hash by an earlier version, if that was another one.
+    pub(crate) former: Option<String>,
 }
 
 impl Identity {
+    /// The hash by an earlier version.
+    pub(crate) fn former(&self) -> &str {
+        self.former.as_deref().unwrap_or(&self.hash)
+    }
+
     /// Of a vulnerable package in `result`, shown at `location`; `in_image` is whether an image was scanned.
     pub(crate) fn of_package(
         v: &Vulnerability,
@@ -73,12 +78,13 @@ impl Identity {
             // One package may be in two lock files.
             locator.path(&result.target)
         };
-        let parts = [&v.id, package, &place, &result.class, locator.name()];
+        let hash_at = |place: &str| hash(&[&v.id, package, place, &result.class, locator.name()]);
+        let former_place = former::place(v, &result.class, location);
         let order = [&*v.package_path, &*v.installed_version, &*v.identifier.purl];
         Self {
-            hash: hash(&parts),
+            hash: hash_at(&place),
             order: (order.join("\n"), 0),
-            former: former::package(v, &result.class, location, locator),
+            former: (former_place != place).then(|| hash_at(former_place)),
         }
     }
 
@@ -97,7 +103,7 @@ impl Identity {
         Self {
             hash: hash(&parts.map(String::as_str)),
             order: (String::new(), location.line),
-            former: former::check(m, location, locator),
+            former: Some(former::check(m, location, locator)),
         }
     }
 
@@ -105,11 +111,10 @@ impl Identity {
     pub(crate) fn of_license(l: &License, result: &ScanResult, locator: &Locator<'_>) -> Self {
         let place = path_without_versions(&locator.path(&l.file_path), "");
         let place = if l.file_path.is_empty() { "" } else { &place };
-        let hash = hash(&[&l.name, &l.package, place, &result.class, locator.name()]);
         Self {
-            former: hash.clone(),
-            hash,
+            hash: hash(&[&l.name, &l.package, place, &result.class, locator.name()]),
             order: (l.file_path.clone(), 0),
+            former: None,
         }
     }
 
@@ -120,15 +125,23 @@ impl Identity {
         Self {
             hash: hash(&[&s.rule, &location.path, last]),
             order: (String::new(), location.line),
-            former: former::secret(s, location, locator),
+            former: Some(former::secret(s, location, locator)),
         }
     }
 }
 
 // 16 hexadecimal digits.
 pub(crate) fn hash(parts: &[&str]) -> String {
-    let digest = Digest::sha256(parts.join("\n").as_bytes());
-    digest.hex().chars().take(16).collect()
+    let mut text = Sha256::new();
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            text.update("\n");
+        }
+        text.update(part);
+    }
+    let start = text.finalize().into_iter().take(8);
+    let start = start.fold(0_u64, |start, byte| (start << 8) | u64::from(byte));
+    format!("{start:016x}")
 }
 
 // A package URL without version, qualifiers and subpath: `scheme:type/namespace/name@version?qualifiers#subpath`, where

@@ -2,17 +2,18 @@
 
 mod rescan;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use trivy::report::{
-    Layer, License, Lines, Misconfiguration, Modified, Package as Listed, ScanResult,
+    Cvss, Layer, License, Lines, Misconfiguration, Modified, Package as Listed, ScanResult,
     SecretFinding, Vulnerability,
 };
 use trivy::{Report, Severity};
 
-use crate::fingerprint::{self, Identity, Occurrences};
+use crate::fingerprint::{self, Identity};
 use crate::{Finding, Locator, Package, Rule, Subject, Suppression};
 use rescan::Suppressions;
 pub use rescan::from_rescan;
@@ -155,14 +156,13 @@ impl<'a> Reader<'a> {
             lines,
         );
         let identity = Identity::of_package(&v, result, &location, self.locator, self.in_image);
-        let title = one_line(&v.title);
-        let score = score(&v);
+        // Of most findings, another one has made the rule before.
         let rule = self.rule(&v.id, || Rule {
-            title,
+            title: one_line(&v.title),
+            score: score(&v.cvss, &v.severity_source, v.severity),
             description: v.description,
             url: v.primary_url,
             cwes: v.cwes,
-            score,
             ..Rule::default()
         });
         let hint = match (v.fixed_version.as_str(), v.status.as_str()) {
@@ -320,28 +320,56 @@ impl<'a> Reader<'a> {
         self.findings.push((finding, identity));
     }
 
-    fn into_sorted(mut self) -> Vec<Finding> {
-        self.findings.sort_by(|(a, _), (b, _)| {
-            let key = |f: &Finding| (f.suppressed.is_some(), std::cmp::Reverse(f.severity));
-            key(a)
-                .cmp(&key(b))
-                .then_with(|| a.rule.id.cmp(&b.rule.id))
-                .then_with(|| a.location.cmp(&b.location))
-                .then_with(|| a.message.cmp(&b.message))
-        });
-        let identities: Vec<_> = self.findings.iter().map(|(_, identity)| identity).collect();
+    fn into_sorted(self) -> Vec<Finding> {
+        let findings = sorted(self.findings);
+        let identities: Vec<_> = findings.iter().map(|(_, identity)| identity).collect();
         let fingerprints = fingerprint::number(&identities);
-        // As an earlier version numbered them.
-        let mut occurrences = Occurrences::default();
-        let findings = self.findings.into_iter().zip(fingerprints);
-        let numbered = findings.map(|((mut finding, identity), fingerprint)| {
-            let former = occurrences.number(&finding.rule.id, &identity.former);
-            finding.former_fingerprint = Some(former).filter(|former| *former != fingerprint);
+        let former = former_fingerprints(&findings, &fingerprints);
+        let findings = findings.into_iter().zip(fingerprints).zip(former);
+        let numbered = findings.map(|(((mut finding, _), fingerprint), former)| {
+            finding.former_fingerprint = former;
             finding.fingerprint = fingerprint;
             finding
         });
         numbered.collect()
     }
+}
+
+// A finding has hundreds of bytes: what is moved while they are sorted are their indices.
+fn sorted(findings: Vec<(Finding, Identity)>) -> Vec<(Finding, Identity)> {
+    let mut order: Vec<usize> = (0..findings.len()).collect();
+    order.sort_by(|a, b| {
+        let (a, b) = (&findings[*a].0, &findings[*b].0);
+        let key = |f: &Finding| (f.suppressed.is_some(), std::cmp::Reverse(f.severity));
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| a.rule.id.cmp(&b.rule.id))
+            .then_with(|| a.location.cmp(&b.location))
+            .then_with(|| a.message.cmp(&b.message))
+    });
+    let mut findings: Vec<_> = findings.into_iter().map(Some).collect();
+    let mut sorted = Vec::with_capacity(findings.len());
+    sorted.extend(order.into_iter().filter_map(|at| findings[at].take()));
+    sorted
+}
+
+// By an earlier version, which numbered findings of one rule and hash as they come; `None` where it is the same.
+fn former_fingerprints(
+    findings: &[(Finding, Identity)],
+    fingerprints: &[String],
+) -> Vec<Option<String>> {
+    let mut times: HashMap<(&str, &str), u32> = HashMap::with_capacity(findings.len());
+    let mut former = String::new();
+    let pairs = findings.iter().zip(fingerprints);
+    let changed = pairs.map(|((finding, identity), fingerprint)| {
+        let hash = identity.former();
+        let times = times.entry((finding.rule.id.as_str(), hash)).or_default();
+        *times += 1;
+        former.clear();
+        let _ = write!(former, "{hash}:{times}");
+        (former != *fingerprint).then(|| former.clone())
+    });
+    changed.collect()
 }
 
 fn parse<T: DeserializeOwned>(value: serde_json::Value) -> Option<T> {
@@ -363,11 +391,11 @@ fn one_line(text: &str) -> String {
 }
 
 // The score of the source that rated the severity or, failing that, the highest one.
-fn score(v: &Vulnerability) -> Option<f64> {
-    let of = |cvss: &trivy::report::Cvss| cvss.v4.or(cvss.v3);
-    let own = v.cvss.get(&v.severity_source).and_then(of);
-    own.or_else(|| v.cvss.values().filter_map(of).reduce(f64::max))
-        .filter(|_| v.severity != Severity::Unknown)
+fn score(scores: &BTreeMap<String, Cvss>, source: &str, severity: Severity) -> Option<f64> {
+    let of = |cvss: &Cvss| cvss.v4.or(cvss.v3);
+    let own = scores.get(source).and_then(of);
+    own.or_else(|| scores.values().filter_map(of).reduce(f64::max))
+        .filter(|_| severity != Severity::Unknown)
 }
 
 #[cfg(test)]

@@ -9,25 +9,18 @@
 
 use trivy::report::{Misconfiguration, SecretFinding, Vulnerability};
 
-use super::{hash, without_version};
+use super::hash;
 use crate::{Location, Locator};
 
-pub(super) fn package(
-    v: &Vulnerability,
-    class: &str,
-    location: &Location,
-    locator: &Locator<'_>,
-) -> String {
-    let purl = without_version(&v.identifier.purl);
-    let package = if purl.is_empty() { &v.package } else { purl };
-    let file = if class == "os-pkgs" {
+/// The place of a package in the hash.
+pub(super) fn place<'a>(v: &'a Vulnerability, class: &str, location: &'a Location) -> &'a str {
+    if class == "os-pkgs" {
         ""
     } else if v.package_path.is_empty() {
         &location.path
     } else {
         &v.package_path
-    };
-    hash(&[&v.id, package, file, class, locator.name()])
+    }
 }
 
 pub(super) fn check(m: &Misconfiguration, location: &Location, locator: &Locator<'_>) -> String {

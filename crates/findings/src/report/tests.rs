@@ -101,7 +101,8 @@ fn the_score_is_that_of_the_source_of_the_severity() {
         let mut v = vulnerable("a", "1", "HIGH");
         v["SeveritySource"] = source.into();
         v["CVSS"] = cvss;
-        score(&serde_json::from_value(v).unwrap())
+        let v: Vulnerability = serde_json::from_value(v).unwrap();
+        score(&v.cvss, &v.severity_source, v.severity)
     };
     let both = json!({"nvd": {"V3Score": 9.8}, "ghsa": {"V3Score": 7.5, "V40Score": 7.1}});
     assert_eq!(of("ghsa", both.clone()), Some(7.1));
