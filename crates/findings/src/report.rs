@@ -2,7 +2,7 @@
 
 mod rescan;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -391,10 +391,10 @@ fn one_line(text: &str) -> String {
 }
 
 // The score of the source that rated the severity or, failing that, the highest one.
-fn score(scores: &BTreeMap<String, Cvss>, source: &str, severity: Severity) -> Option<f64> {
-    let of = |cvss: &Cvss| cvss.v4.or(cvss.v3);
-    let own = scores.get(source).and_then(of);
-    own.or_else(|| scores.values().filter_map(of).reduce(f64::max))
+fn score(scores: &[(String, Cvss)], source: &str, severity: Severity) -> Option<f64> {
+    let of = |(_, cvss): &(String, Cvss)| cvss.v4.or(cvss.v3);
+    let own = scores.iter().find(|(name, _)| name == source).and_then(of);
+    own.or_else(|| scores.iter().filter_map(of).reduce(f64::max))
         .filter(|_| severity != Severity::Unknown)
 }
 

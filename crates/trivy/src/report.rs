@@ -2,8 +2,10 @@
 //!
 //! Only fields that are used are parsed. Every field may be absent: Trivy omits empty ones, and versions add new ones.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::fmt;
 
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -12,6 +14,72 @@ use crate::{Severity, Unread};
 /// A list that may be absent or `null`.
 fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(d)?.unwrap_or_default())
+}
+
+// An advisory may be in thousands of packages, and each finding has its texts: those of the first one are kept.
+fn vulnerabilities<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Vulnerability>, D::Error> {
+    d.deserialize_option(Vulnerabilities)
+}
+
+struct Vulnerabilities;
+
+impl<'de> Visitor<'de> for Vulnerabilities {
+    type Value = Vec<Vulnerability>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of vulnerabilities")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+        d.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut known = HashSet::new();
+        let mut all = Vec::new();
+        while let Some(mut one) = list.next_element::<Vulnerability>()? {
+            if known.contains(&one.id) {
+                one.description = String::new();
+                one.cwes = Vec::new();
+                one.cvss = Vec::new();
+            } else {
+                known.insert(one.id.clone());
+            }
+            all.push(one);
+        }
+        Ok(all)
+    }
+}
+
+// Scores by source. A map would have room for eleven in each finding.
+fn scores<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<(String, Cvss)>, D::Error> {
+    d.deserialize_map(Scores)
+}
+
+struct Scores;
+
+impl<'de> Visitor<'de> for Scores {
+    type Value = Vec<(String, Cvss)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("scores by source")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut scores = Vec::new();
+        while let Some(score) = map.next_entry()? {
+            scores.push(score);
+        }
+        Ok(scores)
+    }
 }
 
 macro_rules! model {
@@ -103,8 +171,8 @@ model! {
         /// Every package, vulnerable or not.
         #[serde(deserialize_with = "list")]
         packages: Vec<Package>,
-        /// Vulnerable packages.
-        #[serde(deserialize_with = "list")]
+        /// Vulnerable packages. Of several with one advisory, the first one has its description, weaknesses and scores.
+        #[serde(deserialize_with = "vulnerabilities")]
         vulnerabilities: Vec<Vulnerability>,
         /// How many checks of the configuration passed and failed.
         misconf_summary: Option<MisconfSummary>,
@@ -153,9 +221,6 @@ model! {
         /// Package URL, `pkg:deb/debian/openssl@3.5.5-1~deb13u1?arch=amd64`.
         #[serde(rename = "PURL")]
         purl: String,
-        /// Trivy's own id of the package in the report.
-        #[serde(rename = "UID")]
-        uid: String,
     }
 }
 
@@ -175,8 +240,6 @@ model! {
         /// Digest of the uncompressed layer.
         #[serde(rename = "DiffID")]
         diff_id: String,
-        /// The instruction that made it.
-        created_by: String,
     }
 }
 
@@ -220,12 +283,9 @@ model! {
         /// Weaknesses, `CWE-787`.
         #[serde(rename = "CweIDs", deserialize_with = "list")]
         cwes: Vec<String>,
-        /// Scores by source.
-        #[serde(rename = "CVSS")]
-        cvss: BTreeMap<String, Cvss>,
-        /// Further pages.
-        #[serde(deserialize_with = "list")]
-        references: Vec<String>,
+        /// Scores, each with its source.
+        #[serde(rename = "CVSS", deserialize_with = "scores")]
+        cvss: Vec<(String, Cvss)>,
     }
 }
 
@@ -270,9 +330,6 @@ model! {
         /// Its page.
         #[serde(rename = "PrimaryURL")]
         primary_url: String,
-        /// Further pages.
-        #[serde(deserialize_with = "list")]
-        references: Vec<String>,
         /// `PASS`, `FAIL` or `EXCEPTION`.
         status: String,
         /// Where.
