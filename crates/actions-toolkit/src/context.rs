@@ -100,6 +100,19 @@ impl Context {
         Ok(self.http.get_or_init(|| client))
     }
 
+    /// Make the client of [`Context::http`] on another thread: the certificates of the system take some ten milliseconds, which
+    /// pass while the run waits for something else. What fails here fails again in [`Context::http`].
+    pub async fn prepare_http(&self) {
+        if self.http.get().is_some() {
+            return;
+        }
+        let made = tokio::task::spawn_blocking(http_client::Client::new).await;
+        if let Ok(Ok(client)) = made {
+            // Another one may have been made in the meantime.
+            let _ = self.http.set(client);
+        }
+    }
+
     /// Resolves when the run is to stop (SIGTERM or SIGINT). An action that holds something to
     /// clean up races its work against this, cleans up, and returns the error. There are
     /// about seven seconds until the runner kills the process.

@@ -94,9 +94,15 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
     // Before the scans: without it, they would be in vain.
     let exploitation =
         Exploitation::provide(ctx, &request.exploitation, request.gate.fail_on).await?;
-    let (scanner, mut outcomes) = Box::pin(scan(&scans))
-        .await
-        .inspect_err(|error| part::failed(ctx, &request, error))?;
+    // What is published needs a client, and Trivy takes longer than that.
+    let client = async {
+        if request.github.token.is_some() {
+            ctx.prepare_http().await;
+        }
+    };
+    let (scanned, ()) = tokio::join!(biased; Box::pin(scan(&scans)), client);
+    let (scanner, mut outcomes) =
+        scanned.inspect_err(|error| part::failed(ctx, &request, error))?;
     outcomes.failures.splice(..0, listing.failures);
     let sboms = sbom::requested(&request, &outcomes.scanned);
     let (published, written) = tokio::join!(
