@@ -73,22 +73,25 @@ fn without_block(text: String) -> String {
 // A mention would notify a person, a reference would link an unrelated issue, and a URL would be a link to anywhere.
 fn inert(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let (head, tail) = rest.split_at(c.len_utf8());
-        out.push_str(head);
-        let ends_here = match c {
-            '@' | '#' => true,
-            ':' => tail.starts_with("//"),
-            '-' => ends_with_ignoring_case(&out, "gh-"),
-            'w' | 'W' => tail.starts_with('.') && ends_with_ignoring_case(&out, "www"),
+    let mut copied = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let end = at + 1;
+        let ends_here = match byte {
+            b'@' | b'#' => true,
+            b':' => text[end..].starts_with("//"),
+            b'-' => ends_with_ignoring_case(&text[..end], "gh-"),
+            b'w' | b'W' => {
+                text[end..].starts_with('.') && ends_with_ignoring_case(&text[..end], "www")
+            }
             _ => false,
         };
         if ends_here {
+            out.push_str(&text[copied..end]);
             out.push(ZERO_WIDTH_SPACE);
+            copied = end;
         }
-        rest = tail;
     }
+    out.push_str(&text[copied..]);
     out
 }
 
