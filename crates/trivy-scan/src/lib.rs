@@ -100,9 +100,8 @@ async fn run_to_end(ctx: &Context) -> anyhow::Result<Done> {
             ctx.prepare_http().await;
         }
     };
-    let (scanned, ()) = tokio::join!(biased; Box::pin(scan(&scans)), client);
-    let (scanner, mut outcomes) =
-        scanned.inspect_err(|error| part::failed(ctx, &request, error))?;
+    let (found, ()) = tokio::join!(biased; Box::pin(scan(&scans)), client);
+    let (scanner, mut outcomes) = found.inspect_err(|error| part::failed(ctx, &request, error))?;
     outcomes.failures.splice(..0, listing.failures);
     let sboms = sbom::requested(&request, &outcomes.scanned);
     let (published, written) = tokio::join!(

@@ -155,8 +155,8 @@ mod tests {
     fn a_string_without_a_span_and_without_such_an_escape_is_not_searched() {
         let redact: &dyn for<'t> Fn(&'t str) -> Cow<'t, str> = &|_| Cow::Owned("***".to_owned());
         let document = r#"{"a": "b\nc", "d": "e", "f": "g", "h\u0026": "\/", "i": "\\_"}"#;
-        let d = document.find("d").unwrap();
-        let g = document.find("g").unwrap();
+        let d = document.find('d').unwrap();
+        let g = document.find('g').unwrap();
         let expected = r#"{"a": "b\nc", "***": "e", "f": "***", "***": "***", "i": "***"}"#;
         assert_eq!(
             redacted(document, &[(d, d + 1), (g, g + 1)], redact).as_deref(),
