@@ -28,7 +28,9 @@ pub(crate) use client::{
     Changes, Cluster, DEFAULT_NAMESPACE, Proxied, Rejected, is_conflict, is_invalid,
 };
 pub(crate) use job::outcome as job_outcome;
-pub(crate) use object::{Object, containers, containers_mut, pod_specs_mut, set, text};
+pub(crate) use object::{
+    Object, RBAC, containers, containers_mut, group as group_of, pod_specs_mut, set, text,
+};
 pub(crate) use outage::{OutageBudget, retry_outage};
 pub(crate) use owners::{LAST_APPLIED, Owners};
 pub(crate) use restore::Taken;

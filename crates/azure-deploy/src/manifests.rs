@@ -93,7 +93,9 @@ impl Manifests {
                     };
                     let place = object.place();
                     check(&object, &place, namespace.input.as_deref()).map_err(bad)?;
-                    let identity = (object.label(), object.namespace().map(ToOwned::to_owned));
+                    let (group, kind, name, namespace) = object.identity();
+                    let identity = [group, kind, name].map(ToOwned::to_owned);
+                    let identity = (identity, namespace.map(ToOwned::to_owned));
                     if let Some(other) = known.insert(identity, place.clone()) {
                         let label = object.label();
                         return Err(bad(format!("`{label}` is in {other} and in {place}")));

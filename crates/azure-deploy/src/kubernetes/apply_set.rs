@@ -25,11 +25,11 @@ const GROUP_KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
 const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
 const OUR_TOOLING: &str = "seaworthy/v1";
 /// Members of these kinds have data, or other objects, that would be lost with them: they are never members.
-const KEPT: &[&str] = &[
-    "Namespace",
-    "CustomResourceDefinition",
-    "PersistentVolume",
-    "PersistentVolumeClaim",
+const KEPT: &[(&str, &str)] = &[
+    ("", "Namespace"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("", "PersistentVolume"),
+    ("", "PersistentVolumeClaim"),
 ];
 /// The annotation of an object of a Helm chart that is kept when the chart no longer has it, with the value `keep`
 /// (helm.sh/docs, "Chart development tips and tricks").
@@ -77,7 +77,7 @@ impl ApplySet {
     /// Whether `object` is removed with the rest of the set.
     fn may_have(object: &Object) -> bool {
         let policy = &object.value["metadata"]["annotations"][RESOURCE_POLICY];
-        !KEPT.contains(&object.kind()) && policy != "keep"
+        !KEPT.contains(&(object.group(), object.kind())) && policy != "keep"
     }
 
     /// Make `objects` members, and return the parent of exactly these.
@@ -99,13 +99,9 @@ impl ApplySet {
             .filter(|object| Self::may_have(object) && !is_parent(object));
         let (mut kinds, mut namespaces): (BTreeSet<_>, BTreeSet<_>) = members
             .map(|object| {
-                let group = object
-                    .api_version()
-                    .rsplit_once('/')
-                    .map(|(group, _)| group);
-                let kind = match group {
-                    Some(group) => format!("{}.{group}", object.kind()),
-                    None => object.kind().to_owned(),
+                let kind = match object.group() {
+                    "" => object.kind().to_owned(),
+                    group => format!("{}.{group}", object.kind()),
                 };
                 (
                     kind,
@@ -210,13 +206,9 @@ impl Cluster {
 /// Whether `member`, as it was read, is `object` of the manifests. One of a kind without namespaces may have a default all the
 /// same; another version of the kind is the same object.
 pub(crate) fn is_listed_as(object: &Object, member: &Object) -> bool {
-    let group = |object: &Object| {
-        let (group, _) = object.api_version().rsplit_once('/').unwrap_or_default();
-        group.to_owned()
-    };
     let namespace = object.namespace().unwrap_or(super::DEFAULT_NAMESPACE);
     object.label() == member.label()
-        && group(object) == group(member)
+        && object.group() == member.group()
         && member.namespace().is_none_or(|own| own == namespace)
 }
 

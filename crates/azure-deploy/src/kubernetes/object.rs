@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::apply_set::is_parent;
 
 /// The position of the Jobs that run before the workloads.
-const JOBS: u8 = 5;
+const JOBS: u8 = 6;
+/// The API group of roles.
+pub(crate) const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// An object of any kind.
 #[derive(Debug, Clone)]
@@ -64,6 +66,16 @@ impl Object {
         self.text("/apiVersion")
     }
 
+    /// `apps`; empty for Kubernetes' core.
+    pub(crate) fn group(&self) -> &str {
+        group(self.api_version())
+    }
+
+    /// Whether it is of `kind` in `group`: another group may have a kind of the same name.
+    pub(crate) fn is_of(&self, group: &str, kind: &str) -> bool {
+        self.kind() == kind && self.group() == group
+    }
+
     /// `Deployment`.
     pub(crate) fn kind(&self) -> &str {
         self.text("/kind")
@@ -97,17 +109,22 @@ impl Object {
     /// Whether it runs pods, so that there is a rollout to wait for.
     pub(crate) fn is_workload(&self) -> bool {
         let runs_on = matches!(self.kind(), "Deployment" | "StatefulSet" | "DaemonSet");
-        self.is_job() || (self.api_version().starts_with("apps/") && runs_on)
+        self.is_job() || (self.group() == "apps" && runs_on)
     }
 
     /// Whether it is a namespace, which is created before what is in it.
     pub(crate) fn is_namespace(&self) -> bool {
-        self.kind() == "Namespace"
+        self.is_of("", "Namespace")
     }
 
-    /// Whether it is the same object of the cluster as `other`.
+    /// Whether it is the same object of the cluster as `other`: another version of its kind is, a kind of another group is not.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        (self.label(), self.namespace()) == (other.label(), other.namespace())
+        self.identity() == other.identity()
+    }
+
+    /// What no two objects of a cluster share.
+    pub(crate) fn identity(&self) -> (&str, &str, &str, Option<&str>) {
+        (self.group(), self.kind(), self.name(), self.namespace())
     }
 
     /// Whether it is applied, or as a Job is done, before the workloads.
@@ -129,27 +146,37 @@ impl Object {
     /// The position in the order of applying: namespaces first, and objects before those that refer to them; of Jobs that run
     /// before or after the workloads, the weight.
     pub(crate) fn rank(&self) -> (u8, i32) {
-        let rank = match self.kind() {
-            "Namespace" => 0,
+        let rank = match (self.group(), self.kind()) {
+            ("", "Namespace") => 0,
             // It names what may have to be removed, should this deployment break off.
-            "ConfigMap" if is_parent(self) => 1,
-            "CustomResourceDefinition" | "PriorityClass" | "StorageClass" => 1,
-            "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => 2,
+            ("", "ConfigMap") if is_parent(self) => 1,
+            // What the API server accepts depends on these.
+            ("apiextensions.k8s.io", "CustomResourceDefinition")
+            | ("scheduling.k8s.io", "PriorityClass")
+            | ("node.k8s.io", "RuntimeClass")
+            | ("storage.k8s.io", "StorageClass")
+            | ("", "ResourceQuota" | "LimitRange") => 1,
+            ("", "ServiceAccount") | (RBAC, "Role" | "ClusterRole") => 2,
+            (RBAC, "RoleBinding" | "ClusterRoleBinding") => 3,
             // Of the last three, pods mount what their controllers make.
-            "ConfigMap"
-            | "Secret"
-            | "PersistentVolumeClaim"
-            | "NetworkPolicy"
-            | "SecretProviderClass"
-            | "ExternalSecret"
-            | "SealedSecret" => 3,
-            "Service" => 4,
-            "Job" if self.runs_before_workloads() => JOBS,
-            "Job" if self.runs_after_workloads() => 7,
-            _ => 6,
+            ("", "ConfigMap" | "Secret" | "PersistentVolumeClaim")
+            | ("networking.k8s.io", "NetworkPolicy")
+            | ("secrets-store.csi.x-k8s.io", "SecretProviderClass")
+            | ("external-secrets.io", "ExternalSecret")
+            | ("bitnami.com", "SealedSecret") => 4,
+            ("", "Service") => 5,
+            _ if self.runs_before_workloads() => JOBS,
+            _ if self.runs_after_workloads() => 8,
+            _ => 7,
         };
         (rank, self.weight())
     }
+}
+
+/// The group of an `apiVersion`; empty for Kubernetes' core.
+pub(crate) fn group(api_version: &str) -> &str {
+    let group = api_version.split_once('/');
+    group.map_or("", |(group, _)| group)
 }
 
 /// The text at `pointer` of `value`; empty if there is none.
@@ -228,6 +255,60 @@ fn holds_containers(key: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn object(version: &str, kind: &str) -> Object {
+        let value = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "app"}});
+        Object::of_test(value, Some("web"))
+    }
+
+    #[test]
+    fn a_kind_of_another_group_is_another_object() {
+        let table = [
+            ("apps/v1", "apps/v1beta1", "Deployment", true),
+            ("apps/v1", "apps.example/v1", "Deployment", false),
+            ("v1", "serving.knative.dev/v1", "Service", false),
+            (
+                "cert-manager.io/v1",
+                "networking.internal.knative.dev/v1",
+                "Certificate",
+                false,
+            ),
+        ];
+        for (one, other, kind, expected) in table {
+            let is_same = object(one, kind).is_same(&object(other, kind));
+            assert_eq!(is_same, expected, "{one} {other} {kind}");
+        }
+        assert!(object("apps/v1", "Deployment").is_workload());
+        assert!(!object("apps.example/v1", "Deployment").is_workload());
+        assert!(!object("v1", "Deployment").is_workload());
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_group_and_the_kind() {
+        let mut objects = [
+            object("serving.knative.dev/v1", "Service"),
+            object("v1", "Service"),
+            object("project.example/v1", "Namespace"),
+            object(&format!("{RBAC}/v1"), "RoleBinding"),
+            object(&format!("{RBAC}/v1"), "Role"),
+            object("v1", "ResourceQuota"),
+            object("v1", "Namespace"),
+        ];
+        objects.sort_by(Object::order);
+        let order = objects.each_ref().map(|o| format!("{} {}", o.api_version(), o.kind()));
+        assert_eq!(
+            order,
+            [
+                "v1 Namespace",
+                "v1 ResourceQuota",
+                "rbac.authorization.k8s.io/v1 Role",
+                "rbac.authorization.k8s.io/v1 RoleBinding",
+                "v1 Service",
+                "serving.knative.dev/v1 Service",
+                "project.example/v1 Namespace",
+            ]
+        );
+    }
 
     #[test]
     fn a_field_is_set_with_what_leads_to_it() {

@@ -3,15 +3,18 @@
 use serde_json::Value;
 
 use super::Manifests;
-use crate::kubernetes::{DEFAULT_NAMESPACE, Object};
+use crate::kubernetes::{DEFAULT_NAMESPACE, Object, group_of};
 
-/// The kinds of autoscalers: of Kubernetes, and of KEDA.
-const AUTOSCALERS: [&str; 2] = ["HorizontalPodAutoscaler", "ScaledObject"];
+/// The kinds of autoscalers, with their groups: of Kubernetes, and of KEDA.
+const AUTOSCALERS: [(&str, &str); 2] = [
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    ("keda.sh", "ScaledObject"),
+];
 
 impl Manifests {
     /// A warning for each workload that has a fixed number of `replicas`, and an autoscaler.
     pub(crate) fn scaled_twice(&self) -> Vec<String> {
-        let is_autoscaler = |object: &&Object| AUTOSCALERS.contains(&object.kind());
+        let is_autoscaler = |object: &&Object| AUTOSCALERS.contains(&(object.group(), object.kind()));
         let autoscalers = self.objects().iter().filter(is_autoscaler);
         let warnings = autoscalers.filter_map(|autoscaler| {
             let target = &autoscaler.value["spec"]["scaleTargetRef"];
@@ -33,9 +36,10 @@ impl Manifests {
 
 fn is_target(object: &Object, target: &Value, autoscaler: &Object) -> bool {
     let namespace = |object: &Object| object.namespace().unwrap_or(DEFAULT_NAMESPACE).to_owned();
-    // KEDA's default.
+    // KEDA's defaults.
+    let group = target["apiVersion"].as_str().map_or("apps", group_of);
     let kind = target["kind"].as_str().unwrap_or("Deployment");
-    object.kind() == kind
+    object.is_of(group, kind)
         && target["name"] == *object.name()
         && namespace(object) == namespace(autoscaler)
 }
@@ -49,7 +53,12 @@ mod tests {
     #[test]
     fn a_fixed_number_beside_an_autoscaler_is_a_warning() {
         let object = |kind: &str, name: &str, spec: Value| {
-            let value = json!({"kind": kind, "metadata": {"name": name}, "spec": spec});
+            let version = match kind {
+                "Deployment" => "apps/v1",
+                "ScaledObject" => "keda.sh/v1alpha1",
+                _ => "autoscaling/v2",
+            };
+            let value = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec});
             Object::of_test(value, None)
         };
         let autoscaler =
@@ -71,7 +80,12 @@ mod tests {
         for workload in [json!({}), json!({"replicas": 0})] {
             assert_eq!(warnings(workload, autoscaler(hpa, own.clone())), none);
         }
-        let other = autoscaler(hpa, json!({"kind": "StatefulSet", "name": "app"}));
-        assert_eq!(warnings(json!({"replicas": 2}), other), none);
+        for other in [
+            json!({"kind": "StatefulSet", "name": "app"}),
+            json!({"apiVersion": "apps.example/v1", "kind": "Deployment", "name": "app"}),
+        ] {
+            let other = autoscaler(hpa, other);
+            assert_eq!(warnings(json!({"replicas": 2}), other), none);
+        }
     }
 }

@@ -71,21 +71,23 @@ fn list_mut(value: &mut Value) -> impl Iterator<Item = &mut Value> {
 }
 
 fn hosts_mut(object: &mut Object) -> Vec<&mut Value> {
-    let kind = object.kind().to_owned();
+    let is_ingress = object.is_of("networking.k8s.io", "Ingress");
+    let is_route = object.group() == "gateway.networking.k8s.io"
+        && matches!(object.kind(), "HTTPRoute" | "GRPCRoute" | "TLSRoute");
     let Some(spec) = object.value.get_mut("spec").and_then(Value::as_object_mut) else {
         return Vec::new();
     };
     let mut hosts = Vec::new();
     for (field, value) in spec {
-        match (&*kind, &**field) {
-            ("Ingress", "rules") => {
+        match &**field {
+            "rules" if is_ingress => {
                 hosts.extend(list_mut(value).filter_map(|rule| rule.get_mut("host")));
             }
-            ("Ingress", "tls") => {
+            "tls" if is_ingress => {
                 let lists = list_mut(value).filter_map(|tls| tls.get_mut("hosts"));
                 hosts.extend(lists.flat_map(list_mut));
             }
-            ("HTTPRoute" | "GRPCRoute" | "TLSRoute", "hostnames") => hosts.extend(list_mut(value)),
+            "hostnames" if is_route => hosts.extend(list_mut(value)),
             _ => {}
         }
     }
@@ -115,10 +117,10 @@ mod tests {
             json!({"kind": "RoleBinding", "metadata": {"name": "x", "namespace": "shop"}, "subjects": [
                 {"kind": "ServiceAccount", "name": "a", "namespace": "shop"}, {"kind": "ServiceAccount", "name": "b", "namespace": "other"},
             ]}),
-            json!({"kind": "Ingress", "metadata": {"name": "x", "namespace": "shop"}, "spec": {
+            json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "x", "namespace": "shop"}, "spec": {
                 "rules": [{"host": "shop.example"}, {"http": {}}], "tls": [{"hosts": ["shop.example", "*.shop.example"]}],
             }}),
-            json!({"kind": "HTTPRoute", "metadata": {"name": "y"}, "spec": {"hostnames": ["shop.example"]}}),
+            json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "y"}, "spec": {"hostnames": ["shop.example"]}}),
         ])
         .unwrap();
         assert_eq!(
@@ -144,7 +146,7 @@ mod tests {
         // No field is added.
         assert_eq!(
             find("HTTPRoute").value,
-            json!({"kind": "HTTPRoute", "metadata": {"name": "y"}, "spec": {"hostnames": ["pr-7.shop.example"]}})
+            json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "y"}, "spec": {"hostnames": ["pr-7.shop.example"]}})
         );
         for kind in ["RoleBinding", "Ingress", "HTTPRoute"] {
             assert_eq!(find(kind).namespace(), Some("shop-pr-7"));

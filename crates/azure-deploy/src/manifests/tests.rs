@@ -44,6 +44,17 @@ fn namespaces_come_first_and_lists_are_flattened() {
 }
 
 #[test]
+fn kinds_of_two_groups_may_have_one_name() {
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: app}\n---\napiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: app}\n";
+    let manifests = read(text, None).unwrap();
+    assert_eq!(labels(&manifests), ["Service/app", "Service/app"]);
+    // Another version of a kind is the same object.
+    let text = text.replace("apiVersion: v1", "apiVersion: serving.knative.dev/v1beta1");
+    let error = read(&text, None).unwrap_err();
+    assert!(error.contains("`Service/app` is in document 1"), "{error}");
+}
+
+#[test]
 fn objects_without_a_namespace_get_one_and_their_manifest_stays() {
     let manifests = read(CRON, Some("web")).unwrap();
     let object = &manifests.objects()[0];

@@ -22,8 +22,7 @@ pub(super) fn made_later(objects: &[Object]) -> BTreeSet<String> {
 }
 
 fn is_foreign(object: &Object) -> bool {
-    let group = object.api_version().split_once('/');
-    let group = group.map_or("", |(group, _)| group);
+    let group = object.group();
     !OWN_GROUPS.contains(&group) && !group.ends_with(".k8s.io")
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn wait(
 ) -> anyhow::Result<Option<String>> {
     let timeout = limits.timeout;
     let (started, start) = (Instant::now(), Timestamp::now());
-    let deployment = objects.iter().find(|object| object.kind() == "Deployment");
+    let deployment = objects.iter().find(|o| o.is_of("apps", "Deployment"));
     let mut revision = None;
     let mut open: Vec<&Object> = objects.iter().filter(|o| o.is_workload()).collect();
     let mut watch = Watch::new(cluster, &open).await;

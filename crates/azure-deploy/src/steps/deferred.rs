@@ -14,10 +14,10 @@ pub(super) fn is_deferred(object: &Object, jobs: &[&Object]) -> bool {
         concerns(&object.value["spec"], labels)
     };
     !jobs.is_empty()
-        && match object.kind() {
-            "Service" => true,
-            "ConfigMap" | "Secret" => !is_parent(object) && !is_read(object, jobs),
-            "NetworkPolicy" => !jobs.iter().any(is_for),
+        && match (object.group(), object.kind()) {
+            ("", "Service") => true,
+            ("", "ConfigMap" | "Secret") => !is_parent(object) && !is_read(object, jobs),
+            ("networking.k8s.io", "NetworkPolicy") => !jobs.iter().any(is_for),
             _ => false,
         }
 }
@@ -65,6 +65,11 @@ mod tests {
 
     fn object(kind: &str, name: &str, fields: Value) -> Object {
         let mut value = fields;
+        let version = match kind {
+            "NetworkPolicy" => "networking.k8s.io/v1",
+            _ => "v1",
+        };
+        value["apiVersion"] = version.into();
         value["kind"] = kind.into();
         value["metadata"]["name"] = name.into();
         Object::of_test(value, Some("web"))

@@ -19,7 +19,12 @@ use crate::report::Report;
 use crate::request::Request;
 
 /// The kinds whose pods run until they are replaced.
-const WORKLOADS: [&str; 4] = ["Deployment", "StatefulSet", "DaemonSet", "CronJob"];
+const WORKLOADS: [(&str, &str); 4] = [
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("batch", "CronJob"),
+];
 /// Characters of the name of a cluster.
 const CLUSTER: usize = 128;
 
@@ -148,7 +153,7 @@ fn running<'a>(
     states: impl Iterator<Item = (&'a Object, &'a Value)>,
 ) -> Running {
     let is_running = |(object, state): &(&Object, &Value)| {
-        WORKLOADS.contains(&object.kind())
+        WORKLOADS.contains(&(object.group(), object.kind()))
             && state["spec"]["replicas"] != 0
             && state["spec"]["suspend"] != true
     };
@@ -203,8 +208,12 @@ mod tests {
 
     fn workload(kind: &str, name: &str, containers: &Value) -> Object {
         let template = json!({"spec": {"containers": containers}});
+        let version = match kind {
+            "CronJob" | "Job" => "batch/v1",
+            _ => "apps/v1",
+        };
         let value = json!({
-            "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": {"template": template},
+            "apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": {"template": template},
         });
         Object::of_test(value, Some("shop"))
     }

@@ -129,7 +129,9 @@ async fn remove_canary(log: &Log, cluster: &Cluster, canary: &Object) {
 // The workloads in the namespaces of the manifests that this action deployed, and that the manifests do not have. They are
 // only for a warning: where they cannot be read there are none.
 async fn others(cluster: &Cluster, objects: &[Object]) -> Vec<(Object, Value)> {
-    let serving = |object: &Object| matches!(object.kind(), "Service" | "Deployment");
+    let serving = |object: &Object| {
+        object.is_of("", "Service") || object.is_of("apps", "Deployment")
+    };
     let namespaces = namespaces(objects, serving).into_iter();
     let lists =
         namespaces.flat_map(|namespace| WORKLOADS.map(|kind| cluster.workloads(kind, namespace)));
@@ -184,7 +186,7 @@ fn overlap(
     let selects = |service: &&Object| {
         let selector = service.value["spec"]["selector"].as_object();
         let namespace = service.namespace().unwrap_or(DEFAULT_NAMESPACE);
-        service.kind() == "Service"
+        service.is_of("", "Service")
             && workload.namespace() == Some(namespace)
             && selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| labels[k] == *v))
     };

@@ -20,8 +20,7 @@ pub(crate) fn deployments<'a>(
     objects.iter().filter(|object| {
         let containers = containers(&object.value);
         let mut images = containers.iter().filter_map(|c| c["image"].as_str());
-        let is_deployment = object.kind() == "Deployment" && object.is_workload();
-        is_deployment && images.any(|image| names.is_of(image))
+        object.is_of("apps", "Deployment") && images.any(|image| names.is_of(image))
     })
 }
 
@@ -58,7 +57,7 @@ pub(crate) fn is_left_over(
     let Some(of) = name.strip_suffix(SUFFIX) else {
         return false;
     };
-    let is_it = |object: &Object| object.kind() == "Deployment" && object.name() == of;
+    let is_it = |object: &Object| object.is_of("apps", "Deployment") && object.name() == of;
     let containers = containers(live);
     let mut images = containers.iter().filter_map(|c| c["image"].as_str());
     let is_of_others = exist.iter().any(|(object, _)| is_it(object));

@@ -84,7 +84,7 @@ impl<'a> Services<'a> {
         own: &ImageNames,
         port: Option<&'a HealthPort>,
     ) -> Self {
-        let services = objects.iter().filter(|object| object.kind() == "Service");
+        let services = objects.iter().filter(|object| object.is_of("", "Service"));
         let services: Vec<_> = services.collect();
         let runs = |object: &&Object| {
             let containers = containers(&object.value);
@@ -130,7 +130,7 @@ impl<'a> Exposure<'a> {
     /// only where nothing else is found.
     pub(super) fn find(objects: &'a [Object], services: &Services<'a>) -> Option<Self> {
         let balancers = objects.iter().filter(|object| {
-            object.kind() == "Service" && object.text("/spec/type") == "LoadBalancer"
+            object.is_of("", "Service") && object.text("/spec/type") == "LoadBalancer"
         });
         let is_own = |service: &&Object| services.has(service.name(), namespace_of(service));
         let (own, others): (Vec<_>, Vec<_>) = balancers.partition(is_own);
@@ -151,7 +151,7 @@ impl<'a> Exposure<'a> {
             routes.find(|route| leads(route, "backendRefs", services))
         };
         let ingress = || {
-            let mut ingresses = objects.iter().filter(|object| object.kind() == "Ingress");
+            let mut ingresses = objects.iter().filter(|object| is_ingress(object));
             ingresses.find(|ingress| leads(ingress, "service", services))
         };
         public(&own)
@@ -178,13 +178,13 @@ impl<'a> Exposure<'a> {
 
     // What `object` is, if it exposes something.
     fn of(object: &'a Object) -> Option<Self> {
-        match object.kind() {
-            "Service" if object.text("/spec/type") == "LoadBalancer" => {
-                Some(Self::Balancer(object))
-            }
-            "Ingress" => Some(Self::Ingress(object)),
-            _ => is_route(object).then_some(Self::Route(object)),
+        if object.is_of("", "Service") && object.text("/spec/type") == "LoadBalancer" {
+            return Some(Self::Balancer(object));
         }
+        if is_ingress(object) {
+            return Some(Self::Ingress(object));
+        }
+        is_route(object).then_some(Self::Route(object))
     }
 
     /// The workloads among `objects` that it leads to, and nothing else does: at the address of something else they may be public.
@@ -212,7 +212,7 @@ impl<'a> Exposure<'a> {
                 Self::Route(object) => leads(object, "backendRefs", &only()),
             }
         };
-        let services = objects.iter().filter(|object| object.kind() == "Service");
+        let services = objects.iter().filter(|object| object.is_of("", "Service"));
         let services: Vec<_> = services.filter(leads_to).collect();
         let is_selected =
             |object: &&Object| services.iter().any(|service| selects(service, object));
@@ -225,7 +225,7 @@ impl<'a> Exposure<'a> {
 pub(super) fn behind_url(objects: &[Object], own: &[&Object], is_public: bool) -> Vec<Object> {
     let exposed = objects.iter().filter_map(Exposure::of);
     let exposed: Vec<_> = exposed.flat_map(|e| e.workloads(objects)).collect();
-    let services = objects.iter().filter(|object| object.kind() == "Service");
+    let services = objects.iter().filter(|object| object.is_of("", "Service"));
     let services: Vec<_> = services.collect();
     let is_exposed = |workload: &&&Object| exposed.iter().any(|other| other.is_same(workload));
     let is_selected =
@@ -256,6 +256,10 @@ fn is_internal(service: &Object) -> bool {
         let actual = annotations[*name].as_str();
         actual.is_some_and(|actual| actual.eq_ignore_ascii_case(value))
     })
+}
+
+fn is_ingress(object: &Object) -> bool {
+    object.is_of("networking.k8s.io", "Ingress")
 }
 
 fn is_route(object: &Object) -> bool {
@@ -321,6 +325,8 @@ mod tests {
     fn object(kind: &str, name: &str, spec: &Value) -> Object {
         let version = match kind {
             "HTTPRoute" => "gateway.networking.k8s.io/v1",
+            "Ingress" => "networking.k8s.io/v1",
+            "Deployment" => "apps/v1",
             _ => "v1",
         };
         let value =
