@@ -17,6 +17,7 @@ mod image_names;
 mod preview;
 mod pull_secret;
 mod variables;
+pub(crate) mod yaml;
 
 pub(crate) use configuration::{Reading, Stale, is_read, stale};
 pub(crate) use image_names::ImageNames;
@@ -266,17 +267,12 @@ fn invalid(name: &str, text: &str, problem: &str) -> String {
 
 // Every document, and the items of a `List`, as kubectl reads it.
 pub(crate) fn parse(text: &str) -> Result<Vec<Document>, String> {
-    let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple_with_options(text, options).map_err(|e| {
-            // The following lines are a drawing for a terminal.
-            let error = e.to_string();
-            let line = error.lines().next().unwrap_or_default();
-            let line = line.trim_start_matches("error: ");
-            // The rest is for who writes programs.
-            let hint = ", set DuplicateKeyPolicy in Options if acceptable";
-            line.replace(hint, "")
-        })?;
+    let documents = yaml::documents(text).map_err(|e| {
+        // The following lines are a drawing for a terminal.
+        let error = e.to_string();
+        let line = error.lines().next().unwrap_or_default();
+        line.trim_start_matches("error: ").to_owned()
+    })?;
     let mut objects = Vec::new();
     let documents = documents.into_iter().map(with_integers).zip(1..);
     let mut documents: VecDeque<_> = documents.collect();

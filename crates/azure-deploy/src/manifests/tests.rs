@@ -124,6 +124,11 @@ fn invalid_yaml_is_reported_with_file_and_line() {
     );
     let text = "---\nkind: x\n---\nkind: Service\nspec: {}\nspec: {}\n";
     insta::assert_snapshot!(read(text, None).unwrap_err(), @"input `manifests`: invalid YAML in `app.yaml`, document 2: line 6 column 1: duplicate mapping key: spec");
+    let text = "kind: x\n---\nkind: ConfigMap\ndata:\n  ~: x\n";
+    let error = read(text, None).unwrap_err();
+    let start =
+        "input `manifests`: invalid YAML in `app.yaml`, document 2: line 5 column 3: a key is empty";
+    assert!(error.starts_with(start), "{error}");
     let template = "kind: Service\nmetadata: {name: {{ .Release.Name }}}\n";
     let error = read(template, None).unwrap_err();
     let start = "input `manifests`: `app.yaml` is a template (`{{ … }}`), and not YAML; name its chart, the directory with `Chart.yaml`, or render it in an earlier step: line 2 column ";

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::NAMES;
 use super::reference::{Reference, shown};
 use crate::action::Inputs;
+use crate::manifests::yaml;
 
 /// Bytes of the largest kustomization, or configuration of a generator, that is read.
 pub(super) const FILE: usize = limits::MIB;
@@ -87,14 +88,12 @@ pub(super) fn check(root: &Path, directory: &Path, origin: Origin) -> Result<Fou
     Ok(walk.found)
 }
 
-/// The documents of `text`, with numbers as kustomize reads them.
+/// The documents of `text`, with keys and numbers as kustomize reads them.
 ///
 /// # Errors
 /// When it is not YAML, with one line.
 pub(super) fn documents(text: &str) -> Result<Vec<Value>, String> {
-    let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    let documents: Result<Vec<Value>, _> = serde_saphyr::from_multiple_with_options(text, options);
-    documents.map_err(|e| {
+    yaml::documents(text).map_err(|e| {
         let error = e.to_string();
         error.lines().next().unwrap_or_default().to_owned()
     })
