@@ -13,7 +13,9 @@ use futures_util::stream::BoxStream;
 use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{
+    Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, WatchEvent, WatchParams,
+};
 use kube::client::{Body, ClientBuilder};
 use kube::core::GroupVersionKind;
 use kube::discovery::{self, ApiResource, Scope, pinned_kind};
@@ -474,11 +476,27 @@ impl Cluster {
 
     /// Remove it; an object that does not exist is not an error.
     pub(crate) async fn delete(&self, object: &Object) -> anyhow::Result<()> {
+        self.delete_with(object, &DeleteParams::background()).await
+    }
+
+    /// Remove the object that was read as `live`, and no other one of its name.
+    ///
+    /// # Errors
+    /// When the API server rejects the request.
+    pub(super) async fn delete_exactly(&self, object: &Object, live: &Value) -> anyhow::Result<()> {
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: Some(text(live, "/metadata/uid").to_owned()),
+            resource_version: None,
+        });
+        match self.delete_with(object, &params).await {
+            Err(e) if is_conflict(&e) => Ok(()),
+            done => done,
+        }
+    }
+
+    async fn delete_with(&self, object: &Object, params: &DeleteParams) -> anyhow::Result<()> {
         let api = self.api(object)?;
-        match self
-            .response(api.delete(object.name(), &DeleteParams::background()))
-            .await
-        {
+        match self.response(api.delete(object.name(), params)).await {
             Err(e) if e.downcast_ref::<Rejected>().is_some_and(|e| e.code == 404) => Ok(()),
             done => done
                 .map(drop)

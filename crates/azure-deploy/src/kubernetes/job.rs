@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{Cluster, DEFAULT_NAMESPACE, Object, is_invalid, poll_interval, set};
+use super::{Cluster, DEFAULT_NAMESPACE, Object, Owners, is_invalid, poll_interval, set, text};
 
 /// The annotation of a Job that must succeed before the workloads are changed, such as a migration of a database.
 const BEFORE_WORKLOADS: &str = "seaworthy/before-workloads";
@@ -146,6 +146,96 @@ impl Cluster {
         let live = live.filter(|_| finished.is_none());
         applied.map_err(|e| running(object, live, e))
     }
+
+    /// Roll back a Job that was replaced since its state `before`: see [`Replaced`]. `applied` is the new one, if that is known.
+    /// Returns what was done; `None` if the Job is the one of `before`.
+    ///
+    /// # Errors
+    /// When the API server rejects a request.
+    pub(crate) async fn roll_back_job(
+        &self,
+        object: &Object,
+        before: &Value,
+        applied: Option<&Value>,
+    ) -> anyhow::Result<Option<String>> {
+        let now = self.get(object).await?;
+        let replaced = replaced(object, before, applied, now.as_ref())?;
+        let done = match &replaced {
+            Replaced::No => return Ok(None),
+            Replaced::Gone => "did not restore",
+            Replaced::Other => "left another deployment's",
+            Replaced::Done => "kept the new version's",
+            Replaced::Running => "stopped and removed the new version's",
+        };
+        if let (Replaced::Running, Some(now)) = (replaced, &now) {
+            self.delete_exactly(object, now).await?;
+        }
+        let earlier = match finished(object, Some(before))? {
+            Some(true) => "had succeeded, and is not run again",
+            Some(false) => "had failed, and is not run again",
+            None => "is gone",
+        };
+        let label = object.label();
+        Ok(Some(format!("{done} {label}; the one before {earlier}")))
+    }
+
+    /// Remove a Job that did not exist before this deployment and still runs, with its pods; returns whether there was one.
+    /// `applied` is the Job, if that is known.
+    ///
+    /// # Errors
+    /// When the API server rejects a request.
+    pub(crate) async fn stop_job(
+        &self,
+        object: &Object,
+        applied: Option<&Value>,
+    ) -> anyhow::Result<bool> {
+        let now = self.get(object).await?;
+        let replaced = replaced(object, &Value::Null, applied, now.as_ref())?;
+        if let (Replaced::Running, Some(now)) = (&replaced, &now) {
+            self.delete_exactly(object, now).await?;
+        }
+        Ok(replaced == Replaced::Running)
+    }
+}
+
+/// What has become of a Job that is rolled back.
+#[derive(Debug, PartialEq)]
+enum Replaced {
+    /// It is the same.
+    No,
+    /// It was removed, and there is no new one.
+    Gone,
+    /// Another one than this deployment's is there.
+    Other,
+    /// The new one is done: it stays, with its log, and the next deployment replaces it.
+    Done,
+    /// The new one runs: the next deployment could not replace it.
+    Running,
+}
+
+// What is `now` there of a Job that was as `before`. Of a new one that is not known as `applied`, the owner decides.
+fn replaced(
+    object: &Object,
+    before: &Value,
+    applied: Option<&Value>,
+    now: Option<&Value>,
+) -> anyhow::Result<Replaced> {
+    let uid = |live: &Value| text(live, "/metadata/uid").to_owned();
+    let Some(now) = now else {
+        return Ok(Replaced::Gone);
+    };
+    if uid(now) == uid(before) {
+        return Ok(Replaced::No);
+    }
+    let is_ours = match applied.map(uid) {
+        Some(applied) if applied != uid(before) => applied == uid(now),
+        _ => Owners::of(now).is_applied_by_us(),
+    };
+    Ok(match finished(object, Some(now))? {
+        _ if !is_ours => Replaced::Other,
+        Some(_) => Replaced::Done,
+        None => Replaced::Running,
+    })
 }
 
 // Of a Job that is not done, the template cannot be changed either.
@@ -156,8 +246,9 @@ fn running(object: &Object, live: Option<&Value>, error: anyhow::Error) -> anyho
     }
     let (label, name) = (object.label(), object.name());
     let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+    let since = live.map_or("", |live| text(live, "/metadata/creationTimestamp"));
     error.context(format!(
-        "{label} of an earlier deployment still runs, and its template cannot be changed meanwhile; wait until it is done, or remove it (`kubectl --namespace {namespace} delete job {name}`)"
+        "{label} of an earlier deployment still runs (since {since}), and its template cannot be changed meanwhile; wait until it is done, or, if that deployment was killed and nothing waits for it, remove it with its pods (`kubectl --namespace {namespace} delete job {name}`) and deploy again"
     ))
 }
 
@@ -168,4 +259,59 @@ fn finished(object: &Object, live: Option<&Value>) -> anyhow::Result<Option<bool
     };
     let job: Job = object.read(live.clone()).context("failed to read a Job")?;
     Ok(outcome(&job))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn job(uid: &str, manager: &str, condition: &str) -> Value {
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": "migration", "uid": uid, "managedFields": [
+                {"manager": manager, "operation": "Apply", "apiVersion": "batch/v1", "fieldsV1": {"f:spec": {}}},
+            ]},
+            "status": {"conditions": [{"type": condition, "status": "True"}]},
+        })
+    }
+
+    #[test]
+    fn a_job_that_replaced_another_one_is_stopped_if_it_is_of_this_deployment() {
+        let before = job("a", "seaworthy", "Complete");
+        let object = Object::of_test(before.clone(), None);
+        let applied = job("b", "seaworthy", "");
+        let table = [
+            (Some(&applied), None, Replaced::Gone),
+            (None, Some(before.clone()), Replaced::No),
+            (
+                Some(&applied),
+                Some(job("b", "seaworthy", "")),
+                Replaced::Running,
+            ),
+            (
+                Some(&applied),
+                Some(job("b", "seaworthy", "Failed")),
+                Replaced::Done,
+            ),
+            (
+                Some(&applied),
+                Some(job("b", "seaworthy", "Complete")),
+                Replaced::Done,
+            ),
+            (
+                Some(&applied),
+                Some(job("c", "seaworthy", "")),
+                Replaced::Other,
+            ),
+            // The response with the new one was lost.
+            (None, Some(job("b", "seaworthy", "")), Replaced::Running),
+            (None, Some(job("b", "kubectl", "")), Replaced::Other),
+        ];
+        for (applied, now, expected) in table {
+            let found = replaced(&object, &before, applied, now.as_ref()).unwrap();
+            assert_eq!(found, expected, "{now:?}");
+        }
+    }
 }

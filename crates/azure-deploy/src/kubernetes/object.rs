@@ -295,7 +295,9 @@ mod tests {
             object("v1", "Namespace"),
         ];
         objects.sort_by(Object::order);
-        let order = objects.each_ref().map(|o| format!("{} {}", o.api_version(), o.kind()));
+        let order = objects
+            .each_ref()
+            .map(|o| format!("{} {}", o.api_version(), o.kind()));
         assert_eq!(
             order,
             [

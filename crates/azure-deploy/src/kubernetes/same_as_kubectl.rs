@@ -175,7 +175,7 @@ impl Both {
         if let Some(meanwhile) = meanwhile {
             meanwhile();
             let snapshot = report.snapshot.take().unwrap();
-            roll_back::restore(&snapshot, &self.cluster, &log).await?;
+            roll_back::restore(&snapshot, &report.applied, &self.cluster, &log).await?;
         }
         Ok(())
     }

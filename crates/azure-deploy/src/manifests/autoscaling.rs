@@ -14,7 +14,8 @@ const AUTOSCALERS: [(&str, &str); 2] = [
 impl Manifests {
     /// A warning for each workload that has a fixed number of `replicas`, and an autoscaler.
     pub(crate) fn scaled_twice(&self) -> Vec<String> {
-        let is_autoscaler = |object: &&Object| AUTOSCALERS.contains(&(object.group(), object.kind()));
+        let is_autoscaler =
+            |object: &&Object| AUTOSCALERS.contains(&(object.group(), object.kind()));
         let autoscalers = self.objects().iter().filter(is_autoscaler);
         let warnings = autoscalers.filter_map(|autoscaler| {
             let target = &autoscaler.value["spec"]["scaleTargetRef"];

@@ -126,8 +126,7 @@ fn invalid_yaml_is_reported_with_file_and_line() {
     insta::assert_snapshot!(read(text, None).unwrap_err(), @"input `manifests`: invalid YAML in `app.yaml`, document 2: line 6 column 1: duplicate mapping key: spec");
     let text = "kind: x\n---\nkind: ConfigMap\ndata:\n  ~: x\n";
     let error = read(text, None).unwrap_err();
-    let start =
-        "input `manifests`: invalid YAML in `app.yaml`, document 2: line 5 column 3: a key is empty";
+    let start = "input `manifests`: invalid YAML in `app.yaml`, document 2: line 5 column 3: a key is empty";
     assert!(error.starts_with(start), "{error}");
     let template = "kind: Service\nmetadata: {name: {{ .Release.Name }}}\n";
     let error = read(template, None).unwrap_err();

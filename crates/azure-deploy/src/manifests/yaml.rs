@@ -262,7 +262,11 @@ mod tests {
     fn a_key_that_is_none_or_twice_there_is_an_error_with_its_line() {
         let table = [
             ("a: 1\nb:\n  ~: x\n", "line 3", "a key is empty or `null`"),
-            ("a: 1\nb:\n  null: x\n", "line 3", "a key is empty or `null`"),
+            (
+                "a: 1\nb:\n  null: x\n",
+                "line 3",
+                "a key is empty or `null`",
+            ),
             ("a: 1\n[b]: x\n", "line 2", "as the key of a mapping"),
             (
                 "a:\n  on: 1\n  'true': 2\n",

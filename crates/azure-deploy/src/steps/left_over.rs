@@ -129,9 +129,8 @@ async fn remove_canary(log: &Log, cluster: &Cluster, canary: &Object) {
 // The workloads in the namespaces of the manifests that this action deployed, and that the manifests do not have. They are
 // only for a warning: where they cannot be read there are none.
 async fn others(cluster: &Cluster, objects: &[Object]) -> Vec<(Object, Value)> {
-    let serving = |object: &Object| {
-        object.is_of("", "Service") || object.is_of("apps", "Deployment")
-    };
+    let serving =
+        |object: &Object| object.is_of("", "Service") || object.is_of("apps", "Deployment");
     let namespaces = namespaces(objects, serving).into_iter();
     let lists =
         namespaces.flat_map(|namespace| WORKLOADS.map(|kind| cluster.workloads(kind, namespace)));

@@ -28,6 +28,9 @@ pub(crate) async fn roll_back(
         return error.context("nothing was changed in the cluster");
     };
     let previous = report.previous.clone();
+    if previous.is_none() {
+        stop_new_jobs(&snapshot, &report.applied, cluster, ctx.log()).await;
+    }
     let (snapshot, title) = match &previous {
         Some(previous) => (snapshot, format!("Roll back to {previous}")),
         None => (snapshot.existing(), "Restore what existed".to_owned()),
@@ -49,7 +52,7 @@ pub(crate) async fn roll_back(
         report.failed(&superseded);
         return superseded;
     }
-    let restored = match restore(&snapshot, cluster, ctx.log()).await {
+    let restored = match restore(&snapshot, &report.applied, cluster, ctx.log()).await {
         Ok(restored) => restored,
         Err(e) => {
             let what = match &previous {
@@ -94,24 +97,58 @@ pub(crate) async fn roll_back(
     }
 }
 
+// After a first deployment the new objects stay for inspection, but for Jobs that still run: the next deployment could not
+// replace them.
+async fn stop_new_jobs(snapshot: &Snapshot, applied: &[Object], cluster: &Cluster, log: &Log) {
+    let jobs = snapshot.objects().iter();
+    let jobs = jobs.filter(|(object, live)| object.is_job() && live.is_none());
+    let stopped = jobs.map(async |(job, _)| {
+        let applied = applied.iter().find(|applied| applied.is_same(job));
+        let stopped = cluster.stop_job(job, applied.map(|applied| &applied.value));
+        (job.label(), stopped.await)
+    });
+    for (label, stopped) in join_all(stopped).await {
+        match stopped {
+            Ok(true) => log.info(format!("stopped and removed {label}, which still ran")),
+            Ok(false) => {}
+            Err(e) => log.warning(format!(
+                "{label} may still run, and the next deployment may have to wait for it: {e:#}"
+            )),
+        }
+    }
+}
+
 /// Decide per object: one that existed gets its fields and their owners back, a new one is deleted. A new namespace is kept, and
-/// so is a newer login. Each object is tried, even if another one fails. Returns the objects that existed.
+/// so is a newer login. A Job that replaced a finished one is stopped; `applied` has what this deployment applied. Each object is
+/// tried, even if another one fails. Returns the objects that existed.
 pub(crate) async fn restore(
     snapshot: &Snapshot,
+    applied: &[Object],
     cluster: &Cluster,
     log: &Log,
 ) -> anyhow::Result<Vec<Object>> {
-    let restore = async |(object, live): &(Object, Option<_>)| match live {
-        Some(live) if replaces_login(object, live) => Ok(("kept", None)),
-        Some(live) => {
-            let restored = cluster.restore(object, live, log).await?;
-            anyhow::Ok(("restored", Some(object.with(restored))))
+    let restore = async |(object, live): &(Object, Option<_>)| {
+        let label = object.label();
+        let done = |done: &str| (format!("{done} {label}"), None);
+        match live {
+            Some(live) if replaces_login(object, live) => Ok(done("kept")),
+            Some(live) => {
+                if object.is_job() {
+                    let new = applied.iter().find(|new| new.is_same(object));
+                    let new = new.map(|new| &new.value);
+                    if let Some(line) = cluster.roll_back_job(object, live, new).await? {
+                        return Ok((line, None));
+                    }
+                }
+                let restored = cluster.restore(object, live, log).await?;
+                anyhow::Ok((format!("restored {label}"), Some(object.with(restored))))
+            }
+            // Deleting a namespace deletes everything that is in it.
+            None if object.is_namespace() => Ok(done("kept")),
+            // Its definition was not served.
+            None if !cluster.knows(object) => Ok(done("did not create")),
+            None => cluster.delete(object).await.map(|()| done("deleted")),
         }
-        // Deleting a namespace deletes everything that is in it.
-        None if object.is_namespace() => Ok(("kept", None)),
-        // Its definition was not served.
-        None if !cluster.knows(object) => Ok(("did not create", None)),
-        None => cluster.delete(object).await.map(|()| ("deleted", None)),
     };
     let mut problems = Vec::new();
     let mut restored = Vec::new();
@@ -121,10 +158,10 @@ pub(crate) async fn restore(
     for objects in [others, definitions] {
         // In parallel: a cancelled run has seconds.
         let outcomes = join_all(objects.iter().copied().map(&restore)).await;
-        for ((object, _), outcome) in objects.iter().zip(outcomes) {
+        for outcome in outcomes {
             match outcome {
-                Ok((done, previous)) => {
-                    log.info(format!("{done} {}", object.label()));
+                Ok((line, previous)) => {
+                    log.info(line);
                     restored.extend(previous);
                 }
                 Err(e) => problems.push(format!("{e:#}")),

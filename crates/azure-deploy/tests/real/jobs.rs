@@ -110,3 +110,53 @@ async fn a_migration_runs_before_the_workloads_and_stops_the_deployment_if_it_fa
     assert!(done.log.contains("\nall is tidy\n"), "{}", done.log);
     stack.forget(&images.each_ref().map(String::as_str)).await;
 }
+
+#[tokio::test]
+#[ignore = "real: needs the local stack"]
+async fn a_job_that_still_runs_when_the_deployment_is_rolled_back_does_not_stop_the_next_one() {
+    let stack = Stack::new("hanging-jobs").await;
+    let images = [
+        stack.build("one", "well").await,
+        stack.build("two", "well").await,
+    ];
+    let [one, two] = &images;
+    let step = async |image: &str, command: &str| {
+        let commit = image.split(':').nth(1).unwrap();
+        let step = stack.step_without_azure(image).await;
+        step.file("k8s/app.yaml", &with_migration(&stack, command))
+            .input("expect-commit", commit)
+    };
+    let jobs = || stack.kubectl(&["get", "jobs", "--output=name"]);
+
+    // The first deployment leaves its objects for inspection, but not a Job that the next one would have to wait for.
+    let hanging = step(one, "sleep 600").await.input("rollout-timeout", "5s");
+    let ran = run(hanging).await;
+    assert_eq!(
+        (ran.code, ran.output("rolled-back")),
+        (1, "false"),
+        "{}",
+        ran.log
+    );
+    let stopped = "stopped and removed Job/migration, which still ran";
+    assert!(ran.log.contains(stopped), "{}", ran.log);
+    assert_eq!(jobs(), "");
+    let ran = run(step(one, "echo migrated to one").await).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+
+    // One that replaced a finished Job is stopped; the finished one is not run again.
+    let hanging = step(two, "sleep 600").await.input("rollout-timeout", "5s");
+    let ran = run(hanging).await;
+    assert_eq!(
+        (ran.code, ran.output("rolled-back")),
+        (1, "true"),
+        "{}",
+        ran.log
+    );
+    let stopped = "stopped and removed the new version's Job/migration; the one before had succeeded, and is not run again";
+    assert!(ran.log.contains(stopped), "{}", ran.log);
+    assert_eq!(jobs(), "");
+    let ran = run(step(two, "echo migrated to two").await).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    assert_eq!(get(ran.output("url")).await["commit"], "two");
+    stack.forget(&images.each_ref().map(String::as_str)).await;
+}
