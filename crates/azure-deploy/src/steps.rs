@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod canary;
 pub(crate) mod connect;
 mod deferred;
+mod depends;
 pub(crate) mod deployment_record;
 pub(crate) mod dry_run;
 pub(crate) mod github_deployment;

@@ -88,6 +88,17 @@ pub(crate) struct Rejected {
 }
 
 impl Rejected {
+    /// One with the status `code`.
+    #[cfg(test)]
+    pub(crate) fn of_test(code: u16) -> Self {
+        Self {
+            code,
+            message: "rejected".to_owned(),
+            hint: "",
+            is_of_a_field: false,
+        }
+    }
+
     /// Whether the object was changed since it was read.
     fn is_conflict(&self) -> bool {
         self.code == 409

@@ -14,6 +14,12 @@ const UID: &str = "/metadata/uid";
 pub(crate) struct Snapshot(Vec<(Object, Option<Value>)>);
 
 impl Snapshot {
+    /// One without objects.
+    #[cfg(test)]
+    pub(crate) fn of_test() -> Self {
+        Self(Vec::new())
+    }
+
     /// Read the state of `objects`. Of a kind that the cluster does not know yet there are none.
     ///
     /// # Errors

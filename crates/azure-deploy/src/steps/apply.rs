@@ -1,14 +1,21 @@
 //! Apply the manifests with the new image, and record what changes.
 
+use std::time::{Duration, Instant};
+
 use actions_toolkit::{Log, text::plural};
 use anyhow::Context as _;
 use futures_util::future::join_all;
+use tokio::time::sleep;
 
 use super::deferred::is_deferred;
+use super::depends::depends;
 use super::dry_run::dry_run;
-use crate::kubernetes::{Cluster, Object, Snapshot};
+use crate::kubernetes::{Cluster, Object, Snapshot, poll_interval};
 use crate::report::Report;
 use crate::rollout::{self, Limits};
+
+/// How long the API server may take to check objects by what has just changed, such as a schema.
+const EFFECT: Duration = Duration::from_secs(10);
 
 /// The objects of a deployment, in the order in which they are applied.
 pub(crate) struct Apply<'a> {
@@ -85,14 +92,19 @@ impl Apply<'_> {
                 let live = snapshot.live(object);
                 cluster.apply_or_replace(object, live)
             });
+            let mut changed = Vec::new();
             for (object, applied) in chunk.iter().zip(join_all(applied).await) {
                 let applied = applied?;
                 let changes = snapshot.changes(object, Some(&applied));
+                if !changes.is_empty() {
+                    changed.push(object);
+                }
                 log.info(format!("applied {} ({})", object.label(), brief(&changes)));
                 report.changes.push((object.label(), changes));
                 report.applied.push(object.with(applied));
             }
             define_kinds(log, cluster, chunk, self.objects, snapshot).await?;
+            check_dependents(cluster, &changed, self.objects, snapshot).await?;
             let jobs = report.applied.iter().rev().take(chunk.len());
             let jobs: Vec<_> = jobs
                 .filter(|o| o.runs_before_workloads())
@@ -135,6 +147,38 @@ async fn define_kinds(
         labels.join(", ")
     ));
     Ok(())
+}
+
+// What is checked by what has `changed`: it could not be accepted before that, or may not be now. It is checked before anything
+// else is applied.
+async fn check_dependents(
+    cluster: &Cluster,
+    changed: &[&Object],
+    objects: &[Object],
+    snapshot: &Snapshot,
+) -> anyhow::Result<()> {
+    let Some(rank) = changed.iter().map(|object| object.rank()).max() else {
+        return Ok(());
+    };
+    // What is in a new namespace is checked once that is created.
+    let is_new = |object: &Object| object.is_namespace() && snapshot.live(object).is_none();
+    let changed = changed.iter().filter(|object| !is_new(object));
+    let changed: Vec<_> = changed.collect();
+    let later = objects.iter().filter(|object| object.rank() > rank);
+    let later: Vec<_> = later.cloned().collect();
+    let is_dependent = |object: &Object| changed.iter().any(|other| depends(object, other));
+    if !later.iter().any(is_dependent) {
+        return Ok(());
+    }
+    let started = Instant::now();
+    loop {
+        match dry_run(cluster, snapshot, &later, &[]).await {
+            Err(_) if started.elapsed() < EFFECT => {
+                sleep(poll_interval::after(started.elapsed())).await;
+            }
+            checked => return checked.map(drop),
+        }
+    }
 }
 
 fn brief(changes: &[String]) -> String {

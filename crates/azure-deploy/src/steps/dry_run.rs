@@ -12,11 +12,44 @@ use crate::kubernetes::{Cluster, Object, Owners, Rejected, Snapshot, is_invalid}
 use crate::manifests::{Facts, ImageNames, Manifests, Reading, Stale, stale};
 use crate::report::Report;
 use crate::request::Request;
+use crate::steps::depends::depends;
 use crate::steps::left_over;
 use crate::steps::taken_over::TakenOver;
 
 /// What applying changes of each object, by its label.
 type Changes = Vec<(String, Vec<String>)>;
+
+/// What the API server responds for an object.
+#[derive(Debug)]
+pub(crate) enum Checked {
+    /// What it would be.
+    Planned(Value),
+    /// It cannot be checked before it is applied.
+    Unknown,
+    /// It can be checked only once the object with this label is applied.
+    After(String),
+}
+
+impl Checked {
+    fn planned(&self) -> Option<&Value> {
+        match self {
+            Self::Planned(planned) => Some(planned),
+            _ => None,
+        }
+    }
+
+    // What applying it changes of `object`.
+    fn changes(&self, object: &Object, snapshot: &Snapshot) -> Vec<String> {
+        match self {
+            Self::After(other) if snapshot.live(object).is_some() => {
+                vec![format!(
+                    "unknown: the API server can check it only once {other} is applied"
+                )]
+            }
+            _ => snapshot.changes(object, self.planned()),
+        }
+    }
+}
 
 /// Have the API server check `objects`. An object that it would reject stops the deployment before its first change.
 ///
@@ -35,11 +68,26 @@ pub(crate) async fn validate(
     warn_of_continuous(log, &snapshot);
     let absent = snapshot.absent_namespaces(objects);
     log_absent(log, &absent);
-    if let Err(rejected) = dry_run(cluster, &snapshot, objects, &absent).await {
-        taken.give_back(cluster).await;
-        return Err(rejected);
+    match dry_run(cluster, &snapshot, objects, &absent).await {
+        Ok(checked) => log_later(log, objects, &checked),
+        Err(rejected) => {
+            taken.give_back(cluster).await;
+            return Err(rejected);
+        }
     }
     Ok(taken)
+}
+
+// What is checked later than the rest.
+fn log_later(log: &Log, objects: &[Object], checked: &[Checked]) {
+    for (object, checked) in objects.iter().zip(checked) {
+        if let Checked::After(other) = checked {
+            log.info(format!(
+                "{} is checked once {other} is applied, before the workloads change: the API server does not accept it without",
+                object.label()
+            ));
+        }
+    }
 }
 
 /// Record in `report` what a deployment of its images would change; the log gets it too. Nothing is changed, and nothing is
@@ -173,10 +221,10 @@ async fn changes(
     let absent = snapshot.absent_namespaces(objects);
     let results = dry_run(cluster, snapshot, objects, &absent).await?;
     let both = || objects.iter().zip(&results);
-    let states = both().map(|(object, result)| (snapshot.live(object), result.as_ref()));
+    let states = both().map(|(object, result)| (snapshot.live(object), result.planned()));
     let stale = stale(objects, &states.collect::<Vec<_>>());
     let changes = both()
-        .map(|(object, result)| (object.label(), snapshot.changes(object, result.as_ref())))
+        .map(|(object, result)| (object.label(), result.changes(object, snapshot)))
         .collect();
     Ok((changes, stale))
 }
@@ -259,7 +307,8 @@ fn is_without_dry_run(error: &anyhow::Error) -> bool {
 }
 
 /// Each object as it would be. Of those in one of the namespaces `absent` only the fields are checked; those of kinds that the
-/// cluster does not know yet, and those for an admission webhook that a dry run does not call, cannot be checked: `None`.
+/// cluster does not know yet, and those for an admission webhook that a dry run does not call, cannot be checked. One that is
+/// rejected may need another one of `objects`, which is new or changes, and is checked once that is applied.
 ///
 /// # Errors
 /// As [`validate`].
@@ -268,7 +317,7 @@ pub(crate) async fn dry_run(
     snapshot: &Snapshot,
     objects: &[Object],
     absent: &[&Object],
-) -> anyhow::Result<Vec<Option<Value>>> {
+) -> anyhow::Result<Vec<Checked>> {
     let responses = objects.iter().map(async |object| {
         let namespace = object.namespace();
         let is_absent = absent.iter().any(|absent| Some(absent.name()) == namespace);
@@ -285,13 +334,17 @@ pub(crate) async fn dry_run(
             result => result.map(Some),
         }
     });
+    let responses = join_all(responses).await;
+    let awaited = awaited(objects, &responses, snapshot);
     let mut results = Vec::new();
     let mut rejections = Vec::new();
-    for response in join_all(responses).await {
-        match response {
-            Ok(result) => results.push(result),
-            Err(e) if e.downcast_ref::<Rejected>().is_some() => rejections.push(e),
-            Err(e) => return Err(e),
+    for (response, awaited) in responses.into_iter().zip(awaited) {
+        match (response, awaited) {
+            (Ok(Some(planned)), _) => results.push(Checked::Planned(planned)),
+            (Ok(None), _) => results.push(Checked::Unknown),
+            (Err(_), Some(other)) => results.push(Checked::After(other)),
+            (Err(e), None) if e.downcast_ref::<Rejected>().is_some() => rejections.push(e),
+            (Err(e), None) => return Err(e),
         }
     }
     if rejections.is_empty() {
@@ -308,4 +361,62 @@ pub(crate) async fn dry_run(
     } else {
         anyhow!(problem)
     })
+}
+
+// For each of `objects` that is rejected, what it may need: one that is applied before it, and is new or changes.
+fn awaited(
+    objects: &[Object],
+    responses: &[anyhow::Result<Option<Value>>],
+    snapshot: &Snapshot,
+) -> Vec<Option<String>> {
+    let both = || objects.iter().zip(responses);
+    let is_changed = |object: &Object, response: &anyhow::Result<Option<Value>>| match response {
+        Ok(planned) => !snapshot.changes(object, planned.as_ref()).is_empty(),
+        // It may wait itself. If not, its rejection is the one that counts.
+        Err(_) => true,
+    };
+    let needs = |(object, response): (&Object, &anyhow::Result<Option<Value>>)| {
+        response.as_ref().err()?.downcast_ref::<Rejected>()?;
+        let mut others = both().filter(|(other, _)| depends(object, other));
+        let (other, _) = others.find(|(other, response)| is_changed(other, response))?;
+        Some(other.label())
+    };
+    both().map(needs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_rejected_waits_for_what_changes_before_it() {
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "offers.shop.example"},
+            "spec": {"group": "shop.example", "names": {"kind": "Offer"}, "versions": [{"name": "v1", "served": true}]},
+        });
+        let offer =
+            json!({"apiVersion": "shop.example/v1", "kind": "Offer", "metadata": {"name": "best"}});
+        let other =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}});
+        let objects = [&definition, &offer, &other].map(|v| Object::of_test(v.clone(), None));
+        let mut snapshot = Snapshot::of_test();
+        snapshot.set(&objects[0], Some(definition.clone()));
+        let mut changed = definition.clone();
+        changed["spec"]["versions"][0]["schema"] = json!({"openAPIV3Schema": {"type": "object"}});
+        let rejected = || -> anyhow::Result<Option<Value>> { Err(Rejected::of_test(422).into()) };
+        let none: [Option<String>; 3] = [None, None, None];
+        let waits = |definition: anyhow::Result<Option<Value>>| {
+            awaited(&objects, &[definition, rejected(), rejected()], &snapshot)
+        };
+        let label = "CustomResourceDefinition/offers.shop.example".to_owned();
+        let waiting = [None, Some(label), None];
+        assert_eq!(waits(Ok(Some(changed))), waiting);
+        assert_eq!(waits(rejected()), waiting);
+        assert_eq!(waits(Ok(Some(definition.clone()))), none);
+        // Not what is accepted, and not what another error stops.
+        let accepted = [Ok(Some(json!({}))), Ok(None), Err(anyhow!("unreachable"))];
+        assert_eq!(awaited(&objects, &accepted, &snapshot), none);
+    }
 }

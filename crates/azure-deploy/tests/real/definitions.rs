@@ -96,6 +96,39 @@ async fn a_kind_and_its_objects_are_deployed_together_and_go_together() {
         again.log
     );
 
+    // A new field of a kind that exists, in the same deployment as an object with the field.
+    let wider = with_definition(&stack, &group, "2")
+        .replace(
+            "size: {type: integer}",
+            "size: {type: integer}, color: {type: string}",
+        )
+        .replace("spec: {size: 2}", "spec: {size: 2, color: red}");
+    let planned = run(step(one, &wider).await.input("dry-run", "true")).await;
+    assert_eq!(planned.code, 0, "{}", planned.log);
+    let label = format!("CustomResourceDefinition/offers.{group}");
+    let unknown =
+        format!("Offer/best: unknown: the API server can check it only once {label} is applied");
+    assert!(planned.log.contains(&unknown), "{}", planned.log);
+    let ran = run(step(one, &wider).await).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let later = format!("Offer/best is checked once {label} is applied");
+    assert!(ran.log.contains(&later), "{}", ran.log);
+    assert_eq!(stack.spec(&format!("offers.{group}/best"))["color"], "red");
+    // A field that the new schema does not have either is found before the workloads change, and the schema is rolled back.
+    let wrong = wider
+        .replace("color: {type: string}", "shape: {type: string}")
+        .replace("color: red", "colour: red");
+    let ran = run(step(one, &wrong).await).await;
+    assert_eq!(
+        (ran.code, ran.output("rolled-back")),
+        (3, "true"),
+        "{}",
+        ran.log
+    );
+    assert!(ran.error().contains("colour"), "{}", ran.error());
+    assert!(!ran.log.contains("applied Deployment/app"), "{}", ran.log);
+    assert_eq!(stack.spec(&format!("offers.{group}/best"))["color"], "red");
+
     // A kind that nothing defines is a mistake in the manifests.
     let unknown = with_definition(&stack, &group, "1")
         .replace("kind: Offer\nmetadata", "kind: Offering\nmetadata");
