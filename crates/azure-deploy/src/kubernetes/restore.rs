@@ -2,13 +2,21 @@
 //! What others changed in the meantime, such as an autoscaler, stays.
 
 use actions_toolkit::Log;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fields::FieldSet;
 use super::{COUNTED_ANNOTATIONS, Cluster, Object, Owners, is_conflict, is_invalid, text};
 
 /// How often the owners are set again after a conflict with someone who changes the object at the same time.
 const ATTEMPTS: usize = 5;
+/// The fields of a Service's `spec` that the API server assigns.
+const ASSIGNED: [&str; 5] = [
+    "clusterIP",
+    "clusterIPs",
+    "ipFamilies",
+    "ipFamilyPolicy",
+    "healthCheckNodePort",
+];
 
 /// An object that was taken over.
 pub(crate) struct Taken {
@@ -49,7 +57,11 @@ impl Cluster {
         let gone = owners.gone_since(&then, now.is_some());
         let touched = touched(object, &then, &owners, &gone);
         let others = then.others().difference(&gone.others());
-        let all = touched.clone().union(&consequences(before, now.as_ref()));
+        let more = match &now {
+            Some(now) => consequences(before, now),
+            None => assigned(object, before),
+        };
+        let all = touched.clone().union(&more);
         let exact = object.with(previous(object, before, &all, &others));
         if let Some(now) = &now {
             let cleared =
@@ -59,6 +71,12 @@ impl Cluster {
         let (mut restored, fields) = match self.apply(&exact, false).await {
             // A port, for example, that another Service has got since.
             Err(e) if is_invalid(&e) => {
+                if now.is_none() && !more.is_empty() {
+                    log.warning(format!(
+                        "{} gets another address than it had, since that is not free: {e:#}",
+                        object.label()
+                    ));
+                }
                 let previous = object.with(previous(object, before, &touched, &others));
                 (self.apply(&previous, false).await?, touched)
             }
@@ -130,10 +148,7 @@ impl Cluster {
 
 // The fields without an owner that are not what they were, since the API server sets or clears them when another field
 // changes; and the order of lists.
-fn consequences(before: &Value, now: Option<&Value>) -> FieldSet {
-    let Some(now) = now else {
-        return FieldSet::default();
-    };
+fn consequences(before: &Value, now: &Value) -> FieldSet {
     let (then, others) = (Owners::of(before), Owners::of(now).others());
     let known = then.ours().union(&then.others());
     let body = |value: &Value| {
@@ -146,6 +161,31 @@ fn consequences(before: &Value, now: Option<&Value>) -> FieldSet {
     let (before, now) = (body(before), body(now));
     let changed = FieldSet::of_changes(&before, &now, &known).difference(&others);
     changed.union(&FieldSet::of_order(&before, &now, &known))
+}
+
+// What the API server assigned to a Service that is gone: its addresses and ports, by which others may reach it.
+fn assigned(object: &Object, before: &Value) -> FieldSet {
+    let spec = &before["spec"];
+    let is_there = |field: &&str| !spec[*field].is_null();
+    let fields = ASSIGNED.into_iter().filter(is_there);
+    let mut fields: Map<_, _> = fields
+        .map(|field| (format!("f:{field}"), json!({})))
+        .collect();
+    let ports = spec["ports"].as_array().into_iter().flatten();
+    let ports = ports.filter(|port| !port["nodePort"].is_null());
+    let ports: Map<_, _> = ports
+        .map(|port| {
+            let key = json!({"port": port["port"], "protocol": port["protocol"]});
+            (format!("k:{key}"), json!({"f:nodePort": {}}))
+        })
+        .collect();
+    if !ports.is_empty() {
+        fields.insert("f:ports".to_owned(), ports.into());
+    }
+    if fields.is_empty() || !object.is_of("", "Service") {
+        return FieldSet::default();
+    }
+    FieldSet::from_fields_v1(&json!({"f:spec": fields}))
 }
 
 // The fields that this action applied, before or since, and those of the owners that are `gone`. What somebody else owns now is
@@ -290,6 +330,37 @@ mod tests {
             },
             "spec": {"replicas": replicas, "paused": true, "progressDeadlineSeconds": 600}, "status": {"replicas": 2},
         })
+    }
+
+    #[test]
+    fn a_service_that_is_gone_gets_its_addresses_back() {
+        let value =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "n"}});
+        let object = Object::of_test(value, None);
+        let ours = json!({"f:spec": {"f:type": {}, "f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}}}});
+        let before = json!({
+            "metadata": {"name": "x", "managedFields": [
+                {"manager": "seaworthy", "operation": "Apply", "apiVersion": "v1", "fieldsV1": ours},
+            ]},
+            "spec": {
+                "type": "NodePort", "clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"], "sessionAffinity": "None",
+                "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80, "nodePort": 30080}],
+            },
+        });
+        let (then, nothing) = (Owners::of(&before), FieldSet::default());
+        let set = then.ours().union(&assigned(&object, &before));
+        let restored = previous(&object, &before, &set, &nothing);
+        assert_eq!(
+            restored["spec"],
+            json!({
+                "type": "NodePort", "clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"],
+                "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}],
+            })
+        );
+        let external = json!({"spec": {"type": "ExternalName"}});
+        assert!(assigned(&object, &external).is_empty());
+        let other = object.with(json!({"apiVersion": "apps/v1", "kind": "Deployment"}));
+        assert!(assigned(&other, &before).is_empty());
     }
 
     #[test]

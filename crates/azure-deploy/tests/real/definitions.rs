@@ -117,7 +117,7 @@ async fn a_kind_and_its_objects_are_deployed_together_and_go_together() {
     // A field that the new schema does not have either is found before the workloads change, and the schema is rolled back.
     let wrong = wider
         .replace("color: {type: string}", "shape: {type: string}")
-        .replace("color: red", "colour: red");
+        .replace("color: red", "hue: red");
     let ran = run(step(one, &wrong).await).await;
     assert_eq!(
         (ran.code, ran.output("rolled-back")),
@@ -125,7 +125,7 @@ async fn a_kind_and_its_objects_are_deployed_together_and_go_together() {
         "{}",
         ran.log
     );
-    assert!(ran.error().contains("colour"), "{}", ran.error());
+    assert!(ran.error().contains("hue"), "{}", ran.error());
     assert!(!ran.log.contains("applied Deployment/app"), "{}", ran.log);
     assert_eq!(stack.spec(&format!("offers.{group}/best"))["color"], "red");
 
