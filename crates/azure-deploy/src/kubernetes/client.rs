@@ -457,6 +457,28 @@ impl Cluster {
         serde_json::to_value(applied).context("failed to read an object")
     }
 
+    /// What the merge patch `patch` would make of `object`; nothing is changed.
+    ///
+    /// # Errors
+    /// [`Rejected`] when the API server rejects it.
+    pub(super) async fn dry_run_patch(
+        &self,
+        object: &Object,
+        patch: &Value,
+    ) -> anyhow::Result<Value> {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        let api = self.api(object)?;
+        let patched = self
+            .response(api.patch(object.name(), &params, &Patch::Merge(patch)))
+            .await
+            .with_context(|| format!("failed to check `{}`", object.label()))?;
+        serde_json::to_value(patched).context("failed to read an object")
+    }
+
     /// Set the owners of the fields of `live`, the object as it was read, and nothing else; no field changes its value.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The changes that applying an object makes, for a reader.
 
 use actions_toolkit::text::cut;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{COUNTED_ANNOTATIONS, LAST_APPLIED};
 
@@ -24,6 +24,27 @@ pub(crate) fn changes(before: &Value, after: &Value) -> Vec<String> {
     let hidden = after["kind"] == "Secret";
     compare("", before, after, hidden, &mut lines);
     lines
+}
+
+/// The JSON merge patch (RFC 7396) that makes `after` of `before`.
+pub(super) fn merge_patch(before: &Value, after: &Value) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else {
+        return after.clone();
+    };
+    let changed = new
+        .iter()
+        .filter(|(name, value)| old.get(*name) != Some(*value));
+    let mut patch: Map<_, _> = changed
+        .map(|(name, value)| {
+            let value = old
+                .get(name)
+                .map_or_else(|| value.clone(), |old| merge_patch(old, value));
+            (name.clone(), value)
+        })
+        .collect();
+    let removed = old.keys().filter(|name| !new.contains_key(*name));
+    patch.extend(removed.map(|name| (name.clone(), Value::Null)));
+    patch.into()
 }
 
 fn is_ignored(path: &str) -> bool {
@@ -124,6 +145,17 @@ mod tests {
             ]
         );
         assert_eq!(changes(&before, &before), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_merge_patch_has_what_differs() {
+        let before = json!({"a": 1, "b": {"c": 2, "d": 3}, "list": [1, 2], "same": {"x": 1}});
+        let after = json!({"b": {"c": 2, "e": 4}, "list": [2], "same": {"x": 1}, "new": {"y": 1}});
+        assert_eq!(
+            merge_patch(&before, &after),
+            json!({"a": null, "b": {"d": null, "e": 4}, "list": [2], "new": {"y": 1}})
+        );
+        assert_eq!(merge_patch(&before, &before), json!({}));
     }
 
     #[test]

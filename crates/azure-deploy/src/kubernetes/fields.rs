@@ -211,6 +211,40 @@ impl FieldSet {
         }
     }
 
+    /// `value` without the fields of the set. One in which there is something of `kept` stays, without the rest.
+    pub(crate) fn remove_from(&self, value: &Value, kept: &Self) -> Value {
+        let nothing = Self::default();
+        let rest = |key: &str, value: &Value| {
+            let Some(removed) = self.inside.get(key) else {
+                return Some(value.clone());
+            };
+            let kept = kept.inside.get(key).unwrap_or(&nothing);
+            let is_removed = removed.is_member && kept.is_empty();
+            (!is_removed).then(|| removed.remove_from(value, kept))
+        };
+        match value {
+            Value::Object(map) => map
+                .iter()
+                .filter_map(|(name, value)| {
+                    Some((name.clone(), rest(&format!("f:{name}"), value)?))
+                })
+                .collect(),
+            Value::Array(list) => {
+                let items = list.iter().enumerate();
+                items
+                    .filter_map(|(index, item)| {
+                        let mut keys = self.inside.keys();
+                        match keys.find(|key| is_of(key, index, item)) {
+                            Some(key) => rest(key, item),
+                            None => Some(item.clone()),
+                        }
+                    })
+                    .collect()
+            }
+            _ => value.clone(),
+        }
+    }
+
     /// The fields of `value` that are in the set, without those in them that are in `others`; `None` if there are none.
     /// The items of a list keep its order.
     pub(crate) fn extract(&self, value: &Value, others: &Self) -> Option<Value> {
@@ -365,6 +399,40 @@ mod tests {
         assert_eq!(
             of_a_deployment().extract(&json!({}), &set(&json!({}))),
             None
+        );
+    }
+
+    #[test]
+    fn fields_are_removed_but_for_those_in_which_something_is_kept() {
+        let live = json!({
+            "metadata": {"labels": {"app": "x", "old": "y"}},
+            "spec": {"replicas": 3, "containers": [
+                {"name": "app", "image": "app:1", "imagePullPolicy": "Always", "env": [{"name": "OLD", "value": "1"}]},
+                {"name": "sidecar", "image": "proxy:1", "imagePullPolicy": "Always"},
+            ]},
+        });
+        let item = |fields: Value| {
+            let mut item = fields;
+            item["."] = json!({});
+            item
+        };
+        let removed = set(&json!({
+            "f:metadata": {"f:labels": {".": {}, "f:old": {}}},
+            "f:spec": {"f:replicas": {}, "f:containers": {
+                "k:{\"name\":\"app\"}": {"f:env": item(json!({"k:{\"name\":\"OLD\"}": item(json!({"f:value": {}}))}))},
+                "k:{\"name\":\"sidecar\"}": item(json!({"f:image": {}})),
+            }},
+        }));
+        let kept = set(&json!({
+            "f:metadata": {"f:labels": {"f:app": {}}},
+            "f:spec": {"f:containers": {"k:{\"name\":\"app\"}": item(json!({"f:image": {}}))}},
+        }));
+        assert_eq!(
+            removed.remove_from(&live, &kept),
+            json!({
+                "metadata": {"labels": {"app": "x"}},
+                "spec": {"containers": [{"name": "app", "image": "app:1", "imagePullPolicy": "Always"}]},
+            })
         );
     }
 

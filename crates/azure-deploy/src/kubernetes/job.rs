@@ -6,6 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::owners::clearing_defaults;
 use super::{Cluster, DEFAULT_NAMESPACE, Object, Owners, is_invalid, poll_interval, set, text};
 
 /// The annotation of a Job that must succeed before the workloads are changed, such as a migration of a database.
@@ -96,7 +97,12 @@ impl Cluster {
     ) -> anyhow::Result<Value> {
         let Some(finished) = finished(object, live)? else {
             let applied = self.apply(object, true).await;
-            return applied.map_err(|e| running(object, live, e));
+            // In a dry run of the whole deployment nothing was taken over.
+            let cleared = live.and_then(|live| clearing_defaults(object, live));
+            return match (applied, cleared) {
+                (Err(e), Some(cleared)) if is_invalid(&e) => self.apply(&cleared, true).await,
+                (applied, _) => applied.map_err(|e| running(object, live, e)),
+            };
         };
         match self.apply(object, true).await {
             Ok(applied) if finished => Ok(applied),

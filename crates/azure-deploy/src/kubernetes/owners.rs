@@ -167,6 +167,20 @@ impl Owners {
         self.replace(object, live, |_| false)
     }
 
+    /// The fields that applying `object` removes once it was taken over, and those that stay. `planned` is what applying it makes of
+    /// `live` before that. `None` if there is nothing to take over.
+    pub(crate) fn removed_by_take_over(
+        &self,
+        object: &Object,
+        live: &Value,
+        planned: &Value,
+    ) -> Option<(FieldSet, FieldSet)> {
+        let version = object.api_version();
+        let taken = self.take_over(object, live)?.owners;
+        let kept = Self::of(planned).ours().union(&taken.others_in(version));
+        Some((taken.ours_in(version).difference(&kept), kept))
+    }
+
     fn replace(
         &self,
         object: &Object,
@@ -283,17 +297,36 @@ fn is_same(one: &Value, other: &Value) -> bool {
         .all(|field| one[field] == other[field])
 }
 
+/// `object` that clears the defaults of `live` that it rejects, as taking over does; `None` if it rejects none.
+pub(super) fn clearing_defaults(object: &Object, live: &Value) -> Option<Object> {
+    let mut value = object.value.clone();
+    let mut rejected = STRATEGIES
+        .iter()
+        .filter(|strategy| rejects_default(object, live, strategy))
+        .peekable();
+    rejected.peek()?;
+    for strategy in rejected {
+        value["spec"][strategy]["rollingUpdate"] = Value::Null;
+    }
+    Some(object.with(value))
+}
+
+// Whether `object` has another `strategy` than the default, and not what belongs to the one of `live`.
+fn rejects_default(object: &Object, live: &Value, strategy: &str) -> bool {
+    let (own, live) = (&object.value["spec"][strategy], &live["spec"][strategy]);
+    let kind = own["type"].as_str().unwrap_or(ROLLING_UPDATE);
+    kind != ROLLING_UPDATE && own["rollingUpdate"].is_null() && !live["rollingUpdate"].is_null()
+}
+
 // `rollingUpdate` of `live`, which `object` with another strategy would keep: unless it is owned, applying does not
 // remove a default.
 fn defaults_to_clear(object: &Object, live: &Value, ours: &FieldSet) -> FieldSet {
     let mut set = FieldSet::default();
     for strategy in STRATEGIES {
-        let (own, live) = (&object.value["spec"][strategy], &live["spec"][strategy]);
-        let kind = own["type"].as_str().unwrap_or(ROLLING_UPDATE);
-        let rolling = &live["rollingUpdate"];
-        if kind == ROLLING_UPDATE || !own["rollingUpdate"].is_null() || rolling.is_null() {
+        if !rejects_default(object, live, strategy) {
             continue;
         }
+        let rolling = &live["spec"][strategy]["rollingUpdate"];
         let strategy = format!("f:{strategy}");
         let path = ["f:spec", &strategy, "f:rollingUpdate"];
         let defaults = FieldSet::of_value(&path, rolling).union(&FieldSet::of_path(&path));
@@ -376,6 +409,41 @@ mod tests {
             assert_eq!(take_over(&object, &[ours.clone(), other.clone()]), None);
             assert_eq!(take_over(&namespace, &[other]), None);
         }
+    }
+
+    #[test]
+    fn what_taking_over_removes_is_known_before_it() {
+        let object = deployment(&json!({}));
+        let annotation = format!("f:{LAST_APPLIED}");
+        let before = live(&[
+            entry(
+                "kubectl-client-side-apply",
+                "Update",
+                &json!({"f:metadata": {"f:annotations": {annotation.as_str(): {}}}, "f:spec": {"f:replicas": {}, "f:paused": {}}}),
+            ),
+            entry("hpa", "Update", &json!({"f:spec": {"f:replicas": {}}})),
+        ]);
+        let ours = json!({"f:spec": {"f:minReadySeconds": {}}});
+        let planned = live(&[entry("seaworthy", "Apply", &ours)]);
+        let owners = Owners::of(&before);
+        let (removed, _) = owners
+            .removed_by_take_over(&object, &before, &planned)
+            .unwrap();
+        assert_eq!(
+            removed.to_fields_v1(),
+            json!({"f:metadata": {"f:annotations": {annotation: {}}}, "f:spec": {"f:paused": {}}})
+        );
+        assert_eq!(
+            Owners::of(&planned).removed_by_take_over(&object, &planned, &planned),
+            None
+        );
+        let recreate = deployment(&json!({"strategy": {"type": "Recreate"}}));
+        let cleared = clearing_defaults(&recreate, &before).unwrap();
+        assert_eq!(
+            cleared.value["spec"]["strategy"],
+            json!({"type": "Recreate", "rollingUpdate": null})
+        );
+        assert!(clearing_defaults(&object, &before).is_none());
     }
 
     #[test]

@@ -4,8 +4,11 @@
 use actions_toolkit::Log;
 use serde_json::{Map, Value, json};
 
+use super::diff::merge_patch;
 use super::fields::FieldSet;
-use super::{COUNTED_ANNOTATIONS, Cluster, Object, Owners, is_conflict, is_invalid, text};
+use super::{
+    COUNTED_ANNOTATIONS, Cluster, Object, Owners, Rejected, is_conflict, is_invalid, text,
+};
 
 /// How often the owners are set again after a conflict with someone who changes the object at the same time.
 const ATTEMPTS: usize = 5;
@@ -117,6 +120,27 @@ impl Cluster {
         }))
     }
 
+    /// What applying `object` would make of its state `live` if it was taken over first, and `planned` without that. Nothing is
+    /// changed.
+    pub(crate) async fn planned_with_take_over(
+        &self,
+        object: &Object,
+        live: &Value,
+        planned: Value,
+    ) -> anyhow::Result<Value> {
+        let owners = Owners::of(live);
+        let Some((removed, kept)) = owners.removed_by_take_over(object, live, &planned) else {
+            return Ok(planned);
+        };
+        let rest = removed.remove_from(&planned, &kept);
+        let patch = merge_patch(&without_bookkeeping(live), &without_bookkeeping(&rest));
+        match self.dry_run_patch(object, &patch).await {
+            // The defaults of what is removed are unknown then.
+            Err(e) if e.is::<Rejected>() => Ok(rest),
+            patched => patched,
+        }
+    }
+
     // Set the owners that `wanted` decides for the state of `object`, which is `live`: after a conflict with someone who
     // changes it at the same time, as its controller does, for the state that it has then. Returns the new state.
     async fn change_owners<T>(
@@ -144,6 +168,20 @@ impl Cluster {
         }
         Ok(None)
     }
+}
+
+// What a change of the object cannot set.
+fn without_bookkeeping(live: &Value) -> Value {
+    let mut value = live.clone();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = value["metadata"].as_object_mut() {
+        for field in ["managedFields", "resourceVersion", "generation"] {
+            metadata.remove(field);
+        }
+    }
+    value
 }
 
 // The fields without an owner that are not what they were, since the API server sets or clears them when another field
@@ -334,8 +372,7 @@ mod tests {
 
     #[test]
     fn a_service_that_is_gone_gets_its_addresses_back() {
-        let value =
-            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "n"}});
+        let value = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "n"}});
         let object = Object::of_test(value, None);
         let ours = json!({"f:spec": {"f:type": {}, "f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}}}});
         let before = json!({

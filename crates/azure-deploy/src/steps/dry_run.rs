@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actions_toolkit::{BadInput, Log, text::plural};
 use anyhow::anyhow;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use oci::ImageRef;
 use serde_json::Value;
 
@@ -91,7 +91,7 @@ fn log_later(log: &Log, objects: &[Object], checked: &[Checked]) {
 }
 
 /// Record in `report` what a deployment of its images would change; the log gets it too. Nothing is changed, and nothing is
-/// taken over: what that would remove is not known, and the objects are named.
+/// taken over: what that would remove is found by another dry run.
 ///
 /// # Errors
 /// As [`validate`].
@@ -139,7 +139,7 @@ fn log_foreign(log: &Log, snapshot: &Snapshot) {
         if !from.is_empty() {
             let from: Vec<_> = from.into_iter().collect();
             log.info(format!(
-                "{} would be taken over from the field manager `{}`: what the manifests do not have would be removed, and is not among the changes",
+                "{} would be taken over from the field manager `{}`: what the manifests do not have would be removed, and is among the changes",
                 object.label(),
                 from.join("`, `")
             ));
@@ -184,7 +184,7 @@ pub(crate) async fn plan(
     let previous_time = request.variables.time_of(previous);
     if let Some(time) = previous_time.filter(|_| is_same_image) {
         let (manifests, _) = fill(request, snapshot, report, time);
-        let (changes, _) = changes(cluster, snapshot, manifests.objects()).await?;
+        let (changes, _) = changes(request, cluster, snapshot, manifests.objects()).await?;
         if changes.iter().all(|(_, changes)| changes.is_empty()) {
             log.info(format!("no changes since {time}; pods are not restarted"));
             return Ok((manifests, changes));
@@ -206,7 +206,7 @@ pub(crate) async fn plan(
     for container in containers {
         log.info(container);
     }
-    let (changes, stale) = changes(cluster, snapshot, manifests.objects()).await?;
+    let (changes, stale) = changes(request, cluster, snapshot, manifests.objects()).await?;
     log_changes(log, &changes);
     log_stale(log, &stale);
     Ok((manifests, changes))
@@ -214,12 +214,16 @@ pub(crate) async fn plan(
 
 // The changes of each object, and the workloads whose pods do not get those of the configuration.
 async fn changes(
+    request: &Request,
     cluster: &Cluster,
     snapshot: &Snapshot,
     objects: &[Object],
 ) -> anyhow::Result<(Changes, Vec<Stale>)> {
     let absent = snapshot.absent_namespaces(objects);
-    let results = dry_run(cluster, snapshot, objects, &absent).await?;
+    let mut results = dry_run(cluster, snapshot, objects, &absent).await?;
+    if request.is_dry_run {
+        results = with_take_over(cluster, snapshot, objects, results).await?;
+    }
     let both = || objects.iter().zip(&results);
     let states = both().map(|(object, result)| (snapshot.live(object), result.planned()));
     let stale = stale(objects, &states.collect::<Vec<_>>());
@@ -227,6 +231,25 @@ async fn changes(
         .map(|(object, result)| (object.label(), result.changes(object, snapshot)))
         .collect();
     Ok((changes, stale))
+}
+
+// The same if the objects of others were taken over first, as a deployment does.
+async fn with_take_over(
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    objects: &[Object],
+    results: Vec<Checked>,
+) -> anyhow::Result<Vec<Checked>> {
+    let planned = objects.iter().zip(results).map(async |(object, result)| {
+        match (result, snapshot.live(object)) {
+            (Checked::Planned(planned), Some(live)) => cluster
+                .planned_with_take_over(object, live, planned)
+                .await
+                .map(Checked::Planned),
+            (result, _) => Ok(result),
+        }
+    });
+    try_join_all(planned).await
 }
 
 // What the pods do not see, or see later.

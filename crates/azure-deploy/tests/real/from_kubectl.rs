@@ -76,6 +76,17 @@ async fn what_kubectl_applied_is_taken_over_and_the_manifests_mean_the_same() {
             .input("expect-commit", "one")
     };
 
+    // A dry run shows what taking over removes, and takes over nothing.
+    let owners = stack.owners("deployment/app");
+    let planned = run(step().await.input("dry-run", "true")).await;
+    assert_eq!(
+        (planned.code, planned.output("result")),
+        (0, "planned"),
+        "{}",
+        planned.log
+    );
+    assert_eq!(stack.owners("deployment/app"), owners);
+
     let ran = run(step().await).await;
     assert_eq!(ran.code, 0, "{}", ran.log);
     let taken = "took over Deployment/app from the field manager `kubectl-client-side-apply`: what the manifests do not have is removed";
@@ -87,8 +98,10 @@ async fn what_kubectl_applied_is_taken_over_and_the_manifests_mean_the_same() {
         format!("{pod}.containers[sidecar]: {{"),
         "ConfigMap/settings: data.old: b → none".to_owned(),
     ] {
-        assert!(ran.log.contains(&line), "{line}: {}", ran.log);
-        assert!(ran.summary.contains(&line), "{line}: {}", ran.summary);
+        for ran in [&planned, &ran] {
+            assert!(ran.log.contains(&line), "{line}: {}", ran.log);
+            assert!(ran.summary.contains(&line), "{line}: {}", ran.summary);
+        }
     }
     let live = stack.spec("deployment/app");
     let pod = &live["template"]["spec"];
