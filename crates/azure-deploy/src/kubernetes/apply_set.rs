@@ -198,7 +198,7 @@ impl Cluster {
             !is_terminating && !objects.iter().any(|object| is_listed_as(object, member))
         });
         Ok(members
-            .filter(|(member, _)| ApplySet::may_have(member))
+            .filter(|(member, live)| ApplySet::may_have(&member.with(live.clone())))
             .collect())
     }
 }

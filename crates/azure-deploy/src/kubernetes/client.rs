@@ -404,7 +404,11 @@ impl Cluster {
         kind: &str,
     ) -> anyhow::Result<Option<(ApiResource, Scope)>> {
         let found = match self.response(discovery::group(&self.client, group)).await {
-            Ok(group) => group.recommended_kind(kind),
+            Ok(group) => group.recommended_kind(kind).or_else(|| {
+                // The preferred version of the group need not have each kind.
+                let mut kinds = group.resources_by_stability().into_iter();
+                kinds.find(|(resource, _)| resource.kind == kind)
+            }),
             Err(e) if is_unknown(&e) => None,
             Err(e) => return Err(e.context(format!("failed to look up the kind {kind}.{group}"))),
         };

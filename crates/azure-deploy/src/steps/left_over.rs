@@ -94,17 +94,17 @@ pub(crate) async fn find(
         }
         said.push(object);
     }
-    if request.apply_set.is_none() {
-        let deployed = namespaces(objects, |object| object.namespace().is_some());
-        let deployed = deployed.into_iter();
-        let deployed = join_all(deployed.map(|namespace| cluster.deployed(namespace))).await;
-        let mut unlisted: Vec<_> = deployed.into_iter().flatten().collect();
-        unlisted.retain(|object| {
-            !is_listed(object, objects) && !said.iter().any(|s| s.is_same(object))
-        });
-        if let Some(line) = unlisted_line(&unlisted) {
-            log.info(line);
-        }
+    let deployed = namespaces(objects, |object| object.namespace().is_some());
+    let deployed = deployed.into_iter();
+    let deployed = join_all(deployed.map(|namespace| cluster.deployed(namespace))).await;
+    let mut unlisted: Vec<_> = deployed.into_iter().flatten().collect();
+    unlisted.retain(|object| {
+        let is_removed = || left_over.0.iter().any(|(o, _)| o.is_same(object));
+        let is_said = || said.iter().any(|s| s.is_same(object));
+        !is_listed(object, objects) && !is_removed() && !is_said()
+    });
+    if let Some(line) = unlisted_line(&unlisted) {
+        log.info(line);
     }
     Ok(left_over)
 }
@@ -158,7 +158,7 @@ fn is_listed(object: &Object, objects: &[Object]) -> bool {
     objects.iter().any(|listed| is_listed_as(listed, object))
 }
 
-// What this action deployed and the manifests do not have: without a set it is unknown whether that was for the same
+// What this action deployed and the manifests do not have: of what is in no set it is unknown whether that was for the same
 // application.
 fn unlisted_line(unlisted: &[Object]) -> Option<String> {
     let (shown, rest) = unlisted.split_at(unlisted.len().min(SHOWN));
@@ -168,7 +168,7 @@ fn unlisted_line(unlisted: &[Object]) -> Option<String> {
     }
     (!labels.is_empty()).then(|| {
         format!(
-            "deployed by earlier runs, and not in the manifests: {}; what is left of this application, and not of another one, `kubectl delete` removes, and from the next deployment on `prune: true`",
+            "deployed by earlier runs, and not in the manifests: {}; what is left of this application, and not of another one, `kubectl delete` removes; `prune: true` removes what deployments with it applied",
             labels.join(", ")
         )
     })

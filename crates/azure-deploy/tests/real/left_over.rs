@@ -28,7 +28,7 @@ async fn what_the_manifests_no_longer_have_is_removed_once_the_new_version_is_he
     };
     let first = stack.manifests(80, "", "");
     let config = format!(
-        "{first}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: old, namespace: {}}}\ndata: {{a: b}}\n",
+        "{first}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: old, namespace: {0}}}\ndata: {{a: b}}\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: extra, namespace: {0}}}\nspec: {{type: NodePort, selector: {{app: extra}}, ports: [{{port: 80}}]}}\n",
         stack.namespace
     );
     let ran = run(step(&config, "true").await).await;
@@ -59,9 +59,12 @@ async fn what_the_manifests_no_longer_have_is_removed_once_the_new_version_is_he
         "{}",
         ran.log
     );
+    // What was deployed without `prune` is in no set.
+    assert!(ran.log.contains("Deployment/next runs"), "{}", ran.log);
     let ran = run(step(&config, "true").await).await;
     assert_eq!(ran.code, 0, "{}", ran.log);
     let before = stack.spec("deployment/app");
+    let extra = stack.spec("service/extra");
     let ran = run(step(&unselected, "true")
         .await
         .input("health-timeout", "3s"))
@@ -75,6 +78,7 @@ async fn what_the_manifests_no_longer_have_is_removed_once_the_new_version_is_he
     for line in [
         "ConfigMap/old is left from the last deployment",
         "removed ConfigMap/old",
+        "removed Service/extra",
         "removed Deployment/app",
         "restored Deployment/app",
         "deleted Deployment/lost",
@@ -83,6 +87,8 @@ async fn what_the_manifests_no_longer_have_is_removed_once_the_new_version_is_he
     }
     assert_eq!(stack.deployments(), "deployment.apps/app\n");
     assert_eq!(stack.spec("deployment/app"), before);
+    // With the address and the port that it had.
+    assert_eq!(stack.spec("service/extra"), extra);
     assert_eq!(get(&url).await["commit"], "one");
 
     let ran = run(step(&next, "true").await).await;
