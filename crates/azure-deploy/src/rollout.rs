@@ -1,11 +1,13 @@
 //! The rollout of the workloads: watched until each is done, one has failed, or the time is up.
 
+mod claims;
 mod events;
 mod evidence;
 mod judge;
 mod made_later;
 mod nodes;
 mod pods;
+mod room;
 mod status;
 mod superseded;
 mod wait;

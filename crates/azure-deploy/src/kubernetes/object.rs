@@ -112,6 +112,16 @@ impl Object {
         self.is_job() || (self.group() == "apps" && runs_on)
     }
 
+    /// Whether there is something to wait for: a workload, or what runs pods without one that replaces them.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let runs_pods = match self.kind() {
+            "Pod" | "ReplicationController" => self.api_version() == "v1",
+            "ReplicaSet" => self.api_version().starts_with("apps/"),
+            _ => false,
+        };
+        runs_pods || self.is_workload()
+    }
+
     /// Whether it is a namespace, which is created before what is in it.
     pub(crate) fn is_namespace(&self) -> bool {
         self.is_of("", "Namespace")
@@ -310,6 +320,25 @@ mod tests {
                 "project.example/v1 Namespace",
             ]
         );
+    }
+
+    #[test]
+    fn what_runs_pods_is_awaited() {
+        for (version, kind, is_awaited, is_workload) in [
+            ("v1", "Pod", true, false),
+            ("v1", "ReplicationController", true, false),
+            ("apps/v1", "ReplicaSet", true, false),
+            ("apps/v1", "Deployment", true, true),
+            ("batch/v1", "Job", true, true),
+            ("batch/v1", "CronJob", false, false),
+            ("v1", "PodTemplate", false, false),
+            ("example.com/v1", "Pod", false, false),
+            ("example.com/v1", "ReplicaSet", false, false),
+        ] {
+            let object = Object::of_test(json!({"apiVersion": version, "kind": kind}), None);
+            let is = (object.is_awaited(), object.is_workload());
+            assert_eq!(is, (is_awaited, is_workload), "{version} {kind}");
+        }
     }
 
     #[test]

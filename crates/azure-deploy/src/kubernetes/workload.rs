@@ -1,8 +1,8 @@
 //! A workload as it is in the cluster.
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec, ReplicationController};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
@@ -22,6 +22,10 @@ pub(crate) enum Workload {
     StatefulSet(StatefulSet),
     DaemonSet(DaemonSet),
     Job(Job),
+    ReplicaSet(ReplicaSet),
+    ReplicationController(ReplicationController),
+    /// A pod that nothing replaces.
+    Pod(Pod),
 }
 
 impl Workload {
@@ -34,6 +38,9 @@ impl Workload {
             "StatefulSet" => object.read(live).map(Self::StatefulSet),
             "DaemonSet" => object.read(live).map(Self::DaemonSet),
             "Job" => object.read(live).map(Self::Job),
+            "ReplicaSet" => object.read(live).map(Self::ReplicaSet),
+            "ReplicationController" => object.read(live).map(Self::ReplicationController),
+            "Pod" => object.read(live).map(Self::Pod),
             _ => object.read(live).map(Self::Deployment),
         }
     }
@@ -45,6 +52,9 @@ impl Workload {
             Self::StatefulSet(set) => &set.metadata,
             Self::DaemonSet(set) => &set.metadata,
             Self::Job(job) => &job.metadata,
+            Self::ReplicaSet(set) => &set.metadata,
+            Self::ReplicationController(controller) => &controller.metadata,
+            Self::Pod(pod) => &pod.metadata,
         }
     }
 
@@ -72,23 +82,49 @@ impl Workload {
                 let status = set.status.as_ref();
                 status.and_then(|status| status.observed_generation)
             }
+            Self::ReplicaSet(set) => {
+                let status = set.status.as_ref();
+                status.and_then(|status| status.observed_generation)
+            }
+            Self::ReplicationController(controller) => {
+                let status = controller.status.as_ref();
+                status.and_then(|status| status.observed_generation)
+            }
+            // Before Kubernetes 1.34 the kubelet does not report it.
+            Self::Pod(pod) => {
+                let status = pod.status.as_ref();
+                let observed = status.and_then(|status| status.observed_generation);
+                observed.or(pod.metadata.generation)
+            }
         };
         observed.unwrap_or_default() >= self.metadata().generation.unwrap_or_default()
     }
 
     /// The containers of its pods, and those that run before them.
     pub(crate) fn containers(&self) -> impl Iterator<Item = &Container> {
-        let template = match self {
+        self.pod_spec().into_iter().flat_map(|pod| {
+            let before = pod.init_containers.iter().flatten();
+            pod.containers.iter().chain(before)
+        })
+    }
+}
+
+impl Workload {
+    // The spec of its pods.
+    fn pod_spec(&self) -> Option<&PodSpec> {
+        let template: Option<&PodTemplateSpec> = match self {
             Self::Deployment(deployment) => deployment.spec.as_ref().map(|spec| &spec.template),
             Self::StatefulSet(set) => set.spec.as_ref().map(|spec| &spec.template),
             Self::DaemonSet(set) => set.spec.as_ref().map(|spec| &spec.template),
             Self::Job(job) => job.spec.as_ref().map(|spec| &spec.template),
+            Self::ReplicaSet(set) => set.spec.as_ref().and_then(|spec| spec.template.as_ref()),
+            Self::ReplicationController(controller) => {
+                let spec = controller.spec.as_ref();
+                spec.and_then(|spec| spec.template.as_ref())
+            }
+            Self::Pod(pod) => return pod.spec.as_ref(),
         };
-        let pod = template.and_then(|template| template.spec.as_ref());
-        pod.into_iter().flat_map(|pod| {
-            let before = pod.init_containers.iter().flatten();
-            pod.containers.iter().chain(before)
-        })
+        template?.spec.as_ref()
     }
 }
 
@@ -112,7 +148,15 @@ mod tests {
 
     #[test]
     fn a_field_may_be_missing() {
-        for kind in ["Deployment", "StatefulSet", "DaemonSet", "Job"] {
+        for kind in [
+            "Deployment",
+            "StatefulSet",
+            "DaemonSet",
+            "Job",
+            "ReplicaSet",
+            "ReplicationController",
+            "Pod",
+        ] {
             for live in [
                 json!({"kind": kind}),
                 json!({"kind": kind, "metadata": null, "spec": null, "status": null}),
@@ -129,12 +173,32 @@ mod tests {
     #[test]
     fn containers_that_run_before_the_others_count() {
         let pod = json!({"initContainers": [{"name": "before"}], "containers": [{"name": "app"}]});
-        for kind in ["Deployment", "StatefulSet", "DaemonSet", "Job"] {
+        for kind in [
+            "Deployment",
+            "StatefulSet",
+            "DaemonSet",
+            "Job",
+            "ReplicaSet",
+        ] {
             let live = json!({"kind": kind, "spec": {"template": {"spec": pod.clone()}}});
             let workload = read(&live).unwrap();
             let names: Vec<_> = workload.containers().map(|c| c.name.as_str()).collect();
             assert_eq!(names, ["app", "before"], "{kind}");
         }
+        let live = read(&json!({"kind": "Pod", "spec": pod})).unwrap();
+        let names: Vec<_> = live.containers().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["app", "before"]);
+    }
+
+    #[test]
+    fn of_a_pod_the_change_is_observed_where_the_kubelet_reports_it() {
+        let observed = |status: Value| {
+            let live = json!({"kind": "Pod", "metadata": {"generation": 2}, "status": status});
+            read(&live).unwrap().is_observed()
+        };
+        assert!(observed(json!({})));
+        assert!(!observed(json!({"observedGeneration": 1})));
+        assert!(observed(json!({"observedGeneration": 2})));
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! Events of a workload and its pods, and what holds up a rollout that only events have: no status says that a controller other
 //! than a Deployment's cannot create a pod, or that a volume cannot be mounted.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use tokio::join;
 
+use super::claims::Claim;
 use super::pods::Rollout;
-use super::status::{REPLICAS, is_creating};
+use super::status::{desired, is_creating};
 use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, Workload, job_outcome};
 
 /// The field selector of warnings.
@@ -34,16 +37,23 @@ pub(crate) struct Obstacles {
     pub(crate) creation: Option<String>,
     /// A pod with a volume of an object that does not exist: its name, and the message.
     pub(crate) mount: Option<(String, String)>,
+    /// The claims without a volume of pods that have no node, by their names.
+    pub(crate) claims: BTreeMap<String, Claim>,
 }
 
 impl Cluster {
     /// What holds up `rollout`, which is waited for since `started`. Where events cannot be read it is nothing.
     pub(crate) async fn obstacles(&self, rollout: &Rollout, started: Timestamp) -> Obstacles {
-        let (creation, mount) = join!(
+        let (creation, mount, claims) = join!(
             self.failed_creation(rollout, started),
-            self.failed_mount(&rollout.pods)
+            self.failed_mount(&rollout.pods),
+            self.claims(rollout)
         );
-        Obstacles { creation, mount }
+        Obstacles {
+            creation,
+            mount,
+            claims,
+        }
     }
 
     async fn failed_creation(&self, rollout: &Rollout, started: Timestamp) -> Option<String> {
@@ -98,10 +108,9 @@ impl Cluster {
         lines
     }
 
-    /// The reasons of a pod's events; none where they cannot be read.
-    pub(crate) async fn event_reasons(&self, pod: &Pod) -> Vec<String> {
-        let events = self.events("Pod", &pod.metadata, "").await.into_iter();
-        events.filter_map(|event| event.reason).collect()
+    /// A pod's events; none where they cannot be read.
+    pub(super) async fn events_of_pod(&self, pod: &Pod) -> Vec<Event> {
+        self.events("Pod", &pod.metadata, "").await
     }
 
     // Those of the object with this `metadata`; one of the same name may have been there before.
@@ -117,7 +126,13 @@ impl Cluster {
     }
 
     // The events of objects of this kind and name that the field selector `and` selects; none where they cannot be read.
-    async fn events_of(&self, kind: &str, namespace: &str, name: &str, and: &str) -> Vec<Event> {
+    pub(super) async fn events_of(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        and: &str,
+    ) -> Vec<Event> {
         let mut fields = format!("involvedObject.kind={kind},involvedObject.name={name}");
         if !and.is_empty() {
             fields = format!("{fields},{and}");
@@ -130,17 +145,12 @@ impl Cluster {
 
 // The kind of the workload, if it has fewer pods than it should have. A Deployment's status says why (`ReplicaFailure`).
 fn lacks_pods(rollout: &Rollout) -> Option<&'static str> {
-    let (kind, desired) = match &rollout.workload {
-        Workload::Deployment(_) => return None,
-        Workload::StatefulSet(set) => {
-            let replicas = set.spec.as_ref().and_then(|spec| spec.replicas);
-            ("StatefulSet", replicas.unwrap_or(REPLICAS))
-        }
-        Workload::DaemonSet(set) => {
-            let status = set.status.as_ref();
-            let desired = status.map(|status| status.desired_number_scheduled);
-            ("DaemonSet", desired.unwrap_or_default())
-        }
+    let kind = match &rollout.workload {
+        Workload::Deployment(_) | Workload::Pod(_) => return None,
+        Workload::StatefulSet(_) => "StatefulSet",
+        Workload::DaemonSet(_) => "DaemonSet",
+        Workload::ReplicaSet(_) => "ReplicaSet",
+        Workload::ReplicationController(_) => "ReplicationController",
         Workload::Job(job) => {
             let active = job.status.as_ref().and_then(|status| status.active);
             let lacks = job_outcome(job).is_none() && active.unwrap_or_default() == 0;
@@ -148,11 +158,11 @@ fn lacks_pods(rollout: &Rollout) -> Option<&'static str> {
         }
     };
     let pods = i32::try_from(rollout.pods.len()).unwrap_or(i32::MAX);
-    (pods < desired).then_some(kind)
+    (pods < desired(&rollout.workload)).then_some(kind)
 }
 
-// When the event was seen last. Of events that the newer API records, the second one is known.
-fn time(event: &Event) -> Option<Timestamp> {
+/// When the event was seen last. Of events that the newer API records, the second one is known.
+pub(super) fn time(event: &Event) -> Option<Timestamp> {
     let recorded = event.last_timestamp.as_ref().map(|time| time.0);
     recorded.or_else(|| event.event_time.as_ref().map(|time| time.0))
 }

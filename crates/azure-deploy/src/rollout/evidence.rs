@@ -4,7 +4,7 @@ use actions_toolkit::{Log, text::cut};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::pods::Rollout;
-use super::status::{self, Cause, is_ready};
+use super::status::{self, Cause, is_lost, is_ready};
 use crate::kubernetes::{Cluster, Object, Workload};
 
 /// Of a container's last line, an error shows this many bytes.
@@ -20,7 +20,7 @@ pub(crate) async fn collect_all(
     log: &Log,
     evidence: &mut Evidence,
 ) {
-    for object in objects.iter().filter(|object| object.is_workload()) {
+    for object in objects.iter().filter(|object| object.is_awaited()) {
         if let Ok(Some(rollout)) = cluster.rollout(object).await {
             collect_pod(cluster, &rollout, log, evidence).await;
         }
@@ -31,7 +31,8 @@ pub(crate) async fn collect_all(
 pub(super) async fn last_warning(cluster: &Cluster, pending: &[Rollout]) -> String {
     let mut pods = pending.iter().flat_map(|rollout| &rollout.pods);
     // Why one is not scheduled is in the status already.
-    let is_unexplained = |pod: &&Pod| !is_ready(pod) && status::unschedulable(pod).is_none();
+    let is_unexplained =
+        |pod: &&Pod| !is_ready(pod) && !is_lost(pod) && status::unschedulable(pod).is_none();
     let Some(pod) = pods.find(is_unexplained) else {
         return String::new();
     };
@@ -50,7 +51,9 @@ pub(super) async fn collect_pod(
     log: &Log,
     evidence: &mut Evidence,
 ) {
-    let pod = rollout.pods.iter().find(|pod| !is_ready(pod));
+    // Of one that was lost, the containers are gone.
+    let mut pods = rollout.pods.iter().filter(|pod| !is_lost(pod));
+    let pod = pods.find(|pod| !is_ready(pod));
     let Some(pod) = pod.or_else(|| rollout.pods.first()) else {
         return;
     };

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use actions_toolkit::text::plural;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::claims::{claim_names, waits_for_volume};
 use super::events::Obstacles;
 use super::made_later::absent_name;
 use super::status::{
-    Cause, Status, container_statuses, daemon_set, deployment, exit_reason, failed, has_exited,
-    job, last_exit, obstacle, ran_for, replica_failure, stateful_set, unprobed, unschedulable,
+    Cause, Status, bare_pod, container_statuses, daemon_set, deployment, desired, end_of,
+    exit_reason, failed, has_exited, is_lost, job, last_exit, loss, obstacle, ran_for,
+    replica_failure, replica_set, replication_controller, stateful_set, unprobed, unschedulable,
 };
 use crate::kubernetes::Workload;
 
@@ -24,6 +27,15 @@ pub(crate) enum NewNodes {
     Excluded,
 }
 
+/// Room that there will be, without another change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ComingRoom {
+    /// On a node, for a pod that cannot be scheduled.
+    pub(crate) on_nodes: bool,
+    /// In a quota, for a pod that cannot be created.
+    pub(crate) in_quota: bool,
+}
+
 /// What is around a workload.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Surroundings<'a> {
@@ -33,6 +45,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) nodes: NewNodes,
     /// Whether some of its pods are terminating, which still use a quota.
     pub(crate) has_terminating_pods: bool,
+    /// Whether there will be room for its pods: on a node that other pods leave, or in a quota.
+    pub(crate) room: ComingRoom,
     /// What only events have.
     pub(crate) obstacles: &'a Obstacles,
 }
@@ -43,8 +57,10 @@ pub(crate) struct Judge {
     max_restarts: i32,
     /// When each problem was seen first.
     since: BTreeMap<String, Duration>,
-    /// The problems that began while pods were terminating.
+    /// The problems that began while there was a reason to wait for their end.
     outlasting: BTreeSet<String>,
+    /// The pods of each workload that were lost, by their UIDs: when, and why.
+    lost: BTreeMap<String, BTreeMap<String, (Duration, String)>>,
     /// The workloads that are waited for, or were a moment ago: until when.
     waiting: BTreeMap<String, Duration>,
     /// The workloads that are not waited for, since a container of theirs has exited: the restarts, and when the last one was seen.
@@ -66,8 +82,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The same for an image: the kubelet pulls again after ten seconds (kubernetes/pkg/kubelet, `backOffPeriod`). A registry
 /// that is replicated to several regions may not have it there yet (github.com/Azure/acr/issues/880).
 const IMAGE_GRACE: Duration = Duration::from_secs(12);
-/// The same for a quota that terminating pods used: the controller tries again after longer and longer pauses.
-const QUOTA_GRACE: Duration = Duration::from_secs(30);
+/// The same once there should be room, in a quota or on a node: the controller and the scheduler try again after longer and longer
+/// pauses.
+const ROOM_GRACE: Duration = Duration::from_secs(30);
 /// The same for a pod that cannot be scheduled, where a node may be added: a node needs a moment.
 const NODE_GRACE: Duration = Duration::from_secs(60);
 /// A container that has run for so long does not crash in a loop: the kubelet, too, then restarts it without a pause
@@ -132,10 +149,10 @@ impl Judge {
         if let Some(cause) = causes.min_by_key(|cause| cause.restarts.is_some()) {
             return Status::Failed(cause);
         }
-        let uncreated = match workload {
-            Workload::Deployment(live) => replica_failure(live),
-            _ => around.obstacles.creation.as_deref(),
-        };
+        if let Some(cause) = self.losses(workload, pods, around.elapsed) {
+            return Status::Failed(cause);
+        }
+        let uncreated = uncreated(workload, around.obstacles);
         let lacks_pods = self.lacks_pods(workload, uncreated.is_some(), around);
         if let Some(message) = uncreated.filter(|_| lacks_pods) {
             return failed(format!("no pod can be created: {message}"));
@@ -145,9 +162,18 @@ impl Judge {
             Workload::StatefulSet(live) => stateful_set(live),
             Workload::DaemonSet(live) => daemon_set(live),
             Workload::Job(live) => job(live, pods),
+            Workload::ReplicaSet(live) => replica_set(live),
+            Workload::ReplicationController(live) => replication_controller(live),
+            Workload::Pod(live) => bare_pod(live),
         };
         let uncreated = uncreated.map(|message| format!("no pod can be created yet: {message}"));
-        match (status, pods.iter().find_map(obstacle).or(uncreated)) {
+        let claims = around.obstacles.claims.iter().next();
+        let claim = claims.map(|(name, claim)| {
+            format!("the claim `{name}` has no volume yet: {}", claim.message)
+        });
+        let obstacle = pods.iter().find_map(obstacle).or(uncreated).or(claim);
+        let obstacle = obstacle.or_else(|| loss(pods).filter(|_| is_replaced(workload)));
+        match (status, obstacle) {
             (Status::Waiting(message), Some(obstacle)) => {
                 Status::Waiting(format!("{message}; {obstacle}"))
             }
@@ -266,19 +292,97 @@ impl Judge {
         Some(elapsed.saturating_sub(since))
     }
 
-    // Whether no pod of the workload could be created for some time.
-    fn lacks_pods(&mut self, workload: &Workload, fails: bool, around: Surroundings<'_>) -> bool {
-        let key = workload.metadata().uid.clone().unwrap_or_default();
-        if around.has_terminating_pods {
+    // Whether the problem `key` has lasted for more than its `grace`. It does not count while it is expected to end by itself, and
+    // has more time after that.
+    fn outlasts(&mut self, key: String, problem: Problem, elapsed: Duration) -> bool {
+        if problem.will_end {
             self.outlasting.insert(key.clone());
         }
         let grace = if self.outlasting.contains(&key) {
-            QUOTA_GRACE
+            problem.grace.max(ROOM_GRACE)
         } else {
-            GRACE
+            problem.grace
         };
-        let counts = fails && !around.has_terminating_pods;
-        self.lasted(key, counts, around.elapsed) > Some(grace)
+        let counts = problem.exists && !problem.will_end;
+        self.lasted(key, counts, elapsed) > Some(grace)
+    }
+
+    // Whether no pod of the workload could be created for some time.
+    fn lacks_pods(&mut self, workload: &Workload, fails: bool, around: Surroundings<'_>) -> bool {
+        let key = workload.metadata().uid.clone().unwrap_or_default();
+        let problem = Problem {
+            exists: fails,
+            will_end: around.has_terminating_pods || around.room.in_quota,
+            grace: GRACE,
+        };
+        self.outlasts(key, problem, around.elapsed)
+    }
+
+    // The cause of a workload whose pods are lost again and again: each may be, as often as a container of it may be restarted, and
+    // once in any case. What is long ago does not count.
+    fn losses(&mut self, workload: &Workload, pods: &[Pod], elapsed: Duration) -> Option<Cause> {
+        if !is_replaced(workload) {
+            return None;
+        }
+        let key = workload.metadata().uid.clone().unwrap_or_default();
+        let lost = self.lost.entry(key).or_default();
+        for pod in pods.iter().filter(|pod| is_lost(pod)) {
+            let metadata = &pod.metadata;
+            let uid = metadata.uid.clone().or_else(|| metadata.name.clone());
+            let lost = lost.entry(uid.unwrap_or_default());
+            lost.or_insert_with(|| (elapsed, end_of(pod)));
+        }
+        let counts = |since: Duration| since >= PAST && elapsed.saturating_sub(since) < LONG_RUN;
+        let mut counted: Vec<_> = lost.values().filter(|(since, _)| counts(*since)).collect();
+        counted.sort_by_key(|(since, _)| *since);
+        let each = self.max_restarts.max(1);
+        let limit = desired(workload).max(1).saturating_mul(each);
+        let (_, last) = counted.last()?;
+        if i32::try_from(counted.len()).is_ok_and(|count| count <= limit) {
+            return None;
+        }
+        let count = plural(counted.len(), "pod");
+        Some(Cause {
+            message: format!("{count} were lost one after another; of the last one: {last}"),
+            ..Cause::default()
+        })
+    }
+
+    // Why a pod gets no node, if that has lasted: there is none for it, or one of its claims gets no volume.
+    fn unscheduled(&mut self, name: &str, pod: &Pod, around: Surroundings<'_>) -> Option<String> {
+        for claim_name in claim_names(pod) {
+            let claim = around.obstacles.claims.get(&claim_name);
+            let failing = claim.and_then(|claim| Some((claim, claim.grace?)));
+            let problem = Problem {
+                exists: failing.is_some(),
+                will_end: false,
+                grace: failing.map_or(GRACE, |(_, grace)| grace),
+            };
+            let key = format!("{name}: claim {claim_name}");
+            if self.outlasts(key, problem, around.elapsed)
+                && let Some((claim, _)) = failing
+            {
+                let message = &claim.message;
+                return Some(format!(
+                    "the claim `{claim_name}` gets no volume: {message}"
+                ));
+            }
+        }
+        let message = unschedulable(pod);
+        let waits = |message: &str| waits_for_volume(message) || self.expects(message);
+        let problem = Problem {
+            exists: message.is_some(),
+            // A pod that is stuck is one that nothing is expected of.
+            will_end: !self.is_final && (around.room.on_nodes || message.is_some_and(waits)),
+            grace: match around.nodes {
+                NewNodes::Expected => Duration::MAX,
+                NewNodes::Possible => NODE_GRACE,
+                NewNodes::Excluded => GRACE,
+            },
+        };
+        let lasts = self.outlasts(name.to_owned(), problem, around.elapsed);
+        let message = message.filter(|_| lasts)?;
+        Some(format!("the pod cannot be scheduled: {message}"))
     }
 
     fn failure(&mut self, pod: &Pod, around: Surroundings<'_>) -> Option<Cause> {
@@ -294,19 +398,8 @@ impl Judge {
                 restarts,
             })
         };
-        let unschedulable = unschedulable(pod);
-        let lasted = self.lasted(name.clone(), unschedulable.is_some(), around.elapsed);
-        let grace = match around.nodes {
-            NewNodes::Expected => Duration::MAX,
-            NewNodes::Possible => NODE_GRACE,
-            NewNodes::Excluded => GRACE,
-        };
-        if let Some(message) = unschedulable.filter(|_| lasted > Some(grace)) {
-            return cause(
-                format!("the pod cannot be scheduled: {message}"),
-                None,
-                None,
-            );
+        if let Some(message) = self.unscheduled(&name, pod, around) {
+            return cause(message, None, None);
         }
         let absent = around.obstacles.mount.as_ref();
         let absent = absent.filter(|(of, message)| *of == name && !self.expects(message));
@@ -356,6 +449,28 @@ impl Judge {
     }
 }
 
+// A problem that may pass.
+struct Problem {
+    exists: bool,
+    // Whether it is expected to end without another change.
+    will_end: bool,
+    // How long it may last.
+    grace: Duration,
+}
+
+/// Why no pod of a workload can be created, if that is so.
+pub(super) fn uncreated<'a>(workload: &'a Workload, obstacles: &'a Obstacles) -> Option<&'a str> {
+    match workload {
+        Workload::Deployment(live) => replica_failure(live),
+        _ => obstacles.creation.as_deref(),
+    }
+}
+
+// Whether a controller creates another pod for one that was lost, as often as it takes. A Job counts them itself.
+fn is_replaced(workload: &Workload) -> bool {
+    !matches!(workload, Workload::Job(_) | Workload::Pod(_))
+}
+
 /// Whether a pod cannot start by itself, however long it has been waiting.
 pub(crate) fn is_stuck(pod: &Pod) -> bool {
     let mut judge = Judge {
@@ -367,6 +482,7 @@ pub(crate) fn is_stuck(pod: &Pod) -> bool {
         elapsed: Duration::MAX,
         nodes: NewNodes::Excluded,
         has_terminating_pods: false,
+        room: ComingRoom::default(),
         obstacles: &Obstacles::default(),
     };
     judge.failure(pod, around).is_some()

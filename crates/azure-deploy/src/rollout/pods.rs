@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 use tokio::{join, try_join};
 
-use super::status::{REPLICAS, is_ready};
+use super::status::{REPLICAS, is_ready, is_starting};
 use crate::kubernetes::{
     Changes, Cluster, DEFAULT_NAMESPACE, Object, REVISION, TEMPLATE_GENERATION, Workload,
     poll_interval, text,
@@ -34,6 +34,8 @@ pub(crate) struct Rollout {
     pub(crate) older: Vec<Pod>,
     /// Whether some of its pods, of any revision, are terminating.
     pub(crate) has_terminating_pods: bool,
+    /// Whether it removes more pods of other revisions by itself: new ones are about to be ready.
+    pub(crate) makes_room: bool,
 }
 
 impl Rollout {
@@ -48,6 +50,21 @@ impl Rollout {
         i32::try_from(ready).is_ok_and(|ready| ready >= desired)
     }
 
+    // That of a pod without a controller.
+    fn of_pod(workload: Workload) -> Self {
+        let pods = match &workload {
+            Workload::Pod(pod) => vec![pod.clone()],
+            _ => Vec::new(),
+        };
+        Self {
+            has_terminating_pods: !pods.iter().all(is_alive),
+            workload,
+            pods,
+            older: Vec::new(),
+            makes_room: false,
+        }
+    }
+
     /// The restarts of the containers of all pods.
     pub(crate) fn restarts(&self) -> i32 {
         let statuses = self.pods.iter().filter_map(|pod| pod.status.as_ref());
@@ -59,6 +76,10 @@ impl Rollout {
 impl Cluster {
     /// The workload `object` and its pods; `None` if it does not exist.
     pub(crate) async fn rollout(&self, object: &Object) -> anyhow::Result<Option<Rollout>> {
+        if object.kind() == "Pod" {
+            let workload = self.workload(object).await?;
+            return Ok(workload.map(Rollout::of_pod));
+        }
         let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
         let params = ListParams::default().labels(&selector(object));
         let sets = async {
@@ -76,19 +97,25 @@ impl Cluster {
         let mut metadata = pods.iter().map(|pod| &pod.metadata);
         let has_terminating_pods = metadata.any(|pod| pod.deletion_timestamp.is_some());
         let newest = newest(&workload, &sets);
-        let (pods, mut older): (_, Vec<_>) = pods.into_iter().partition(|pod| {
-            newest.is_some_and(|(label, value, owner)| {
-                let is_newest = pod.labels().get(label).map(String::as_str) == Some(value);
-                is_newest && owned_by(&pod.metadata, owner)
-            })
-        });
-        let is_stateful_set = matches!(workload, Workload::StatefulSet(_));
-        older.retain(|pod| is_stateful_set && owned_by(&pod.metadata, uid(workload.metadata())));
+        let (pods, mut older): (Vec<_>, Vec<_>) = pods
+            .into_iter()
+            .partition(|pod| newest.as_ref().is_some_and(|newest| newest.has(pod)));
+        let own = uid(workload.metadata());
+        let owners = sets.iter().filter(|set| owned_by(&set.metadata, own));
+        let owners: Vec<_> = owners.map(|set| uid(&set.metadata)).chain([own]).collect();
+        older.retain(|pod| owners.iter().any(|owner| owned_by(&pod.metadata, owner)));
+        let is_settling = newest.is_some_and(|newest| newest.is_settling);
+        let makes_room =
+            older.iter().any(is_alive) && (is_settling || pods.iter().any(is_starting));
+        if !matches!(workload, Workload::StatefulSet(_)) {
+            older.clear();
+        }
         Ok(Some(Rollout {
             workload,
             pods,
             older,
             has_terminating_pods,
+            makes_room,
         }))
     }
 
@@ -105,6 +132,10 @@ impl Cluster {
         );
         let name = format!("metadata.name={}", object.name());
         let by_name = WatchParams::default().fields(&name);
+        if object.kind() == "Pod" {
+            let pod = self.watch(&workload, &by_name).await;
+            return pod.into_iter().collect();
+        }
         let by_label = WatchParams::default().labels(&selector(object));
         let (workload, pods) = join!(
             self.watch(&workload, &by_name),
@@ -219,7 +250,11 @@ impl Cluster {
 
 // The labels of a workload's pods.
 fn selector(workload: &Object) -> String {
-    let labels = workload.value.pointer("/spec/selector/matchLabels");
+    let labels = match workload.kind() {
+        "ReplicationController" => "/spec/selector",
+        _ => "/spec/selector/matchLabels",
+    };
+    let labels = workload.value.pointer(labels);
     let labels = labels.and_then(Value::as_object).into_iter().flatten();
     let pairs: Vec<_> = labels
         .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
@@ -227,25 +262,58 @@ fn selector(workload: &Object) -> String {
     pairs.join(",")
 }
 
-// The pods of the newest revision of `workload`: a label, its value, and the UID of their owner.
-fn newest<'a>(
-    workload: &'a Workload,
-    sets: &'a [ReplicaSet],
-) -> Option<(&'static str, &'a str, &'a str)> {
+// Which pods are of the newest revision of a workload.
+struct Newest<'a> {
+    // A label and its value, if there are other revisions.
+    label: Option<(&'static str, &'a str)>,
+    // The UID of their owner.
+    owner: &'a str,
+    // Whether some are ready, and not for long enough to count (`minReadySeconds`).
+    is_settling: bool,
+}
+
+impl<'a> Newest<'a> {
+    fn new(owner: &'a ObjectMeta, label: Option<(&'static str, &'a str)>) -> Self {
+        Self {
+            label,
+            owner: uid(owner),
+            is_settling: false,
+        }
+    }
+
+    fn has(&self, pod: &Pod) -> bool {
+        let has = |name, value| pod.labels().get(name).map(String::as_str) == Some(value);
+        let is_newest = self.label.is_none_or(|(name, value)| has(name, value));
+        is_newest && owned_by(&pod.metadata, self.owner)
+    }
+}
+
+// The pods of the newest revision of `workload`.
+fn newest<'a>(workload: &'a Workload, sets: &'a [ReplicaSet]) -> Option<Newest<'a>> {
     match workload {
         Workload::StatefulSet(set) => {
             let status = set.status.as_ref()?;
             let revision = status.update_revision.as_deref()?;
-            Some(("controller-revision-hash", revision, uid(&set.metadata)))
+            let label = ("controller-revision-hash", revision);
+            Some(Newest::new(&set.metadata, Some(label)))
         }
         Workload::DaemonSet(set) => {
             let generation = workload.annotation(TEMPLATE_GENERATION);
-            Some(("pod-template-generation", generation, uid(&set.metadata)))
+            let label = ("pod-template-generation", generation);
+            Some(Newest::new(&set.metadata, Some(label)))
         }
         Workload::Job(job) => {
-            let name = job.metadata.name.as_deref()?;
-            Some(("batch.kubernetes.io/job-name", name, uid(&job.metadata)))
+            let label = (
+                "batch.kubernetes.io/job-name",
+                job.metadata.name.as_deref()?,
+            );
+            Some(Newest::new(&job.metadata, Some(label)))
         }
+        // They replace no pod.
+        Workload::ReplicaSet(_) | Workload::ReplicationController(_) => {
+            Some(Newest::new(workload.metadata(), None))
+        }
+        Workload::Pod(_) => None,
         Workload::Deployment(deployment) => {
             let set = sets.iter().find(|set| {
                 let revision = set.annotations().get(REVISION).map_or("", String::as_str);
@@ -253,9 +321,21 @@ fn newest<'a>(
                 is_newest && owned_by(&set.metadata, uid(&deployment.metadata))
             })?;
             let hash = set.labels().get("pod-template-hash")?;
-            Some(("pod-template-hash", hash, set.metadata.uid.as_deref()?))
+            set.metadata.uid.as_ref()?;
+            let status = set.status.as_ref();
+            let ready = status.and_then(|status| status.ready_replicas);
+            let available = status.and_then(|status| status.available_replicas);
+            Some(Newest {
+                is_settling: ready.unwrap_or_default() > available.unwrap_or_default(),
+                ..Newest::new(&set.metadata, Some(("pod-template-hash", hash.as_str())))
+            })
         }
     }
+}
+
+// Whether the pod is not terminating.
+fn is_alive(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none()
 }
 
 fn uid(metadata: &ObjectMeta) -> &str {
@@ -265,4 +345,61 @@ fn uid(metadata: &ObjectMeta) -> &str {
 fn owned_by(object: &ObjectMeta, owner: &str) -> bool {
     let mut owners = object.owner_references.iter().flatten();
     owners.any(|reference| reference.uid == owner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn workload(kind: &str, more: Value) -> Workload {
+        let mut live = json!({"kind": kind, "metadata": {"name": "app", "uid": "1"}});
+        live["spec"] = more;
+        let object = Object::of_test(live.clone(), None);
+        Workload::read(&object, live).unwrap()
+    }
+
+    fn pod(owner: &str, labels: Value) -> Pod {
+        let mut pod = json!({"metadata": {"name": "p", "ownerReferences": [
+            {"apiVersion": "v1", "kind": "X", "name": "x", "uid": owner},
+        ]}});
+        pod["metadata"]["labels"] = labels;
+        serde_json::from_value(pod).unwrap()
+    }
+
+    #[test]
+    fn the_pods_of_a_set_without_revisions_are_those_that_it_owns() {
+        for kind in ["ReplicaSet", "ReplicationController"] {
+            let workload = workload(kind, json!({}));
+            let newest = newest(&workload, &[]).unwrap();
+            assert!(newest.has(&pod("1", json!({}))), "{kind}");
+            assert!(!newest.has(&pod("2", json!({}))), "{kind}");
+        }
+        let job = workload("Job", json!({}));
+        let newest = newest(&job, &[]).unwrap();
+        let label = "batch.kubernetes.io/job-name";
+        assert!(newest.has(&pod("1", json!({label: "app"}))));
+        assert!(!newest.has(&pod("1", json!({label: "other"}))));
+    }
+
+    #[test]
+    fn a_pod_is_a_rollout_of_itself() {
+        let rollout = Rollout::of_pod(workload("Pod", json!({"containers": []})));
+        assert_eq!(rollout.pods.len(), 1);
+        assert!(!rollout.has_terminating_pods);
+    }
+
+    #[test]
+    fn the_selector_of_a_replication_controller_is_a_map() {
+        let labels = json!({"app": "shop"});
+        for (kind, selector) in [
+            ("ReplicationController", labels.clone()),
+            ("ReplicaSet", json!({"matchLabels": labels})),
+        ] {
+            let object = json!({"kind": kind, "spec": {"selector": selector}});
+            let object = Object::of_test(object, None);
+            assert_eq!(super::selector(&object), "app=shop", "{kind}");
+        }
+    }
 }

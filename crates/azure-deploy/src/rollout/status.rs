@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use actions_toolkit::text::{cut, plural};
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, DeploymentCondition, StatefulSet};
+use k8s_openapi::api::apps::v1::{
+    DaemonSet, Deployment, DeploymentCondition, ReplicaSet, StatefulSet,
+};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, ReplicationController};
 
-use crate::kubernetes::job_outcome;
+use crate::kubernetes::{Workload, job_outcome};
 
 /// The status of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,64 @@ fn is_true(pod: &Pod, kind: &str) -> bool {
 /// Whether a pod gets requests.
 pub(super) fn is_ready(pod: &Pod) -> bool {
     is_true(pod, "Ready")
+}
+
+/// Whether a pod is about to be ready: it has a node.
+pub(super) fn is_starting(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none()
+        && is_true(pod, "PodScheduled")
+        && !is_ready(pod)
+        && !is_over(pod)
+}
+
+// The phase of a pod: empty if it has none.
+fn phase(pod: &Pod) -> &str {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    phase.unwrap_or_default()
+}
+
+/// Whether a pod has ended, and uses nothing of its node.
+pub(super) fn is_over(pod: &Pod) -> bool {
+    matches!(phase(pod), "Failed" | "Succeeded")
+}
+
+// Whether the containers of a pod are started again, however they end.
+fn runs_on(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let policy = spec.and_then(|spec| spec.restart_policy.as_deref());
+    policy.is_none_or(|policy| policy == "Always")
+}
+
+/// Whether a pod that runs on was ended from outside, which is not the fault of its containers: it was evicted or preempted, its
+/// node was shut down or had no room for it. Its controller creates another one.
+pub(super) fn is_lost(pod: &Pod) -> bool {
+    phase(pod) == "Failed" && runs_on(pod)
+}
+
+/// Whether a pod ends by itself, or is ending: what it uses is free then.
+pub(super) fn is_leaving(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some() || !runs_on(pod)
+}
+
+/// Why a pod has ended, in its own words: `Evicted: The node was low on resource: memory.`
+pub(super) fn end_of(pod: &Pod) -> String {
+    let status = pod.status.as_ref();
+    let reason = status.and_then(|status| status.reason.as_deref());
+    let message = status.and_then(|status| status.message.as_deref());
+    let message = message.map(|message| cut(message.trim(), MESSAGE).trim_end_matches('.'));
+    match (reason, message.filter(|message| !message.is_empty())) {
+        (Some(reason), Some(message)) => format!("{reason}: {message}"),
+        (Some(reason), None) => reason.to_owned(),
+        (None, Some(message)) => message.to_owned(),
+        (None, None) => "no reason is known".to_owned(),
+    }
+}
+
+/// That one of these pods was lost, if one was.
+pub(super) fn loss(pods: &[Pod]) -> Option<String> {
+    let pod = pods.iter().rev().find(|pod| is_lost(pod))?;
+    Some(format!("a pod was lost ({}) and is replaced", end_of(pod)))
 }
 
 /// Why a pod is not ready yet, where its containers are not the cause.
@@ -112,8 +172,10 @@ pub(super) fn job(job: &Job, pods: &[Pod]) -> Status {
 }
 
 /// The statuses of the containers of a pod, first of those that run before the others.
+/// A pod that was lost has none: how its containers ended says nothing of them. Ephemeral ones are not the application's.
 pub(super) fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    pod.status.iter().flat_map(|status| {
+    let status = pod.status.as_ref().filter(|_| !is_lost(pod));
+    status.into_iter().flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
         init.chain(status.container_statuses.iter().flatten())
     })
@@ -254,6 +316,70 @@ pub(super) fn stateful_set(set: &StatefulSet) -> Status {
         return Status::Waiting(format!("{updated} of {expected} new replicas"));
     }
     counted(desired, status.ready_replicas.unwrap_or_default(), desired)
+}
+
+pub(super) fn replica_set(set: &ReplicaSet) -> Status {
+    let desired = set.spec.as_ref().and_then(|spec| spec.replicas);
+    let desired = desired.unwrap_or(REPLICAS);
+    let available = set.status.as_ref();
+    let available = available.and_then(|status| status.available_replicas);
+    counted(desired, available.unwrap_or_default(), desired)
+}
+
+pub(super) fn replication_controller(controller: &ReplicationController) -> Status {
+    let desired = controller.spec.as_ref().and_then(|spec| spec.replicas);
+    let desired = desired.unwrap_or(REPLICAS);
+    let available = controller.status.as_ref();
+    let available = available.and_then(|status| status.available_replicas);
+    counted(desired, available.unwrap_or_default(), desired)
+}
+
+/// The status of a pod that nothing replaces. One whose containers are not always started again must succeed, unless a probe says
+/// that it serves.
+pub(super) fn bare_pod(pod: &Pod) -> Status {
+    match phase(pod) {
+        "Succeeded" => return Status::Done,
+        "Failed" => {
+            let exited = container_statuses(pod).find(|status| has_exited(status));
+            let why = match exited {
+                Some(status) => format!("container `{}` exited{}", status.name, last_exit(status)),
+                None => end_of(pod),
+            };
+            return Status::Failed(Cause {
+                message: format!(
+                    "the pod failed, and nothing replaces it: {why}; delete it before the next deployment, or use a Deployment or a Job"
+                ),
+                pod: pod.metadata.name.clone(),
+                container: exited.map(|status| status.name.clone()),
+                restarts: None,
+            });
+        }
+        _ => {}
+    }
+    let mut containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let is_probed = containers.any(|container| container.readiness_probe.is_some());
+    let may_be_ready = runs_on(pod) || is_probed;
+    if may_be_ready && is_ready(pod) {
+        return Status::Done;
+    }
+    let expected = if may_be_ready { "ready" } else { "done" };
+    Status::Waiting(format!("the pod is not {expected} yet"))
+}
+
+/// How many pods the workload should have.
+pub(super) fn desired(workload: &Workload) -> i32 {
+    match workload {
+        Workload::Deployment(live) => live.spec.as_ref().and_then(|spec| spec.replicas),
+        Workload::StatefulSet(live) => live.spec.as_ref().and_then(|spec| spec.replicas),
+        Workload::ReplicaSet(live) => live.spec.as_ref().and_then(|spec| spec.replicas),
+        Workload::ReplicationController(live) => live.spec.as_ref().and_then(|spec| spec.replicas),
+        Workload::DaemonSet(live) => {
+            let status = live.status.as_ref();
+            return status.map_or(0, |status| status.desired_number_scheduled);
+        }
+        Workload::Job(_) | Workload::Pod(_) => None,
+    }
+    .unwrap_or(REPLICAS)
 }
 
 pub(super) fn daemon_set(set: &DaemonSet) -> Status {

@@ -41,7 +41,7 @@ pub(crate) fn superseded(applied: &Object, live: &Workload) -> Option<Superseded
 
 /// The same for any of the workloads among `applied`, if the API server responds in time.
 pub(crate) async fn find_superseded(cluster: &Cluster, applied: &[Object]) -> Option<Superseded> {
-    let workloads: Vec<_> = applied.iter().filter(|o| o.is_workload()).collect();
+    let workloads: Vec<_> = applied.iter().filter(|o| o.is_awaited()).collect();
     let live = join_all(workloads.iter().map(|object| cluster.workload(object)));
     let live = tokio::time::timeout(TIMEOUT, live).await.ok()?;
     let mut pairs = workloads.iter().zip(live);

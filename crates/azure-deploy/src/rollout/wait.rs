@@ -1,8 +1,9 @@
 //! Wait until every rollout is done, one has failed, or the time is up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use actions_toolkit::text::plural;
 use actions_toolkit::{Log, PolicyFailure};
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -10,13 +11,14 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::events::Obstacles;
 use super::evidence::{Evidence, collect_cause, collect_pod, last_warning};
-use super::judge::{Judge, NewNodes, Surroundings, is_stuck};
+use super::judge::{ComingRoom, Judge, NewNodes, Surroundings, is_stuck, uncreated};
 use super::made_later::made_later;
 use super::pods::Rollout;
+use super::room::{Replacing, Room};
 use super::status::{self, Cause, Status};
 use super::superseded::superseded;
 use super::watch::Watch;
-use crate::kubernetes::{Cluster, Object, OutageBudget, REVISION, Workload};
+use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, OutageBudget, REVISION, Workload};
 
 /// A line is logged when the status changes, and at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -48,11 +50,11 @@ pub(crate) async fn wait(
     let (started, start) = (Instant::now(), Timestamp::now());
     let deployment = objects.iter().find(|o| o.is_of("apps", "Deployment"));
     let mut revision = None;
-    let mut open: Vec<&Object> = objects.iter().filter(|o| o.is_workload()).collect();
+    let mut open: Vec<&Object> = objects.iter().filter(|o| o.is_awaited()).collect();
     let mut watch = Watch::new(cluster, &open).await;
     let mut budget = OutageBudget::default();
     let mut logged = (String::new(), Instant::now());
-    let mut new_nodes = None;
+    let mut room = Ahead::default();
     let mut judge = Judge::new(limits.restarts).expecting(made_later(objects));
     let mut removed = BTreeSet::new();
     while !open.is_empty() {
@@ -63,8 +65,10 @@ pub(crate) async fn wait(
             open.iter()
                 .map(|object| Box::pin(state(cluster, object, start))),
         );
+        let states = states.await;
+        room.replacing = is_replacing(&states);
         let mut judged = Vec::new();
-        for (object, (state, obstacles)) in open.into_iter().zip(states.await) {
+        for (object, (state, obstacles)) in open.into_iter().zip(states) {
             let Some(rollout) = budget.spend(state)? else {
                 lines.push(format!("{}: the API server is unreachable", object.label()));
                 unfinished.push(object);
@@ -84,7 +88,7 @@ pub(crate) async fn wait(
                 remove_stuck(cluster, &rollout.older, &mut removed, log).await;
             }
             let elapsed = started.elapsed();
-            let around = surroundings(cluster, &rollout, &obstacles, elapsed, &mut new_nodes);
+            let around = room.around(cluster, object, &rollout, &obstacles, elapsed);
             let verdict = judge.workload(workload, pods, Box::pin(around).await);
             judged.push((object, rollout, verdict));
         }
@@ -105,6 +109,9 @@ pub(crate) async fn wait(
                         log_job(cluster, &rollout, log).await;
                     } else {
                         log.info(format!("{} is rolled out ({seconds}s)", object.label()));
+                        if let Some(problem) = outdated(workload, &rollout.pods) {
+                            log.warning(format!("{}: {problem}", object.label()));
+                        }
                     }
                 }
                 Status::Failed(cause) => {
@@ -169,28 +176,86 @@ async fn log_job(cluster: &Cluster, rollout: &Rollout, log: &Log) {
     }
 }
 
-// What is around the workload; `new_nodes` is queried once.
-async fn surroundings<'a>(
-    cluster: &Cluster,
-    rollout: &Rollout,
-    obstacles: &'a Obstacles,
-    elapsed: Duration,
-    new_nodes: &mut Option<NewNodes>,
-) -> Surroundings<'a> {
-    let mut nodes = new_nodes.unwrap_or(NewNodes::Possible);
-    let mut unscheduled = rollout.pods.iter();
-    if let Some(pod) = unscheduled.find(|pod| status::unschedulable(pod).is_some()) {
-        if new_nodes.is_none() {
-            nodes = *new_nodes.insert(cluster.new_nodes().await);
+// What is ahead of pods that lack room.
+#[derive(Debug, Default)]
+struct Ahead {
+    // Whether nodes are added, which is queried once.
+    nodes: Option<NewNodes>,
+    room: Room,
+    // Whether old pods of the workloads are about to go.
+    replacing: bool,
+}
+
+impl Ahead {
+    // What is around the workload `object`.
+    async fn around<'a>(
+        &mut self,
+        cluster: &Cluster,
+        object: &Object,
+        rollout: &Rollout,
+        obstacles: &'a Obstacles,
+        elapsed: Duration,
+    ) -> Surroundings<'a> {
+        let (label, replacing) = (object.label(), Replacing(self.replacing));
+        let mut nodes = self.nodes.unwrap_or(NewNodes::Possible);
+        let mut room = ComingRoom::default();
+        let mut unscheduled = rollout.pods.iter();
+        let unscheduled =
+            unscheduled.find_map(|pod| status::unschedulable(pod).map(|message| (pod, message)));
+        if let Some((pod, message)) = unscheduled {
+            if self.nodes.is_none() {
+                nodes = *self.nodes.insert(cluster.new_nodes().await);
+            }
+            nodes = cluster.new_nodes_for(pod, nodes).await;
+            let on_nodes = self
+                .room
+                .on_nodes(cluster, &label, (pod, message), replacing);
+            room.on_nodes = on_nodes.await;
         }
-        nodes = cluster.new_nodes_for(pod, nodes).await;
+        if let Some(message) = uncreated(&rollout.workload, obstacles) {
+            let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+            let in_quota = self
+                .room
+                .in_quota(cluster, &label, (namespace, message), replacing);
+            room.in_quota = in_quota.await;
+        }
+        Surroundings {
+            elapsed,
+            nodes,
+            has_terminating_pods: rollout.has_terminating_pods,
+            room,
+            obstacles,
+        }
     }
-    Surroundings {
-        elapsed,
-        nodes,
-        has_terminating_pods: rollout.has_terminating_pods,
-        obstacles,
+}
+
+// Whether one of the workloads is about to remove old pods, or is removing some.
+fn is_replacing(states: &[(anyhow::Result<Option<Rollout>>, Obstacles)]) -> bool {
+    let mut rollouts = states
+        .iter()
+        .filter_map(|(state, _)| state.as_ref().ok()?.as_ref());
+    rollouts.any(|rollout| rollout.makes_room || rollout.has_terminating_pods)
+}
+
+// What is wrong with a set that is done, and whose pods are not of its template: it replaces none.
+fn outdated(workload: &Workload, pods: &[Pod]) -> Option<String> {
+    if !matches!(
+        workload,
+        Workload::ReplicaSet(_) | Workload::ReplicationController(_)
+    ) {
+        return None;
     }
+    let images: BTreeMap<_, _> = workload.containers().map(|c| (&c.name, &c.image)).collect();
+    let is_old = |pod: &&Pod| {
+        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let mut own = containers.filter_map(|c| Some((images.get(&c.name)?, &c.image)));
+        own.any(|(expected, image)| *expected != image)
+    };
+    let old = pods.iter().filter(is_old).count();
+    (old > 0).then(|| {
+        let pods = plural(old, "pod");
+        format!("{pods} with the previous image, which it does not replace; delete them, or use a Deployment")
+    })
 }
 
 // The error of a workload that has failed; the evidence is collected.
@@ -304,6 +369,32 @@ mod tests {
         for (kind, ttl) in [("Job", Value::Null), ("Deployment", json!(0))] {
             let expected = format!("{kind}/x was deleted");
             assert_eq!(problem(kind, ttl, None), expected);
+        }
+    }
+
+    #[test]
+    fn a_set_that_replaces_no_pod_has_those_of_before_named() {
+        let spec = |image: &str| json!({"containers": [{"name": "app", "image": image}]});
+        let pods = ["app:1", "app:2"].map(|image| {
+            let injected = json!({"name": "proxy", "image": "proxy:1"});
+            let mut spec = spec(image);
+            spec["containers"].as_array_mut().unwrap().push(injected);
+            serde_json::from_value::<Pod>(json!({"spec": spec})).unwrap()
+        });
+        for (kind, expected) in [
+            (
+                "ReplicaSet",
+                Some(
+                    "1 pod with the previous image, which it does not replace; delete them, or use a Deployment",
+                ),
+            ),
+            ("Deployment", None),
+        ] {
+            let template = json!({"spec": spec("app:2")});
+            let live = json!({"kind": kind, "spec": {"template": template}});
+            let object = Object::of_test(live.clone(), None);
+            let workload = Workload::read(&object, live).unwrap();
+            assert_eq!(outdated(&workload, &pods).as_deref(), expected, "{kind}");
         }
     }
 }

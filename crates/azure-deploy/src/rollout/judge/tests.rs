@@ -38,6 +38,7 @@ fn workload(live: &Value, pods: &[Value], elapsed: Duration, nodes: NewNodes) ->
 static NO_OBSTACLES: Obstacles = Obstacles {
     creation: None,
     mount: None,
+    claims: BTreeMap::new(),
 };
 
 fn around(elapsed: Duration, nodes: NewNodes) -> Surroundings<'static> {
@@ -45,6 +46,7 @@ fn around(elapsed: Duration, nodes: NewNodes) -> Surroundings<'static> {
         elapsed,
         nodes,
         has_terminating_pods: false,
+        room: ComingRoom::default(),
         obstacles: &NO_OBSTACLES,
     }
 }
@@ -562,7 +564,7 @@ fn the_verdicts_of_the_controllers_count() {
 fn pods_that_no_controller_creates_are_judged_by_its_events() {
     let obstacles = Obstacles {
         creation: Some("exceeded quota".into()),
-        mount: None,
+        ..Obstacles::default()
     };
     for (live, waiting) in [
         (
@@ -598,8 +600,8 @@ fn pods_that_no_controller_creates_are_judged_by_its_events() {
 #[test]
 fn a_volume_of_an_absent_secret_has_some_time() {
     let obstacles = Obstacles {
-        creation: None,
         mount: Some(("p".into(), "secret \"absent\" not found".into())),
+        ..Obstacles::default()
     };
     let creating = pod("ContainerCreating", "", &json!({"exitCode": 0}));
     let mut other = creating.clone();
@@ -749,5 +751,267 @@ fn restarts_are_counted_anew_after_a_long_run() {
         let status = judged(&mut judge, &live, &pods, around(SOON, Excluded));
         let is_failed = matches!(status, Status::Failed(_));
         assert_eq!(!is_failed, is_tolerated, "{restarts}: {}", shown(status));
+    }
+}
+
+fn pending(message: &str) -> Value {
+    json!({
+        "metadata": {"name": "p", "uid": "p"},
+        "spec": {"containers": [], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]},
+        "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]},
+    })
+}
+
+// Whether the rollout has failed at each of these seconds, with what is around it then.
+fn fails_at<const N: usize>(
+    live: &Value,
+    pods: &[Value],
+    looks: [(u64, ComingRoom, &Obstacles); N],
+) -> [bool; N] {
+    let mut judge = Judge::new(1);
+    looks.map(|(at, room, obstacles)| {
+        let around = Surroundings {
+            room,
+            obstacles,
+            ..around(Duration::from_secs(at), Excluded)
+        };
+        let status = judged(&mut judge, live, pods, around);
+        matches!(status, Status::Failed(_))
+    })
+}
+
+const FULL: ComingRoom = ComingRoom {
+    on_nodes: false,
+    in_quota: false,
+};
+
+#[test]
+fn a_full_node_is_waited_for_while_other_pods_leave_it_and_a_while_after() {
+    let leaving = ComingRoom {
+        on_nodes: true,
+        ..FULL
+    };
+    let pods = [pending("0/1 nodes are available: 1 Insufficient cpu.")];
+    let none = &NO_OBSTACLES;
+    let fails = fails_at(
+        &in_progress(),
+        &pods,
+        [
+            (2, leaving, none),
+            (200, leaving, none),
+            (201, FULL, none),
+            (230, FULL, none),
+            (232, FULL, none),
+        ],
+    );
+    assert_eq!(fails, [false, false, false, false, true]);
+    let fails = fails_at(&in_progress(), &pods, [(2, FULL, none), (13, FULL, none)]);
+    assert_eq!(fails, [false, true]);
+}
+
+#[test]
+fn a_full_quota_is_waited_for_while_there_will_be_room_in_it() {
+    let coming = ComingRoom {
+        in_quota: true,
+        ..FULL
+    };
+    let failure =
+        json!([{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]);
+    let live = rollout((2, 2), (1, 0, 0), &failure);
+    let none = &NO_OBSTACLES;
+    let looks = [
+        (2, coming, none),
+        (100, coming, none),
+        (101, FULL, none),
+        (130, FULL, none),
+        (132, FULL, none),
+    ];
+    let fails = fails_at(&live, &[], looks);
+    assert_eq!(fails, [false, false, false, false, true]);
+}
+
+#[test]
+fn a_volume_that_is_being_made_is_waited_for_and_one_that_cannot_be_is_not() {
+    let unbound = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: not helpful";
+    let with = |grace: Option<u64>| {
+        let message = "ProvisioningFailed: storageclass.storage.k8s.io \"absent\" not found";
+        let claim = super::super::claims::Claim {
+            message: message.into(),
+            grace: grace.map(Duration::from_secs),
+        };
+        Obstacles {
+            claims: [("data".to_owned(), claim)].into(),
+            ..Obstacles::default()
+        }
+    };
+    let (made, absent) = (with(None), with(Some(10)));
+    for message in [unbound, "0/1 nodes are available: 1 Insufficient cpu."] {
+        let looks = [(2, FULL, &absent), (13, FULL, &absent)];
+        let fails = fails_at(&in_progress(), &[pending(message)], looks);
+        assert_eq!(fails, [false, true], "{message}");
+    }
+    let looks = [(2, FULL, &made), (500, FULL, &made)];
+    let fails = fails_at(&in_progress(), &[pending(unbound)], looks);
+    assert_eq!(fails, [false, false]);
+    // Nothing is known of the claim.
+    let looks = [(2, FULL, &NO_OBSTACLES), (500, FULL, &NO_OBSTACLES)];
+    let fails = fails_at(&in_progress(), &[pending(unbound)], looks);
+    assert_eq!(fails, [false, false]);
+
+    let mut judge = Judge::new(1);
+    let mut status = Status::Done;
+    for at in [2, 13] {
+        let around = Surroundings {
+            obstacles: &absent,
+            ..around(Duration::from_secs(at), Excluded)
+        };
+        status = judged(&mut judge, &in_progress(), &[pending(unbound)], around);
+    }
+    assert_eq!(
+        shown(status),
+        "failed: the claim `data` gets no volume: ProvisioningFailed: storageclass.storage.k8s.io \"absent\" not found"
+    );
+}
+
+// A pod that was ended from outside.
+fn lost(name: &str, reason: &str) -> Value {
+    json!({
+        "metadata": {"name": name, "uid": name}, "spec": {"containers": [], "restartPolicy": "Always"},
+        "status": {
+            "phase": "Failed", "reason": reason, "message": "The node was low on resource: memory.",
+            "containerStatuses": [{"name": "app", "restartCount": 0, "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}],
+        },
+    })
+}
+
+#[test]
+fn pods_that_are_lost_are_replaced_as_often_as_containers_may_restart() {
+    let live = in_progress();
+    // Two replicas.
+    for (max_restarts, count, is_failed) in [
+        (0, 2, false),
+        (0, 3, true),
+        (1, 3, true),
+        (2, 4, false),
+        (2, 5, true),
+    ] {
+        let mut judge = Judge::new(max_restarts);
+        let first = judged(&mut judge, &live, &[], around(SOON, Excluded));
+        assert!(matches!(first, Status::Waiting(_)));
+        let pods: Vec<_> = (0..count)
+            .map(|number| lost(&format!("p{number}"), "Evicted"))
+            .collect();
+        let status = judged(&mut judge, &live, &pods, around(LATE, Excluded));
+        let expected = if is_failed {
+            format!(
+                "failed: {count} pods were lost one after another; of the last one: Evicted: The node was low on resource: memory"
+            )
+        } else {
+            "waiting: 1 of 2 new replicas; a pod was lost (Evicted: The node was low on resource: memory) and is replaced".to_owned()
+        };
+        assert_eq!(shown(status), expected, "{max_restarts}, {count}");
+    }
+}
+
+#[test]
+fn pods_that_were_lost_before_or_long_ago_do_not_count() {
+    let pods = ["a", "b", "c"].map(|name| lost(name, "Terminated"));
+    let mut judge = Judge::new(1);
+    for at in [0, 30] {
+        let around = around(Duration::from_secs(at), Excluded);
+        let status = judged(&mut judge, &in_progress(), &pods, around);
+        assert!(matches!(status, Status::Waiting(_)), "{at}");
+    }
+    let mut judge = Judge::new(1);
+    for (at, count) in [(10, 2), (700, 3)] {
+        let around = around(Duration::from_secs(at), Excluded);
+        let status = judged(&mut judge, &in_progress(), &pods[..count], around);
+        assert!(matches!(status, Status::Waiting(_)), "{at}");
+    }
+}
+
+#[test]
+fn sidecars_are_judged_and_ephemeral_containers_are_not() {
+    let crashed = |name: &str| json!({"name": name, "restartCount": 2, "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
+    let spec =
+        json!({"containers": [], "initContainers": [{"name": "proxy", "restartPolicy": "Always"}]});
+    for (field, expected) in [
+        (
+            "initContainerStatuses",
+            "failed: container `proxy` is crash-looping",
+        ),
+        ("ephemeralContainerStatuses", "waiting: 1 of 2 new replicas"),
+    ] {
+        let mut pod = json!({"metadata": {"name": "p"}, "spec": spec, "status": {}});
+        pod["status"][field] = json!([crashed("proxy")]);
+        let status = workload(&in_progress(), &[pod], SOON, Possible);
+        assert_eq!(shown(status), expected, "{field}");
+    }
+}
+
+#[test]
+fn a_pod_without_a_controller_is_ready_or_has_succeeded() {
+    let ready = |status: &str| json!([{"type": "Ready", "status": status}]);
+    let pod = |policy: &str, probe: bool, phase: &str, is_ready: &str| {
+        let mut container = json!({"name": "app"});
+        if probe {
+            container["readinessProbe"] = json!({"tcpSocket": {"port": 80}});
+        }
+        json!({
+            "kind": "Pod", "metadata": {"name": "p"},
+            "spec": {"restartPolicy": policy, "containers": [container]},
+            "status": {"phase": phase, "conditions": ready(is_ready)},
+        })
+    };
+    let mut failed = pod("Never", false, "Failed", "False");
+    failed["status"]["containerStatuses"] =
+        json!([{"name": "app", "restartCount": 0, "state": {"terminated": {"exitCode": 3}}}]);
+    let mut evicted = pod("Always", false, "Failed", "False");
+    evicted["status"]["reason"] = "Evicted".into();
+    let advice = "delete it before the next deployment, or use a Deployment or a Job";
+    for (live, expected) in [
+        (
+            pod("Always", true, "Running", "False"),
+            "waiting: the pod is not ready yet".to_owned(),
+        ),
+        (pod("Always", true, "Running", "True"), "done".to_owned()),
+        (
+            pod("Never", false, "Running", "True"),
+            "waiting: the pod is not done yet".to_owned(),
+        ),
+        (
+            pod("OnFailure", false, "Succeeded", "False"),
+            "done".to_owned(),
+        ),
+        // A probe says that it serves.
+        (pod("Never", true, "Running", "True"), "done".to_owned()),
+        (
+            failed,
+            format!(
+                "failed: the pod failed, and nothing replaces it: container `app` exited (exit code 3); {advice}"
+            ),
+        ),
+        (
+            evicted,
+            format!("failed: the pod failed, and nothing replaces it: Evicted; {advice}"),
+        ),
+    ] {
+        let pods = [live.clone()];
+        assert_eq!(
+            shown(workload(&live, &pods, SOON, Possible)),
+            expected,
+            "{live}"
+        );
+    }
+}
+
+#[test]
+fn sets_without_a_rollout_are_done_when_their_replicas_are_available() {
+    for kind in ["ReplicaSet", "ReplicationController"] {
+        let live = |available: u32| json!({"kind": kind, "spec": {"replicas": 2}, "status": {"replicas": 2, "availableReplicas": available}});
+        for (available, expected) in [(1, "waiting: 1 of 2 replicas are available"), (2, "done")] {
+            let status = workload(&live(available), &[], SOON, Possible);
+            assert_eq!(shown(status), expected, "{kind}");
+        }
     }
 }
