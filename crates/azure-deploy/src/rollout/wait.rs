@@ -103,16 +103,7 @@ pub(crate) async fn wait(
                     if deployment.is_some_and(|deployment| deployment.is_same(object)) {
                         revision = Some(workload.annotation(REVISION).to_owned());
                     }
-                    let seconds = started.elapsed().as_secs();
-                    if let Workload::Job(_) = workload {
-                        log.info(format!("{} is done ({seconds}s)", object.label()));
-                        log_job(cluster, &rollout, log).await;
-                    } else {
-                        log.info(format!("{} is rolled out ({seconds}s)", object.label()));
-                        if let Some(problem) = outdated(workload, &rollout.pods) {
-                            log.warning(format!("{}: {problem}", object.label()));
-                        }
-                    }
+                    log_done(cluster, object, &rollout, started.elapsed(), log).await;
                 }
                 Status::Failed(cause) => {
                     let failed = failed(cluster, object, workload, cause, log, evidence);
@@ -161,6 +152,26 @@ async fn state(
         _ => Obstacles::default(),
     };
     (rollout, obstacles)
+}
+
+// That `object` is done, `waited` after the start.
+async fn log_done(
+    cluster: &Cluster,
+    object: &Object,
+    rollout: &Rollout,
+    waited: Duration,
+    log: &Log,
+) {
+    let (label, seconds) = (object.label(), waited.as_secs());
+    if let Workload::Job(_) = &rollout.workload {
+        log.info(format!("{label} is done ({seconds}s)"));
+        log_job(cluster, rollout, log).await;
+        return;
+    }
+    log.info(format!("{label} is rolled out ({seconds}s)"));
+    if let Some(problem) = outdated(&rollout.workload, &rollout.pods) {
+        log.warning(format!("{label}: {problem}"));
+    }
 }
 
 // The last lines of a Job, which nothing else shows.

@@ -136,7 +136,7 @@ async fn reach(
     let services = Services::find(objects, &request.names, port);
     let Some(exposure) = Exposure::find(objects, &services) else {
         if request.health_path.is_some() && !report.rolled_back {
-            log.warning("the manifests have no Service of type LoadBalancer, no Ingress and no HTTPRoute for the application, so the health check is skipped; set `health-url` to where the application responds, or `health-path: none` if that is intended");
+            log.warning(format!("the manifests have no Service of type LoadBalancer, no Ingress and no HTTPRoute for the application{}, so the health check is skipped; set `health-url` to where the application responds, or `health-path: none` if that is intended", services.unreachable()));
         }
         return nowhere(Checked::Healthy);
     };
@@ -172,6 +172,9 @@ async fn reach(
         "the health is checked by {label}: {}",
         queried.join(" or ")
     ));
+    if !report.rolled_back {
+        log_unqueried(log, exposure, objects, &services);
+    }
     // An endpoint inside the cluster comes before those at the addresses.
     let before = queried.len().saturating_sub(target.addresses.len());
     let endpoints = Endpoints::new(target.endpoints, target.inside);
@@ -211,6 +214,23 @@ async fn exposed(
         is_public,
         workloads,
     })
+}
+
+// What the health check by `exposure` says nothing of.
+fn log_unqueried(log: &Log, exposure: Exposure<'_>, objects: &[Object], services: &Services<'_>) {
+    let unqueried = exposure.unqueried(objects, services);
+    if !unqueried.is_empty() {
+        log.info(format!(
+            "not queried, and known by the rollout only: {}",
+            unqueried.join(", ")
+        ));
+    }
+    if exposure.lacks_selector() {
+        log.warning(format!(
+            "{} has no selector: what responds there may be something else than the new version",
+            exposure.object().label()
+        ));
+    }
 }
 
 fn skip(log: &Log, error: &anyhow::Error) {

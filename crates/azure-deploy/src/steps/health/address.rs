@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use crate::request::HealthPort;
@@ -63,6 +64,41 @@ const NOT_HTTP_PORTS: &[i32] = &[
     4222, 5432, 5671, 5672, 6379, 8883, 9042, 9092, 11211, 27017,
 ];
 
+/// First parts of the names of ports that are for people or programs, where the name says no protocol.
+const APPLICATION: &[&str] = &[
+    "api", "app", "backend", "frontend", "public", "server", "service", "site", "ui", "web", "www",
+];
+/// Parts of the names of ports that speak HTTP, and not to those who use the application: what watches and what administers it.
+const MONITORING: &[&str] = &[
+    "actuator",
+    "admin",
+    "debug",
+    "health",
+    "healthz",
+    "jaeger",
+    "live",
+    "liveness",
+    "management",
+    "metric",
+    "metrics",
+    "mgmt",
+    "monitoring",
+    "otel",
+    "otlp",
+    "pprof",
+    "probe",
+    "probes",
+    "prom",
+    "prometheus",
+    "readiness",
+    "statsd",
+    "telemetry",
+    "tracing",
+    "zipkin",
+];
+/// Ports of HTTPS, where a port has no name that says otherwise.
+const TLS_PORTS: &[i32] = &[443, 8443];
+
 /// The port of a Service, and how it is queried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HttpPort {
@@ -70,59 +106,220 @@ pub(super) struct HttpPort {
     pub(super) port: i32,
 }
 
+/// How a port was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) port: HttpPort,
+    /// Why this one of several, for the log; `None` where there was nothing to choose.
+    pub(super) why: Option<String>,
+    /// Whether another one is as good.
+    pub(super) is_ambiguous: bool,
+}
+
+/// How likely the application responds by HTTP at a port, the likeliest first. A certificate is rarely valid for an IP address, so
+/// HTTPS comes late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Its name, or `appProtocol`, is a protocol of HTTP.
+    Http,
+    /// Its name begins with one, as `http-web` does.
+    HttpOfName,
+    /// It is 80.
+    Usual,
+    /// Its name is that of an application.
+    Application,
+    /// It speaks HTTPS.
+    Https,
+    /// Nothing is known of it.
+    Unknown,
+    /// Its number, or `appProtocol`, is that of something else; its name is not.
+    Unlikely,
+    /// It is for monitoring or administration.
+    Monitoring,
+}
+
+impl Rank {
+    // Why a port of this rank comes before others.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Http | Self::HttpOfName => "its name or `appProtocol` is HTTP",
+            Self::Usual => "80 is the port of HTTP",
+            Self::Application => "its name is that of an application",
+            Self::Https => "it speaks HTTPS",
+            Self::Unknown => "the others are for something else",
+            Self::Unlikely | Self::Monitoring => "no other one is likelier",
+        }
+    }
+}
+
 /// The port of `service`, the value of a Service, at which the health is queried: the `wanted` one, else the one that most likely
-/// speaks HTTP.
-pub(super) fn port(service: &Value, wanted: Option<&HealthPort>) -> Option<HttpPort> {
+/// speaks HTTP. `containers` has the ports of its pods: their numbers and names.
+pub(super) fn choice(
+    service: &Value,
+    wanted: Option<&HealthPort>,
+    containers: &[(i32, String)],
+) -> Option<Choice> {
     let ports = ports(service);
-    let Some(wanted) = wanted else {
-        return http_port(&ports);
-    };
-    let mut ports = ports.iter();
-    let port = ports.find(|port| wanted.is(port.port, port.name.as_deref()))?;
-    // A port alone shows whether it is one of HTTPS.
-    let scheme = http_port(std::slice::from_ref(port)).map_or("http", |port| port.scheme);
-    Some(HttpPort {
-        scheme,
-        port: port.port,
+    if let Some(wanted) = wanted {
+        let mut ports = ports.iter();
+        let port = ports.find(|port| wanted.is(port.port, port.name.as_deref()))?;
+        return Some(Choice {
+            port: HttpPort {
+                scheme: scheme(port, containers),
+                port: port.port,
+            },
+            why: None,
+            is_ambiguous: false,
+        });
+    }
+    let ranked = ports.iter();
+    let mut ranked: Vec<_> = ranked
+        .filter_map(|port| Some((rank(port, containers)?, port)))
+        .collect();
+    // It keeps the order of those with the same rank.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let (best, port) = *ranked.first()?;
+    let is_as_good = |(rank, _): &&(Rank, &ServicePort)| *rank == best;
+    let is_ambiguous = ranked.iter().filter(is_as_good).count() > 1;
+    let why = (ports.len() > 1).then(|| {
+        let all: Vec<_> = ports.iter().map(shown).collect();
+        let reason = if is_ambiguous {
+            "it is the first of those that may speak HTTP"
+        } else {
+            best.reason()
+        };
+        format!(
+            "of its ports {}, {} is queried: {reason}",
+            all.join(", "),
+            shown(port)
+        )
+    });
+    Some(Choice {
+        port: HttpPort {
+            scheme: scheme(port, containers),
+            port: port.port,
+        },
+        why,
+        is_ambiguous,
     })
 }
 
-// The port that most likely speaks HTTP: the first by `appProtocol` or name, or 80, or one of HTTPS, or just the first; `None`
-// if each is known to speak something else. A certificate is rarely valid for an IP address, so HTTPS comes second.
-fn http_port(ports: &[ServicePort]) -> Option<HttpPort> {
-    let is = |port: &ServicePort, is_protocol: &dyn Fn(&str) -> bool| {
-        match (&port.app_protocol, &port.name) {
-            // `kubernetes.io/ws` (KEP 3726).
-            (Some(protocol), _) => {
-                let protocol = protocol.rsplit('/').next().unwrap_or_default();
-                is_protocol(&protocol.to_ascii_lowercase())
-            }
-            // Conventional: `http-web`.
-            (None, Some(name)) => name.split('-').next().is_some_and(is_protocol),
-            (None, None) => false,
-        }
+// `http` (80).
+fn shown(port: &ServicePort) -> String {
+    match &port.name {
+        Some(name) => format!("`{name}` ({})", port.port),
+        None => port.port.to_string(),
+    }
+}
+
+// What says which protocol a port speaks: `appProtocol`, else its name, or else that of the port of the container that it leads to.
+fn label<'a>(port: &'a ServicePort, containers: &'a [(i32, String)]) -> Option<Label<'a>> {
+    if let Some(protocol) = &port.app_protocol {
+        // `kubernetes.io/ws` (KEP 3726).
+        let protocol = protocol.rsplit('/').next().unwrap_or_default();
+        return Some(Label::Protocol(protocol));
+    }
+    let target = match &port.target_port {
+        Some(IntOrString::String(name)) => Some(name.as_str()),
+        Some(IntOrString::Int(number)) => name_of(*number, containers),
+        None => name_of(port.port, containers),
     };
-    let is_http = |protocol: &str| matches!(protocol, "http" | "ws" | "h2c" | "http2");
-    let is_https = |protocol: &str| matches!(protocol, "https" | "wss");
-    let is_other = |protocol: &str| NOT_HTTP.contains(&protocol);
-    let is_unnamed = |port: &ServicePort| port.name.is_none() && port.app_protocol.is_none();
-    let rank = |port: &ServicePort| match port {
-        port if port.protocol.as_deref().is_some_and(|it| it != "TCP") => None,
-        port if is(port, &is_http) => Some(0),
-        port if is(port, &is_https) => Some(2),
-        port if is(port, &is_other) => None,
-        port if is_unnamed(port) && NOT_HTTP_PORTS.contains(&port.port) => None,
-        port if port.app_protocol.is_some() => Some(4),
-        port if port.port == 80 => Some(1),
-        port if port.port == 443 => Some(2),
-        _ => Some(3),
-    };
-    let ranked = ports
+    let own = port.name.as_deref();
+    // A name that says nothing, such as `main`, is not the last word.
+    let says = |name: &&str| parts(name).any(is_known);
+    own.filter(says)
+        .or_else(|| target.filter(says))
+        .or(own)
+        .or(target)
+        .map(Label::Name)
+}
+
+fn name_of(number: i32, containers: &[(i32, String)]) -> Option<&str> {
+    let mut containers = containers.iter();
+    let found = containers.find(|(own, _)| *own == number)?;
+    Some(&found.1)
+}
+
+fn parts(name: &str) -> impl Iterator<Item = &str> {
+    name.split('-')
+}
+
+fn is_http(protocol: &str) -> bool {
+    matches!(protocol, "http" | "ws" | "h2c" | "http2")
+}
+
+fn is_https(protocol: &str) -> bool {
+    matches!(protocol, "https" | "wss")
+}
+
+fn is_known(part: &str) -> bool {
+    let is_listed = [NOT_HTTP, APPLICATION, MONITORING]
         .iter()
-        .filter_map(|port| Some((rank(port)?, port.port)));
-    let (rank, port) = ranked.min_by_key(|(rank, _)| *rank)?;
-    let scheme = if rank == 2 { "https" } else { "http" };
-    Some(HttpPort { scheme, port })
+        .any(|list| list.contains(&part));
+    is_listed || is_http(part) || is_https(part)
+}
+
+enum Label<'a> {
+    Protocol(&'a str),
+    Name(&'a str),
+}
+
+// How likely the application responds at `port`; `None` if it is known to speak something else.
+fn rank(port: &ServicePort, containers: &[(i32, String)]) -> Option<Rank> {
+    if port.protocol.as_deref().is_some_and(|it| it != "TCP") {
+        return None;
+    }
+    let is_watched = |name: &str| parts(name).any(|part| MONITORING.contains(&part));
+    if port.name.as_deref().is_some_and(is_watched) {
+        return Some(Rank::Monitoring);
+    }
+    let by_number = match port.port {
+        80 => Rank::Usual,
+        number if TLS_PORTS.contains(&number) => Rank::Https,
+        number if NOT_HTTP_PORTS.contains(&number) => Rank::Unlikely,
+        _ => Rank::Unknown,
+    };
+    match label(port, containers) {
+        Some(Label::Protocol(protocol)) => match &*protocol.to_ascii_lowercase() {
+            protocol if is_http(protocol) => Some(Rank::Http),
+            protocol if is_https(protocol) => Some(Rank::Https),
+            protocol if NOT_HTTP.contains(&protocol) => None,
+            _ => Some(Rank::Unlikely),
+        },
+        Some(Label::Name(name)) => {
+            // Conventional: `http-web`.
+            let first = parts(name).next().unwrap_or_default();
+            if is_watched(name) {
+                Some(Rank::Monitoring)
+            } else if is_http(name) {
+                Some(Rank::Http)
+            } else if is_https(first) || parts(name).any(is_https) {
+                Some(Rank::Https)
+            } else if is_http(first) {
+                Some(Rank::HttpOfName)
+            } else if NOT_HTTP.contains(&first) {
+                None
+            } else if APPLICATION.contains(&first)
+                && !matches!(by_number, Rank::Usual | Rank::Https)
+            {
+                Some(Rank::Application)
+            } else {
+                Some(by_number)
+            }
+        }
+        None => (by_number != Rank::Unlikely).then_some(by_number),
+    }
+}
+
+// Whether `port` is one of TLS: by what names it, else by its number.
+fn scheme(port: &ServicePort, containers: &[(i32, String)]) -> &'static str {
+    let is_tls = match label(port, containers) {
+        Some(Label::Protocol(protocol)) => is_https(&protocol.to_ascii_lowercase()),
+        Some(Label::Name(name)) if parts(name).any(is_https) => true,
+        Some(Label::Name(name)) if parts(name).any(is_http) => false,
+        _ => TLS_PORTS.contains(&port.port),
+    };
+    if is_tls { "https" } else { "http" }
 }
 
 fn ports(service: &Value) -> Vec<ServicePort> {
@@ -205,6 +402,45 @@ mod tests {
                 Some(("http", 9000)),
             ),
             (
+                json!([{"port": 9090, "name": "metrics"}, {"port": 8080, "name": "web"}]),
+                Some(("http", 8080)),
+            ),
+            (
+                json!([{"port": 9090, "name": "http-metrics"}, {"port": 8080, "name": "main"}]),
+                Some(("http", 8080)),
+            ),
+            (
+                json!([{"port": 9090, "name": "metrics", "appProtocol": "http"}, {"port": 8080, "name": "app"}]),
+                Some(("http", 8080)),
+            ),
+            (
+                json!([{"port": 5432, "name": "db"}, {"port": 9000, "name": "main"}]),
+                Some(("http", 9000)),
+            ),
+            (
+                json!([{"port": 8443, "name": "secure"}, {"port": 8080, "name": "app"}]),
+                Some(("http", 8080)),
+            ),
+            (
+                json!([{"port": 8443, "name": "web-https"}, {"port": 9000, "name": "main"}]),
+                Some(("https", 8443)),
+            ),
+            (
+                json!([{"port": 7000, "name": "a", "targetPort": "admin"}, {"port": 7001, "name": "b", "targetPort": "http"}]),
+                Some(("http", 7001)),
+            ),
+            (
+                json!([{"port": 443, "name": "a", "targetPort": "http"}, {"port": 7000, "name": "b"}]),
+                Some(("http", 443)),
+            ),
+            // The only one is queried, whatever it is for.
+            (
+                json!([{"port": 9090, "name": "metrics"}]),
+                Some(("http", 9090)),
+            ),
+            (json!([{"port": 443, "name": "app"}]), Some(("https", 443))),
+            (json!([{"port": 8443}]), Some(("https", 8443))),
+            (
                 json!([{"port": 9000, "appProtocol": "kubernetes.io/ws"}]),
                 Some(("http", 9000)),
             ),
@@ -217,10 +453,50 @@ mod tests {
             (json!([]), None),
         ];
         for (ports, expected) in table {
-            let found = port(&json!({"spec": {"ports": ports}}), None);
-            let found = found.map(|found| (found.scheme, found.port));
+            let found = choice(&json!({"spec": {"ports": ports}}), None, &[]);
+            let found = found.map(|found| (found.port.scheme, found.port.port));
             assert_eq!(found, expected, "{ports}");
         }
+    }
+
+    #[test]
+    fn the_name_of_the_containers_port_counts_where_the_services_own_says_nothing() {
+        let ports = json!([{"port": 1, "name": "one", "targetPort": 9090}, {"port": 2, "name": "two", "targetPort": 8080}, {"port": 3, "name": "three"}]);
+        let service = json!({"spec": {"ports": ports}});
+        let names = |names: &[(i32, &str)]| {
+            let names = names.iter().map(|(port, name)| (*port, (*name).to_owned()));
+            let names: Vec<_> = names.collect();
+            choice(&service, None, &names).map(|choice| choice.port.port)
+        };
+        assert_eq!(names(&[]), Some(1));
+        assert_eq!(names(&[(9090, "metrics"), (8080, "http")]), Some(2));
+        assert_eq!(
+            names(&[(9090, "metrics"), (8080, "grpc"), (3, "web")]),
+            Some(3)
+        );
+    }
+
+    #[test]
+    fn which_port_was_chosen_is_explained() {
+        let why = |ports: Value| {
+            let choice = choice(&json!({"spec": {"ports": ports}}), None, &[]).unwrap();
+            (choice.is_ambiguous, choice.why)
+        };
+        assert_eq!(
+            why(json!([{"port": 9090, "name": "metrics"}, {"port": 8080, "name": "web"}])),
+            (
+                false,
+                Some("of its ports `metrics` (9090), `web` (8080), `web` (8080) is queried: its name is that of an application".to_owned())
+            )
+        );
+        assert_eq!(
+            why(json!([{"port": 7000, "name": "one"}, {"port": 7001, "name": "two"}])),
+            (
+                true,
+                Some("of its ports `one` (7000), `two` (7001), `one` (7000) is queried: it is the first of those that may speak HTTP".to_owned())
+            )
+        );
+        assert_eq!(why(json!([{"port": 7000}])), (false, None));
     }
 
     #[test]
@@ -237,8 +513,8 @@ mod tests {
             (HealthPort::Number(81), None),
             (named("metrics"), None),
         ] {
-            let found = port(&service, Some(&wanted));
-            let found = found.map(|found| (found.scheme, found.port));
+            let found = choice(&service, Some(&wanted), &[]);
+            let found = found.map(|found| (found.port.scheme, found.port.port));
             assert_eq!(found, expected, "{wanted}");
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::address::{self, HttpPort};
+use super::address::{self, Choice, HttpPort};
 use crate::kubernetes::{DEFAULT_NAMESPACE, Object, containers};
 use crate::manifests::ImageNames;
 use crate::request::HealthPort;
@@ -72,6 +72,8 @@ pub(crate) fn check_port(
 #[derive(Debug, Default)]
 pub(super) struct Services<'a> {
     all: Vec<&'a Object>,
+    /// What runs the application.
+    workloads: Vec<&'a Object>,
     /// The port at which the health is queried, if it is given.
     port: Option<&'a HealthPort>,
 }
@@ -100,12 +102,51 @@ impl<'a> Services<'a> {
         } else {
             leading
         };
-        Self { all, port }
+        Self {
+            all,
+            workloads,
+            port,
+        }
     }
 
     /// The port of `service` at which the health is queried; `None` if none may speak HTTP.
     pub(super) fn port(&self, service: &Object) -> Option<HttpPort> {
-        address::port(&service.value, self.port)
+        Some(self.choice(service)?.port)
+    }
+
+    /// The same, with how it was chosen.
+    pub(super) fn choice(&self, service: &Object) -> Option<Choice> {
+        let selected = self.workloads.iter().filter(|o| selects(service, o));
+        let containers = selected.flat_map(|workload| containers(&workload.value));
+        let ports = containers.filter_map(|container| container["ports"].as_array());
+        let named = ports.flatten().filter_map(|port| {
+            let number = i32::try_from(port["containerPort"].as_i64()?).ok()?;
+            Some((number, port["name"].as_str()?.to_owned()))
+        });
+        let named: Vec<(i32, String)> = named.collect();
+        address::choice(&service.value, self.port, &named)
+    }
+
+    /// Why there is no request to those that no load balancer has, and that nothing else can lead to; the end of a sentence.
+    pub(super) fn unreachable(&self) -> String {
+        let reasons = self.all.iter().filter_map(|service| {
+            let label = service.label();
+            if service.text("/spec/type") == "ExternalName" {
+                let name = service.text("/spec/externalName");
+                Some(format!("{label} is a name for `{name}` (`ExternalName`), which this deployment does not change"))
+            } else if service.text("/spec/clusterIP") == "None" {
+                Some(format!("{label} is headless (`clusterIP: None`), so it has no address of its own"))
+            } else if lacks_selector(service) {
+                Some(format!("{label} has no selector, so it leads to no pod of the manifests"))
+            } else {
+                None
+            }
+        });
+        let reasons: Vec<_> = reasons.collect();
+        if reasons.is_empty() {
+            return String::new();
+        }
+        format!(" ({})", reasons.join("; "))
     }
 
     /// Whether the Service `name` in `namespace` is one of them. What the manifests do not have may be.
@@ -176,6 +217,34 @@ impl<'a> Exposure<'a> {
         }
     }
 
+    /// The workloads of the application that `objects` expose, and that nothing queried leads to, each with what exposes it. The
+    /// health of one is known by its rollout only.
+    pub(super) fn unqueried(self, objects: &[Object], services: &Services<'_>) -> Vec<String> {
+        let queried = self.workloads(objects);
+        let is_queried = |workload: &Object| queried.iter().any(|other| other.is_same(workload));
+        let is_own = |workload: &Object| {
+            let mut own = services.workloads.iter();
+            own.any(|other| other.is_same(workload))
+        };
+        let others = objects.iter().filter(|o| !o.is_same(self.object()));
+        let mut unqueried: Vec<String> = Vec::new();
+        for other in others.filter_map(Exposure::of) {
+            let label = other.object().label();
+            let workloads = other.workloads(objects).into_iter();
+            let workloads = workloads.filter(|o| is_own(o) && !is_queried(o));
+            unqueried.extend(workloads.map(|o| format!("{} by {label}", o.label())));
+        }
+        unqueried.sort();
+        unqueried.dedup();
+        unqueried
+    }
+
+    /// Whether pods that the manifests do not name respond there: the Service has no selector.
+    pub(super) fn lacks_selector(self) -> bool {
+        let object = self.object();
+        object.kind() == "Service" && lacks_selector(object)
+    }
+
     // What `object` is, if it exposes something.
     fn of(object: &'a Object) -> Option<Self> {
         if object.is_of("", "Service") && object.text("/spec/type") == "LoadBalancer" {
@@ -202,7 +271,7 @@ impl<'a> Exposure<'a> {
         let leads_to = |service: &&Object| {
             let only = || Services {
                 all: vec![*service],
-                port: None,
+                ..Services::default()
             };
             match self {
                 Self::Balancer(own) | Self::Internal(own) | Self::NotHttp(own) => {
@@ -264,6 +333,12 @@ fn is_ingress(object: &Object) -> bool {
 
 fn is_route(object: &Object) -> bool {
     object.kind() == "HTTPRoute" && object.api_version().starts_with(GATEWAY_API)
+}
+
+// Whether the endpoints of `service` are not the pods that it selects.
+fn lacks_selector(service: &Object) -> bool {
+    let selector = service.value["spec"]["selector"].as_object();
+    selector.is_none_or(serde_json::Map::is_empty)
 }
 
 // Whether `service` selects the pods of `workload`.
@@ -387,6 +462,62 @@ mod tests {
             checked(9090).unwrap_err(),
             "`Service/web` does not have the port 9090"
         );
+    }
+
+    #[test]
+    fn what_is_exposed_and_not_queried_is_named() {
+        let http = || json!([{"port": 80}]);
+        let objects = [
+            workload("app", "app:1"),
+            workload("worker", "app:1"),
+            workload("grafana", "grafana/grafana:1"),
+            service("app", "app", "LoadBalancer", &http()),
+            service("worker", "worker", "LoadBalancer", &http()),
+            service("grafana", "grafana", "LoadBalancer", &http()),
+            service("inner", "app", "ClusterIP", &http()),
+            ingress("web", "inner"),
+        ];
+        let services = Services::find(&objects, &ImageNames::of_test("app"), None);
+        let exposure = Exposure::find(&objects, &services).unwrap();
+        assert_eq!(exposure.object().label(), "Service/app");
+        assert_eq!(
+            exposure.unqueried(&objects, &services),
+            ["Deployment/worker by Service/worker"]
+        );
+    }
+
+    #[test]
+    fn the_ports_of_the_containers_tell_what_a_service_leads_to() {
+        let mut app = workload("app", "app:1");
+        let ports = json!([{"containerPort": 7001, "name": "metrics"}, {"containerPort": 7002, "name": "http"}]);
+        app.value["spec"]["template"]["spec"]["containers"][0]["ports"] = ports;
+        let ports = json!([{"port": 1, "name": "a", "targetPort": 7001}, {"port": 2, "name": "b", "targetPort": 7002}]);
+        let objects = [app, service("app", "app", "LoadBalancer", &ports)];
+        let services = Services::find(&objects, &ImageNames::of_test("app"), None);
+        let port = services.port(&objects[1]).map(|port| port.port);
+        assert_eq!(port, Some(2));
+    }
+
+    #[test]
+    fn a_service_without_pods_of_the_manifests_is_named() {
+        let service = |name: &str, spec: Value| object("Service", name, &spec);
+        let selector = json!({"app": "app"});
+        let objects = [
+            service("set", json!({"clusterIP": "None", "selector": selector})),
+            service(
+                "db",
+                json!({"type": "ExternalName", "externalName": "db.example"}),
+            ),
+            service("manual", json!({})),
+            service("app", json!({"selector": selector})),
+        ];
+        let services = Services::find(&objects, &ImageNames::of_test("app"), None);
+        assert_eq!(
+            services.unreachable(),
+            " (Service/set is headless (`clusterIP: None`), so it has no address of its own; Service/db is a name for `db.example` (`ExternalName`), which this deployment does not change; Service/manual has no selector, so it leads to no pod of the manifests)"
+        );
+        assert!(Exposure::Balancer(&objects[2]).lacks_selector());
+        assert!(!Exposure::Balancer(&objects[3]).lacks_selector());
     }
 
     fn found(objects: &[Object]) -> String {

@@ -7,6 +7,10 @@ use http_client::header::CONNECTION;
 use http_client::{Client, Error, Redirects};
 use serde_json::Value;
 
+/// How hyper says that a connection ended before a response did.
+const CLOSED: &str = "connection closed before message completed";
+/// How it begins to say that what came is not HTTP.
+const NOT_HTTP: &str = "invalid HTTP ";
 /// Timeout of one response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -117,9 +121,21 @@ fn no_response(error: &Error) -> Problem {
         Some(ErrorKind::ConnectionRefused) => {
             Problem::NoResponse(format!("no response: {cause}; nothing listens there"))
         }
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => closed(&cause),
+        _ if cause.starts_with(CLOSED) => closed(&cause),
+        _ if cause.starts_with(NOT_HTTP) => Problem::Unhealthy(format!(
+            "the response is not HTTP ({cause}); set `health-port`, or `health-url` with its scheme"
+        )),
         _ => tls_problem(&cause)
             .unwrap_or_else(|| Problem::Unreachable(format!("no response: {cause}"))),
     }
+}
+
+// It was reached: a program there closes connections, or what is in front of it, since it has no pod to pass them to.
+fn closed(cause: &str) -> Problem {
+    Problem::NoResponse(format!(
+        "no response: {cause}; the connection was accepted, and closed again"
+    ))
 }
 
 // A failed TLS handshake, as rustls words it. Whoever has the wrong certificate was reached, and no caller gets further.
@@ -128,6 +144,11 @@ fn tls_problem(cause: &str) -> Option<Problem> {
     if cause.contains("InvalidContentType") {
         let problem = format!("no response: the port does not speak TLS ({cause})");
         return Some(Problem::Unreachable(problem));
+    }
+    if let Some(alert) = cause.strip_prefix("received fatal alert: ") {
+        return Some(Problem::Unhealthy(format!(
+            "TLS failed: the server ended the handshake ({alert}); check that it has a certificate for this host, and TLS 1.2 or later"
+        )));
     }
     let problem = cause.strip_prefix("invalid peer certificate: ")?;
     let what = if problem.contains("UnknownIssuer") || problem.contains("CaUsedAsEndEntity") {
@@ -147,11 +168,12 @@ fn tls_problem(cause: &str) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::response::Response;
+    use axum::response::{IntoResponse as _, Response};
     use http_client::Certificates;
     use testkit::pki::{CertificateAuthority, Leaf};
     use testkit::server::tls_config;
     use testkit::{Recorder, endless};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
@@ -228,6 +250,111 @@ mod tests {
         );
         let problem = get("http://no-such-host.invalid/".to_owned()).await;
         assert!(problem.contains("failed to lookup address"), "{problem}");
+    }
+
+    // A server that sends `response` once it has a request, and closes the connection.
+    async fn raw(response: &'static [u8]) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                // What is closed before it was read is reset.
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(response).await;
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn what_is_not_a_response_of_http_is_named() {
+        let http = Client::reaching(Some("127.0.0.1"), Certificates::Verified).unwrap();
+        let get = async |scheme: &str, response: &'static [u8]| {
+            let url = format!("{scheme}://{}/", raw(response).await);
+            query(&http, &url, None).await.unwrap_err()
+        };
+        assert_eq!(
+            get("http", b"").await,
+            Problem::NoResponse("no response: connection closed before message completed; the connection was accepted, and closed again".into())
+        );
+        let problem = get("http", b"SSH-2.0-OpenSSH_9.2\r\n").await;
+        let start = "the response is not HTTP (invalid HTTP version parsed)";
+        assert!(problem.message().starts_with(start), "{problem:?}");
+        assert!(matches!(problem, Problem::Unhealthy(_)), "{problem:?}");
+        // A fatal alert of TLS 1.2: the handshake has failed.
+        let problem = get("https", b"\x15\x03\x03\x00\x02\x02\x28").await;
+        let start = "TLS failed: the server ended the handshake (HandshakeFailure)";
+        assert!(problem.message().starts_with(start), "{problem:?}");
+    }
+
+    // The clock stands still until there is nothing else to wait for.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_has_its_time() {
+        // Connections are accepted by the kernel, and by nobody else.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let http = Client::reaching(Some("127.0.0.1"), Certificates::Verified).unwrap();
+        for scheme in ["http", "https"] {
+            let started = tokio::time::Instant::now();
+            let url = format!("{scheme}://{address}/");
+            let problem = query(&http, &url, None).await.unwrap_err();
+            let message = problem.message();
+            let is_timeout = ["no response within 5s", "no connection in time"];
+            assert!(is_timeout.contains(&message), "{scheme}: {message}");
+            let limit = RESPONSE_TIMEOUT + Duration::from_secs(1);
+            assert!(started.elapsed() < limit, "{scheme}");
+        }
+    }
+
+    #[tokio::test]
+    async fn redirects_that_lead_nowhere_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let ca = CertificateAuthority::new("test").unwrap();
+        let issued = ca.issue(&Leaf::server("app", &["127.0.0.1"])).unwrap();
+        issued.write(directory.path(), "app").unwrap();
+        let tls = tls_config(directory.path(), "app").unwrap();
+        let secure = Recorder::start_tls(tls, |_| Response::default());
+        let secure = secure.await.unwrap();
+        let secure = format!("https://{}/", secure.host());
+        let app = Recorder::start(move |seen| match seen.line.as_str() {
+            "GET /loop" => redirect("/loop"),
+            "GET /secure" => redirect(&secure),
+            "GET /file" => redirect("file:///etc/passwd"),
+            _ => redirect("http://[::1"),
+        });
+        let app = app.await.unwrap();
+        let http = Client::direct().unwrap();
+        let get = async |path: &str| {
+            let url = format!("http://{}{path}", app.host());
+            query(&http, &url, None).await.unwrap_err()
+        };
+        for (path, expected) in [
+            ("/loop", "there were five redirects before"),
+            ("/file", "it is not an http URL"),
+            ("/broken", "it is not a URL"),
+        ] {
+            let problem = get(path).await;
+            let message = problem.message();
+            assert!(message.contains("which is not followed: "), "{message}");
+            assert!(message.contains(expected), "{message}");
+            assert!(matches!(problem, Problem::Unhealthy(_)), "{problem:?}");
+        }
+        assert_eq!(app.seen().len(), 6 + 1 + 1);
+        // To the same host by HTTPS it is followed, and its certificate is verified.
+        let problem = get("/secure").await;
+        let start = "TLS failed: the certificate is signed by an unknown CA";
+        assert!(problem.message().starts_with(start), "{problem:?}");
+    }
+
+    #[tokio::test]
+    async fn a_status_that_is_not_of_success_is_named() {
+        let app = Recorder::start(|_| axum::http::StatusCode::BAD_GATEWAY.into_response());
+        let app = app.await.unwrap();
+        let url = format!("http://{}/", app.host());
+        let problem = query(&Client::direct().unwrap(), &url, None).await;
+        assert_eq!(problem, Err(Problem::Unhealthy("status 502".into())));
     }
 
     // As to a pod that is ending: the time until another one is tried is short.

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::{Value, json};
 
-use super::address::{self, Address, is_private, origin};
+use super::address::{self, Address, Choice, is_private, origin};
 use super::endpoint::Endpoint;
 use super::exposure::{Exposure, Services};
 use super::gateway::{self, GATEWAY, GROUP, HttpRoute};
@@ -77,7 +77,11 @@ async fn of_service(
         })
     });
     let hosts = hosts.await?;
-    let port = services.port(service);
+    let choice = services.choice(service);
+    if let Some(choice) = choice.as_ref().filter(|_| request.health_path.is_some()) {
+        log_choice(log, service, choice);
+    }
+    let port = choice.map(|choice| choice.port);
     let addresses = hosts.into_iter().map(|host| {
         let url = port.map(|port| origin(port.scheme, &host, port.port));
         let url = url.unwrap_or_default();
@@ -103,6 +107,18 @@ async fn of_service(
         endpoints,
         inside,
     })
+}
+
+fn log_choice(log: &Log, service: &Object, choice: &Choice) {
+    let Some(why) = &choice.why else { return };
+    let label = service.label();
+    if choice.is_ambiguous {
+        log.warning(format!(
+            "{label}: {why}; set `health-port` to choose one, or name the one that speaks HTTP `http`"
+        ));
+    } else {
+        log.info(format!("{label}: {why}"));
+    }
 }
 
 async fn of_site(
