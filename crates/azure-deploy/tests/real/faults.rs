@@ -111,6 +111,15 @@ const CASES: &[Case] = &[
         ..WELL
     },
     Case {
+        name: "no-class",
+        change: (
+            LAST,
+            "periodSeconds: 1}\n        volumeMounts: [{name: v, mountPath: /v}]\n      volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]\n---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data, namespace: NAMESPACE}\nspec: {accessModes: [ReadWriteOnce], storageClassName: absent, resources: {requests: {storage: 1Mi}}}\n",
+        ),
+        message: "the claim `data` gets no volume: ProvisioningFailed: storageclass.storage.k8s.io \"absent\" not found",
+        ..WELL
+    },
+    Case {
         name: "no-account",
         change: (
             "---\napiVersion: apps/v1\n",
@@ -191,8 +200,9 @@ async fn meets(case: &Case) {
         .replacen(case.change.0, case.change.1, 1)
         .replace("REPOSITORY", &stack.repository)
         .replace("NAMESPACE", &stack.namespace);
-    // Jobs are not among the rights of the deployer.
-    let step = if manifests.contains("kind: Job") {
+    // These are not among the rights of the deployer.
+    let kinds = ["kind: Job", "kind: PersistentVolumeClaim"];
+    let step = if kinds.iter().any(|kind| manifests.contains(kind)) {
         let step = stack.step_without_azure(&image).await;
         step.file("k8s/app.yaml", &manifests)
     } else {

@@ -44,6 +44,8 @@ mod previews;
 mod private;
 #[cfg(test)]
 mod records;
+#[cfg(test)]
+mod room;
 mod stack;
 #[cfg(test)]
 mod stopped;
