@@ -11,8 +11,8 @@ use super::events::Obstacles;
 use super::made_later::absent_name;
 use super::status::{
     Cause, Status, bare_pod, container_statuses, daemon_set, deployment, desired, end_of,
-    exit_reason, failed, has_exited, is_lost, job, last_exit, loss, obstacle, ran_for,
-    replica_failure, replica_set, replication_controller, stateful_set, unprobed, unschedulable,
+    exit_reason, failed, has_exited, is_lost, job, last_exit, obstacle, ran_for, replica_failure,
+    replica_set, replication_controller, stateful_set, unprobed, unschedulable,
 };
 use crate::kubernetes::Workload;
 
@@ -149,7 +149,8 @@ impl Judge {
         if let Some(cause) = causes.min_by_key(|cause| cause.restarts.is_some()) {
             return Status::Failed(cause);
         }
-        if let Some(cause) = self.losses(workload, pods, around.elapsed) {
+        self.remember_losses(workload, pods, around.elapsed);
+        if let Some(cause) = self.excess_of_losses(workload, around.elapsed) {
             return Status::Failed(cause);
         }
         let uncreated = uncreated(workload, around.obstacles);
@@ -172,7 +173,10 @@ impl Judge {
             format!("the claim `{name}` has no volume yet: {}", claim.message)
         });
         let obstacle = pods.iter().find_map(obstacle).or(uncreated).or(claim);
-        let obstacle = obstacle.or_else(|| loss(pods).filter(|_| is_replaced(workload)));
+        let losses = self.losses(workload, around.elapsed);
+        let lost = losses.last().filter(|_| is_replaced(workload));
+        let lost = lost.map(|why| format!("a pod was lost ({why}) and is replaced"));
+        let obstacle = obstacle.or(lost);
         match (status, obstacle) {
             (Status::Waiting(message), Some(obstacle)) => {
                 Status::Waiting(format!("{message}; {obstacle}"))
@@ -318,30 +322,42 @@ impl Judge {
         self.outlasts(key, problem, around.elapsed)
     }
 
-    // The cause of a workload whose pods are lost again and again: each may be, as often as a container of it may be restarted, and
-    // once in any case. What is long ago does not count.
-    fn losses(&mut self, workload: &Workload, pods: &[Pod], elapsed: Duration) -> Option<Cause> {
-        if !is_replaced(workload) {
-            return None;
-        }
+    // Remember the pods of the workload that were lost. Those of its first look were lost before: they stay until the cluster has very
+    // many of them.
+    fn remember_losses(&mut self, workload: &Workload, pods: &[Pod], elapsed: Duration) {
         let key = workload.metadata().uid.clone().unwrap_or_default();
-        let lost = self.lost.entry(key).or_default();
+        let is_first = !self.lost.contains_key(&key);
+        let at = if is_first { Duration::ZERO } else { elapsed };
+        let known = self.lost.entry(key).or_default();
         for pod in pods.iter().filter(|pod| is_lost(pod)) {
             let metadata = &pod.metadata;
             let uid = metadata.uid.clone().or_else(|| metadata.name.clone());
-            let lost = lost.entry(uid.unwrap_or_default());
-            lost.or_insert_with(|| (elapsed, end_of(pod)));
+            let loss = known.entry(uid.unwrap_or_default());
+            loss.or_insert_with(|| (at, end_of(pod)));
         }
+    }
+
+    // Why the pods of the workload were lost, the last one last. What is long ago does not count.
+    fn losses(&self, workload: &Workload, elapsed: Duration) -> Vec<&str> {
+        let uid = workload.metadata().uid.as_deref().unwrap_or_default();
+        let known = self.lost.get(uid).into_iter().flat_map(BTreeMap::values);
         let counts = |since: Duration| since >= PAST && elapsed.saturating_sub(since) < LONG_RUN;
-        let mut counted: Vec<_> = lost.values().filter(|(since, _)| counts(*since)).collect();
+        let mut counted: Vec<_> = known.filter(|(since, _)| counts(*since)).collect();
         counted.sort_by_key(|(since, _)| *since);
+        counted.into_iter().map(|(_, why)| why.as_str()).collect()
+    }
+
+    // The cause of a workload whose pods are lost again and again: each may be, as often as a container of it may be restarted, and
+    // once in any case.
+    fn excess_of_losses(&self, workload: &Workload, elapsed: Duration) -> Option<Cause> {
+        let losses = self.losses(workload, elapsed);
+        let last = losses.last().filter(|_| is_replaced(workload))?;
         let each = self.max_restarts.max(1);
         let limit = desired(workload).max(1).saturating_mul(each);
-        let (_, last) = counted.last()?;
-        if i32::try_from(counted.len()).is_ok_and(|count| count <= limit) {
+        if i32::try_from(losses.len()).is_ok_and(|count| count <= limit) {
             return None;
         }
-        let count = plural(counted.len(), "pod");
+        let count = plural(losses.len(), "pod");
         Some(Cause {
             message: format!("{count} were lost one after another; of the last one: {last}"),
             ..Cause::default()

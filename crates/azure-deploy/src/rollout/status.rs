@@ -116,12 +116,6 @@ pub(super) fn end_of(pod: &Pod) -> String {
     }
 }
 
-/// That one of these pods was lost, if one was.
-pub(super) fn loss(pods: &[Pod]) -> Option<String> {
-    let pod = pods.iter().rev().find(|pod| is_lost(pod))?;
-    Some(format!("a pod was lost ({}) and is replaced", end_of(pod)))
-}
-
 /// Why a pod is not ready yet, where its containers are not the cause.
 pub(super) fn obstacle(pod: &Pod) -> Option<String> {
     if let Some(cause) = unschedulable(pod) {
@@ -337,6 +331,9 @@ pub(super) fn replication_controller(controller: &ReplicationController) -> Stat
 /// The status of a pod that nothing replaces. One whose containers are not always started again must succeed, unless a probe says
 /// that it serves.
 pub(super) fn bare_pod(pod: &Pod) -> Status {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Status::Waiting("the pod is being deleted".into());
+    }
     match phase(pod) {
         "Succeeded" => return Status::Done,
         "Failed" => {
