@@ -33,6 +33,8 @@ pub(crate) enum Attempts {
     /// Those of pytest: other producers give one name to several tests, such as those with parameters.
     #[default]
     OfPytest,
+    /// Those of pytest, and of producers for Go.
+    OfGo,
     /// Those of every producer.
     OfAny,
 }
@@ -132,6 +134,9 @@ impl Test {
             },
             (_, last) => last,
         };
+        if self.later.len() < LATER {
+            self.later.push_str(&last.later);
+        }
     }
 }
 
@@ -146,21 +151,24 @@ impl Junit {
     }
 
     /// [`parse`](Self::parse) the report of a command that exited with `code`. A test that failed and later passed,
-    /// and a command that takes that for a success (`gotestsum --rerun-fails`), is flaky.
+    /// and a command that takes that for a success (`gotestsum --rerun-fails`), is flaky. If the command failed because of
+    /// other tests, that is so for Go only.
     ///
     /// # Errors
     /// As for [`parse`](Self::parse).
     pub(crate) fn of_run(text: &str, code: i64) -> Result<Self, String> {
         let junit = Self::parse(text)?;
-        if code != 0 || junit.counts.failed == 0 {
+        if junit.counts.failed == 0 {
             return Ok(junit);
         }
-        let merged = Self::parse_with(text, Attempts::OfAny)?;
-        Ok(if merged.counts.failed == 0 {
-            merged
-        } else {
-            junit
-        })
+        let attempts = match code {
+            0 => Attempts::OfAny,
+            _ => Attempts::OfGo,
+        };
+        let merged = Self::parse_with(text, attempts)?;
+        // A command fails because of a test that has failed in its last attempt.
+        let is_consistent = (merged.counts.failed == 0) == (code == 0);
+        Ok(if is_consistent { merged } else { junit })
     }
 
     fn parse_with(text: &str, attempts: Attempts) -> Result<Self, String> {

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
 use super::super::xml::{Element, Reader};
-use super::{Attempts, Junit, Status, Test};
+use super::{Attempts, Junit, LATER, Status, Test};
 
 /// Bytes of a name, a class or a path that are kept.
 const NAME: usize = 4096;
+/// Of a test or a suite without a name.
+const UNNAMED: &str = "(unnamed)";
 /// Bytes of a failure's message that are kept.
 const MESSAGE: usize = 4096;
 /// Bytes that are kept of the start of a failure's text, and as many of its end.
@@ -31,11 +33,15 @@ enum Open {
     Suite(Suite),
     Case(Box<Case>),
     Failure(Box<Failure>),
+    /// An element whose text belongs to the failure around it.
+    Detail,
     Other,
 }
 
 struct Suite {
     name: String,
+    /// Of its tests, where they have none themselves (mocha-junit-reporter).
+    file: Option<String>,
     is_of_pytest: bool,
     /// Failures and errors, as it counts them.
     claims: u64,
@@ -63,7 +69,11 @@ struct Case {
     rerun: Option<Text>,
     /// The first one of a run before one that passed.
     flaky: Option<Text>,
+    /// What failed after `failure` in the same run, such as the teardown.
+    later: String,
     is_skipped: bool,
+    /// The status that says that it failed; not every producer has a `failure` then.
+    failed_status: Option<String>,
 }
 
 /// Message and text of a failure.
@@ -83,6 +93,8 @@ enum FailureKind {
 struct Failure {
     of: FailureKind,
     message: Option<String>,
+    /// The whole message, if it has several lines: some producers write no text.
+    whole_message: Option<String>,
     kind: Option<String>,
     text: Excerpt,
 }
@@ -95,9 +107,18 @@ impl JunitReader {
         }
     }
 
-    /// The report, after its end.
+    /// The report, after its end. Failures that one suite does not name are no reason to lose those that others name.
     pub(super) fn finish(self) -> Result<Junit, String> {
-        self.problem.map_or(Ok(self.junit), Err)
+        let Self {
+            mut junit, problem, ..
+        } = self;
+        if let Some(problem) = problem {
+            if junit.counts.failed == 0 {
+                return Err(problem);
+            }
+            junit.difference.get_or_insert(problem);
+        }
+        Ok(junit)
     }
 
     fn suite(&mut self) -> Option<&mut Suite> {
@@ -115,11 +136,14 @@ impl JunitReader {
                 .unwrap_or(0))
         };
         let name = element.attribute("name")?.unwrap_or_default();
+        let file = element.attribute("file")?;
+        let file = file.filter(|file| !file.trim().is_empty());
         let is_of_pytest = self.is_of_pytest || name.starts_with("pytest");
         let is_merged = is_of_pytest || self.attempts == Attempts::OfAny;
         Ok(Suite {
             is_of_pytest,
             name: cut(&name, NAME),
+            file: file.map(|file| cut(file.trim(), NAME)),
             claims: count("failures")?.saturating_add(count("errors")?),
             named: 0,
             merged: is_merged.then(Merged::default),
@@ -132,18 +156,23 @@ impl JunitReader {
             let value = value.as_deref().map(str::trim);
             Ok(value.filter(|value| !value.is_empty()).map(str::to_owned))
         };
-        let is_of_pytest = self.suite().is_some_and(|suite| suite.is_of_pytest);
+        let suite = self.suite();
+        let is_of_pytest = suite.as_ref().is_some_and(|suite| suite.is_of_pytest);
+        let of_suite = suite.and_then(|suite| suite.file.clone());
         let (class, name, file) = (text("classname")?, text("name")?, text("file")?);
         let line: Option<u32> = text("line")?.and_then(|line| line.parse().ok());
-        let seconds: Option<f64> = text("time")?.and_then(|time| time.parse().ok());
+        // Surefire separates thousands: `1,024.5`.
+        let time = text("time")?.map(|time| time.replace(',', ""));
+        let seconds: Option<f64> = time.and_then(|time| time.parse().ok());
+        let status = text("status")?;
         // pytest counts lines from 0 (`_pytest/junitxml.py` writes `location[1]`); the others from 1.
         let counts_from_zero = is_of_pytest || line == Some(0);
         Ok(Case {
             identity: self.hasher.hash_one((&class, &name, &file, line)),
             test: Test {
                 class: class.map(|class| cut(&class, NAME)).unwrap_or_default(),
-                name: name.map_or_else(|| "(unnamed)".to_owned(), |name| cut(&name, NAME)),
-                file: file.map(|file| cut(&file, NAME)),
+                name: name.map_or_else(|| UNNAMED.to_owned(), |name| cut(&name, NAME)),
+                file: file.map(|file| cut(&file, NAME)).or(of_suite),
                 line: line.and_then(|line| line.checked_add(u32::from(counts_from_zero))),
                 seconds: seconds.filter(|s| s.is_finite()).unwrap_or(0.0),
                 status: Status::Passed,
@@ -152,7 +181,9 @@ impl JunitReader {
             failure: None,
             rerun: None,
             flaky: None,
-            is_skipped: text("status")?.is_some_and(|status| is_skipped(&status)),
+            later: String::new(),
+            is_skipped: status.as_deref().is_some_and(is_skipped),
+            failed_status: status.filter(|status| is_failed(status)),
         })
     }
 
@@ -172,22 +203,74 @@ impl JunitReader {
         {
             suite.named += 1;
         }
-        let Some(Open::Case(case)) = self.open.last_mut() else {
-            return Ok(Open::Other);
-        };
-        case.is_skipped |= name == "skipped";
+        match self.open.last_mut() {
+            Some(Open::Case(case)) => case.is_skipped |= name == "skipped",
+            // In the setup of a suite, or where its tests could not be loaded.
+            Some(Open::Suite(_)) if matches!(of, Some(FailureKind::Last)) => {}
+            // Surefire's reruns have their trace in an element, others what NUnit has.
+            Some(Open::Failure(failure))
+                if matches!(name, "stackTrace" | "stack-trace" | "message") =>
+            {
+                failure.text.forget_blank();
+                return Ok(Open::Detail);
+            }
+            _ => {
+                self.note_go(element)?;
+                return Ok(Open::Other);
+            }
+        }
         let Some(of) = of else {
             return Ok(Open::Other);
         };
         let text = |name| -> Result<Option<String>, String> {
             Ok(element.attribute(name)?.as_deref().and_then(first_line))
         };
+        let whole = element.attribute("message")?;
+        let whole = whole.as_deref().map(str::trim);
         Ok(Open::Failure(Box::new(Failure {
             of,
             message: text("message")?,
+            whole_message: whole
+                .filter(|message| message.contains('\n'))
+                .map(Excerpt::of),
             kind: text("type")?,
             text: Excerpt::default(),
         })))
+    }
+
+    // gotestsum and go-junit-report name the version of Go, which gives each test of a package its own name.
+    fn note_go(&mut self, element: &Element<'_>) -> Result<(), String> {
+        let is_considered = self.attempts == Attempts::OfGo && element.name() == "property";
+        if is_considered
+            && element.attribute("name")?.as_deref() == Some("go.version")
+            && let Some(suite) = self.suite()
+        {
+            suite.merged.get_or_insert_default();
+        }
+        Ok(())
+    }
+
+    fn end_failure(&mut self, failure: Failure) {
+        match self.open.last_mut() {
+            Some(Open::Case(case)) => case.fail(failure),
+            Some(Open::Suite(suite)) => {
+                let Text { message, text } = failure.finish("");
+                let name = match suite.name.as_str() {
+                    "" => UNNAMED,
+                    name => name,
+                };
+                self.junit.add(Test {
+                    class: String::new(),
+                    name: name.to_owned(),
+                    file: suite.file.clone(),
+                    line: None,
+                    seconds: 0.0,
+                    status: Status::Failed { message, text },
+                    later: String::new(),
+                });
+            }
+            _ => {}
+        }
     }
 
     fn end_suite(&mut self, suite: Suite) {
@@ -217,8 +300,13 @@ impl JunitReader {
     // second one for a test that fails and whose teardown fails, too.
     fn end_case(&mut self, case: Case) {
         let identity = case.identity;
+        let is_unnamed = case.failed_status.is_some() && case.failure.is_none();
         let test = case.finish();
-        let suite = self.suite();
+        let mut suite = self.suite();
+        if is_unnamed && let Some(suite) = &mut suite {
+            // Its status is what the suite has counted.
+            suite.named += 1;
+        }
         let Some(merged) = suite.and_then(|suite| suite.merged.as_mut()) else {
             self.junit.add(test);
             return;
@@ -255,7 +343,12 @@ impl Reader for JunitReader {
     }
 
     fn text(&mut self, text: &str) {
-        if let Some(Open::Failure(failure)) = self.open.last_mut() {
+        let mut open = self.open.iter_mut().rev();
+        let innermost = match open.next() {
+            Some(Open::Detail) => open.next(),
+            innermost => innermost,
+        };
+        if let Some(Open::Failure(failure)) = innermost {
             failure.text.push(text);
         }
     }
@@ -264,32 +357,46 @@ impl Reader for JunitReader {
         match self.open.pop() {
             Some(Open::Suite(suite)) => self.end_suite(suite),
             Some(Open::Case(case)) => self.end_case(*case),
-            Some(Open::Failure(failure)) => {
-                if let Some(Open::Case(case)) = self.open.last_mut() {
-                    let first = match failure.of {
-                        FailureKind::Last => &mut case.failure,
-                        FailureKind::Rerun => &mut case.rerun,
-                        FailureKind::Flaky => &mut case.flaky,
-                    };
-                    first.get_or_insert_with(|| failure.finish());
-                }
-            }
-            Some(Open::Other) | None => {}
+            Some(Open::Failure(failure)) => self.end_failure(*failure),
+            Some(Open::Detail | Open::Other) | None => {}
         }
         Ok(())
     }
 }
 
 impl Case {
+    // Of several failures of a run (GoogleTest, or a test and its teardown), the first one is why it failed.
+    fn fail(&mut self, failure: Failure) {
+        let of = failure.of;
+        let first = match of {
+            FailureKind::Last => &mut self.failure,
+            FailureKind::Rerun => &mut self.rerun,
+            FailureKind::Flaky => &mut self.flaky,
+        };
+        if first.is_none() {
+            *first = Some(failure.finish(&self.test.name));
+        } else if matches!(of, FailureKind::Last) && self.later.len() < LATER {
+            let Text { message, text } = failure.finish(&self.test.name);
+            let text = if text.is_empty() { message } else { text };
+            self.later.push_str(&format!("\n\n{text}"));
+        }
+    }
+
     fn finish(self) -> Test {
-        let status = match (self.failure.or(self.rerun), self.flaky) {
-            (Some(Text { message, text }), _) => Status::Failed { message, text },
-            (None, _) if self.is_skipped => Status::Skipped,
-            (None, Some(Text { message, text })) => Status::Flaky { message, text },
-            (None, None) => Status::Passed,
+        let failure = self.failure.or(self.rerun);
+        let status = match (failure, self.flaky, self.failed_status) {
+            (Some(Text { message, text }), ..) => Status::Failed { message, text },
+            (None, ..) if self.is_skipped => Status::Skipped,
+            (None, Some(Text { message, text }), _) => Status::Flaky { message, text },
+            (None, None, Some(status)) => Status::Failed {
+                message: format!("the report has no more than the status `{}`", cut(&status, NAME)),
+                text: String::new(),
+            },
+            (None, None, None) => Status::Passed,
         };
         Test {
             status,
+            later: self.later,
             ..self.test
         }
     }
@@ -303,13 +410,29 @@ fn is_skipped(status: &str) -> bool {
         .any(|value| status.eq_ignore_ascii_case(value))
 }
 
+fn is_failed(status: &str) -> bool {
+    let values = ["broken", "error", "fail", "failed", "failure"];
+    values
+        .iter()
+        .any(|value| status.eq_ignore_ascii_case(value))
+}
+
 impl Failure {
-    fn finish(self) -> Text {
+    // That of the test `name`.
+    fn finish(self, name: &str) -> Text {
         let text = self.text.finish();
-        let text = text.trim_matches('\n').trim_end().to_owned();
+        let text = match text.trim_matches('\n').trim_end() {
+            "" => self.whole_message.unwrap_or_default(),
+            text => text.to_owned(),
+        };
+        // PHPUnit begins a text with the name of the test.
+        let reason = match text.split_once('\n') {
+            Some((title, rest)) if is_title(title, name) && !rest.trim().is_empty() => rest,
+            _ => text.as_str(),
+        };
         let message = self
             .message
-            .or_else(|| first_line(&text))
+            .or_else(|| first_line(reason))
             .or(self.kind)
             .unwrap_or_else(|| match self.of {
                 FailureKind::Flaky => String::new(),
@@ -317,6 +440,12 @@ impl Failure {
             });
         Text { message, text }
     }
+}
+
+// `Tests\SumTest::testAdds`, or with its data after that.
+fn is_title(line: &str, name: &str) -> bool {
+    let after = line.split_once("::").map(|(_, after)| after);
+    !name.is_empty() && after.is_some_and(|after| after.starts_with(name))
 }
 
 fn first_line(text: &str) -> Option<String> {
@@ -341,6 +470,19 @@ struct Excerpt {
 }
 
 impl Excerpt {
+    fn of(text: &str) -> String {
+        let mut excerpt = Self::default();
+        excerpt.push(text);
+        excerpt.finish()
+    }
+
+    // What is before an element is its indentation.
+    fn forget_blank(&mut self) {
+        if self.start.trim().is_empty() {
+            self.start.clear();
+        }
+    }
+
     fn push(&mut self, text: &str) {
         let room = match self.end.as_str() {
             "" => EXCERPT.saturating_sub(self.start.len()),

@@ -273,6 +273,109 @@ fn a_report_that_counts_more_than_it_names_says_so() {
 }
 
 #[test]
+fn go_names_each_test_once_so_that_a_rerun_is_no_other_test() {
+    // As `gotestsum --rerun-fails` writes it; another test fails for good, so the command does.
+    let text = r#"<testsuites tests="4" failures="3"><testsuite tests="4" failures="3" name="example.com/app">
+        <properties><property name="go.version" value="go1.26.1 linux/amd64"></property></properties>
+        <testcase classname="example.com/app" name="TestFlaky" time="0.5"><failure message="Failed" type="">a_test.go:9: x</failure></testcase>
+        <testcase classname="example.com/app" name="TestBad" time="0"><failure message="Failed" type=""></failure></testcase>
+        <testcase classname="example.com/app" name="TestFlaky" time="0.5"></testcase>
+        <testcase classname="example.com/app" name="TestBad" time="0"><failure message="Failed" type=""></failure></testcase>
+        </testsuite></testsuites>"#;
+    let junit = Junit::of_run(text, 1).unwrap();
+    let counts = junit.counts();
+    assert_eq!((counts.total, counts.failed, counts.flaky), (2, 1, 1));
+    // Without another failure, the command took the last attempt for no rerun (`-count=2`).
+    let lines = text.lines().filter(|line| !line.contains("TestBad"));
+    let alone = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(Junit::of_run(&alone, 1).unwrap().counts().failed, 1);
+}
+
+#[test]
+fn a_rerun_of_surefire_has_its_trace_in_an_element() {
+    let text = "<testsuite name='a.B'><testcase classname='a.B' name='t' time='1,024.5'>\n    <flakyFailure message='x' type='y'>\n      \
+                <stackTrace><![CDATA[java.lang.AssertionError: x\n\tat a.B.t(B.java:3)]]></stackTrace>\n      \
+                <system-out>noise</system-out></flakyFailure></testcase></testsuite>";
+    let junit = Junit::parse(text).unwrap();
+    let test = &junit.tests[0];
+    assert_eq!(
+        test.status,
+        flaky("x", "java.lang.AssertionError: x\n\tat a.B.t(B.java:3)")
+    );
+    assert!((test.seconds - 1024.5).abs() < f64::EPSILON);
+}
+
+#[test]
+fn no_failure_is_lost() {
+    let parse = |text: &str| Junit::parse(text).unwrap();
+    // Several of one test, as GoogleTest writes them; or a test and its teardown.
+    let several = "<testsuite><testcase name='t'><failure message='first'>a.cc:3\nfirst</failure>\
+                   <failure message='second'>a.cc:4\nsecond</failure><error message='teardown'/></testcase></testsuite>";
+    let junit = parse(several);
+    let (test, message, _) = junit.failed().next().unwrap();
+    assert_eq!(message, "first");
+    assert_eq!(test.later, "\n\na.cc:4\nsecond\n\nteardown");
+    // Of a suite, before its tests were loaded.
+    let suite = "<testsuite name='s' errors='1'><error message='cannot load'/><testcase name='t'/></testsuite>";
+    let junit = parse(suite);
+    assert_eq!(junit.counts().failed, 1);
+    let (test, message, _) = junit.failed().next().unwrap();
+    assert_eq!((test.full_name().as_str(), message), ("s", "cannot load"));
+    // The status alone.
+    let status = "<testsuite failures='1'><testcase name='t' status='FAILED'/></testsuite>";
+    let message = "the report has no more than the status `FAILED`";
+    assert_eq!(statuses(&parse(status)), [("t", &failed(message, ""))]);
+    // One suite does not name its failures, and another one does.
+    let half = "<testsuites><testsuite name='a' errors='1'/><testsuite name='b' failures='1'><testcase name='t'><failure message='x'/>\
+                </testcase></testsuite></testsuites>";
+    let junit = parse(half);
+    assert_eq!(junit.counts().failed, 1);
+    let difference = "suite `a` counts 1 failures but names none";
+    assert_eq!(junit.difference.as_deref(), Some(difference));
+}
+
+#[test]
+fn the_reason_is_read_where_a_producer_has_it() {
+    let table = [
+        // PHPUnit.
+        (
+            "<failure type='E'>Tests\\SumTest::testAdds with data set #0 (1, 2)\nFailed asserting that 2 is 3.\n\n/app/tests/SumTest.php:9</failure>",
+            "Failed asserting that 2 is 3.",
+            "/app/tests/SumTest.php:9",
+        ),
+        // Only the message has the trace.
+        (
+            "<failure message='expected 3&#10;    at a.js:3:5'/>",
+            "expected 3",
+            "    at a.js:3:5",
+        ),
+        // Its own elements.
+        (
+            "<failure>\n  <message>expected 3</message>\n  <stack-trace>at A.B() in /a.cs:line 3</stack-trace></failure>",
+            "expected 3",
+            "at A.B() in /a.cs:line 3",
+        ),
+    ];
+    for (failure, message, end) in table {
+        let name = "testAdds with data set #0";
+        let text = format!("<testsuite><testcase name='{name}'>{failure}</testcase></testsuite>");
+        let junit = Junit::parse(&text).unwrap();
+        let (_, actual, text) = junit.failed().next().unwrap();
+        assert_eq!(actual, message);
+        assert!(text.ends_with(end), "{text}");
+    }
+}
+
+#[test]
+fn a_test_has_the_file_of_its_suite() {
+    // As mocha-junit-reporter writes it.
+    let text = "<testsuite name='Sum' file='/app/test/sum.js'><testcase name='t'/><testcase name='u' file='b.js'/></testsuite>";
+    let junit = Junit::parse(text).unwrap();
+    let files: Vec<_> = junit.tests.iter().map(|test| test.file.as_deref()).collect();
+    assert_eq!(files, [Some("/app/test/sum.js"), Some("b.js")]);
+}
+
+#[test]
 fn several_reports_are_one() {
     let report = |inside: &str| {
         Junit::parse(&format!(
