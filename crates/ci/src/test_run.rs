@@ -196,8 +196,8 @@ struct Reports {
     /// All of them, as one document.
     junit_text: Vec<u8>,
     junit: Result<Junit, String>,
-    /// With its path; the inner error if it is invalid, the outer one if it is missing.
-    coverage: anyhow::Result<(String, Result<Coverage, String>)>,
+    /// With its path, if there is one; the inner error if it is invalid, the outer one if it cannot be read.
+    coverage: anyhow::Result<Option<(String, Result<Coverage, String>)>>,
     /// If it is copied.
     coverage_text: Option<Vec<u8>>,
 }
@@ -221,17 +221,25 @@ async fn read_reports(
     let coverage = written
         .coverage(tests.coverage_path.as_deref(), job.log)
         .await;
+    if let Err(e) = &coverage
+        && tests.min_coverage.is_none()
+    {
+        job.log
+            .warning(format!("failed to read the coverage report: {e:#}"));
+    }
     let source_map = SourceMap::new(job.request, image);
     let is_copied = tests.coverage_file.is_some();
     let copied = coverage.as_ref().ok().filter(|_| is_copied);
+    let copied = copied.and_then(Option::as_ref);
     let coverage_text = copied.map(|file| file.content.clone());
     let parse = move || Reports {
         coverage_text,
         junit: parse(&files, exit.code),
         junit_text: reports::as_one(files),
         coverage: coverage.map(|file| {
+            let file = file?;
             let coverage = Coverage::parse(&file.content, &source_map);
-            (file.path, coverage)
+            Some((file.path, coverage))
         }),
     };
     let parsed = tokio::task::spawn_blocking(parse).await;
@@ -257,18 +265,19 @@ fn parse(files: &[ReportFile], code: i64) -> Result<Junit, String> {
 // A missing report is an error only with `min-coverage`: not every project measures its coverage.
 fn check_report(
     tests: &Tests,
-    report: anyhow::Result<(String, Result<Coverage, String>)>,
+    report: anyhow::Result<Option<(String, Result<Coverage, String>)>>,
 ) -> anyhow::Result<Option<Coverage>> {
     let path = tests.coverage_path.as_deref().unwrap_or(COVERAGE);
     match report {
-        Ok((_, Ok(coverage))) => Ok(Some(coverage)),
-        Ok((path, Err(problem))) => Err(anyhow!(
+        Ok(Some((_, Ok(coverage)))) => Ok(Some(coverage)),
+        Ok(Some((path, Err(problem)))) => Err(anyhow!(
             "the coverage report `{path}` is invalid: {problem}"
         )),
-        Err(_) if tests.min_coverage.is_none() => Ok(None),
-        Err(e) => Err(e.context(format!(
+        Ok(None) | Err(_) if tests.min_coverage.is_none() => Ok(None),
+        Ok(None) => Err(anyhow!(
             "the tests left no coverage report at `{path}`; let their command write one there (pytest: `--cov-report=xml:{path}`), set `coverage-path`, or remove `min-coverage`"
-        ))),
+        )),
+        Err(e) => Err(e.context("failed to read the coverage report")),
     }
 }
 

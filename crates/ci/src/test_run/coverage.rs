@@ -107,7 +107,7 @@ impl Coverage {
             let mut reader = CoberturaReader::default();
             // Most reports have a document type; it is not fetched.
             xml::read(text, true, &mut reader)?;
-            reader.finish()
+            reader.finish()?
         };
         // The largest gap first: a test there is worth most.
         files.sort_by(|a, b| {
@@ -251,7 +251,9 @@ struct JsonSummary {
 
 fn parse_json(text: &str) -> Result<Parsed, String> {
     let report: Json =
-        serde_json::from_str(text).map_err(|e| format!("not a JSON report of coverage.py: {e}"))?;
+        serde_json::from_str(text).map_err(|e| {
+            format!("not a JSON report of coverage.py: {e}; other tools have Cobertura or LCOV, too")
+        })?;
     let file = |(path, mut file): (String, JsonFile)| {
         file.missing_lines.sort_unstable();
         file.executed_lines.sort_unstable();

@@ -1,7 +1,7 @@
 //! The reports that the tests left in their container: at a path, by a glob, or where their tools put them by default.
 
 use actions_toolkit::{Log, glob};
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use docker::Container;
 use globset::GlobMatcher;
 
@@ -17,10 +17,14 @@ pub(crate) const COVERAGE: &str = "/results/coverage.xml";
 const FILES: usize = 1000;
 /// Bytes at the start of a file that show what it is.
 const START: usize = 4096;
-/// Names that tools and tutorials give a JUnit report (`--junitxml=report.xml`, unittest-xml-reporting, Surefire, nose2, jest-junit).
+/// Names that tools and tutorials give a JUnit report (`--junitxml=report.xml`, unittest-xml-reporting, Surefire, nose2, jest-junit,
+/// behave and Karma, the loggers of .NET, RSpec).
 const JUNIT_NAMES: &[&str] = &[
     "*junit*.xml",
     "TEST-*.xml",
+    "TESTS-*.xml",
+    "TestResult*.xml",
+    "rspec*.xml",
     "report.xml",
     "results.xml",
     "pytest*.xml",
@@ -80,7 +84,8 @@ impl<'a> Written<'a> {
         if !first.is_empty() {
             return Ok(first);
         }
-        let mut files = self.found(JUNIT_NAMES, junit::SIZE_LIMIT).await?;
+        let paths = self.found(JUNIT_NAMES).await?;
+        let mut files = self.read(&paths, junit::SIZE_LIMIT).await?;
         files.retain(|file| start(file).contains("<testsuite"));
         for file in &files {
             log.info(format!(
@@ -91,33 +96,45 @@ impl<'a> Written<'a> {
         Ok(files)
     }
 
-    /// The coverage report at `path`, or where it is by default.
+    /// The coverage report at `path`, or where it is by default; `None` if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, which is not to say that it is missing.
     pub(super) async fn coverage(
         &self,
         path: Option<&str>,
         log: &Log,
-    ) -> anyhow::Result<ReportFile> {
+    ) -> anyhow::Result<Option<ReportFile>> {
         let paths = [path.unwrap_or(COVERAGE).to_owned()];
         let at = self.at(&paths, coverage::SIZE_LIMIT).await?;
         if let Some(file) = at.into_iter().next() {
-            return Ok(file);
+            return Ok(Some(file));
         }
         if path.is_some() {
-            bail!("there is no file at that path");
+            return Ok(None);
         }
-        let files = self.found(COVERAGE_NAMES, coverage::SIZE_LIMIT).await?;
-        let file = files.into_iter().find(|file| {
-            let start = start(file);
-            let is_json = start.starts_with('{') && start.contains("\"files\"");
-            let is_xml = start.contains("<coverage") || coverage::jacoco::is_jacoco(&start);
-            is_xml || is_json || coverage::lcov::is_lcov(&start) || coverage::go::is_profile(&start)
-        });
-        let file = file.context("the tests wrote no coverage report")?;
-        log.info(format!(
-            "coverage report: `{}`, which the tests wrote",
-            file.path
-        ));
-        Ok(file)
+        let (mut problem, paths) = (None, self.found(COVERAGE_NAMES).await?);
+        // One after the other: what is not a report has a size, too.
+        for path in paths.into_iter().take(FILES) {
+            let read = self.container.read_file(&path, coverage::SIZE_LIMIT).await;
+            match read {
+                Ok(None) => {}
+                Ok(Some(content)) => {
+                    let file = ReportFile { path, content };
+                    if is_coverage(&start(&file)) {
+                        log.info(format!(
+                            "coverage report: `{}`, which the tests wrote",
+                            file.path
+                        ));
+                        return Ok(Some(file));
+                    }
+                }
+                Err(e) => {
+                    problem.get_or_insert(e);
+                }
+            }
+        }
+        problem.map_or(Ok(None), Err)
     }
 
     // The files at `paths`, which may have globs, of `limit` bytes together.
@@ -139,7 +156,7 @@ impl<'a> Written<'a> {
     }
 
     // The changed files with one of `names`, in their order.
-    async fn found(&self, names: &[&str], limit: usize) -> anyhow::Result<Vec<ReportFile>> {
+    async fn found(&self, names: &[&str]) -> anyhow::Result<Vec<String>> {
         let mut changed = self.container.changed_paths().await?;
         changed.sort();
         let mut all: Vec<String> = Vec::new();
@@ -151,7 +168,7 @@ impl<'a> Written<'a> {
             let of_name: Vec<_> = of_name.cloned().collect();
             all.extend(of_name);
         }
-        self.read(&all, limit).await
+        Ok(all)
     }
 
     async fn read(&self, paths: &[String], limit: usize) -> anyhow::Result<Vec<ReportFile>> {
@@ -169,6 +186,13 @@ impl<'a> Written<'a> {
         }
         Ok(files)
     }
+}
+
+// Whether a file that starts so is a coverage report.
+fn is_coverage(start: &str) -> bool {
+    let is_json = start.starts_with('{') && start.contains("\"files\"");
+    let is_xml = start.contains("<coverage") || coverage::jacoco::is_jacoco(start);
+    is_xml || is_json || coverage::lcov::is_lcov(start) || coverage::go::is_profile(start)
 }
 
 fn absolute(workdir: &str, path: &str) -> String {

@@ -10,8 +10,14 @@ use super::{Claimed, FileCoverage, PATH, Parsed, SOURCES};
 pub(super) struct CoberturaReader {
     sources: Vec<String>,
     files: Vec<File>,
-    /// The index of each file by its name.
-    index: BTreeMap<String, usize>,
+    /// The index of each file by its package and its name: two packages may have a file of one name, below two sources.
+    index: BTreeMap<(usize, String), usize>,
+    /// The number of each package by its name.
+    packages: BTreeMap<String, usize>,
+    /// The open package; 0 outside of them.
+    package: usize,
+    /// Whether it has what a report of Clover has, whose root has the same name.
+    is_clover: bool,
     /// The open elements, the root first.
     open: Vec<Open>,
     /// Covered and all lines, and branches, as the root has them.
@@ -21,6 +27,7 @@ pub(super) struct CoberturaReader {
 enum Open {
     Source(String),
     Methods,
+    Package,
     /// The index of its file.
     Class(Option<usize>),
     Other,
@@ -48,7 +55,16 @@ fn numbers(lines: &BTreeMap<u32, Line>, select: fn(&Line) -> bool) -> Vec<u32> {
 
 impl CoberturaReader {
     /// What it has read, after the end of the report.
-    pub(super) fn finish(self) -> Parsed {
+    ///
+    /// # Errors
+    /// When it is a report of Clover.
+    pub(super) fn finish(self) -> Result<Parsed, String> {
+        if self.is_clover && self.files.is_empty() {
+            return Err(
+                "it is a report of Clover; let the tests write Cobertura (PHPUnit: `--coverage-cobertura`) or LCOV"
+                    .to_owned(),
+            );
+        }
         let mut lines = (0, 0);
         let files = self.files.into_iter().map(|mut file| {
             if file.lines.is_empty() {
@@ -78,11 +94,11 @@ impl CoberturaReader {
             covered: covered.saturating_add(taken),
             total: all.saturating_add(branches),
         });
-        Parsed {
+        Ok(Parsed {
             files,
             sources: self.sources,
             claimed: claimed.filter(Claimed::is_possible),
-        }
+        })
     }
 
     fn claimed(element: &Element<'_>) -> Result<Option<[u64; 4]>, String> {
@@ -101,16 +117,24 @@ impl CoberturaReader {
             return Ok(None);
         };
         let name = &name[..name.floor_char_boundary(PATH)];
-        if let Some(known) = self.index.get(name) {
-            return Ok(Some(*known));
+        let next = self.files.len();
+        let at = self.index.entry((self.package, name.to_owned()));
+        let at = *at.or_insert(next);
+        if at == next {
+            self.files.push(File {
+                path: name.to_owned(),
+                ..File::default()
+            });
         }
-        let at = self.files.len();
-        self.files.push(File {
-            path: name.to_owned(),
-            ..File::default()
-        });
-        self.index.insert(name.to_owned(), at);
         Ok(Some(at))
+    }
+
+    fn package(&mut self, element: &Element<'_>) -> Result<(), String> {
+        let name = element.attribute("name")?.unwrap_or_default();
+        let name = name[..name.floor_char_boundary(PATH)].to_owned();
+        let next = self.packages.len() + 1;
+        self.package = *self.packages.entry(name).or_insert(next);
+        Ok(())
     }
 
     // A line of the class that is open.
@@ -122,7 +146,8 @@ impl CoberturaReader {
         let Some(file) = class.flatten().and_then(|at| self.files.get_mut(at)) else {
             return Ok(());
         };
-        let number = |name| -> Result<Option<u64>, String> {
+        // Of 64 bits, with a sign or without: compilers write negative counts now and then.
+        let number = |name| -> Result<Option<i128>, String> {
             let value = element.attribute(name)?;
             Ok(value.and_then(|value| value.trim().parse().ok()))
         };
@@ -130,6 +155,7 @@ impl CoberturaReader {
         let (Some(at), Some(hits)) = (at, number("hits")?) else {
             return Err("a `line` has no `number` or `hits`".to_owned());
         };
+        let hits = u64::try_from(hits.max(0)).unwrap_or(u64::MAX);
         let in_methods = self.open.iter().any(|open| matches!(open, Open::Methods));
         let lines = if in_methods {
             &mut file.of_methods
@@ -162,8 +188,14 @@ impl Reader for CoberturaReader {
         if self.open.is_empty() {
             self.claimed = Self::claimed(element)?;
         }
+        // `<coverage><project>` (openclover.org: clover.xsd).
+        self.is_clover |= name == "project" && self.open.len() == 1;
         let open = match name {
             "methods" => Open::Methods,
+            "package" => {
+                self.package(element)?;
+                Open::Package
+            }
             "source" => Open::Source(String::new()),
             "class" => Open::Class(self.class(element)?),
             "line" => {
@@ -185,11 +217,15 @@ impl Reader for CoberturaReader {
     }
 
     fn end(&mut self) -> Result<(), String> {
-        if let Some(Open::Source(source)) = self.open.pop() {
-            let source = source.trim().trim_end_matches('/');
-            if !source.is_empty() && self.sources.len() < SOURCES {
-                self.sources.push(source.to_owned());
+        match self.open.pop() {
+            Some(Open::Source(source)) => {
+                let source = source.trim().trim_end_matches('/');
+                if !source.is_empty() && self.sources.len() < SOURCES {
+                    self.sources.push(source.to_owned());
+                }
             }
+            Some(Open::Package) => self.package = 0,
+            _ => {}
         }
         Ok(())
     }

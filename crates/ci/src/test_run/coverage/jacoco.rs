@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::xml::{Element, Reader};
-use super::{FileCoverage, PATH, Parsed, numbers};
+use super::{Claimed, FileCoverage, PATH, Parsed, numbers};
 
 /// Branches of a line that are counted: more are not of a source.
 const BRANCHES: u64 = 100_000;
@@ -11,8 +11,14 @@ const BRANCHES: u64 = 100_000;
 /// Reads a report.
 #[derive(Default)]
 pub(super) struct JacocoReader {
-    /// The path of each file, from its package and its name.
-    files: BTreeMap<String, File>,
+    /// Each file by its group and its path, from its package and its name: two modules may have a file of one name.
+    files: BTreeMap<(usize, String), File>,
+    /// Groups so far; the number of the open one, 0 outside of them.
+    groups: usize,
+    group: usize,
+    /// Covered and all lines, and branches, as the root has them.
+    lines: Option<(u64, u64)>,
+    branches: (u64, u64),
     /// The open package, and the open file.
     package: String,
     file: Option<String>,
@@ -20,8 +26,9 @@ pub(super) struct JacocoReader {
     open: Vec<Open>,
 }
 
-#[derive(PartialEq)]
 enum Open {
+    /// The number of the one around it.
+    Group(usize),
     Package,
     File,
     Other,
@@ -44,9 +51,12 @@ pub(in crate::test_run) fn is_jacoco(start: &str) -> bool {
 impl JacocoReader {
     /// What it has read, after the end of the report.
     pub(super) fn finish(self) -> Parsed {
-        let files = self.files.into_iter().map(|(path, file)| {
+        let mut lines = (0, 0);
+        let files = self.files.into_iter().map(|((_, path), file)| {
             let missing = numbers(&file.lines, |is_executed| !is_executed);
             let executed = numbers(&file.lines, |is_executed| is_executed);
+            lines.0 += executed.len() as u64;
+            lines.1 += file.lines.len() as u64;
             FileCoverage {
                 path,
                 covered: executed.len() as u64 + file.taken,
@@ -55,10 +65,35 @@ impl JacocoReader {
                 executed,
             }
         });
+        let files = files.collect();
+        let claimed = self.lines.filter(|claimed| *claimed != lines);
+        let claimed = claimed.map(|(covered, all)| Claimed {
+            covered: covered.saturating_add(self.branches.0),
+            total: all.saturating_add(self.branches.1),
+        });
         Parsed {
-            files: files.collect(),
-            ..Parsed::default()
+            files,
+            sources: Vec::new(),
+            claimed: claimed.filter(Claimed::is_possible),
         }
+    }
+
+    // A total of the report: `<counter type="LINE" missed="1" covered="2"/>` in its root.
+    fn total(&mut self, element: &Element<'_>) -> Result<(), String> {
+        let number = |name| -> Result<u64, String> {
+            let value = element.attribute(name)?;
+            Ok(value
+                .and_then(|value| value.trim().parse().ok())
+                .unwrap_or(0))
+        };
+        let covered = number("covered")?;
+        let both = (covered, covered.saturating_add(number("missed")?));
+        match element.attribute("type")?.as_deref() {
+            Some("LINE") => self.lines = Some(both),
+            Some("BRANCH") => self.branches = both,
+            _ => {}
+        }
+        Ok(())
     }
 
     // `<line nr="5" mi="0" ci="3" mb="1" cb="1"/>`: missed and covered instructions, and branches.
@@ -76,7 +111,7 @@ impl JacocoReader {
             return Err("a `line` has no `nr`".to_owned());
         };
         let (missed, taken) = (number("mb")?.min(BRANCHES), number("cb")?.min(BRANCHES));
-        let file = self.files.entry(path.clone()).or_default();
+        let file = self.files.entry((self.group, path.clone())).or_default();
         *file.lines.entry(at).or_default() |= number("ci")? > 0;
         file.taken += taken;
         file.branches += missed + taken;
@@ -92,6 +127,14 @@ impl Reader for JacocoReader {
             Ok(value[..value.floor_char_boundary(limit)].to_owned())
         };
         let open = match name {
+            "group" => {
+                self.groups += 1;
+                Open::Group(std::mem::replace(&mut self.group, self.groups))
+            }
+            "counter" if self.open.len() == 1 => {
+                self.total(element)?;
+                Open::Other
+            }
             "package" => {
                 self.package = named(PATH)?;
                 Open::Package
@@ -118,6 +161,7 @@ impl Reader for JacocoReader {
 
     fn end(&mut self) -> Result<(), String> {
         match self.open.pop() {
+            Some(Open::Group(outer)) => self.group = outer,
             Some(Open::Package) => self.package.clear(),
             Some(Open::File) => self.file = None,
             _ => {}

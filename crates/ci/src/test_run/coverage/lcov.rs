@@ -6,6 +6,17 @@ use super::{Claimed, FileCoverage, PATH, Parsed, numbers};
 
 /// Bytes of the name of a branch.
 const BRANCH: usize = 64;
+/// Files of one name that are told apart.
+const SAME_NAME: usize = 100;
+
+/// The records by their path.
+type Files<'a> = BTreeMap<&'a str, Vec<Record<'a>>>;
+
+/// From a line `SF` to the next one.
+struct Record<'a> {
+    test: &'a str,
+    file: File,
+}
 
 #[derive(Default)]
 struct File {
@@ -24,40 +35,52 @@ pub(in crate::test_run) fn is_lcov(text: &str) -> bool {
     first.is_some_and(|line| line.starts_with("TN:") || line.starts_with("SF:"))
 }
 
-/// Parse a tracefile. Several records of one file are added up.
+/// Parse a tracefile. Several records of one file are added up. Tracefiles that were concatenated may have several files of
+/// one relative path, each of its own package: they have other lines in a test of the same name.
 ///
 /// # Errors
 /// When a line of code is before the first file, or malformed.
 pub(super) fn parse(text: &str) -> Result<Parsed, String> {
-    let mut files: BTreeMap<&str, File> = BTreeMap::new();
-    let mut current = None;
+    let text = text.trim_start_matches('\u{feff}');
+    let mut files = Files::new();
+    let mut current: Option<(&str, Record<'_>)> = None;
+    let mut test = "";
     let (mut claimed, mut is_claimed, mut records) = ((0_u64, 0_u64), false, 0);
     for (number, line) in text.lines().enumerate() {
         let Some((key, value)) = line.trim().split_once(':') else {
             continue;
         };
         let invalid = || format!("not LCOV: line {} is malformed", number + 1);
-        if key == "SF" {
-            let path = &value[..value.floor_char_boundary(PATH)];
-            current = Some(files.entry(path).or_default());
-            records += 1;
-            continue;
+        match key {
+            "TN" => {
+                test = value;
+                continue;
+            }
+            "SF" => {
+                let path = &value[..value.floor_char_boundary(PATH)];
+                let file = File::default();
+                if let Some((path, record)) = current.replace((path, Record { test, file })) {
+                    add(&mut files, path, record);
+                }
+                records += 1;
+                continue;
+            }
+            "DA" | "BRDA" | "LF" | "LH" => {}
+            _ => continue,
         }
-        if !matches!(key, "DA" | "BRDA" | "LF" | "LH") {
-            continue;
-        }
-        let file = current.as_mut().ok_or_else(invalid)?;
+        let (_, Record { file, .. }) = current.as_mut().ok_or_else(invalid)?;
         match key {
             "DA" => {
                 let mut fields = value.split(',');
                 let line = fields.next().and_then(|field| field.trim().parse().ok());
                 let hits = fields
                     .next()
-                    .and_then(|field| field.trim().parse::<i64>().ok());
+                    .and_then(|field| field.trim().parse::<i128>().ok());
                 let (line, hits) = line.zip(hits).ok_or_else(invalid)?;
                 let all = file.lines.entry(line).or_default();
-                // Compilers write negative counts now and then.
-                *all = all.saturating_add(u64::try_from(hits).unwrap_or(0));
+                // Compilers write negative counts now and then, and LLVM ones of 64 bits without a sign.
+                let hits = u64::try_from(hits.max(0)).unwrap_or(u64::MAX);
+                *all = all.saturating_add(hits);
             }
             "BRDA" => {
                 let (line, rest) = value.split_once(',').ok_or_else(invalid)?;
@@ -79,10 +102,17 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
             }
         }
     }
-    let is_once = records == files.len();
+    if let Some((path, record)) = current {
+        add(&mut files, path, record);
+    }
+    let is_once = records == files.values().map(Vec::len).sum::<usize>();
     let count = |count: usize| count as u64;
     let mut sum = (0, 0);
-    let files = files.into_iter().map(|(path, file)| {
+    let files = files.into_iter().flat_map(|(path, records)| {
+        let records = records.into_iter();
+        records.map(move |record| (path, record.file))
+    });
+    let files = files.map(|(path, file)| {
         let hit = count(file.lines.values().filter(|hits| **hits > 0).count());
         let taken = count(file.branches.values().filter(|taken| **taken).count());
         sum = (sum.0 + hit, sum.1 + count(file.lines.len()));
@@ -104,4 +134,31 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
         sources: Vec::new(),
         claimed: claimed.filter(Claimed::is_possible),
     })
+}
+
+// Add what `record` has on the file `path`.
+fn add<'a>(files: &mut Files<'a>, path: &'a str, record: Record<'a>) {
+    let known = files.entry(path).or_default();
+    // An absolute path is one file, of which a compiler may write other lines for each unit.
+    let is_one = path.starts_with('/') || known.len() >= SAME_NAME;
+    let is_same = |other: &Record<'_>| {
+        let (lines, others) = (&record.file.lines, &other.file.lines);
+        is_one || other.test != record.test || lines.keys().eq(others.keys())
+    };
+    match known.iter().position(is_same) {
+        Some(at) => known[at].file.merge(record.file),
+        None => known.push(record),
+    }
+}
+
+impl File {
+    fn merge(&mut self, other: Self) {
+        for (line, hits) in other.lines {
+            let all = self.lines.entry(line).or_default();
+            *all = all.saturating_add(hits);
+        }
+        for (branch, is_taken) in other.branches {
+            *self.branches.entry(branch).or_default() |= is_taken;
+        }
+    }
 }

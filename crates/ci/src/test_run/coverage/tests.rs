@@ -320,3 +320,57 @@ fn a_tracefile_of_node_is_read() {
         (6, 9, &[3, 4][..])
     );
 }
+
+#[test]
+fn files_of_one_name_are_told_apart() {
+    let totals = |report: &str| Coverage::totals(report.as_bytes()).unwrap();
+    // Cobertura without totals: the package says which one it is.
+    let package = |name: &str, hits: u32| {
+        format!(
+            "<package name='{name}'><classes><class filename='app.py'><lines><line number='1' hits='{hits}'/></lines></class></classes></package>"
+        )
+    };
+    let cobertura = |packages: &str| format!("<coverage><packages>{packages}</packages></coverage>");
+    let two = cobertura(&(package("api", 1) + &package("web", 0)));
+    assert_eq!(totals(&two).counts(), (1, 2));
+    let same = cobertura(&(package("api", 1) + &package("api", 0)));
+    assert_eq!(totals(&same).counts(), (1, 1));
+    // JaCoCo: the group does.
+    let group = |name: &str, missed: u32, covered: u32| {
+        format!(
+            "<group name='{name}'><package name='a'><sourcefile name='Main.java'><line nr='3' mi='{missed}' ci='{covered}'/></sourcefile></package></group>"
+        )
+    };
+    let jacoco = |inside: &str| format!("<report name='r'><sessioninfo/>{inside}</report>");
+    let two = group("api", 0, 1) + &group("web", 1, 0);
+    assert_eq!(totals(&jacoco(&two)).counts(), (1, 2));
+    // And the report's own total is held against its files.
+    let claimed = two + "<counter type='LINE' missed='3' covered='1'/>";
+    let coverage = totals(&jacoco(&claimed));
+    assert_eq!((coverage.counts(), coverage.difference().is_some()), ((1, 4), true));
+    // LCOV of several packages in one file: their lines differ. Shards of one package have the same lines.
+    let record = |path: &str, lines: &str| format!("TN:\nSF:{path}\n{lines}end_of_record\n");
+    let (hit, missed) = ("DA:1,1\nDA:2,1\n", "DA:1,0\nDA:2,0\n");
+    let other = "DA:1,0\nDA:3,0\n";
+    let lcov = |path: &str, second: &str| totals(&(record(path, hit) + &record(path, second)));
+    assert_eq!(lcov("src/index.js", other).counts(), (2, 4));
+    assert_eq!(lcov("src/index.js", missed).counts(), (2, 2));
+    // An absolute path is one file.
+    assert_eq!(lcov("/app/a.h", other).counts(), (2, 3));
+}
+
+#[test]
+fn counts_of_every_compiler_are_numbers() {
+    let lcov = "\u{feff}SF:a.rs\nDA:1,18446744073709551615\nDA:2,-3\nend_of_record\n";
+    assert_eq!(Coverage::totals(lcov.as_bytes()).unwrap().counts(), (1, 2));
+    let cobertura = "<coverage><class filename='a'><line number='1' hits='-3'/><line number='2' hits='18446744073709551615'/></class></coverage>";
+    let coverage = Coverage::totals(cobertura.as_bytes()).unwrap();
+    assert_eq!(coverage.counts(), (1, 2));
+}
+
+#[test]
+fn a_report_of_clover_is_named() {
+    let clover = "<coverage generated='1'><project timestamp='1'><file name='/app/A.php'><line num='3' type='stmt' count='1'/></file></project></coverage>";
+    let problem = Coverage::totals(clover.as_bytes()).unwrap_err();
+    assert!(problem.starts_with("it is a report of Clover; "), "{problem}");
+}
