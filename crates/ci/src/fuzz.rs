@@ -93,5 +93,6 @@ fn source_map() -> SourceMap {
         context: Path::new("/nonexistent").to_owned(),
         workdir: Path::new("/app").to_owned(),
         module: None,
+        index: crate::source_map::FileIndex::default(),
     }
 }

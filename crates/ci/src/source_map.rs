@@ -1,13 +1,16 @@
 //! From a path in the test container to a line of the repository.
 
 mod frame;
+mod index;
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 use actions_toolkit::{Location, Workspace};
 use docker::ImageInfo;
 
 use frame::Frame;
+pub(crate) use index::FileIndex;
 
 use crate::request::Request;
 use crate::test_image;
@@ -34,6 +37,10 @@ const SOURCE_ROOTS: &[&str] = &[
     "test",
     "src",
 ];
+/// What the file of a class or a module ends with, where the two have the same path.
+const MODULES: &[&str] = &[".py", ".java", ".kt"];
+/// Parts at the end of a path from elsewhere that are enough to recognize a file of the repository.
+const RECOGNIZED: usize = 2;
 
 /// Resolves paths of the test container to files of the repository.
 #[derive(Debug, Clone)]
@@ -45,6 +52,8 @@ pub(crate) struct SourceMap {
     pub(crate) workdir: PathBuf,
     /// The path of the context's Go module, with which Go names its files: `example.com/app`.
     pub(crate) module: Option<String>,
+    /// The files of the context.
+    pub(crate) index: FileIndex,
 }
 
 impl SourceMap {
@@ -55,6 +64,7 @@ impl SourceMap {
             context: request.build.context.clone(),
             workdir: image.config.working_dir.clone().into(),
             module: module(&request.build.context),
+            index: FileIndex::default(),
         }
     }
 
@@ -80,13 +90,32 @@ impl SourceMap {
             // That of its class; else the frame next to the failure in a file of the repository.
             let mut files = frames.iter().map(|(file, _)| file);
             let of_class = files.clone().find(|file| is_module(file, &test.class));
-            of_class.or_else(|| files.next())?.clone()
+            match of_class.or_else(|| files.next()) {
+                Some(file) => file.clone(),
+                None => self.of_class(&test.class)?,
+            }
         };
         let asserted = frames.iter().find(|(file, _)| *file == own);
         Some(Location {
             line: asserted.map(|(_, line)| *line).or(test.line),
             file: own,
             end_line: None,
+        })
+    }
+
+    // The file of a class or a module that no traceback names (`pytest --tb=no`).
+    fn of_class(&self, class: &str) -> Option<String> {
+        if class.contains('/') {
+            return self.file(class);
+        }
+        let class = class.split('$').next()?;
+        let parts: Vec<_> = class.split('.').take(PARTS).collect();
+        let mut names = (1..=parts.len())
+            .rev()
+            .map(|count| parts[..count].join("/"));
+        names.find_map(|name| {
+            let mut files = MODULES.iter().map(|end| format!("{name}{end}"));
+            files.find_map(|file| self.file(&file).filter(|_| !name.is_empty()))
         })
     }
 
@@ -105,20 +134,34 @@ impl SourceMap {
         is_name
             .then(of_package)
             .flatten()
-            .or_else(|| self.file(&named))
+            // A name alone may be that of a framework.
+            .or_else(|| self.find(&named, named.contains('/')))
     }
 
     /// The file of the repository, relative to its root, from which `path` in the container was copied; `None` if there
     /// is no such file.
     pub(crate) fn file(&self, path: &str) -> Option<String> {
+        self.find(path, true)
+    }
+
+    // The same; in all of the context, if it `is_searched`.
+    fn find(&self, path: &str, is_searched: bool) -> Option<String> {
         if path.len() > PATH {
             return None;
         }
-        let path = Path::new(path);
+        // Of a report that was made for Windows.
+        let path = if path.contains('\\') && !path.contains('/') {
+            Cow::Owned(path.replace('\\', "/"))
+        } else {
+            Cow::Borrowed(path)
+        };
+        let path = Path::new(&*path);
         // The report is written by the code under test: its paths must not lead out of the context.
-        if path.components().any(|part| part == Component::ParentDir) {
-            return None;
-        }
+        let path = if path.components().any(|part| part == Component::ParentDir) {
+            Cow::Owned(self.folded(path))
+        } else {
+            Cow::Borrowed(path)
+        };
         if let Ok(inside) = path.strip_prefix(test_image::WORKSPACE) {
             let file = self.workspace.root().join(inside);
             if file.is_file() {
@@ -127,15 +170,51 @@ impl SourceMap {
         }
         let inside = match path.strip_prefix(&self.workdir) {
             Ok(inside) => inside,
-            Err(_) if path.is_absolute() => return self.outside_workdir(path),
-            Err(_) => path,
+            Err(_) if path.is_absolute() => return self.outside_workdir(&path),
+            Err(_) => &*path,
         };
         let in_module = || self.in_context(inside.strip_prefix(self.module.as_ref()?).ok()?);
         let of_package = || self.in_source_root(inside);
+        let elsewhere = || is_searched.then(|| self.in_index(inside)).flatten();
         self.in_context(inside)
             .or_else(in_module)
             .or_else(of_package)
             .or_else(|| self.by_suffix(inside))
+            .or_else(elsewhere)
+    }
+
+    // `path` without `..`, in the container; above the root is the root.
+    fn folded(&self, path: &Path) -> PathBuf {
+        let whole = Path::new("/").join(&self.workdir).join(path);
+        let mut folded = PathBuf::new();
+        for part in whole.components() {
+            if part == Component::ParentDir {
+                folded.pop();
+            } else {
+                folded.push(part);
+            }
+        }
+        folded
+    }
+
+    // Relative to a directory of the context, such as that of a package or a module in it: the whole path is the end of one
+    // file's. What is absolute, or begins with the host of a Go module, has more before that.
+    fn in_index(&self, path: &Path) -> Option<String> {
+        let parts = index::named_parts(path);
+        let count = parts.take(PARTS + 1).count();
+        let is_of_module = index::named_parts(path)
+            .next()
+            .is_some_and(|first| first.contains('.') && count > 1);
+        let least = if path.is_absolute() || is_of_module {
+            RECOGNIZED
+        } else {
+            count
+        };
+        if count > PARTS {
+            return None;
+        }
+        let file = self.index.only(&self.context, path, least)?;
+        self.in_context(file)
     }
 
     // Java's tools name a source by its package: `com/example/App.java`.
@@ -152,13 +231,23 @@ impl SourceMap {
         let is_of_packages = |part: Component| {
             matches!(
                 part.as_os_str().to_str(),
-                Some("site-packages" | "dist-packages" | "node_modules" | "lib")
+                Some(
+                    "site-packages"
+                        | "dist-packages"
+                        | "node_modules"
+                        | "lib"
+                        | "gems"
+                        | "registry"
+                        | "vendor"
+                )
             )
         };
         if path.components().any(is_of_packages) {
             return None;
         }
+        let is_of_go = path.starts_with("/go/pkg/mod") || path.starts_with("/usr/local/go");
         self.by_suffix(path.strip_prefix("/").ok()?)
+            .or_else(|| self.in_index(path).filter(|_| !is_of_go))
     }
 
     // `COPY src/ /app/src/` keeps the end of a path. A file name alone is ambiguous.
@@ -193,8 +282,13 @@ fn module(context: &Path) -> Option<String> {
     (!path.is_empty()).then(|| path.to_owned())
 }
 
-// Whether `file` is the module of `class`, `tests.test_app.TestHealth`; a module may have lost its first packages.
+// Whether `file` is the module of `class`, `tests.test_app.TestHealth`; a module may have lost its first packages. Vitest and
+// Playwright have the path itself there.
 fn is_module(file: &str, class: &str) -> bool {
+    if class.contains('/') {
+        let before = file.strip_suffix(class);
+        return before.is_some_and(|before| before.is_empty() || before.ends_with('/'));
+    }
     let Some((path, _)) = file.rsplit_once('.') else {
         return false;
     };
@@ -229,6 +323,7 @@ mod tests {
             context: directory.path().join("./app"),
             workdir: "/srv/app".into(),
             module: None,
+            index: FileIndex::default(),
         };
         (directory, source_map)
     }
@@ -477,5 +572,104 @@ mod tests {
             Some("README.md")
         );
         assert_eq!(source_map.file("/github/workspace/../README.md"), None);
+    }
+    #[test]
+    fn a_path_that_starts_somewhere_in_the_context_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        for file in [
+            "services/api/tests/test_api.py",
+            "services/api/conftest.py",
+            "services/web/conftest.py",
+            "services/web/src/sum.test.ts",
+            "services/web/test/util.js",
+            "core/src/main/java/com/example/App.java",
+            "go/store/store.go",
+            "node_modules/x/lib/x.js",
+        ] {
+            let path = directory.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let source_map = SourceMap {
+            workspace: Workspace::new(directory.path()),
+            context: directory.path().to_owned(),
+            workdir: "/srv".into(),
+            module: Some("example.com/app".to_owned()),
+            index: FileIndex::default(),
+        };
+        let table = [
+            // `cd services/api && pytest`, and `COPY services/api /srv`.
+            ("tests/test_api.py", Some("services/api/tests/test_api.py")),
+            ("test_api.py", Some("services/api/tests/test_api.py")),
+            (
+                "/srv/tests/test_api.py",
+                Some("services/api/tests/test_api.py"),
+            ),
+            (
+                "/code/tests/test_api.py",
+                Some("services/api/tests/test_api.py"),
+            ),
+            // Two of one name.
+            ("conftest.py", None),
+            ("api/conftest.py", Some("services/api/conftest.py")),
+            // With `..`, and separators of Windows.
+            (
+                "services/web/src/../test/util.js",
+                Some("services/web/test/util.js"),
+            ),
+            (
+                "/srv/x/../services/api/conftest.py",
+                Some("services/api/conftest.py"),
+            ),
+            (
+                "../../../services/api/conftest.py",
+                Some("services/api/conftest.py"),
+            ),
+            (
+                "services\\web\\test\\util.js",
+                Some("services/web/test/util.js"),
+            ),
+            // A module of Maven, and one of Go.
+            (
+                "com/example/App.java",
+                Some("core/src/main/java/com/example/App.java"),
+            ),
+            (
+                "example.org/other/store/store.go",
+                Some("go/store/store.go"),
+            ),
+            // Not of the project.
+            ("other/test_api.py", None),
+            ("x/lib/x.js", None),
+            ("/usr/lib/tests/test_api.py", None),
+            ("/go/pkg/mod/example.org/store/store.go", None),
+        ];
+        for (path, file) in table {
+            assert_eq!(source_map.file(path).as_deref(), file, "{path}");
+        }
+        // No traceback: the class has the module, the path, or the package.
+        for (class, file) in [
+            ("tests.test_api.TestApi", "services/api/tests/test_api.py"),
+            ("src/sum.test.ts", "services/web/src/sum.test.ts"),
+            (
+                "com.example.App$Nested",
+                "core/src/main/java/com/example/App.java",
+            ),
+        ] {
+            let location = source_map.locate(&test(class, None, None), "no trace");
+            assert_eq!(
+                location.map(|place| place.file).as_deref(),
+                Some(file),
+                "{class}"
+            );
+        }
+        // A helper is next to the failure, and the test is the class.
+        let trace = "AssertionError: x\n ❯ test/util.js:3:1\n ❯ src/sum.test.ts:5:20";
+        let location = source_map.locate(&test("src/sum.test.ts", None, None), trace);
+        let location = location.unwrap();
+        assert_eq!(
+            (location.file.as_str(), location.line),
+            ("services/web/src/sum.test.ts", Some(5))
+        );
     }
 }

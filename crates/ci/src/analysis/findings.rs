@@ -168,6 +168,7 @@ pub(super) mod tests {
             context: directory.path().to_owned(),
             workdir: "/srv".into(),
             module: None,
+            index: crate::source_map::FileIndex::default(),
         };
         let hash = SourceFiles::new(directory.path()).line_hash("app.py", 1);
         let hash = hash.unwrap().replace(":1", "");

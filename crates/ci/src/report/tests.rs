@@ -103,6 +103,7 @@ fn test_run(cases: &str) -> TestRun {
             context: "/w/app".into(),
             workdir: "/app".into(),
             module: None,
+            index: crate::source_map::FileIndex::default(),
         },
     }
 }

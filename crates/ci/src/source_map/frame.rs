@@ -70,6 +70,7 @@ fn of_call(line: &str) -> Option<Frame<'_>> {
             ..Frame::at(file, number(line)?, true)
         });
     }
+    let place = place.strip_prefix("async ").unwrap_or(place);
     let place = place.strip_prefix("file://").unwrap_or(place);
     of_path(place).map(|(file, line)| Frame::at(file, line, true))
 }
@@ -94,9 +95,11 @@ pub(super) fn is_of_jvm(file: &str) -> bool {
         .any(|end| file.ends_with(end))
 }
 
-// `tests/test_app.py:12: AssertionError`, the last line of a frame of pytest; `sum_test.go:9: got 3` of Go; a path with line and
-// column.
+// `tests/test_app.py:12: AssertionError`, the last line of a frame of pytest; `sum_test.go:9: got 3` of Go, and `/app/sum.go:5 +0x1d`
+// of its panics; `# ./spec/sum_spec.rb:5:in` of RSpec; a path with line and column.
 fn of_path(line: &str) -> Option<(&str, u32)> {
+    let line = line.strip_prefix("# ").unwrap_or(line);
+    let line = line.split_once(" +0x").map_or(line, |(place, _)| place);
     let (file, rest) = line.split_once(':')?;
     let is_path = !file.is_empty() && !file.contains(char::is_whitespace);
     let line = rest.split(':').next()?;
@@ -168,6 +171,15 @@ mod tests {
             (
                 "./spec/sum_spec.rb:5:in `block'",
                 Some(("./spec/sum_spec.rb", 5, None)),
+            ),
+            (
+                "     # ./spec/sum_spec.rb:5:in `block'",
+                Some(("./spec/sum_spec.rb", 5, None)),
+            ),
+            ("\t/app/sum.go:5 +0x1d", Some(("/app/sum.go", 5, None))),
+            (
+                "    at async file:///app/sum.test.js:6:10",
+                Some(("/app/sum.test.js", 6, None)),
             ),
             ("expected: 3", None),
             ("", None),

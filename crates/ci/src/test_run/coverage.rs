@@ -250,10 +250,9 @@ struct JsonSummary {
 }
 
 fn parse_json(text: &str) -> Result<Parsed, String> {
-    let report: Json =
-        serde_json::from_str(text).map_err(|e| {
-            format!("not a JSON report of coverage.py: {e}; other tools have Cobertura or LCOV, too")
-        })?;
+    let report: Json = serde_json::from_str(text).map_err(|e| {
+        format!("not a JSON report of coverage.py: {e}; other tools have Cobertura or LCOV, too")
+    })?;
     let file = |(path, mut file): (String, JsonFile)| {
         file.missing_lines.sort_unstable();
         file.executed_lines.sort_unstable();

@@ -11,6 +11,7 @@ fn source_map() -> (tempfile::TempDir, SourceMap) {
         context: directory.path().join("app"),
         workdir: "/srv".into(),
         module: None,
+        index: crate::source_map::FileIndex::default(),
     };
     (directory, source_map)
 }
@@ -330,7 +331,8 @@ fn files_of_one_name_are_told_apart() {
             "<package name='{name}'><classes><class filename='app.py'><lines><line number='1' hits='{hits}'/></lines></class></classes></package>"
         )
     };
-    let cobertura = |packages: &str| format!("<coverage><packages>{packages}</packages></coverage>");
+    let cobertura =
+        |packages: &str| format!("<coverage><packages>{packages}</packages></coverage>");
     let two = cobertura(&(package("api", 1) + &package("web", 0)));
     assert_eq!(totals(&two).counts(), (1, 2));
     let same = cobertura(&(package("api", 1) + &package("api", 0)));
@@ -347,7 +349,10 @@ fn files_of_one_name_are_told_apart() {
     // And the report's own total is held against its files.
     let claimed = two + "<counter type='LINE' missed='3' covered='1'/>";
     let coverage = totals(&jacoco(&claimed));
-    assert_eq!((coverage.counts(), coverage.difference().is_some()), ((1, 4), true));
+    assert_eq!(
+        (coverage.counts(), coverage.difference().is_some()),
+        ((1, 4), true)
+    );
     // LCOV of several packages in one file: their lines differ. Shards of one package have the same lines.
     let record = |path: &str, lines: &str| format!("TN:\nSF:{path}\n{lines}end_of_record\n");
     let (hit, missed) = ("DA:1,1\nDA:2,1\n", "DA:1,0\nDA:2,0\n");
@@ -372,5 +377,8 @@ fn counts_of_every_compiler_are_numbers() {
 fn a_report_of_clover_is_named() {
     let clover = "<coverage generated='1'><project timestamp='1'><file name='/app/A.php'><line num='3' type='stmt' count='1'/></file></project></coverage>";
     let problem = Coverage::totals(clover.as_bytes()).unwrap_err();
-    assert!(problem.starts_with("it is a report of Clover; "), "{problem}");
+    assert!(
+        problem.starts_with("it is a report of Clover; "),
+        "{problem}"
+    );
 }

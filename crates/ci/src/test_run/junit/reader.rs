@@ -389,7 +389,10 @@ impl Case {
             (None, ..) if self.is_skipped => Status::Skipped,
             (None, Some(Text { message, text }), _) => Status::Flaky { message, text },
             (None, None, Some(status)) => Status::Failed {
-                message: format!("the report has no more than the status `{}`", cut(&status, NAME)),
+                message: format!(
+                    "the report has no more than the status `{}`",
+                    cut(&status, NAME)
+                ),
                 text: String::new(),
             },
             (None, None, None) => Status::Passed,
