@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 /// Stages that a message names.
 const NAMES: usize = 50;
+/// Heredocs without an end, each of which is looked for to the end of the file.
+const UNCLOSED: usize = 100;
 
 /// The instructions of a Dockerfile in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,7 @@ impl Dockerfile {
         let escape = escape_character(text);
         let mut instructions: Vec<Instruction> = Vec::new();
         let mut stages = Vec::new();
+        let mut unclosed = 0;
         let mut lines = (1_u32..).zip(text.lines());
         while let Some((first, line)) = lines.next() {
             let mut whole = String::new();
@@ -52,8 +55,9 @@ impl Dockerfile {
                 // Comments and blank lines do not end a continued instruction.
                 let (part, continues) = match line.strip_suffix(escape) {
                     _ if line.starts_with('#') => ("", !whole.is_empty()),
-                    Some(part) => (part, true),
-                    None => (line, line.is_empty() && !whole.is_empty()),
+                    // Two of them are a character.
+                    Some(part) if !part.ends_with(escape) => (part, true),
+                    _ => (line, line.is_empty() && !whole.is_empty()),
                 };
                 is_blank &= part.trim().is_empty();
                 if !is_blank {
@@ -63,11 +67,21 @@ impl Dockerfile {
                 last = number;
                 next = if continues { lines.next() } else { None };
             }
-            for end in heredocs(&whole) {
-                let terminator = lines
-                    .by_ref()
-                    .find(|(_, line)| line.trim_start_matches('\t') == end);
-                last = terminator.map_or(last, |(number, _)| number);
+            for heredoc in heredocs(&whole) {
+                let mut ahead = lines.clone();
+                let end = if unclosed < UNCLOSED {
+                    ahead.find(|(_, line)| heredoc.ends_at(line))
+                } else {
+                    None
+                };
+                match end {
+                    Some((number, _)) => {
+                        last = number;
+                        lines = ahead;
+                    }
+                    // It may be none: the rest of the file still has stages.
+                    None => unclosed += 1,
+                }
             }
             let mut words = whole.split_whitespace();
             let Some(keyword) = words.next() else {
@@ -174,42 +188,84 @@ impl Dockerfile {
     }
 }
 
-// `# escape=` counts only among the directives at the very top.
+// `# escape=` counts only among the directives at the very top; a comment ends them.
 fn escape_character(text: &str) -> char {
-    text.lines()
-        .map_while(|line| line.trim().strip_prefix('#'))
-        .filter_map(|directive| directive.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("escape"))
+    let mut directives = text.lines().map_while(|line| {
+        let (name, value) = line.trim().strip_prefix('#')?.split_once('=')?;
+        let name = name.trim();
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric());
+        is_name.then_some((name, value))
+    });
+    directives
+        .find(|(name, _)| name.eq_ignore_ascii_case("escape"))
         .and_then(|(_, value)| value.trim().chars().next())
         .unwrap_or('\\')
 }
 
-// The delimiters of the heredocs in `instruction`.
-fn heredocs(instruction: &str) -> Vec<String> {
-    let command = instruction.split_whitespace().next().unwrap_or_default();
-    if !["RUN", "COPY", "ADD"]
+/// The start of a text in the lines after an instruction.
+struct Heredoc {
+    /// What ends it.
+    name: String,
+    /// Whether the tabs before its end do not count (`<<-`).
+    without_tabs: bool,
+}
+
+impl Heredoc {
+    // As `heredocsFromLine` in `frontend/dockerfile/parser/parser.go` of github.com/moby/buildkit.
+    fn parse(word: &str) -> Option<Self> {
+        let digits = word.trim_start_matches(|c: char| c.is_ascii_digit());
+        let rest = digits.strip_prefix("<<")?;
+        let without_tabs = rest.starts_with('-');
+        let rest = rest.strip_prefix('-').unwrap_or(rest);
+        let name: String = rest.chars().filter(|c| !matches!(c, '"' | '\'')).collect();
+        let is_heredoc = !name.is_empty() && !name.contains('<');
+        is_heredoc.then_some(Self { name, without_tabs })
+    }
+
+    fn ends_at(&self, line: &str) -> bool {
+        let line = if self.without_tabs {
+            line.trim_start_matches('\t')
+        } else {
+            line
+        };
+        line == self.name
+    }
+}
+
+fn heredocs(instruction: &str) -> Vec<Heredoc> {
+    let mut keywords = instruction.split_whitespace();
+    let keyword = keywords.find(|word| !word.eq_ignore_ascii_case("ONBUILD"));
+    let has_some = ["RUN", "COPY", "ADD"]
         .iter()
-        .any(|name| command.eq_ignore_ascii_case(name))
-    {
+        .any(|name| keyword.is_some_and(|keyword| keyword.eq_ignore_ascii_case(name)));
+    if !has_some || !instruction.contains("<<") {
         return Vec::new();
     }
-    instruction
-        .split_whitespace()
-        .filter_map(|word| {
-            word.trim_start_matches(|c: char| c.is_ascii_digit())
-                .strip_prefix("<<")
-        })
-        .map(|word| word.trim_start_matches('-'))
-        .map(|word| word.trim_matches(['"', '\'']))
-        .filter(|word| {
-            let mut letters = word.chars();
-            letters
-                .next()
-                .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-                && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        })
-        .map(ToOwned::to_owned)
-        .collect()
+    let words = words(instruction).into_iter();
+    words.filter_map(Heredoc::parse).collect()
+}
+
+// The words of an instruction; what is quoted is a part of one.
+fn words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let (mut start, mut quote, mut is_escaped) = (None, None, false);
+    for (at, c) in text.char_indices() {
+        if c.is_whitespace() && quote.is_none() && !is_escaped {
+            words.extend(start.take().map(|start| &text[start..at]));
+            continue;
+        }
+        start.get_or_insert(at);
+        let was_escaped = std::mem::replace(&mut is_escaped, false);
+        match (quote, c) {
+            _ if was_escaped => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            (None | Some('"'), '\\') => is_escaped = true,
+            _ => {}
+        }
+    }
+    words.extend(start.map(|start| &text[start..]));
+    words
 }
 
 // The image or stage of a `FROM`, and the name of its stage.
@@ -232,7 +288,16 @@ mod tests {
 
     #[test]
     fn stages_of_every_form() {
-        let table: [(&str, &[Option<&str>]); 9] = [
+        let table: [(&str, &[Option<&str>]); 11] = [
+            // A comment ends the directives, and two backslashes do not continue a line.
+            (
+                "# syntax=docker/dockerfile:1\n# The base.\n# escape=`\nFROM a AS x\nRUN b \\\n  FROM c AS no\n",
+                &[Some("x")],
+            ),
+            (
+                "FROM a AS x\nRUN echo \\\\\nFROM b AS y",
+                &[Some("x"), Some("y")],
+            ),
             ("", &[]),
             ("# FROM a AS b\nRUN x\n", &[]),
             ("FROM debian", &[None]),
@@ -302,7 +367,29 @@ mod tests {
 
     #[test]
     fn heredocs_anywhere_in_an_instruction() {
-        let table: [(&str, &[&str]); 4] = [
+        let table: [(&str, &[&str]); 9] = [
+            // In quotes it is a text, as is what has no end.
+            (
+                "FROM a\nRUN sh -c \"cat <<EOF\" > /x\nUSER 1\nEOF",
+                &["1-1 FROM", "2-2 RUN", "3-3 USER", "4-4 EOF"],
+            ),
+            (
+                "FROM a\nRUN echo $(( 1 <<2 ))\nUSER 1",
+                &["1-1 FROM", "2-2 RUN", "3-3 USER"],
+            ),
+            // Any name ends it, after tabs only with `-`.
+            (
+                "FROM a\nCOPY <<'end-of.file' /x\nFROM no\n\tend-of.file\nend-of.file\nUSER 1",
+                &["1-1 FROM", "2-5 COPY", "6-6 USER"],
+            ),
+            (
+                "FROM a\nONBUILD RUN <<EOF\nFROM no\nEOF\nUSER 1",
+                &["1-1 FROM", "2-4 ONBUILD", "5-5 USER"],
+            ),
+            (
+                "FROM a\nRUN echo it\\'s <<EOF\nFROM no\nEOF\nUSER 1",
+                &["1-1 FROM", "2-4 RUN", "5-5 USER"],
+            ),
             (
                 "FROM a\nRUN cat <<EOF > /x\nFROM no\nEOF\nuser 1\n",
                 &["1-1 FROM", "2-4 RUN", "5-5 USER"],
