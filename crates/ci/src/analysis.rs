@@ -229,7 +229,10 @@ fn linted(
     places: &Places,
 ) -> Linted {
     let all = diagnostics.len();
-    diagnostics.retain(|diagnostic| !diagnostic.path.as_deref().is_some_and(is_of_package));
+    diagnostics.retain(|diagnostic| {
+        let path = diagnostic.path.as_deref();
+        !path.is_some_and(|path| is_of_package(places.inside(path)))
+    });
     let of_packages = all - diagnostics.len();
     let (findings, not_kept) = findings::from_diagnostics(places, diagnostics);
     Linted {
@@ -244,9 +247,12 @@ fn linted(
 // In an environment or a package inside of the build context, such as uv's `.venv`.
 fn is_of_package(path: &str) -> bool {
     const DIRECTORIES: &[&str] = &[
+        ".eggs",
         ".nox",
+        ".pixi",
         ".tox",
         ".venv",
+        "__pypackages__",
         "dist-packages",
         "node_modules",
         "site-packages",
@@ -389,6 +395,24 @@ mod tests {
                 "2 in packages"
             ]
         );
+    }
+
+    #[test]
+    fn the_directory_of_the_project_is_not_one_of_packages() {
+        let request = crate::report::tests::request();
+        let image = ImageInfo {
+            config: docker::ImageConfig {
+                working_dir: "/opt/venv/app".into(),
+                ..docker::ImageConfig::default()
+            },
+            ..ImageInfo::default()
+        };
+        let places = Places::new(&request, SourceMap::new(&request, &image));
+        let is_package = |path: &str| is_of_package(places.inside(path));
+        assert!(!is_package("/opt/venv/app/api/main.py"));
+        assert!(is_package("/opt/venv/app/.venv/x.py"));
+        assert!(is_package("/opt/venv/lib/python3.13/site-packages/x.py"));
+        assert!(!is_package("api/main.py"));
     }
 
     #[test]

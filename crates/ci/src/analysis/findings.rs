@@ -37,6 +37,17 @@ impl Places {
         }
     }
 
+    /// `path` below the directory that the linter ran in: what is above it, such as `/venv`, says nothing about a file.
+    pub(super) fn inside<'a>(&self, path: &'a str) -> &'a str {
+        let directories = [&self.source_map.workdir, &self.source_map.context];
+        let mut inside = directories.iter().filter_map(|directory| {
+            let directory = directory.to_str()?.trim_end_matches('/');
+            let rest = path.strip_prefix(directory)?;
+            rest.starts_with('/').then_some(rest)
+        });
+        inside.next().unwrap_or(path)
+    }
+
     fn path(&self, diagnostic: &Diagnostic) -> String {
         match (&diagnostic.path, &self.lock_file) {
             (Some(path), _) => self.source_map.file(path).unwrap_or_else(|| relative(path)),

@@ -3,9 +3,11 @@
 use actions_toolkit::Env;
 use anyhow::Context as _;
 use docker::{Container, ExecOutput, ImageConfig};
+use tokio::sync::OnceCell;
 use tool::Tool;
 
-use super::linters::{LINTERS, Linter, LinterArgs};
+use super::linters::{BanditFile, LINTERS, Linter, LinterArgs};
+use super::settings::Texts;
 use super::{License, settings};
 use crate::job::Job;
 
@@ -32,6 +34,10 @@ pub(super) struct LinterHost<'a> {
     job: &'a Job<'a>,
     container: Option<&'a Container>,
     path: String,
+    /// The working directory in the container.
+    workdir: String,
+    /// Of that directory.
+    texts: OnceCell<Texts>,
 }
 
 /// The output of a linter.
@@ -56,6 +62,8 @@ impl<'a> LinterHost<'a> {
             job,
             container,
             path: format!("PATH={}", search_path(config)),
+            workdir: config.working_dir.clone(),
+            texts: OnceCell::new(),
         }
     }
 
@@ -73,7 +81,14 @@ impl<'a> LinterHost<'a> {
     pub(super) async fn run(&self, linter: &Linter) -> anyhow::Result<Option<LinterOutput>> {
         if let Some(container) = self.container {
             let copy = format!("{}/{}", DOCKERFILE_COPY.0, DOCKERFILE_COPY.1);
-            let settings = self.settings(&copy, None);
+            let none = Texts::default();
+            let texts = if linter.reads_texts() {
+                let texts = || Texts::of_container(container, &self.workdir);
+                self.texts.get_or_init(texts).await
+            } else {
+                &none
+            };
+            let settings = arguments(texts, &copy, None);
             let mut done = self
                 .exec(container, linter, &(linter.args)(&settings))
                 .await?;
@@ -122,19 +137,6 @@ impl<'a> LinterHost<'a> {
         (done.code == 0 && !line.is_empty()).then_some(line)
     }
 
-    fn settings<'b>(&self, dockerfile: &'b str, mypy_settings: Option<&'b str>) -> LinterArgs<'b> {
-        let context = &self.job.request.build.context;
-        let mypy = LINTERS.iter().find(|linter| linter.name == "mypy");
-        let keys = ["files", "modules", "packages"];
-        LinterArgs {
-            dockerfile,
-            has_bandit_settings: self.has_bandit_settings(),
-            has_mypy_files: mypy.is_some_and(|mypy| settings::has_key(context, mypy, &keys)),
-            has_bandit_file: context.join(".bandit").is_file(),
-            mypy_settings,
-        }
-    }
-
     async fn on_runner(&self, linter: &Linter) -> anyhow::Result<Option<LinterOutput>> {
         let env = self.job.ctx.env();
         // The packages of the runner's Python are not those of the project.
@@ -143,7 +145,9 @@ impl<'a> LinterHost<'a> {
         }
         let build = &self.job.request.build;
         let settings = settings::on_runner(&build.context, linter)?;
-        let args = (linter.args)(&self.settings(&build.dockerfile.in_context, Some(settings)));
+        let texts = Texts::of_context(&build.context);
+        let dockerfile = &build.dockerfile.in_context;
+        let args = (linter.args)(&arguments(&texts, dockerfile, Some(settings)));
         let done = Tool::new(linter.program, env)
             .args(args)
             .current_directory(&build.context)
@@ -178,11 +182,31 @@ impl<'a> LinterHost<'a> {
         };
         licenses.await.unwrap_or_default()
     }
+}
 
-    fn has_bandit_settings(&self) -> bool {
-        let context = &self.job.request.build.context;
-        let file = limits::read_text(context, "pyproject.toml".as_ref(), settings::LIMIT);
-        file.is_ok_and(|text| text.contains("[tool.bandit"))
+// What the arguments of a linter depend on, next to files with `texts`.
+fn arguments<'a>(
+    texts: &Texts,
+    dockerfile: &'a str,
+    mypy_settings: Option<&'a str>,
+) -> LinterArgs<'a> {
+    let named = |name: &str| LINTERS.iter().find(|linter| linter.name == name);
+    let has_targets = |text| {
+        named("bandit").is_some_and(|bandit| settings::has_key(text, "", bandit, &["targets"]))
+    };
+    LinterArgs {
+        dockerfile,
+        has_bandit_settings: texts
+            .get("pyproject.toml")
+            .is_some_and(|text| text.contains("[tool.bandit")),
+        has_mypy_files: named("mypy")
+            .is_some_and(|mypy| texts.has_key(mypy, &["files", "modules", "packages"])),
+        bandit_file: match texts.get(".bandit") {
+            None => BanditFile::Absent,
+            Some(text) if has_targets(text) => BanditFile::WithTargets,
+            Some(_) => BanditFile::Present,
+        },
+        mypy_settings,
     }
 }
 
@@ -228,6 +252,33 @@ fn in_path(env: &Env, program: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_are_those_of_the_files_next_to_the_linter() {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments = || {
+            let texts = Texts::of_context(directory.path());
+            let args = arguments(&texts, "Dockerfile", None);
+            (
+                args.has_mypy_files,
+                args.has_bandit_settings,
+                args.bandit_file,
+            )
+        };
+        assert_eq!(arguments(), (false, false, BanditFile::Absent));
+        let write = |name: &str, text: &str| {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        };
+        write(
+            "pyproject.toml",
+            "[tool.mypy]\nfiles = 'app'\n[tool.bandit]\n",
+        );
+        assert_eq!(arguments(), (true, true, BanditFile::Absent));
+        write(".bandit", "[bandit]\nskips: B101\n");
+        assert_eq!(arguments(), (true, true, BanditFile::Present));
+        write(".bandit", "[bandit]\ntargets: app\n");
+        assert_eq!(arguments(), (true, true, BanditFile::WithTargets));
+    }
 
     #[test]
     fn the_directory_of_the_command_comes_first() {

@@ -28,6 +28,13 @@ pub(crate) struct Linter {
     pub(super) programs: &'static [&'static str],
 }
 
+impl Linter {
+    /// Whether its arguments depend on its settings.
+    pub(super) fn reads_texts(&self) -> bool {
+        matches!(self.program, "mypy" | "bandit")
+    }
+}
+
 /// How an old version of a linter runs.
 #[derive(Debug)]
 pub(super) struct OldVersion {
@@ -44,10 +51,19 @@ pub(super) struct LinterArgs<'a> {
     pub(super) has_bandit_settings: bool,
     /// Whether the settings of mypy name what it checks.
     pub(super) has_mypy_files: bool,
-    /// Whether bandit's own file with settings is there: what it excludes would be overridden.
-    pub(super) has_bandit_file: bool,
+    pub(super) bandit_file: BanditFile,
     /// The only file with settings that mypy may read, empty for none; `None` if it may look for one.
     pub(super) mypy_settings: Option<&'a str>,
+}
+
+/// Bandit's own file with settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BanditFile {
+    Absent,
+    /// What it excludes would be overridden.
+    Present,
+    /// It names what is checked, too.
+    WithTargets,
 }
 
 /// A message of a linter.
@@ -106,7 +122,11 @@ pub(crate) static LINTERS: [Linter; 6] = [
         args: |_| words("check --no-cache --output-format json ."),
         exit_codes: &[0, 1],
         parse: output::ruff,
-        old: None,
+        // Before 0.0.291.
+        old: Some(OldVersion {
+            args: |_| words("check --no-cache --format json ."),
+            parse: output::ruff,
+        }),
         settings: RUFF,
         programs: &[],
     },
@@ -152,13 +172,17 @@ pub(crate) static LINTERS: [Linter; 6] = [
             } else {
                 ""
             };
-            let exclude = if args.has_bandit_file {
-                String::new()
-            } else {
-                format!("--exclude {NOT_OF_THE_PROJECT} ")
+            let exclude = match args.bandit_file {
+                BanditFile::Absent => format!("--exclude {NOT_OF_THE_PROJECT} "),
+                BanditFile::Present | BanditFile::WithTargets => String::new(),
+            };
+            // A path would override what the file names; it looks for the file below a path only.
+            let targets = match args.bandit_file {
+                BanditFile::WithTargets => "--ini .bandit",
+                BanditFile::Absent | BanditFile::Present => ".",
             };
             words(&format!(
-                "--quiet {settings}{exclude}--format json --recursive ."
+                "--quiet {settings}{exclude}--format json --recursive {targets}"
             ))
         },
         exit_codes: &[0, 1],

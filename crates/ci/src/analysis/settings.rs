@@ -1,12 +1,14 @@
 //! Files of the checkout from which linters take their settings. They are the project's, and a change of them can turn a
 //! linter off: the summary names them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use actions_toolkit::text;
 use anyhow::bail;
+use docker::Container;
 
-use super::linters::Linter;
+use super::linters::{LINTERS, Linter};
 
 /// Bytes of the largest file with settings that is read.
 pub(super) const LIMIT: usize = limits::MIB;
@@ -64,25 +66,75 @@ pub(super) fn on_runner(context: &Path, linter: &Linter) -> anyhow::Result<&'sta
     Ok("")
 }
 
-/// Whether the settings of `linter` in the build context have one of `keys` in its own section.
-pub(super) fn has_key(context: &Path, linter: &Linter, keys: &[&str]) -> bool {
-    let mut texts = linter.settings.iter().filter_map(|file| {
-        let text = file.text(context, file.name.as_ref())?;
-        Some((file, text))
-    });
-    // It reads the first one only.
-    let Some((file, text)) = texts.next() else {
-        return false;
-    };
-    let of_section = |line: &str| match file.section {
+/// The texts of the files with settings on which arguments depend, by their names: those that are where the linters run. A stage
+/// need not have what the checkout has.
+#[derive(Debug, Default)]
+pub(super) struct Texts(BTreeMap<&'static str, String>);
+
+impl Texts {
+    /// Those of the directory `context`.
+    pub(super) fn of_context(context: &Path) -> Self {
+        let texts = Self::names().filter_map(|name| {
+            let text = limits::read_text(context, name.as_ref(), LIMIT);
+            Some((name, text.ok()?))
+        });
+        Self(texts.collect())
+    }
+
+    /// Those of the directory `workdir` in `container`.
+    pub(super) async fn of_container(container: &Container, workdir: &str) -> Self {
+        let mut texts = BTreeMap::new();
+        for name in Self::names() {
+            let path = format!("{}/{name}", workdir.trim_end_matches('/'));
+            // What cannot be read has no settings for its linter, either.
+            if let Ok(Some(content)) = container.read_file(&path, LIMIT).await {
+                texts.insert(name, String::from_utf8_lossy(&content).into_owned());
+            }
+        }
+        Self(texts)
+    }
+
+    fn names() -> impl Iterator<Item = &'static str> {
+        let all = LINTERS.iter().filter(|linter| linter.reads_texts());
+        let mut names: Vec<_> = all
+            .flat_map(|linter| linter.settings)
+            .map(|file| file.name)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter()
+    }
+
+    /// The text of the file `name`, if there is one.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Whether the settings of `linter` have one of `keys` in its own section.
+    pub(super) fn has_key(&self, linter: &Linter, keys: &[&str]) -> bool {
+        // It reads the first one only.
+        let mut files = linter.settings.iter();
+        let first = files.find_map(|file| {
+            let text = self.get(file.name)?;
+            text.contains(file.section).then_some((file, text))
+        });
+        first.is_some_and(|(file, text)| has_key(text, file.section, linter, keys))
+    }
+}
+
+/// Whether the `section` of `linter` in `text` has one of `keys`; the section is empty for a file of its own.
+pub(super) fn has_key(text: &str, section: &str, linter: &Linter, keys: &[&str]) -> bool {
+    let own = format!("[{}]", linter.program);
+    let of_section = |line: &str| match section {
         // `[mypy-tests.*]` is about other modules.
-        "" => line == "[mypy]",
+        "" => line == own,
         section => line.trim_end_matches(']') == section,
     };
     let mut is_in = false;
     text.lines().map(str::trim).any(|line| {
-        if line.starts_with('[') && line.ends_with(']') {
-            is_in = of_section(line);
+        let header = line.split(['#', ';']).next().unwrap_or_default().trim_end();
+        if header.starts_with('[') && header.ends_with(']') {
+            is_in = of_section(header);
             return false;
         }
         let key = line.split(['=', ':']).next().unwrap_or_default().trim();
@@ -104,7 +156,6 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::linters::LINTERS;
     use super::*;
 
     fn context(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -162,11 +213,18 @@ mod tests {
                 false,
             ),
             ("mypy.ini", "[mypy]\nmodules = app\n", true),
+            (
+                "pyproject.toml",
+                "[tool.mypy] # strict\nfiles = [\"app\"]\n[tool.x] # y\n",
+                true,
+            ),
+            ("setup.cfg", "[mypy] ; own\nfiles = app\n", true),
             ("app.py", "files = 1", false),
         ];
         for (name, text, expected) in table {
             let context = context(&[(name, text)]);
-            let has = has_key(context.path(), mypy, &["files", "modules", "packages"]);
+            let texts = Texts::of_context(context.path());
+            let has = texts.has_key(mypy, &["files", "modules", "packages"]);
             assert_eq!(has, expected, "{name}: {text}");
         }
     }

@@ -134,28 +134,32 @@ fn the_text_of_old_versions_is_parsed() {
 
 #[test]
 fn the_projects_settings_decide_what_is_checked() {
-    let args = |name: &str, has_mypy_files, has_bandit_file| {
+    let args = |name: &str, has_mypy_files, bandit_file| {
         let linter = LINTERS.iter().find(|linter| linter.name == name).unwrap();
         let args = (linter.args)(&LinterArgs {
             dockerfile: "Dockerfile",
             has_bandit_settings: false,
             has_mypy_files,
-            has_bandit_file,
+            bandit_file,
             mypy_settings: None,
         });
         args.join(" ")
     };
     assert_eq!(
-        args("mypy", false, false),
+        args("mypy", false, BanditFile::Absent),
         "--output json --cache-dir /dev/null ."
     );
     assert_eq!(
-        args("mypy", true, false),
+        args("mypy", true, BanditFile::Absent),
         "--output json --cache-dir /dev/null"
     );
-    assert!(args("bandit", false, false).contains("/.venv/,/venv/,/site-packages/"));
+    assert!(args("bandit", false, BanditFile::Absent).contains("/.venv/,/venv/,/site-packages/"));
     assert_eq!(
-        args("bandit", false, true),
+        args("bandit", false, BanditFile::Present),
         "--quiet --format json --recursive ."
+    );
+    assert_eq!(
+        args("bandit", false, BanditFile::WithTargets),
+        "--quiet --format json --recursive --ini .bandit"
     );
 }
