@@ -21,8 +21,8 @@ use crate::services::{self, Outside, Purpose};
 
 pub(crate) use application::tcp_ports;
 pub(crate) use beside::{beside, show_log};
-use diagnosis::Signal;
 pub(crate) use diagnosis::sockets;
+use diagnosis::{FirstProcess, Signal};
 use probe::Probe;
 
 /// Consecutive successful responses of a healthy application: a single one can be chance.
@@ -100,17 +100,15 @@ pub(crate) async fn test(
         smoke.memory
     ));
     let own = &image.config.health;
-    let check = own.start_period.unwrap_or_default()
+    let check_limit = own.start_period.unwrap_or_default()
         + (own.timeout.unwrap_or(HEALTHCHECK_TIMEOUT) + HEALTHCHECK_PAUSE)
             * own.retries.unwrap_or(HEALTHCHECK_RETRIES).min(100);
+    let check_limit = check_limit.min(smoke.timeout.max(HEALTHCHECK_TIMEOUT));
     let limit = (
         "smoke-timeout",
-        smoke.timeout
-            + smoke.stop_timeout
-            + RESPONSE_TIMEOUT * 2
-            + check.min(smoke.timeout.max(HEALTHCHECK_TIMEOUT)),
+        smoke.timeout + smoke.stop_timeout + RESPONSE_TIMEOUT * 2 + check_limit,
     );
-    let work = examine(&container, smoke, &image.config, &probes);
+    let work = examine(&container, smoke, &image.config, (&probes, check_limit));
     let health = with_timeout(job.ctx.log(), "the smoke test", limit, work).await??;
     let problem = health.problem.clone();
     if let Some(request) = problem.is_none().then_some(&health.request)
@@ -164,7 +162,7 @@ async fn examine(
     container: &Container,
     smoke: &Smoke,
     config: &ImageConfig,
-    probes: &[Probe<'_>],
+    (probes, check_limit): (&[Probe<'_>], Duration),
 ) -> anyhow::Result<Health> {
     let mut health = Health {
         request: probe::title(&smoke.health),
@@ -186,10 +184,10 @@ async fn examine(
             return Ok(health);
         }
     }
-    if let Some(command) = check_command(&config.healthcheck)
+    if let Some(command) = check_command(config)
         && smoke.health != HealthTarget::HealthCheck
     {
-        let problem = check(container, &command, &config.health).await?;
+        let problem = check(container, &command, &config.health, check_limit).await?;
         health.checked = Some(problem.is_none());
         if problem.is_some() {
             health.problem = problem;
@@ -197,21 +195,29 @@ async fn examine(
         }
     }
     let signal = Signal::of(&config.stop_signal);
-    let handles = diagnosis::handles(container, &signal).await;
+    let first = diagnosis::first_process(container, &signal).await;
+    let (process, handles) = first.unwrap_or_else(|| {
+        let process = if smoke.command.is_empty() {
+            FirstProcess::of_image(config)
+        } else {
+            FirstProcess::Program
+        };
+        (process, None)
+    });
     let start = Instant::now();
     let code = container.stop(smoke.stop_timeout).await?;
     health.stopped = Some((code, start.elapsed()));
-    let is_shell = smoke.command.is_empty() && diagnosis::is_shell_form(config);
-    health.problem = diagnosis::stop_problem(code, smoke.stop_timeout, &signal, is_shell, handles);
+    health.problem = diagnosis::stop_problem(code, smoke.stop_timeout, &signal, &process, handles);
     Ok(health)
 }
 
 // Docker runs HEALTHCHECK at its interval, which may be long; here its command runs at once, and again as often as it may
-// fail, or as long as its start period is.
+// fail, or as long as its start period is; after `limit` there is a verdict.
 async fn check(
     container: &Container,
     command: &[&str],
     own: &HealthCheck,
+    limit: Duration,
 ) -> anyhow::Result<Option<String>> {
     let timeout = own.timeout.unwrap_or(HEALTHCHECK_TIMEOUT);
     let pause = own
@@ -221,31 +227,46 @@ async fn check(
     let retries = own.retries.unwrap_or(HEALTHCHECK_RETRIES);
     let start_period = own.start_period.unwrap_or_default();
     let start = Instant::now();
-    let mut failed = 0;
+    let (mut attempts, mut failed) = (0, 0);
     loop {
+        let left = limit.saturating_sub(start.elapsed());
+        let timeout = timeout.min(left.max(RESPONSE_TIMEOUT));
         let Some(problem) = probe::run(container, command, timeout).await? else {
             return Ok(None);
         };
+        attempts += 1;
         if start.elapsed() >= start_period {
             failed += 1;
         }
-        if failed >= retries {
+        let is_over = start.elapsed() + pause >= limit;
+        if failed >= retries || is_over {
+            let cut_short = if failed < retries {
+                format!(" within {}; raise `smoke-timeout`", text::seconds(limit))
+            } else {
+                String::new()
+            };
             return Ok(Some(format!(
-                "the application responds, but the image's HEALTHCHECK {problem} ({})",
-                text::plural(failed as usize, "attempt")
+                "the application responds, but the image's HEALTHCHECK {problem} ({}{cut_short})",
+                text::plural(attempts, "attempt")
             )));
         }
         tokio::time::sleep(pause).await;
     }
 }
 
-// `["CMD", …]`, `["CMD-SHELL", "…"]` or `["NONE"]` (Docker Engine API, `HealthConfig.Test`).
-fn check_command(healthcheck: &[String]) -> Option<Vec<&str>> {
-    let (kind, rest) = healthcheck.split_first()?;
+// `["CMD", …]`, `["CMD-SHELL", "…"]`, for the image's `SHELL`, or `["NONE"]` (Docker Engine API, `HealthConfig.Test`).
+fn check_command(config: &ImageConfig) -> Option<Vec<&str>> {
+    let (kind, rest) = config.healthcheck.split_first()?;
     let rest = rest.iter().map(String::as_str);
     match kind.as_str() {
         "CMD" => Some(rest.collect()),
-        "CMD-SHELL" => Some(["/bin/sh", "-c"].into_iter().chain(rest).collect()),
+        "CMD-SHELL" if config.shell.is_empty() => {
+            Some(["/bin/sh", "-c"].into_iter().chain(rest).collect())
+        }
+        "CMD-SHELL" => {
+            let shell = config.shell.iter().map(String::as_str);
+            Some(shell.chain(rest).collect())
+        }
         _ => None,
     }
 }

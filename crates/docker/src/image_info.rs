@@ -62,6 +62,8 @@ pub struct ImageConfig {
     pub health: HealthCheck,
     /// `STOPSIGNAL`.
     pub stop_signal: String,
+    /// `SHELL`, which also runs a `HEALTHCHECK` that is a command line; empty for `/bin/sh -c`.
+    pub shell: Vec<String>,
 }
 
 impl Docker {
@@ -105,6 +107,7 @@ impl Docker {
                 healthcheck: health.test.clone(),
                 health,
                 stop_signal: config.stop_signal.unwrap_or_default(),
+                shell: config.shell.unwrap_or_default(),
             },
         }))
     }
@@ -185,6 +188,7 @@ impl ImageInfo {
                 healthcheck: strings(&config["Healthcheck"]["Test"]),
                 health: HealthCheck::default(),
                 stop_signal: text(&config["StopSignal"]),
+                shell: strings(&config["Shell"]),
             },
             ..Self::default()
         })

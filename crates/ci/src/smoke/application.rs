@@ -11,7 +11,8 @@ use crate::job::Job;
 use crate::request::{HealthTarget, Service, Smoke, memory};
 use crate::services::Started;
 
-const PIDS: i64 = 128;
+/// Processes and threads that the application may have.
+pub(super) const PIDS: i64 = 128;
 
 /// Start `image` hardened, next to the services, found at `host` there, and return an address at which it is reachable.
 ///
@@ -52,7 +53,9 @@ pub(super) fn as_service(image: &ImageInfo, service: Option<&Service>) -> ImageI
 
 /// Whether `USER`, which may name a group too, is root.
 pub(super) fn is_root(user: &str) -> bool {
-    matches!(user.split(':').next(), None | Some("" | "0" | "root"))
+    let user = user.split(':').next().unwrap_or_default();
+    // Any number of zeros is zero.
+    user == "root" || user.bytes().all(|byte| byte == b'0')
 }
 
 /// Whether `USER` is a number.
@@ -118,8 +121,8 @@ fn known_port(smoke: &Smoke, config: &ImageConfig) -> anyhow::Result<u16> {
         return Ok(port);
     }
     // What the image itself requests, and what platforms that start containers set.
-    let of_check =
-        check_command(&config.healthcheck).and_then(|command| probe::url(&command)?.port);
+    let of_check = check_command(config)
+        .and_then(|command| probe::url(&command, &environment(smoke, config))?.port);
     let of_env = smoke.env.iter().chain(&config.env);
     let of_env = of_env.filter_map(|pair| pair.strip_prefix("PORT=")?.parse().ok());
     match of_check.or_else(|| of_env.into_iter().next()) {
@@ -132,6 +135,15 @@ fn known_port(smoke: &Smoke, config: &ImageConfig) -> anyhow::Result<u16> {
             text::plural(tcp.len(), "port")
         ),
     }
+}
+
+/// Names and values of the application's variables; of one name, the first one counts.
+pub(super) fn environment<'a>(
+    smoke: &'a Smoke,
+    config: &'a ImageConfig,
+) -> Vec<(&'a str, &'a str)> {
+    let all = smoke.env.iter().chain(&config.env);
+    all.filter_map(|pair| pair.split_once('=')).collect()
 }
 
 /// The ports of TCP that an image exposes.

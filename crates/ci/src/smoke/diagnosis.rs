@@ -5,12 +5,33 @@ use std::time::Duration;
 use actions_toolkit::text;
 use docker::{Container, ImageConfig};
 
+use super::application::PIDS;
 use crate::request::Smoke;
 
 /// Of a look into the container.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Ports that a message names.
 const PORTS: usize = 5;
+/// Bytes of a name in a message.
+const NAME: usize = 200;
+/// How runtimes say that they have no more memory (Node.js, the JVM, Python, Linux), in lower case.
+const MEMORY: &[&str] = &[
+    "heap out of memory",
+    "java.lang.outofmemoryerror",
+    "memoryerror",
+    "cannot allocate memory",
+];
+/// And that no more threads or processes can be started.
+const THREADS: &[&str] = &[
+    "can't start new thread",
+    "unable to create native thread",
+    "unable to create new native thread",
+    "pthread_create failed",
+    "failed to create new os thread",
+    "fork: retry",
+    "can't fork",
+    "cannot fork",
+];
 /// The state of a socket that listens (`include/net/tcp_states.h` of Linux).
 const LISTEN: &str = "0A";
 
@@ -30,12 +51,34 @@ impl Signal {
             ("HUP", 1),
             ("INT", 2),
             ("QUIT", 3),
+            ("ILL", 4),
+            ("TRAP", 5),
             ("ABRT", 6),
+            ("BUS", 7),
+            ("FPE", 8),
             ("KILL", 9),
             ("USR1", 10),
+            ("SEGV", 11),
             ("USR2", 12),
+            ("PIPE", 13),
+            ("ALRM", 14),
             ("TERM", 15),
+            ("STKFLT", 16),
+            ("CHLD", 17),
+            ("CONT", 18),
+            ("STOP", 19),
+            ("TSTP", 20),
+            ("TTIN", 21),
+            ("TTOU", 22),
+            ("URG", 23),
+            ("XCPU", 24),
+            ("XFSZ", 25),
+            ("VTALRM", 26),
+            ("PROF", 27),
             ("WINCH", 28),
+            ("IO", 29),
+            ("PWR", 30),
+            ("SYS", 31),
             ("RTMIN+3", 37),
         ];
         let text = match stop_signal.trim() {
@@ -51,17 +94,88 @@ impl Signal {
         }
         let short = text.strip_prefix("SIG").unwrap_or(&text);
         let number = NUMBERS.iter().find(|(name, _)| *name == short);
+        let number = number.map(|(_, number)| *number);
         Self {
             name: format!("SIG{short}"),
-            number: number.map_or(0, |(_, number)| *number),
+            number: number.or_else(|| real_time(short)).unwrap_or(0),
         }
     }
 }
 
-/// Whether the first process of the container handles `signal`; `None` if that can't be seen.
-pub(super) async fn handles(container: &Container, signal: &Signal) -> Option<bool> {
-    let status = read(container, &["cat", "/proc/1/status"]).await?;
-    is_caught(&status, signal)
+// `RTMIN`, `RTMIN+1` to `RTMAX`, as Docker numbers them (github.com/moby/sys, `signal`).
+fn real_time(name: &str) -> Option<u32> {
+    let (first, offset) = match name.strip_prefix("RTMIN") {
+        Some(offset) => (34_i64, offset),
+        None => (64, name.strip_prefix("RTMAX")?),
+    };
+    let offset = match offset {
+        "" => 0,
+        offset if offset.starts_with(['+', '-']) => offset.parse().ok()?,
+        _ => return None,
+    };
+    let number = first.checked_add(offset)?;
+    u32::try_from(number)
+        .ok()
+        .filter(|number| (34..=64).contains(number))
+}
+
+/// The first process of a container, which gets the signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FirstProcess {
+    /// A shell with a command line, which does not pass signals on.
+    Shell,
+    /// A shell that runs this script, and does not pass them on, either.
+    Script(String),
+    /// Anything else; also a program that a shell has become.
+    Program,
+}
+
+impl FirstProcess {
+    // Each of its words ends with a zero byte (proc_pid_cmdline(5)).
+    fn new(command_line: &str) -> Self {
+        let mut words = command_line.split('\0');
+        if !is_shell(words.next().unwrap_or_default()) {
+            return Self::Program;
+        }
+        while let Some(word) = words.next() {
+            match word {
+                // Of `pipefail` and others.
+                "-o" | "+o" | "-O" => {
+                    words.next();
+                }
+                _ if word.starts_with("--") || word.is_empty() => {}
+                _ if word.starts_with('-') && word.ends_with('c') => return Self::Shell,
+                _ if word.starts_with(['-', '+']) => {}
+                script => return Self::Script(text::cut(script, NAME).to_owned()),
+            }
+        }
+        Self::Shell
+    }
+
+    /// What the command of the image says, where the process can't be seen.
+    pub(super) fn of_image(config: &ImageConfig) -> Self {
+        if is_shell_form(config) {
+            Self::Shell
+        } else {
+            Self::Program
+        }
+    }
+}
+
+fn is_shell(program: &str) -> bool {
+    let name = program.rsplit('/').next().unwrap_or_default();
+    matches!(name, "sh" | "bash" | "ash" | "dash")
+}
+
+/// The first process of the container, and whether it handles `signal`; `None` if that can't be seen.
+pub(super) async fn first_process(
+    container: &Container,
+    signal: &Signal,
+) -> Option<(FirstProcess, Option<bool>)> {
+    let both = read(container, &["cat", "/proc/1/cmdline", "/proc/1/status"]).await?;
+    let (command_line, status) = both.rsplit_once("\0Name:")?;
+    let process = FirstProcess::new(command_line);
+    Some((process, is_caught(status, signal)))
 }
 
 // `SigCgt` is a mask of the signals that are handled, in hex digits (proc_pid_status(5)).
@@ -74,14 +188,12 @@ fn is_caught(status: &str, signal: &Signal) -> Option<bool> {
     Some(mask >> bit & 1 == 1)
 }
 
-/// Whether the command of the image is run by a shell, which does not pass signals on.
-pub(super) fn is_shell_form(config: &ImageConfig) -> bool {
+// Whether the command of the image is run by a shell.
+fn is_shell_form(config: &ImageConfig) -> bool {
     let command: Vec<_> = config.entrypoint.iter().chain(&config.cmd).collect();
     match command[..] {
         [shell, option, script, ..] => {
-            let name = shell.rsplit('/').next().unwrap_or_default();
-            let is_shell = matches!(name, "sh" | "bash" | "ash" | "dash");
-            is_shell
+            is_shell(shell)
                 && option.starts_with('-')
                 && option.ends_with('c')
                 && !script.trim_start().starts_with("exec ")
@@ -95,7 +207,7 @@ pub(super) fn stop_problem(
     code: i64,
     timeout: Duration,
     signal: &Signal,
-    is_shell: bool,
+    process: &FirstProcess,
     handles: Option<bool>,
 ) -> Option<String> {
     let Signal { name, number } = signal;
@@ -107,18 +219,23 @@ pub(super) fn stop_problem(
             "the application exited with code {code} after {name}, not with 0"
         ));
     }
-    let hint = match (is_shell, handles) {
-        (true, _) => "use the exec form of `CMD`, so that it receives the signal".to_owned(),
-        (false, Some(false)) => format!(
+    let hint = match (process, handles) {
+        (FirstProcess::Shell, _) => {
+            "use the exec form of `CMD`, so that it receives the signal".to_owned()
+        }
+        (FirstProcess::Script(script), _) => format!(
+            "its first process is the script `{script}`, which does not pass the signal on: start the application with `exec` there"
+        ),
+        (FirstProcess::Program, Some(false)) => format!(
             "its first process has no handler for {name}, without which Linux ignores the signal there: handle it, start the \
              application with an init (`tini`), or set `STOPSIGNAL` to a signal that it handles"
         ),
-        (false, Some(true)) => {
+        (FirstProcess::Program, Some(true)) => {
             format!(
                 "it handles {name}, and needs longer: raise `stop-timeout`, or let it end sooner"
             )
         }
-        (false, None) => format!("let it handle {name}"),
+        (FirstProcess::Program, None) => format!("let it handle {name}"),
     };
     Some(format!(
         "the application was killed because it was still running {} after {name}; {hint}",
@@ -139,20 +256,35 @@ pub(super) async fn hint(
             smoke.memory
         ));
     }
-    if let Some(hint) = of_log(lines) {
-        return Some(hint.to_owned());
+    if let Some(hint) = of_log(lines, smoke.memory) {
+        return Some(hint);
     }
     of_sockets(&sockets(container).await?, port?)
 }
 
-pub(super) fn of_log(lines: &[String]) -> Option<&'static str> {
-    let contains = |text: &str| lines.iter().any(|line| line.contains(text));
-    if contains("Read-only file system") {
+// Languages have the messages of the system in their own case.
+pub(super) fn of_log(lines: &[String], memory: u16) -> Option<String> {
+    let lines: Vec<_> = lines.iter().map(|line| line.to_ascii_lowercase()).collect();
+    let contains = |texts: &[&str]| {
+        let mut lines = lines.iter();
+        lines.any(|line| texts.iter().any(|text| line.contains(text)))
+    };
+    if contains(&["read-only file system"]) {
         Some(
-            "its root file system is read-only, as in production; write only to `/tmp`, or set `smoke-read-only: false`",
+            "its root file system is read-only, as in production; write only to `/tmp`, or set `smoke-read-only: false`"
+                .to_owned(),
         )
-    } else if contains("Operation not permitted") {
-        Some("it has no capabilities, as in production; it must not need any")
+    } else if contains(THREADS) {
+        Some(format!(
+            "it may have {PIDS} processes and threads; let it start fewer of them"
+        ))
+    } else if contains(MEMORY) {
+        // Of a runtime that keeps to the limit, which is not killed.
+        Some(format!(
+            "it ran out of memory; it has {memory} MB, as `smoke-memory` says"
+        ))
+    } else if contains(&["operation not permitted"]) {
+        Some("it has no capabilities, as in production; it must not need any".to_owned())
     } else {
         None
     }
@@ -277,6 +409,11 @@ mod tests {
             ("quit", "SIGQUIT", 3),
             ("15", "SIGTERM", 15),
             ("SIGRTMIN+3", "SIGRTMIN+3", 37),
+            ("rtmin", "SIGRTMIN", 34),
+            ("SIGRTMAX-1", "SIGRTMAX-1", 63),
+            ("SIGRTMAX+1", "SIGRTMAX+1", 0),
+            ("SIGPWR", "SIGPWR", 30),
+            ("13", "SIGPIPE", 13),
             ("64", "64", 64),
             ("SIGX", "SIGX", 0),
         ];
@@ -298,36 +435,76 @@ mod tests {
 
     #[test]
     fn what_does_not_stop_gets_the_hint_that_fits() {
-        let problem = |code, signal: &str, is_shell, handles| {
+        let problem = |code, signal: &str, process: &FirstProcess, handles| {
             stop_problem(
                 code,
                 Duration::from_secs(10),
                 &Signal::of(signal),
-                is_shell,
+                process,
                 handles,
             )
         };
-        assert_eq!(problem(0, "", false, None), None);
-        assert_eq!(problem(143, "", false, None), None);
-        assert_eq!(problem(130, "SIGINT", false, None), None);
+        let script = FirstProcess::Script("/start.sh".to_owned());
+        let (shell, program) = (FirstProcess::Shell, FirstProcess::Program);
+        assert_eq!(problem(0, "", &program, None), None);
+        assert_eq!(problem(143, "", &program, None), None);
+        assert_eq!(problem(130, "SIGINT", &program, None), None);
         assert_eq!(
-            problem(143, "SIGINT", false, None).unwrap(),
+            problem(143, "SIGINT", &program, None).unwrap(),
             "the application exited with code 143 after SIGINT, not with 0"
         );
         let killed =
             "the application was killed because it was still running 10 seconds after SIGTERM; ";
-        for (is_shell, handles, hint) in [
-            (true, Some(true), "use the exec form of `CMD`"),
+        for (process, handles, hint) in [
+            (&shell, Some(true), "use the exec form of `CMD`"),
             (
-                false,
+                &script,
+                Some(true),
+                "its first process is the script `/start.sh`",
+            ),
+            (
+                &program,
                 Some(false),
                 "its first process has no handler for SIGTERM",
             ),
-            (false, Some(true), "it handles SIGTERM, and needs longer"),
-            (false, None, "let it handle SIGTERM"),
+            (&program, Some(true), "it handles SIGTERM, and needs longer"),
+            (&program, None, "let it handle SIGTERM"),
         ] {
-            let text = problem(137, "", is_shell, handles).unwrap();
+            let text = problem(137, "", process, handles).unwrap();
             assert!(text.starts_with(&format!("{killed}{hint}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_process_is_what_runs_and_not_what_was_declared() {
+        let script = |name: &str| FirstProcess::Script(name.to_owned());
+        let table: [(&[&str], FirstProcess); 9] = [
+            // A shell becomes its only command.
+            (&["python", "app.py"], FirstProcess::Program),
+            (
+                &["/bin/sh", "-c", "python app.py; true"],
+                FirstProcess::Shell,
+            ),
+            (&["bash", "-lc", "a && b"], FirstProcess::Shell),
+            (
+                &["/bin/bash", "-o", "pipefail", "-c", "a | b"],
+                FirstProcess::Shell,
+            ),
+            (&["/bin/sh", "/entrypoint.sh"], script("/entrypoint.sh")),
+            (
+                &["/bin/bash", "-e", "start.sh", "-c", "x"],
+                script("start.sh"),
+            ),
+            (&["sh"], FirstProcess::Shell),
+            (
+                &["/sbin/tini", "--", "sh", "-c", "x"],
+                FirstProcess::Program,
+            ),
+            (&[], FirstProcess::Program),
+        ];
+        for (words, expected) in table {
+            let line: String = words.iter().map(|word| format!("{word}\0")).collect();
+            assert_eq!(FirstProcess::new(&line), expected, "{words:?}");
         }
     }
 

@@ -10,6 +10,7 @@ use docker::{Container, ImageConfig};
 use http_client::header::HOST;
 use http_client::{Client, Redirects, StatusCode};
 
+use super::application::environment;
 use super::{HEALTHCHECK_TIMEOUT, LINE, RESPONSE_TIMEOUT, check_command};
 use crate::request::{HealthTarget, Smoke};
 
@@ -96,7 +97,8 @@ pub(super) fn of<'a>(
     Ok(match &smoke.health {
         HealthTarget::Path(path) => vec![http(path)],
         HealthTarget::Auto => {
-            let own = check_command(&config.healthcheck).and_then(|command| url(&command));
+            let env = environment(smoke, config);
+            let own = check_command(config).and_then(|command| url(&command, &env));
             let own = own.map(|url| url.path);
             let usual = PATHS.iter().filter(|path| own.as_deref() != Some(**path));
             own.iter()
@@ -107,7 +109,7 @@ pub(super) fn of<'a>(
         }
         HealthTarget::Tcp => vec![Probe::Tcp(address)],
         HealthTarget::HealthCheck => {
-            let Some(command) = check_command(&config.healthcheck) else {
+            let Some(command) = check_command(config) else {
                 bail!("`health-path` is `healthcheck`, and the image has no HEALTHCHECK");
             };
             vec![Probe::Command {
@@ -291,26 +293,70 @@ pub(super) struct Url {
     pub(super) path: String,
 }
 
-/// The first URL in a command.
-pub(super) fn url(command: &[&str]) -> Option<Url> {
-    let text = command.join(" ");
-    let at = text.find("http://").or_else(|| text.find("https://"))?;
-    let url = &text[at..];
+/// The first URL in a command with the variables `env`; curl and wget take it without a scheme, too.
+pub(super) fn url(command: &[&str], env: &[(&str, &str)]) -> Option<Url> {
+    let text = expanded(&command.join(" "), env);
+    let at = text.find("http://").or_else(|| text.find("https://"));
+    let (_, rest) = match at {
+        Some(at) => text[at..].split_once("://")?,
+        None => ("", without_scheme(&text)?),
+    };
     let is_end = |c: char| {
         c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ')' | ';' | '|' | '&' | '<' | '>')
     };
-    let url = &url[..url.find(is_end).unwrap_or(url.len())];
-    let (_, rest) = url.split_once("://")?;
+    let rest = &rest[..rest.find(is_end).unwrap_or(rest.len())];
     let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
     let port = host
         .rsplit_once(':')
         .and_then(|(_, port)| port.parse().ok());
-    // A variable of the shell can't be resolved here.
+    // A variable that the shell sets can't be resolved here.
     let path = if path.contains('$') { "/" } else { path };
     Some(Url {
         port,
         path: path.to_owned(),
     })
+}
+
+// `localhost:8000/health`; the host alone may be the argument of anything.
+fn without_scheme(text: &str) -> Option<&str> {
+    let is_request = ["curl", "wget"].iter().any(|name| text.contains(name));
+    let mut words = text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    words.find(|word| {
+        let hosts = [LOCALHOST, "127.0.0.1", "0.0.0.0", "[::1]"];
+        let mut after = hosts.iter().filter_map(|host| word.strip_prefix(host));
+        is_request && after.any(|after| after.starts_with([':', '/']))
+    })
+}
+
+// `text` with the values of `$NAME`, `${NAME}` and `${NAME:-default}`; what has none stays as it is.
+fn expanded(text: &str, env: &[(&str, &str)]) -> String {
+    let value = |name: &str| {
+        let of_name = env.iter().find(|(known, _)| *known == name);
+        of_name.map(|(_, value)| *value)
+    };
+    let mut parts = text.split('$');
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let braced = part.strip_prefix('{').and_then(|part| part.split_once('}'));
+        let (name, default, rest) = if let Some((inside, rest)) = braced {
+            match inside.split_once('-') {
+                Some((name, default)) => (name.trim_end_matches(':'), Some(default), rest),
+                None => (inside, None, rest),
+            }
+        } else {
+            let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+            let (name, rest) = part.split_at(part.find(is_end).unwrap_or(part.len()));
+            (name, None, rest)
+        };
+        if let Some(value) = value(name).or(default) {
+            whole.push_str(value);
+            whole.push_str(rest);
+        } else {
+            whole.push('$');
+            whole.push_str(part);
+        }
+    }
+    whole
 }
 
 #[cfg(test)]
@@ -320,7 +366,20 @@ mod tests {
     #[test]
     fn the_url_of_a_health_check_is_read() {
         type Row = (&'static [&'static str], Option<(Option<u16>, &'static str)>);
-        let table: [Row; 7] = [
+        let table: [Row; 11] = [
+            (
+                &["CMD-SHELL", "curl -f localhost:8000/health || exit 1"],
+                Some((Some(8000), "/health")),
+            ),
+            (
+                &["wget", "-q", "--spider", "127.0.0.1/up"],
+                Some((None, "/up")),
+            ),
+            (
+                &["curl", "http://localhost:${APP_PORT:-1}${NO-/ok}?$KEY"],
+                Some((Some(7000), "/ok?")),
+            ),
+            (&["mysqladmin", "ping", "-h", "localhost:1/x"], None),
             (
                 &["curl", "-f", "http://localhost:5000/ping"],
                 Some((Some(5000), "/ping")),
@@ -356,7 +415,8 @@ mod tests {
             (&["pg_isready"], None),
         ];
         for (command, expected) in table {
-            let url = url(command).map(|url| (url.port, url.path));
+            let env = [("APP_PORT", "7000"), ("KEY", ""), ("APP_PORT", "2")];
+            let url = url(command, &env).map(|url| (url.port, url.path));
             let actual = url.as_ref().map(|(port, path)| (*port, path.as_str()));
             assert_eq!(actual, expected, "{command:?}");
         }

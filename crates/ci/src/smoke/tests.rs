@@ -64,6 +64,10 @@ fn a_port_that_is_not_exposed_is_that_of_the_check_or_the_environment() {
     assert_eq!(port(&["PORT=8080"], &[], &check), Some(81));
     assert_eq!(port(&["PORT=8080"], &["80/tcp", "90/tcp"], &[]), None);
     assert_eq!(port(&[], &[], &[]), None);
+    // The check may have a variable, and no scheme.
+    let check = ["CMD-SHELL", "curl -f localhost:${APP_PORT:-9000}/up"];
+    assert_eq!(port(&["APP_PORT=7000"], &[], &check), Some(7000));
+    assert_eq!(port(&[], &[], &check), Some(9000));
 }
 
 #[test]
@@ -89,6 +93,7 @@ fn every_relaxation_is_reported() {
 
 #[test]
 fn every_form_of_health_check() {
+    let strings = |list: &[&str]| -> Vec<String> { list.iter().map(ToString::to_string).collect() };
     let table: [(&[&str], Option<&[&str]>); 4] = [
         (&[], None),
         (&["NONE"], None),
@@ -96,9 +101,22 @@ fn every_form_of_health_check() {
         (&["CMD-SHELL", "a || b"], Some(&["/bin/sh", "-c", "a || b"])),
     ];
     for (healthcheck, expected) in table {
-        let healthcheck: Vec<_> = healthcheck.iter().map(ToString::to_string).collect();
-        assert_eq!(check_command(&healthcheck).as_deref(), expected);
+        let config = ImageConfig {
+            healthcheck: strings(healthcheck),
+            ..ImageConfig::default()
+        };
+        assert_eq!(check_command(&config).as_deref(), expected);
     }
+    // `SHELL ["/bin/bash", "-o", "pipefail", "-c"]`
+    let config = ImageConfig {
+        healthcheck: strings(&["CMD-SHELL", "[[ -e /x ]]"]),
+        shell: strings(&["/bin/bash", "-o", "pipefail", "-c"]),
+        ..ImageConfig::default()
+    };
+    assert_eq!(
+        check_command(&config).unwrap(),
+        ["/bin/bash", "-o", "pipefail", "-c", "[[ -e /x ]]"]
+    );
 }
 
 #[test]
@@ -106,6 +124,7 @@ fn root_has_many_names() {
     for (user, root) in [
         ("", true),
         ("0:0", true),
+        ("000:1", true),
         ("root", true),
         ("10001:10001", false),
         ("app", false),
@@ -124,6 +143,32 @@ fn a_known_problem_has_a_hint() {
         "x".to_owned(),
         "OSError: [Errno 30] Read-only file system: '/log'".to_owned(),
     ];
-    assert!(diagnosis::of_log(&lines).unwrap().contains("/tmp"));
-    assert_eq!(diagnosis::of_log(&lines[..1]), None);
+    assert!(diagnosis::of_log(&lines, 256).unwrap().contains("/tmp"));
+    assert_eq!(diagnosis::of_log(&lines[..1], 256), None);
+    // As other languages say it.
+    let table = [
+        ("Error: EROFS: read-only file system, mkdir '/x'", "/tmp"),
+        ("open /x: read-only file system", "/tmp"),
+        (
+            "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+            "256 MB, as `smoke-memory`",
+        ),
+        (
+            "java.lang.OutOfMemoryError: Java heap space",
+            "256 MB, as `smoke-memory`",
+        ),
+        (
+            "java.lang.OutOfMemoryError: unable to create native thread",
+            "128 processes and threads",
+        ),
+        ("RuntimeError: can't start new thread", "128 processes"),
+        (
+            "Error: EPERM: operation not permitted, chown",
+            "capabilities",
+        ),
+    ];
+    for (line, hint) in table {
+        let text = diagnosis::of_log(&[line.to_owned()], 256).unwrap();
+        assert!(text.contains(hint), "{text}");
+    }
 }
