@@ -137,7 +137,8 @@ impl Source<'_> {
                     line: warning.line,
                     end_line: None,
                 };
-                let message = format!("{} {}", warning.message, warning.url);
+                let (message, url) = (cut(&warning.message, MESSAGE), cut(&warning.url, MESSAGE));
+                let message = format!("{message} {url}");
                 (Some(location), message.trim().to_owned())
             }
             Self::Vulnerability(finding) => of_finding("Trivy", finding),

@@ -4,6 +4,7 @@
 //! It is a file of the checkout. What it declares runs in containers of the step, with nothing of the host: files of the workspace
 //! are copied, and what has no counterpart here is named in the log.
 
+mod extends;
 mod mounts;
 mod project;
 mod service;
@@ -239,7 +240,11 @@ fn application<'a>(
         }
     }
     match &candidates[..] {
-        [] => Ok(None),
+        [] => match project.services.values().find_map(Declared::unresolved) {
+            // It may be the one.
+            Some(problem) => Err(problem),
+            None => Ok(None),
+        },
         [(service, _)] => Ok(Some(service)),
         _ => {
             let all: Vec<_> = candidates

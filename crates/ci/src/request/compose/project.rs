@@ -8,7 +8,7 @@ use actions_toolkit::{BadInput, Context, Workspace, WorkspacePath};
 use serde_json::{Map, Value as Json};
 
 use super::variables::{self, Unset, Variables};
-use super::{COUNT, Notes};
+use super::{COUNT, Notes, extends};
 use crate::action::Inputs;
 use crate::request::environment::EnvVar;
 
@@ -40,9 +40,9 @@ pub(super) struct Project {
 pub(super) struct Declared {
     pub(super) name: String,
     pub(super) keys: Map<String, Json>,
-    unset: Unset,
-    /// Of a variable in it.
-    problem: Option<String>,
+    pub(super) unset: Unset,
+    /// Of a variable in it, or of what it extends.
+    pub(super) problem: Option<String>,
 }
 
 impl Declared {
@@ -52,6 +52,13 @@ impl Declared {
             Json::Array(list) => !list.is_empty(),
             _ => true,
         })
+    }
+
+    /// Why it is not known from what it is made, if it extends what is not in the file.
+    pub(super) fn unresolved(&self) -> Option<String> {
+        let is_unknown = self.has("extends") && !self.has("build") && !self.has("image");
+        let problem = self.problem.as_ref().filter(|_| is_unknown)?;
+        Some(format!("`{}`: {problem}", self.name))
     }
 
     /// The same with its name in an error, and its variables without a value in `notes`.
@@ -88,7 +95,10 @@ impl Project {
         let project = Self::new(workspace, &directory);
         // What is set for the run counts before the file.
         let mut all = Variables::new();
-        if let Some(pairs) = project.env_file(".env", &given, notes).map_err(bad)? {
+        if let Some(pairs) = project
+            .env_file((".env", false), &given, notes)
+            .map_err(bad)?
+        {
             all.extend(pairs);
         }
         all.extend(given);
@@ -158,6 +168,7 @@ impl Project {
             };
             services.insert(name, service);
         }
+        extends::resolve(&mut services, &mut |bytes| take(&self.room, bytes));
         let mut named = |key: &str| match file.remove(key) {
             Some(value) => {
                 let mut reader = Reader {
@@ -205,10 +216,11 @@ impl Project {
             .ok()
     }
 
-    /// The variables of the environment file `text`, or of the sample next to it; `None` if there is neither.
+    /// The variables of the environment file `text`, or of the sample next to it; `None` if there is neither. One that is raw is
+    /// read as it is, without quotes and variables.
     pub(super) fn env_file(
         &self,
-        text: &str,
+        (text, is_raw): (&str, bool),
         variables: &Variables,
         notes: &mut Notes,
     ) -> Result<Option<Vec<(String, String)>>, String> {
@@ -225,7 +237,11 @@ impl Project {
         } else {
             return Ok(None);
         };
-        let pairs = variables::env_file(&content, variables, &mut notes.unset);
+        let pairs = if is_raw {
+            variables::raw_env_file(&content, variables)
+        } else {
+            variables::env_file(&content, variables, &mut notes.unset)
+        };
         let pairs = pairs.map_err(|problem| format!("`{text}`: {problem}"))?;
         Ok(Some(pairs))
     }

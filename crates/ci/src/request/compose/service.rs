@@ -49,6 +49,26 @@ const READ: &[&str] = &[
     "configs",
 ];
 
+/// Keys of `build` that are read, or do not change what a container of the image does.
+const BUILD: &[&str] = &[
+    "context",
+    "dockerfile",
+    "target",
+    "args",
+    "cache_from",
+    "cache_to",
+    "labels",
+    "no_cache",
+    "no_cache_filter",
+    "platforms",
+    "provenance",
+    "pull",
+    "sbom",
+    "shm_size",
+    "tags",
+    "ulimits",
+];
+
 /// A service that another one needs.
 #[derive(Debug)]
 pub(super) struct Dependency {
@@ -141,11 +161,11 @@ impl Declared {
         let context = context.unwrap_or_else(|| ".".to_owned());
         let dockerfile = keys.get("dockerfile").and_then(scalar);
         let dockerfile = dockerfile.unwrap_or_else(|| "Dockerfile".to_owned());
+        // Its text in the file is no other service's Dockerfile.
+        let dockerfile = Some(dockerfile).filter(|_| !keys.contains_key("dockerfile_inline"));
         let at = |problem: String| format!("`{}`: {problem}", self.name);
         let args = keys.get("args").map(|args| pairs(args, "args", project));
-        let others = keys
-            .keys()
-            .filter(|key| !matches!(key.as_str(), "context" | "dockerfile" | "target" | "args"));
+        let others = keys.keys().filter(|key| !BUILD.contains(&key.as_str()));
         let Some(directory) = project.path(&context) else {
             // Only the build of a service that is started has to be possible.
             return Ok(Some(BuildFrom {
@@ -157,8 +177,9 @@ impl Declared {
                 others: Vec::new(),
             }));
         };
-        let dockerfile = DockerfilePath::new("dockerfile", &dockerfile, &directory);
-        let dockerfile = dockerfile.map(|path| path.in_context);
+        let dockerfile = dockerfile
+            .and_then(|path| DockerfilePath::new("dockerfile", &path, &directory).ok())
+            .map(|path| path.in_context);
         Ok(Some(BuildFrom {
             context: directory.absolute(),
             resolved: directory.directory().ok(),
@@ -174,12 +195,6 @@ impl Declared {
 
     /// A service to start.
     pub(super) fn service(&self, project: &Project, notes: &mut Notes) -> Result<Service, String> {
-        if self.keys.contains_key("extends") {
-            return Err(
-                "`extends` is not supported; `docker compose config` writes the whole service"
-                    .to_owned(),
-            );
-        }
         for (key, values) in REFUSED {
             let value = self
                 .text(key)
@@ -297,7 +312,8 @@ impl Declared {
             let required = file.get("required").and_then(Json::as_bool).unwrap_or(true);
             let path = file.get("path").and_then(scalar).or_else(|| scalar(&file));
             let path = path.ok_or("`env_file` has an unknown form")?;
-            match project.env_file(&path, &project.variables, notes)? {
+            let is_raw = file.get("format").and_then(Json::as_str) == Some("raw");
+            match project.env_file((&path, is_raw), &project.variables, notes)? {
                 Some(pairs) => {
                     for (_, value) in &pairs {
                         project.count(value)?;
@@ -416,17 +432,17 @@ fn built(build: BuildFrom) -> Result<ServiceBuild, String> {
             build.context.display()
         ));
     };
+    if !build.others.is_empty() {
+        return Err(format!(
+            "{} of its `build` is not supported",
+            names(&build.others)
+        ));
+    }
     let is_outside = build.dockerfile.starts_with("../");
     if is_outside || limits::open(&context, build.dockerfile.as_ref()).is_err() {
         return Err(format!(
             "its Dockerfile is not in the build context (`{}`)",
             build.dockerfile
-        ));
-    }
-    if !build.others.is_empty() {
-        return Err(format!(
-            "{} of its `build` is not supported",
-            names(&build.others)
         ));
     }
     Ok(ServiceBuild {

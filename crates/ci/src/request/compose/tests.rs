@@ -280,6 +280,45 @@ fn names_and_ports_have_several_forms() {
 }
 
 #[test]
+fn a_service_has_what_it_extends() {
+    let text = "services:\n  base:\n    image: postgres:17\n    command: [a, b]\n    environment: {A: '1', B: '$HOST'}\n    ports: [80]\n    volumes: ['pg:/data', '/cache']\n    \
+                healthcheck: {test: ok, retries: 3}\n    depends_on: [db]\n\
+                \x20 db: {image: x, build: {context: proxy, tags: [a], cache_from: [b]}}\n  middle: {extends: base, environment: ['A=2', 'C=3']}\n\
+                \x20 web:\n    extends: {service: middle}\n    build: app\n    command: c\n    ports: ['81', 80]\n    volumes: ['own:/data']\n    healthcheck: {retries: 5}\n    depends_on: {mail: {condition: service_started}}\n\
+                \x20 mail: {image: y}\n";
+    let plan = checkout().plan_with(text, &[("HOST", "h")], None);
+    let (compose, notes) = plan.unwrap();
+    assert_eq!(started(&compose), ["db", "mail"]);
+    let web = compose.application.unwrap();
+    assert_eq!(web.name, "web");
+    assert_eq!(
+        (&web.command[..], &web.ports[..]),
+        (&["c".to_owned()][..], &[81, 80][..])
+    );
+    assert_eq!(web.env, ["A=2", "B=h", "C=3"]);
+    let health = web.health.unwrap();
+    assert_eq!(
+        (&health.test[..], health.retries),
+        (&["CMD-SHELL".to_owned(), "ok".to_owned()][..], Some(5))
+    );
+    assert_eq!(
+        web.volumes,
+        [
+            (None, "/cache".to_owned()),
+            (Some("own".into()), "/data".into())
+        ]
+    );
+    assert!(notes.unset.is_empty(), "{:?}", notes.unset);
+    // What the application is may be in the other file.
+    let other = "services: {web: {extends: {file: base.yaml, service: web}, ports: [80]}}";
+    let error = checkout().plan(other).unwrap_err();
+    assert!(
+        error.starts_with("`web`: `extends` from another file is not supported"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_is_wrong_or_not_supported_is_named() {
     let checkout = checkout();
     let web = "web: {build: app, depends_on: [db]}";
@@ -316,7 +355,22 @@ fn what_is_wrong_or_not_supported_is_named() {
             "{image: x, network_mode: host}",
             "`db`: `network_mode: host` is not permitted",
         ),
-        ("{image: x, extends: y}", "`db`: `extends` is not supported"),
+        (
+            "{image: x, extends: y}",
+            "`db`: `extends` names `y`, which is not a service of the file",
+        ),
+        (
+            "{image: x, extends: {file: base.yaml, service: y}}",
+            "`db`: `extends` from another file is not supported; ",
+        ),
+        (
+            "{image: x, extends: db}",
+            "`db`: `extends` leads from `db` to itself",
+        ),
+        (
+            "{build: {context: proxy, dockerfile_inline: FROM x}}",
+            "`db`: `dockerfile_inline` of its `build` is not supported",
+        ),
         (
             "{image: '${X:?set X}'}",
             "`db`: the variable `X` has no value: set X",

@@ -246,6 +246,38 @@ pub(super) fn env_file(
     Ok(pairs)
 }
 
+/// The lines of an environment file with `format: raw`, as `docker run --env-file` reads them.
+///
+/// # Errors
+/// With the number of the line that is invalid.
+pub(super) fn raw_env_file(
+    text: &str,
+    variables: &Variables,
+) -> Result<Vec<(String, String)>, String> {
+    let mut pairs = Vec::new();
+    let mut room = VALUES;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    for (line, number) in text.lines().zip(1..) {
+        let at = |problem: String| format!("line {number}: {problem}");
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = match line.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (line, variables.get(line).map(String::as_str)),
+        };
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            return Err(at(format!("`{name}` is not a valid name of a variable")));
+        }
+        if let Some(value) = value {
+            room = count(room, value).map_err(at)?;
+            pairs.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    Ok(pairs)
+}
+
 // What is left of `room` after `value`.
 fn count(room: usize, value: &str) -> Result<usize, String> {
     let left = room.checked_sub(value.len());
@@ -397,6 +429,18 @@ mod tests {
             ""
         );
         assert_eq!(unset.len(), 50_000);
+    }
+
+    #[test]
+    fn a_raw_environment_file_is_read_as_it_is() {
+        let known = variables(&[("HOST", "db")]);
+        let text = "# comment\nA=\"quoted\" # no comment\nB=$A\nHOST\nNOWHERE\nC=\n";
+        let pairs = raw_env_file(text, &known).unwrap();
+        let pairs: Vec<_> = pairs.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        let expected = ["A=\"quoted\" # no comment", "B=$A", "HOST=db", "C="];
+        assert_eq!(pairs, expected);
+        let problem = "line 1: `a b` is not a valid name of a variable";
+        assert_eq!(raw_env_file("a b=1", &known).unwrap_err(), problem);
     }
 
     #[test]
