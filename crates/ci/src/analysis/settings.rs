@@ -122,7 +122,7 @@ impl Texts {
     }
 }
 
-/// Whether the `section` of `linter` in `text` has one of `keys`; the section is empty for a file of its own.
+/// Whether the `section` of `linter` in `text` has one of `keys`; the section is empty for the own file of `linter`.
 pub(super) fn has_key(text: &str, section: &str, linter: &Linter, keys: &[&str]) -> bool {
     let own = format!("[{}]", linter.program);
     let of_section = |line: &str| match section {

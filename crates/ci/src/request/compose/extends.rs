@@ -29,7 +29,7 @@ const LISTS: &[&str] = &[
 /// Takes the bytes of a copy from what is left of the file's limit.
 type Count<'a> = dyn FnMut(usize) -> Result<(), String> + 'a;
 
-/// Give each service what it extends. What cannot be had is the problem of that service, if it is used.
+/// Give each service what it extends. What is unavailable is the problem of that service, if it is used.
 pub(super) fn resolve(services: &mut BTreeMap<String, Declared>, count: &mut Count<'_>) {
     let names: Vec<_> = services.keys().cloned().collect();
     for name in names {

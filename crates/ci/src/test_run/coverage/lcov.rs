@@ -6,7 +6,7 @@ use super::{Claimed, FileCoverage, PATH, Parsed, numbers};
 
 /// Bytes of the name of a branch.
 const BRANCH: usize = 64;
-/// Files of one name that are told apart.
+/// Files of one name that are separate.
 const SAME_NAME: usize = 100;
 
 /// The records by their path.
@@ -36,7 +36,7 @@ pub(in crate::test_run) fn is_lcov(text: &str) -> bool {
 }
 
 /// Parse a tracefile. Several records of one file are added up. Tracefiles that were concatenated may have several files of
-/// one relative path, each of its own package: they have other lines in a test of the same name.
+/// one relative path, each in another package: they have other lines in a test of the same name.
 ///
 /// # Errors
 /// When a line of code is before the first file, or malformed.

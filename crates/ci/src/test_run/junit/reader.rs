@@ -107,7 +107,7 @@ impl JunitReader {
         }
     }
 
-    /// The report, after its end. Failures that one suite does not name are no reason to lose those that others name.
+    /// The report, after its end. Failures that one suite does not name do not hide those that others name.
     pub(super) fn finish(self) -> Result<Junit, String> {
         let Self {
             mut junit, problem, ..
