@@ -309,6 +309,30 @@ fn a_service_has_what_it_extends() {
         ]
     );
     assert!(notes.unset.is_empty(), "{:?}", notes.unset);
+    let table = [
+        (
+            "{image: x, extends: y}",
+            "`db`: `extends` names `y`, which is not a service of the file",
+        ),
+        (
+            "{image: x, extends: {file: base.yaml, service: y}}",
+            "`db`: `extends` from another file is not supported; ",
+        ),
+        (
+            "{image: x, extends: db}",
+            "`db`: `extends` leads from `db` to itself",
+        ),
+        (
+            "{build: {context: proxy, dockerfile_inline: FROM x}}",
+            "`db`: `dockerfile_inline` of its `build` is not supported",
+        ),
+    ];
+    for (db, problem) in table {
+        let web = "web: {build: app, depends_on: [db]}";
+        let plan = checkout().plan(&format!("services:\n  {web}\n  db: {db}\n"));
+        let error = plan.unwrap_err();
+        assert!(error.starts_with(problem), "{db}: {error}");
+    }
     // What the application is may be in the other file.
     let other = "services: {web: {extends: {file: base.yaml, service: web}, ports: [80]}}";
     let error = checkout().plan(other).unwrap_err();
@@ -354,22 +378,6 @@ fn what_is_wrong_or_not_supported_is_named() {
         (
             "{image: x, network_mode: host}",
             "`db`: `network_mode: host` is not permitted",
-        ),
-        (
-            "{image: x, extends: y}",
-            "`db`: `extends` names `y`, which is not a service of the file",
-        ),
-        (
-            "{image: x, extends: {file: base.yaml, service: y}}",
-            "`db`: `extends` from another file is not supported; ",
-        ),
-        (
-            "{image: x, extends: db}",
-            "`db`: `extends` leads from `db` to itself",
-        ),
-        (
-            "{build: {context: proxy, dockerfile_inline: FROM x}}",
-            "`db`: `dockerfile_inline` of its `build` is not supported",
         ),
         (
             "{image: '${X:?set X}'}",
