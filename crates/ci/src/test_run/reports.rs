@@ -18,7 +18,7 @@ const FILES: usize = 1000;
 /// Bytes at the start of a file that show what it is.
 const START: usize = 4096;
 /// Names that tools and tutorials give a JUnit report (`--junitxml=report.xml`, unittest-xml-reporting, Surefire, nose2, jest-junit,
-/// behave and Karma, the loggers of .NET, RSpec).
+/// behave and Karma, the loggers of .NET, `RSpec`).
 const JUNIT_NAMES: &[&str] = &[
     "*junit*.xml",
     "TEST-*.xml",

@@ -112,7 +112,7 @@ fn merged(key: &str, base: Json, own: Json) -> Json {
     match (long(key, base), long(key, own)) {
         (base, Json::Null) => base,
         (Json::Object(base), Json::Object(own)) => Json::Object(merged_maps(base, own)),
-        (base, own) if LISTS.contains(&key) => {
+        (base, own) if is_list(key, &base, &own) => {
             let own = items(own);
             let mut all = items(base);
             all.retain(|value| {
@@ -126,6 +126,12 @@ fn merged(key: &str, base: Json, own: Json) -> Json {
         }
         (_, own) => own,
     }
+}
+
+// A variable in `environment` may have the name of such a key.
+fn is_list(key: &str, base: &Json, own: &Json) -> bool {
+    let has_list = base.is_array() || own.is_array() || matches!(key, "env_file" | "tmpfs");
+    has_list && LISTS.contains(&key)
 }
 
 // The long form of what has a short one.
