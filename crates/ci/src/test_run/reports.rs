@@ -84,7 +84,8 @@ impl<'a> Written<'a> {
         if !first.is_empty() {
             return Ok(first);
         }
-        let paths = self.found(JUNIT_NAMES).await?;
+        let mut paths = self.found(JUNIT_NAMES).await?;
+        paths.retain(|path| !is_repeated(path));
         let mut files = self.read(&paths, junit::SIZE_LIMIT).await?;
         files.retain(|file| start(file).contains("<testsuite"));
         for file in &files {
@@ -218,6 +219,11 @@ fn is_of_package(path: &str) -> bool {
     })
 }
 
+// Whether a report has tests that are in others: the summary of Ant, and what TestNG writes below the reports of Surefire.
+fn is_repeated(path: &str) -> bool {
+    path.ends_with("/TESTS-TestSuites.xml") || path.contains("/surefire-reports/junitreports/")
+}
+
 fn start(file: &ReportFile) -> String {
     let content = &file.content[..file.content.len().min(START)];
     String::from_utf8_lossy(content)
@@ -312,6 +318,21 @@ mod tests {
             assert_eq!(merged.matches("<testsuites>").count(), 1, "{merged}");
             let junit = Junit::parse(&merged).unwrap();
             assert_eq!(junit.counts().total, 1 + tests, "{merged}");
+        }
+    }
+
+    #[test]
+    fn reports_that_have_the_tests_of_others_are_not_read() {
+        for (path, repeated) in [
+            ("/app/build/TESTS-TestSuites.xml", true),
+            (
+                "/app/target/surefire-reports/junitreports/TEST-a.B.xml",
+                true,
+            ),
+            ("/app/target/surefire-reports/TEST-TestSuite.xml", false),
+            ("/app/reports/TESTS-login.xml", false),
+        ] {
+            assert_eq!(is_repeated(path), repeated, "{path}");
         }
     }
 
