@@ -466,6 +466,7 @@ impl Judge {
 }
 
 // A problem that may pass.
+#[derive(Clone, Copy)]
 struct Problem {
     exists: bool,
     // Whether it is expected to end without another change.

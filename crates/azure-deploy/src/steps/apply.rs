@@ -92,19 +92,19 @@ impl Apply<'_> {
                 let live = snapshot.live(object);
                 cluster.apply_or_replace(object, live)
             });
-            let mut changed = Vec::new();
+            let mut differing = Vec::new();
             for (object, applied) in chunk.iter().zip(join_all(applied).await) {
                 let applied = applied?;
                 let changes = snapshot.changes(object, Some(&applied));
                 if !changes.is_empty() {
-                    changed.push(object);
+                    differing.push(object);
                 }
                 log.info(format!("applied {} ({})", object.label(), brief(&changes)));
                 report.changes.push((object.label(), changes));
                 report.applied.push(object.with(applied));
             }
             define_kinds(log, cluster, chunk, self.objects, snapshot).await?;
-            check_dependents(cluster, &changed, self.objects, snapshot).await?;
+            check_dependents(cluster, &differing, self.objects, snapshot).await?;
             let jobs = report.applied.iter().rev().take(chunk.len());
             let jobs: Vec<_> = jobs
                 .filter(|o| o.runs_before_workloads())

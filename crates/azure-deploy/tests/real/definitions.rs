@@ -28,6 +28,46 @@ spec:
     )
 }
 
+// A kind that exists gets a field in the same deployment as an object that has it.
+async fn gets_a_field(stack: &Stack, image: &str, group: &str) {
+    let step = async |manifests: &str| {
+        let step = stack.step_without_azure(image).await;
+        step.file("k8s/app.yaml", manifests)
+            .input("expect-commit", "one")
+    };
+    let wider = with_definition(stack, group, "2")
+        .replace(
+            "size: {type: integer}",
+            "size: {type: integer}, color: {type: string}",
+        )
+        .replace("spec: {size: 2}", "spec: {size: 2, color: red}");
+    let planned = run(step(&wider).await.input("dry-run", "true")).await;
+    assert_eq!(planned.code, 0, "{}", planned.log);
+    let label = format!("CustomResourceDefinition/offers.{group}");
+    let unknown =
+        format!("Offer/best: unknown: the API server can check it only once {label} is applied");
+    assert!(planned.log.contains(&unknown), "{}", planned.log);
+    let ran = run(step(&wider).await).await;
+    assert_eq!(ran.code, 0, "{}", ran.log);
+    let later = format!("Offer/best is checked once {label} is applied");
+    assert!(ran.log.contains(&later), "{}", ran.log);
+    assert_eq!(stack.spec(&format!("offers.{group}/best"))["color"], "red");
+    // A field that the new schema does not have either is found before the workloads change, and the schema is rolled back.
+    let wrong = wider
+        .replace("color: {type: string}", "shape: {type: string}")
+        .replace("color: red", "hue: red");
+    let ran = run(step(&wrong).await).await;
+    assert_eq!(
+        (ran.code, ran.output("rolled-back")),
+        (3, "true"),
+        "{}",
+        ran.log
+    );
+    assert!(ran.error().contains("hue"), "{}", ran.error());
+    assert!(!ran.log.contains("applied Deployment/app"), "{}", ran.log);
+    assert_eq!(stack.spec(&format!("offers.{group}/best"))["color"], "red");
+}
+
 #[tokio::test]
 #[ignore = "real: needs the local stack"]
 async fn a_kind_and_its_objects_are_deployed_together_and_go_together() {
@@ -96,38 +136,7 @@ async fn a_kind_and_its_objects_are_deployed_together_and_go_together() {
         again.log
     );
 
-    // A new field of a kind that exists, in the same deployment as an object with the field.
-    let wider = with_definition(&stack, &group, "2")
-        .replace(
-            "size: {type: integer}",
-            "size: {type: integer}, color: {type: string}",
-        )
-        .replace("spec: {size: 2}", "spec: {size: 2, color: red}");
-    let planned = run(step(one, &wider).await.input("dry-run", "true")).await;
-    assert_eq!(planned.code, 0, "{}", planned.log);
-    let label = format!("CustomResourceDefinition/offers.{group}");
-    let unknown =
-        format!("Offer/best: unknown: the API server can check it only once {label} is applied");
-    assert!(planned.log.contains(&unknown), "{}", planned.log);
-    let ran = run(step(one, &wider).await).await;
-    assert_eq!(ran.code, 0, "{}", ran.log);
-    let later = format!("Offer/best is checked once {label} is applied");
-    assert!(ran.log.contains(&later), "{}", ran.log);
-    assert_eq!(stack.spec(&format!("offers.{group}/best"))["color"], "red");
-    // A field that the new schema does not have either is found before the workloads change, and the schema is rolled back.
-    let wrong = wider
-        .replace("color: {type: string}", "shape: {type: string}")
-        .replace("color: red", "hue: red");
-    let ran = run(step(one, &wrong).await).await;
-    assert_eq!(
-        (ran.code, ran.output("rolled-back")),
-        (3, "true"),
-        "{}",
-        ran.log
-    );
-    assert!(ran.error().contains("hue"), "{}", ran.error());
-    assert!(!ran.log.contains("applied Deployment/app"), "{}", ran.log);
-    assert_eq!(stack.spec(&format!("offers.{group}/best"))["color"], "red");
+    gets_a_field(&stack, one, &group).await;
 
     // A kind that nothing defines is a mistake in the manifests.
     let unknown = with_definition(&stack, &group, "1")

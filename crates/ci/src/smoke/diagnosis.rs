@@ -503,7 +503,10 @@ mod tests {
             (&[], FirstProcess::Program),
         ];
         for (words, expected) in table {
-            let line: String = words.iter().map(|word| format!("{word}\0")).collect();
+            let line = words
+                .iter()
+                .flat_map(|word| [word, "\0"])
+                .collect::<String>();
             assert_eq!(FirstProcess::new(&line), expected, "{words:?}");
         }
     }

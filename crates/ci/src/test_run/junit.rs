@@ -32,11 +32,11 @@ pub(crate) struct Junit {
 pub(crate) enum Attempts {
     /// Those of pytest: other producers give one name to several tests, such as those with parameters.
     #[default]
-    OfPytest,
+    Pytest,
     /// Those of pytest, and of producers for Go.
-    OfGo,
+    Go,
     /// Those of every producer.
-    OfAny,
+    Any,
 }
 
 /// A test, with the result of its last run.
@@ -147,7 +147,7 @@ impl Junit {
     /// # Errors
     /// When the text is not a `JUnit` report, or counts failures that it does not name.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        Self::parse_with(text, Attempts::OfPytest)
+        Self::parse_with(text, Attempts::Pytest)
     }
 
     /// [`parse`](Self::parse) the report of a command that exited with `code`. A test that failed and later passed,
@@ -162,8 +162,8 @@ impl Junit {
             return Ok(junit);
         }
         let attempts = match code {
-            0 => Attempts::OfAny,
-            _ => Attempts::OfGo,
+            0 => Attempts::Any,
+            _ => Attempts::Go,
         };
         let merged = Self::parse_with(text, attempts)?;
         // A command fails because of a test that has failed in its last attempt.

@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
     let text = text.trim_start_matches('\u{feff}');
     let mut files = Files::new();
     let mut current: Option<(&str, Record<'_>)> = None;
-    let mut test = "";
+    let mut of_test = "";
     let (mut claimed, mut is_claimed, mut records) = ((0_u64, 0_u64), false, 0);
     for (number, line) in text.lines().enumerate() {
         let Some((key, value)) = line.trim().split_once(':') else {
@@ -53,13 +53,19 @@ pub(super) fn parse(text: &str) -> Result<Parsed, String> {
         let invalid = || format!("not LCOV: line {} is malformed", number + 1);
         match key {
             "TN" => {
-                test = value;
+                of_test = value;
                 continue;
             }
             "SF" => {
                 let path = &value[..value.floor_char_boundary(PATH)];
                 let file = File::default();
-                if let Some((path, record)) = current.replace((path, Record { test, file })) {
+                if let Some((path, record)) = current.replace((
+                    path,
+                    Record {
+                        test: of_test,
+                        file,
+                    },
+                )) {
                     add(&mut files, path, record);
                 }
                 records += 1;

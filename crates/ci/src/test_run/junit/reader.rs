@@ -139,7 +139,7 @@ impl JunitReader {
         let file = element.attribute("file")?;
         let file = file.filter(|file| !file.trim().is_empty());
         let is_of_pytest = self.is_of_pytest || name.starts_with("pytest");
-        let is_merged = is_of_pytest || self.attempts == Attempts::OfAny;
+        let is_merged = is_of_pytest || self.attempts == Attempts::Any;
         Ok(Suite {
             is_of_pytest,
             name: cut(&name, NAME),
@@ -240,7 +240,7 @@ impl JunitReader {
 
     // gotestsum and go-junit-report name the version of Go, which gives each test of a package its own name.
     fn note_go(&mut self, element: &Element<'_>) -> Result<(), String> {
-        let is_considered = self.attempts == Attempts::OfGo && element.name() == "property";
+        let is_considered = self.attempts == Attempts::Go && element.name() == "property";
         if is_considered
             && element.attribute("name")?.as_deref() == Some("go.version")
             && let Some(suite) = self.suite()

@@ -297,12 +297,12 @@ fn a_rerun_of_surefire_has_its_trace_in_an_element() {
                 <stackTrace><![CDATA[java.lang.AssertionError: x\n\tat a.B.t(B.java:3)]]></stackTrace>\n      \
                 <system-out>noise</system-out></flakyFailure></testcase></testsuite>";
     let junit = Junit::parse(text).unwrap();
-    let test = &junit.tests[0];
+    let rerun = &junit.tests[0];
     assert_eq!(
-        test.status,
+        rerun.status,
         flaky("x", "java.lang.AssertionError: x\n\tat a.B.t(B.java:3)")
     );
-    assert!((test.seconds - 1024.5).abs() < f64::EPSILON);
+    assert!((rerun.seconds - 1024.5).abs() < f64::EPSILON);
 }
 
 #[test]
