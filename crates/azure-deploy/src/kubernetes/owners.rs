@@ -392,6 +392,7 @@ mod tests {
         let fields = json!({"f:spec": {"f:replicas": {}}});
         let ours = entry("seaworthy", "Apply", &json!({"f:spec": {"f:paused": {}}}));
         let mut namespace = object.clone();
+        namespace.value["apiVersion"] = "v1".into();
         namespace.value["kind"] = "Namespace".into();
         for (manager, operation, is_taken) in [
             ("helm", "Update", true),

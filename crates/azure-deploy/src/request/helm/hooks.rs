@@ -79,10 +79,15 @@ mod tests {
     }
 
     fn hook(kind: &str, events: &[&str], is_upgrade: bool) -> Result<Vec<Object>, String> {
+        let version = match kind {
+            "Job" => "batch/v1",
+            "Deployment" => "apps/v1",
+            _ => "v1",
+        };
         let hook = Hook {
             file: File {
                 path: "shop/templates/x.yaml".into(),
-                text: format!("apiVersion: batch/v1\nkind: {kind}\nmetadata: {{name: x}}\n"),
+                text: format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n"),
             },
             events: events.iter().map(ToString::to_string).collect(),
         };
