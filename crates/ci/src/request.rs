@@ -21,6 +21,7 @@ pub(crate) mod smoke;
 pub(crate) mod tags;
 pub(crate) mod test_stage;
 mod words;
+mod yaml;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use oci::ImageRef;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::words;
+use super::{words, yaml};
 use crate::action::Inputs;
 
 /// Services of one step.
@@ -120,11 +120,7 @@ struct Declared {
 
 impl Value for Services {
     fn parse(text: &str, scope: &Scope<'_>) -> Result<Self, String> {
-        let declared: BTreeMap<String, Declared> = serde_saphyr::from_str(text).map_err(|e| {
-            // The following lines are a drawing for a terminal.
-            let error = e.to_string();
-            let line = error.lines().next().unwrap_or_default();
-            let line = line.trim_start_matches("error: ");
+        let declared: BTreeMap<String, Declared> = yaml::read(text).map_err(|line| {
             format!("{line}; write each service as in a workflow: its name, and below it `image`, `env`, `ports`, `options`, `command` or `entrypoint`")
         })?;
         if declared.len() > COUNT {
@@ -241,7 +237,7 @@ mod tests {
     #[test]
     fn services_are_those_of_a_workflow() {
         // As GitHub's guide for PostgreSQL has it.
-        let text = "postgres:\n  image: postgres:17\n  env:\n    POSTGRES_PASSWORD: postgres\n    PORT: 5432\n    EMPTY:\n  ports:\n    - 5432:5432\n  \
+        let text = "postgres:\n  image: postgres:17\n  env:\n    POSTGRES_PASSWORD: postgres\n    PORT: 5432\n    EMPTY:\n    FLAG: yes\n  ports:\n    - 5432:5432\n  \
                     options: >-\n    --health-cmd pg_isready\n    --health-interval 10s\n    --health-timeout=5s\n    --health-retries 5\n\
                     cache:\n  image: redis\n  command: redis-server --save ''\n";
         let [cache, postgres] = &parse(text).unwrap()[..] else {
@@ -252,7 +248,12 @@ mod tests {
         assert_eq!((&cache.health, cache.env.len()), (&None, 0));
         let image = ServiceImage::Named("postgres:17".parse().unwrap());
         assert_eq!(postgres.image, image);
-        let env = ["EMPTY=", "PORT=5432", "POSTGRES_PASSWORD=postgres"];
+        let env = [
+            "EMPTY=",
+            "FLAG=yes",
+            "PORT=5432",
+            "POSTGRES_PASSWORD=postgres",
+        ];
         assert_eq!(postgres.env, env);
         let health = HealthCheck {
             test: vec!["CMD-SHELL".into(), "pg_isready".into()],

@@ -11,6 +11,7 @@ use super::variables::{self, Unset, Variables};
 use super::{COUNT, Notes, extends};
 use crate::action::Inputs;
 use crate::request::environment::EnvVar;
+use crate::request::yaml;
 
 /// Bytes of a compose file and of an environment file.
 const SIZE: u64 = 1024 * 1024;
@@ -127,12 +128,7 @@ impl Project {
     }
 
     pub(super) fn with_text(self, text: &str, variables: Variables) -> Result<Self, String> {
-        let file: Json = serde_saphyr::from_str(text).map_err(|e| {
-            // The following lines are a drawing for a terminal.
-            let error = e.to_string();
-            let line = error.lines().next().unwrap_or_default();
-            line.trim_start_matches("error: ").to_owned()
-        })?;
+        let file: Json = yaml::read(text)?;
         let Json::Object(mut file) = file else {
             return Err("is not a compose file: it has no `services`".to_owned());
         };

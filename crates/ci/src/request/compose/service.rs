@@ -121,7 +121,7 @@ impl Declared {
             Some(Json::Object(map)) => {
                 for (name, how) in map {
                     let condition = how.get("condition").and_then(Json::as_str);
-                    let is_required = how.get("required").and_then(Json::as_bool);
+                    let is_required = how.get("required").and_then(boolean);
                     add(name, condition, is_required.unwrap_or(true));
                 }
             }
@@ -309,7 +309,7 @@ impl Declared {
             return Err(format!("has more than {ENV_FILES} files in `env_file`"));
         }
         for file in files {
-            let required = file.get("required").and_then(Json::as_bool).unwrap_or(true);
+            let required = file.get("required").and_then(boolean).unwrap_or(true);
             let path = file.get("path").and_then(scalar).or_else(|| scalar(&file));
             let path = path.ok_or("`env_file` has an unknown form")?;
             let is_raw = file.get("format").and_then(Json::as_str) == Some("raw");
@@ -464,6 +464,15 @@ pub(super) fn scalar(value: &Json) -> Option<String> {
     match value {
         Json::String(text) => Some(text.clone()),
         Json::Number(_) | Json::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+// Compose has these forms where it expects a boolean (github.com/compose-spec/compose-go, interpolation.go).
+fn boolean(value: &Json) -> Option<bool> {
+    match scalar(value)?.to_lowercase().as_str() {
+        "true" | "yes" | "y" | "on" => Some(true),
+        "false" | "no" | "n" | "off" => Some(false),
         _ => None,
     }
 }

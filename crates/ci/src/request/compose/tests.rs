@@ -60,7 +60,7 @@ x-app: &app
   depends_on:
     db: { condition: service_healthy }
     migrate: { condition: service_completed_successfully }
-    mail: { condition: service_started, required: false }
+    mail: { condition: service_started, required: no }
 services:
   web:
     <<: *app
@@ -281,7 +281,7 @@ fn names_and_ports_have_several_forms() {
 
 #[test]
 fn a_service_has_what_it_extends() {
-    let text = "services:\n  base:\n    image: postgres:17\n    command: [a, b]\n    environment: {A: '1', B: '$HOST'}\n    ports: [80]\n    volumes: ['pg:/data', '/cache']\n    \
+    let text = "services:\n  base:\n    image: postgres:17\n    command: [a, b]\n    environment: {A: '1', B: '$HOST', D: on}\n    ports: [80]\n    volumes: ['pg:/data', '/cache']\n    \
                 healthcheck: {test: ok, retries: 3}\n    depends_on: [db]\n\
                 \x20 db: {image: x, build: {context: proxy, tags: [a], cache_from: [b]}}\n  middle: {extends: base, environment: ['A=2', 'C=3']}\n\
                 \x20 web:\n    extends: {service: middle}\n    build: app\n    command: c\n    ports: ['81', 80]\n    volumes: ['own:/data']\n    healthcheck: {retries: 5}\n    depends_on: {mail: {condition: service_started}}\n\
@@ -295,7 +295,7 @@ fn a_service_has_what_it_extends() {
         (&web.command[..], &web.ports[..]),
         (&["c".to_owned()][..], &[81, 80][..])
     );
-    assert_eq!(web.env, ["A=2", "B=h", "C=3"]);
+    assert_eq!(web.env, ["A=2", "B=h", "C=3", "D=on"]);
     let health = web.health.unwrap();
     assert_eq!(
         (&health.test[..], health.retries),
