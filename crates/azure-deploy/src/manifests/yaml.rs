@@ -1,5 +1,5 @@
 //! YAML as kubectl reads it: sigs.k8s.io/yaml makes JSON of what go-yaml 2 reads, which is YAML 1.1. The keys too: `on`, `no` and
-//! `y` are `true` and `false` unless they are quoted, `0x1F` is `31`, and `null` is no key at all.
+//! `y` are `true` and `false` unless they are quoted, `0x1F` is `31`, and `null` is rejected.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// The key whose value is merged into its mapping. The parser does not tell a quoted one from it, which no field of Kubernetes is.
+/// The key whose value is merged into its mapping. To the parser a quoted one is the same, which no field of Kubernetes is.
 const MERGE: &str = "<<";
 /// A float with a smaller or larger exponent is written with it (Go, `strconv.FormatFloat` with `g`).
 const PLAIN_EXPONENTS: std::ops::Range<i32> = -4..6;

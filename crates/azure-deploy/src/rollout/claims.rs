@@ -1,5 +1,5 @@
 //! The volumes that a pod claims and that do not exist yet: a provisioner makes them, which may take minutes. The events of a claim
-//! tell what it waits for, or why it waits in vain.
+//! name what it waits for, or why there will be no volume.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::kubernetes::Cluster;
 
 /// How many claims are looked at: replicas that are created together have the same problem.
 const CLAIMS: usize = 5;
-/// What the scheduler says of a pod whose claims are bound before it is scheduled (`volumeBindingMode: Immediate`;
+/// The message of the scheduler for a pod whose claims are bound before it is scheduled (`volumeBindingMode: Immediate`;
 /// kubernetes/pkg/scheduler/framework/plugins/volumebinding).
 const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
 /// How long a failure may last that another attempt does not change.

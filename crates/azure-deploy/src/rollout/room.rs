@@ -12,7 +12,7 @@ use tokio::join;
 use super::status::{is_leaving, is_over};
 use crate::kubernetes::Cluster;
 
-/// How long an answer counts: all pods of the cluster are read for it.
+/// How long a result counts: all pods of the cluster are read for it.
 const FRESH: Duration = Duration::from_secs(5);
 /// The most pods that are read. Of a larger cluster only those of the namespace count.
 const PODS: u32 = 1000;
@@ -22,7 +22,7 @@ const RUNNING: &str = "status.phase!=Succeeded,status.phase!=Failed";
 const POD: &str = "pods";
 /// How the message of a full quota starts (kubernetes/plugin/pkg/admission/resourcequota).
 const QUOTA: &str = "exceeded quota: ";
-/// What the scheduler says of a node that may have room once other pods are gone (kubernetes/pkg/scheduler/framework/plugins).
+/// The messages of the scheduler for a node that may have room once other pods are gone (kubernetes/pkg/scheduler/framework/plugins).
 /// A selector, a taint or a zone of a volume is not among these.
 const MAY_PASS: &[&str] = &[
     "Insufficient ",

@@ -102,7 +102,7 @@ pub(super) fn is_leaving(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some() || !runs_on(pod)
 }
 
-/// Why a pod has ended, in its own words: `Evicted: The node was low on resource: memory.`
+/// Why a pod has ended, by its status: `Evicted: The node was low on resource: memory.`
 pub(super) fn end_of(pod: &Pod) -> String {
     let status = pod.status.as_ref();
     let reason = status.and_then(|status| status.reason.as_deref());

@@ -135,7 +135,7 @@ impl<'a> Services<'a> {
                 let name = service.text("/spec/externalName");
                 Some(format!("{label} is a name for `{name}` (`ExternalName`), which this deployment does not change"))
             } else if service.text("/spec/clusterIP") == "None" {
-                Some(format!("{label} is headless (`clusterIP: None`), so it has no address of its own"))
+                Some(format!("{label} is headless (`clusterIP: None`), so it has no address"))
             } else if lacks_selector(service) {
                 Some(format!("{label} has no selector, so it leads to no pod of the manifests"))
             } else {
