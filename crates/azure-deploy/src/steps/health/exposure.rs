@@ -514,7 +514,7 @@ mod tests {
         let services = Services::find(&objects, &ImageNames::of_test("app"), None);
         assert_eq!(
             services.unreachable(),
-            " (Service/set is headless (`clusterIP: None`), so it has no address of its own; Service/db is a name for `db.example` (`ExternalName`), which this deployment does not change; Service/manual has no selector, so it leads to no pod of the manifests)"
+            " (Service/set is headless (`clusterIP: None`), so it has no address; Service/db is a name for `db.example` (`ExternalName`), which this deployment does not change; Service/manual has no selector, so it leads to no pod of the manifests)"
         );
         assert!(Exposure::Balancer(&objects[2]).lacks_selector());
         assert!(!Exposure::Balancer(&objects[3]).lacks_selector());
