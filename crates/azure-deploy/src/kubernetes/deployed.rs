@@ -7,7 +7,7 @@ use kube::discovery::ApiResource;
 use serde_json::{Value, json};
 
 use super::apply_set::is_of_set;
-use super::{Cluster, Object, Owners, text};
+use super::{Cluster, Object, Owners, RBAC, text};
 
 /// The most objects of one kind that are read.
 const OBJECTS: u32 = 500;
@@ -26,8 +26,8 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("policy", "v1", "PodDisruptionBudget"),
     ("autoscaling", "v2", "HorizontalPodAutoscaler"),
     ("", "v1", "ServiceAccount"),
-    ("rbac.authorization.k8s.io", "v1", "Role"),
-    ("rbac.authorization.k8s.io", "v1", "RoleBinding"),
+    (RBAC, "v1", "Role"),
+    (RBAC, "v1", "RoleBinding"),
 ];
 
 impl Cluster {

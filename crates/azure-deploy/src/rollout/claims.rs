@@ -7,6 +7,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Event, Pod};
 
 use super::events::time;
+use super::judge::GRACE;
 use super::pods::Rollout;
 use crate::kubernetes::Cluster;
 
@@ -15,8 +16,10 @@ const CLAIMS: usize = 5;
 /// The message of the scheduler for a pod whose claims are bound before it is scheduled (`volumeBindingMode: Immediate`;
 /// kubernetes/pkg/scheduler/framework/plugins/volumebinding).
 const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
-/// How long a failure may last that another attempt does not change.
-const GRACE: Duration = Duration::from_secs(10);
+/// The controller repeats this one for as long as there is no volume: it says nothing of the attempts.
+const EXTERNAL: &str = "ExternalProvisioning";
+/// The event of a claim that is bound at once, and that no volume fits.
+const FAILED_BINDING: &str = "FailedBinding";
 /// The same for a claim that no volume fits: the controller looks for one every 15 seconds (kube-controller-manager,
 /// `--pvclaimbinder-sync-period`).
 const BINDING_GRACE: Duration = Duration::from_secs(20);
@@ -35,6 +38,13 @@ pub(crate) struct Claim {
     pub(crate) message: String,
     /// How long it may say so; without it, there will be a volume.
     pub(crate) grace: Option<Duration>,
+}
+
+impl Claim {
+    /// Whether no volume fits it, by an event that stays after an administrator has made one.
+    pub(super) fn lacks_volume(&self) -> bool {
+        self.message.starts_with(FAILED_BINDING)
+    }
 }
 
 impl Cluster {
@@ -88,15 +98,24 @@ pub(super) fn waits_for_volume(message: &str) -> bool {
 
 // The state of a claim by the last of its events; `None` if it has a volume, or nothing is known.
 fn claim(events: Vec<Event>) -> Option<Claim> {
-    let last = events.into_iter().max_by_key(time)?;
+    let is_repeated = |event: &Event| event.reason.as_deref() == Some(EXTERNAL);
+    let is_attempt = |event: &Event| {
+        let reason = event.reason.as_deref().unwrap_or_default();
+        reason.starts_with("Provisioning")
+    };
+    let has_attempt = events.iter().any(is_attempt);
+    let events = events.into_iter();
+    let last = events
+        .filter(|event| !has_attempt || !is_repeated(event))
+        .max_by_key(time)?;
     let (reason, message) = (last.reason?, last.message.unwrap_or_default());
     let grace = match &*reason {
         // The next one may be another response of the cloud.
         "ProvisioningFailed" if is_permanent(&message) => Some(GRACE),
-        "FailedBinding" => Some(BINDING_GRACE),
+        FAILED_BINDING => Some(BINDING_GRACE),
         "ProvisioningFailed"
         | "Provisioning"
-        | "ExternalProvisioning"
+        | EXTERNAL
         | "WaitForFirstConsumer"
         | "WaitForPodScheduled" => None,
         _ => return None,
@@ -186,6 +205,11 @@ mod tests {
                 grace: None
             })
         );
+        // What the controller repeats is not an attempt.
+        let external = |second| event(second, "ExternalProvisioning", "Waiting");
+        let found = of(&[failed(3), external(9)]).unwrap();
+        assert_eq!(found.grace, Some(GRACE));
+        assert_eq!(of(&[external(9)]).unwrap().grace, None);
         assert_eq!(of(&[]), None);
     }
 

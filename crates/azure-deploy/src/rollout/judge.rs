@@ -78,7 +78,7 @@ pub(crate) struct Judge {
 /// How long a transient problem may last: a Secret that is created a moment later, a quota. A volume is mounted again after
 /// pauses that double, from half a second on (kubernetes/pkg/util/goroutinemap/exponentialbackoff): for the fourth time after
 /// 7.5 s.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// The same for an image: the kubelet pulls again after ten seconds (kubernetes/pkg/kubelet, `backOffPeriod`). A registry
 /// that is replicated to several regions may not have it there yet (github.com/Azure/acr/issues/880).
 const IMAGE_GRACE: Duration = Duration::from_secs(12);
@@ -366,8 +366,11 @@ impl Judge {
 
     // Why a pod gets no node, if that has lasted: there is none for it, or one of its claims gets no volume.
     fn unscheduled(&mut self, name: &str, pod: &Pod, around: Surroundings<'_>) -> Option<String> {
+        let message = unschedulable(pod);
+        let is_unbound = message.is_none_or(waits_for_volume);
         for claim_name in claim_names(pod) {
             let claim = around.obstacles.claims.get(&claim_name);
+            let claim = claim.filter(|claim| is_unbound || !claim.lacks_volume());
             let failing = claim.and_then(|claim| Some((claim, claim.grace?)));
             let problem = Problem {
                 exists: failing.is_some(),
@@ -384,7 +387,6 @@ impl Judge {
                 ));
             }
         }
-        let message = unschedulable(pod);
         let waits = |message: &str| waits_for_volume(message) || self.expects(message);
         let problem = Problem {
             exists: message.is_some(),

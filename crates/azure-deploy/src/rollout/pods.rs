@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 use tokio::{join, try_join};
 
-use super::status::{REPLICAS, is_ready, is_starting};
+use super::status::{REPLICAS, is_over, is_ready, is_starting};
 use crate::kubernetes::{
     Changes, Cluster, DEFAULT_NAMESPACE, Object, REVISION, TEMPLATE_GENERATION, Workload,
     poll_interval, text,
@@ -105,8 +105,9 @@ impl Cluster {
         let owners: Vec<_> = owners.map(|set| uid(&set.metadata)).chain([own]).collect();
         older.retain(|pod| owners.iter().any(|owner| owned_by(&pod.metadata, owner)));
         let is_settling = newest.is_some_and(|newest| newest.is_settling);
+        let uses_room = |pod: &Pod| is_alive(pod) && !is_over(pod);
         let makes_room =
-            older.iter().any(is_alive) && (is_settling || pods.iter().any(is_starting));
+            older.iter().any(uses_room) && (is_settling || pods.iter().any(is_starting));
         if !matches!(workload, Workload::StatefulSet(_)) {
             older.clear();
         }

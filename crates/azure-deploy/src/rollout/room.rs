@@ -60,7 +60,8 @@ impl Room {
         if !MAY_PASS.iter().any(|reason| message.contains(reason)) {
             return false;
         }
-        let key = format!("{label} on a node");
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let key = format!("{namespace}/{label} on a node");
         self.remembered(key, Box::pin(cluster.has_room(pod, replacing)))
             .await
     }
@@ -77,7 +78,7 @@ impl Room {
         let Some(demand) = Demand::parse(message) else {
             return false;
         };
-        let key = format!("{label} in a quota");
+        let key = format!("{namespace}/{label} in a quota");
         let has_room = cluster.quota_has_room(namespace, demand, replacing);
         self.remembered(key, Box::pin(has_room)).await
     }
@@ -129,9 +130,15 @@ impl Cluster {
             self.list::<ResourceQuota>(namespace, &quotas),
             self.list::<Pod>(namespace, &running)
         );
-        let live = quotas.unwrap_or_default();
         let is_named = |quota: &&ResourceQuota| quota.metadata.name.as_ref() == Some(&demand.quota);
-        let named = live.iter().find(is_named);
+        let named = match &quotas {
+            Ok(live) => match live.iter().find(is_named) {
+                // The controller has only to try again.
+                None => return true,
+                named => named,
+            },
+            Err(_) => None,
+        };
         let demand = demand.now(named);
         let ends = pods.unwrap_or_default().iter().any(is_leaving);
         demand.fits() || (demand.may_fit() && (replacing.0 || ends))

@@ -15,7 +15,7 @@ use super::judge::{ComingRoom, Judge, NewNodes, Surroundings, is_stuck, uncreate
 use super::made_later::made_later;
 use super::pods::Rollout;
 use super::room::{Replacing, Room};
-use super::status::{self, Cause, Status};
+use super::status::{self, Cause, Status, is_over};
 use super::superseded::superseded;
 use super::watch::Watch;
 use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, OutageBudget, REVISION, Workload};
@@ -250,6 +250,10 @@ fn is_replacing(states: &[(anyhow::Result<Option<Rollout>>, Obstacles)]) -> bool
 
 // What is wrong with a set that is done, and whose pods are not of its template: it replaces none.
 fn outdated(workload: &Workload, pods: &[Pod]) -> Option<String> {
+    if let Workload::Pod(pod) = workload {
+        let ended = "it had ended before with another image, and is not started again; delete it, or use a Job";
+        return ran_another_image(pod).then(|| ended.to_owned());
+    }
     if !matches!(
         workload,
         Workload::ReplicaSet(_) | Workload::ReplicationController(_)
@@ -267,6 +271,24 @@ fn outdated(workload: &Workload, pods: &[Pod]) -> Option<String> {
         let pods = plural(old, "pod");
         format!("{pods} with the previous image, which it does not replace; delete them, or use a Deployment")
     })
+}
+
+// Whether a pod has ended, and not with an image that its spec has by digest.
+fn ran_another_image(pod: &Pod) -> bool {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let images: BTreeMap<_, _> = containers
+        .filter_map(|c| Some((c.name.as_str(), c.image.as_deref()?.rsplit_once('@')?.1)))
+        .collect();
+    let statuses = pod
+        .status
+        .iter()
+        .flat_map(|status| status.container_statuses.iter().flatten());
+    let mut statuses = statuses.filter(|status| !status.image_id.is_empty());
+    is_over(pod)
+        && statuses.any(|status| {
+            let digest = images.get(status.name.as_str());
+            digest.is_some_and(|digest| !status.image_id.ends_with(digest))
+        })
 }
 
 // The error of a workload that has failed; the evidence is collected.

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::deferred::is_deferred;
 use super::depends::depends;
-use super::dry_run::dry_run;
+use super::dry_run::{UNCHANGED, WORKLOADS_UNCHANGED, dry_run};
 use crate::kubernetes::{Cluster, Object, Snapshot, poll_interval};
 use crate::report::Report;
 use crate::rollout::{self, Limits};
@@ -140,7 +140,7 @@ async fn define_kinds(
         // It may exist in another version of the kind.
         snapshot.set(object, cluster.get(object).await?);
     }
-    dry_run(cluster, snapshot, &new, &[]).await?;
+    dry_run(cluster, snapshot, &new, &[], WORKLOADS_UNCHANGED).await?;
     let labels: Vec<_> = definitions.iter().map(Object::label).collect();
     log.info(format!(
         "the cluster serves the kinds of {}",
@@ -172,7 +172,7 @@ async fn check_dependents(
     }
     let started = Instant::now();
     loop {
-        match dry_run(cluster, snapshot, &later, &[]).await {
+        match dry_run(cluster, snapshot, &later, &[], WORKLOADS_UNCHANGED).await {
             Err(_) if started.elapsed() < EFFECT => {
                 sleep(poll_interval::after(started.elapsed())).await;
             }
@@ -204,7 +204,7 @@ async fn create_namespaces(
     if absent.is_empty() {
         return Ok(());
     }
-    if let Err(rejected) = dry_run(cluster, snapshot, objects, &[]).await {
+    if let Err(rejected) = dry_run(cluster, snapshot, objects, &[], UNCHANGED).await {
         let mut removed = Vec::new();
         for namespace in absent {
             let label = namespace.label();

@@ -16,6 +16,12 @@ use crate::steps::depends::depends;
 use crate::steps::left_over;
 use crate::steps::taken_over::TakenOver;
 
+/// What an error says of the cluster while nothing was applied.
+pub(super) const UNCHANGED: &str = "so nothing was changed";
+/// The same once something was, on which others depend.
+pub(super) const WORKLOADS_UNCHANGED: &str =
+    "which is known only now, so the workloads were not changed";
+
 /// What applying changes of each object, by its label.
 type Changes = Vec<(String, Vec<String>)>;
 
@@ -68,7 +74,7 @@ pub(crate) async fn validate(
     warn_of_continuous(log, &snapshot);
     let absent = snapshot.absent_namespaces(objects);
     log_absent(log, &absent);
-    match dry_run(cluster, &snapshot, objects, &absent).await {
+    match dry_run(cluster, &snapshot, objects, &absent, UNCHANGED).await {
         Ok(checked) => log_later(log, objects, &checked),
         Err(rejected) => {
             taken.give_back(cluster).await;
@@ -220,7 +226,7 @@ async fn changes(
     objects: &[Object],
 ) -> anyhow::Result<(Changes, Vec<Stale>)> {
     let absent = snapshot.absent_namespaces(objects);
-    let mut results = dry_run(cluster, snapshot, objects, &absent).await?;
+    let mut results = dry_run(cluster, snapshot, objects, &absent, UNCHANGED).await?;
     if request.is_dry_run {
         results = with_take_over(cluster, snapshot, objects, results).await?;
     }
@@ -331,7 +337,8 @@ fn is_without_dry_run(error: &anyhow::Error) -> bool {
 
 /// Each object as it would be. Of those in one of the namespaces `absent` only the fields are checked; those of kinds that the
 /// cluster does not know yet, and those for an admission webhook that a dry run does not call, cannot be checked. One that is
-/// rejected may need another one of `objects`, which is new or changes, and is checked once that is applied.
+/// rejected may need another one of `objects`, which is new or changes, and is checked once that is applied. `consequence` is what
+/// the error says of the cluster.
 ///
 /// # Errors
 /// As [`validate`].
@@ -340,6 +347,7 @@ pub(crate) async fn dry_run(
     snapshot: &Snapshot,
     objects: &[Object],
     absent: &[&Object],
+    consequence: &str,
 ) -> anyhow::Result<Vec<Checked>> {
     let responses = objects.iter().map(async |object| {
         let namespace = object.namespace();
@@ -376,7 +384,7 @@ pub(crate) async fn dry_run(
     let is_bad_input = rejections.iter().any(is_invalid);
     let messages: Vec<_> = rejections.iter().map(|e| format!("{e:#}")).collect();
     let problem = format!(
-        "the API server would reject the objects, so nothing was changed: {}",
+        "the API server would reject the objects, {consequence}: {}",
         messages.join("; ")
     );
     Err(if is_bad_input {
@@ -398,9 +406,15 @@ fn awaited(
         // It may wait itself. If not, its rejection is the one that counts.
         Err(_) => true,
     };
+    // What is in a new namespace is checked once that is created.
+    let is_new = |other: &Object| other.is_namespace() && snapshot.live(other).is_none();
     let needs = |(object, response): (&Object, &anyhow::Result<Option<Value>>)| {
-        response.as_ref().err()?.downcast_ref::<Rejected>()?;
-        let mut others = both().filter(|(other, _)| depends(object, other));
+        let rejected = response.as_ref().err()?.downcast_ref::<Rejected>()?;
+        // Another schema makes an invalid object valid; everything else decides about admission.
+        let is_of_admission = !rejected.is_invalid_object() || rejected.is_of_admission();
+        let mut others = both().filter(|(other, _)| {
+            depends(object, other) && !is_new(other) && (other.is_definition() || is_of_admission)
+        });
         let (other, _) = others.find(|(other, response)| is_changed(other, response))?;
         Some(other.label())
     };
@@ -438,8 +452,22 @@ mod tests {
         assert_eq!(waits(Ok(Some(changed))), waiting);
         assert_eq!(waits(rejected()), waiting);
         assert_eq!(waits(Ok(Some(definition.clone()))), none);
+        // A namespace may say what is admitted to it, not what is valid; a new one is created before its objects are checked.
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}});
+        let objects = [&namespace, &other].map(|v| Object::of_test(v.clone(), Some("web")));
+        let waits = |snapshot: &Snapshot, code: u16| {
+            let rejected = Err(Rejected::of_test(code).into());
+            let labelled = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "labels": {"a": "b"}}});
+            awaited(&objects, &[Ok(Some(labelled)), rejected], snapshot)[1].clone()
+        };
+        assert_eq!(waits(&snapshot, 403), None);
+        snapshot.set(&objects[0], Some(namespace.clone()));
+        assert_eq!(waits(&snapshot, 403).as_deref(), Some("Namespace/web"));
+        assert_eq!(waits(&snapshot, 422), None);
         // Not what is accepted, and not what another error stops.
         let accepted = [Ok(Some(json!({}))), Ok(None), Err(anyhow!("unreachable"))];
+        let objects = [&definition, &offer, &other].map(|v| Object::of_test(v.clone(), None));
         assert_eq!(awaited(&objects, &accepted, &snapshot), none);
     }
 }

@@ -11,6 +11,9 @@ use crate::report::Report;
 use crate::request::Request;
 use crate::rollout::{self, Superseded, find_superseded};
 
+/// The end of the error of a first deployment.
+const FIRST: &str = "this was the first deployment, so there is no version to roll back to; the applied objects are left for inspection";
+
 /// Restore the previous version after `error`, and return the error of the step. The step fails in any case; the
 /// rollback decides which version is deployed.
 pub(crate) async fn roll_back(
@@ -28,15 +31,16 @@ pub(crate) async fn roll_back(
         return error.context("nothing was changed in the cluster");
     };
     let previous = report.previous.clone();
-    if previous.is_none() {
-        stop_new_jobs(&snapshot, &report.applied, cluster, ctx.log()).await;
-    }
-    let (snapshot, title) = match &previous {
-        Some(previous) => (snapshot, format!("Roll back to {previous}")),
-        None => (snapshot.existing(), "Restore what existed".to_owned()),
+    let (title, new_jobs) = match &previous {
+        Some(previous) => (format!("Roll back to {previous}"), Vec::new()),
+        None => ("Restore what existed".to_owned(), new_jobs(&snapshot)),
     };
-    if previous.is_none() && snapshot.objects().is_empty() {
-        return error.context("this was the first deployment, so there is no version to roll back to; the applied objects are left for inspection");
+    let snapshot = match previous {
+        Some(_) => snapshot,
+        None => snapshot.existing(),
+    };
+    if previous.is_none() && snapshot.objects().is_empty() && new_jobs.is_empty() {
+        return error.context(FIRST);
     }
     let _group = ctx.log().group(title);
     if !error.is::<Cancelled>() {
@@ -51,6 +55,10 @@ pub(crate) async fn roll_back(
         let superseded = superseded.into();
         report.failed(&superseded);
         return superseded;
+    }
+    stop(&new_jobs, &report.applied, cluster, ctx.log()).await;
+    if previous.is_none() && snapshot.objects().is_empty() {
+        return error.context(FIRST);
     }
     let restored = match restore(&snapshot, &report.applied, cluster, ctx.log()).await {
         Ok(restored) => restored,
@@ -73,8 +81,12 @@ pub(crate) async fn roll_back(
     if error.downcast_ref::<Cancelled>().is_some() {
         return error.context(unverified);
     }
-    // The outcome of a Job is not a version's health.
-    let restored: Vec<_> = restored.into_iter().filter(|o| !o.is_job()).collect();
+    // The outcome of what runs to its end is not a version's health.
+    let ends = |o: &Object| {
+        let policy = o.text("/spec/restartPolicy");
+        o.is_job() || (o.is_of("", "Pod") && matches!(policy, "Never" | "OnFailure"))
+    };
+    let restored: Vec<_> = restored.into_iter().filter(|o| !ends(o)).collect();
     let verified = tokio::select! {
         verified = verify(ctx, request, cluster, report, &restored) => verified,
         _ = ctx.cancelled() => return error.context(unverified),
@@ -99,10 +111,14 @@ pub(crate) async fn roll_back(
 
 // After a first deployment the new objects stay for inspection, but for Jobs that still run: the next deployment could not
 // replace them.
-async fn stop_new_jobs(snapshot: &Snapshot, applied: &[Object], cluster: &Cluster, log: &Log) {
+fn new_jobs(snapshot: &Snapshot) -> Vec<Object> {
     let jobs = snapshot.objects().iter();
     let jobs = jobs.filter(|(object, live)| object.is_job() && live.is_none());
-    let stopped = jobs.map(async |(job, _)| {
+    jobs.map(|(job, _)| job.clone()).collect()
+}
+
+async fn stop(jobs: &[Object], applied: &[Object], cluster: &Cluster, log: &Log) {
+    let stopped = jobs.iter().map(async |job| {
         let applied = applied.iter().find(|applied| applied.is_same(job));
         let stopped = cluster.stop_job(job, applied.map(|applied| &applied.value));
         (job.label(), stopped.await)

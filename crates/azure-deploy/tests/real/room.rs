@@ -1,5 +1,7 @@
 //! What there is no room for now, and will be: on a node, in a quota, or on a volume. And pods that no controller replaces.
 
+use std::time::Duration;
+
 use serde_json::json;
 use testkit::FakeRunner;
 
@@ -206,8 +208,9 @@ spec: {{accessModes: [ReadWriteOnce], storageClassName: {}, resources: {{request
         let log = std::fs::read_to_string(&log).unwrap_or_default();
         log.matches(waits).count() >= 3
     };
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
     while !waited() && !ran.is_finished() {
-        tokio::task::yield_now().await;
+        pace.tick().await;
     }
     if !ran.is_finished() {
         stack.kubectl_with("create", &class.volume());

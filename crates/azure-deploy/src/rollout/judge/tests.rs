@@ -873,6 +873,34 @@ fn a_volume_that_is_being_made_is_waited_for_and_one_that_cannot_be_is_not() {
     );
 }
 
+#[test]
+fn a_claim_that_has_its_volume_by_now_is_no_reason() {
+    let claim = super::super::claims::Claim {
+        message: "FailedBinding: no persistent volumes available".into(),
+        grace: Some(Duration::from_secs(20)),
+    };
+    let obstacles = Obstacles {
+        claims: [("data".to_owned(), claim)].into(),
+        ..Obstacles::default()
+    };
+    let last = |message: &str| {
+        let mut judge = Judge::new(1);
+        let mut status = Status::Done;
+        for at in [2, 25] {
+            let around = Surroundings {
+                obstacles: &obstacles,
+                ..around(Duration::from_secs(at), NewNodes::Expected)
+            };
+            status = judged(&mut judge, &in_progress(), &[pending(message)], around);
+        }
+        shown(status)
+    };
+    // An event that stays for an hour, while the pod waits for a node.
+    assert!(!last("0/1 nodes are available: 1 Insufficient cpu.").starts_with("failed"));
+    let unbound = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
+    assert!(last(unbound).starts_with("failed: the claim `data` gets no volume"));
+}
+
 // A pod that was ended from outside.
 fn lost(name: &str, reason: &str) -> Value {
     json!({

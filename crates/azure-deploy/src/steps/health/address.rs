@@ -96,8 +96,8 @@ const MONITORING: &[&str] = &[
     "tracing",
     "zipkin",
 ];
-/// Ports of HTTPS, where a port has no name that says otherwise.
-const TLS_PORTS: &[i32] = &[443, 8443];
+/// The port of HTTPS, where a port has no name that says otherwise.
+const TLS_PORT: i32 = 443;
 
 /// The port of a Service, and how it is queried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,7 +275,7 @@ fn rank(port: &ServicePort, containers: &[(i32, String)]) -> Option<Rank> {
     }
     let by_number = match port.port {
         80 => Rank::Usual,
-        number if TLS_PORTS.contains(&number) => Rank::Https,
+        TLS_PORT | 8443 => Rank::Https,
         number if NOT_HTTP_PORTS.contains(&number) => Rank::Unlikely,
         _ => Rank::Unknown,
     };
@@ -298,7 +298,14 @@ fn rank(port: &ServicePort, containers: &[(i32, String)]) -> Option<Rank> {
             } else if is_http(first) {
                 Some(Rank::HttpOfName)
             } else if NOT_HTTP.contains(&first) {
-                None
+                // The container's name for a port may order them, but rules none out.
+                let is_own = port.name.as_deref() == Some(name);
+                match by_number {
+                    _ if is_own => None,
+                    Rank::Unlikely => None,
+                    Rank::Usual => Some(Rank::Usual),
+                    _ => Some(Rank::Unlikely),
+                }
             } else if APPLICATION.contains(&first)
                 && !matches!(by_number, Rank::Usual | Rank::Https)
             {
@@ -317,7 +324,8 @@ fn scheme(port: &ServicePort, containers: &[(i32, String)]) -> &'static str {
         Some(Label::Protocol(protocol)) => is_https(&protocol.to_ascii_lowercase()),
         Some(Label::Name(name)) if parts(name).any(is_https) => true,
         Some(Label::Name(name)) if parts(name).any(is_http) => false,
-        _ => TLS_PORTS.contains(&port.port),
+        // At 8443 many a proxy speaks plain HTTP: its name says otherwise.
+        _ => port.port == TLS_PORT,
     };
     if is_tls { "https" } else { "http" }
 }
@@ -417,6 +425,12 @@ mod tests {
                 json!([{"port": 5432, "name": "db"}, {"port": 9000, "name": "main"}]),
                 Some(("http", 9000)),
             ),
+            // What the container calls it rules nothing out, unless the number agrees.
+            (
+                json!([{"port": 80, "targetPort": "tcp"}]),
+                Some(("http", 80)),
+            ),
+            (json!([{"port": 6379, "targetPort": "redis"}]), None),
             (
                 json!([{"port": 8443, "name": "secure"}, {"port": 8080, "name": "app"}]),
                 Some(("http", 8080)),
@@ -439,7 +453,7 @@ mod tests {
                 Some(("http", 9090)),
             ),
             (json!([{"port": 443, "name": "app"}]), Some(("https", 443))),
-            (json!([{"port": 8443}]), Some(("https", 8443))),
+            (json!([{"port": 8443}]), Some(("http", 8443))),
             (
                 json!([{"port": 9000, "appProtocol": "kubernetes.io/ws"}]),
                 Some(("http", 9000)),

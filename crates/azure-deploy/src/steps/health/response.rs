@@ -10,7 +10,7 @@ use serde_json::Value;
 /// How hyper says that a connection ended before a response did.
 const CLOSED: &str = "connection closed before message completed";
 /// How it begins to say that what came is not HTTP.
-const NOT_HTTP: &str = "invalid HTTP ";
+const NOT_HTTP: &[&str] = &["invalid HTTP version", "invalid HTTP status-code"];
 /// Timeout of one response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -121,9 +121,12 @@ fn no_response(error: &Error) -> Problem {
         Some(ErrorKind::ConnectionRefused) => {
             Problem::NoResponse(format!("no response: {cause}; nothing listens there"))
         }
-        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => closed(&cause),
+        // What is on the way may reset a connection, too: whether the application was reached is not known.
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => Problem::Unreachable(format!(
+            "no response: {cause}; the application, or what is on the way to it, ended the connection"
+        )),
         _ if cause.starts_with(CLOSED) => closed(&cause),
-        _ if cause.starts_with(NOT_HTTP) => Problem::Unhealthy(format!(
+        _ if NOT_HTTP.iter().any(|start| cause.starts_with(start)) => Problem::Unhealthy(format!(
             "the response is not HTTP ({cause}); set `health-port`, or `health-url` with its scheme"
         )),
         _ => tls_problem(&cause)
@@ -147,7 +150,7 @@ fn tls_problem(cause: &str) -> Option<Problem> {
     }
     if let Some(alert) = cause.strip_prefix("received fatal alert: ") {
         return Some(Problem::Unhealthy(format!(
-            "TLS failed: the server ended the handshake ({alert}); check that it has a certificate for this host, and TLS 1.2 or later"
+            "TLS failed: the server ended the handshake ({alert}); see its certificate for this host, the versions of TLS that it accepts, and whether it requires a certificate of the client"
         )));
     }
     let problem = cause.strip_prefix("invalid peer certificate: ")?;
