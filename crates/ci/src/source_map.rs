@@ -92,7 +92,12 @@ impl SourceMap {
             let of_class = files.clone().find(|file| is_module(file, &test.class));
             match of_class.or_else(|| files.next()) {
                 Some(file) => file.clone(),
-                None => self.of_class(&test.class)?,
+                None => {
+                    let of_suite = test.suite_file.as_deref();
+                    of_suite
+                        .and_then(|file| self.file(file))
+                        .or_else(|| self.of_class(&test.class))?
+                }
             }
         };
         let asserted = frames.iter().find(|(file, _)| *file == own);
@@ -200,11 +205,14 @@ impl SourceMap {
     // Relative to a directory of the context, such as that of a package or a module in it: the whole path is the end of one
     // file's. What is absolute, or begins with the host of a Go module, has more before that.
     fn in_index(&self, path: &Path) -> Option<String> {
+        if is_installed(path) {
+            return None;
+        }
         let parts = index::named_parts(path);
         let count = parts.take(PARTS + 1).count();
         let is_of_module = index::named_parts(path)
             .next()
-            .is_some_and(|first| first.contains('.') && count > 1);
+            .is_some_and(|first| first.contains('.') && !first.starts_with('.') && count > 1);
         let least = if path.is_absolute() || is_of_module {
             RECOGNIZED
         } else {
@@ -228,21 +236,7 @@ impl SourceMap {
 
     // A file outside of the working directory may be a copy of the repository's, unless it was installed.
     fn outside_workdir(&self, path: &Path) -> Option<String> {
-        let is_of_packages = |part: Component| {
-            matches!(
-                part.as_os_str().to_str(),
-                Some(
-                    "site-packages"
-                        | "dist-packages"
-                        | "node_modules"
-                        | "lib"
-                        | "gems"
-                        | "registry"
-                        | "vendor"
-                )
-            )
-        };
-        if path.components().any(is_of_packages) {
+        if is_installed(path) || path.components().any(|part| part.as_os_str() == "lib") {
             return None;
         }
         let is_of_go = path.starts_with("/go/pkg/mod") || path.starts_with("/usr/local/go");
@@ -280,6 +274,19 @@ fn module(context: &Path) -> Option<String> {
     let line = text.lines().find_map(|line| line.strip_prefix("module "))?;
     let path = line.split("//").next()?.trim().trim_matches('"');
     (!path.is_empty()).then(|| path.to_owned())
+}
+
+// Whether a file in the container is one of an installed package.
+fn is_installed(path: &Path) -> bool {
+    let mut parts = path.components();
+    parts.any(|part| {
+        matches!(
+            part.as_os_str().to_str(),
+            Some(
+                "site-packages" | "dist-packages" | "node_modules" | "gems" | "registry" | "vendor"
+            )
+        )
+    })
 }
 
 // Whether `file` is the module of `class`, `tests.test_app.TestHealth`; a module may have lost its first packages. Vitest and
@@ -362,6 +369,7 @@ mod tests {
             class: String::new(),
             name: "t".into(),
             file: None,
+            suite_file: None,
             line: None,
             seconds: 0.0,
             status: Status::Passed,
@@ -382,6 +390,7 @@ mod tests {
             class: class.into(),
             name: "t".into(),
             file: file.map(ToOwned::to_owned),
+            suite_file: None,
             line,
             seconds: 0.0,
             status: Status::Passed,

@@ -53,12 +53,10 @@ impl Form {
 
 /// Every form of `value`, which is one line.
 pub(super) fn of(value: &str) -> Vec<Form> {
-    let escaped = serde_json::Value::from(value).to_string();
     let encoded = utf8_percent_encode(value, URL).to_string();
     let form_encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
     let mut forms = vec![
         value.to_owned(),
-        escaped[1..escaped.len() - 1].to_owned(),
         lower_case_escapes(&encoded),
         encoded,
         form_encoded,
@@ -71,9 +69,22 @@ pub(super) fn of(value: &str) -> Vec<Form> {
         code(value),
         text::html(value),
     ];
+    // A document in JSON escapes what another form leaves.
+    let in_json: Vec<_> = forms.iter().map(|form| in_json(form)).collect();
+    for form in in_json {
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
     forms.extend((0..3).flat_map(|offset| base64(value, offset)));
     forms.retain(|form| form.len() >= super::SHORTEST);
     forms.into_iter().map(Form).collect()
+}
+
+// As the text of a string, without its quotes.
+fn in_json(value: &str) -> String {
+    let text = serde_json::Value::from(value).to_string();
+    text[1..text.len() - 1].to_owned()
 }
 
 // Without what makes it code.

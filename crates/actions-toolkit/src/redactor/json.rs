@@ -196,7 +196,13 @@ mod tests {
         #[test]
         fn any_text_is_searched_to_its_end(text in r#"[\\"u/a0é{}]{0,40}"#) {
             hides(&text, |_| false);
-            redacted(&text, &[(0, text.len())], |text| text.replace('a', "b").into());
+            let document = serde_json::json!([text, {text.as_str(): text}]).to_string();
+            let all = [(0, document.len())];
+            let changed = redacted(&document, &all, |text| text.replace('a', "b").into()).unwrap();
+            let text = text.replace('a', "b");
+            let expected = serde_json::json!([text, {text.as_str(): text}]);
+            let changed: serde_json::Value = serde_json::from_str(&changed).unwrap();
+            proptest::prop_assert_eq!(changed, expected);
         }
     }
 }

@@ -162,6 +162,26 @@ fn a_secret_in_markdown_in_a_document_is_masked() {
 }
 
 #[test]
+fn a_secret_with_a_quote_is_masked_in_every_form_of_a_document() {
+    let secret = "p<w\"d-4f8a%61c93e";
+    let redactor = knowing(&[secret]);
+    let command = secret.replace('%', "%25");
+    for form in [
+        text::markdown(secret),
+        text::code(secret),
+        text::html(secret),
+        command,
+    ] {
+        let document = serde_json::json!({"plain": secret, "other": form}).to_string();
+        let redacted = redactor.redact_bytes(document.as_bytes()).into_owned();
+        let redacted: serde_json::Value = serde_json::from_slice(&redacted).unwrap();
+        let other = redacted["other"].as_str().unwrap();
+        assert!(!other.contains("d-4f8a"), "{form}: {other}");
+        assert_eq!(redacted["plain"], "***");
+    }
+}
+
+#[test]
 fn a_document_without_a_secret_is_not_copied() {
     let redactor = knowing(&["s3cret-of-the-run"]);
     let document = r#"{"a": "pkg:deb/a?x=1\u0026y=2", "b": "https://example.com/\/ \\ \n"}"#;

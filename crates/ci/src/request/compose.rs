@@ -239,8 +239,12 @@ fn application<'a>(
             candidates.retain(|one| is_better(one, built));
         }
     }
+    let active = || {
+        let all = project.services.values();
+        all.filter(|service| project.is_active(service))
+    };
     match &candidates[..] {
-        [] => match project.services.values().find_map(Declared::unresolved) {
+        [] => match active().find_map(Declared::unresolved) {
             // It may be the one.
             Some(problem) => Err(problem),
             None => Ok(None),

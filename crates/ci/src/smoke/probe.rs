@@ -340,7 +340,12 @@ fn expanded(text: &str, env: &[(&str, &str)]) -> String {
         let braced = part.strip_prefix('{').and_then(|part| part.split_once('}'));
         let (name, default, rest) = if let Some((inside, rest)) = braced {
             match inside.split_once('-') {
-                Some((name, default)) => (name.trim_end_matches(':'), Some(default), rest),
+                // `:-` is for an empty value, too (POSIX, "Parameter Expansion").
+                Some((name, default)) => match name.strip_suffix(':') {
+                    Some(name) if value(name) == Some("") => ("", Some(default), rest),
+                    Some(name) => (name, Some(default), rest),
+                    None => (name, Some(default), rest),
+                },
                 None => (inside, None, rest),
             }
         } else {

@@ -61,13 +61,17 @@ fn files(context: &Path) -> HashMap<OsString, Vec<PathBuf>> {
     let entries = walkdir::WalkDir::new(context)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(is_of_project)
-        .take(ENTRIES)
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_file());
+        .filter_entry(is_of_project);
     let mut index: HashMap<OsString, Vec<PathBuf>> = HashMap::new();
-    for entry in entries {
-        if let Ok(path) = entry.path().strip_prefix(context) {
+    for (number, entry) in entries.enumerate() {
+        if number == ENTRIES {
+            // Of a part of them it is not known which file is the only one.
+            return HashMap::new();
+        }
+        let Ok(entry) = entry else { continue };
+        if entry.file_type().is_file()
+            && let Ok(path) = entry.path().strip_prefix(context)
+        {
             let same_name = index.entry(entry.file_name().to_owned()).or_default();
             same_name.push(path.to_owned());
         }

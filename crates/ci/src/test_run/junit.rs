@@ -25,6 +25,8 @@ pub(crate) struct Junit {
     failed_names: Vec<String>,
     /// Where the report counts more failures than it names.
     pub(crate) difference: Option<String>,
+    /// Whether it has another attempt at a test that had passed, as `go test -count=2` has.
+    repeats_what_passed: bool,
 }
 
 /// Which test cases with the same class, name, file and line are attempts at one test.
@@ -47,6 +49,8 @@ pub(crate) struct Test {
     pub(crate) name: String,
     /// As the report has it: a path in the container.
     pub(crate) file: Option<String>,
+    /// The file of its suite, as the report has it: a test of it may be in another one.
+    pub(crate) suite_file: Option<String>,
     /// Counted from 1.
     pub(crate) line: Option<u32>,
     /// Of all its runs.
@@ -167,7 +171,8 @@ impl Junit {
         };
         let merged = Self::parse_with(text, attempts)?;
         // A command fails because of a test that has failed in its last attempt.
-        let is_consistent = (merged.counts.failed == 0) == (code == 0);
+        let is_rerun = code == 0 || !merged.repeats_what_passed;
+        let is_consistent = is_rerun && (merged.counts.failed == 0) == (code == 0);
         Ok(if is_consistent { merged } else { junit })
     }
 

@@ -15,6 +15,8 @@ pub(crate) const PYTEST: &str = "/tmp/seaworthy-junit.xml";
 pub(crate) const COVERAGE: &str = "/results/coverage.xml";
 /// Reports of one run.
 const FILES: usize = 1000;
+/// Bytes that are read of files that may be coverage reports and are none.
+const NOT_REPORTS: usize = 4 * coverage::SIZE_LIMIT;
 /// Bytes at the start of a file that show what it is.
 const START: usize = 4096;
 /// Names that tools and tutorials give a JUnit report (`--junitxml=report.xml`, unittest-xml-reporting, Surefire, nose2, jest-junit,
@@ -85,9 +87,34 @@ impl<'a> Written<'a> {
             return Ok(first);
         }
         let mut paths = self.found(JUNIT_NAMES).await?;
-        paths.retain(|path| !is_repeated(path));
-        let mut files = self.read(&paths, junit::SIZE_LIMIT).await?;
-        files.retain(|file| start(file).contains("<testsuite"));
+        // Those that repeat others may be the only ones.
+        if paths.iter().any(|path| !is_repeated(path)) {
+            paths.retain(|path| !is_repeated(path));
+        }
+        let (mut files, mut left, mut problem) = (Vec::new(), junit::SIZE_LIMIT, None);
+        for path in paths.into_iter().take(FILES) {
+            match self.container.read_file(&path, left).await {
+                Ok(None) => {}
+                Ok(Some(content)) => {
+                    let file = ReportFile { path, content };
+                    // What is no report takes no room.
+                    if start(&file).contains("<testsuite") {
+                        left -= file.content.len();
+                        files.push(file);
+                    }
+                }
+                Err(e) => {
+                    problem.get_or_insert(e);
+                }
+            }
+        }
+        match problem {
+            Some(problem) if files.is_empty() => return Err(problem),
+            Some(problem) => log.warning(format!(
+                "a file that may be another JUnit report is not read: {problem:#}"
+            )),
+            None => {}
+        }
         for file in &files {
             log.info(format!(
                 "JUnit report: `{}`, which the tests wrote",
@@ -116,11 +143,16 @@ impl<'a> Written<'a> {
         }
         let (mut problem, paths) = (None, self.found(COVERAGE_NAMES).await?);
         // One after the other: what is not a report has a size, too.
+        let mut read_bytes = 0;
         for path in paths.into_iter().take(FILES) {
+            if read_bytes > NOT_REPORTS {
+                break;
+            }
             let read = self.container.read_file(&path, coverage::SIZE_LIMIT).await;
             match read {
                 Ok(None) => {}
                 Ok(Some(content)) => {
+                    read_bytes += content.len();
                     let file = ReportFile { path, content };
                     if is_coverage(&start(&file)) {
                         log.info(format!(

@@ -17,7 +17,6 @@ use crate::request::words;
 const ENV_FILES: usize = 20;
 /// What a container of the step never gets.
 const REFUSED: &[(&str, &[&str])] = &[
-    ("privileged", &["true"]),
     ("network_mode", &["host"]),
     ("pid", &["host"]),
     ("ipc", &["host"]),
@@ -195,6 +194,9 @@ impl Declared {
 
     /// A service to start.
     pub(super) fn service(&self, project: &Project, notes: &mut Notes) -> Result<Service, String> {
+        if self.keys.get("privileged").and_then(boolean) == Some(true) {
+            return Err("`privileged: true` is not permitted in a service of the step".to_owned());
+        }
         for (key, values) in REFUSED {
             let value = self
                 .text(key)
@@ -372,10 +374,7 @@ impl Declared {
         let Some(keys) = self.object("healthcheck")? else {
             return Ok(None);
         };
-        let disabled = keys
-            .get("disable")
-            .and_then(scalar)
-            .is_some_and(|text| text == "true");
+        let disabled = keys.get("disable").and_then(boolean).unwrap_or(false);
         let command = match keys.get("test") {
             _ if disabled => vec!["NONE".to_owned()],
             Some(Json::String(line)) => vec!["CMD-SHELL".to_owned(), line.clone()],

@@ -53,8 +53,10 @@ impl Coverage {
 
     // By its path in the repository; of a file whose path was not looked up, by the only one that ends with it.
     fn measured(&self, path: &str) -> Option<&FileCoverage> {
-        if let Some(file) = self.files.iter().find(|file| file.path == path) {
-            return Some(file);
+        let mut own = self.files.iter().filter(|file| file.path == path);
+        if let Some(file) = own.next() {
+            // Of two with one name, below two sources, it is not known which one this is.
+            return own.next().is_none().then_some(file);
         }
         let mut ending = self.files.iter().filter(|file| {
             let own = file.path.trim_start_matches("./");

@@ -147,11 +147,13 @@ fn add<'a>(files: &mut Files<'a>, path: &'a str, record: Record<'a>) {
     let known = files.entry(path).or_default();
     // An absolute path is one file, of which a compiler may write other lines for each unit.
     let is_one = path.starts_with('/') || known.len() >= SAME_NAME;
-    let is_same = |other: &Record<'_>| {
+    let has_its_lines = |other: &Record<'_>| {
         let (lines, others) = (&record.file.lines, &other.file.lines);
-        is_one || other.test != record.test || lines.keys().eq(others.keys())
+        lines.keys().eq(others.keys())
     };
-    match known.iter().position(is_same) {
+    let is_of_another_test = |other: &Record<'_>| is_one || other.test != record.test;
+    let at = known.iter().position(has_its_lines);
+    match at.or_else(|| known.iter().position(is_of_another_test)) {
         Some(at) => known[at].file.merge(record.file),
         None => known.push(record),
     }

@@ -57,6 +57,8 @@ struct Merged {
     tests: Vec<Test>,
     /// The index of each by its identity. With several workers (pytest-xdist), other tests are between two attempts.
     index: HashMap<u64, usize>,
+    /// Whether there is another attempt at a test that had passed: it was run several times, and not again.
+    repeats_what_passed: bool,
 }
 
 struct Case {
@@ -161,8 +163,11 @@ impl JunitReader {
         let of_suite = suite.and_then(|suite| suite.file.clone());
         let (class, name, file) = (text("classname")?, text("name")?, text("file")?);
         let line: Option<u32> = text("line")?.and_then(|line| line.parse().ok());
-        // Surefire separates thousands: `1,024.5`.
-        let time = text("time")?.map(|time| time.replace(',', ""));
+        // Surefire separates thousands: `1,024.5`. In some languages the comma is that of the fraction.
+        let time = text("time")?.map(|time| match time.contains('.') {
+            true => time.replace(',', ""),
+            false => time.replace(',', "."),
+        });
         let seconds: Option<f64> = time.and_then(|time| time.parse().ok());
         let status = text("status")?;
         // pytest counts lines from 0 (`_pytest/junitxml.py` writes `location[1]`); the others from 1.
@@ -172,7 +177,8 @@ impl JunitReader {
             test: Test {
                 class: class.map(|class| cut(&class, NAME)).unwrap_or_default(),
                 name: name.map_or_else(|| UNNAMED.to_owned(), |name| cut(&name, NAME)),
-                file: file.map(|file| cut(&file, NAME)).or(of_suite),
+                file: file.map(|file| cut(&file, NAME)),
+                suite_file: of_suite,
                 line: line.and_then(|line| line.checked_add(u32::from(counts_from_zero))),
                 seconds: seconds.filter(|s| s.is_finite()).unwrap_or(0.0),
                 status: Status::Passed,
@@ -212,6 +218,7 @@ impl JunitReader {
                 if matches!(name, "stackTrace" | "stack-trace" | "message") =>
             {
                 failure.text.forget_blank();
+                failure.text.end_line();
                 return Ok(Open::Detail);
             }
             _ => {
@@ -281,7 +288,9 @@ impl JunitReader {
             merged,
             ..
         } = suite;
-        for test in merged.into_iter().flat_map(|merged| merged.tests) {
+        let merged = merged.unwrap_or_default();
+        self.junit.repeats_what_passed |= merged.repeats_what_passed;
+        for test in merged.tests {
             self.junit.add(test);
         }
         if claims > 0 && named == 0 {
@@ -314,7 +323,10 @@ impl JunitReader {
         let count = merged.tests.len();
         let at = *merged.index.entry(identity).or_insert(count);
         match merged.tests.get_mut(at) {
-            Some(first) => first.add_attempt(test),
+            Some(first) => {
+                merged.repeats_what_passed |= first.status == Status::Passed;
+                first.add_attempt(test);
+            }
             None => merged.tests.push(test),
         }
     }
@@ -483,6 +495,18 @@ impl Excerpt {
     fn forget_blank(&mut self) {
         if self.start.trim().is_empty() {
             self.start.clear();
+        }
+    }
+
+    // What follows is on another line.
+    fn end_line(&mut self) {
+        let last = if self.end.is_empty() {
+            &self.start
+        } else {
+            &self.end
+        };
+        if !last.is_empty() && !last.ends_with('\n') {
+            self.push("\n");
         }
     }
 

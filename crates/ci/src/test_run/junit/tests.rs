@@ -306,6 +306,55 @@ fn a_rerun_of_surefire_has_its_trace_in_an_element() {
 }
 
 #[test]
+fn a_test_that_is_run_several_times_is_not_flaky() {
+    let case = |name: &str, failed: bool| {
+        let failure = if failed { "<failure message='x'/>" } else { "" };
+        format!("<testcase classname='p' name='{name}'>{failure}</testcase>")
+    };
+    let suite = |cases: &[String]| {
+        let property = "<properties><property name='go.version' value='1.25'/></properties>";
+        format!(
+            "<testsuites><testsuite>{property}{}</testsuite></testsuites>",
+            cases.concat()
+        )
+    };
+    let failed = |text: &str| Junit::of_run(text, 1).unwrap().counts().failed;
+    // `go test -count=2`: both run twice.
+    let twice = [
+        ("A", true),
+        ("B", false),
+        ("A", false),
+        ("B", false),
+        ("Bad", true),
+    ];
+    assert_eq!(
+        failed(&suite(&twice.map(|(name, fails)| case(name, fails)))),
+        2
+    );
+    // `gotestsum --rerun-fails`: only what failed.
+    let again = [
+        ("A", true),
+        ("B", false),
+        ("Bad", true),
+        ("A", false),
+        ("Bad", true),
+    ];
+    assert_eq!(
+        failed(&suite(&again.map(|(name, fails)| case(name, fails)))),
+        1
+    );
+}
+
+#[test]
+fn a_comma_in_a_time_separates_thousands_or_a_fraction() {
+    for (time, expected) in [("1,024.5", 1024.5), ("0,005", 0.005), ("12", 12.0)] {
+        let text = format!("<testsuite><testcase name='t' time='{time}'/></testsuite>");
+        let seconds = Junit::parse(&text).unwrap().tests[0].seconds;
+        assert!((seconds - expected).abs() < 1e-9, "{time}: {seconds}");
+    }
+}
+
+#[test]
 fn no_failure_is_lost() {
     let parse = |text: &str| Junit::parse(text).unwrap();
     // Several of one test, as GoogleTest writes them; or a test and its teardown.
