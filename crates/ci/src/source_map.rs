@@ -90,15 +90,11 @@ impl SourceMap {
             // That of its class; else the frame next to the failure in a file of the repository.
             let mut files = frames.iter().map(|(file, _)| file);
             let of_class = files.clone().find(|file| is_module(file, &test.class));
-            match of_class.or_else(|| files.next()) {
-                Some(file) => file.clone(),
-                None => {
-                    let of_suite = test.suite_file.as_deref();
-                    of_suite
-                        .and_then(|file| self.file(file))
-                        .or_else(|| self.of_class(&test.class))?
-                }
-            }
+            let of_suite = || test.suite_file.as_deref().and_then(|file| self.file(file));
+            let of_frame = of_class.or_else(|| files.next()).cloned();
+            of_frame
+                .or_else(of_suite)
+                .or_else(|| self.of_class(&test.class))?
         };
         let asserted = frames.iter().find(|(file, _)| *file == own);
         Some(Location {

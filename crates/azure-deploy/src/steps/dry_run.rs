@@ -16,7 +16,7 @@ use crate::steps::depends::depends;
 use crate::steps::left_over;
 use crate::steps::taken_over::TakenOver;
 
-/// What an error says of the cluster while nothing was applied.
+/// What has become of the cluster, for an error while nothing was applied.
 pub(super) const UNCHANGED: &str = "so nothing was changed";
 /// The same once something was, on which others depend.
 pub(super) const WORKLOADS_UNCHANGED: &str =
@@ -337,8 +337,8 @@ fn is_without_dry_run(error: &anyhow::Error) -> bool {
 
 /// Each object as it would be. Of those in one of the namespaces `absent` only the fields are checked; those of kinds that the
 /// cluster does not know yet, and those for an admission webhook that a dry run does not call, cannot be checked. One that is
-/// rejected may need another one of `objects`, which is new or changes, and is checked once that is applied. `consequence` is what
-/// the error says of the cluster.
+/// rejected may need another one of `objects`, which is new or changes, and is checked once that is applied. `consequence` is
+/// what has become of the cluster, for the error.
 ///
 /// # Errors
 /// As [`validate`].

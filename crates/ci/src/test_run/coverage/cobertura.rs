@@ -119,7 +119,11 @@ impl CoberturaReader {
         let name = &name[..name.floor_char_boundary(PATH)];
         let next = self.files.len();
         // An absolute path is one file, whatever uses it.
-        let package = if name.starts_with('/') { 0 } else { self.package };
+        let package = if name.starts_with('/') {
+            0
+        } else {
+            self.package
+        };
         let at = self.index.entry((package, name.to_owned()));
         let at = *at.or_insert(next);
         if at == next {

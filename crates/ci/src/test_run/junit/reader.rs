@@ -164,9 +164,9 @@ impl JunitReader {
         let (class, name, file) = (text("classname")?, text("name")?, text("file")?);
         let line: Option<u32> = text("line")?.and_then(|line| line.parse().ok());
         // Surefire separates thousands: `1,024.5`. In some languages the comma is that of the fraction.
-        let time = text("time")?.map(|time| match time.contains('.') {
-            true => time.replace(',', ""),
-            false => time.replace(',', "."),
+        let time = text("time")?.map(|time| {
+            let fraction = if time.contains('.') { "" } else { "." };
+            time.replace(',', fraction)
         });
         let seconds: Option<f64> = time.and_then(|time| time.parse().ok());
         let status = text("status")?;
@@ -270,6 +270,7 @@ impl JunitReader {
                     class: String::new(),
                     name: name.to_owned(),
                     file: suite.file.clone(),
+                    suite_file: None,
                     line: None,
                     seconds: 0.0,
                     status: Status::Failed { message, text },

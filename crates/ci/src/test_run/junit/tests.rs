@@ -420,12 +420,13 @@ fn a_test_has_the_file_of_its_suite() {
     // As mocha-junit-reporter writes it.
     let text = "<testsuite name='Sum' file='/app/test/sum.js'><testcase name='t'/><testcase name='u' file='b.js'/></testsuite>";
     let junit = Junit::parse(text).unwrap();
-    let files: Vec<_> = junit
-        .tests
-        .iter()
-        .map(|test| test.file.as_deref())
-        .collect();
-    assert_eq!(files, [Some("/app/test/sum.js"), Some("b.js")]);
+    let of_suite = Some("/app/test/sum.js");
+    let files = junit.tests.iter();
+    let files = files.map(|test| (test.file.as_deref(), test.suite_file.as_deref()));
+    assert_eq!(
+        files.collect::<Vec<_>>(),
+        [(None, of_suite), (Some("b.js"), of_suite)]
+    );
 }
 
 #[test]
