@@ -206,18 +206,18 @@ async fn a_run_by_a_schedule_removes_what_is_overdue_and_nothing_else() {
     let stack = Stack::new("preview-night").await;
     let overdue = format!("{}-overdue", stack.namespace);
     let fresh = format!("{}-fresh", stack.namespace);
+    // Of a repository that no other test is about: each run removes what is overdue of its own.
+    let repository = format!("octo-org/{}", stack.namespace);
+    let of = format!("seaworthy/preview-of={repository}");
     for (name, time) in [(&overdue, "2026-01-01"), (&fresh, "2099-01-01")] {
         let expires = format!("seaworthy/preview-expires={time}T00:00:00Z");
-        left(
-            &stack,
-            name,
-            &["seaworthy/preview-of=octo-org/app", &expires],
-        );
+        left(&stack, name, &[&of, &expires]);
     }
     // Neither the image nor the manifests need be there.
     let step = async || {
         let step = stack.step_without_azure("app:gone").await;
         step.env("GITHUB_EVENT_NAME", "schedule")
+            .env("GITHUB_REPOSITORY", &repository)
             .input("manifests", "absent")
             .input("preview", "true")
     };
