@@ -458,8 +458,8 @@ mod tests {
         let objects = [&namespace, &other].map(|v| Object::of_test(v.clone(), Some("web")));
         let waits = |snapshot: &Snapshot, code: u16| {
             let rejected = Err(Rejected::of_test(code).into());
-            let labelled = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "labels": {"a": "b"}}});
-            awaited(&objects, &[Ok(Some(labelled)), rejected], snapshot)[1].clone()
+            let labeled = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "labels": {"a": "b"}}});
+            awaited(&objects, &[Ok(Some(labeled)), rejected], snapshot)[1].clone()
         };
         assert_eq!(waits(&snapshot, 403), None);
         snapshot.set(&objects[0], Some(namespace.clone()));
