@@ -103,13 +103,7 @@ impl ApplySet {
                     "" => object.kind().to_owned(),
                     group => format!("{}.{group}", object.kind()),
                 };
-                (
-                    kind,
-                    object
-                        .namespace()
-                        .unwrap_or(super::DEFAULT_NAMESPACE)
-                        .to_owned(),
-                )
+                (kind, object.namespace_or_default().to_owned())
             })
             .unzip();
         if let Some(live) = live {
@@ -206,7 +200,7 @@ impl Cluster {
 /// Whether `member`, as it was read, is `object` of the manifests. One of a kind without namespaces may have a default all the
 /// same; another version of the kind is the same object.
 pub(crate) fn is_listed_as(object: &Object, member: &Object) -> bool {
-    let namespace = object.namespace().unwrap_or(super::DEFAULT_NAMESPACE);
+    let namespace = object.namespace_or_default();
     object.label() == member.label()
         && object.group() == member.group()
         && member.namespace().is_none_or(|own| own == namespace)

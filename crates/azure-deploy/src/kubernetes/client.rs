@@ -430,7 +430,7 @@ impl Cluster {
         Ok(match scope {
             Scope::Cluster => Api::all_with(self.client.clone(), resource),
             Scope::Namespaced => {
-                let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+                let namespace = object.namespace_or_default();
                 Api::namespaced_with(self.client.clone(), namespace, resource)
             }
         })

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::owners::clearing_defaults;
-use super::{Cluster, DEFAULT_NAMESPACE, Object, Owners, is_invalid, poll_interval, set, text};
+use super::{Cluster, Object, Owners, is_invalid, poll_interval, set, text};
 
 /// The annotation of a Job that must succeed before the workloads are changed, such as a migration of a database.
 const BEFORE_WORKLOADS: &str = "seaworthy/before-workloads";
@@ -251,7 +251,7 @@ fn running(object: &Object, live: Option<&Value>, error: anyhow::Error) -> anyho
         return error;
     }
     let (label, name) = (object.label(), object.name());
-    let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+    let namespace = object.namespace_or_default();
     let since = live.map_or("", |live| text(live, "/metadata/creationTimestamp"));
     error.context(format!(
         "{label} of an earlier deployment still runs (since {since}), and its template cannot be changed meanwhile; wait until it is done, or, if that deployment was killed and nothing waits for it, remove it with its pods (`kubectl --namespace {namespace} delete job {name}`) and deploy again"

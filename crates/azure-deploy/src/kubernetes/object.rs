@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use k8s_openapi::serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::DEFAULT_NAMESPACE;
 use super::apply_set::is_parent;
 
 /// The position of the Jobs that run before the workloads.
@@ -91,6 +92,11 @@ impl Object {
         let own = self.value.pointer("/metadata/namespace");
         own.and_then(Value::as_str)
             .or(self.default_namespace.as_deref())
+    }
+
+    /// Where it is in the cluster, if its kind has namespaces: one without a namespace is in `default`.
+    pub(crate) fn namespace_or_default(&self) -> &str {
+        self.namespace().unwrap_or(DEFAULT_NAMESPACE)
     }
 
     /// `Deployment/flask-app`.

@@ -107,9 +107,7 @@ impl Workload {
             pod.containers.iter().chain(before)
         })
     }
-}
 
-impl Workload {
     // The spec of its pods.
     fn pod_spec(&self) -> Option<&PodSpec> {
         let template: Option<&PodTemplateSpec> = match self {

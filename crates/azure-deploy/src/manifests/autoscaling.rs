@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Manifests;
-use crate::kubernetes::{DEFAULT_NAMESPACE, Object, group_of};
+use crate::kubernetes::{Object, group_of};
 
 /// The kinds of autoscalers, with their groups: of Kubernetes, and of KEDA.
 const AUTOSCALERS: [(&str, &str); 2] = [
@@ -36,7 +36,7 @@ impl Manifests {
 }
 
 fn is_target(object: &Object, target: &Value, autoscaler: &Object) -> bool {
-    let namespace = |object: &Object| object.namespace().unwrap_or(DEFAULT_NAMESPACE).to_owned();
+    let namespace = |object: &Object| object.namespace_or_default().to_owned();
     // KEDA's defaults.
     let group = target["apiVersion"].as_str().map_or("apps", group_of);
     let kind = target["kind"].as_str().unwrap_or("Deployment");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{ImageNames, Manifests};
 use crate::action::Inputs;
-use crate::kubernetes::{DEFAULT_NAMESPACE, Object, containers, pod_specs_mut};
+use crate::kubernetes::{Object, containers, pod_specs_mut};
 
 /// Where such a Secret comes from.
 const ORIGIN: &str = "input `image-pull-secret`";
@@ -50,7 +50,7 @@ impl Manifests {
         };
         let mut namespaces = BTreeSet::new();
         for object in self.0.iter_mut().filter(|object| runs(&object.value)) {
-            namespaces.insert(object.namespace().unwrap_or(DEFAULT_NAMESPACE).to_owned());
+            namespaces.insert(object.namespace_or_default().to_owned());
             for pod in pod_specs_mut(&mut object.value)
                 .into_iter()
                 .filter(|pod| runs(pod))

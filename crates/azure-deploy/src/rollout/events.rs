@@ -12,7 +12,7 @@ use tokio::join;
 use super::claims::Claim;
 use super::pods::Rollout;
 use super::status::{desired, is_creating};
-use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, Workload, job_outcome};
+use crate::kubernetes::{Cluster, Object, Workload, job_outcome};
 
 /// The field selector of warnings.
 const WARNING: &str = "type=Warning";
@@ -81,7 +81,7 @@ impl Cluster {
         object: &Object,
         started: Timestamp,
     ) -> Option<String> {
-        let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        let namespace = object.namespace_or_default();
         let events = self.events_of("Job", namespace, object.name(), "").await;
         let failures = events.into_iter().filter(|event| {
             let reason = event.reason.as_deref().unwrap_or_default();

@@ -18,8 +18,7 @@ use tokio::{join, try_join};
 
 use super::status::{REPLICAS, is_over, is_ready, is_starting};
 use crate::kubernetes::{
-    Changes, Cluster, DEFAULT_NAMESPACE, Object, REVISION, TEMPLATE_GENERATION, Workload,
-    poll_interval, text,
+    Changes, Cluster, Object, REVISION, TEMPLATE_GENERATION, Workload, poll_interval, text,
 };
 
 const LINES: i64 = 30;
@@ -80,7 +79,7 @@ impl Cluster {
             let workload = self.workload(object).await?;
             return Ok(workload.map(Rollout::of_pod));
         }
-        let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        let namespace = object.namespace_or_default();
         let params = ListParams::default().labels(&selector(object));
         let sets = async {
             if object.kind() != "Deployment" {
@@ -125,7 +124,7 @@ impl Cluster {
         let Ok(workload) = self.api(object) else {
             return Vec::new();
         };
-        let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        let namespace = object.namespace_or_default();
         let pods = Api::namespaced_with(
             self.client.clone(),
             namespace,
@@ -172,7 +171,7 @@ impl Cluster {
         if !object.is_workload() {
             return self.delete(object).await;
         }
-        let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        let namespace = object.namespace_or_default();
         let params = ListParams::default().labels(&selector(&object.with(live.clone())));
         let own = text(live, "/metadata/uid");
         let sets = self.list::<ReplicaSet>(namespace, &params).await;

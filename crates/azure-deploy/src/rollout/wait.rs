@@ -18,7 +18,7 @@ use super::room::{Replacing, Room};
 use super::status::{self, Cause, Status, is_over};
 use super::superseded::superseded;
 use super::watch::Watch;
-use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, OutageBudget, REVISION, Workload};
+use crate::kubernetes::{Cluster, Object, OutageBudget, REVISION, Workload};
 
 /// A line is logged when the status changes, and at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -224,7 +224,7 @@ impl Ahead {
             room.on_nodes = on_nodes.await;
         }
         if let Some(message) = uncreated(&rollout.workload, obstacles) {
-            let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+            let namespace = object.namespace_or_default();
             let in_quota = self
                 .room
                 .in_quota(cluster, &label, (namespace, message), replacing);

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use crate::kubernetes::{DEFAULT_NAMESPACE, Object, RBAC, text};
+use crate::kubernetes::{Object, RBAC, text};
 
 /// Whether the API server may accept `object` only once `other`, which is applied before it, is there as its manifest has it.
 pub(super) fn depends(object: &Object, other: &Object) -> bool {
-    let is_elsewhere = |other: &Object| namespace(object) != namespace(other);
+    let is_elsewhere =
+        |other: &Object| object.namespace_or_default() != other.namespace_or_default();
     other.rank() < object.rank()
         && match (other.group(), other.kind()) {
             // The schema.
@@ -35,10 +36,6 @@ pub(super) fn depends(object: &Object, other: &Object) -> bool {
             }
             _ => false,
         }
-}
-
-fn namespace(object: &Object) -> &str {
-    object.namespace().unwrap_or(DEFAULT_NAMESPACE)
 }
 
 // Whether `object` is a pod whose `field` has the name of `other`. Those of a workload are made later.

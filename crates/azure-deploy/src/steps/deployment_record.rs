@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::health::Exposed;
 use crate::STOPPED;
-use crate::kubernetes::{DEFAULT_NAMESPACE, Object, Snapshot, containers};
+use crate::kubernetes::{Object, Snapshot, containers};
 use crate::manifests::ImageNames;
 use crate::report::Report;
 use crate::request::Request;
@@ -159,7 +159,7 @@ fn running<'a>(
     };
     let mut running = Running::new();
     for (object, state) in states.filter(is_running) {
-        let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        let namespace = object.namespace_or_default();
         for container in containers(state) {
             let image = container["image"].as_str().unwrap_or_default();
             let is_own = names.iter().any(|names| names.is_of(image));
@@ -181,7 +181,7 @@ fn running<'a>(
 }
 
 fn identity(object: &Object) -> String {
-    let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+    let namespace = object.namespace_or_default();
     format!("{namespace}/{}", object.label())
 }
 

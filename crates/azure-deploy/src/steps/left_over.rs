@@ -8,9 +8,7 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::kubernetes::{
-    Cluster, DEFAULT_NAMESPACE, Object, Owners, Snapshot, containers, is_listed_as,
-};
+use crate::kubernetes::{Cluster, Object, Owners, Snapshot, containers, is_listed_as};
 use crate::manifests::ImageNames;
 use crate::report::Report;
 use crate::request::Request;
@@ -148,9 +146,7 @@ async fn others(cluster: &Cluster, objects: &[Object]) -> Vec<(Object, Value)> {
 // The namespaces of those among `objects` that count.
 fn namespaces(objects: &[Object], counts: impl Fn(&Object) -> bool) -> BTreeSet<&str> {
     let counting = objects.iter().filter(|object| counts(object));
-    counting
-        .map(|object| object.namespace().unwrap_or(DEFAULT_NAMESPACE))
-        .collect()
+    counting.map(Object::namespace_or_default).collect()
 }
 
 // Whether `object`, as it was read, is among those of the manifests.
@@ -184,7 +180,7 @@ fn overlap(
     let labels = &live["spec"]["template"]["metadata"]["labels"];
     let selects = |service: &&Object| {
         let selector = service.value["spec"]["selector"].as_object();
-        let namespace = service.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        let namespace = service.namespace_or_default();
         service.is_of("", "Service")
             && workload.namespace() == Some(namespace)
             && selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| labels[k] == *v))
@@ -197,7 +193,7 @@ fn overlap(
     } else {
         String::new()
     };
-    let namespace = workload.namespace().unwrap_or(DEFAULT_NAMESPACE);
+    let namespace = workload.namespace_or_default();
     let (label, kind) = (workload.label(), workload.kind().to_lowercase());
     Some(format!(
         "{label} {runs}serves behind {} together with the new version, and is not in the manifests; if it is left from an earlier deployment, remove it (`kubectl --namespace {namespace} delete {kind} {}`)",

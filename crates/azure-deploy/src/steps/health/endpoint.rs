@@ -8,7 +8,7 @@ use kube::client::Body;
 use super::address::HttpPort;
 use super::response::{Health, Problem, judge, not_followed, query};
 use super::site::Site;
-use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, Proxied};
+use crate::kubernetes::{Cluster, Object, Proxied};
 
 /// The resource of a request that the API server passes on.
 const RESOURCE: &str = "services/proxy";
@@ -80,7 +80,7 @@ impl Endpoint {
     /// `path` at the `port` of `service`, by the API server: one that machines outside the cluster may not reach
     /// (kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services).
     pub(super) fn in_cluster(service: &Object, port: HttpPort, path: &str) -> Self {
-        let namespace = service.namespace().unwrap_or(DEFAULT_NAMESPACE);
+        let namespace = service.namespace_or_default();
         let scheme = if port.scheme == "https" { "https:" } else { "" };
         let (name, port) = (service.name(), port.port);
         let service =

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::address::{self, Choice, HttpPort};
-use crate::kubernetes::{DEFAULT_NAMESPACE, Object, containers};
+use crate::kubernetes::{Object, containers};
 use crate::manifests::ImageNames;
 use crate::request::HealthPort;
 
@@ -161,7 +161,8 @@ impl<'a> Services<'a> {
 
     fn get(&self, name: &str, namespace: &str) -> Option<&'a Object> {
         let mut services = self.all.iter().copied();
-        services.find(|service| service.name() == name && namespace_of(service) == namespace)
+        services
+            .find(|service| service.name() == name && service.namespace_or_default() == namespace)
     }
 }
 
@@ -173,7 +174,8 @@ impl<'a> Exposure<'a> {
         let balancers = objects.iter().filter(|object| {
             object.is_of("", "Service") && object.text("/spec/type") == "LoadBalancer"
         });
-        let is_own = |service: &&Object| services.has(service.name(), namespace_of(service));
+        let is_own =
+            |service: &&Object| services.has(service.name(), service.namespace_or_default());
         let (own, others): (Vec<_>, Vec<_>) = balancers.partition(is_own);
         let public = |balancers: &[&'a Object]| {
             let mut balancers = balancers
@@ -315,10 +317,6 @@ pub(super) fn behind_url(objects: &[Object], own: &[&Object], is_public: bool) -
     }
 }
 
-fn namespace_of(object: &Object) -> &str {
-    object.namespace().unwrap_or(DEFAULT_NAMESPACE)
-}
-
 fn is_internal(service: &Object) -> bool {
     let annotations = &service.value["metadata"]["annotations"];
     INTERNAL.iter().any(|(name, value)| {
@@ -348,7 +346,7 @@ fn selects(service: &Object, workload: &Object) -> bool {
         "Pod" => &workload.value["metadata"]["labels"],
         _ => &workload.value["spec"]["template"]["metadata"]["labels"],
     };
-    namespace_of(service) == namespace_of(workload)
+    service.namespace_or_default() == workload.namespace_or_default()
         && selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| labels[k] == *v))
 }
 
@@ -356,7 +354,7 @@ fn selects(service: &Object, workload: &Object) -> bool {
 fn leads(object: &Object, backends: &str, services: &Services<'_>) -> bool {
     let mut names = BTreeSet::new();
     collect(&object.value["spec"], backends, &mut names);
-    let own = namespace_of(object);
+    let own = object.namespace_or_default();
     names.iter().any(|(name, namespace)| {
         let namespace = namespace.as_deref().unwrap_or(own);
         services.has(name, namespace)

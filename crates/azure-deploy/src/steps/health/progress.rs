@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use actions_toolkit::{Log, PolicyFailure};
 
-use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object, OutageBudget, poll_interval};
+use crate::kubernetes::{Cluster, Object, OutageBudget, poll_interval};
 
 /// How long a rejection may last: a controller may see a route before the Service that it leads to.
 const GRACE: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ pub(super) async fn wait<T>(
             }
         };
         if started.elapsed() > timeout {
-            let namespace = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+            let namespace = object.namespace_or_default();
             let mut why = cluster
                 .warnings(object.kind(), namespace, object.name())
                 .await;

@@ -13,7 +13,7 @@ use super::gateway::{self, GATEWAY, GROUP, HttpRoute};
 use super::ingress;
 use super::progress::{State, wait};
 use super::site::Site;
-use crate::kubernetes::{Cluster, DEFAULT_NAMESPACE, Object};
+use crate::kubernetes::{Cluster, Object};
 use crate::request::Request;
 
 /// Where the application responds.
@@ -197,7 +197,7 @@ async fn route_state(
 ) -> anyhow::Result<State<Site>> {
     let live: HttpRoute = object.read(live)?;
     let path = request.health_path.as_deref().unwrap_or("/");
-    let own = object.namespace().unwrap_or(DEFAULT_NAMESPACE);
+    let own = object.namespace_or_default();
     let label = object.label();
     let mut states = Vec::new();
     let parents = live.spec.parent_refs.iter();
